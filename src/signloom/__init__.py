@@ -1,0 +1,50 @@
+"""signloom: continuous sign language recognition from landmarks.
+
+import signloom
+model = signloom.load("runs/quickstart/model.safetensors")
+for sign in model.transcribe("clip.mp4").glosses:
+    print(sign.start_seconds, sign.end_seconds, sign.gloss, sign.confidence)
+for utterance in signloom.Corpus.open("corpus").split("dev"):
+    print(utterance.id, utterance.glosses)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from signloom.corpus import Corpus, Utterance
+    from signloom.errors import InputError, SignloomError
+    from signloom.landmarks import Landmarks
+    from signloom.model.checkpoint import load
+    from signloom.vocabulary import Vocabulary
+
+# Imported on first use, so that `import signloom` and `signloom --help` cost nothing.
+_HOMES = {
+    "Corpus": "signloom.corpus",
+    "Utterance": "signloom.corpus",
+    "InputError": "signloom.errors",
+    "SignloomError": "signloom.errors",
+    "Landmarks": "signloom.landmarks",
+    "load": "signloom.model.checkpoint",
+    "Vocabulary": "signloom.vocabulary",
+}
+__all__ = [
+    "Corpus",
+    "InputError",
+    "Landmarks",
+    "SignloomError",
+    "Utterance",
+    "Vocabulary",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'signloom' has no attribute {name!r}")

@@ -1,0 +1,179 @@
+"""The command `signloom`: a table of commands, each a module with a dataclass `Options` and a function `run`.
+
+The table alone answers `signloom --help`; a command's module, and whatever heavy packages it needs, is imported
+when it is called. A field of `Options` is a flag of the same name, its attribute docstring the help text; fields
+named in `Options.positionals` are positional. `--config FILE.yaml` reads any of them from a file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+from signloom import __version__
+from signloom.errors import SignloomError
+
+
+class Command(NamedTuple):
+    """Where a command lives and what `signloom --help` says of it."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "quickstart": Command(
+        "signloom.quickstart", "the whole road on simulated signing: corpus, training, scores, report"
+    ),
+    "extract": Command("signloom.extract.command", "videos or frame folders -> landmark files, by MediaPipe Holistic"),
+    "import": Command("signloom.importers", "annotations and other people's landmark formats -> a corpus"),
+    "compose": Command("signloom.compose", "isolated clips -> a corpus of continuous utterances"),
+    "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
+    "train": Command("signloom.train.command", "train a recogniser on a corpus"),
+    "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
+    "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one command and exits: 0 fine, 1 a check failed, 2 misuse or unusable input, 130 interrupted."""
+    status = 0
+    try:
+        status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except SignloomError as error:
+        print(f"signloom: error: {error}", file=sys.stderr)
+        status = error.exit_status
+    except KeyboardInterrupt:
+        print("signloom: interrupted", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing more to say, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"signloom: error: {_describe(error)}", file=sys.stderr)
+        status = 2
+    sys.exit(status)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """The exit status of the command that `arguments` name."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_table("signloom COMMAND [options]", COMMANDS))
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"signloom {__version__}")
+        return 0
+    name, command = arguments[0], _lookup(arguments[0], COMMANDS, "command")
+    rest, program = arguments[1:], f"signloom {name}"
+    module = import_module(command.module)
+    if hasattr(module, "KINDS"):
+        if not rest or rest[0] in ("-h", "--help"):
+            print(_table(f"{program} KIND [options]", module.KINDS))
+            return 0 if rest else 2
+        module, program, rest = (
+            import_module(_lookup(rest[0], module.KINDS, "kind").module),
+            f"{program} {rest[0]}",
+            rest[1:],
+        )
+    return run_module(module, program, rest)
+
+
+def run_module(module: Any, program: str, arguments: list[str]) -> int:
+    """Parses `arguments` into the module's `Options` and runs it."""
+    run: Callable[[Any], int] = module.run
+    return run(parse(module.Options, module.__doc__ or "", program, arguments))
+
+
+def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:
+    """An instance of the dataclass `options` from command line arguments and `--config` files."""
+    import jsonargparse
+
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+    class Parser(jsonargparse.ArgumentParser):
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            print(
+                f"{program}: error: {_with_nearest(message, options)}\nSee '{program} --help'.",
+                file=sys.stderr,
+            )
+            raise SystemExit(2)
+
+    parser = Parser(prog=program, description=description.strip(), exit_on_error=True)
+    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    positionals: tuple[str, ...] = getattr(options, "positionals", ())
+    types = _field_types(options)
+    for name in positionals:
+        many = str(types[name]).startswith(("list", "tuple"))
+        parser.add_argument(name, type=types[name], help=_docstring(options, name), nargs="+" if many else None)
+    parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
+    values = parser.parse_args(arguments)
+    values.pop("config", None)
+    values = parser.instantiate_classes(values)
+    return options(**{name: values[name] for name in types})
+
+
+def _field_types(options: type) -> dict[str, Any]:
+    import dataclasses
+    import typing
+
+    hints = typing.get_type_hints(options)
+    return {field.name: hints[field.name] for field in dataclasses.fields(options)}
+
+
+def _docstring(options: type, name: str) -> str:
+    import inspect
+
+    import docstring_parser
+
+    parsed = docstring_parser.parse_from_object(options)
+    described = {param.arg_name: param.description or "" for param in parsed.params}
+    return inspect.cleandoc(described.get(name, ""))
+
+
+def _with_nearest(message: str, options: type) -> str:
+    """`message`, with the nearest known option named for every unknown one it speaks of."""
+    known = list(_field_types(options))
+    hints = []
+    for word in message.replace("'", " ").replace('"', " ").split():
+        name = word.strip(".,:()").lstrip("-").split("=")[0]
+        if (
+            name
+            and name not in known
+            and ("nrecognized" in message or "not accepted" in message or "No action" in message)
+        ):
+            near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.6)
+            if near:
+                hints.append(f"did you mean --{near[0]}?")
+    return " ".join([message.strip(), *dict.fromkeys(hints)])
+
+
+def _lookup(name: str, table: dict[str, Command], noun: str) -> Command:
+    if name not in table:
+        near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"signloom: error: unknown {noun} {name!r}{hint}\nKnown: {', '.join(table)}", file=sys.stderr)
+        raise SystemExit(2)
+    return table[name]
+
+
+def _table(usage: str, table: dict[str, Command]) -> str:
+    width = max(map(len, table)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.help}" for name, command in table.items())
+    program = usage.split(" [")[0]
+    return f"usage: {usage}\n\n{rows}\n\n'{program} --help' tells a command's options."
+
+
+def _describe(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}no space left on the disk; nothing half-written was kept. Free some space and run this again"
+    return f"{where}{error.strerror or error}"
+
+
+if __name__ == "__main__":
+    main()

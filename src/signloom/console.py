@@ -1,0 +1,46 @@
+"""What every command shows alike: one console, and a progress bar with rate and time left."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+# Messages and progress go to stderr; stdout is for results that a pipe can read.
+console = Console(stderr=True, highlight=False)
+
+
+class RateColumn(ProgressColumn):
+    """Items a second; a task may carry its own unit and count in the fields `unit` and `done`."""
+
+    def render(self, task: Task) -> Text:
+        done = task.fields.get("done", task.completed)
+        elapsed = task.finished_time if task.finished else task.elapsed
+        if not elapsed or not done:
+            return Text("")
+        return Text(f"{done / elapsed:,.0f} {task.fields.get('unit', 'items')}/s", style="cyan")
+
+
+def progress_bar(*, disable: bool = False) -> Progress:
+    """A progress bar: description, bar, done/total, rate, time left. Use as a context manager.
+
+    Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` counts what the rate is of, where that
+    is not the items of the bar.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=disable,
+    )

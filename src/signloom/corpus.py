@@ -1,0 +1,320 @@
+"""A corpus on disk: `corpus.json`, `manifest.jsonl` with an utterance a line, and a landmark file for each.
+
+The folder can be moved or copied as a whole: the manifest's paths are relative to it and never leave it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from signloom import layout
+from signloom.errors import Faults, InputError
+from signloom.files import atomic_write, file_stem, inside, remove_temporary
+from signloom.landmarks import SUFFIX, Landmarks, check_header
+from signloom.vocabulary import check_gloss
+
+FORMAT = "signloom-corpus"
+FORMAT_VERSION = 1
+HEADER = "corpus.json"
+MANIFEST = "manifest.jsonl"
+LANDMARKS_FOLDER = "landmarks"
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One signed sentence: what was signed, by whom, and where its landmarks lie.
+
+    id: unique in the corpus.  split: `train`, `dev` or `test`.  signer: None where the source does not say.
+    glosses: the reference, in order.  landmarks: path of the landmark file, relative to the corpus folder.
+    num_frames, fps: of the stored clip, before any resampling.
+    source: provenance, for the record.  truth: what only a simulation knows (gloss boundaries, dials).
+    """
+
+    id: str
+    split: str
+    signer: str | None
+    glosses: tuple[str, ...]
+    landmarks: str
+    num_frames: int
+    fps: float
+    source: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def duration_seconds(self) -> float:
+        return self.num_frames / self.fps
+
+    def to_json(self) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "id": self.id,
+            "split": self.split,
+            "signer": self.signer,
+            "glosses": list(self.glosses),
+            "landmarks": self.landmarks,
+            "num_frames": self.num_frames,
+            "fps": self.fps,
+        }
+        if self.source:
+            record["source"] = dict(self.source)
+        if self.truth:
+            record["truth"] = dict(self.truth)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Any) -> Utterance:
+        """The utterance of one manifest line. Raises InputError saying what is wrong with it."""
+        if not isinstance(record, dict):
+            raise InputError(f"a {type(record).__name__}, needed an object")
+        needed: dict[str, type | tuple[type, ...]] = {
+            "id": str,
+            "split": str,
+            "glosses": list,
+            "landmarks": str,
+            "num_frames": int,
+            "fps": (int, float),
+        }
+        for key, kind in needed.items():
+            if key not in record:
+                raise InputError(f"no {key!r}")
+            if not isinstance(record[key], kind) or isinstance(record[key], bool):
+                raise InputError(f"{key!r} is {record[key]!r:.60}, of the wrong type")
+        if record["split"] not in SPLITS:
+            raise InputError(f"split is {record['split']!r}, needed one of {', '.join(SPLITS)}")
+        if not record["glosses"]:
+            raise InputError("no glosses")
+        for gloss in record["glosses"]:
+            check_gloss(gloss if isinstance(gloss, str) else "", "glosses")
+        if record["num_frames"] < 1 or not record["fps"] > 0:
+            raise InputError(
+                f"{record['num_frames']} frames at {record['fps']} fps; needed at least 1 frame and fps above 0"
+            )
+        return cls(
+            id=record["id"],
+            split=record["split"],
+            signer=record.get("signer"),
+            glosses=tuple(record["glosses"]),
+            landmarks=record["landmarks"],
+            num_frames=record["num_frames"],
+            fps=float(record["fps"]),
+            source=record.get("source", {}),
+            truth=record.get("truth", {}),
+        )
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus opened for reading.
+
+    root: its folder.  info: name, licence and whatever the maker recorded.  utterances: in manifest order.
+    """
+
+    root: Path
+    info: Mapping[str, Any]
+    utterances: tuple[Utterance, ...]
+
+    @classmethod
+    def open(cls, root: Path | str) -> Corpus:
+        """The corpus in the folder `root`, its manifest checked as a whole.
+
+        Raises InputError with every fault: unreadable lines, duplicate ids, missing landmark files, paths that
+        leave the folder.
+        """
+        root = Path(root)
+        header_path, manifest_path = root / HEADER, root / MANIFEST
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder; needed a corpus (a folder with {HEADER} and {MANIFEST})")
+        if not header_path.is_file() or not manifest_path.is_file():
+            raise InputError(
+                f"{root}: not a finished corpus; needed {HEADER} and {MANIFEST}. "
+                "Make one with 'signloom import', 'signloom compose' or 'signloom synth'"
+            )
+        try:
+            header = json.loads(header_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{header_path}: not JSON ({error})") from None
+        check_header(header, header_path, FORMAT, FORMAT_VERSION)
+        faults = Faults(str(manifest_path))
+        utterances: list[Utterance] = []
+        seen: dict[str, int] = {}
+        with manifest_path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    utterance = Utterance.from_json(json.loads(line))
+                    path = inside(root, utterance.landmarks)
+                except (ValueError, InputError) as error:
+                    faults.add(f"line {number}: {error}")
+                    continue
+                if utterance.id in seen:
+                    faults.add(f"line {number}: id {utterance.id!r} already stands in line {seen[utterance.id]}")
+                elif not path.is_file():
+                    faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
+                seen.setdefault(utterance.id, number)
+                utterances.append(utterance)
+        if not utterances and not faults:
+            faults.add("no utterances")
+        faults.raise_if_any()
+        return cls(root, header, tuple(utterances))
+
+    @property
+    def name(self) -> str:
+        return str(self.info.get("name", self.root.name))
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return iter(self.utterances)
+
+    def split(self, name: str) -> list[Utterance]:
+        """The utterances of one split. Raises InputError when there are none."""
+        chosen = [utterance for utterance in self.utterances if utterance.split == name]
+        if not chosen:
+            counts = Counter(utterance.split for utterance in self.utterances)
+            raise InputError(f"{self.root}: split {name!r} has no utterances; there are {dict(counts)}")
+        return chosen
+
+    def load(self, utterance: Utterance) -> Landmarks:
+        """The landmarks of one utterance. Raises InputError when the file is damaged or does not fit the manifest."""
+        path = inside(self.root, utterance.landmarks)
+        landmarks = Landmarks.load(path)
+        if len(landmarks) != utterance.num_frames:
+            raise InputError(f"{path}: {len(landmarks)} frames, the manifest says {utterance.num_frames}")
+        return landmarks
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """For each split that is not empty: utterances, signers, glosses (running and distinct), hours."""
+        table = {}
+        for name in SPLITS:
+            chosen = [utterance for utterance in self.utterances if utterance.split == name]
+            if chosen:
+                table[name] = {
+                    "utterances": len(chosen),
+                    "signers": len({utterance.signer for utterance in chosen}),
+                    "running_glosses": sum(len(utterance.glosses) for utterance in chosen),
+                    "distinct_glosses": len({gloss for utterance in chosen for gloss in utterance.glosses}),
+                    "hours": sum(utterance.duration_seconds for utterance in chosen) / 3600,
+                }
+        return table
+
+
+class CorpusWriter:
+    """Writes a corpus: landmark files as they come, manifest and header last, so that a killed run leaves no corpus.
+
+    A context manager; leaving it without an error finishes the corpus. A folder that already holds a finished
+    corpus is refused unless `overwrite`; the old manifest is then taken away first, the files of landmarks that
+    the new one does not name stay.
+    """
+
+    def __init__(self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        self.root = Path(root)
+        self.info = dict(info)
+        self._utterances: list[Utterance] = []
+        self._ids: set[str] = set()
+        self._files: dict[str, str] = {}
+        if (self.root / HEADER).exists() and not overwrite:
+            raise InputError(f"{self.root}: already holds a corpus; choose another folder or pass --overwrite")
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / HEADER).unlink(missing_ok=True)
+        remove_temporary(self.root)
+
+    def landmarks_path(self, utterance_id: str) -> str:
+        """Where an utterance's landmarks lie, relative to the corpus. Raises InputError if another id has that file."""
+        path = f"{LANDMARKS_FOLDER}/{file_stem(utterance_id)}{SUFFIX}"
+        owner = self._files.setdefault(path.casefold(), utterance_id)
+        if owner != utterance_id:
+            raise InputError(f"ids {owner!r} and {utterance_id!r} need the same file {path}; rename one")
+        return path
+
+    def add(
+        self,
+        utterance_id: str,
+        *,
+        split: str,
+        signer: str | None,
+        glosses: Sequence[str],
+        landmarks: Landmarks | Path,
+        source: Mapping[str, Any] | None = None,
+        truth: Mapping[str, Any] | None = None,
+    ) -> Utterance:
+        """The utterance just added; its landmarks are written at once, or linked (else copied) if given as a file."""
+        if utterance_id in self._ids:
+            raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
+        relative = self.landmarks_path(utterance_id)
+        path = inside(self.root, relative)
+        clip = landmarks if isinstance(landmarks, Landmarks) else Landmarks.load(landmarks)
+        record: dict[str, Any] = {
+            "id": utterance_id,
+            "split": split,
+            "signer": signer,
+            "glosses": list(glosses),
+            "landmarks": relative,
+            "num_frames": len(clip),
+            "fps": clip.fps,
+            "source": dict(source or {}),
+            "truth": dict(truth or {}),
+        }
+        try:
+            utterance = Utterance.from_json(record)
+        except InputError as error:
+            raise InputError(f"utterance {utterance_id!r}: {error}") from None
+        if isinstance(landmarks, Landmarks):
+            landmarks.save(path)
+        else:
+            _link_or_copy(Path(landmarks), path)
+        self._ids.add(utterance_id)
+        self._utterances.append(utterance)
+        return utterance
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+
+    def finish(self) -> Corpus:
+        """The corpus, now complete on disk. Raises InputError when no utterance was added."""
+        if not self._utterances:
+            raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
+        with atomic_write(self.root / MANIFEST, "w") as file:
+            for utterance in self._utterances:
+                file.write(json.dumps(utterance.to_json(), ensure_ascii=False) + "\n")
+        header = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "layout": layout.NAME,
+            "layout_version": layout.VERSION,
+            **self.info,
+        }
+        with atomic_write(self.root / HEADER, "w") as file:
+            json.dump(header, file, indent=1, ensure_ascii=False)
+        return Corpus(self.root, header, tuple(self._utterances))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Makes `target` the same file as `source`: a hard link where the file system can, else a copy.
+
+    Landmark files are never written in place (see `atomic_write`), so a link cannot change under a corpus.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and target.samefile(source):
+        return
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with source.open("rb") as original, atomic_write(target) as copy:
+            shutil.copyfileobj(original, copy)

@@ -1,0 +1,1 @@
+"""Connectionist temporal classification without torch: collapse, feasibility, decoding."""

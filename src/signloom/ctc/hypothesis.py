@@ -1,0 +1,65 @@
+"""The data `Emission` and `Hypothesis`: what a recogniser emits, and what a decoder reads from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from signloom.errors import InputError
+
+
+@dataclass(frozen=True)
+class Emission:
+    """The log-probabilities of one clip.
+
+    log_probs: (T', V) float32; each row's exponentials sum to 1; column 0 is blank.
+    step_seconds: time between output frames; output frame t covers step_seconds * t to step_seconds * (t + 1).
+    duration_seconds: of the clip; no span goes past it.
+    """
+
+    log_probs: np.ndarray
+    step_seconds: float
+    duration_seconds: float
+
+    def __post_init__(self) -> None:
+        log_probs = np.asarray(self.log_probs, dtype=np.float32)
+        object.__setattr__(self, "log_probs", log_probs)
+        if log_probs.ndim != 2 or not len(log_probs):
+            raise InputError(f"emission: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1")
+        if not np.allclose(np.exp(log_probs.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3):
+            raise InputError("emission: log_probs are not log-probabilities (a row does not sum to 1, or holds NaN)")
+
+
+@dataclass(frozen=True)
+class GlossSpan:
+    """One recognised gloss: when it was signed, and the model's probability for it (0 to 1)."""
+
+    gloss: str
+    start_seconds: float
+    end_seconds: float
+    confidence: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "gloss": self.gloss,
+            "start_seconds": round(self.start_seconds, 3),
+            "end_seconds": round(self.end_seconds, 3),
+            "confidence": round(self.confidence, 4),
+        }
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a decoder read from an emission.
+
+    glosses: in order, with times.  score: natural logarithm of the probability of the decoder's best path.
+    """
+
+    glosses: tuple[GlossSpan, ...]
+    score: float
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(span.gloss for span in self.glosses)

@@ -1,0 +1,73 @@
+"""Errors a user can cause, each with what is wrong, where, and what to do.
+
+The command line prints these without a traceback and exits with `exit_status`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class SignloomError(Exception):
+    """Base of every error that signloom raises for its user's input or environment."""
+
+    exit_status = 2
+
+
+class InputError(SignloomError):
+    """Something the user gave (a file, an option, a corpus) cannot be used as it is."""
+
+
+class LayoutError(InputError):
+    """Landmarks, corpus or checkpoint were written for another point layout."""
+
+
+class MissingExtraError(SignloomError):
+    """A part of signloom was used whose optional packages are not installed."""
+
+    def __init__(self, extra: str, package: str, purpose: str, detail: str = "") -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}{f' ({detail})' if detail else ''}; "
+            f"install it with: pip install 'signloom[{extra}]'"
+        )
+
+
+class CheckFailedError(SignloomError):
+    """The command ran and its answer is no: some items failed, or a check did not hold."""
+
+    exit_status = 1
+
+
+class TrainingError(SignloomError):
+    """Training stopped because going on would have been wrong (NaN, nothing to learn from)."""
+
+    exit_status = 1
+
+
+@dataclass
+class Faults:
+    """The faults of a whole manifest or configuration, collected and raised together.
+
+    `shown` bounds how many are printed; the count of all is always given.
+    """
+
+    subject: str
+    shown: int = 20
+    messages: list[str] = field(default_factory=list)
+
+    def add(self, message: str) -> None:
+        self.messages.append(message)
+
+    def __bool__(self) -> bool:
+        return bool(self.messages)
+
+    def raise_if_any(self) -> None:
+        """Raises InputError with every fault (the first `shown` in full), if there is one."""
+        if not self.messages:
+            return
+        lines = [f"  {message}" for message in self.messages[: self.shown]]
+        hidden = len(self.messages) - self.shown
+        if hidden > 0:
+            lines.append(f"  ... and {hidden} more")
+        noun = "fault" if len(self.messages) == 1 else "faults"
+        raise InputError("\n".join([f"{self.subject}: {len(self.messages)} {noun}", *lines]))

@@ -1,0 +1,70 @@
+"""Files that are whole or absent, and paths that stay in their folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from signloom.errors import InputError
+
+TEMPORARY_SUFFIX = ".part"
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
+    """An open file that appears at `path` only when the block ends without an error.
+
+    It is written beside `path` under a temporary name ending in `.part`, flushed to the disk and renamed.
+    An error (a full disk, an interrupt) removes the temporary file and leaves an older `path` untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    # mkstemp makes files that only their owner reads; a corpus is shared as any other file is.
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(descriptor, 0o666 & ~umask)
+    try:
+        encoding = None if "b" in mode else "utf-8"
+        with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def remove_temporary(folder: Path) -> int:
+    """How many unfinished `.part` files of a killed run were removed from under `folder`."""
+    stale = list(Path(folder).rglob(f".*{TEMPORARY_SUFFIX}"))
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def inside(root: Path, relative: str) -> Path:
+    """`root / relative`, where `relative` is a POSIX path that stays inside `root`.
+
+    Raises InputError for an absolute path, one with `..`, or one that a symbolic link leads out of `root`.
+    """
+    pure = PurePosixPath(relative)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
+        raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
+    path = Path(root).joinpath(*pure.parts)
+    if not path.resolve().is_relative_to(Path(root).resolve()):
+        raise InputError(f"path {relative!r} leads out of its folder {root} through a symbolic link")
+    return path
+
+
+def file_stem(utterance_id: str) -> str:
+    """A file name for an utterance id: the id itself, with what file systems refuse replaced by `_`."""
+    stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
+    if stem.strip(". ") == "" or len(stem.encode()) > 200:
+        raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")
+    return stem

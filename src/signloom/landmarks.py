@@ -1,0 +1,197 @@
+"""The datum `Landmarks`: the points of one clip, how they are stored, selected, mirrored and re-timed.
+
+Shapes: T frames, P points. Coordinates are isotropic, in units of the image height: x to the right (0 is the left
+edge), y down (0 is the top edge), z away from the camera. A point that was not detected is NaN, never (0, 0, 0).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import InputError, LayoutError
+from signloom.files import atomic_write
+
+FORMAT = "signloom-landmarks"
+FORMAT_VERSION = 1
+SUFFIX = ".npz"
+MAX_FRAMES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The points of one clip.
+
+    points: (T, 543, 3) float32, units of image height, NaN where a point was not detected.
+    visibility: (T, 33) float32 in 0..1, MediaPipe's own guess that a pose point is in view; NaN where unknown.
+    fps: frames per second, as a float (29.97 stays 29.97).
+    image_size: (width, height) in pixels, or None where the points came without an image.
+    pixel_aspect: width of a pixel over its height; 1.0 for square pixels.
+    assumed: names of the fields above that were not given by the source but assumed on import.
+    source: where the points come from (name, sha256, extractor, extractor version), for the record.
+    """
+
+    points: np.ndarray
+    visibility: np.ndarray
+    fps: float
+    image_size: tuple[int, int] | None = None
+    pixel_aspect: float = 1.0
+    assumed: tuple[str, ...] = ()
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.points, dtype=np.float32)
+        visibility = np.asarray(self.visibility, dtype=np.float32)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "visibility", visibility)
+        if points.ndim != 3 or points.shape[1:] != (layout.NUM_POINTS, 3):
+            raise LayoutError(f"landmarks: points of shape {points.shape}, needed (T, {layout.NUM_POINTS}, 3)")
+        if len(points) == 0:
+            raise InputError("landmarks: no frames; needed at least 1")
+        if visibility.shape != (len(points), layout.NUM_POSE_POINTS):
+            raise LayoutError(
+                f"landmarks: visibility of shape {visibility.shape}, needed ({len(points)}, {layout.NUM_POSE_POINTS})"
+            )
+        if not (math.isfinite(self.fps) and 0 < self.fps <= 1000):
+            raise InputError(f"landmarks: fps is {self.fps}; needed a rate above 0 and up to 1000")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def duration_seconds(self) -> float:
+        return len(self) / self.fps
+
+    def present(self, group: str) -> np.ndarray:
+        """Whether any point of a group was detected in each frame, (T,) bool."""
+        return np.isfinite(self.points[:, layout.GROUPS[group], 0]).any(axis=1)
+
+    def select(self, subset: str) -> np.ndarray:
+        """The points of a named subset of the layout, (T, P, 3) float32."""
+        return self.points[:, layout.subset(subset)]
+
+    def mirrored(self) -> Landmarks:
+        """The clip as a mirror shows it: x reflected at the middle of the image, left and right swapped."""
+        width = self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
+        mirror = layout.mirror_map()
+        points = self.points[:, mirror].copy()
+        points[..., 0] = width - points[..., 0]
+        return replace(self, points=points, visibility=self.visibility[:, mirror[: layout.NUM_POSE_POINTS]])
+
+    def resampled(self, fps: float) -> Landmarks:
+        """The clip at another frame rate, by linear interpolation; see `resample_positions`."""
+        if math.isclose(self.fps, fps, rel_tol=1e-6):
+            return self
+        positions = resample_positions(len(self), self.fps, fps)
+        return replace(
+            self,
+            points=interpolate(self.points, positions),
+            visibility=interpolate(self.visibility, positions),
+            fps=fps,
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes an uncompressed .npz of half-precision arrays (3.3 kB a frame), whole or not at all."""
+        meta = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "layout": layout.NAME,
+            "layout_version": layout.VERSION,
+            "fps": self.fps,
+            "image_size": self.image_size,
+            "pixel_aspect": self.pixel_aspect,
+            "assumed": self.assumed,
+            "source": self.source,
+        }
+        with np.errstate(over="ignore"):
+            points, visibility = self.points.astype(np.float16), self.visibility.astype(np.float16)
+        if np.isinf(points).any():
+            raise InputError(
+                f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, which half precision cannot hold; "
+                "needed units of image height (a few units at most)"
+            )
+        with atomic_write(path) as file:
+            np.savez(
+                file,
+                points=points,
+                visibility=visibility,
+                meta=np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8),
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Landmarks:
+        """The clip that `save` wrote.
+
+        Raises InputError for a file that is missing, damaged or something else, LayoutError for another layout.
+        """
+        path = Path(path)
+        try:
+            # np.load would hand back a bare .npy too; a landmark file is always a zip archive.
+            with zipfile.ZipFile(path) as archive:
+                names = set(archive.namelist())
+            if not {"points.npy", "visibility.npy", "meta.npy"} <= names:
+                raise InputError(f"{path}: not a landmark file of signloom; it holds {', '.join(sorted(names)[:5])}")
+            with np.load(path, allow_pickle=False) as arrays:
+                meta = json.loads(arrays["meta"].tobytes().decode())
+                points, visibility = arrays["points"], arrays["visibility"]
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such landmark file") from None
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+            raise InputError(f"{path}: not a readable landmark file ({error}); extract or import it again") from None
+        check_header(meta, path, FORMAT, FORMAT_VERSION)
+        size = meta["image_size"]
+        return cls(
+            points=points,
+            visibility=visibility,
+            fps=float(meta["fps"]),
+            image_size=(int(size[0]), int(size[1])) if size else None,
+            pixel_aspect=float(meta["pixel_aspect"]),
+            assumed=tuple(meta["assumed"]),
+            source=dict(meta["source"]),
+        )
+
+
+def check_header(header: Any, path: Path, expected_format: str, expected_version: int) -> None:
+    """Raises InputError or LayoutError unless a file's header names this format, version and point layout."""
+    if not isinstance(header, dict) or header.get("format") != expected_format:
+        found = header.get("format") if isinstance(header, dict) else type(header).__name__
+        raise InputError(f"{path}: format {found!r}, needed {expected_format!r}")
+    if header.get("version") != expected_version:
+        raise InputError(
+            f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads {expected_version}; "
+            "make the file again or install the signloom that wrote it"
+        )
+    found_layout = (header.get("layout"), header.get("layout_version"))
+    if found_layout != (layout.NAME, layout.VERSION):
+        raise LayoutError(
+            f"{path}: made for point layout {found_layout[0]!r} version {found_layout[1]!r}, this signloom has "
+            f"{layout.NAME!r} version {layout.VERSION}; use data and model of one layout"
+        )
+
+
+def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.ndarray:
+    """Where the frames of a clip at `target_fps` lie in the frames of the clip at `fps`, (T',) float64.
+
+    T' = max(1, round(num_frames * target_fps / fps)); positions do not go past the last frame.
+    """
+    count = max(1, round(num_frames * target_fps / fps))
+    return np.minimum(np.arange(count) * (fps / target_fps), num_frames - 1)
+
+
+def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """`values` (T, ...) read at fractional frame `positions` (T',) in 0..T-1, by linear interpolation, (T', ...).
+
+    Between two frames a value is NaN where either is NaN; exactly on a frame it is that frame's.
+    """
+    lower = np.floor(positions).astype(np.int64)
+    weight = (positions - lower).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+    upper = np.minimum(lower + 1, len(values) - 1)
+    blended = values[lower] * (1 - weight) + values[upper] * weight
+    return np.where(weight == 0, values[lower], blended)

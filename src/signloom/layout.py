@@ -1,0 +1,171 @@
+"""The 543 points of MediaPipe Holistic: their order, names, groups, mirror images and subsets.
+
+This is the only module that holds a point index. Order: 33 pose, 21 left hand, 21 right hand, 468 face.
+"Left" and "right" are the signer's own. Source: MediaPipe 0.10.21, `solutions/pose.py`, `solutions/hands.py`,
+`solutions/face_mesh_connections.py` (face mesh without iris refinement).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from signloom.errors import InputError
+
+NAME = "holistic543"
+VERSION = 1
+
+_POSE = (
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear "
+    "right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_pinky right_pinky left_index right_index left_thumb right_thumb left_hip right_hip "
+    "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index"
+).split()
+_HAND = (
+    "wrist thumb_cmc thumb_mcp thumb_ip thumb_tip index_mcp index_pip index_dip index_tip middle_mcp "
+    "middle_pip middle_dip middle_tip ring_mcp ring_pip ring_dip ring_tip pinky_mcp pinky_pip pinky_dip "
+    "pinky_tip"
+).split()
+NUM_FACE_POINTS = 468
+
+GROUPS: dict[str, slice] = {
+    "pose": slice(0, 33),
+    "left_hand": slice(33, 54),
+    "right_hand": slice(54, 75),
+    "face": slice(75, 543),
+}
+POINT_NAMES: tuple[str, ...] = (
+    *(f"pose.{name}" for name in _POSE),
+    *(f"left_hand.{name}" for name in _HAND),
+    *(f"right_hand.{name}" for name in _HAND),
+    *(f"face.{number}" for number in range(NUM_FACE_POINTS)),
+)
+NUM_POINTS = len(POINT_NAMES)
+NUM_POSE_POINTS = len(_POSE)
+NUM_HAND_POINTS = len(_HAND)
+
+# Edges within one hand, as positions in the hand: drawing and bone lengths.
+HAND_BONES: tuple[tuple[int, int], ...] = tuple(
+    (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
+)
+
+_INDEX = {name: index for index, name in enumerate(POINT_NAMES)}
+
+# Points of the face mesh on the midline. The other 440 are numbered so that the 220 of the signer's right half, in
+# ascending order, pair with the 220 of the left half in ascending order. Found by fitting the mirrored mean of many
+# face meshes onto itself; a test holds it against the mesh's own named contours.
+_FACE_MIDLINE = (
+    0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200,
+)  # fmt: skip
+
+# Contours of the face mesh that carry meaning in signing.
+_LIPS_OUTER = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
+_LIPS_INNER = (78, 81, 13, 311, 308, 402, 14, 178)
+_RIGHT_BROW = (70, 63, 105, 107)
+_LEFT_BROW = (300, 293, 334, 336)
+_EYELIDS = (159, 145, 386, 374)
+
+
+def index(name: str) -> int:
+    """The position of a named point, e.g. `pose.left_shoulder` or `face.13`.
+
+    Raises InputError for a name the layout does not have.
+    """
+    try:
+        return _INDEX[name]
+    except KeyError:
+        raise InputError(f"layout {NAME}: no point named {name!r}; names look like 'left_hand.wrist'") from None
+
+
+def indices(*names: str) -> np.ndarray:
+    """The positions of several named points, `(len(names),)` int."""
+    return np.array([index(name) for name in names], dtype=np.int64)
+
+
+def group_of(point: int) -> str:
+    """The group a point belongs to: `pose`, `left_hand`, `right_hand` or `face`."""
+    return next(name for name, part in GROUPS.items() if part.start <= point < part.stop)
+
+
+@cache
+def mirror_map() -> np.ndarray:
+    """For each point the point that takes its place in a mirrored image, `(543,)` int; its own inverse."""
+    mirror = np.arange(NUM_POINTS)
+    for name, position in _INDEX.items():
+        group, part = name.split(".")
+        if group == "face":
+            continue
+        group = {"left_hand": "right_hand", "right_hand": "left_hand"}.get(group, group)
+        if part.startswith("left_"):
+            part = "right_" + part.removeprefix("left_")
+        elif part.startswith("right_"):
+            part = "left_" + part.removeprefix("right_")
+        elif part in ("mouth_left", "mouth_right"):
+            part = "mouth_right" if part == "mouth_left" else "mouth_left"
+        mirror[position] = _INDEX[f"{group}.{part}"]
+    sides = [point for point in range(NUM_FACE_POINTS) if point not in set(_FACE_MIDLINE)]
+    half = len(sides) // 2
+    start = GROUPS["face"].start
+    for right, left in zip(sides[:half], sides[half:], strict=True):
+        mirror[start + right], mirror[start + left] = start + left, start + right
+    mirror.setflags(write=False)
+    return mirror
+
+
+def _face(points: tuple[int, ...]) -> list[str]:
+    return [f"face.{point}" for point in points]
+
+
+_UPPER_BODY = (
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+    "left_wrist right_wrist"
+).split()
+
+_SUBSETS: dict[str, tuple[str, ...]] = {
+    # Every point: the `full` view.
+    "full": POINT_NAMES,
+    # 85 points: what the strong landmark systems use (CoSign and MSKA): upper body, both hands, lips, brows, lids.
+    "compact": (
+        *(f"pose.{name}" for name in _UPPER_BODY),
+        *(f"left_hand.{name}" for name in _HAND),
+        *(f"right_hand.{name}" for name in _HAND),
+        *_face(_LIPS_OUTER + _LIPS_INNER + _RIGHT_BROW + _LEFT_BROW + _EYELIDS),
+    ),
+}
+
+
+@cache
+def subset(name: str) -> np.ndarray:
+    """The positions of a named subset's points in ascending order of group, `(P,)` int. Subsets: `full`, `compact`.
+
+    Raises InputError for an unknown subset.
+    """
+    if name not in _SUBSETS:
+        raise InputError(f"layout {NAME}: no subset {name!r}; known are {', '.join(_SUBSETS)}")
+    points = indices(*_SUBSETS[name])
+    points.setflags(write=False)
+    return points
+
+
+@cache
+def subset_mirror_map(name: str) -> np.ndarray:
+    """`mirror_map` within a subset: positions refer to the subset's own order, `(P,)` int."""
+    points = subset(name)
+    position = {int(point): place for place, point in enumerate(points)}
+    mirror = np.array([position[int(mirror_map()[point])] for point in points])
+    mirror.setflags(write=False)
+    return mirror
+
+
+@cache
+def subset_groups(name: str) -> dict[str, slice]:
+    """Where each group lies within a subset, as slices of the subset's own order."""
+    groups = [group_of(int(point)) for point in subset(name)]
+    slices = {}
+    for group in GROUPS:
+        start, count = groups.index(group), groups.count(group)
+        if groups[start : start + count] != [group] * count:
+            raise AssertionError(f"subset {name!r}: the points of {group} are not contiguous")
+        slices[group] = slice(start, start + count)
+    return slices

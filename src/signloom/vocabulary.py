@@ -1,0 +1,77 @@
+"""Glosses and their ids: blank is 0, unknown is 1, the glosses of the training split follow in sorted order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from signloom.errors import InputError
+
+BLANK = "<blank>"
+UNKNOWN = "<unknown>"
+BLANK_ID = 0
+UNKNOWN_ID = 1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a model, word -> id -> word being the identity for every id.
+
+    words: every word by id, starting with `<blank>` and `<unknown>`.
+    """
+
+    words: tuple[str, ...]
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(self.words))
+        object.__setattr__(self, "_ids", {word: number for number, word in enumerate(self.words)})
+        if self.words[:2] != (BLANK, UNKNOWN):
+            raise InputError(f"vocabulary: begins with {self.words[:2]}, needed ({BLANK!r}, {UNKNOWN!r})")
+        if len(self._ids) != len(self.words):
+            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            raise InputError(f"vocabulary: words that occur twice: {', '.join(twice[:10])}")
+        for word in self.words:
+            check_gloss(word, "vocabulary")
+
+    @classmethod
+    def from_glosses(cls, sentences: Iterable[Sequence[str]]) -> Vocabulary:
+        """The vocabulary of the given gloss sentences: those of the training split, never of another.
+
+        Raises InputError when a gloss is one of the two reserved words, or when there is no gloss at all.
+        """
+        glosses = {gloss for sentence in sentences for gloss in sentence}
+        if not glosses:
+            raise InputError("vocabulary: the training split has no glosses")
+        reserved = glosses & {BLANK, UNKNOWN}
+        if reserved:
+            raise InputError(f"vocabulary: gloss {min(reserved)!r} is reserved; rename it in the annotations")
+        return cls((BLANK, UNKNOWN, *sorted(glosses)))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, gloss: str) -> bool:
+        return gloss in self._ids
+
+    def encode(self, glosses: Sequence[str]) -> list[int]:
+        """The ids of glosses; one that training never had becomes the unknown id, it is not dropped."""
+        return [self._ids.get(gloss, UNKNOWN_ID) for gloss in glosses]
+
+    def decode(self, ids: Sequence[int]) -> list[str]:
+        """The words of ids. Raises InputError for an id outside the vocabulary."""
+        for number in ids:
+            if not 0 <= number < len(self.words):
+                raise InputError(f"vocabulary: id {number} outside 0..{len(self.words) - 1}")
+        return [self.words[number] for number in ids]
+
+    def unknown(self, glosses: Iterable[str]) -> set[str]:
+        """The glosses that are not in the vocabulary."""
+        return {gloss for gloss in glosses if gloss not in self._ids}
+
+
+def check_gloss(gloss: str, where: str) -> None:
+    """Raises InputError unless `gloss` is a non-empty word without white space (glosses are separated by it)."""
+    if not gloss or gloss.split() != [gloss]:
+        example = "-".join(gloss.split()) or "GOOD-JOB"
+        raise InputError(f"{where}: gloss {gloss!r} is empty or holds white space; needed one word such as {example!r}")

@@ -1,0 +1,155 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import random_landmarks
+from signloom.corpus import Corpus, CorpusWriter
+from signloom.errors import InputError, LayoutError
+from signloom.files import atomic_write, inside
+from signloom.vocabulary import BLANK, UNKNOWN, UNKNOWN_ID, Vocabulary
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    with CorpusWriter(tmp_path / "corpus", {"name": "tiny"}) as writer:
+        for number, split in enumerate(["train", "train", "dev", "test"]):
+            writer.add(
+                f"clip-{number}",
+                split=split,
+                signer="A",
+                glosses=["HELLO", "ÄPFEL"],
+                landmarks=random_landmarks(5 + number),
+            )
+    return tmp_path / "corpus"
+
+
+def test_written_and_read_back(corpus):
+    opened = Corpus.open(corpus)
+    assert opened.name == "tiny"
+    assert [utterance.id for utterance in opened.split("train")] == ["clip-0", "clip-1"]
+    assert opened.split("dev")[0].glosses == ("HELLO", "ÄPFEL")
+    assert len(opened.load(opened.split("test")[0])) == 8
+    assert opened.summary()["train"]["running_glosses"] == 4
+
+
+def test_a_moved_corpus_is_the_same_corpus(corpus):
+    moved = corpus.rename(corpus.parent / "elsewhere")
+    opened = Corpus.open(moved)
+    assert len(opened.load(opened.utterances[0])) == 5
+
+
+def test_all_faults_of_a_manifest_are_shown_together(corpus):
+    lines = (corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    records[1]["id"] = "clip-0"
+    records[2]["landmarks"] = "../../etc/passwd"
+    records[3]["glosses"] = []
+    gone = dict(records[0], id="gone", landmarks="landmarks/gone.npz")
+    text = "\n".join(json.dumps(record) for record in [*records, gone]) + "\n{broken\n"
+    (corpus / "manifest.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        Corpus.open(corpus)
+    message = str(raised.value)
+    assert "5 faults" in message
+    assert "line 2: id 'clip-0' already stands in line 1" in message
+    assert "line 3: path '../../etc/passwd' leaves its folder" in message
+    assert "line 4: no glosses" in message
+    assert "line 5 (gone): landmark file landmarks/gone.npz is missing" in message
+    assert "line 6: " in message
+
+
+def test_a_killed_writer_leaves_no_corpus_and_can_be_run_again(tmp_path):
+    def write(fail):
+        with CorpusWriter(tmp_path / "c", {}) as writer:
+            writer.add("a", split="train", signer=None, glosses=["X"], landmarks=random_landmarks(3))
+            if fail:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(True)
+    with pytest.raises(InputError, match="not a finished corpus"):
+        Corpus.open(tmp_path / "c")
+    write(False)
+    assert len(Corpus.open(tmp_path / "c")) == 1
+    with pytest.raises(InputError, match="already holds a corpus"):
+        write(False)
+
+
+def test_ids_that_need_the_same_file_are_refused(tmp_path):
+    with CorpusWriter(tmp_path / "c", {}) as writer:
+        writer.add("a/b", split="train", signer=None, glosses=["X"], landmarks=random_landmarks(3))
+        with pytest.raises(InputError, match="need the same file"):
+            writer.add("a_b", split="train", signer=None, glosses=["X"], landmarks=random_landmarks(3))
+
+
+def test_landmarks_given_as_a_file_are_taken_over(tmp_path, corpus):
+    with CorpusWriter(tmp_path / "second", {}) as writer:
+        writer.add("a", split="train", signer=None, glosses=["X"], landmarks=corpus / "landmarks" / "clip-0.npz")
+    opened = Corpus.open(tmp_path / "second")
+    assert len(opened.load(opened.utterances[0])) == 5
+
+
+def test_another_layout_version_is_refused(corpus):
+    header = json.loads((corpus / "corpus.json").read_text())
+    (corpus / "corpus.json").write_text(json.dumps({**header, "layout_version": 7}))
+    with pytest.raises(LayoutError, match="version 7, this signloom has"):
+        Corpus.open(corpus)
+
+
+def test_a_symbolic_link_out_of_the_corpus_is_refused(corpus, tmp_path):
+    (corpus / "landmarks" / "link.npz").symlink_to(tmp_path / "outside.npz")
+    with pytest.raises(InputError, match="through a symbolic link"):
+        inside(corpus, "landmarks/link.npz")
+
+
+def test_atomic_write_keeps_the_old_file_on_an_error(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a", "w") as file:
+        file.write("new")
+        raise RuntimeError
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+GLOSS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=12)
+
+
+@given(st.lists(st.lists(GLOSS, max_size=4), min_size=1, max_size=8))
+def test_word_id_word_is_the_identity(sentences):
+    if not any(sentences):
+        with pytest.raises(InputError, match="no glosses"):
+            Vocabulary.from_glosses(sentences)
+        return
+    vocabulary = Vocabulary.from_glosses(sentences)
+    ids = list(range(len(vocabulary)))
+    assert vocabulary.encode(vocabulary.decode(ids)) == ids
+    assert vocabulary.words[0] == BLANK
+    for sentence in sentences:
+        assert vocabulary.decode(vocabulary.encode(sentence)) == list(sentence)
+
+
+def test_an_unknown_gloss_becomes_unknown_and_is_not_dropped():
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    assert vocabulary.encode(["A", "NEVER", "B"]) == [2, UNKNOWN_ID, 3]
+    assert vocabulary.decode([UNKNOWN_ID]) == [UNKNOWN]
+    assert vocabulary.unknown(["A", "NEVER"]) == {"NEVER"}
+
+
+def test_bad_vocabularies_are_refused():
+    with pytest.raises(InputError, match="reserved"):
+        Vocabulary.from_glosses([[BLANK]])
+    with pytest.raises(InputError, match="occur twice: A"):
+        Vocabulary((BLANK, UNKNOWN, "A", "A"))
+    with pytest.raises(InputError, match="holds white space"):
+        Vocabulary.from_glosses([["GOOD JOB"]])
+    with pytest.raises(InputError, match="id 9 outside"):
+        Vocabulary.from_glosses([["A"]]).decode([9])
+
+
+def test_a_clip_without_anybody_has_no_group_present(tmp_path):
+    clip = random_landmarks(4)
+    clip.points[:] = float("nan")
+    clip.save(tmp_path / "empty.npz")
+    assert not any(clip.present(group).any() for group in ("pose", "face"))
