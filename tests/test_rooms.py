@@ -13,7 +13,8 @@ ROOT = Path(signloom.__file__).parent
 
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
-    {"errors", "layout"},
+    {"errors"},
+    {"layout"},
     {"files", "console"},
     {"landmarks", "vocabulary"},
     {"corpus"},
