@@ -111,10 +111,31 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         many = str(types[name]).startswith(("list", "tuple"))
         parser.add_argument(name, type=types[name], help=_docstring(options, name), nargs="+" if many else None)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
-    values = parser.parse_args(arguments)
+    values = parser.parse_args(_spelled_out(arguments, types))
     values.pop("config", None)
-    values = parser.instantiate_classes(values)
+    values = parser.instantiate(values)
     return options(**{name: values[name] for name in types})
+
+
+def _spelled_out(arguments: list[str], types: dict[str, Any]) -> list[str]:
+    """`arguments` as the parser reads them: `--flag` for `--flag true`, `--names a b` for `--names ["a", "b"]`."""
+    import json
+
+    spelled: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        spelled.append(word)
+        kind = types.get(word.removeprefix("--")) if word.startswith("--") else None
+        following = []
+        while rest and not rest[0].startswith("--"):
+            following.append(rest.pop(0))
+        if kind is bool and (not following or following[0].lower() not in ("true", "false")):
+            spelled[-1] = f"{word}=true"
+        elif str(kind).startswith("list[str") and following and not following[0].startswith("["):
+            following = [json.dumps(following, ensure_ascii=False)]
+        spelled += following
+    return spelled
 
 
 def _field_types(options: type) -> dict[str, Any]:

@@ -1,0 +1,370 @@
+"""Isolated clips -> a corpus of continuous utterances.
+
+Every input clip shows one gloss; its signer is its group. An utterance is made of signs of one group, drawn with
+replacement. Each sign is re-timed to 0.6-1.1 of its frames (at least 8) with up to an eighth trimmed at either end,
+and joined to the next by 3 to 7 frames of interpolation. Within a group the clips of every gloss are shared 70/15/15
+among train, dev and test, so that no clip is in two splits. Groups named by --held_out are unseen signers: the test
+utterances come from all of their clips, train and dev from the other groups' shares.
+
+The same seed gives the same bytes. Utterance k of a split does not depend on how many are made, and the sharing does
+not depend on what is held out. A composed utterance keeps its truth: where each sign starts and ends, and the clip it
+was made from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
+from signloom.errors import Faults, InputError
+from signloom.landmarks import Landmarks, interpolate
+
+# How a sign is changed and joined; the ranges are inclusive.
+SPEED = (0.6, 1.1)
+MIN_SIGN_FRAMES = 8
+MAX_TRIM = 1 / 8
+JOIN_FRAMES = (3, 7)
+# Shares of a gloss's clips that go to dev and to test; train takes the rest.
+DEV_SHARE = TEST_SHARE = 0.15
+# Clips kept in memory: about half a megabyte each at 60 frames.
+CACHED_CLIPS = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to compose."""
+
+    held_out: list[str] = field(default_factory=list)
+    """groups (signers) whose clips make the test split and nothing else: the unseen signers"""
+    num_train: int = 1000
+    """utterances in train"""
+    num_dev: int = 150
+    """utterances in dev"""
+    num_test: int = 150
+    """utterances in test"""
+    min_glosses: int = 3
+    """signs in the shortest utterance"""
+    max_glosses: int = 8
+    """signs in the longest utterance"""
+    clips_per_gloss: int | None = None
+    """at most this many training clips of each gloss and group (default: all)"""
+    seed: int = 0
+    """of every draw: same seed, same corpus"""
+
+    def __post_init__(self) -> None:
+        faults = Faults("compose")
+        for name in ("num_train", "num_dev", "num_test"):
+            if getattr(self, name) < 0:
+                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
+        if self.num_train + self.num_dev + self.num_test == 0:
+            faults.add("no utterances asked for; give --num_train, --num_dev or --num_test")
+        if not 1 <= self.min_glosses <= self.max_glosses:
+            faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
+        if self.clips_per_gloss is not None and self.clips_per_gloss < 1:
+            faults.add(f"--clips_per_gloss is {self.clips_per_gloss}; needed 1 or more, or leave it out for all")
+        if self.seed < 0:
+            faults.add(f"--seed is {self.seed}; needed 0 or more")
+        faults.raise_if_any()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Recipe):
+    """Options of `signloom compose`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("corpus",)
+
+    corpus: Path
+    """a corpus of isolated clips, each of one gloss"""
+    output: Path
+    """the folder of the new corpus"""
+    overwrite: bool = False
+    """replace a corpus that is already there"""
+
+
+# The clips an utterance is drawn from: gloss -> clips, for each group.
+Pool = dict[str | None, dict[str, list[Utterance]]]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The clips of each split, and what a user should know about how they fell.
+
+    pools: for train, dev and test, the clips by group and gloss.  notes: one sentence each.
+    """
+
+    pools: Mapping[str, Pool]
+    notes: tuple[str, ...]
+
+
+def share_clips(corpus: Corpus, recipe: Recipe) -> Shares:
+    """The clips of an isolated-sign corpus shared among the splits; see the module's text for the rule.
+
+    Raises InputError with every clip that is not one gloss of one group, for a held-out group that is not there, and
+    for a split that would be asked for utterances and has no clips.
+    """
+    by_group = _by_group(corpus)
+    held_out = set(recipe.held_out)
+    _check_held_out(corpus, by_group, recipe)
+    pools: dict[str, Pool] = {split: {} for split in SPLITS}
+    for group in sorted(by_group, key=str):
+        for gloss in sorted(by_group[group]):
+            shares = _share(by_group[group][gloss], recipe.seed)
+            if group in held_out:
+                shares = {"test": sorted(by_group[group][gloss], key=lambda clip: clip.id)}
+            elif held_out:
+                del shares["test"]
+            for split, clips in shares.items():
+                if split == "train" and recipe.clips_per_gloss is not None:
+                    clips = clips[: recipe.clips_per_gloss]
+                if clips:
+                    pools[split].setdefault(group, {})[gloss] = clips
+    for split in SPLITS:
+        if getattr(recipe, f"num_{split}") and not pools[split]:
+            smallest = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
+            raise InputError(
+                f"{corpus.root}: no clips fall to {split}; the most any gloss and group has is {smallest}, needed 3 to "
+                f"serve train, dev and test. Bring more clips or pass --num_{split} 0"
+            )
+    return Shares(pools, tuple(_notes(by_group, pools, recipe)))
+
+
+def compose(
+    corpus: Corpus, output: Path, recipe: Recipe | None = None, *, overwrite: bool = False, progress: bool = False
+) -> Corpus:
+    """The corpus of continuous utterances made from isolated clips and written to the folder `output`.
+
+    corpus: clips of one gloss each, the signer being the group; their own splits are not used.
+    progress: show a progress bar on stderr.
+    Clips of differing frame rates are first brought to the rate that most of them have.
+    Raises InputError as `share_clips` does, and for an `output` that holds a corpus unless `overwrite`.
+    """
+    recipe = recipe or Recipe()
+    if Path(output).resolve() == corpus.root.resolve():
+        raise InputError(f"{output}: is the folder of the clips themselves; choose another --output")
+    pools = share_clips(corpus, recipe).pools
+    fps = common_fps(clip.fps for clip in corpus)
+
+    @lru_cache(maxsize=CACHED_CLIPS)
+    def load(clip_id: str) -> Landmarks:
+        return corpus.load(clips[clip_id]).resampled(fps)
+
+    clips = {clip.id: clip for clip in corpus}
+    with CorpusWriter(output, _info(corpus, recipe), overwrite=overwrite) as writer, _bar(disable=not progress) as bar:
+        for number, split in enumerate(SPLITS):
+            count = getattr(recipe, f"num_{split}")
+            task = bar.add_task(f"composing {split}", total=count, unit="utterances", done=0)
+            for k in range(count):
+                rng = np.random.default_rng([recipe.seed, number, k])
+                group, glosses, chosen = draw(pools[split], recipe, rng)
+                signed, boundaries = join([load(clip.id) for clip in chosen], rng)
+                writer.add(
+                    f"{split}-{k:05d}",
+                    split=split,
+                    signer=group,
+                    glosses=glosses,
+                    landmarks=signed,
+                    source={"maker": "signloom compose", "corpus": corpus.name},
+                    truth={"boundaries": boundaries, "clips": [clip.id for clip in chosen]},
+                )
+                bar.update(task, advance=1, done=k + 1)
+    return Corpus.open(output)
+
+
+def draw(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> tuple[str | None, list[str], list[Utterance]]:
+    """The group, glosses and clips of one utterance.
+
+    A group is drawn in proportion to its clips, then for each sign a gloss of the group with equal chances and one of
+    its clips, all with replacement.
+    """
+    groups = list(pool)
+    sizes = np.array([sum(map(len, pool[group].values())) for group in groups])
+    group = groups[rng.choice(len(groups), p=sizes / sizes.sum())]
+    known = list(pool[group])
+    count = rng.integers(recipe.min_glosses, recipe.max_glosses, endpoint=True)
+    glosses = [known[number] for number in rng.integers(len(known), size=count)]
+    return group, glosses, [pool[group][gloss][rng.integers(len(pool[group][gloss]))] for gloss in glosses]
+
+
+def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmarks, list[list[int]]]:
+    """Clips re-timed and joined to one, and where each lies in it: [first frame, frame after the last].
+
+    The frames of a join belong to neither sign. A point is missing throughout a join where either end misses it.
+    """
+    offsets = np.cumsum([0, *(len(clip) for clip in clips)])
+    # Positions of the signs' frames in all clips laid end to end; then of the utterance's frames in those signs.
+    signs = [retimed_positions(len(clip), rng) + offset for clip, offset in zip(clips, offsets[:-1], strict=True)]
+    joins = rng.integers(*JOIN_FRAMES, size=len(clips) - 1, endpoint=True)
+    frames: list[np.ndarray] = []
+    boundaries = []
+    first, stop = 0, 0
+    for number, sign in enumerate(signs):
+        last = first + len(sign) - 1
+        frames.append(np.arange(first, last + 1, dtype=np.float64))
+        boundaries.append([stop, stop + len(sign)])
+        stop += len(sign)
+        if number < len(joins):
+            frames.append(last + np.arange(1, joins[number] + 1) / (joins[number] + 1))
+            stop += int(joins[number])
+        first = last + 1
+
+    def assemble(values: list[np.ndarray]) -> np.ndarray:
+        return interpolate(interpolate(np.concatenate(values), np.concatenate(signs)), np.concatenate(frames))
+
+    sizes, aspects = {clip.image_size for clip in clips}, {clip.pixel_aspect for clip in clips}
+    return Landmarks(
+        points=assemble([clip.points for clip in clips]),
+        visibility=assemble([clip.visibility for clip in clips]),
+        fps=clips[0].fps,
+        image_size=sizes.pop() if len(sizes) == 1 else None,
+        pixel_aspect=aspects.pop() if len(aspects) == 1 else 1.0,
+        assumed=tuple(sorted({name for clip in clips for name in clip.assumed})),
+        source={"maker": "signloom compose"},
+    ), boundaries
+
+
+def retimed_positions(num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Where the frames of a re-timed sign lie in its clip, (T',) float64, T' being 0.6-1.1 of `num_frames`, at least 8.
+
+    The first and last position are up to an eighth of the clip away from its ends.
+    """
+    count = max(MIN_SIGN_FRAMES, round(num_frames * rng.uniform(*SPEED)))
+    start, end = rng.uniform(0, MAX_TRIM, size=2) * (num_frames - 1)
+    return np.linspace(start, num_frames - 1 - end, count)
+
+
+def common_fps(rates: Iterable[float]) -> float:
+    """The frame rate that most clips have; of equally frequent ones the highest."""
+    return max(Counter(rates).items(), key=lambda item: (item[1], item[0]))[0]
+
+
+def run(options: Options) -> int:
+    """Composes, and says what came of it."""
+    from signloom.console import console
+
+    corpus = Corpus.open(options.corpus)
+    shares = share_clips(corpus, options)
+    for note in shares.notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)
+    print(f"{options.output}: {len(made)} utterances from {len(corpus)} clips, seed {options.seed}")
+    print(f"  {'split':<6}{'utterances':>11}{'glosses':>9}{'distinct':>10}{'minutes':>9}{'clips':>7}  signers")
+    for split, row in made.summary().items():
+        pool = shares.pools[split]
+        clips = sum(len(clips) for glosses in pool.values() for clips in glosses.values())
+        print(
+            f"  {split:<6}{row['utterances']:>11}{row['running_glosses']:>9}{row['distinct_glosses']:>10}"
+            f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(map(str, pool))}"
+            f"{' (unseen)' if split == 'test' and options.held_out else ''}"
+        )
+    print(f"Next: signloom train {options.output}")
+    return 0
+
+
+def _by_group(corpus: Corpus) -> Pool:
+    faults = Faults(f"{corpus.root}: not a corpus of isolated clips")
+    unnamed = sum(clip.signer is None for clip in corpus)
+    by_group: Pool = defaultdict(lambda: defaultdict(list))
+    for clip in corpus:
+        if len(clip.glosses) != 1:
+            shown = " ".join(clip.glosses)
+            faults.add(f"{clip.id}: {len(clip.glosses)} glosses ({shown:.60}), needed 1; a continuous clip is no sign")
+        elif clip.signer is None and unnamed < len(corpus):
+            faults.add(f"{clip.id}: no signer, where other clips name one; needed the group of every clip or of none")
+        else:
+            by_group[clip.signer][clip.glosses[0]].append(clip)
+    faults.raise_if_any()
+    return by_group
+
+
+def _check_held_out(corpus: Corpus, by_group: Pool, recipe: Recipe) -> None:
+    faults = Faults("compose: --held_out")
+    groups = [group for group in by_group if group is not None]
+    for name in recipe.held_out:
+        if name not in groups:
+            near = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            listed = ", ".join(sorted(groups)[:20]) or "none: its clips name no signer"
+            faults.add(f"no group {name!r} in {corpus.root}{hint} Groups: {listed}")
+    faults.raise_if_any()
+    if set(recipe.held_out) == set(groups) and groups and recipe.num_train + recipe.num_dev:
+        raise InputError(f"compose: --held_out names every group of {corpus.root}; needed one left to train on")
+
+
+def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
+    """The clips of one gloss and group shared 70/15/15; of two, one goes to train and one to test; one is train's."""
+    ordered = sorted(clips, key=lambda clip: clip.id)
+    # Drawn from the clips' own names, so that another group or gloss in the corpus changes nothing here.
+    names = hashlib.sha256("\0".join(clip.id for clip in ordered).encode()).digest()
+    rng = np.random.default_rng([seed, *names])
+    shuffled = [ordered[number] for number in rng.permutation(len(ordered))]
+    if len(shuffled) < 3:
+        return {"train": shuffled[:1], "dev": [], "test": shuffled[1:]}
+    dev = max(1, round(DEV_SHARE * len(shuffled)))
+    test = max(1, round(TEST_SHARE * len(shuffled)))
+    return {"train": shuffled[dev + test :], "dev": shuffled[:dev], "test": shuffled[dev : dev + test]}
+
+
+def _notes(by_group: Pool, pools: Mapping[str, Pool], recipe: Recipe) -> list[str]:
+    """What a user should know before training on the result."""
+    everything = {gloss for glosses in by_group.values() for gloss in glosses}
+    notes = []
+    if None in by_group:
+        notes.append("the clips name no signer; signs of different people may be joined in one utterance")
+    for group, glosses in sorted(by_group.items(), key=lambda item: str(item[0])):
+        if len(glosses) < len(everything):
+            missing = sorted(everything - set(glosses))
+            notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {_shown(missing)}")
+    for split in SPLITS:
+        if not getattr(recipe, f"num_{split}"):
+            continue
+        here = {gloss for glosses in pools[split].values() for gloss in glosses}
+        groups = [g for g in by_group if not recipe.held_out or (g in recipe.held_out) == (split == "test")]
+        wanted = {gloss for group in groups for gloss in by_group[group]}
+        if wanted - here:
+            notes.append(
+                f"{split} has no clips of {_shown(sorted(wanted - here))}; a gloss needs 3 clips in a group to be in "
+                "all of train, dev and test"
+            )
+    trained = {gloss for glosses in pools["train"].values() for gloss in glosses}
+    for split in ("dev", "test"):
+        untrained = sorted({gloss for glosses in pools[split].values() for gloss in glosses} - trained)
+        if untrained and getattr(recipe, f"num_{split}"):
+            notes.append(f"{split} signs {_shown(untrained)}, which train never does; every one scores as an error")
+    unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
+        len(clips) for pool in pools.values() for glosses in pool.values() for clips in glosses.values()
+    )
+    if unused:
+        reasons = []
+        if recipe.held_out:
+            reasons.append("the test shares of the groups that train")
+        if recipe.clips_per_gloss is not None:
+            reasons.append("what --clips_per_gloss leaves over")
+        notes.append(f"{unused} clips are in no split: {' and '.join(reasons)}")
+    return notes
+
+
+def _shown(glosses: Sequence[str], limit: int = 12) -> str:
+    hidden = len(glosses) - limit
+    return ", ".join(glosses[:limit]) + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def _info(corpus: Corpus, recipe: Recipe) -> dict[str, Any]:
+    own = {"format", "version", "layout", "layout_version"}
+    kept = {key: value for key, value in corpus.info.items() if key not in own}
+    values = {name: value for name, value in asdict(recipe).items() if name in Recipe.__dataclass_fields__}
+    return {**kept, "name": f"{corpus.name}-composed", "composed": {"from": corpus.name, **values}}
+
+
+def _bar(*, disable: bool) -> Any:
+    from signloom.console import progress_bar
+
+    return progress_bar(disable=disable)

@@ -1,0 +1,268 @@
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import random_landmarks
+from signloom import layout
+from signloom.cli import main
+from signloom.compose import Recipe, common_fps, compose, join, retimed_positions, share_clips
+from signloom.corpus import Corpus, CorpusWriter
+from signloom.errors import InputError
+from signloom.landmarks import Landmarks
+
+WRIST = layout.index("right_hand.wrist")
+
+
+def clip(number: int, num_frames: int = 20, fps: float = 25.0, **fields) -> Landmarks:
+    """A clip whose every coordinate is its own number, and whose wrist's y is the frame: origins stay readable."""
+    points = np.full((num_frames, layout.NUM_POINTS, 3), float(number), dtype=np.float32)
+    points[:, WRIST, 1] = np.arange(num_frames)
+    return Landmarks(points, np.ones((num_frames, 33)), fps=fps, **fields)
+
+
+def isolated(root: Path, counts: dict[tuple[str | None, str], int], **fields) -> Corpus:
+    with CorpusWriter(root, {"name": "signs", "licence": "CC0"}) as writer:
+        number = 0
+        for (group, gloss), count in counts.items():
+            for k in range(count):
+                writer.add(
+                    f"{group}-{gloss}-{k}",
+                    split="train",
+                    signer=group,
+                    glosses=[gloss],
+                    landmarks=clip(number, **fields),
+                )
+                number += 1
+    return Corpus.open(root)
+
+
+GROUPS = {(group, gloss): 20 for group in ("ann", "ben", "cyd") for gloss in ("A", "B", "C", "D")}
+
+
+@pytest.fixture(scope="module")
+def signs(tmp_path_factory):
+    return isolated(tmp_path_factory.mktemp("signs") / "c", GROUPS)
+
+
+@pytest.fixture(scope="module")
+def held_out(signs, tmp_path_factory):
+    recipe = Recipe(held_out=["ben"], num_train=30, num_dev=10, num_test=10, seed=3)
+    return compose(signs, tmp_path_factory.mktemp("held") / "c", recipe)
+
+
+def digest(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_no_clip_is_in_two_splits(signs, tmp_path):
+    made = compose(signs, tmp_path / "c", Recipe(num_train=60, num_dev=60, num_test=60))
+    used = {split: {c for u in made.split(split) for c in u.truth["clips"]} for split in ("train", "dev", "test")}
+    assert not used["train"] & used["dev"]
+    assert not used["train"] & used["test"]
+    assert not used["dev"] & used["test"]
+
+
+def test_clips_are_shared_70_15_15_within_every_gloss_of_a_group(signs):
+    pools = share_clips(signs, Recipe()).pools
+    for group in ("ann", "ben", "cyd"):
+        for gloss in "ABCD":
+            assert [len(pools[split][group][gloss]) for split in ("train", "dev", "test")] == [14, 3, 3]
+
+
+def test_unseen_signers_are_in_test_only_and_with_all_their_clips(signs, held_out):
+    signers = {split: {u.signer for u in held_out.split(split)} for split in ("train", "dev", "test")}
+    assert signers == {"train": {"ann", "cyd"}, "dev": {"ann", "cyd"}, "test": {"ben"}}
+    pools = share_clips(signs, Recipe(held_out=["ben"])).pools
+    assert {gloss: len(clips) for gloss, clips in pools["test"]["ben"].items()} == dict.fromkeys("ABCD", 20)
+
+
+def test_holding_out_a_group_does_not_reshuffle_the_others(signs):
+    seen, held = share_clips(signs, Recipe()).pools, share_clips(signs, Recipe(held_out=["ben"])).pools
+    assert held["train"]["ann"] == seen["train"]["ann"]
+    assert held["dev"]["cyd"] == seen["dev"]["cyd"]
+
+
+def test_the_signs_of_an_utterance_are_its_glosses_at_its_boundaries(signs, held_out):
+    numbers = {c.id: int(signs.load(c).points[0, 0, 0]) for c in signs}
+    for utterance in held_out:
+        assert 3 <= len(utterance.glosses) <= 8
+        boundaries, clips = utterance.truth["boundaries"], utterance.truth["clips"]
+        assert len(boundaries) == len(clips) == len(utterance.glosses)
+        points = held_out.load(utterance).points
+        assert boundaries[0][0] == 0
+        assert boundaries[-1][1] == len(points)
+        for gloss, source, (start, stop) in zip(utterance.glosses, clips, boundaries, strict=True):
+            assert source.split("-")[:2] == [utterance.signer, gloss]
+            # every coordinate of a test clip is its number, so the frames between the boundaries name their source
+            assert (points[start:stop, 0, 0] == numbers[source]).all()
+            # 0.6 to 1.1 of 20 frames
+            assert 12 <= stop - start <= 22
+            frames = points[start:stop, WRIST, 1]
+            # an eighth of the way from the first frame to the last, which are 19 apart
+            assert frames[0] <= 19 / 8 + 0.01
+            assert frames[-1] >= 19 * 7 / 8 - 0.01
+            assert (np.diff(frames) > 0).all()
+        for (_, stop), (start, _), a, b in zip(boundaries, boundaries[1:], clips, clips[1:], strict=False):
+            assert 3 <= start - stop <= 7
+            path = points[stop - 1 : start + 1, 0, 0]
+            line = np.linspace(numbers[a], numbers[b], len(path))
+            # halves of a unit are the step of half precision at the largest clip number, 239
+            np.testing.assert_allclose(path, line, atol=0.13)
+
+
+def test_a_point_is_missing_in_a_join_where_either_end_misses_it():
+    lost = clip(2)
+    lost.points[:, WRIST] = np.nan
+    joined, boundaries = join([clip(1), lost, clip(3)], np.random.default_rng(0))
+    (_, first), (second, third), (fourth, _) = boundaries
+    assert np.isfinite(joined.points[:first, WRIST]).all()
+    assert np.isnan(joined.points[first:fourth, WRIST]).all()
+    assert np.isfinite(joined.points[fourth:, WRIST]).all()
+    assert np.isfinite(joined.points[:, 0]).all()
+    assert second - first in range(3, 8)
+    assert fourth - third in range(3, 8)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 20, 111])
+def test_retiming_keeps_to_its_ranges(num_frames):
+    rng = np.random.default_rng(1)
+    counts = set()
+    for _ in range(300):
+        positions = retimed_positions(num_frames, rng)
+        counts.add(len(positions))
+        assert positions[0] >= 0
+        assert positions[-1] <= num_frames - 1
+        assert positions[0] <= num_frames / 8
+        assert positions[-1] >= num_frames - 1 - num_frames / 8
+    assert min(counts) == max(8, round(0.6 * num_frames))
+    assert max(counts) == max(8, round(1.1 * num_frames))
+
+
+def test_same_seed_same_bytes_other_seed_other_corpus(signs, tmp_path):
+    for name, seed in (("one", 5), ("two", 5), ("other", 6)):
+        compose(signs, tmp_path / name, Recipe(num_train=5, num_dev=2, num_test=2, seed=seed))
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert digest(tmp_path / "one") != digest(tmp_path / "other")
+
+
+def test_more_utterances_begin_with_the_same_ones(signs, tmp_path):
+    few = compose(signs, tmp_path / "few", Recipe(num_train=3, num_dev=1, num_test=1))
+    many = compose(signs, tmp_path / "many", Recipe(num_train=9, num_dev=1, num_test=1))
+    assert [u.truth for u in many.split("train")[:3]] == [u.truth for u in few.split("train")]
+
+
+def test_clips_per_gloss_limits_training_only(signs):
+    pools = share_clips(signs, Recipe(clips_per_gloss=4)).pools
+    assert {len(clips) for glosses in pools["train"].values() for clips in glosses.values()} == {4}
+    assert {len(clips) for glosses in pools["dev"].values() for clips in glosses.values()} == {3}
+    assert "112 clips" not in share_clips(signs, Recipe()).notes
+    assert any(
+        note.startswith("120 clips are in no split") for note in share_clips(signs, Recipe(clips_per_gloss=4)).notes
+    )
+
+
+def test_frame_rates_are_brought_to_the_one_most_clips_have(tmp_path):
+    with CorpusWriter(tmp_path / "c", {}) as writer:
+        for k in range(9):
+            fps = 50.0 if k < 3 else 25.0
+            # a second of the same movement at either rate
+            writer.add(f"a{k}", split="train", signer="x", glosses=["A"], landmarks=clip(1, int(fps), fps=fps))
+    made = compose(
+        Corpus.open(tmp_path / "c"), tmp_path / "out", Recipe(num_train=8, num_dev=2, num_test=2, max_glosses=3)
+    )
+    assert {u.fps for u in made} == {25.0}
+    lengths = [stop - start for u in made for start, stop in u.truth["boundaries"]]
+    # 0.6 to 1.1 of 25 frames, whatever the rate of the clip was
+    assert min(lengths) >= 15
+    assert max(lengths) <= 28
+    assert common_fps([25.0, 30.0, 30.0]) == 30.0
+    assert common_fps([25.0, 30.0]) == 30.0
+
+
+def test_what_is_known_of_the_clips_is_kept(signs, tmp_path):
+    corpus = isolated(tmp_path / "in", {("x", "A"): 3}, image_size=(640, 480), assumed=("fps",))
+    made = compose(corpus, tmp_path / "out", Recipe(num_train=2, num_dev=1, num_test=1))
+    landmarks = made.load(made.utterances[0])
+    assert landmarks.image_size == (640, 480)
+    assert landmarks.assumed == ("fps",)
+    assert made.info["licence"] == "CC0"
+    assert made.name == "signs-composed"
+    assert made.info["composed"]["seed"] == 0
+
+
+def test_a_small_group_and_few_clips_are_told(tmp_path):
+    corpus = isolated(tmp_path / "c", {("x", "A"): 6, ("x", "B"): 2, ("x", "C"): 1, ("y", "A"): 6})
+    notes = "\n".join(share_clips(corpus, Recipe()).notes)
+    assert "group y has 1 of 3 glosses; without B, C" in notes
+    assert "dev has no clips of B, C; a gloss needs 3 clips" in notes
+    assert "test has no clips of C" in notes
+    assert "train" not in notes.replace("of train, dev", "")
+    held = "\n".join(share_clips(corpus, Recipe(held_out=["x"])).notes)
+    assert "test signs B, C, which train never does" in held
+
+
+def test_clips_without_signers_are_one_group(tmp_path):
+    corpus = isolated(tmp_path / "c", {(None, "A"): 6, (None, "B"): 6})
+    made = compose(corpus, tmp_path / "out", Recipe(num_train=3, num_dev=1, num_test=1))
+    assert {u.signer for u in made} == {None}
+    assert any("name no signer" in note for note in share_clips(corpus, Recipe()).notes)
+
+
+def test_all_clips_that_are_no_isolated_signs_are_listed(tmp_path):
+    with CorpusWriter(tmp_path / "c", {}) as writer:
+        writer.add("good", split="train", signer="x", glosses=["A"], landmarks=random_landmarks(5))
+        writer.add("long", split="train", signer="x", glosses=["A", "B"], landmarks=random_landmarks(5))
+        writer.add("nameless", split="train", signer=None, glosses=["A"], landmarks=random_landmarks(5))
+    with pytest.raises(InputError, match=r"2 faults\n.*long: 2 glosses \(A B\), needed 1.*\n.*nameless: no signer"):
+        share_clips(Corpus.open(tmp_path / "c"), Recipe())
+
+
+def test_an_unknown_group_is_refused_and_the_nearest_named(signs):
+    with pytest.raises(InputError, match=re.escape("no group 'bem'") + ".*did you mean 'ben'.*ann, ben, cyd"):
+        share_clips(signs, Recipe(held_out=["bem"]))
+    with pytest.raises(InputError, match="names every group"):
+        share_clips(signs, Recipe(held_out=["ann", "ben", "cyd"]))
+
+
+def test_a_split_that_would_be_empty_is_refused(tmp_path):
+    corpus = isolated(tmp_path / "c", {("x", "A"): 2})
+    with pytest.raises(InputError, match="no clips fall to dev; the most any gloss and group has is 2, needed 3"):
+        compose(corpus, tmp_path / "out")
+    made = compose(corpus, tmp_path / "out", Recipe(num_train=2, num_dev=0, num_test=1))
+    assert len(made) == 3
+
+
+def test_senseless_numbers_are_refused_together():
+    with pytest.raises(InputError, match="3 faults"):
+        Recipe(num_train=-1, min_glosses=5, max_glosses=3, clips_per_gloss=0)
+    with pytest.raises(InputError, match="no utterances asked for"):
+        Recipe(num_train=0, num_dev=0, num_test=0)
+
+
+def test_the_output_is_not_the_input(signs):
+    with pytest.raises(InputError, match="is the folder of the clips themselves"):
+        compose(signs, signs.root, Recipe(), overwrite=True)
+
+
+def test_the_command(signs, tmp_path, capsys):
+    arguments = ["compose", str(signs.root), "--output", str(tmp_path / "out"), "--held_out", "ben", "cyd"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--num_train", "4", "--num_dev", "2", "--num_test", "2", "--clips_per_gloss", "4"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr()
+    assert "8 utterances from 240 clips, seed 0" in shown.out
+    assert re.search(r"test +2 .* 160  ben, cyd \(unseen\)", shown.out)
+    assert "clips are in no split" in shown.err
+    assert f"Next: signloom train {tmp_path / 'out'}" in shown.out
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--num_train", "4"])
+    assert ended.value.code == 2
+    assert "already holds a corpus" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--num_train", "1", "--num_dev", "1", "--num_test", "1", "--overwrite"])
+    assert ended.value.code == 0
+    assert len(Corpus.open(tmp_path / "out")) == 3
