@@ -1,0 +1,59 @@
+"""What CTC paths stand for: merging repeats, dropping blanks, and how many frames a gloss sentence needs.
+
+Shapes: B utterances, T' output frames. Source: Graves et al. 2006, "Connectionist Temporal Classification", the
+mapping of section 3.1 (their script B).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from signloom.errors import InputError
+from signloom.vocabulary import BLANK_ID
+
+
+def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
+    """The ids that a path of one id a frame stands for: repeats merged first, then blanks dropped.
+
+    A repeat that a blank parts stays two: `[A, blank, A]` is `[A, A]`, `[A, A]` is `[A]`.
+    """
+    (ids,) = collapse_batch(np.asarray(path, dtype=np.int64).reshape(1, -1))
+    return ids
+
+
+def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list[list[int]]:
+    """`collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: all of it).
+
+    Raises InputError for shapes that do not fit, or a length outside 0..T'.
+    """
+    paths = np.asarray(paths)
+    if paths.ndim != 2:
+        raise InputError(f"collapse: paths of shape {paths.shape}, needed (B, T')")
+    kept = runs(paths, lengths) & (paths != BLANK_ID)
+    ends = np.cumsum(kept.sum(axis=1))
+    ids = paths[kept].tolist()
+    return [ids[start:end] for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+
+
+def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
+    """Where a run of equal ids begins within the lengths, (B, T') bool."""
+    batch, frames = paths.shape
+    starts = np.ones(paths.shape, dtype=bool)
+    starts[:, 1:] = paths[:, 1:] != paths[:, :-1]
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        if lengths.shape != (batch,) or (batch and not 0 <= lengths.min() <= lengths.max() <= frames):
+            raise InputError(f"collapse: lengths {lengths.tolist()!s:.80}, needed {batch} of them within 0..{frames}")
+        starts &= np.arange(frames) < lengths[:, None]
+    return starts
+
+
+def frames_needed(ids: Sequence[int] | np.ndarray) -> int:
+    """The fewest output frames on which CTC can align `ids`: one each, and one more blank between equal neighbours.
+
+    With fewer the loss is infinite, whatever the model emits.
+    """
+    ids = np.asarray(ids)
+    return len(ids) + int((ids[1:] == ids[:-1]).sum())
