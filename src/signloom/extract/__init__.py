@@ -1,0 +1,7 @@
+"""Video -> landmarks: what counts as a clip, reading its frames, MediaPipe Holistic, many clips at once."""
+
+from signloom.extract.holistic import HolisticTracker, extract_clip
+from signloom.extract.reading import Crop
+from signloom.extract.sources import Clip, find_clips
+
+__all__ = ["Clip", "Crop", "HolisticTracker", "extract_clip", "find_clips"]

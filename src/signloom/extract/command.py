@@ -1,0 +1,204 @@
+"""Videos or folders of frames -> landmark files, by MediaPipe Holistic.
+
+Each clip becomes OUTPUT/<its path under the source>.npz, about 3.3 kB a frame. A second run does only what is
+missing; what could not be read is listed with the reason in OUTPUT/failed.jsonl and tried again by the next run.
+Exit status: 0 when every clip is done, 1 when some failed, 2 when there was none.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from signloom import layout
+from signloom.console import console, progress_bar
+from signloom.errors import InputError
+from signloom.extract.holistic import Settings
+from signloom.extract.parallel import Outcome, extract_all
+from signloom.extract.reading import Crop, import_cv2
+from signloom.extract.resume import FailureLog, State, remove_unfinished, survey
+from signloom.extract.sources import Clip, Found, find_clips, take_shard
+
+# How many single clips a message names.
+NUM_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `signloom extract`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+    sources: list[str]
+    """Video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or trees of them."""
+    output: Path
+    """Folder for the landmark files; the trees given as sources keep their shape in it."""
+    crop: str | None = None
+    """Part of the image to look at, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or as
+    fractions of the image when all four numbers are at most 1 (0.5,0,0.5,1 is the right half)."""
+    pixel_aspect: float | None = None
+    """Width of a pixel over its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260 that
+    are shown as 210x300). Without it: as the video's header says, else 1."""
+    fps: float | None = None
+    """Frames per second of sources that do not give it: folders of frames, videos with a broken header. Without it:
+    25, recorded as assumed."""
+    workers: int | None = None
+    """Processes, each with about 0.6 GB of memory. Without it: one for each CPU."""
+    shard: str | None = None
+    """i/n, i from 1 to n: only every n-th clip, for array jobs that share one output folder."""
+    overwrite: bool = False
+    """Extract again what is there already; needed to replace files that were made with other options."""
+
+
+def run(options: Options) -> int:
+    """Extracts what is missing; the exit status says whether every clip is done."""
+    settings = Settings(
+        crop=None if options.crop is None else Crop.parse(options.crop),
+        pixel_aspect=options.pixel_aspect,
+        fps=options.fps,
+    )
+    workers = _usable_cpus() if options.workers is None else options.workers
+    if workers < 1:
+        raise InputError(f"--workers {workers}: needed at least 1")
+    # Before hours of work and in one clear message, not once a clip.
+    import_cv2()
+    found = find_clips(options.sources)
+    if not found.clips:
+        raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")
+    clips = take_shard(found.clips, options.shard)
+    if not clips:
+        raise InputError(f"--shard {options.shard}: no clip is left for it, there are only {len(found.clips)} in all")
+    output = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    state = _survey(clips, output, settings, options)
+    removed = remove_unfinished(clips, output, options.shard)
+    _announce(found, clips, state, removed, options, workers)
+    log = FailureLog(output, clips, options.shard)
+    failures: list[Outcome] = []
+    started = time.monotonic()
+    if state.missing:
+        failures = _extract(state.missing, output, settings, workers, log)
+    seconds = time.monotonic() - started
+    done = survey(clips, output, settings).done
+    print(_summary(done, state, failures, seconds, output, log))
+    _notes(done, failures, log)
+    return 1 if failures else 0
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _survey(clips: list[Clip], output: Path, settings: Settings, options: Options) -> State:
+    if options.overwrite:
+        return State(missing=list(clips))
+    state = survey(clips, output, settings)
+    if state.differing:
+        clip, difference = next(iter(state.differing.items()))
+        raise InputError(
+            f"{output}: {len(state.differing)} of {len(clips)} clips were extracted with other options "
+            f"({clip.name}: {difference}); choose another --output, or pass --overwrite to extract them again"
+        )
+    return state
+
+
+def _others(found: Found) -> str:
+    if not found.passed_over:
+        return ""
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in found.passed_over.most_common(6))
+    return f" (passed over as no clips: {kinds})"
+
+
+def _say(message: str, to: Console = console) -> None:
+    """A message on stderr, as one line: paths in it must not be torn by the width of the terminal."""
+    to.print(message, markup=False, soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _announce(found: Found, clips: list[Clip], state: State, removed: int, options: Options, workers: int) -> None:
+    folders = sum(clip.is_folder for clip in clips)
+    of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
+    _say(
+        f"{_count(len(clips), 'clip')}{of}: {_count(len(clips) - folders, 'video')}, {_count(folders, 'frame folder')}; "
+        f"{len(state.done):,} done already, {len(state.missing):,} to extract{_others(found)}"
+    )
+    if state.missing:
+        _say(f"with {_count(min(workers, len(state.missing)), 'worker')}")
+    if removed:
+        _say(f"removed {_count(removed, 'unfinished file')} of a run that was killed")
+
+
+def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[Outcome]:
+    """The outcomes of the clips that failed."""
+    failures = []
+    with progress_bar() as bar:
+        task = bar.add_task("extracting", total=len(clips), unit="frames", done=0)
+
+        def on_outcome(outcome: Outcome) -> None:
+            if outcome.status == "failed":
+                log.add(outcome.clip, outcome.message)
+                failures.append(outcome)
+                if len(failures) <= NUM_SHOWN:
+                    _say(f"failed: {outcome.message}", bar.console)
+                if len(failures) == NUM_SHOWN + 1:
+                    _say(f"more failed; see {log.path}", bar.console)
+
+        def on_progress(num_clips: float, num_frames: int) -> None:
+            bar.update(task, completed=num_clips, done=num_frames)
+
+        extract_all(clips, output, settings, workers=workers, on_outcome=on_outcome, on_progress=on_progress)
+    return failures
+
+
+def _summary(
+    done: dict[Clip, dict[str, Any]],
+    before: State,
+    failures: list[Outcome],
+    seconds: float,
+    output: Path,
+    log: FailureLog,
+) -> str:
+    frames = {clip: header["source"]["frames"] for clip, header in done.items()}
+    total = sum(count["total"] for count in frames.values())
+    new = sum(count["total"] for clip, count in frames.items() if clip not in before.done)
+    rows = [("clips", f"{len(done):,} done" + (f", {len(failures):,} failed: see {log.path}" if failures else ""))]
+    rate = f"; {new:,} of them now, in {seconds:,.1f} s: {new / seconds:,.1f} frames/s" if new and seconds else ""
+    rows.append(("frames", f"{total:,}{rate}"))
+    for group in layout.GROUPS if total else ():
+        found = sum(count[group] for count in frames.values())
+        rows.append((group.replace("_", " "), f"in {found / total:6.1%} of frames"))
+    table = "\n".join(f"{name:<11}{text}" for name, text in rows)
+    if not done:
+        return table
+    first = next(iter(done)).output(output)
+    return (
+        f"{table}\nLandmarks are in {output}. Next: 'signloom import --help' to make a corpus of them and their "
+        f"annotations,\nor 'signloom transcribe {first} --model MODEL' to read one."
+    )
+
+
+def _notes(done: dict[Clip, dict[str, Any]], failures: list[Outcome], log: FailureLog) -> None:
+    """Says on stderr what a user should know about the clips that are done, and how to go on with the others."""
+    empty = [
+        clip.name
+        for clip, header in done.items()
+        if not any(header["source"]["frames"][part] for part in layout.GROUPS)
+    ]
+    if empty:
+        more = ", ..." if len(empty) > NUM_SHOWN else ""
+        _say(f"note: nobody was found in {_count(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
+    assumed = Counter((name, header[name]) for header in done.values() for name in header["assumed"])
+    for (name, value), count in sorted(assumed.items()):
+        _say(f"note: {name} is not given by {_count(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
+    if failures:
+        failed = _count(len(failures), "clip")
+        _say(f"{failed} failed, with the reasons in {log.path}; the same command tries again")

@@ -1,0 +1,235 @@
+"""MediaPipe Holistic on the frames of a clip -> `Landmarks`.
+
+Shapes: T frames, H and W the height and width of a frame in pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import InputError, MissingExtraError
+from signloom.extract.reading import (
+    DEFAULT_FPS,
+    MIN_SIDE,
+    Crop,
+    import_cv2,
+    missing_library,
+    open_clip,
+)
+from signloom.landmarks import MAX_FRAMES, Landmarks
+
+EXTRACTOR = "mediapipe-holistic"
+# Complexity 1 is the only pose model inside the wheel; without iris refinement the face mesh has 468 points.
+GRAPH_OPTIONS: dict[str, Any] = {
+    "model_complexity": 1,
+    "static_image_mode": False,
+    "smooth_landmarks": True,
+    "refine_face_landmarks": False,
+    "min_detection_confidence": 0.5,
+    "min_tracking_confidence": 0.5,
+}
+_FIELDS = {
+    "pose": "pose_landmarks",
+    "left_hand": "left_hand_landmarks",
+    "right_hand": "right_hand_landmarks",
+    "face": "face_landmarks",
+}
+
+# Called after each frame with the frames done and the frames expected (0: unknown).
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a clip is read.
+
+    crop: the part of the image that is taken for the image.  pixel_aspect: width of a pixel over its height; None:
+    as the video says, else 1.  fps: for sources that do not give a usable rate; None: 25.
+    """
+
+    crop: Crop | None = None
+    pixel_aspect: float | None = None
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixel_aspect is not None and not 0.1 <= self.pixel_aspect <= 10:
+            raise InputError(f"pixel_aspect {self.pixel_aspect}: needed a width over height between 0.1 and 10")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise InputError(f"fps {self.fps}: needed a rate above 0 and up to 1000")
+
+    @property
+    def assumed_fps(self) -> float:
+        return DEFAULT_FPS if self.fps is None else self.fps
+
+    def record(self) -> dict[str, Any]:
+        """What determines a clip's points beside its frames, as stored in `Landmarks.source`."""
+        return {
+            "extractor": EXTRACTOR,
+            "extractor_version": metadata.version("mediapipe"),
+            "options": {
+                **GRAPH_OPTIONS,
+                "crop": None if self.crop is None else str(self.crop),
+                "pixel_aspect": self.pixel_aspect,
+            },
+        }
+
+
+class HolisticTracker:
+    """MediaPipe Holistic, frame by frame: it tracks, so frames belong in order and each clip starts with `restart`."""
+
+    def __init__(self) -> None:
+        try:
+            from mediapipe.python.solutions.holistic import Holistic
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("extract", "mediapipe", "extraction", f"no module {error.name}") from None
+        except ImportError as error:
+            raise missing_library(error) from None
+        self._graph = Holistic(**GRAPH_OPTIONS)
+
+    def restart(self) -> None:
+        """Forgets what was tracked, so that the next frame is as the first after construction."""
+        self._graph.reset()
+
+    def close(self) -> None:
+        self._graph.close()
+
+    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The points (543, 3) and pose visibility (33,) of one frame (H, W, 3) uint8 RGB; NaN where not detected.
+
+        x and y are fractions of the frame's width and height, z is in units of its width.
+        """
+        results = self._graph.process(frame)
+        points = np.full((layout.NUM_POINTS, 3), np.nan, dtype=np.float32)
+        visibility = np.full(layout.NUM_POSE_POINTS, np.nan, dtype=np.float32)
+        for group, part in layout.GROUPS.items():
+            found = getattr(results, _FIELDS[group])
+            if found is not None:
+                points[part] = [(point.x, point.y, point.z) for point in found.landmark]
+        if results.pose_landmarks is not None:
+            visibility[:] = [point.visibility for point in results.pose_landmarks.landmark]
+        return points, visibility
+
+
+def extract_clip(
+    path: Path | str,
+    *,
+    crop: Crop | str | None = None,
+    pixel_aspect: float | None = None,
+    fps: float | None = None,
+    progress: Progress | None = None,
+) -> Landmarks:
+    """The landmarks of one video file or one folder of frames.
+
+    The arguments are those of `Settings`; a crop may be written `x,y,width,height`. What the source did not give is
+    listed in `Landmarks.assumed`.
+
+    Raises InputError for a source that cannot be read, MissingExtraError without MediaPipe.
+    """
+    if isinstance(crop, str):
+        crop = Crop.parse(crop)
+    with quiet_stderr():
+        tracker = HolisticTracker()
+        try:
+            return track_clip(tracker, Path(path), Settings(crop, pixel_aspect, fps), progress)
+        finally:
+            tracker.close()
+
+
+def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
+    """The landmarks of one clip by a tracker that may have seen other clips before; see `extract_clip`."""
+    cv2 = import_cv2()
+    reader = open_clip(path)
+    tracker.restart()
+    points: list[np.ndarray] = []
+    visibility: list[np.ndarray] = []
+    size = (0, 0)
+    for frame in reader.frames():
+        part = frame if settings.crop is None else _crop(settings.crop, frame, path)
+        size = (part.shape[1], part.shape[0])
+        if min(size) < MIN_SIDE:
+            raise InputError(f"{path}: frames of {size[0]}x{size[1]} pixels; needed at least {MIN_SIDE}x{MIN_SIDE}")
+        if len(points) == MAX_FRAMES:
+            raise InputError(f"{path}: more than {MAX_FRAMES:,} frames; cut it into clips")
+        frame_points, frame_visibility = tracker(cv2.cvtColor(part, cv2.COLOR_BGR2RGB))
+        points.append(frame_points)
+        visibility.append(frame_visibility)
+        if progress is not None:
+            progress(len(points), reader.expected_frames)
+    assumed = []
+    if (rate := reader.fps) is None:
+        rate = settings.assumed_fps
+        assumed.append("fps")
+    if (aspect := settings.pixel_aspect or reader.pixel_aspect) is None:
+        aspect = 1.0
+        assumed.append("pixel_aspect")
+    stacked = np.stack(points)
+    # Both in units of the image's width; isotropic coordinates are in units of its height.
+    stacked[..., (0, 2)] *= size[0] / size[1] * aspect
+    return Landmarks(
+        points=stacked,
+        visibility=np.stack(visibility),
+        fps=rate,
+        image_size=size,
+        pixel_aspect=aspect,
+        assumed=tuple(assumed),
+        source={
+            "name": path.name,
+            "sha256": reader.sha256(),
+            "size": reader.size,
+            **settings.record(),
+            "frames": count_frames(stacked),
+        },
+    )
+
+
+def _crop(crop: Crop, frame: np.ndarray, path: Path) -> np.ndarray:
+    try:
+        return crop.of(frame)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def count_frames(points: np.ndarray) -> dict[str, int]:
+    """How many frames there are, and in how many each group was found; for points (T, 543, 3)."""
+    found = np.isfinite(points[..., 0])
+    return {
+        "total": len(points),
+        **{group: int(found[:, part].any(axis=1).sum()) for group, part in layout.GROUPS.items()},
+    }
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keeps what C++ code prints to stderr off the terminal, while Python's own messages still get there.
+
+    MediaPipe and FFmpeg log dozens of lines a clip and no option of theirs silences all of it.
+    """
+    sys.stderr.flush()
+    try:
+        is_terminal_stream = sys.stderr.fileno() == 2
+    except (OSError, ValueError):
+        is_terminal_stream = False
+    saved = os.dup(2)
+    stream = sys.stderr
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        if is_terminal_stream:
+            sys.stderr = os.fdopen(os.dup(saved), "w", encoding=stream.encoding, errors=stream.errors, buffering=1)
+        yield
+    finally:
+        if is_terminal_stream:
+            sys.stderr.close()
+            sys.stderr = stream
+        os.dup2(saved, 2)
+        os.close(saved)

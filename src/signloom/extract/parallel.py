@@ -1,0 +1,200 @@
+"""Many clips at once: worker processes, each with one clip in flight, so that a death is pinned on its clip."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for_handle
+from multiprocessing.sharedctypes import RawArray
+from pathlib import Path
+from typing import Any, Literal
+
+from signloom.errors import InputError, SignloomError
+from signloom.extract.holistic import HolisticTracker, Settings, track_clip
+from signloom.extract.sources import Clip
+
+# A machine on which every worker dies at once would otherwise spend hours starting workers.
+MAX_DEATHS_IN_A_ROW = 10
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one clip.
+
+    status: `done`; `failed`, which concerns this clip alone; `stop`, after which going on makes no sense (a full
+    disk, a missing package); `interrupted`, when the run was stopped from outside.
+    frames: as `count_frames`, for a clip that is done.  message, errno: for the others.
+    """
+
+    clip: Clip
+    status: Literal["done", "failed", "stop", "interrupted"]
+    frames: dict[str, int] | None = None
+    message: str = ""
+    error_number: int = 0
+
+
+class InterruptedRunError(Exception):
+    """The run was stopped while a clip was in flight."""
+
+
+# Per worker, in memory shared with the parent: frames done of the clip in flight, frames expected, stop flag.
+_DONE, _EXPECTED, _STOP = range(3)
+
+
+@dataclass
+class _Worker:
+    shared: Any
+    executor: ProcessPoolExecutor
+
+    @classmethod
+    def start(cls) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        shared = RawArray("q", 3)
+        executor = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(shared,))
+        return cls(shared, executor)
+
+    def submit(self, clip: Clip, output: Path, settings: Settings) -> Future[Outcome]:
+        self.shared[_DONE] = self.shared[_EXPECTED] = 0
+        return self.executor.submit(_extract, clip, output, settings)
+
+    def stop(self) -> None:
+        self.shared[_STOP] = 1
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def extract_all(
+    clips: Sequence[Clip],
+    output: Path,
+    settings: Settings,
+    *,
+    workers: int,
+    on_outcome: Callable[[Outcome], None],
+    on_progress: Callable[[float, int], None],
+) -> None:
+    """Extracts `clips` into the folder `output`, in up to `workers` processes, and reports each as it ends.
+
+    A clip that fails, or whose worker dies, is an outcome as any other. `on_progress` is told several times a second
+    how many clips are done, those in flight counted in fractions, and how many frames.
+
+    Raises OSError when the output cannot be written (a full disk), SignloomError when no clip can be extracted (a
+    missing package, workers that die one after the other); clips in flight are then given up.
+    """
+    waiting = list(reversed(clips))
+    idle = [_Worker.start() for _ in range(min(workers, len(clips)))]
+    busy: dict[Future[Outcome], tuple[_Worker, Clip]] = {}
+    num_done = num_frames = deaths = 0
+    try:
+        while waiting or busy:
+            while waiting and idle:
+                clip, worker = waiting.pop(), idle.pop()
+                busy[worker.submit(clip, output, settings)] = (worker, clip)
+            ended, _ = wait(busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in ended:
+                worker, clip = busy.pop(future)
+                try:
+                    outcome = future.result()
+                    deaths = 0
+                except BrokenProcessPool:
+                    outcome = Outcome(clip, "failed", message=_DEATH)
+                    worker.stop()
+                    worker = _Worker.start()
+                    deaths += 1
+                idle.append(worker)
+                _raise_if_hopeless(outcome, deaths)
+                num_done += 1
+                num_frames += outcome.frames["total"] if outcome.frames else 0
+                on_outcome(outcome)
+            in_flight = [(worker.shared[_DONE], worker.shared[_EXPECTED]) for worker, _ in busy.values()]
+            fraction = sum(min(done / expected, 1.0) for done, expected in in_flight if expected > 0)
+            on_progress(num_done + fraction, num_frames + sum(done for done, _ in in_flight))
+    finally:
+        for worker in [*idle, *(worker for worker, _ in busy.values())]:
+            worker.stop()
+
+
+_DEATH = (
+    "the worker process died while it was on this clip: killed from outside (out of memory? about 0.6 GB a worker is "
+    "needed; lower --workers) or crashed by the file"
+)
+
+
+def _raise_if_hopeless(outcome: Outcome, deaths: int) -> None:
+    if deaths >= MAX_DEATHS_IN_A_ROW:
+        raise SignloomError(f"{deaths} worker processes died one after the other, the last on {outcome.clip.path}; "
+                            "lower --workers if memory is short")  # fmt: skip
+    if outcome.status == "stop":
+        if outcome.error_number:
+            raise OSError(outcome.error_number, os.strerror(outcome.error_number), outcome.message)
+        raise SignloomError(outcome.message)
+
+
+# What follows runs in the worker processes.
+
+_tracker: HolisticTracker | None = None
+_shared: Any = None
+
+
+def _start_worker(shared: Any) -> None:
+    global _shared
+    _shared = shared
+    # An interrupt reaches the whole process group; the parent alone decides, and tells by the stop flag.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # One decoder thread a worker: Holistic takes 20 times as long as decoding, and a big machine has many workers.
+    os.environ.setdefault("OPENCV_FFMPEG_THREADS", "1")
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_handle([parent.sentinel])
+        os._exit(1)
+
+
+def _report(done: int, expected: int) -> None:
+    if _shared[_STOP]:
+        raise InterruptedRunError
+    _shared[_DONE], _shared[_EXPECTED] = done, expected
+
+
+def _extract(clip: Clip, output: Path, settings: Settings) -> Outcome:
+    """The outcome of one clip. Never raises: an exception may not survive the way back to the parent."""
+    global _tracker
+    try:
+        if _tracker is None:
+            _tracker = HolisticTracker()
+    except SignloomError as error:
+        return Outcome(clip, "stop", message=str(error))
+    try:
+        landmarks = track_clip(_tracker, clip.path, settings, _report)
+    except InterruptedRunError:
+        return Outcome(clip, "interrupted")
+    except InputError as error:
+        return Outcome(clip, "failed", message=str(error))
+    except SignloomError as error:
+        return Outcome(clip, "stop", message=str(error))
+    except Exception as error:
+        # Whatever a damaged file provokes in a decoder or in the graph concerns that file; the graph starts afresh.
+        _tracker = None
+        return Outcome(clip, "failed", message=f"{clip.path}: {type(error).__name__}: {error}")
+    path = clip.output(output)
+    try:
+        landmarks.save(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return Outcome(clip, "failed", message=f"{path}: the file name is too long; rename the clip")
+        return Outcome(clip, "stop", message=str(path), error_number=error.errno or errno.EIO)
+    except InputError as error:
+        return Outcome(clip, "failed", message=str(error))
+    return Outcome(clip, "done", frames=landmarks.source["frames"])

@@ -1,0 +1,274 @@
+"""Reading a clip's frames: from a video file or a folder of images, upright, cropped, as RGB.
+
+Shapes: H, W are the frame's height and width in pixels, after the crop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+
+from signloom.errors import InputError, MissingExtraError, SignloomError
+from signloom.extract.sources import frame_files
+
+DEFAULT_FPS = 25.0
+# Outside of this a header's rate is a time base or nonsense (browsers record webm with "1000 fps"), not a frame rate.
+PLAUSIBLE_FPS = (1.0, 300.0)
+# Below this many pixels a side there is no person to find, and MediaPipe's own resizing fails.
+MIN_SIDE = 16
+
+
+def import_cv2() -> ModuleType:
+    """OpenCV. Raises MissingExtraError without it, SignloomError naming the system packages it misses."""
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("extract", "mediapipe", "reading video", f"no module {error.name}") from None
+    except ImportError as error:
+        raise missing_library(error) from None
+    return cv2
+
+
+def missing_library(error: ImportError) -> SignloomError:
+    """What to tell a user whose system lacks a shared library that OpenCV or MediaPipe is linked to."""
+    return SignloomError(
+        f"reading video: OpenCV or MediaPipe cannot be loaded ({error}); install the system packages they need, "
+        "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0; on Fedora: dnf install mesa-libGL glib2"
+    )
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of the image: x, y of its top left corner, width, height; in pixels, or as fractions of the image."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @classmethod
+    def parse(cls, text: str) -> Crop:
+        """The crop written as `x,y,width,height`. Raises InputError for anything else."""
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+            raise InputError(f"crop {text!r}: needed four numbers x,y,width,height, e.g. 900,500,320,480")
+        crop = cls(*numbers)
+        if min(crop.x, crop.y) < 0 or min(crop.width, crop.height) <= 0:
+            raise InputError(f"crop {text!r}: needed x and y of at least 0, width and height above 0")
+        return crop
+
+    def __str__(self) -> str:
+        return ",".join(f"{number:g}" for number in (self.x, self.y, self.width, self.height))
+
+    @property
+    def in_fractions(self) -> bool:
+        """Whether all four numbers are at most 1: then they are fractions of the image, else pixels."""
+        return max(self.x, self.y, self.width, self.height) <= 1
+
+    def of(self, frame: np.ndarray) -> np.ndarray:
+        """The part of an image (height, width, 3). Raises InputError where the crop does not lie in the image."""
+        height, width = frame.shape[:2]
+        scale_x, scale_y = (width, height) if self.in_fractions else (1, 1)
+        left, top = round(self.x * scale_x), round(self.y * scale_y)
+        right, bottom = round((self.x + self.width) * scale_x), round((self.y + self.height) * scale_y)
+        if right > width or bottom > height:
+            raise InputError(f"crop {self} ends at {right},{bottom}, outside of the image of {width}x{height} pixels")
+        if min(right - left, bottom - top) < MIN_SIDE:
+            raise InputError(
+                f"crop {self} is {right - left}x{bottom - top} of {width}x{height} pixels; needed at least "
+                f"{MIN_SIDE}x{MIN_SIDE}. Four numbers up to 1 are fractions of the image, others are pixels"
+            )
+        return frame[top:bottom, left:right]
+
+
+class ClipReader(Protocol):
+    """A clip opened for reading, front to back, once.
+
+    fps, pixel_aspect: as the source gives them, None where it does not.  expected_frames: what the source promises,
+    0 where unknown.  size: of the source, bytes of a video or number of images.
+    """
+
+    fps: float | None
+    pixel_aspect: float | None
+    expected_frames: int
+    size: int
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """The frames in order, (H, W, 3) uint8 BGR. Raises InputError for what cannot be read."""
+
+    def sha256(self) -> str:
+        """A hash of the source; for a folder of frames, of names and contents. Call it after reading `frames`."""
+
+
+def open_clip(path: Path) -> ClipReader:
+    """A reader of the video file or frame folder at `path`. Raises InputError when it is neither."""
+    if path.is_dir():
+        return FrameFolderReader(path)
+    if path.is_file():
+        return VideoReader(path)
+    raise InputError(f"{path}: no such video file or frame folder")
+
+
+def source_size(path: Path) -> int:
+    """`ClipReader.size` without reading: what tells cheaply that a source is no longer the same."""
+    return len(frame_files(path)) if path.is_dir() else path.stat().st_size
+
+
+class FrameFolderReader:
+    """Reads the images of a folder in natural order of their names; see `ClipReader`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fps: float | None = None
+        self.pixel_aspect: float | None = None
+        self._files = frame_files(folder)
+        if not self._files:
+            raise InputError(f"{folder}: no frames; needed a folder with images (png, jpg)")
+        self.expected_frames = self.size = len(self._files)
+        self._hash = hashlib.sha256()
+
+    def frames(self) -> Iterator[np.ndarray]:
+        cv2 = import_cv2()
+        shape = None
+        for number, path in enumerate(self._files, 1):
+            where = f"{self.folder}: frame {number} ({path.name})"
+            data = path.read_bytes()
+            self._hash.update(f"{path.name}\0{len(data)}\0".encode())
+            self._hash.update(data)
+            if _is_cut_off(data):
+                raise InputError(f"{where} is cut off after {len(data)} bytes; copy the clip again")
+            frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+            if frame is None:
+                raise InputError(f"{where} is not a readable image ({len(data)} bytes)")
+            if shape not in (None, frame.shape):
+                raise InputError(f"{where} is {_size(frame.shape)} pixels, the frames before it {_size(shape)}")
+            shape = frame.shape
+            yield frame
+
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a PNG or JPEG lacks its end mark: decoders fill the missing part with grey and say nothing."""
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-64:]
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[-4096:]
+    return False
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+class VideoReader:
+    """Reads a video file through OpenCV, turned upright as its header asks; see `ClipReader`."""
+
+    def __init__(self, path: Path) -> None:
+        cv2 = import_cv2()
+        self.path = path
+        self.size = path.stat().st_size
+        if self.size == 0:
+            raise InputError(f"{path}: the file is empty")
+        # Only FFmpeg: OpenCV's other backends would take a name such as frame_001.avi for a pattern of images.
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise InputError(f"{path}: not a readable video{_kind_hint(path)}")
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = rate if math.isfinite(rate) and PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else None
+        self.pixel_aspect = self._pixel_aspect()
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        # Streams without an index report zero, negative or absurd counts.
+        self.expected_frames = int(count) if 0 < count < 1e8 else 0
+
+    def _pixel_aspect(self) -> float | None:
+        cv2 = import_cv2()
+        wide, high = self._capture.get(cv2.CAP_PROP_SAR_NUM), self._capture.get(cv2.CAP_PROP_SAR_DEN)
+        if not (wide > 0 and high > 0 and 0.1 <= wide / high <= 10):
+            return None
+        turned = int(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
+        return high / wide if turned else wide / high
+
+    def frames(self) -> Iterator[np.ndarray]:
+        shape = None
+        number = 0
+        try:
+            while True:
+                ok, frame = self._capture.read()
+                if not ok:
+                    break
+                number += 1
+                if shape not in (None, frame.shape):
+                    sizes = f"{_size(frame.shape)} pixels, the frames before it {_size(shape)}"
+                    raise InputError(f"{self.path}: frame {number} is {sizes}")
+                shape = frame.shape
+                yield frame
+        finally:
+            self._capture.release()
+        if number == 0:
+            raise InputError(f"{self.path}: a video without a readable frame")
+        if number < self.expected_frames and _ends_early(self.path):
+            raise InputError(
+                f"{self.path}: the file is cut off; {number} of {self.expected_frames} frames could be read. "
+                "Copy or download it again"
+            )
+
+    def sha256(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _kind_hint(path: Path) -> str:
+    """What the file seems to be instead of a video, for the error message."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if b"\0" not in head:
+        try:
+            head.decode("utf-8", errors="strict")
+        except UnicodeDecodeError as error:
+            # A character that the 4096 bytes cut in two is no sign against text.
+            if error.start < len(head) - 4:
+                return ""
+        return "; it holds text"
+    if head[4:8] == b"ftyp":
+        return "; damaged or cut off, or of a codec that OpenCV does not have"
+    return ""
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether an MP4 or MOV file is shorter than its boxes say, or an AVI shorter than its header says.
+
+    A header's frame count alone proves nothing: an edit list hides frames, and other containers only estimate.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 > size
+        if head[4:8] not in (b"ftyp", b"wide", b"moov", b"mdat", b"free", b"skip"):
+            return False
+        position = 0
+        while position + 8 <= size:
+            file.seek(position)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length == 0:
+                return False
+            if length < 8:
+                return True
+            position += length
+        return position > size

@@ -1,0 +1,141 @@
+"""What a killed or earlier run left behind: which clips are done, what failed, unfinished files."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signloom.errors import InputError
+from signloom.extract.holistic import Settings
+from signloom.extract.reading import source_size
+from signloom.extract.sources import Clip
+from signloom.files import TEMPORARY_SUFFIX, atomic_write, remove_temporary
+from signloom.landmarks import FORMAT, FORMAT_VERSION, check_header
+
+
+@dataclass
+class State:
+    """The clips of a run, by what their outputs are.
+
+    done: with the header of each output.  missing: to extract.  differing: outputs that were made with other
+    settings, each with the difference in words.
+    """
+
+    done: dict[Clip, dict[str, Any]] = field(default_factory=dict)
+    missing: list[Clip] = field(default_factory=list)
+    differing: dict[Clip, str] = field(default_factory=dict)
+
+
+def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> State:
+    """Which of `clips` are done under `output`: readable, from a source of the same size, made with `settings`.
+
+    An output that cannot be read, or whose source has changed in size, is missing.
+    """
+    state = State()
+    for clip in clips:
+        header = read_header(clip.output(output))
+        if header is None or _source_changed(header, clip):
+            state.missing.append(clip)
+        elif difference := _difference(header, settings):
+            state.differing[clip] = difference
+        else:
+            state.done[clip] = header
+    return state
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The header of a landmark file that `extract` wrote, without its points; None for anything else."""
+    try:
+        # A file that was cut off has no directory at its end and is refused here already.
+        with np.load(path, allow_pickle=False) as arrays:
+            header = json.loads(arrays["meta"].tobytes().decode())
+        check_header(header, path, FORMAT, FORMAT_VERSION)
+        frames = header["source"]["frames"]
+        return header if isinstance(frames, dict) and "total" in frames else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, InputError):
+        return None
+
+
+def _source_changed(header: dict[str, Any], clip: Clip) -> bool:
+    try:
+        return header["source"].get("size") != source_size(clip.path)
+    except OSError:
+        return True
+
+
+def _difference(header: dict[str, Any], settings: Settings) -> str:
+    """In words, how the settings in a landmark file's header differ from `settings`; empty where they do not."""
+    wanted, stored = settings.record(), header["source"]
+    pairs = {name: (stored.get(name), wanted[name]) for name in ("extractor", "extractor_version")}
+    options = stored.get("options") or {}
+    pairs |= {name: (options.get(name), value) for name, value in wanted["options"].items()}
+    if "fps" in header["assumed"]:
+        pairs["fps"] = (header["fps"], settings.assumed_fps)
+    return ", ".join(f"{name} {was} there, {now} now" for name, (was, now) in pairs.items() if was != now)
+
+
+def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) -> int:
+    """How many temporary files of a killed run were removed.
+
+    Other shards may be at work in the same folder: a shard removes only what its own clips left.
+    """
+    if shard is None:
+        return remove_temporary(output)
+    removed = 0
+    by_folder: dict[Path, set[str]] = {}
+    for clip in clips:
+        path = clip.output(output)
+        by_folder.setdefault(path.parent, set()).add(path.name)
+    for folder, names in by_folder.items():
+        for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+            # atomic_write names them `.<name>.<random>.part`, long names cut, which then cannot be told apart.
+            if stale.name.removesuffix(TEMPORARY_SUFFIX).rpartition(".")[0].removeprefix(".") in names:
+                stale.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+class FailureLog:
+    """`failed.jsonl` in the output folder, a line a failed clip: `clip`, `source`, `reason`.
+
+    A new run takes up again what failed before, so its clips' old entries go; those of other sources stay. With a
+    shard the file is `failed.<i>-of-<n>.jsonl`; a run without one takes in the files of all shards.
+    """
+
+    def __init__(self, output: Path, clips: Iterable[Clip], shard: str | None) -> None:
+        name = "failed.jsonl" if shard is None else f"failed.{shard.strip().replace('/', '-of-')}.jsonl"
+        self.path = output / name
+        old = [self.path] if shard is not None else [*output.glob("failed.*-of-*.jsonl"), self.path]
+        names = {clip.name for clip in clips}
+        kept = [line for path in old if path.is_file() for line in _lines_of_others(path, names)]
+        if kept:
+            with atomic_write(self.path, "w") as file:
+                file.writelines(dict.fromkeys(kept))
+        for path in old:
+            if path != self.path or not kept:
+                path.unlink(missing_ok=True)
+
+    def add(self, clip: Clip, reason: str) -> None:
+        line = json.dumps({"clip": clip.name, "source": str(clip.path), "reason": reason}, ensure_ascii=False) + "\n"
+        # One write to a file opened for appending: a kill leaves the line whole or absent.
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _lines_of_others(path: Path, names: set[str]) -> Iterable[str]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            if json.loads(line)["clip"] not in names:
+                yield line + "\n"
+        except (ValueError, KeyError, TypeError):
+            continue

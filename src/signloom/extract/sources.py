@@ -1,0 +1,193 @@
+"""What counts as a clip: a video file, or a folder of frames; found in files, folders, globs and whole trees."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from signloom.errors import Faults, InputError
+from signloom.landmarks import SUFFIX
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mts .m2ts .wmv .flv .ogv .3gp .ts .vob .mxf .mjpeg".split()
+)
+IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .bmp .webp .tif .tiff .ppm".split())
+
+# PHOENIX-2014 keeps the frames of clip <id> in <id>/1: the camera number, always 1.
+_CAMERA_FOLDER = "1"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip to extract.
+
+    path: a video file, or the folder that holds the frames.
+    name: relative POSIX path without suffix; the landmark file is `<output>/<name>.npz`.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.path.is_dir()
+
+    def output(self, folder: Path) -> Path:
+        """Where the clip's landmarks go under `folder`."""
+        return folder.joinpath(*(self.name + SUFFIX).split("/"))
+
+
+@dataclass
+class Found:
+    """clips: sorted by name, no two with the same output.  passed_over: files that are no clips, by suffix."""
+
+    clips: list[Clip]
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key under which `frame2` comes before `frame10`."""
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold())
+        for part in re.split(r"([0-9]+)", name)
+        if part
+    ]
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The images directly in `folder`, in natural order of their names."""
+    images = [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    return sorted(images, key=lambda path: (natural_key(path.name), path.name))
+
+
+def find_clips(sources: Sequence[str | Path]) -> Found:
+    """The clips of files, folders, trees and glob patterns, sorted by name.
+
+    A file that is named itself is taken for a video whatever its suffix. In a tree a clip is a file with a video
+    suffix, or a folder with images and no videos; a folder `1` that is alone in its parent stands for the parent
+    (PHOENIX). An empty folder counts as a clip without frames where its tree holds frame folders. A clip's name is
+    its path under the source that was given (for a pattern: under its part before the first wildcard).
+
+    Raises InputError with every source that does not exist or matches nothing, and every two clips of one output.
+    """
+    faults = Faults("sources")
+    found = Found([])
+    for source in sources:
+        matches = _expand(str(source))
+        if not matches:
+            what = "the pattern matches nothing" if glob.has_magic(str(source)) else "no such file or folder"
+            faults.add(f"{source}: {what}")
+        for root, path in matches:
+            try:
+                found.clips += _clips_of(path, root, found.passed_over)
+            except (InputError, OSError) as error:
+                faults.add(str(error) if isinstance(error, InputError) else f"{path}: {error.strerror}")
+    found.clips = _unique(found.clips, faults)
+    faults.raise_if_any()
+    return found
+
+
+def _expand(source: str) -> list[tuple[Path | None, Path]]:
+    """(root, path) of every match; root is None where the path was given literally."""
+    if Path(source).exists():
+        return [(None, Path(source))]
+    if not glob.has_magic(source):
+        return []
+    parts = Path(source).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:first])
+    matches = sorted(Path(match) for match in glob.glob(source, recursive=True))
+    # With `**` a folder matches as well as everything in it: what lies below a matched folder comes with it.
+    folders = {path for path in matches if path.is_dir()}
+    return [(root, path) for path in matches if not folders.intersection(path.parents)]
+
+
+def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[Clip]:
+    if path.is_file():
+        if root is not None and path.suffix.lower() not in VIDEO_SUFFIXES:
+            passed_over[path.suffix.lower() or path.name] += 1
+            return []
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise InputError(f"{path}: a single image; needed a video or the folder of a clip's frames")
+        return [Clip(path, _name(path.with_suffix(""), root or path.parent))]
+    walked: list[Path] = []
+    empty: list[Path] = []
+    _walk(path, walked, empty, passed_over, set())
+    if any(clip.is_dir() for clip in walked):
+        walked += empty
+    base = root or path
+    clips = []
+    for clip in walked:
+        target = _without_camera(clip) if clip.is_dir() else clip.with_suffix("")
+        # A frame folder that was given itself has no path under the source: it keeps its own name.
+        clips.append(Clip(clip, _name(target, base) if base in target.parents else target.resolve().name))
+    return clips
+
+
+def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Counter[str], seen: set[Path]) -> None:
+    # Data sets are often trees of symbolic links; a link back up must not go round for ever.
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    entries = _visible(folder)
+    folders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if entry.is_file()]
+    videos = [entry for entry in files if entry.suffix.lower() in VIDEO_SUFFIXES]
+    images = [entry for entry in files if entry.suffix.lower() in IMAGE_SUFFIXES]
+    if images and not videos:
+        clips.append(folder)
+    elif not entries:
+        empty.append(folder)
+    clips += videos
+    taken = set(videos) | (set(images) if not videos else set())
+    for entry in files:
+        if entry not in taken:
+            passed_over[entry.suffix.lower() or entry.name] += 1
+    for entry in folders:
+        _walk(entry, clips, empty, passed_over, seen)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _without_camera(folder: Path) -> Path:
+    """`<id>` for PHOENIX's `<id>/1`, else the folder itself."""
+    is_camera = folder.name == _CAMERA_FOLDER and [entry.name for entry in _visible(folder.parent)] == [_CAMERA_FOLDER]
+    return folder.parent if is_camera else folder
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
+    """The clips sorted by name, one a source; two sources of one name are faults."""
+    by_name: dict[str, Clip] = {}
+    for clip in clips:
+        other = by_name.setdefault(clip.name, clip)
+        if other.path.resolve() != clip.path.resolve():
+            faults.add(
+                f"{other.path} and {clip.path} would both be written to {clip.name}{SUFFIX}; "
+                "rename one or extract them to two folders"
+            )
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def take_shard(clips: Sequence[Clip], shard: str | None) -> list[Clip]:
+    """Every n-th clip of the sorted list, from the i-th on, for a shard `i/n` with i from 1 to n; all without one.
+
+    Raises InputError for anything else.
+    """
+    if shard is None:
+        return list(clips)
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", shard.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise InputError(f"--shard {shard}: needed i/n with i from 1 to n, e.g. 3/8; array jobs are numbered from 1")
+    return list(clips[number - 1 :: count])
