@@ -21,7 +21,7 @@ FLOORS = [
     {"ctc", "score", "extract", "importers", "synth", "compose"},
     {"model"},
     {"train"},
-    {"evaluate", "transcribe"},
+    {"evaluate", "transcribe", "export_pose"},
     {"quickstart"},
     {"cli"},
 ]

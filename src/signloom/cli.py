@@ -11,6 +11,7 @@ import difflib
 import errno
 import os
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
     "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
     "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
+    "export_pose": Command("signloom.export_pose", "landmark files -> .pose files, for the tools of pose-format"),
 }
 
 
@@ -109,7 +111,9 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     types = _field_types(options)
     for name in positionals:
         many = str(types[name]).startswith(("list", "tuple"))
-        parser.add_argument(name, type=types[name], help=_docstring(options, name), nargs="+" if many else None)
+        # argparse asks for the type of one item where there are many.
+        kind = typing.get_args(types[name])[0] if many else types[name]
+        parser.add_argument(name, type=kind, help=_docstring(options, name), nargs="+" if many else None)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
     values = parser.parse_args(_spelled_out(arguments, types))
     values.pop("config", None)

@@ -1,0 +1,366 @@
+"""Turns `.pose` files (of the pose-format library) with MediaPipe points into landmark files.
+
+Points are found by name, so partial layouts work: what a file does not have is missing. OpenPose and other point
+sets are refused. Coordinates must be pixels of the image, as estimators write them: files whose motion was
+normalised away are refused, since normalisation is the model's task and happens once.
+
+Next step: join the landmark files with annotations, e.g. signloom import phoenix2014 --landmarks DIR
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import InputError, MissingExtraError
+from signloom.files import atomic_write
+from signloom.importers.converting import Clip, Outcome, check_rate, convert, find_files, finish
+from signloom.landmarks import MAX_FRAMES, Landmarks
+
+SUFFIX = ".pose"
+ASSUMED_FPS = 25.0
+
+# The components of pose-format's Holistic layout and our groups. Source: pose-format 0.15, utils/holistic.py.
+COMPONENTS = {
+    "POSE_LANDMARKS": "pose",
+    "FACE_LANDMARKS": "face",
+    "LEFT_HAND_LANDMARKS": "left_hand",
+    "RIGHT_HAND_LANDMARKS": "right_hand",
+}
+# The same body a second time, in metres around the hips: nothing that the image points do not say.
+_WORLD = "POSE_WORLD_LANDMARKS"
+_NUM_IRIS_POINTS = 10
+
+# Body limbs of MediaPipe's POSE_CONNECTIONS; tools that draw a .pose file use them.
+_BODY_LIMBS = (
+    "nose-left_eye_inner left_eye_inner-left_eye left_eye-left_eye_outer left_eye_outer-left_ear "
+    "nose-right_eye_inner right_eye_inner-right_eye right_eye-right_eye_outer right_eye_outer-right_ear "
+    "mouth_left-mouth_right left_shoulder-right_shoulder left_shoulder-left_elbow left_elbow-left_wrist "
+    "left_wrist-left_pinky left_wrist-left_index left_wrist-left_thumb left_pinky-left_index "
+    "right_shoulder-right_elbow right_elbow-right_wrist right_wrist-right_pinky right_wrist-right_index "
+    "right_wrist-right_thumb right_pinky-right_index left_shoulder-left_hip right_shoulder-right_hip "
+    "left_hip-right_hip left_hip-left_knee right_hip-right_knee left_knee-left_ankle right_knee-right_ankle "
+    "left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index "
+    "left_ankle-left_foot_index right_ankle-right_foot_index"
+).split()
+_COLORS = {"pose": (255, 0, 0), "face": (128, 0, 0), "left_hand": (0, 192, 0), "right_hand": (0, 0, 255)}
+
+# A point set narrower than this share of the image's height is not in pixels: Pose.normalize makes shoulders one
+# unit apart, a few thousandths of any image; a person filling so little of a picture could not be tracked.
+_LEAST_EXTENT = 0.02
+# MediaPipe's z is a share of the image's width counted from the hips, a wrist or the middle of the face: a few
+# units at most. A file that was moved within its canvas has an offset far outside.
+_LARGEST_Z = 10.0
+_DEPTH_ORIGINS = ("pose.left_hip", "pose.right_hip", "left_hand.wrist", "right_hand.wrist")
+# A wrist that moves less than this share of what its fingers do was put there by a normalisation.
+_STILL = 1e-3
+_STILL_FRAMES = 5
+# Confidence 0 means "not detected" in the format; a detected point of visibility 0 is written with this instead.
+_LEAST_CONFIDENCE = 1e-6
+_DEFAULT_HEIGHT = 1000
+
+
+@dataclass
+class Options:
+    sources: list[Path]
+    """.pose files, or folders with such files anywhere below"""
+    output: Path
+    """folder for the landmark files: <output>/<path below the source>.npz"""
+    person: int = 0
+    """which person to take from files with several (0 is the first)"""
+    fps: float | None = None
+    """frames per second for files whose header says 0"""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+
+def run(options: Options) -> int:
+    """Exit status: 0 when every file was converted, 1 when some were not."""
+    check_rate(options.fps)
+    if options.person < 0:
+        raise InputError(f"--person is {options.person}; needed 0 or more")
+    require_pose_format()
+    files = find_files(options.sources, (SUFFIX,))
+
+    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
+        yield Clip(None, lambda: read_pose(path, person=options.person, fps=options.fps, outcome=outcome))
+
+    settings = {"person": options.person, "fps": options.fps}
+    outcome = convert(files, options.output, read, importer="pose", settings=settings)
+    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
+    return finish(outcome, options.output, importer="pose", next_step=step)
+
+
+def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Outcome | None = None) -> Landmarks:
+    """The landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
+
+    person: which of several.  fps: used where the file says 0.  outcome: takes notes of what was left out.
+
+    Raises InputError for a damaged file, another point set, points that are not pixels, and MissingExtraError
+    without the pose-format library.
+    """
+    pose = _load(path)
+    notes: list[str] = []
+    columns, positions = _columns(pose.header.components, notes)
+    data, confidence = _one_person(pose.body, person, notes)
+    width, height = pose.header.dimensions.width, pose.header.dimensions.height
+    if width < 1 or height < 1:
+        raise InputError(f"the header gives an image of {width}x{height}; needed its size in pixels")
+    detected = (confidence > 0) & np.isfinite(data[..., :2]).all(axis=-1)
+    data = np.where(detected[..., None], data, np.nan)
+    if not detected[:, columns].any():
+        raise InputError("no point was detected in any frame")
+    _check_pixels(data[:, columns], positions, height)
+
+    points = np.full((len(data), layout.NUM_POINTS, 3), np.nan)
+    chosen = data[:, columns]
+    points[:, positions, :2] = chosen[..., :2] / height
+    assumed = []
+    if data.shape[-1] >= 3:
+        depth, moved = _depth(chosen[..., 2], positions)
+        # pose-format scales x and y to pixels and leaves z as MediaPipe gives it, a share of the image's width.
+        points[:, positions, 2] = depth * (width / height)
+        assumed += ["z_origin"] if moved else []
+    else:
+        points[:, positions, 2] = np.where(detected[:, columns], 0.0, np.nan)
+        assumed.append("z")
+    visibility = np.full((len(data), layout.NUM_POSE_POINTS), np.nan)
+    of_pose = positions < layout.NUM_POSE_POINTS
+    visibility[:, positions[of_pose]] = np.clip(confidence[:, columns[of_pose]], 0, 1)
+    if _is_bounding_box(chosen, width, height):
+        assumed.append("image_size")
+    rate = float(pose.body.fps)
+    if not (math.isfinite(rate) and rate > 0):
+        if fps is None:
+            raise InputError(f"the file says {rate:g} frames per second; needed a rate above 0: pass --fps")
+        rate = fps
+        assumed.append("fps")
+    if outcome is not None:
+        outcome.notes.update(notes)
+    return Landmarks(
+        points,
+        visibility,
+        fps=rate,
+        image_size=(width, height),
+        assumed=tuple(assumed),
+        source={"pose_format_version": version("pose-format"), "components": _names(pose.header.components)},
+    )
+
+
+def write_pose(landmarks: Landmarks, path: Path) -> None:
+    """Writes a clip as a `.pose` file (version 0.2) in pose-format's Holistic layout, whole or not at all.
+
+    Pixels are square in the file: an anamorphic picture is written in the width it is shown at. A clip that came
+    without an image size gets one of 1,000 x 1,000. Missing points have confidence 0; the others that of their
+    visibility (body) or 1.
+    """
+    pose_format = require_pose_format()
+    header_module, body_module = _submodules()
+    size = landmarks.image_size or (_DEFAULT_HEIGHT, _DEFAULT_HEIGHT)
+    width, height = max(1, round(size[0] * landmarks.pixel_aspect)), size[1]
+    components = [
+        header_module.PoseHeaderComponent(
+            name=name,
+            points=[pose_format_name(point) for point in _points_of(group)],
+            limbs=_limbs(group),
+            colors=[_COLORS[group]],
+            point_format="XYZC",
+        )
+        for name, group in COMPONENTS.items()
+    ]
+    order = layout.indices(*(point for group in COMPONENTS.values() for point in _points_of(group)))
+    points = landmarks.points.astype(np.float64)[:, order]
+    pixels = points * (height, height, height / width)
+    detected = np.isfinite(pixels).all(axis=-1)
+    confidence = detected.astype(np.float64)
+    of_pose = order < layout.NUM_POSE_POINTS
+    visibility = np.nan_to_num(landmarks.visibility[:, order[of_pose]].astype(np.float64), nan=1.0)
+    confidence[:, of_pose] *= np.clip(visibility, _LEAST_CONFIDENCE, 1)
+    pose = pose_format.Pose(
+        header_module.PoseHeader(0.2, header_module.PoseHeaderDimensions(width, height, 0), components),
+        body_module.NumPyPoseBody(
+            landmarks.fps,
+            np.where(detected[..., None], pixels, 0)[:, None].astype(np.float32),
+            confidence[:, None].astype(np.float32),
+        ),
+    )
+    buffer = io.BytesIO()
+    pose.write(buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
+
+
+def pose_format_name(point: str) -> str:
+    """The name pose-format gives a point of ours within its component: `left_hand.index_tip` -> `INDEX_FINGER_TIP`."""
+    group, part = point.split(".")
+    if group.endswith("hand"):
+        finger, _, joint = part.partition("_")
+        part = f"{finger}_finger_{joint}" if finger in ("index", "middle", "ring") else part
+    return part.upper()
+
+
+def _points_of(group: str) -> tuple[str, ...]:
+    return layout.POINT_NAMES[layout.GROUPS[group]]
+
+
+def _limbs(group: str) -> list[tuple[int, int]]:
+    if group.endswith("hand"):
+        return list(layout.HAND_BONES)
+    if group == "face":
+        return []
+    names = [point.split(".")[1] for point in _points_of(group)]
+    return [(names.index(a), names.index(b)) for a, b in (limb.split("-") for limb in _BODY_LIMBS)]
+
+
+def _names(components: list[Any]) -> dict[str, int]:
+    return {component.name: len(component.points) for component in components}
+
+
+def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which points of the file are ours, as their columns in the file and their positions in our layout."""
+    found = ", ".join(f"{name} ({count} points)" for name, count in _names(components).items()) or "nothing"
+    columns: dict[int, int] = {}
+    unknown: list[str] = []
+    start = 0
+    for component in components:
+        group = COMPONENTS.get(component.name)
+        if group is None and component.name != _WORLD:
+            notes.append(f"component {component.name} left out: not MediaPipe's")
+        for offset, point in enumerate(component.points if group is not None else ()):
+            ours = _our_name(group or "", str(point))
+            if ours is None:
+                unknown.append(f"{component.name}/{point}")
+            elif ours:
+                position = layout.index(ours)
+                if position in columns:
+                    raise InputError(f"point {component.name}/{point} occurs twice")
+                columns[position] = start + offset
+        start += len(component.points)
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} points that MediaPipe Holistic does not have: {', '.join(unknown[:5])}; "
+            "needed its own names, e.g. LEFT_SHOULDER, INDEX_FINGER_TIP, or 0 to 467 in the face"
+        )
+    if not columns:
+        kind = "OpenPose" if any("keypoints_2d" in component.name for component in components) else "another"
+        raise InputError(
+            f"{kind} layout; got components {found}, needed at least one of {', '.join(COMPONENTS)}; "
+            "estimate the poses again with MediaPipe Holistic"
+        )
+    positions = np.array(list(columns), dtype=np.int64)
+    return np.array(list(columns.values()), dtype=np.int64), positions
+
+
+def _our_name(group: str, point: str) -> str | None:
+    """Our name of a pose-format point; empty for an iris point, which we do not keep; None for an unknown one."""
+    if group == "face":
+        if not (point.isascii() and point.isdecimal()):
+            return None
+        number = int(point)
+        if number >= layout.NUM_FACE_POINTS:
+            return "" if number < layout.NUM_FACE_POINTS + _NUM_IRIS_POINTS else None
+        return f"face.{number}"
+    part = point.lower().replace("_finger", "") if group.endswith("hand") else point.lower()
+    name = f"{group}.{part}"
+    return name if name in layout.POINT_NAMES else None
+
+
+def _one_person(body: Any, person: int, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (T, N, D) with NaN where masked, and confidence (T, N), of one person."""
+    data = np.ma.filled(np.ma.asarray(body.data).astype(np.float64), np.nan)
+    confidence = np.nan_to_num(np.ma.filled(np.ma.asarray(body.confidence).astype(np.float64), 0.0))
+    frames, people = data.shape[:2]
+    if frames == 0:
+        raise InputError("no frames")
+    if frames > MAX_FRAMES:
+        raise InputError(f"{frames:,} frames; needed at most {MAX_FRAMES:,}")
+    if person >= people:
+        raise InputError(f"person {person} was asked for, the file has {people} (counted from 0); change --person")
+    if people > 1:
+        notes.append(f"{people} persons in a file, number {person} taken; the format does not track who is who")
+    return data[:, person], confidence[:, person]
+
+
+def _check_pixels(points: np.ndarray, positions: np.ndarray, height: int) -> None:
+    """Raises InputError where points (T, N, 3) with NaN cannot be pixels of an image of this height."""
+    low, high = np.nanpercentile(points[..., :2], (1, 99), axis=(0, 1))
+    extent = float((high - low).max())
+    if extent < _LEAST_EXTENT * height:
+        raise InputError(
+            f"the points span {extent:.3g} in an image {height} pixels high, so they are not in pixels (Pose.normalize "
+            "was applied, or they are shares of the image); needed the file as the estimator wrote it"
+        )
+    for hand in ("left_hand", "right_hand"):
+        _check_hand_moves(points, positions, hand)
+
+
+def _check_hand_moves(points: np.ndarray, positions: np.ndarray, hand: str) -> None:
+    """Raises InputError where the fingers of a hand move and its wrist stands perfectly still."""
+    part = layout.GROUPS[hand]
+    of_hand = points[:, (positions >= part.start) & (positions < part.stop), :2]
+    wrist = points[:, positions == layout.index(f"{hand}.wrist"), :2]
+    if wrist.shape[1] == 0:
+        return
+    complete = np.isfinite(of_hand).all(axis=(1, 2))
+    if complete.sum() < _STILL_FRAMES:
+        return
+    if np.ptp(wrist[complete], axis=0).max() < _STILL * np.ptp(of_hand[complete], axis=0).max():
+        raise InputError(
+            f"the wrist of the {hand.replace('_', ' ')} stands perfectly still while its fingers move: each frame was "
+            "normalised by itself, and where the hand was is lost; needed the file as the estimator wrote it"
+        )
+
+
+def _depth(z: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, bool]:
+    """z (T, N) around its own origin, and whether an offset had to be taken away to get there.
+
+    MediaPipe counts the body's z from the hips and each hand's from its wrist: where those lie is the offset.
+    """
+    if not np.isfinite(z).any() or abs(np.nanmedian(z)) <= _LARGEST_Z:
+        return z, False
+    zeros = z[:, np.isin(positions, layout.indices(*_DEPTH_ORIGINS))]
+    return z - np.nanmedian(zeros if np.isfinite(zeros).any() else z), True
+
+
+def _is_bounding_box(points: np.ndarray, width: int, height: int) -> bool:
+    """Whether the header's size is the box around the points (Pose.focus) rather than that of an image."""
+    low = np.nanmin(points[..., :2], axis=(0, 1))
+    high = np.nanmax(points[..., :2], axis=(0, 1))
+    return bool((np.abs(low) < 1e-6).all() and (np.ceil(high) == (width, height)).all())
+
+
+def _load(path: Path) -> Any:
+    pose_format = require_pose_format()
+    content = path.read_bytes()
+    if not content:
+        raise InputError("an empty file")
+    try:
+        return pose_format.Pose.read(content)
+    except Exception as error:
+        # The parser trusts its input: damaged bytes surface as any of a dozen kinds of error.
+        raise InputError(f"not a readable .pose file ({type(error).__name__}: {error})") from None
+
+
+def require_pose_format() -> ModuleType:
+    """The module `pose_format`. Raises MissingExtraError where it is not installed."""
+    try:
+        import pose_format
+    except ImportError as error:
+        raise MissingExtraError("pose", "pose-format", "reading and writing .pose files", str(error)) from None
+    return pose_format
+
+
+def _submodules() -> tuple[ModuleType, ModuleType]:
+    from pose_format import numpy as body_module
+    from pose_format import pose_header as header_module
+
+    return header_module, body_module
