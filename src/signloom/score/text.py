@@ -1,0 +1,90 @@
+"""Scores as text for a terminal: the summary that names its rule, and aligned utterances with their errors marked."""
+
+from __future__ import annotations
+
+from signloom.score.alignment import CORRECT, Alignment
+from signloom.score.wer import Score, UtteranceScore
+
+
+def summary(score: Score) -> str:
+    """The word error rate with its interval, the counts it is made of, the signers, and the scoring rule."""
+    interval = score.interval()
+    words = score.reference_words
+    lines = [
+        f"WER {percent(score.wer)}  ({interval.level:.0%} interval {percent(interval.low)} to {percent(interval.high)}"
+        f", bootstrap over {plural(len(score.utterances), 'utterance')})",
+        f"  {score.substitutions:,} substitutions + {score.deletions:,} deletions + {score.insertions:,} insertions "
+        f"= {plural(score.errors, 'error')} in {plural(words, 'reference gloss', 'reference glosses')}",
+    ]
+    if len(score.by_signer) > 1:
+        width = max(map(len, score.by_signer))
+        lines += [
+            f"  {name:<{width}}  WER {percent(part.wer):>7}  S {part.substitutions} D {part.deletions} "
+            f"I {part.insertions} of {part.reference_words}, {plural(len(part.utterances), 'utterance')}"
+            for name, part in score.by_signer.items()
+        ]
+    lines.append(f"  scoring rule {score.protocol!r}: {score.rule}")
+    return "\n".join(lines)
+
+
+def worst_utterances(score: Score, count: int = 5, *, width: int = 100) -> str:
+    """The utterances with the most errors, aligned; says so when there is none."""
+    chosen = score.worst(count)
+    if not chosen:
+        return "No utterance has an error."
+    return "\n\n".join(render(utterance, width=width) for utterance in chosen)
+
+
+def render(utterance: UtteranceScore, *, width: int = 100) -> str:
+    """One utterance: its name and counts, then reference over hypothesis with the errors marked below."""
+    aligned = utterance.alignment
+    signer = f", {utterance.signer}" if utterance.signer is not None else ""
+    head = (
+        f"{utterance.id}{signer}: {plural(utterance.errors, 'error')} in "
+        f"{plural(utterance.reference_words, 'gloss', 'glosses')} "
+        f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})"
+    )
+    return f"{head}\n{render_alignment(aligned, width=width)}"
+
+
+def render_alignment(alignment: Alignment, *, width: int = 100) -> str:
+    """Reference over hypothesis in columns, `***` where one has no word, errors marked by S, D, I in a third line.
+
+    Columns are as wide as terminals draw them (Chinese takes two cells a sign); lines break at `width` cells.
+    """
+    from rich.cells import cell_len
+
+    columns = []
+    for kind, reference, hypothesis in alignment.ops:
+        cells = max(cell_len(word) for word in (reference, hypothesis) if word is not None)
+        stars = "*" * cells
+        words = (stars if reference is None else reference, stars if hypothesis is None else hypothesis)
+        texts = (*words, "" if kind == CORRECT else kind)
+        columns.append((cells, tuple(text + " " * (cells - cell_len(text)) for text in texts)))
+    if not columns:
+        return "  REF  (no words)\n  HYP  (no words)"
+    blocks: list[list[tuple[str, ...]]] = []
+    used = width
+    for cells, column in columns:
+        if used + cells + 1 > width - 7:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += cells + 1
+    lines = []
+    for block in blocks:
+        for label, row in zip(("REF", "HYP", "   "), zip(*block, strict=True), strict=True):
+            line = f"  {label}  {' '.join(row)}".rstrip()
+            if line:
+                lines.append(line)
+    return "\n".join(lines)
+
+
+def percent(rate: float) -> str:
+    """A rate with two places, e.g. `7.31 %`."""
+    return f"{100 * rate:.2f} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun, e.g. `1 error`, `2 errors`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
