@@ -1,0 +1,316 @@
+"""The body that signs: joint angles and places of the hands -> all 543 points in metres, bones of constant length.
+
+Shapes: T frames. Metres; origin at the middle of the shoulders; x to the signer's left (the image's right), y down,
+z away from the camera. An arm is computed as a right one on its own side (x negative); a left arm is its mirror image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom import layout
+from signloom.synth import face
+from signloom.synth.signs import NUM_ANGLES
+
+# Hand, in units of its length from the wrist to the tip of the stretched middle finger; columns are along the fingers,
+# out of the palm, towards the thumb. Proportions after common anthropometric tables (phalanges 2 : 1.25 : 1).
+_THUMB_CMC = np.array((0.13, 0.04, 0.12))
+_THUMB_BONES = (0.225, 0.165, 0.135)
+_KNUCKLES = np.array([(0.475, 0, 0.125), (0.485, 0, 0.02), (0.455, 0, -0.075), (0.41, 0, -0.16)])
+_PHALANGES = np.array([(0.235, 0.135, 0.105), (0.25, 0.155, 0.11), (0.235, 0.145, 0.105), (0.18, 0.105, 0.095)])
+_DIP_PER_PIP = 0.65
+
+# The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
+WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
+# Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
+_REACH, _ELBOW_MIN = 0.97, 35.0
+# Where elbows hang: out, down and a little back; in front of the body when the hand is raised.
+_ELBOW_POLE = np.array((-0.5, 0.8, 0.25))
+_ELBOW_POLE_RAISED = np.array((-0.4, 0.7, -0.75))
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Lengths of one body in metres; `head` scales a head of average size."""
+
+    shoulder_half_width: float = 0.165
+    upper_arm: float = 0.275
+    forearm: float = 0.25
+    hand: float = 0.185
+    neck: float = 0.17
+    head: float = 1.0
+    trunk: float = 0.46
+    hip_half_width: float = 0.1
+    leg: float = 0.82
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm does, on its own side.
+
+    place: (T, 3) where the touching point of the hand is.  touching: (T,) which point that is, as a share of the
+    hand's length.  rotation: (T, 4) unit quaternions (w, x, y, z) from the hand's axes.  angles: (T, 16) degrees.
+    """
+
+    place: np.ndarray
+    touching: np.ndarray
+    rotation: np.ndarray
+    angles: np.ndarray
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What the body does: both arms, expression (T, 5), head (T, 3: turn, nod, tilt in degrees), sway (T, 3) metres."""
+
+    right: Arm
+    left: Arm
+    expression: np.ndarray
+    head: np.ndarray
+    sway: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sway)
+
+
+def head_centre(body: Proportions) -> np.ndarray:
+    """The middle of the head at rest, (3,)."""
+    return np.array((0.0, -body.neck - 0.02 * body.head, 0.0))
+
+
+def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
+    """All points of the body in every frame, (T, 543, 3) metres."""
+    points = np.zeros((len(motion), layout.NUM_POINTS, 3))
+    face_points, neck_turn = _face(motion, body)
+    points[:, layout.GROUPS["face"]] = face_points
+    for side, arm, sign in (("right", motion.right, 1.0), ("left", motion.left, -1.0)):
+        elbow, hand = _pose_arm(arm, body)
+        mirror = np.array((sign, 1.0, 1.0))
+        points[:, layout.GROUPS[f"{side}_hand"]] = hand * mirror
+        joints = {
+            "shoulder": np.array((-body.shoulder_half_width, 0.0, 0.0)),
+            "elbow": elbow,
+            "wrist": hand[:, 0],
+            # The pose model marks the knuckles here and is less sure of them than the hand model.
+            "pinky": hand[:, 17] + 0.15 * (hand[:, 18] - hand[:, 17]),
+            "index": hand[:, 5] + 0.3 * (hand[:, 6] - hand[:, 5]),
+            "thumb": hand[:, 2],
+            "hip": np.array((-body.hip_half_width, body.trunk, 0.02)),
+            "knee": np.array((-body.hip_half_width, body.trunk + 0.5 * body.leg, 0.0)),
+            "ankle": np.array((-body.hip_half_width, body.trunk + body.leg, 0.05)),
+            "heel": np.array((-body.hip_half_width, body.trunk + 1.05 * body.leg, 0.08)),
+            "foot_index": np.array((-body.hip_half_width - 0.03, body.trunk + 1.07 * body.leg, -0.1)),
+        }
+        for name, place in joints.items():
+            points[:, layout.index(f"pose.{side}_{name}")] = place * mirror
+    _pose_head(points, neck_turn, body)
+    hips_down = layout.indices(
+        *(
+            f"pose.{side}_{part}"
+            for side in ("left", "right")
+            for part in ("hip", "knee", "ankle", "heel", "foot_index")
+        )
+    )
+    upper = np.ones(layout.NUM_POINTS, dtype=bool)
+    upper[hips_down] = False
+    points[:, upper] += motion.sway[:, None]
+    return points
+
+
+def hand_points(angles: np.ndarray) -> np.ndarray:
+    """The 21 joints of a right hand, (T, 21, 3) in hand lengths along the hand's axes, from angles (T, 16) degrees."""
+    radians = np.radians(angles)
+    points = np.zeros((len(angles), layout.NUM_HAND_POINTS, 3))
+    azimuth, elevation, mcp, ip = radians[:, :4].T
+    place = np.broadcast_to(_THUMB_CMC, (len(angles), 3))
+    points[:, 1] = place
+    # Bending the thumb turns its bones across the palm.
+    for joint, (bone, bend) in enumerate(zip(_THUMB_BONES, (0 * mcp, mcp, mcp + ip), strict=True), start=2):
+        turned = azimuth - bend
+        direction = np.stack(
+            [np.cos(elevation) * np.cos(turned), np.sin(elevation), np.cos(elevation) * np.sin(turned)], axis=1
+        )
+        place = place + bone * direction
+        points[:, joint] = place
+    fingers = radians[:, 4:].reshape(-1, 4, 3)
+    spread = fingers[..., 0]
+    bends = np.stack([fingers[..., 1], fingers[..., 2], _DIP_PER_PIP * fingers[..., 2]], axis=-1).cumsum(axis=-1)
+    along = np.cos(bends)
+    directions = np.stack(
+        [along * np.cos(spread)[..., None], np.sin(bends), along * np.sin(spread)[..., None]], axis=-1
+    )
+    tips = _KNUCKLES[None, :, None] + (directions * _PHALANGES[None, :, :, None]).cumsum(axis=2)
+    points[:, 5::4] = _KNUCKLES
+    for joint in range(3):
+        points[:, 6 + joint :: 4] = tips[:, :, joint]
+    return points
+
+
+def _pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
+    """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow."""
+    shape = hand_points(arm.angles) * body.hand
+    axes = matrix(arm.rotation)
+    place = arm.place
+    for _ in range(2):
+        wrist = place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
+        elbow, wrist = _reach(wrist, body)
+        axes = _limit_wrist(axes, wrist - elbow)
+    wrist = place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
+    hand = wrist[:, None] + np.einsum("tij,tpj->tpi", axes, shape)
+    wrist = wrist - _smooth_maximum(_depth_inside(hand, body))[:, None] * np.array((0.0, 0.0, 1.0))
+    elbow, wrist = _reach(wrist, body)
+    axes = _limit_wrist(axes, wrist - elbow)
+    return elbow, wrist[:, None] + np.einsum("tij,tpj->tpi", axes, shape)
+
+
+def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
+    """Elbow and wrist (T, 3) of an arm that reaches for `wrist`, or as near to it as its bones allow."""
+    shoulder = np.array((-body.shoulder_half_width, 0.0, 0.0))
+    upper, fore = body.upper_arm, body.forearm
+    offset = wrist - shoulder
+    distance = np.linalg.norm(offset, axis=1, keepdims=True)
+    nearest = np.sqrt(upper**2 + fore**2 - 2 * upper * fore * np.cos(np.radians(_ELBOW_MIN)))
+    direction = offset / np.maximum(distance, 1e-6)
+    distance = np.clip(distance, nearest, _REACH * (upper + fore))
+    along = (upper**2 - fore**2 + distance**2) / (2 * distance)
+    across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
+    raised = 1 / (1 + np.exp(8 * (direction[:, 1:2] + 0.1)))
+    pole = _ELBOW_POLE + raised * (_ELBOW_POLE_RAISED - _ELBOW_POLE)
+    pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
+    pole /= np.linalg.norm(pole, axis=1, keepdims=True)
+    return shoulder + along * direction + across * pole, shoulder + distance * direction
+
+
+def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
+    """The hand's axes (T, 3, 3), turned back towards the forearm (T, 3) where the wrist would bend too far."""
+    forearm = forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
+    fingers = axes[:, :, 0]
+    angle = np.degrees(np.arccos(np.clip(np.einsum("ti,ti->t", forearm, fingers), -1, 1)))
+    room = WRIST_LIMIT - WRIST_FREE
+    limited = np.where(angle > WRIST_FREE, WRIST_FREE + room * np.tanh((angle - WRIST_FREE) / room), angle)
+    axis = np.cross(fingers, forearm)
+    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
+    half = np.radians(angle - limited)[:, None] / 2
+    turn = matrix(np.concatenate([np.cos(half), np.sin(half) * axis], axis=1))
+    return turn @ axes
+
+
+def _depth_inside(hand: np.ndarray, body: Proportions) -> np.ndarray:
+    """How far a hand (T, 21, 3) reaches behind the front of the head or the trunk, (T,) metres, 0 where it does not."""
+    relative = hand - head_centre(body)
+    x, y = relative[..., 0] / (0.078 * body.head), relative[..., 1] / (0.115 * body.head)
+    inside = np.clip(1 - x**2 - y**2, 0, None)
+    depth = np.where(inside > 0, relative[..., 2] + 0.105 * body.head * np.sqrt(inside), 0.0)
+    x = hand[..., 0] / (1.1 * body.shoulder_half_width)
+    slope = np.clip((hand[..., 1] + 0.03) / 0.1, 0, 1)
+    inside = np.clip(1 - x**2, 0, None) * slope
+    depth = np.maximum(depth, np.where(inside > 0, hand[..., 2] + 0.11 * np.sqrt(inside), 0.0))
+    return np.clip(depth.max(axis=1), 0, None)
+
+
+def _smooth_maximum(values: np.ndarray, reach: int = 2) -> np.ndarray:
+    """The running maximum over `2 * reach + 1` frames, smoothed over as many, so that evading never jerks, (T,)."""
+    width = 2 * reach + 1
+    padded = np.pad(values, 2 * reach, mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, width).max(axis=1)
+    return np.lib.stride_tricks.sliding_window_view(highest, width).mean(axis=1)
+
+
+def _face(motion: Motion, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
+    """Face points (T, 468, 3) and the head's rotation (T, 3, 3)."""
+    turn, nod, tilt = np.radians(motion.head).T
+    zero, one = np.zeros_like(turn), np.ones_like(turn)
+    about_y = np.array([[np.cos(turn), zero, np.sin(turn)], [zero, one, zero], [-np.sin(turn), zero, np.cos(turn)]])
+    about_x = np.array([[one, zero, zero], [zero, np.cos(nod), -np.sin(nod)], [zero, np.sin(nod), np.cos(nod)]])
+    about_z = np.array([[np.cos(tilt), -np.sin(tilt), zero], [np.sin(tilt), np.cos(tilt), zero], [zero, zero, one]])
+    rotation = np.einsum("ijt,jkt,klt->til", about_y, about_x, about_z)
+    points = np.einsum("tij,tpj->tpi", rotation, face.deform(motion.expression) * body.head)
+    return points + head_centre(body), rotation
+
+
+def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> None:
+    """Fills the pose model's points of the head: those of the face mesh nearby, and the ears."""
+    from_mesh = {
+        "nose": (4,),
+        "left_eye_inner": (362,),
+        "left_eye": (386, 374),
+        "left_eye_outer": (263,),
+        "right_eye_inner": (133,),
+        "right_eye": (159, 145),
+        "right_eye_outer": (33,),
+        "mouth_left": (291,),
+        "mouth_right": (61,),
+    }
+    for name, numbers in from_mesh.items():
+        mesh = layout.indices(*(f"face.{number}" for number in numbers))
+        points[:, layout.index(f"pose.{name}")] = points[:, mesh].mean(axis=1)
+    for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
+        ear = np.array((sign * 0.068, -0.008, 0.0)) * body.head
+        points[:, layout.index(f"pose.{name}")] = rotation @ ear + head_centre(body)
+
+
+def matrix(quaternions: np.ndarray) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) of unit quaternions (T, 4) in the order w, x, y, z."""
+    w, x, y, z = quaternions.T
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+
+
+def quaternion(axes: np.ndarray) -> np.ndarray:
+    """The unit quaternion (4,) of one rotation matrix (3, 3), w not negative."""
+    # The eigenvector of Bar-Itzhack (2000), which has no special cases.
+    (a, b, c), (d, e, f), (g, h, i) = axes
+    symmetric = np.array(
+        [
+            [a + e + i, h - f, c - g, d - b],
+            [h - f, a - e - i, b + d, c + g],
+            [c - g, b + d, e - a - i, f + h],
+            [d - b, c + g, f + h, i - a - e],
+        ]
+    )
+    vector = np.linalg.eigh(symmetric)[1][:, -1]
+    return vector if vector[0] >= 0 else -vector
+
+
+def multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The quaternions (..., 4) of turning by `second`, then by `first`."""
+    a, b, c, d = np.moveaxis(first, -1, 0)
+    e, f, g, h = np.moveaxis(second, -1, 0)
+    return np.stack(
+        [
+            a * e - b * f - c * g - d * h,
+            a * f + b * e + c * h - d * g,
+            a * g - b * h + c * e + d * f,
+            a * h + b * g - c * f + d * e,
+        ],
+        axis=-1,
+    )
+
+
+def rotation_about(axis: int, degrees: np.ndarray | float) -> np.ndarray:
+    """Quaternions (..., 4) of turning about one axis of the hand: 0 along the fingers, 1 palm, 2 thumb side."""
+    half = np.radians(np.asarray(degrees, dtype=np.float64)) / 2
+    result = np.zeros((*half.shape, 4))
+    result[..., 0], result[..., 1 + axis] = np.cos(half), np.sin(half)
+    return result
+
+
+__all__ = [
+    "NUM_ANGLES",
+    "Arm",
+    "Motion",
+    "Proportions",
+    "hand_points",
+    "head_centre",
+    "matrix",
+    "multiply",
+    "pose_body",
+    "quaternion",
+    "rotation_about",
+]

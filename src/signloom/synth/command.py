@@ -1,0 +1,65 @@
+"""Simulated signing -> a corpus whose truth is known: what was signed when, by whom, and where the tracker failed.
+
+A lexicon of made-up signs (handshape, place, orientation and movement of one or two hands) is signed in sentences by
+simulated signers and seen by a simulated camera and tracker, as all 543 points of MediaPipe Holistic. Test signers
+occur in test only. Each line of the manifest holds the utterance's truth: the frames of every gloss, the signer,
+and the spans in which a hand was lost or out of view. The same seed and options give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from signloom.console import console, progress_bar
+from signloom.errors import InputError
+from signloom.synth.corpus import Recipe, synthesise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Recipe):
+    """Options of `signloom synth`."""
+
+    output: Path
+    """the folder of the new corpus"""
+    workers: int = 1
+    """processes that simulate side by side"""
+    overwrite: bool = False
+    """replace a corpus that is already there"""
+    preview: Path | None = None
+    """also draw frames of several signs and signers to this PNG file (needs matplotlib)"""
+
+    def recipe(self) -> Recipe:
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+
+def run(options: Options) -> int:
+    if options.preview is not None and options.preview.suffix.lower() != ".png":
+        raise InputError(f"--preview is {options.preview}; needed a file name that ends in .png")
+    recipe = options.recipe()
+    total = recipe.num_train + recipe.num_dev + recipe.num_test
+    num_frames = 0
+    with progress_bar() as bar:
+        task = bar.add_task("simulating", total=total, unit="frames", done=0)
+
+        def advance(frames: int) -> None:
+            nonlocal num_frames
+            num_frames += frames
+            bar.update(task, advance=1, done=num_frames)
+
+        corpus = synthesise(
+            recipe, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
+        )
+    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {recipe.num_signs} signs")
+    for split, row in corpus.summary().items():
+        print(
+            f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "
+            f"{row['signers']:>3} signers {60 * row['hours']:7.1f} minutes"
+        )
+    if options.preview is not None:
+        from signloom.synth.preview import draw_contact_sheet
+
+        draw_contact_sheet(corpus, options.preview)
+        print(f"preview: {options.preview}")
+    console.print(f"Next: signloom train --corpus {options.output} --output RUN")
+    return 0

@@ -1,0 +1,102 @@
+"""Signers: what stays the same in one person from sentence to sentence, and differs between persons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom.synth.body import Proportions, multiply, rotation_about
+from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, MOVEMENTS, NUM_ANGLES, ORIENTATIONS
+
+# Spread of one habit at signer variation 1.
+_LOCATION_METRES = 0.016
+_SPACE_METRES = 0.02
+_FINGER_DEGREES = 7.0
+_ORIENTATION_DEGREES = 9.0
+
+
+@dataclass(frozen=True)
+class Signer:
+    """One person.
+
+    proportions: bones.  tempo: speed relative to the average.  amplitude: size of movements.
+    space: (3,) scale of the signing space about the chest.  shift: (3,) metres, where this signer's signing space lies.
+    places: habitual offset for each location, metres.  grips: for each handshape, degrees (16,).
+    turns: for each orientation a quaternion (4,).  shapes: for each movement a stretch (3,) of its path.
+    rest: (3,) where idle hands lie, on their own side.  expressiveness: scale of mouth and brows.
+    left_handed: the left hand is the strong one.
+    """
+
+    name: str
+    proportions: Proportions
+    tempo: float
+    amplitude: float
+    space: np.ndarray
+    shift: np.ndarray
+    places: dict[str, np.ndarray]
+    grips: dict[str, np.ndarray]
+    turns: dict[str, np.ndarray]
+    shapes: dict[str, np.ndarray]
+    rest: np.ndarray
+    expressiveness: float
+    left_handed: bool
+
+
+def make_signer(number: int, *, seed: int, variation: float, left_handed: float) -> Signer:
+    """Signer `number` (from 0) of the population of `seed`, whoever else is in it.
+
+    variation: 0 makes all signers the average one, 1 is the default population.
+    left_handed: the share of left-handed signers, 0..1.
+    """
+    rng = np.random.default_rng([seed, 2, number])
+
+    def about_one(spread: float) -> float:
+        return float(np.exp(variation * spread * np.clip(rng.standard_normal(), -2, 2)))
+
+    def normal(scale: float, *shape: int) -> np.ndarray:
+        return variation * scale * np.clip(rng.standard_normal(shape), -2.2, 2.2)
+
+    size = about_one(0.05)
+    average = Proportions()
+    proportions = Proportions(
+        shoulder_half_width=average.shoulder_half_width * size * about_one(0.05),
+        upper_arm=average.upper_arm * size * about_one(0.04),
+        forearm=average.forearm * size * about_one(0.04),
+        hand=average.hand * size * about_one(0.05),
+        neck=average.neck * size * about_one(0.05),
+        head=average.head * about_one(0.04),
+        trunk=average.trunk * size * about_one(0.04),
+        hip_half_width=average.hip_half_width * size,
+        leg=average.leg * size,
+    )
+    # Idle hands are folded in view, held low at the edge of the picture, or hang out of it.
+    rest = np.array([(-0.07, 0.33, -0.17), (-0.12, 0.4, -0.14), (-0.22, 0.47, -0.06)])[int(rng.integers(3))]
+    turns = {
+        name: multiply(
+            multiply(rotation_about(0, normal(_ORIENTATION_DEGREES)), rotation_about(1, normal(_ORIENTATION_DEGREES))),
+            rotation_about(2, normal(_ORIENTATION_DEGREES)),
+        )
+        for name in ORIENTATIONS
+    }
+    grips = {}
+    for name in HANDSHAPES:
+        habit = normal(_FINGER_DEGREES, NUM_ANGLES)
+        # Neighbouring fingers share a habit: a lax or a tense hand.
+        habit[FLEXION] += normal(0.6 * _FINGER_DEGREES)
+        grips[name] = habit
+    return Signer(
+        name=f"signer{number + 1:02d}",
+        proportions=proportions,
+        tempo=about_one(0.14),
+        amplitude=about_one(0.18),
+        space=np.array([about_one(0.1), about_one(0.1), about_one(0.08)]),
+        shift=normal(_SPACE_METRES, 3),
+        places={name: normal(_LOCATION_METRES, 3) for name in LOCATIONS},
+        grips=grips,
+        turns=turns,
+        shapes={name: np.exp(normal(0.18, 3)) for name in MOVEMENTS},
+        rest=rest + normal(0.02, 3),
+        expressiveness=about_one(0.25),
+        left_handed=bool(rng.random() < left_handed),
+    )
