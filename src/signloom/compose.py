@@ -199,25 +199,18 @@ def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmark
 
     The frames of a join belong to neither sign. A point is missing throughout a join where either end misses it.
     """
-    offsets = np.cumsum([0, *(len(clip) for clip in clips)])
-    # Positions of the signs' frames in all clips laid end to end; then of the utterance's frames in those signs.
-    signs = [retimed_positions(len(clip), rng) + offset for clip, offset in zip(clips, offsets[:-1], strict=True)]
+    positions = [retimed_positions(len(clip), rng) for clip in clips]
     joins = rng.integers(*JOIN_FRAMES, size=len(clips) - 1, endpoint=True)
-    frames: list[np.ndarray] = []
-    boundaries = []
-    first, stop = 0, 0
-    for number, sign in enumerate(signs):
-        last = first + len(sign) - 1
-        frames.append(np.arange(first, last + 1, dtype=np.float64))
-        boundaries.append([stop, stop + len(sign)])
-        stop += len(sign)
-        if number < len(joins):
-            frames.append(last + np.arange(1, joins[number] + 1) / (joins[number] + 1))
-            stop += int(joins[number])
-        first = last + 1
+    starts = np.cumsum([0, *(len(sign) + gap for sign, gap in zip(positions, joins, strict=False))])
+    boundaries = [[int(start), int(start) + len(sign)] for start, sign in zip(starts, positions, strict=True)]
 
     def assemble(values: list[np.ndarray]) -> np.ndarray:
-        return interpolate(interpolate(np.concatenate(values), np.concatenate(signs)), np.concatenate(frames))
+        signs = [interpolate(value, position) for value, position in zip(values, positions, strict=True)]
+        pieces = signs[:1]
+        for gap, before, after in zip(joins, signs, signs[1:], strict=False):
+            between = np.arange(1, gap + 1) / (gap + 1)
+            pieces += [interpolate(np.stack([before[-1], after[0]]), between), after]
+        return np.concatenate(pieces)
 
     sizes, aspects = {clip.image_size for clip in clips}, {clip.pixel_aspect for clip in clips}
     return Landmarks(
