@@ -13,7 +13,7 @@ ROOT = Path(signloom.__file__).parent
 
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
-    {"errors"},
+    {"errors", "commands"},
     {"layout"},
     {"files", "console"},
     {"landmarks", "vocabulary"},

@@ -14,18 +14,11 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from signloom import __version__
+from signloom.commands import Command
 from signloom.errors import SignloomError
-
-
-class Command(NamedTuple):
-    """Where a command lives and what `signloom --help` says of it."""
-
-    module: str
-    help: str
-
 
 COMMANDS: dict[str, Command] = {
     "quickstart": Command(
