@@ -18,7 +18,7 @@ FLOORS = [
     {"files", "console"},
     {"landmarks", "vocabulary"},
     {"corpus"},
-    {"ctc", "score", "extract", "importers", "synth", "compose"},
+    {"ctc", "score", "extract", "importers", "synth", "compose", "baseline"},
     {"model"},
     {"train"},
     {"evaluate", "transcribe", "export_pose"},

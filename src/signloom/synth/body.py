@@ -81,7 +81,7 @@ def head_centre(body: Proportions) -> np.ndarray:
 
 def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
     """All points of the body in every frame, (T, 543, 3) metres."""
-    points = np.zeros((len(motion), layout.NUM_POINTS, 3))
+    points = np.zeros((len(motion), layout.NUM_POINTS, 3), dtype=np.float32)
     face_points, neck_turn = _face(motion, body)
     points[:, layout.GROUPS["face"]] = face_points
     for side, arm, sign in (("right", motion.right, 1.0), ("left", motion.left, -1.0)):
@@ -112,9 +112,9 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
             for part in ("hip", "knee", "ankle", "heel", "foot_index")
         )
     )
-    upper = np.ones(layout.NUM_POINTS, dtype=bool)
-    upper[hips_down] = False
-    points[:, upper] += motion.sway[:, None]
+    seated = points[:, hips_down]
+    points += motion.sway[:, None].astype(np.float32)
+    points[:, hips_down] = seated
     return points
 
 
@@ -157,11 +157,11 @@ def _pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
         elbow, wrist = _reach(wrist, body)
         axes = _limit_wrist(axes, wrist - elbow)
     wrist = place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
-    hand = wrist[:, None] + np.einsum("tij,tpj->tpi", axes, shape)
+    hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
     wrist = wrist - _smooth_maximum(_depth_inside(hand, body))[:, None] * np.array((0.0, 0.0, 1.0))
     elbow, wrist = _reach(wrist, body)
     axes = _limit_wrist(axes, wrist - elbow)
-    return elbow, wrist[:, None] + np.einsum("tij,tpj->tpi", axes, shape)
+    return elbow, wrist[:, None] + shape @ axes.transpose(0, 2, 1)
 
 
 def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
@@ -218,15 +218,17 @@ def _smooth_maximum(values: np.ndarray, reach: int = 2) -> np.ndarray:
 
 
 def _face(motion: Motion, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
-    """Face points (T, 468, 3) and the head's rotation (T, 3, 3)."""
+    """Face points (T, 468, 3) and the head's rotation times its size (T, 3, 3)."""
     turn, nod, tilt = np.radians(motion.head).T
     zero, one = np.zeros_like(turn), np.ones_like(turn)
     about_y = np.array([[np.cos(turn), zero, np.sin(turn)], [zero, one, zero], [-np.sin(turn), zero, np.cos(turn)]])
     about_x = np.array([[one, zero, zero], [zero, np.cos(nod), -np.sin(nod)], [zero, np.sin(nod), np.cos(nod)]])
     about_z = np.array([[np.cos(tilt), -np.sin(tilt), zero], [np.sin(tilt), np.cos(tilt), zero], [zero, zero, one]])
     rotation = np.einsum("ijt,jkt,klt->til", about_y, about_x, about_z)
-    points = np.einsum("tij,tpj->tpi", rotation, face.deform(motion.expression) * body.head)
-    return points + head_centre(body), rotation
+    # Single precision is a thousandth of a pixel here, and the face is most of the work.
+    rotation = (body.head * rotation).astype(np.float32)
+    points = face.deform(motion.expression.astype(np.float32)) @ rotation.transpose(0, 2, 1)
+    return points + head_centre(body).astype(np.float32), rotation
 
 
 def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> None:
@@ -246,7 +248,7 @@ def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> N
         mesh = layout.indices(*(f"face.{number}" for number in numbers))
         points[:, layout.index(f"pose.{name}")] = points[:, mesh].mean(axis=1)
     for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
-        ear = np.array((sign * 0.068, -0.008, 0.0)) * body.head
+        ear = np.array((sign * 0.068, -0.008, 0.0), dtype=np.float32)
         points[:, layout.index(f"pose.{name}")] = rotation @ ear + head_centre(body)
 
 

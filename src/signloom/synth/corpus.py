@@ -56,7 +56,7 @@ class Recipe:
     """signs in the longest utterance"""
     fps: float = 25.0
     """frames per second"""
-    minimal_pairs: float = 0.6
+    minimal_pairs: float = 0.9
     """share of signs that differ from another sign only in handshape, location, orientation or movement, 0 to 1"""
     left_handed: float = 0.0
     """share of left-handed signers, 0 to 1"""
@@ -210,7 +210,7 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
     performance = perform(signs, signer, fps=recipe.fps, coarticulation=recipe.coarticulation, rng=rng)
     points = pose_body(performance.motion, signer.proportions)
     if signer.left_handed:
-        points = points[:, layout.mirror_map()] * (-1, 1, 1)
+        points = points[:, layout.mirror_map()] * np.array((-1, 1, 1), dtype=points.dtype)
     camera = make_camera(
         np.random.default_rng([recipe.seed, 3, plan.signer]),
         rng,

@@ -66,7 +66,7 @@ def neutral_face() -> np.ndarray:
     sockets = 7 * np.exp(-(((np.abs(x) - 30) / 17) ** 2) - ((y + 20) / 9) ** 2)
     lips = -5 * np.exp(-((x / 22) ** 2) - ((y - 43) / 12) ** 2)
     chin = -6 * np.exp(-((x / 22) ** 2) - ((y - 80) / 12) ** 2)
-    points = np.stack([x, y, head + ridge + sockets + lips + chin], axis=1) / 1000
+    points = (np.stack([x, y, head + ridge + sockets + lips + chin], axis=1) / 1000).astype(np.float32)
     points.setflags(write=False)
     return points
 
@@ -74,10 +74,10 @@ def neutral_face() -> np.ndarray:
 @cache
 def expression_shapes() -> np.ndarray:
     """How the points move for each of `EXPRESSIONS` at weight 1, (5, 468, 3) metres."""
-    x, y, _ = neutral_face().T * 1000
+    x, y, _ = neutral_face().T.astype(np.float64) * 1000
     zero = np.zeros_like(x)
     mouth = np.exp(-((x / 30) ** 2) - ((y - 43) / 16) ** 2)
-    below = 1 / (1 + np.exp(-(y - 43) / 0.5))
+    below = 0.5 + 0.5 * np.tanh(y - 43)
     jaw = below * np.clip(1 - (x / 62) ** 2, 0, 1) * np.where(np.abs(y - 43) < 12, np.clip(1 - (x / 29) ** 2, 0, 1), 1)
     brow = np.exp(-(((y + 42) / 9) ** 2)) * np.clip(np.abs(x) / 12, 0, 1) * np.clip((66 - np.abs(x)) / 14, 0, 1)
     lid = np.exp(-(((np.abs(x) - 30) / 13) ** 2) - ((y + 27.5) / 3.5) ** 2)
@@ -88,7 +88,7 @@ def expression_shapes() -> np.ndarray:
         (zero, -8 * brow, zero),
         (zero, 11 * lid, zero),
     ]
-    result = np.stack([np.stack(shape, axis=1) for shape in shapes]) / 1000
+    result = (np.stack([np.stack(shape, axis=1) for shape in shapes]) / 1000).astype(np.float32)
     result.setflags(write=False)
     return result
 

@@ -62,7 +62,10 @@ def perform(
     """The motion of one sentence."""
     tempo = signer.tempo * np.exp(0.06 * rng.standard_normal())
     rest = _rest(signer, rng), _rest(signer, rng)
-    strokes = [_stroke(sign, signer, rest[1], tempo * fps, rng) for sign in signs]
+    strokes: list[tuple[np.ndarray, np.ndarray]] = []
+    for sign in signs:
+        idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, rng)
+        strokes.append(_stroke(sign, signer, idle_hand, tempo * fps, rng))
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
     spans: list[tuple[int, int]] = []
     ways: list[int] = []
@@ -131,8 +134,21 @@ def _rest(signer: Signer, rng: np.random.Generator) -> np.ndarray:
     return state
 
 
+def _idle_hand(rest: np.ndarray, last: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
+    """Where the weak hand waits during a one-handed sign, (24,): at rest, or lax and lower near where it was last."""
+    if rng.random() >= signer.holding:
+        state = rest.copy()
+        state[_PLACE] += 0.012 * rng.standard_normal(3)
+        return state
+    share = rng.uniform(0.1, 0.6)
+    state = last + share * (rest - last)
+    state[_ROTATION] = _turn(last[_ROTATION], rest[_ROTATION], np.array([share]))[0]
+    state[_PLACE] += 0.02 * rng.standard_normal(3) + (0, 0.03, 0)
+    return state
+
+
 def _stroke(
-    sign: Sign, signer: Signer, weak_rest: np.ndarray, frames_per_second: float, rng: np.random.Generator
+    sign: Sign, signer: Signer, idle_hand: np.ndarray, frames_per_second: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """The states of the strong and the weak arm during a sign, (n, 24) each."""
     movement = MOVEMENTS[sign.movement]
@@ -148,7 +164,7 @@ def _stroke(
     fingers_slip = _TOKEN_FINGER_DEGREES * rng.standard_normal(16)
     strong = _shown(sign, signer, phase, target, size, slip, fingers_slip)
     if sign.kind == "one":
-        weak = np.repeat(weak_rest[None], count, axis=0)
+        weak = np.repeat(idle_hand[None], count, axis=0)
     elif sign.kind == "base":
         place = np.array((-0.6 * target[0], target[1] + 0.06, target[2] + 0.03))
         weak = np.empty((count, _WIDTH))

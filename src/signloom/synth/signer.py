@@ -10,10 +10,10 @@ from signloom.synth.body import Proportions, multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, MOVEMENTS, NUM_ANGLES, ORIENTATIONS
 
 # Spread of one habit at signer variation 1.
-_LOCATION_METRES = 0.016
-_SPACE_METRES = 0.02
-_FINGER_DEGREES = 7.0
-_ORIENTATION_DEGREES = 9.0
+_LOCATION_METRES = 0.02
+_SPACE_METRES = 0.025
+_FINGER_DEGREES = 8.0
+_ORIENTATION_DEGREES = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Signer:
     space: (3,) scale of the signing space about the chest.  shift: (3,) metres, where this signer's signing space lies.
     places: habitual offset for each location, metres.  grips: for each handshape, degrees (16,).
     turns: for each orientation a quaternion (4,).  shapes: for each movement a stretch (3,) of its path.
-    rest: (3,) where idle hands lie, on their own side.  expressiveness: scale of mouth and brows.
+    rest: (3,) where idle hands lie, on their own side.  holding: how often, 0..1, the weak hand stays up during
+    one-handed signs instead of going there.  expressiveness: scale of mouth and brows.
     left_handed: the left hand is the strong one.
     """
 
@@ -39,6 +40,7 @@ class Signer:
     turns: dict[str, np.ndarray]
     shapes: dict[str, np.ndarray]
     rest: np.ndarray
+    holding: float
     expressiveness: float
     left_handed: bool
 
@@ -97,6 +99,7 @@ def make_signer(number: int, *, seed: int, variation: float, left_handed: float)
         turns=turns,
         shapes={name: np.exp(normal(0.18, 3)) for name in MOVEMENTS},
         rest=rest + normal(0.02, 3),
+        holding=float(np.clip(0.35 + 0.35 * normal(1.0), 0, 0.9)),
         expressiveness=about_one(0.25),
         left_handed=bool(rng.random() < left_handed),
     )

@@ -8,7 +8,7 @@ front of the body has a negative z). A left hand is the mirror image of a right 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -263,6 +263,33 @@ def orientation_axes(name: str) -> np.ndarray:
     return axes
 
 
+def _whole_movement(name: str) -> np.ndarray:
+    """A movement as numbers: its path at some phases, and its turns and finger play as lengths alike in size."""
+    movement, phase = MOVEMENTS[name], np.linspace(0, 1, 9)
+    path = np.zeros((9, 3)) if movement.path is None else movement.path(phase)
+    turns = [np.zeros(9) if turn is None else turn(phase) / 60 for turn in (movement.twist, movement.nod)]
+    play = [np.full(9, 0.4 * (movement.fingers == kind)) for kind in ("open", "close", "wiggle")]
+    return np.concatenate([path.ravel(), *turns, *play])
+
+
+# The values of each parameter that a minimal pair can differ in, and what likeness of two values is measured on.
+_DESCRIPTIONS: dict[str, tuple[Collection[str], Callable[[str], np.ndarray]]] = {
+    "handshape": (HANDSHAPES, lambda name: handshape_angles(name)),
+    "location": (LOCATIONS, lambda name: _anchored(name)),
+    "orientation": (ORIENTATIONS, lambda name: orientation_axes(name)),
+    "movement": (MOVEMENTS, _whole_movement),
+}
+# In which parameter minimal pairs differ, and among how many of the nearest values.
+_PAIR_SHARES = {"handshape": 0.3, "location": 0.2, "orientation": 0.15, "movement": 0.35}
+_NUM_NEIGHBOURS = 4
+
+
+def _anchored(location: str) -> np.ndarray:
+    """Where a location lies on an average body, (3,) metres from the middle of the shoulders."""
+    place = LOCATIONS[location]
+    return np.array(place.position) - (0.0, 0.19 if place.anchor == "head" else 0.0, 0.0)
+
+
 @cache
 def capacity() -> int:
     """How many signs the phonology can hold apart."""
@@ -317,7 +344,7 @@ def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Si
 
 
 def _random_sign(rng: np.random.Generator) -> Sign:
-    def choose(options: Iterable[str]) -> str:
+    def choose(options: Collection[str]) -> str:
         return str(list(options)[int(rng.integers(len(options)))])
 
     kind = str(rng.choice(KINDS, p=[_SHARES[kind] for kind in KINDS]))
@@ -327,14 +354,20 @@ def _random_sign(rng: np.random.Generator) -> Sign:
 
 
 def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
-    """A sign that differs in one of handshape, location, orientation and movement; perhaps not a possible one."""
-    parameter, values = (
-        ("handshape", list(HANDSHAPES)),
-        ("location", list(LOCATIONS)),
-        ("orientation", list(ORIENTATIONS)),
-        ("movement", list(MOVEMENTS)),
-    )[int(rng.integers(4))]
-    return replace(sign, **{parameter: values[int(rng.integers(len(values)))]})
+    """A sign that differs a little in one of its parameters; perhaps not a possible one."""
+    parameter = str(rng.choice(list(_PAIR_SHARES), p=list(_PAIR_SHARES.values())))
+    nearest = neighbours(parameter, getattr(sign, parameter))
+    return replace(sign, **{parameter: nearest[int(rng.integers(_NUM_NEIGHBOURS))]})
+
+
+@cache
+def neighbours(parameter: str, value: str) -> tuple[str, ...]:
+    """The other values of `handshape`, `location`, `orientation` or `movement`, the most alike first."""
+    values, describe = _DESCRIPTIONS[parameter]
+    origin = describe(value)
+    return tuple(
+        sorted((other for other in values if other != value), key=lambda v: float(abs(describe(v) - origin).sum()))
+    )
 
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:

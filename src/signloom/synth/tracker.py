@@ -82,11 +82,12 @@ def make_camera(
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
     """Metres (T, 543, 3) as image heights (T, 543, 3); z keeps its origin at the middle of the shoulders."""
     yaw, roll = np.radians((camera.yaw, camera.roll))
-    x, y, z = np.moveaxis(points, -1, 0)
-    x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
-    x, y = x * np.cos(roll) - y * np.sin(roll), y * np.cos(roll) + x * np.sin(roll)
-    near = camera.scale * _DISTANCE / (_DISTANCE + z)
-    return np.stack([near * x + camera.middle[0], near * y + camera.middle[1], camera.scale * z], axis=-1)
+    about_y = np.array([(np.cos(yaw), 0, np.sin(yaw)), (0, 1, 0), (-np.sin(yaw), 0, np.cos(yaw))])
+    about_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])
+    image = points @ (camera.scale * about_z @ about_y).T.astype(points.dtype)
+    image[..., :2] *= _DISTANCE / (_DISTANCE + image[..., 2:] / camera.scale)
+    image[..., :2] += np.array(camera.middle, dtype=points.dtype)
+    return image
 
 
 def track(
@@ -103,7 +104,7 @@ def track(
     lost["face"] = _spans_of_loss(np.full(len(image), lost_hands * _FACE_LOSSES_PER_SECOND / fps), fps, rng)
     outside["face"] = ~_in_view(image[:, layout.GROUPS["face"]], camera)
     _keep_a_hand(lost, outside)
-    points = image + noise * _jitter(image.shape, speeds, fps, rng)
+    points = image + np.float32(noise) * _jitter(image.shape, speeds, fps, rng)
     visibility = _visibility(points[:, layout.GROUPS["pose"], :2], camera, rng)
     _set_depth_origins(points)
     for part, frames in lost.items():
@@ -183,7 +184,7 @@ def _jitter(shape: tuple[int, ...], speeds: dict[str, np.ndarray], fps: float, r
         errors[:, points] *= _JITTER[part]
         errors[:, points] += _SHARED_JITTER[part] * fresh[:, shape[1] + number, None]
         if part in speeds:
-            errors[:, points] *= (1 + _JITTER_PER_SPEED * speeds[part])[:, None, None]
+            errors[:, points] *= (1 + _JITTER_PER_SPEED * speeds[part])[:, None, None].astype(np.float32)
     errors[..., 2] *= _DEPTH_JITTER
     return errors
 

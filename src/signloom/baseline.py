@@ -1,0 +1,235 @@
+"""Nearest neighbour by dynamic time warping on isolated signs: how hard a corpus is before anything is learnt.
+
+Every sign of the test split is cut out at its true boundaries, compared with signs cut out of the training split, and
+given the gloss of the nearest. That is more than a recogniser is told, who must find the signs as well; what it lacks
+is any learning of what matters.
+
+Shapes: N signs, L frames (the same for all), F values a frame.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom import layout
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import InputError
+from signloom.landmarks import Landmarks
+
+# Every sign is brought to this many frames; twice the usual 10 to 14 would cost four times the work for nothing.
+NUM_FRAMES = 16
+# Half-width of the band around the diagonal (Sakoe and Chiba 1978), as a share of the length.
+BAND = 0.25
+_HAND_JOINTS = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
+_HANDS = ("left", "right")
+# Weight of where the hands are (in shoulder widths) against their shape (in hand lengths); see `features`.
+_PLACE_WEIGHT = 2.0
+
+
+@dataclass(frozen=True)
+class DtwResult:
+    """What the baseline reached.
+
+    num_queries, num_references: signs of the test and of the training split.  num_errors: queries given a wrong gloss.
+    error_interval: 95 % bootstrap interval of the error rate over utterances.
+    confusions: the most frequent (reference gloss, given gloss, count), most frequent first.
+    signers: error rate of each test signer.
+    """
+
+    num_queries: int
+    num_references: int
+    num_errors: int
+    error_interval: tuple[float, float]
+    confusions: tuple[tuple[str, str, int], ...]
+    signers: dict[str, float]
+
+    @property
+    def error_rate(self) -> float:
+        return self.num_errors / self.num_queries
+
+    def __str__(self) -> str:
+        low, high = self.error_interval
+        return (
+            f"nearest neighbour by DTW: {self.error_rate:.1%} errors ({low:.1%} to {high:.1%}) on {self.num_queries} "
+            f"isolated signs against {self.num_references} of training"
+        )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A sign to cut out of an utterance: frames [start, end)."""
+
+    utterance: Utterance
+    gloss: str
+    start: int
+    end: int
+
+
+def nearest_neighbour_dtw(
+    corpus: Corpus,
+    *,
+    reference_split: str = "train",
+    query_split: str = "test",
+    references_per_signer: int = 2,
+    max_queries: int | None = 400,
+    boundaries: str = "boundaries",
+    seed: int = 0,
+) -> DtwResult:
+    """The error of nearest-neighbour DTW on the isolated signs of a split.
+
+    References are the first `references_per_signer` signs of each gloss by each signer of the reference split, in the
+    order of the manifest; queries the signs of the query split, or `max_queries` of them drawn with `seed`.
+    boundaries: which spans of the utterances' truth to cut at.
+
+    Raises InputError for a corpus whose utterances do not know their boundaries, or one without either split.
+    """
+    references, queries = _cuts(corpus, reference_split, boundaries), _cuts(corpus, query_split, boundaries)
+    references = _first_of_each(references, references_per_signer)
+    if max_queries is not None and len(queries) > max_queries:
+        chosen = np.random.default_rng(seed).choice(len(queries), size=max_queries, replace=False)
+        queries = [queries[place] for place in np.sort(chosen)]
+    distances = dtw_distances(_views(corpus, queries), _views(corpus, references))
+    given = [references[place].gloss for place in distances.argmin(axis=1)]
+    wrong = np.array([cut.gloss != gloss for cut, gloss in zip(queries, given, strict=True)])
+    confusions = Counter((cut.gloss, gloss) for cut, gloss in zip(queries, given, strict=True) if cut.gloss != gloss)
+    ordered = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))
+    by_signer: dict[str, list[bool]] = {}
+    for cut, error in zip(queries, wrong, strict=True):
+        by_signer.setdefault(str(cut.utterance.signer), []).append(bool(error))
+    return DtwResult(
+        num_queries=len(queries),
+        num_references=len(references),
+        num_errors=int(wrong.sum()),
+        error_interval=_bootstrap(wrong, [cut.utterance.id for cut in queries], seed),
+        confusions=tuple((truth, gloss, count) for (truth, gloss), count in ordered[:10]),
+        signers={signer: float(np.mean(errors)) for signer, errors in sorted(by_signer.items())},
+    )
+
+
+def features(landmarks: Landmarks) -> np.ndarray:
+    """What the comparison sees of a clip, (T, F) float32: hands about their wrists, wrists and elbows about the body.
+
+    The body's root is the middle of the shoulders and its unit their mean distance in the clip. Where a hand is
+    missing it is interpolated between the frames around; where it is missing throughout, its shape is zero and its
+    wrist is the one of the pose, which the tracker guesses even then. x and y only: z is noisy.
+    """
+    points = landmarks.points[..., :2].astype(np.float64)
+    shoulders = points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder")]
+    root = np.nanmean(shoulders.mean(axis=1), axis=0) if np.isfinite(shoulders).any() else np.zeros(2)
+    unit = (
+        np.nanmean(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)) if np.isfinite(shoulders).any() else 1.0
+    )
+    unit = max(float(unit), 1e-3)
+    parts = []
+    for side in _HANDS:
+        pose = _filled((points[:, layout.indices(f"pose.{side}_wrist", f"pose.{side}_elbow")] - root) / unit)
+        hand = points[:, layout.GROUPS[f"{side}_hand"]][:, list(_HAND_JOINTS)]
+        # 0.55 shoulder widths is a hand's length: shapes come out in hand lengths.
+        shape = _filled((hand - hand[:, :1]) / (0.55 * unit))[:, 1:]
+        # Each of the two carries the weight of one point of the hand's shape, times `_PLACE_WEIGHT` for the place.
+        parts += [
+            _PLACE_WEIGHT * pose.reshape(len(points), -1),
+            shape.reshape(len(points), -1) / np.sqrt(shape.shape[1] / 4),
+        ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def dtw_distances(queries: np.ndarray, references: np.ndarray, *, band: float = BAND) -> np.ndarray:
+    """Warped distances of queries (N, L, F) to references (M, L, F), divided by the length of the path, (N, M) float32.
+
+    Steps are diagonal (weight 2), across and up (weight 1), so that every path has the weight 2 L: Sakoe and Chiba
+    (1978), symmetric form. `band`: how far a path may leave the diagonal, as a share of L.
+    """
+    length = queries.shape[1]
+    reach = max(1, round(band * length))
+    result = np.empty((len(queries), len(references)), dtype=np.float32)
+    squares = np.einsum("mlf,mlf->ml", references, references)
+    flat = references.reshape(-1, references.shape[2]).T
+    infinity = np.float32(np.inf)
+    for number, query in enumerate(queries):
+        cost = np.einsum("lf,lf->l", query, query)[:, None] - 2 * (query @ flat)
+        cost = cost.reshape(length, len(references), length).transpose(0, 2, 1) + squares.T
+        cost = np.sqrt(np.maximum(cost, 0))
+        above = np.full((length + 1, len(references)), infinity, dtype=np.float32)
+        above[0] = 0
+        for row in range(length):
+            now = np.full_like(above, infinity)
+            for column in range(max(0, row - reach), min(length, row + reach + 1)):
+                step = cost[row, column]
+                best = np.minimum(above[column] + 2 * step, above[column + 1] + step)
+                now[column + 1] = np.minimum(best, now[column] + step)
+            above = now
+        result[number] = above[length] / (2 * length)
+    return result
+
+
+def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_Cut]:
+    cuts = []
+    for utterance in corpus.split(split):
+        spans = utterance.truth.get(boundaries)
+        if spans is None or len(spans) != len(utterance.glosses):
+            raise InputError(
+                f"{corpus.root} ({utterance.id}): the truth has no {boundaries!r} of its {len(utterance.glosses)} "
+                "glosses; the DTW baseline needs a corpus of 'signloom synth' or 'signloom compose'"
+            )
+        cuts += [
+            _Cut(utterance, gloss, int(start), int(end))
+            for gloss, (start, end) in zip(utterance.glosses, spans, strict=True)
+        ]
+    return cuts
+
+
+def _first_of_each(cuts: Sequence[_Cut], count: int) -> list[_Cut]:
+    seen: Counter[tuple[str | None, str]] = Counter()
+    chosen = []
+    for cut in cuts:
+        key = (cut.utterance.signer, cut.gloss)
+        seen[key] += 1
+        if seen[key] <= count:
+            chosen.append(cut)
+    return chosen
+
+
+def _views(corpus: Corpus, cuts: Sequence[_Cut]) -> np.ndarray:
+    """The features of signs, each brought to the same number of frames, (N, L, F)."""
+    clips: dict[str, np.ndarray] = {}
+    views = []
+    for cut in cuts:
+        if cut.utterance.id not in clips:
+            clips[cut.utterance.id] = features(corpus.load(cut.utterance))
+        view = clips[cut.utterance.id][cut.start : cut.end]
+        positions = np.linspace(0, len(view) - 1, NUM_FRAMES)
+        lower = np.floor(positions).astype(int)
+        share = (positions - lower)[:, None].astype(np.float32)
+        views.append(view[lower] * (1 - share) + view[np.minimum(lower + 1, len(view) - 1)] * share)
+    return np.stack(views)
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Values (T, P, 2) with missing frames interpolated in time, held at the ends, zero where there is none at all."""
+    present = np.isfinite(values).all(axis=(1, 2))
+    if present.all():
+        return values
+    if not present.any():
+        return np.zeros_like(values)
+    known = np.flatnonzero(present)
+    positions = np.interp(np.arange(len(values)), known, np.arange(len(known)))
+    lower = np.floor(positions).astype(int)
+    upper = np.minimum(lower + 1, len(known) - 1)
+    share = (positions - lower)[:, None, None]
+    return values[known[lower]] * (1 - share) + values[known[upper]] * share
+
+
+def _bootstrap(wrong: np.ndarray, utterances: Sequence[str], seed: int, draws: int = 1000) -> tuple[float, float]:
+    """95 % interval of the mean of `wrong` when whole utterances are drawn with replacement."""
+    ids = {utterance: place for place, utterance in enumerate(dict.fromkeys(utterances))}
+    rows = np.array([ids[utterance] for utterance in utterances])
+    errors, totals = np.bincount(rows, weights=wrong), np.bincount(rows)
+    chosen = np.random.default_rng([seed, 1]).integers(len(ids), size=(draws, len(ids)))
+    rates = errors[chosen].sum(axis=1) / totals[chosen].sum(axis=1)
+    low, high = np.quantile(rates, (0.025, 0.975))
+    return float(low), float(high)
