@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar
 from signloom.errors import Faults, InputError
 from signloom.files import remove_temporary
+from signloom.importers.building import say
 from signloom.importers.converting import find_files
 from signloom.importers.pose import SUFFIX as POSE_SUFFIX
 from signloom.importers.pose import require_pose_format, write_pose
@@ -33,7 +34,7 @@ class Options:
 def run(options: Options) -> int:
     """Exit status: 0 when every file was written, 1 when some could not be read."""
     require_pose_format()
-    files = find_files(options.sources, (SUFFIX,))
+    files = find_files(options.sources, (SUFFIX,), options.output)
     options.output.mkdir(parents=True, exist_ok=True)
     remove_temporary(options.output)
     faults = Faults("not written", shown=50)
@@ -57,7 +58,7 @@ def run(options: Options) -> int:
     there = f" ({kept:,} more were already there; --overwrite writes them again)" if kept else ""
     print(f"{options.output}: {written:,} .pose files, {frames:,} frames{there}")
     if sizeless:
-        console.print(f"note: {sizeless:,} clips came without an image size; 1000 x 1000 was written")
+        say(f"note: {sizeless:,} clips came without an image size; 1000 x 1000 was written")
     if written + kept:
         print(f"next: visualize_pose -i {options.output}/<name>.pose -o clip.mp4 (a tool of pose-format) draws one")
     if not faults:
@@ -65,5 +66,5 @@ def run(options: Options) -> int:
     try:
         faults.raise_if_any()
     except InputError as error:
-        console.print(f"signloom export_pose: {error}", markup=False, soft_wrap=True)
+        say(f"signloom export_pose: {error}")
     return 1

@@ -8,7 +8,6 @@ settings had made.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem, inside, remove_temporary
+from signloom.importers.building import say
 from signloom.landmarks import SUFFIX, Landmarks
 
 
@@ -47,20 +47,28 @@ class Outcome:
     faults: Faults = field(default_factory=lambda: Faults("not converted", shown=50))
 
 
-def find_files(sources: Iterable[Path], suffixes: tuple[str, ...]) -> list[tuple[Path, str]]:
+def find_files(
+    sources: Iterable[Path], suffixes: tuple[str, ...], output: Path, *, strip: tuple[str, ...] | None = None
+) -> list[tuple[Path, str]]:
     """The files to convert and the name of each: its path below the given folder without the suffix.
 
-    A file given by itself is taken whatever its suffix. Hidden files are left out.
+    A file given by itself is taken whatever its suffix. Hidden files, and what lies in `output`, are left out.
+    strip: the suffixes that are no part of a name, all of them by default.
 
     Raises InputError for a source that does not exist, two files that would get one name, or nothing found.
     """
     found: dict[str, Path] = {}
     faults = Faults("sources")
+    results = output.resolve()
     for source in sources:
         if source.is_dir():
             paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
             named = [(path, path.relative_to(source)) for path in paths]
-            named = [(path, name) for path, name in named if not any(part.startswith(".") for part in name.parts)]
+            named = [
+                (path, name)
+                for path, name in named
+                if not any(part.startswith(".") for part in name.parts) and not path.resolve().is_relative_to(results)
+            ]
             if not named:
                 faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder")
         elif source.is_file():
@@ -69,7 +77,7 @@ def find_files(sources: Iterable[Path], suffixes: tuple[str, ...]) -> list[tuple
             faults.add(f"{source}: no such file or folder")
             continue
         for path, relative in named:
-            known = relative.suffix.lower() in suffixes
+            known = relative.suffix.lower() in (suffixes if strip is None else strip)
             name = (relative.with_suffix("") if known else relative).as_posix()
             if name in found and found[name] != path:
                 faults.add(f"{path} and {found[name]} would both be written to {name}{SUFFIX}; convert them apart")
@@ -164,9 +172,9 @@ def finish(outcome: Outcome, output: Path, *, importer: str, next_step: str) -> 
         )
         print(f"frames in which a part was detected: {shares}")
     for name, count in outcome.assumed.items():
-        console.print(f"assumed, not given by the source: {name} ({count:,} clips)")
+        say(f"assumed, not given by the source: {name} ({count:,} clips)")
     for note, count in outcome.notes.items():
-        console.print(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
+        say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
     if clips:
         print(f"next: {next_step}")
     if not outcome.faults:
@@ -174,7 +182,7 @@ def finish(outcome: Outcome, output: Path, *, importer: str, next_step: str) -> 
     try:
         outcome.faults.raise_if_any()
     except InputError as error:
-        console.print(f"signloom import {importer}: {error}", markup=False, soft_wrap=True)
+        say(f"signloom import {importer}: {error}")
     return 1
 
 
@@ -206,11 +214,13 @@ def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     Raises InputError for an unreadable file, and for an archive with none of `keys`.
     """
     try:
-        if not zipfile.is_zipfile(path):
-            return {keys[0]: np.load(path, allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
-            held = list(archive.files)
-            found = {key: archive[key] for key in keys if key in held}
+        # A file opened here is closed whatever happens; np.load leaves that of a damaged archive open.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {keys[0]: loaded}
+            held = list(loaded.files)
+            found = {key: loaded[key] for key in keys if key in held}
     except Exception as error:
         # NumPy, zipfile and zlib each raise errors of their own for damaged files.
         raise InputError(f"not a readable NumPy file of numbers ({error})") from None

@@ -89,7 +89,7 @@ def run(options: Options) -> int:
     if options.person < 0:
         raise InputError(f"--person is {options.person}; needed 0 or more")
     require_pose_format()
-    files = find_files(options.sources, (SUFFIX,))
+    files = find_files(options.sources, (SUFFIX,), options.output)
 
     def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
         yield Clip(None, lambda: read_pose(path, person=options.person, fps=options.fps, outcome=outcome))

@@ -1,0 +1,326 @@
+"""Turns COCO-WholeBody keypoints (133 points, as HRNet and RTMPose give them) into landmark files.
+
+Reads a clip from .npy or .npz ((T, 133, 3): x, y in pixels, score), and many clips from pickles as MSKA publishes
+them for PHOENIX-2014, PHOENIX-2014-T and CSL-Daily, without running anything in them. Glosses in a pickle go to
+<output>/<pickle>.csv as id|gloss. Body joints and hands keep their meaning; the 68 points of the face go to those of
+MediaPipe's mesh at the same place; z is 0, the points being flat; the rest of the mesh is missing.
+
+Next step: signloom import isharah (with the id|gloss files) or phoenix2014 or csl_daily, with --landmarks DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import InputError
+from signloom.files import atomic_write
+from signloom.importers.converting import (
+    Clip,
+    Outcome,
+    check_aspect,
+    check_rate,
+    convert,
+    find_files,
+    finish,
+    load_arrays,
+    parse_size,
+)
+from signloom.importers.pickles import load_pickle
+from signloom.landmarks import MAX_FRAMES, Landmarks
+
+NUM_KEYPOINTS = 133
+ASSUMED_FPS = 25.0
+_ARRAYS = (".npy", ".npz")
+_SUFFIXES = (*_ARRAYS, ".pkl", ".pickle", ".gz", ".train", ".dev", ".test")
+_POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data", "arr_0")
+_SCORE_KEYS = ("keypoint_scores", "scores", "score")
+
+# COCO-WholeBody's order: 17 body joints, 6 of the feet, 68 of the face, 21 of each hand. Left is the person's own.
+# Source: jin-s13/COCO-WholeBody, data_format.md; held against pose-format's list of the same points by a test.
+_BODY = (
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
+).split()
+# Small toes have no counterpart; MediaPipe's foot index is the big toe.
+_FEET = ("left_foot_index", None, "left_heel", "right_foot_index", None, "right_heel")
+_FACE_START, _LEFT_HAND_START, _RIGHT_HAND_START = 23, 91, 112
+
+# The 68 points of the face (iBUG's mark-up: Sagonas et al., 300 Faces in-the-Wild, 2013, figure 1) and the vertex of
+# MediaPipe's mesh (canonical_face_model_uv_visualization.png) at the same place of the face: jaw from the person's
+# right ear to the left, brows, nose, eyes, lips. A test holds it against the mesh's mirror map.
+_FACE = (
+    *(127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356),
+    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91),
+    *(78, 81, 13, 311, 308, 402, 14, 178),
+)
+# The middle of each eyelid, which tells how far an eye is open, lies between two of the 68.
+_EYELIDS = {159: (37, 38), 145: (40, 41), 386: (43, 44), 374: (46, 47)}
+
+# Keypoints in pixels spread over at least this part of a picture; shares of the image and normalised points do not.
+_LEAST_EXTENT_PIXELS = 8.0
+_LARGEST_EXCESS = 1.5
+
+
+def _sources() -> dict[str, tuple[int, ...]]:
+    """For each point of ours that COCO-WholeBody gives: the keypoints whose mean it is."""
+    table: dict[str, tuple[int, ...]] = {f"pose.{name}": (place,) for place, name in enumerate(_BODY)}
+    table |= {f"pose.{name}": (len(_BODY) + place,) for place, name in enumerate(_FEET) if name}
+    table |= {f"face.{vertex}": (_FACE_START + place,) for place, vertex in enumerate(_FACE)}
+    table |= {f"face.{vertex}": (_FACE_START + a, _FACE_START + b) for vertex, (a, b) in _EYELIDS.items()}
+    for group, start in (("left_hand", _LEFT_HAND_START), ("right_hand", _RIGHT_HAND_START)):
+        part = layout.POINT_NAMES[layout.GROUPS[group]]
+        table |= {name: (start + place,) for place, name in enumerate(part)}
+    return table
+
+
+SOURCES = _sources()
+
+
+@dataclass
+class Options:
+    sources: list[Path]
+    """.npy or .npz files of a clip, pickles of many, or folders with such files anywhere below"""
+    output: Path
+    """folder for the landmark files: <output>/<path below the source, or id in the pickle>.npz"""
+    image_size: str | None = None
+    """width x height of the video in pixels (PHOENIX 210x260, CSL-Daily 512x512); without it each clip's is assumed
+    to end where its points end"""
+    pixel_aspect: float | None = None
+    """width of a pixel over its height (PHOENIX: 0.8667); without it 1 is assumed"""
+    fps: float | None = None
+    """frames per second of the video (PHOENIX 25, CSL-Daily 30); without it 25 is assumed"""
+    min_score: float = 0.3
+    """keypoints of a lower score are missing"""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How arrays are read: what is None is assumed."""
+
+    image_size: tuple[int, int] | None = None
+    pixel_aspect: float | None = None
+    fps: float | None = None
+    min_score: float = 0.3
+
+
+@dataclass
+class Annotations:
+    """The glosses met in pickles, by pickle."""
+
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def write(self, output: Path) -> list[Path]:
+        """The files written: <output>/<pickle>.csv with id|gloss, whole or not at all."""
+        written = []
+        for name, rows in self.files.items():
+            path = output / f"{name}.csv"
+            with atomic_write(path, "w") as file:
+                file.write("id|gloss\n")
+                file.writelines(f"{clip}|{gloss}\n" for clip, gloss in rows.items())
+            written.append(path)
+        return written
+
+
+def run(options: Options) -> int:
+    """Exit status: 0 when every clip was converted, 1 when some were not."""
+    check_rate(options.fps)
+    check_aspect(options.pixel_aspect)
+    if not 0 <= options.min_score < 1:
+        raise InputError(f"--min_score is {options.min_score}; needed 0 to below 1")
+    reading = Reading(
+        parse_size(options.image_size) if options.image_size else None,
+        options.pixel_aspect,
+        options.fps,
+        options.min_score,
+    )
+    annotations = Annotations()
+
+    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
+        return read_clips(path, reading, annotations, outcome)
+
+    outcome = convert(
+        find_files(options.sources, _SUFFIXES, options.output, strip=_ARRAYS),
+        options.output,
+        read,
+        importer="coco_wholebody",
+        settings={
+            "image_size": list(reading.image_size) if reading.image_size else None,
+            "pixel_aspect": reading.pixel_aspect,
+            "fps": reading.fps,
+            "min_score": reading.min_score,
+        },
+        read_before_naming=lambda path: not _is_array(path),
+    )
+    tables = annotations.write(options.output)
+    for table in tables:
+        print(f"{table}: {len(annotations.files[table.stem]):,} annotations (id|gloss)")
+    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
+    if tables:
+        step = f"join them with the annotations: signloom import isharah ... --landmarks {options.output}"
+    return finish(outcome, options.output, importer="coco_wholebody", next_step=step)
+
+
+def read_clips(path: Path, reading: Reading, annotations: Annotations, outcome: Outcome) -> Iterator[Clip]:
+    """The clips of a .npy, .npz or pickle file; the glosses of a pickle are added to `annotations`.
+
+    Raises InputError for a file that is none of them.
+    """
+    if _is_array(path):
+        yield Clip(None, partial(_clip_of_file, path, reading))
+        return
+    content = load_pickle(path)
+    if isinstance(content, (list, tuple)):
+        content = {str(entry.get("name", place)) if isinstance(entry, dict) else str(place): entry
+                   for place, entry in enumerate(content)}  # fmt: skip
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"a pickle of a {type(content).__name__}; needed a dictionary of clips: id -> keypoints")
+    for key, entry in content.items():
+        name = str(key)
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            name = entry["name"]
+        name = name.strip("/")
+        gloss = _gloss(entry)
+        if gloss is not None:
+            if any(mark in gloss + name for mark in "|\n\r"):
+                outcome.faults.add(f"{path} ({name}): a '|' or a line break in id or gloss {gloss!r:.60}")
+            else:
+                annotations.files.setdefault(path.name, {})[name] = gloss
+        yield Clip(name, partial(_clip_of_entry, entry, reading, outcome))
+
+
+def to_landmarks(keypoints: np.ndarray, reading: Reading) -> Landmarks:
+    """The landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) where there are no scores.
+
+    x, y in pixels. A point is missing where its score is below the least score, or where there is none and it lies at
+    (0, 0). Scores become the visibility of body points. z is 0 wherever a point was detected.
+
+    Raises InputError for wrong shapes, and for values that are not pixels of the image.
+    """
+    keypoints = _squeezed(np.asarray(keypoints))
+    values = keypoints[..., :2].astype(np.float64)
+    if keypoints.shape[-1] == 3:
+        scores = np.nan_to_num(keypoints[..., 2].astype(np.float64))
+        detected = (scores >= reading.min_score) & (scores > 0)
+    else:
+        detected = np.any(values != 0, axis=-1)
+        scores = np.full(detected.shape, np.nan)
+    detected &= np.isfinite(values).all(axis=-1)
+    if not detected.any():
+        raise InputError(f"no keypoint in any frame has a score of {reading.min_score} or more; lower --min_score")
+    (width, height), assumed = _picture(values[detected], reading)
+    values = np.where(detected[..., None], values, np.nan)
+    aspect = 1.0 if reading.pixel_aspect is None else reading.pixel_aspect
+
+    points = np.full((len(values), layout.NUM_POINTS, 3), np.nan)
+    visibility = np.full((len(values), layout.NUM_POSE_POINTS), np.nan)
+    for name, parts in SOURCES.items():
+        place = layout.index(name)
+        points[:, place, :2] = values[:, parts].mean(axis=1) * (aspect / height, 1 / height)
+        if place < layout.NUM_POSE_POINTS:
+            visibility[:, place] = np.clip(scores[:, parts[0]], 0, 1)
+    points[..., 2] = np.where(np.isfinite(points[..., 0]), 0.0, np.nan)
+    return Landmarks(
+        points,
+        visibility,
+        fps=ASSUMED_FPS if reading.fps is None else reading.fps,
+        image_size=(width, height),
+        pixel_aspect=aspect,
+        assumed=("z", *assumed),
+    )
+
+
+def _squeezed(keypoints: np.ndarray) -> np.ndarray:
+    """`keypoints` without an axis for a single person. Raises InputError for shapes that are no keypoints."""
+    shape = keypoints.shape
+    if keypoints.ndim == 4 and 1 in shape[:2]:
+        keypoints = keypoints[0] if shape[0] == 1 and shape[1] != 1 else keypoints[:, 0]
+    if keypoints.ndim != 3 or keypoints.shape[1] != NUM_KEYPOINTS or keypoints.shape[2] not in (2, 3):
+        raise InputError(f"an array of shape {shape}, needed (T, {NUM_KEYPOINTS}, 3): x, y in pixels and a score")
+    if not 0 < len(keypoints) <= MAX_FRAMES:
+        raise InputError(f"{len(keypoints):,} frames; needed 1 to {MAX_FRAMES:,}")
+    if not np.issubdtype(keypoints.dtype, np.number) or np.issubdtype(keypoints.dtype, np.complexfloating):
+        raise InputError(f"an array of type {keypoints.dtype}, needed numbers")
+    return keypoints
+
+
+def _picture(values: np.ndarray, reading: Reading) -> tuple[tuple[int, int], list[str]]:
+    """The image's size, and what had to be assumed, given the detected points (N, 2) of a clip."""
+    low, high = np.percentile(values, (1, 99), axis=0)
+    if (high - low).max() < _LEAST_EXTENT_PIXELS:
+        raise InputError(
+            f"the keypoints span {(high - low).max():.3g}, so they are not in pixels but shares of the image or "
+            "normalised; needed x and y in pixels"
+        )
+    given = {"pixel_aspect": reading.pixel_aspect, "fps": reading.fps, "image_size": reading.image_size}
+    assumed = [name for name, value in given.items() if value is None]
+    if reading.image_size is None:
+        width, height = (max(1, int(np.ceil(edge))) for edge in values.max(axis=0))
+        return (width, height), assumed
+    width, height = reading.image_size
+    if (high > (_LARGEST_EXCESS * width, _LARGEST_EXCESS * height)).any() or (low < (-width, -height)).any():
+        raise InputError(
+            f"keypoints from ({low[0]:.0f}, {low[1]:.0f}) to ({high[0]:.0f}, {high[1]:.0f}) do not lie in an image of "
+            f"{width}x{height}; give the size of the video they were made from as --image_size"
+        )
+    return (width, height), assumed
+
+
+def _clip_of_file(path: Path, reading: Reading) -> Landmarks:
+    arrays = load_arrays(path, (*_POINT_KEYS, *_SCORE_KEYS))
+    points = next((arrays[key] for key in _POINT_KEYS if key in arrays), None)
+    if points is None:
+        raise InputError(f"no array of keypoints; needed one named {' or '.join(_POINT_KEYS)}")
+    scores = next((arrays[key] for key in _SCORE_KEYS if key in arrays), None)
+    return to_landmarks(_with_scores(points, scores), reading)
+
+
+def _clip_of_entry(entry: Any, reading: Reading, outcome: Outcome) -> Landmarks:
+    if isinstance(entry, Mapping):
+        points = next((entry[key] for key in _POINT_KEYS if key in entry), None)
+        scores = next((entry[key] for key in _SCORE_KEYS if key in entry), None)
+        if points is None:
+            raise InputError(f"holds {', '.join(map(str, list(entry)[:8]))}; needed {' or '.join(_POINT_KEYS)}")
+    else:
+        points, scores = entry, None
+    if not isinstance(points, np.ndarray):
+        raise InputError(f"keypoints are a {type(points).__name__}; needed an array (T, {NUM_KEYPOINTS}, 3)")
+    landmarks = to_landmarks(_with_scores(points, scores), reading)
+    count = entry.get("num_frames") if isinstance(entry, Mapping) else None
+    if isinstance(count, int) and count != len(landmarks):
+        outcome.notes["a clip has another number of keypoint frames than its num_frames says; all were taken"] += 1
+    return landmarks
+
+
+def _with_scores(points: np.ndarray, scores: Any) -> np.ndarray:
+    if not isinstance(scores, np.ndarray) or points.ndim < 1 or points.shape[-1] != 2:
+        return points
+    if scores.shape == points.shape[:-1]:
+        scores = scores[..., None]
+    if scores.shape != (*points.shape[:-1], 1):
+        raise InputError(f"scores of shape {scores.shape} for keypoints of shape {points.shape}")
+    return np.concatenate([points, scores], axis=-1)
+
+
+def _gloss(entry: Any) -> str | None:
+    gloss = entry.get("gloss") if isinstance(entry, Mapping) else None
+    if isinstance(gloss, (list, tuple)) and all(isinstance(word, str) for word in gloss):
+        gloss = " ".join(gloss)
+    return " ".join(gloss.split()) if isinstance(gloss, str) else None
+
+
+def _is_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(6)
+    return start == b"\x93NUMPY" or start[:2] == b"PK" or path.suffix.lower() in _ARRAYS

@@ -1,0 +1,258 @@
+"""Turns the older feature files of 6,516 values a frame into landmark files.
+
+Reads <data_dir>/{train,dev,test}/<id>.npz (features, detection_masks) and .npy. The first 1,629 values of a frame are
+the 543 landmarks as shares of the image: pose, left hand, right hand, face. The other 4,887 are derived from them and
+are left out: the model derives them anew. Files whose features were standardised are refused, since that cannot be
+undone and normalisation is the model's task.
+
+Next step: join the landmark files with annotations, e.g. signloom import phoenix2014 --landmarks DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import InputError
+from signloom.importers.converting import (
+    Clip,
+    Outcome,
+    check_aspect,
+    check_rate,
+    convert,
+    find_files,
+    finish,
+    load_arrays,
+    parse_size,
+)
+from signloom.landmarks import MAX_FRAMES, Landmarks
+
+NUM_FEATURES = 6516
+NUM_LANDMARK_FEATURES = 3 * layout.NUM_POINTS
+# The corpus the format was made for: PHOENIX-2014, 210 x 260 pixels shown as 210 x 300, 25 frames a second.
+ASSUMED_SIZE = (210, 260)
+ASSUMED_PIXEL_ASPECT = 260 / 300
+ASSUMED_FPS = 25.0
+
+# What follows holds for all 105 clips of 6 words and 2 signers of real full-face recordings on which it was set, and
+# fails for 95 % of them after a z-score by corpus, 100 % after one by clip and 67 % after min-max scaling.
+# Hands and faces lie within the image or close by; legs may not.
+_RANGE = (-0.5, 1.5)
+_OUTSIDE_SHARE = 0.02
+_NEGATIVE = -0.02
+_NEGATIVE_SHARE = 0.1
+# Lengths over the width of the face, as medians of a clip, in shares of the image of any common shape.
+_FACE_WIDTH = ("face.234", "face.454")
+_FACE_LENGTHS = {
+    ("face.10", "face.152"): (0.45, 3.5),
+    ("face.33", "face.263"): (0.4, 1.0),
+    ("face.61", "face.291"): (0.2, 0.8),
+}
+# Bones whose length in the picture varies by this share of its mean, in half of those that were seen.
+_BONES = (
+    ("face.33", "face.263"),
+    ("face.10", "face.152"),
+    _FACE_WIDTH,
+    ("pose.left_shoulder", "pose.right_shoulder"),
+    ("pose.left_eye_outer", "pose.right_eye_outer"),
+    ("left_hand.wrist", "left_hand.index_mcp"),
+    ("left_hand.wrist", "left_hand.pinky_mcp"),
+    ("right_hand.wrist", "right_hand.index_mcp"),
+    ("right_hand.wrist", "right_hand.pinky_mcp"),
+)
+_BONE_VARIATION = 0.35
+_LEAST_FRAMES = 8
+# Where this share of a sample of the files is standardised, the corpus is: the others only look as if they were not.
+_SAMPLE = 40
+_SAMPLE_SHARE = 0.2
+
+
+@dataclass
+class Options:
+    sources: list[Path]
+    """the data folder (with train, dev and test below it), or single .npz and .npy files"""
+    output: Path
+    """folder for the landmark files: <output>/<path below the source>.npz"""
+    image_size: str | None = None
+    """width x height of the video in pixels, e.g. 1280x720; without it 210x260 shown as 210x300 (PHOENIX) is assumed"""
+    pixel_aspect: float | None = None
+    """width of a pixel over its height (PHOENIX: 0.8667); without it 1, or PHOENIX's where the size is assumed too"""
+    fps: float | None = None
+    """frames per second of the video; without it 25 is assumed"""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The video the features were made from, and which of that was assumed."""
+
+    size: tuple[int, int]
+    pixel_aspect: float
+    fps: float
+    assumed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, image_size: str | None, pixel_aspect: float | None, fps: float | None) -> Picture:
+        """Raises InputError for values that cannot be."""
+        check_rate(fps)
+        check_aspect(pixel_aspect)
+        size = parse_size(image_size) if image_size else ASSUMED_SIZE
+        aspect = 1.0 if image_size else ASSUMED_PIXEL_ASPECT
+        given = {"image_size": image_size, "pixel_aspect": pixel_aspect, "fps": fps}
+        return cls(
+            size,
+            pixel_aspect if pixel_aspect is not None else aspect,
+            fps if fps is not None else ASSUMED_FPS,
+            tuple(name for name, value in given.items() if value is None),
+        )
+
+
+def run(options: Options) -> int:
+    """Exit status: 0 when every file was converted, 1 when some were not."""
+    picture = Picture.of(options.image_size, options.pixel_aspect, options.fps)
+    files = find_files(options.sources, (".npz", ".npy"), options.output)
+    _refuse_standardised_corpus([path for path, _ in files])
+
+    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
+        yield Clip(None, lambda: read_features(path, picture, outcome=outcome))
+
+    settings = {"image_size": list(picture.size), "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
+    outcome = convert(files, options.output, read, importer="features6516", settings=settings)
+    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
+    return finish(outcome, options.output, importer="features6516", next_step=step)
+
+
+def read_features(path: Path, picture: Picture, *, outcome: Outcome | None = None) -> Landmarks:
+    """The landmarks in a feature file; a part its mask says was not detected, or that is all zero, is missing.
+
+    outcome: takes a note where mask and features disagree.
+
+    Raises InputError for a damaged file, wrong widths, and features that were standardised.
+    """
+    points, mask = _load(path)
+    detected = _detected(points, mask)
+    if mask is not None and outcome is not None and (mask & ~detected).any():
+        outcome.notes["points that the mask calls detected and that are all zero were taken as missing"] += 1
+    points = np.where(detected[..., None], points, np.nan)
+    reason = standardised(points)
+    if reason:
+        raise InputError(
+            f"{reason}: these features were standardised, which cannot be undone; needed landmarks as shares of the "
+            "image. Import the files from before that step, or extract the landmarks again"
+        )
+    width, height = picture.size
+    across = width / height * picture.pixel_aspect
+    return Landmarks(
+        points * (across, 1.0, across),
+        np.full((len(points), layout.NUM_POSE_POINTS), np.nan),
+        fps=picture.fps,
+        image_size=picture.size,
+        pixel_aspect=picture.pixel_aspect,
+        assumed=picture.assumed,
+    )
+
+
+def standardised(points: np.ndarray) -> str:
+    """Why points (T, 543, 3), shares of the image with NaN where missing, cannot be landmarks; empty if they can."""
+    flat = points[:, layout.NUM_POSE_POINTS :, :2]
+    flat = flat[np.isfinite(flat)]
+    if flat.size == 0:
+        flat = points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder", "pose.nose"), :2]
+        flat = flat[np.isfinite(flat)]
+    if flat.size == 0:
+        return ""
+    outside = float(((flat < _RANGE[0]) | (flat > _RANGE[1])).mean())
+    if outside > _OUTSIDE_SHARE:
+        return f"{100 * outside:.0f} % of the values lie outside {_RANGE[0]} to {_RANGE[1]}"
+    negative = float((flat < _NEGATIVE).mean())
+    if negative > _NEGATIVE_SHARE:
+        return f"{100 * negative:.0f} % of the values are negative"
+    face_width = _length(points, *_FACE_WIDTH)
+    for (a, b), (least, most) in _FACE_LENGTHS.items():
+        length = _length(points, a, b)
+        if len(face_width) and len(length) and np.median(face_width) > 0:
+            ratio = float(np.median(length) / np.median(face_width))
+            if not least < ratio < most:
+                return f"{a} to {b} is {ratio:.2f} times the width of the face (a face has {least} to {most})"
+    lengths = [_length(points, a, b) for a, b in _BONES]
+    variations = [float(x.std() / x.mean()) for x in lengths if len(x) >= _LEAST_FRAMES and x.mean() > 0]
+    if variations and np.median(variations) > _BONE_VARIATION:
+        return f"the lengths of bones vary by {100 * np.median(variations):.0f} % within the clip"
+    return ""
+
+
+def _length(points: np.ndarray, a: str, b: str) -> np.ndarray:
+    between = points[:, layout.index(a), :2] - points[:, layout.index(b), :2]
+    length = np.linalg.norm(between, axis=-1)
+    return length[np.isfinite(length)]
+
+
+def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The points (T, 543, 3) as the file has them, and the mask (T, 543) if there is one."""
+    arrays = load_arrays(path, ("features", "detection_masks"))
+    if "features" not in arrays:
+        raise InputError("no array named features; needed features (T, 6516)")
+    features = arrays["features"]
+    if features.ndim != 2 or features.shape[1] != NUM_FEATURES:
+        raise InputError(
+            f"features of shape {features.shape}, needed (T, {NUM_FEATURES}); files of another width have an importer "
+            "of their own (see signloom import --help)"
+        )
+    if not np.issubdtype(features.dtype, np.floating):
+        raise InputError(f"features of type {features.dtype}, needed floating point numbers")
+    if not 0 < len(features) <= MAX_FRAMES:
+        raise InputError(f"{len(features):,} frames; needed 1 to {MAX_FRAMES:,}")
+    points = features[:, :NUM_LANDMARK_FEATURES].astype(np.float64).reshape(len(features), layout.NUM_POINTS, 3)
+    if np.isinf(points).any():
+        raise InputError("infinite values among the landmarks; extract them again")
+    mask = arrays.get("detection_masks")
+    if mask is not None:
+        if mask.shape != points.shape[:2]:
+            raise InputError(f"detection_masks of shape {mask.shape}, needed {points.shape[:2]}")
+        mask = np.nan_to_num(mask.astype(np.float64)) > 0.5
+    return points, mask
+
+
+def _detected(points: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Which points were detected, (T, 543) bool: in the mask, no NaN, and in a part that is not all zero."""
+    detected = np.isfinite(points).all(axis=-1)
+    for group in layout.GROUPS.values():
+        detected[:, group] &= np.any(points[:, group] != 0, axis=(1, 2))[:, None]
+    if mask is None:
+        return detected
+    nonzero = np.any(points != 0, axis=-1) & detected
+    if not (nonzero & mask).any() and (nonzero & ~mask).any():
+        raise InputError("detection_masks is 0 where there are points and 1 where there are none; needed 1 = detected")
+    return nonzero & mask
+
+
+def _refuse_standardised_corpus(paths: list[Path]) -> None:
+    """Raises InputError where so many of a sample of the files are standardised that all must be.
+
+    A clip close to the corpus's mean may pass by itself; its neighbours tell.
+    """
+    sample = paths[:: max(1, len(paths) // _SAMPLE)][:_SAMPLE]
+    reasons, read = {}, 0
+    for path in sample:
+        try:
+            points, mask = _load(path)
+            reason = standardised(np.where(_detected(points, mask)[..., None], points, np.nan))
+        except InputError:
+            # A fault of this file alone; the conversion reports it.
+            continue
+        read += 1
+        if reason:
+            reasons[path] = reason
+    if read > 1 and len(reasons) >= _SAMPLE_SHARE * read:
+        path, reason = next(iter(reasons.items()))
+        raise InputError(
+            f"{len(reasons)} of {read} files looked at hold standardised features (e.g. {path}: {reason}), which "
+            "cannot be undone; needed landmarks as shares of the image. Import the files from before that step, or "
+            "extract the landmarks again"
+        )
