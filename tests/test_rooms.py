@@ -21,6 +21,7 @@ FLOORS = [
     {"ctc", "score", "extract", "importers", "synth", "compose", "baseline"},
     {"model"},
     {"train"},
+    {"report"},
     {"evaluate", "transcribe", "export_pose"},
     {"quickstart"},
     {"cli"},

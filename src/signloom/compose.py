@@ -258,7 +258,7 @@ def run(options: Options) -> int:
             f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(map(str, pool))}"
             f"{' (unseen)' if split == 'test' and options.held_out else ''}"
         )
-    print(f"Next: signloom train {options.output}")
+    print(f"Next: signloom train --data_dir {options.output}")
     return 0
 
 

@@ -1,0 +1,181 @@
+"""Charts as inline SVG: curves over epochs, and the timeline of one utterance. Colours come from the page's style."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeGuard
+
+from signloom.report.html import Html, element, join
+
+# Sizes in SVG units, which a desktop shows as pixels; a phone shrinks a chart of this width by about a fifth.
+WIDTH, HEIGHT = 440, 240
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 30
+# A curve that falls by more than this factor is drawn on a logarithmic scale.
+LOG_FROM = 30
+
+# A timeline is never shrunk: it fills a desktop's page, and scrolls on a phone.
+MIN_TIMELINE_WIDTH = 970
+PIXELS_PER_SECOND = 120
+LABEL_HEIGHT = 16
+# Of the labels' 12-unit type; wide enough for capitals.
+CHARACTER_WIDTH = 7.6
+
+
+class Span(NamedTuple):
+    """A gloss on the timeline.  note: shown when pointed at.  right: whether it agrees with the reference, if known."""
+
+    gloss: str
+    start_seconds: float
+    end_seconds: float
+    note: str
+    right: bool | None = None
+
+
+def curves(
+    epochs: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    best_epoch: float | None,
+    show: Callable[[float], str],
+    from_zero: bool = False,
+) -> Html | None:
+    """A line for each series over the epochs, or None where no series has a finite value.
+
+    A value that is missing, NaN or infinite is a gap in its line. Class names `line0`, `line1` colour the series.
+    """
+    finite = [value for values in series.values() for value in values if _finite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    logarithmic = not from_zero and low > 0 and high / low > LOG_FROM
+    ticks = _log_ticks(low, high) if logarithmic else _ticks(0.0 if from_zero else min(low, 0.0), high)
+    bottom, top = min(ticks[0], low), max(ticks[-1], high)
+    scale = math.log if logarithmic else float
+    first, last = min(epochs), max(epochs)
+
+    def x(epoch: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * (epoch - first) / max(last - first, 1), 1)
+
+    def y(value: float) -> float:
+        share = (scale(value) - scale(bottom)) / ((scale(top) - scale(bottom)) or 1)
+        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)
+
+    parts: list[Html] = []
+    for tick in ticks:
+        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
+        parts.append(element("text", show(tick), x=LEFT - 6, y=y(tick) + 4, text_anchor="end"))
+    for tick in [tick for tick in _ticks(first, last, count=6) if first <= tick <= last and tick == int(tick)]:
+        parts.append(element("text", int(tick), x=x(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle"))
+    parts.append(element("text", "epoch", x=WIDTH - RIGHT, y=HEIGHT - 2, text_anchor="end"))
+    if best_epoch is not None and first <= best_epoch <= last:
+        at = x(best_epoch)
+        parts.append(element("line", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"))
+        anchor = "end" if at > WIDTH / 2 else "start"
+        parts.append(
+            element("text", f"kept: epoch {best_epoch:g}", x=at + (-5 if anchor == "end" else 5), y=TOP + 8,
+                    text_anchor=anchor)
+        )  # fmt: skip
+    for number, (name, values) in enumerate(series.items()):
+        runs: list[list[str]] = [[]]
+        dots = []
+        for epoch, value in zip(epochs, values, strict=True):
+            if value is None or not _finite(value):
+                runs.append([])
+                continue
+            runs[-1].append(f"{x(epoch)},{y(value)}")
+            label = element("title", f"{name}, epoch {epoch:g}: {show(value)}")
+            dots.append(element("circle", label, cx=x(epoch), cy=y(value), r=3, class_=f"dot{number}"))
+        parts += [element("polyline", points=" ".join(run), class_=f"line{number}") for run in runs if len(run) > 1]
+        # Dots of many epochs would hide their line; they stay there to be pointed at.
+        parts.append(element("g", *dots, class_="dots" if len(epochs) <= 40 else "dots faint"))
+    return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart")
+
+
+def timeline(lanes: Mapping[str, Sequence[Span]], duration_seconds: float) -> Html:
+    """Lanes of glosses over time, one above the other, on a common axis in seconds.
+
+    Labels that would overlap are put into further rows, so that a spike of a few frames can still be read.
+    """
+    margin = 8
+    longest = max((len(span.gloss) for spans in lanes.values() for span in spans), default=0) * CHARACTER_WIDTH
+    width = round(max(MIN_TIMELINE_WIDTH, duration_seconds * PIXELS_PER_SECOND, longest + 2 * margin))
+
+    def x(seconds: float) -> float:
+        return round(margin + (width - 2 * margin) * min(max(seconds / duration_seconds, 0), 1), 1)
+
+    parts: list[Html] = []
+    top = 4.0
+    for name, spans in lanes.items():
+        parts.append(element("text", name, x=margin, y=top + 11, class_="lane"))
+        bar = top + 18
+        rows: list[float] = []
+        for span in sorted(spans, key=lambda span: (span.start_seconds, span.end_seconds)):
+            start, end = x(span.start_seconds), x(span.end_seconds)
+            half = len(span.gloss) * CHARACTER_WIDTH / 2
+            middle = min(max((start + end) / 2, margin + half), width - margin - half)
+            row = next((k for k, used in enumerate(rows) if middle - half > used + 6), len(rows))
+            rows[row : row + 1] = [middle + half]
+            colour = {None: "neutral", True: "right", False: "wrong"}[span.right]
+            baseline = bar + 18 + LABEL_HEIGHT * (row + 1)
+            parts.append(
+                element(
+                    "g",
+                    element("title", span.note),
+                    element("rect", x=start, y=bar, width=max(end - start, 3), height=16, rx=3),
+                    element("line", x1=(start + end) / 2, x2=middle, y1=bar + 16, y2=baseline - 11),
+                    element("text", span.gloss, x=middle, y=baseline, text_anchor="middle"),
+                    class_=f"span {colour}",
+                )
+            )
+        top = bar + 28 + LABEL_HEIGHT * max(len(rows), 1)
+    grid: list[Html] = []
+    for tick in [tick for tick in _ticks(0, duration_seconds, count=8) if tick <= duration_seconds]:
+        grid.append(element("line", x1=x(tick), x2=x(tick), y1=4, y2=top, class_="grid"))
+        anchor = "start" if tick == 0 else "middle"
+        parts.append(element("text", f"{tick:g} s", x=x(tick), y=top + 14, text_anchor=anchor))
+    height = round(top + 20)
+    svg = element("svg", *grid, *parts, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img")
+    return element("div", svg, class_="scroll timeline")
+
+
+def bars(rates: Mapping[str, tuple[float, float | None, float | None]], show: Callable[[float], str]) -> Html:
+    """Rates as horizontal bars with their interval (low, high) as a thin line where there is one; longest is full."""
+    longest = max([1e-9, *(value for rate in rates.values() for value in rate if value is not None)])
+    rows = []
+    for number, (name, (value, low, high)) in enumerate(rates.items()):
+        whisker = None
+        if low is not None and high is not None:
+            style = f"left:{100 * low / longest:.1f}%;width:{100 * (high - low) / longest:.1f}%"
+            whisker = element("i", style=style, class_="whisker", title=f"{show(low)} to {show(high)}")
+        fill = element("i", style=f"width:{100 * value / longest:.1f}%", class_=f"fill fill{number}")
+        rows.append(
+            join(
+                element("span", name, class_="name"),
+                element("span", fill, whisker, class_="track"),
+                element("span", show(value), class_="value"),
+            )
+        )
+    return element("div", *rows, class_="bars")
+
+
+def _finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """About `count` round numbers from at most `low` to at least `high`."""
+    span = (high - low) or abs(high) or 1.0
+    raw = span / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 10) for number in range(start, max(stop, start + 1) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten around low to high; only the powers where these are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    kept = [tick for tick in fine if low * 0.8 <= tick <= high * 1.25]
+    return kept if 2 <= len(kept) <= 7 else [10.0**power for power in powers]

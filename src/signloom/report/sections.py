@@ -1,0 +1,358 @@
+"""The sections of the report page, each from the plain values of one file of the run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from signloom.report.charts import Span, bars, curves, timeline
+from signloom.report.html import Html, element, join, table
+from signloom.score.alignment import CORRECT, DELETION, Alignment, align
+
+WORST = 8
+KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
+
+
+def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
+    """Title and labels; simulated signing is said first, so that nobody takes its figures for real ones."""
+    corpus = run.get("corpus", {})
+    labels = []
+    if corpus.get("synthetic"):
+        labels.append("simulated signing: these figures say nothing about real signers")
+    if corpus.get("composed"):
+        labels.append("composed of isolated signs: these figures say nothing about natural sentences")
+    shown = corpus.get("name") or next((e["corpus"] for e in evaluations.values() if e.get("corpus")), None)
+    return element(
+        "header",
+        element("h1", name),
+        element("p", f"signloom run{f' on the corpus {shown}' if shown else ''}", class_="soft"),
+        *(element("span", label, class_="label") for label in labels),
+    )
+
+
+def headline(
+    evaluation: Mapping[str, Any], split: str, run: Mapping[str, Any], history: Mapping[str, Any] | None
+) -> Html:
+    """The word error rate with its interval and rule, what it cost, and the baseline it is to be seen beside."""
+    interval, baseline = evaluation["interval"], evaluation.get("baseline")
+    whose = "unseen signers" if evaluation.get("unseen_signers") else f"the {split} split"
+    lead = element(
+        "div",
+        element("span", f"Word error rate on {whose}"),
+        element("b", percent(evaluation["wer"])),
+        element(
+            "span",
+            f"{interval['level']:.0%} interval {percent(interval['low'])} to {percent(interval['high'])}, "
+            f"{evaluation['num_utterances']:,} utterances",
+        ),
+        class_="card lead",
+    )
+    compared = None
+    if baseline:
+        rates = {"this model": (evaluation["wer"], interval["low"], interval["high"])}
+        other = baseline.get("interval") or {}
+        rates[str(baseline.get("name", "baseline"))] = (
+            baseline["error_rate"],
+            other.get("low"),
+            other.get("high"),
+        )
+        note = element("p", baseline["note"], class_="soft small") if baseline.get("note") else None
+        title = element("h3", "Beside the baseline")
+        compared = element("div", title, bars(rates, percent), note, style="margin-top:18px")
+    return element(
+        "section",
+        element("div", lead, *_facts(run, history), class_="cards"),
+        compared,
+        element(
+            "p",
+            element("b", f"Scoring rule “{evaluation['protocol']}”: "),
+            evaluation["rule"],
+            f". Here {evaluation['substitutions']:,} substitutions, {evaluation['deletions']:,} deletions and "
+            f"{evaluation['insertions']:,} insertions in {evaluation['reference_words']:,} reference glosses.",
+            class_="soft small",
+        ),
+    )
+
+
+def facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> Html | None:
+    """Size and training time alone, where nothing was evaluated."""
+    cards = _facts(run, history)
+    return element("section", element("div", *cards, class_="cards")) if cards else None
+
+
+def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Html]:
+    found: list[tuple[str, str, str]] = []
+    model = run.get("model", {})
+    if "parameters" in model:
+        found.append(("Parameters", _large(model["parameters"]), str(model.get("preset", ""))))
+    epochs = (history or {}).get("epochs", [])
+    seconds = run.get("training_seconds") or sum(epoch.get("seconds") or 0 for epoch in epochs)
+    if seconds:
+        found.append(("Training time", duration(seconds), f"{len(epochs)} epochs" if epochs else ""))
+    rates = [epoch["frames_per_second"] for epoch in epochs if _finite(epoch.get("frames_per_second"))]
+    if rates:
+        found.append(("Training speed", f"{_large(sum(rates) / len(rates))}", "frames a second"))
+    return [
+        element("div", element("span", name), element("b", value), element("span", note), class_="card")
+        for name, value, note in found
+    ]
+
+
+def training(history: Mapping[str, Any]) -> Html | None:
+    """Loss and word error rate over the epochs, and the same as a table to be opened."""
+    epochs = history["epochs"]
+    if not epochs:
+        return None
+    numbers = [epoch["epoch"] for epoch in epochs]
+    best = history.get("best_epoch")
+    figures = []
+    for title, series, show, from_zero in (
+        ("Loss per gloss", {"dev": "dev_loss", "train": "train_loss"}, _short, False),
+        ("Word error rate on dev", {"dev": "dev_wer"}, _short_percent, True),
+    ):
+        chart = curves(
+            numbers,
+            {name: [epoch.get(key) for epoch in epochs] for name, key in series.items()},
+            best_epoch=best,
+            show=show,
+            from_zero=from_zero,
+        )
+        if chart is not None:
+            keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
+            legend = element("span", *keys, class_="soft small") if len(series) > 1 else None
+            figures.append(element("figure", element("h3", title, legend), chart))
+    columns = {
+        "epoch": ("epoch", lambda value: f"{value:g}"),
+        "train loss": ("train_loss", _short),
+        "dev loss": ("dev_loss", _short),
+        "dev WER": ("dev_wer", percent),
+        "learning rate": ("learning_rate", lambda value: f"{value:.2e}"),
+        "seconds": ("seconds", lambda value: f"{value:.1f}"),
+    }
+    rows: list[list[object]] = [
+        [show(epoch[key]) if _finite(epoch.get(key)) else _gap(epoch.get(key)) for key, show in columns.values()]
+        for epoch in epochs
+    ]
+    every = element("details", element("summary", "Every epoch"), table(list(columns), rows, numeric_from=0))
+    return element("section", element("h2", "Training"), element("div", *figures, class_="pair"), every)
+
+
+def transcript(record: Mapping[str, Any]) -> Html:
+    """One transcribed utterance over time: the reference above what was recognised."""
+    reference, hypothesis = record["reference"], record["hypothesis"]
+    aligned = align(reference=reference, hypothesis=[span["gloss"] for span in hypothesis])
+    right = [op.kind == CORRECT for op in aligned.ops if op.kind != DELETION]
+    lanes: dict[str, list[Span]] = {}
+    if times := record.get("reference_spans"):
+        lanes["reference"] = [
+            Span(gloss, start, end, f"{gloss}: {start:.2f} to {end:.2f} s")
+            for gloss, (start, end) in zip(reference, times, strict=True)
+        ]
+    lanes["recognised"] = [
+        Span(
+            span["gloss"],
+            span["start_seconds"],
+            span["end_seconds"],
+            f"{span['gloss']}: {span['start_seconds']:.2f} to {span['end_seconds']:.2f} s, "
+            f"confidence {span['confidence']:.0%}{'' if good else ', not in the reference here'}",
+            good,
+        )
+        for span, good in zip(hypothesis, right, strict=True)
+    ]
+    split = record.get("split", "test")
+    return element(
+        "section",
+        element("h2", "One utterance, transcribed"),
+        element("p", f"{record['id']}, held out ({split}), {record['duration_seconds']:.1f} s", class_="soft small"),
+        timeline(lanes, record["duration_seconds"]),
+        element("h3", "Aligned with the reference", style="margin-top:14px"),
+        _aligned(aligned),
+        element(
+            "p",
+            "A recogniser trained with CTC marks where in a sign it was sure, a few frames; it does not say how "
+            "long the sign lasts.",
+            class_="soft small",
+        ),
+    )
+
+
+def signers(evaluation: Mapping[str, Any], split: str) -> Html | None:
+    """A row a signer, and one for all of them."""
+    parts = evaluation.get("signers") or {}
+    columns = {
+        "S": "substitutions",
+        "D": "deletions",
+        "I": "insertions",
+        "glosses": "reference_words",
+        "utterances": "num_utterances",
+    }
+    rows: list[list[object]] = [
+        [name, percent(part["wer"]), *(f"{part[key]:,}" for key in columns.values())]
+        for name, part in [*parts.items(), ("all", evaluation)]
+    ]
+    head = ["signer", "WER", *columns]
+    title = f"Signers of the {split} split"
+    if evaluation.get("unseen_signers"):
+        title += ", none of them in training"
+    return element("section", element("h2", title), table(head, rows))
+
+
+def worst(evaluation: Mapping[str, Any], split: str) -> Html | None:
+    """The utterances with the most errors, their alignments coloured."""
+    if "utterances" not in evaluation:
+        return None
+    scored = [
+        (utterance, utterance["substitutions"] + utterance["deletions"] + utterance["insertions"])
+        for utterance in evaluation["utterances"]
+    ]
+    wrong = sorted(
+        (item for item in scored if item[1]), key=lambda item: (-item[1], len(item[0]["reference"]), item[0]["id"])
+    )
+    perfect = len(scored) - len(wrong)
+    legend = element(
+        "p", *(element("span", name, class_=f"chip {kind}") for kind, name in KIND_NAMES.items()),
+        element("span", "reference above, recognised below", class_="soft small"),
+    )  # fmt: skip
+    items = []
+    for utterance, errors in wrong[:WORST]:
+        aligned = Alignment(tuple(utterance["reference"]), tuple(utterance["hypothesis"]), utterance["kinds"])
+        whose = f" · {utterance['signer']}" if utterance.get("signer") else ""
+        items.append(
+            element(
+                "div",
+                element(
+                    "div",
+                    element("span", f"{utterance['id']}{whose}"),
+                    element(
+                        "span",
+                        f"{errors} wrong of {len(aligned.reference)} (S {aligned.substitutions} "
+                        f"D {aligned.deletions} I {aligned.insertions})",
+                        class_="soft",
+                    ),
+                    class_="head",
+                ),
+                _aligned(aligned),
+                class_="utterance",
+            )
+        )
+    return element(
+        "section",
+        element("h2", "Worst utterances" if wrong else "Utterances"),
+        element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no error.", class_="soft small"),
+        legend if wrong else None,
+        *items,
+    )
+
+
+def corpus(run: Mapping[str, Any]) -> Html | None:
+    """What there was to learn from."""
+    record = run.get("corpus") or {}
+    if not record.get("summary"):
+        return None
+    rows: list[list[object]] = [
+        [
+            split,
+            f"{row['utterances']:,}",
+            row["signers"],
+            f"{row['running_glosses']:,}",
+            f"{row['distinct_glosses']:,}",
+            duration(row["hours"] * 3600),
+        ]
+        for split, row in record["summary"].items()
+    ]
+    return element(
+        "section",
+        element("h2", f"Corpus {record.get('name', '')}"),
+        table(["split", "utterances", "signers", "glosses", "distinct", "duration"], rows),
+    )
+
+
+def settings(run: Mapping[str, Any]) -> Html | None:
+    """Recipe, model and environment: what one needs to make this run again."""
+    blocks = []
+    for title, key in (("Recipe", "recipe"), ("Model", "model"), ("Environment", "environment")):
+        values = dict(run.get(key) or {})
+        if key == "recipe" and "seed" in run:
+            values.setdefault("seed", run["seed"])
+        if values:
+            rows: list[list[object]] = [[name, element("code", _plain(value))] for name, value in values.items()]
+            blocks.append(element("details", element("summary", title), table(["name", "value"], rows, numeric_from=9)))
+    return element("section", element("h2", "How it was made"), *blocks) if blocks else None
+
+
+def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
+    """What to do now: the run's own proposals (`next_steps` of run.json: text and command), else the usual ones."""
+    steps = run.get("next_steps") or [
+        {
+            "text": "Recognise a video of your own",
+            "command": f"signloom transcribe video.mp4 --model {folder / 'model.safetensors'}",
+        },
+        {
+            "text": "Extract landmarks from your own videos, to train on them",
+            "command": "signloom extract videos --output landmarks",
+        },
+        {
+            "text": "Bring in annotations or other people's landmarks as a corpus",
+            "command": "signloom import --help",
+        },
+    ]
+    items = [element("li", step["text"], element("pre", step["command"])) for step in steps]
+    return element("section", element("h2", "What to do next"), element("ol", *items))
+
+
+def missing(title: str, what: str, command: str) -> Html:
+    """A section that is not there yet, and the command that makes it."""
+    return element("section", element("h2", title), element("p", f"{what}:", class_="soft"), element("pre", command))
+
+
+def _aligned(alignment: Alignment) -> Html:
+    steps = []
+    for op in alignment.ops:
+        said = None if op.kind == CORRECT else KIND_NAMES[op.kind]
+        reference = element("bdi", op.reference or "", class_="ref")
+        hypothesis = element("bdi", op.hypothesis or "", class_="hyp")
+        shown = (reference, hypothesis) if op.kind != CORRECT or op.reference != op.hypothesis else (reference,)
+        steps.append(element("span", *shown, class_=f"step {op.kind}", title=said))
+    return element("div", *steps, class_="aligned", dir="auto")
+
+
+def percent(rate: float) -> str:
+    """A rate with two places where it is below 10 %, else one, e.g. `7.31 %`."""
+    return f"{100 * rate:.2f} %" if abs(rate) < 0.1 else f"{100 * rate:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, e.g. `42 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _large(number: float) -> str:
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _short_percent(value: float) -> str:
+    return f"{100 * value:g} %" if 100 * value == round(100 * value) else percent(value)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _gap(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
