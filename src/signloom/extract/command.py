@@ -125,10 +125,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _announce(found: Found, clips: list[Clip], state: State, removed: int, options: Options, workers: int) -> None:
-    folders = sum(clip.is_folder for clip in clips)
+    num_folders = sum(clip.is_folder for clip in clips)
+    kinds = f"{_count(len(clips) - num_folders, 'video')}, {_count(num_folders, 'frame folder')}"
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
     _say(
-        f"{_count(len(clips), 'clip')}{of}: {_count(len(clips) - folders, 'video')}, {_count(folders, 'frame folder')}; "
+        f"{_count(len(clips), 'clip')}{of}: {kinds}; "
         f"{len(state.done):,} done already, {len(state.missing):,} to extract{_others(found)}"
     )
     if state.missing:

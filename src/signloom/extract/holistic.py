@@ -137,10 +137,13 @@ def extract_clip(
     """
     if isinstance(crop, str):
         crop = Crop.parse(crop)
+    settings = Settings(crop, pixel_aspect, fps)
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such video file or frame folder")
     with quiet_stderr():
         tracker = HolisticTracker()
         try:
-            return track_clip(tracker, Path(path), Settings(crop, pixel_aspect, fps), progress)
+            return track_clip(tracker, Path(path), settings, progress)
         finally:
             tracker.close()
 

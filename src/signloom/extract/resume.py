@@ -54,7 +54,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
     """The header of a landmark file that `extract` wrote, without its points; None for anything else."""
     try:
         # A file that was cut off has no directory at its end and is refused here already.
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["meta"].tobytes().decode())
         check_header(header, path, FORMAT, FORMAT_VERSION)
         frames = header["source"]["frames"]
