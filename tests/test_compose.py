@@ -1,5 +1,6 @@
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,12 @@ def test_a_small_group_and_few_clips_are_told(tmp_path):
     assert "train" not in notes.replace("of train, dev", "")
     held = "\n".join(share_clips(corpus, Recipe(held_out=["x"])).notes)
     assert "test signs B, C, which train never does" in held
+
+
+def test_splits_that_the_clips_came_with_are_told_to_be_unused(signs):
+    assert not any("own splits" in note for note in share_clips(signs, Recipe()).notes)
+    mixed = replace(signs, utterances=tuple(replace(u, split="test" if k % 2 else "dev") for k, u in enumerate(signs)))
+    assert any("own splits" in note for note in share_clips(mixed, Recipe()).notes)
 
 
 def test_clips_without_signers_are_one_group(tmp_path):

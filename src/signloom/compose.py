@@ -134,7 +134,7 @@ def share_clips(corpus: Corpus, recipe: Recipe) -> Shares:
                 f"{corpus.root}: no clips fall to {split}; the most any gloss and group has is {smallest}, needed 3 to "
                 f"serve train, dev and test. Bring more clips or pass --num_{split} 0"
             )
-    return Shares(pools, tuple(_notes(by_group, pools, recipe)))
+    return Shares(pools, tuple(_notes(corpus, by_group, pools, recipe)))
 
 
 def compose(
@@ -306,7 +306,7 @@ def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
     return {"train": shuffled[dev + test :], "dev": shuffled[:dev], "test": shuffled[dev : dev + test]}
 
 
-def _notes(by_group: Pool, pools: Mapping[str, Pool], recipe: Recipe) -> list[str]:
+def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Recipe) -> list[str]:
     """What a user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
     notes = []
@@ -332,6 +332,8 @@ def _notes(by_group: Pool, pools: Mapping[str, Pool], recipe: Recipe) -> list[st
         untrained = sorted({gloss for glosses in pools[split].values() for gloss in glosses} - trained)
         if untrained and getattr(recipe, f"num_{split}"):
             notes.append(f"{split} signs {_shown(untrained)}, which train never does; every one scores as an error")
+    if len({clip.split for clip in corpus}) > 1:
+        notes.append("the clips' own splits are not used; train, dev and test are shared out anew")
     unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
         len(clips) for pool in pools.values() for glosses in pool.values() for clips in glosses.values()
     )
