@@ -118,12 +118,13 @@ def scalings(clips: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """What other pipelines do to a corpus of clips: each value by the statistics of all, or of its own clip."""
     everything = np.concatenate(clips)
     mean, std = np.nanmean(everything, axis=0), np.nanstd(everything, axis=0) + 1e-6
+    center, spread = np.nanmean(everything), np.nanstd(everything)
     low, high = np.nanmin(everything, axis=0), np.nanmax(everything, axis=0) + 1e-6
     return {
         "z-score of the corpus": [(clip - mean) / std for clip in clips],
         "z-score of the clip": [(clip - np.nanmean(clip, axis=0)) / (np.nanstd(clip, axis=0) + 1e-6) for clip in clips],
         "range of the corpus": [(clip - low) / (high - low) for clip in clips],
-        "one z-score for all": [(clip - np.nanmean(everything)) / np.nanstd(everything) for clip in clips],
+        "one z-score for all": [(clip - center) / spread for clip in clips],
     }
 
 

@@ -105,8 +105,9 @@ def convert(
     remove_temporary(output)
     outcome = Outcome()
     owners: dict[Path, str] = {}
+    total = len(files)
     with progress_bar() as progress:
-        task = progress.add_task(f"import {importer}", total=len(files), unit="frames", done=0)
+        task = progress.add_task(f"import {importer}", total=total, unit="frames", done=0)
         for path, name in files:
             try:
                 source = {
@@ -119,9 +120,13 @@ def convert(
                     _own(owners, _target(output, name), path)
                     outcome.kept += 1
                     continue
-                for clip in read(path, outcome):
+                clips = list(read(path, outcome))
+                total += len(clips) - 1
+                progress.update(task, total=total)
+                for clip in clips:
                     _convert_clip(clip, path, name, output, source, outcome, owners)
-                    progress.update(task, done=outcome.frames)
+                    progress.update(task, advance=1, done=outcome.frames)
+                progress.update(task, advance=-1)
             except InputError as error:
                 outcome.faults.add(_located(path, error))
             finally:
