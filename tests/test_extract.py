@@ -79,6 +79,7 @@ def test_a_frame_folder_gives_what_its_frames_give(tmp_path):
         pytest.skip(reason)
     folder = waving.write_frames(tmp_path / "id" / "1", 12)
     clip = extract_clip(folder, fps=50)
+    assert clip.source["name"] == "id"
     assert (len(clip), clip.fps, clip.assumed) == (12, 50.0, ("fps", "pixel_aspect"))
     assert extract_clip(folder).fps == 25.0
     tracker = HolisticTracker()

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import waving
-from signloom.errors import InputError, SignloomError
+from signloom.errors import InputError, MissingExtraError, SignloomError
 from signloom.extract import command, parallel
 from signloom.extract.command import Options, run
 from signloom.extract.holistic import Settings
@@ -285,6 +286,16 @@ def test_a_missing_package_stops_the_run(monkeypatch, tmp_path):
     outcome = parallel._extract(Clip(tmp_path, "a"), tmp_path, Settings())
     with pytest.raises(SignloomError, match="install it"):
         parallel._raise_if_hopeless(outcome, 0)
+
+
+def test_without_mediapipe_the_command_says_so_before_it_starts(monkeypatch, tmp_path):
+    def unknown(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    with pytest.raises(MissingExtraError, match=r"pip install 'signloom\[extract\]'"):
+        run(Options([str(one_clip(tmp_path).path)], tmp_path / "out"))
+    assert outputs(tmp_path) == {}
 
 
 def test_workers_that_die_one_after_the_other_stop_the_run(tmp_path):

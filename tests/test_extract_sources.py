@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom.errors import InputError
-from signloom.extract.reading import Crop, FrameFolderReader, VideoReader, open_clip
+from signloom.extract.reading import Crop, FrameFolderReader, VideoReader, _by_time_stamps, open_clip
 from signloom.extract.sources import find_clips, natural_key, take_shard
 
 cv2 = pytest.importorskip("cv2", reason="reading video needs OpenCV (the extra 'extract')", exc_type=ImportError)
@@ -229,9 +229,10 @@ def test_a_video_without_its_index_is_refused(tmp_path):
         open_clip(path)
 
 
-def test_a_video_that_ends_early_is_refused(tmp_path):
-    # MJPEG in AVI can be read up to where it was cut off: only its header knows that frames are missing.
-    path = write_video(tmp_path / "a.avi", 40, codec="MJPG")
+@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
+def test_a_video_that_ends_early_is_refused(tmp_path, suffix):
+    # MJPEG can be read up to where it was cut off: only the sizes in the file tell that frames are missing.
+    path = write_video(tmp_path / f"a{suffix}", 40, codec="MJPG")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"the file is cut off; \d+ of 40 frames could be read"):
@@ -254,6 +255,17 @@ def test_an_absurd_rate_in_the_header_is_no_rate(tmp_path, microseconds, rate):
     reader = VideoReader(path)
     assert reader.fps is None
     assert len(list(reader.frames())) == 5
+
+
+def test_time_stamps_belie_a_header_of_variable_rate():
+    # 22 frames in 2.1 seconds under a header of 29.97: ten a second.
+    assert _by_time_stamps(29.97, 22, 2.1) == pytest.approx(10)
+    assert _by_time_stamps(None, 31, 1.0) == 30
+    assert _by_time_stamps(29.97, 300, 300 / 30) == 29.97
+    # Too few frames to tell, no time stamps, absurd ones.
+    assert _by_time_stamps(25.0, 3, 1.0) == 25.0
+    assert _by_time_stamps(25.0, 30, 0.0) == 25.0
+    assert _by_time_stamps(None, 30, 1e-4) is None
 
 
 def test_a_phone_video_is_turned_upright(tmp_path):

@@ -66,8 +66,9 @@ def run(options: Options) -> int:
     workers = _usable_cpus() if options.workers is None else options.workers
     if workers < 1:
         raise InputError(f"--workers {workers}: needed at least 1")
-    # Before hours of work and in one clear message, not once a clip.
+    # What is not installed is told in one clear message before the work, not once a clip.
     import_cv2()
+    settings.record()
     found = find_clips(options.sources)
     if not found.clips:
         raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")

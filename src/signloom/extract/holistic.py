@@ -26,6 +26,7 @@ from signloom.extract.reading import (
     missing_library,
     open_clip,
 )
+from signloom.extract.sources import without_camera
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 EXTRACTOR = "mediapipe-holistic"
@@ -72,10 +73,17 @@ class Settings:
         return DEFAULT_FPS if self.fps is None else self.fps
 
     def record(self) -> dict[str, Any]:
-        """What determines a clip's points beside its frames, as stored in `Landmarks.source`."""
+        """What determines a clip's points beside its frames, as stored in `Landmarks.source`.
+
+        Raises MissingExtraError without MediaPipe.
+        """
+        try:
+            version = metadata.version("mediapipe")
+        except metadata.PackageNotFoundError:
+            raise MissingExtraError("extract", "mediapipe", "extraction") from None
         return {
             "extractor": EXTRACTOR,
-            "extractor_version": metadata.version("mediapipe"),
+            "extractor_version": version,
             "options": {
                 **GRAPH_OPTIONS,
                 "crop": None if self.crop is None else str(self.crop),
@@ -186,7 +194,7 @@ def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progres
         pixel_aspect=aspect,
         assumed=tuple(assumed),
         source={
-            "name": path.name,
+            "name": without_camera(path.resolve()).name if path.is_dir() else path.name,
             "sha256": reader.sha256(),
             "size": reader.size,
             **settings.record(),

@@ -6,7 +6,6 @@ import errno
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -129,8 +128,10 @@ _DEATH = (
 
 def _raise_if_hopeless(outcome: Outcome, deaths: int) -> None:
     if deaths >= MAX_DEATHS_IN_A_ROW:
-        raise SignloomError(f"{deaths} worker processes died one after the other, the last on {outcome.clip.path}; "
-                            "lower --workers if memory is short")  # fmt: skip
+        raise SignloomError(
+            f"{deaths} worker processes died one after the other, the last on {outcome.clip.path}; "
+            "lower --workers if memory is short"
+        )
     if outcome.status == "stop":
         if outcome.error_number:
             raise OSError(outcome.error_number, os.strerror(outcome.error_number), outcome.message)
@@ -151,7 +152,7 @@ def _start_worker(shared: Any) -> None:
     # One decoder thread a worker: Holistic takes 20 times as long as decoding, and a big machine has many workers.
     os.environ.setdefault("OPENCV_FFMPEG_THREADS", "1")
     with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2)
+        os.dup2(nowhere.fileno(), 2)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -94,8 +95,9 @@ class Crop:
 class ClipReader(Protocol):
     """A clip opened for reading, front to back, once.
 
-    fps, pixel_aspect: as the source gives them, None where it does not.  expected_frames: what the source promises,
-    0 where unknown.  size: of the source, bytes of a video or number of images.
+    fps, pixel_aspect: as the source gives them, None where it does not; fps is final once `frames` has ended, for a
+    video's time stamps may belie its header.  expected_frames: what the source promises, 0 where unknown.
+    size: of the source, bytes of a video or number of images.
     """
 
     fps: float | None
@@ -186,8 +188,7 @@ class VideoReader:
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a readable video{_kind_hint(path)}")
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = rate if math.isfinite(rate) and PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else None
+        self.fps = _plausible(self._capture.get(cv2.CAP_PROP_FPS))
         self.pixel_aspect = self._pixel_aspect()
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         # Streams without an index report zero, negative or absurd counts.
@@ -202,8 +203,10 @@ class VideoReader:
         return high / wide if turned else wide / high
 
     def frames(self) -> Iterator[np.ndarray]:
+        cv2 = import_cv2()
         shape = None
         number = 0
+        first_ms = last_ms = 0.0
         try:
             while True:
                 ok, frame = self._capture.read()
@@ -214,6 +217,8 @@ class VideoReader:
                     sizes = f"{_size(frame.shape)} pixels, the frames before it {_size(shape)}"
                     raise InputError(f"{self.path}: frame {number} is {sizes}")
                 shape = frame.shape
+                last_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+                first_ms = last_ms if number == 1 else first_ms
                 yield frame
         finally:
             self._capture.release()
@@ -225,9 +230,27 @@ class VideoReader:
                 "Copy or download it again"
             )
 
+        self.fps = _by_time_stamps(self.fps, number, (last_ms - first_ms) / 1000)
+
     def sha256(self) -> str:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plausible(rate: float) -> float | None:
+    return rate if math.isfinite(rate) and PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else None
+
+
+def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> float | None:
+    """The header's `rate`, or the mean rate of the frames' time stamps where the two are far apart.
+
+    Recordings of variable rate (browsers, screen recorders) name the shortest distance between two frames in the
+    header, or a time base. A few frames, or a difference of rounding, prove nothing.
+    """
+    measured = _plausible((num_frames - 1) / seconds) if num_frames >= 8 and seconds > 0 else None
+    if measured is None or (rate is not None and abs(measured / rate - 1) < 0.1):
+        return rate
+    return measured
 
 
 def _kind_hint(path: Path) -> str:
@@ -248,7 +271,7 @@ def _kind_hint(path: Path) -> str:
 
 
 def _ends_early(path: Path) -> bool:
-    """Whether an MP4 or MOV file is shorter than its boxes say, or an AVI shorter than its header says.
+    """Whether an MP4, MOV, AVI, MKV or WebM file is shorter than the sizes in it say.
 
     A header's frame count alone proves nothing: an edit list hides frames, and other containers only estimate.
     """
@@ -257,6 +280,8 @@ def _ends_early(path: Path) -> bool:
         head = file.read(16)
         if head[:4] == b"RIFF":
             return int.from_bytes(head[4:8], "little") + 8 > size
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return _ebml_end(file) > size
         if head[4:8] not in (b"ftyp", b"wide", b"moov", b"mdat", b"free", b"skip"):
             return False
         position = 0
@@ -272,3 +297,21 @@ def _ends_early(path: Path) -> bool:
                 return True
             position += length
         return position > size
+
+
+def _ebml_end(file: BinaryIO) -> int:
+    """Where the segment of a Matroska file ends by its header; 0 where it does not say (a live recording)."""
+
+    def length() -> int | None:
+        # As many bytes as the first has leading zeros, plus one; all value bits set means unknown.
+        first = file.read(1)[0]
+        extra = 8 - first.bit_length()
+        value = int.from_bytes(bytes([first & (0x7F >> extra)]) + file.read(extra), "big")
+        return None if value == (1 << 7 * (extra + 1)) - 1 else value
+
+    file.seek(4)
+    file.seek(length() or 0, os.SEEK_CUR)
+    if file.read(4) != b"\x18\x53\x80\x67":
+        return 0
+    size = length()
+    return 0 if size is None else file.tell() + size

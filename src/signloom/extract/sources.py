@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 def frame_files(folder: Path) -> list[Path]:
     """The images directly in `folder`, in natural order of their names."""
-    images = [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    _, files = _contents(folder)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     return sorted(images, key=lambda path: (natural_key(path.name), path.name))
 
 
@@ -122,7 +124,7 @@ def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[
     base = root or path
     clips = []
     for clip in walked:
-        target = _without_camera(clip) if clip.is_dir() else clip.with_suffix("")
+        target = without_camera(clip) if clip.is_dir() else clip.with_suffix("")
         # A frame folder that was given itself has no path under the source: it keeps its own name.
         clips.append(Clip(clip, _name(target, base) if base in target.parents else target.resolve().name))
     return clips
@@ -134,14 +136,12 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
     if real in seen:
         return
     seen.add(real)
-    entries = _visible(folder)
-    folders = [entry for entry in entries if entry.is_dir()]
-    files = [entry for entry in entries if entry.is_file()]
+    folders, files = _contents(folder)
     videos = [entry for entry in files if entry.suffix.lower() in VIDEO_SUFFIXES]
     images = [entry for entry in files if entry.suffix.lower() in IMAGE_SUFFIXES]
     if images and not videos:
         clips.append(folder)
-    elif not entries:
+    elif not folders and not files:
         empty.append(folder)
     clips += videos
     taken = set(videos) | (set(images) if not videos else set())
@@ -152,13 +152,21 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
         _walk(entry, clips, empty, passed_over, seen)
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in `folder`, sorted, without hidden ones."""
+    folders: list[Path] = []
+    files: list[Path] = []
+    # scandir knows what an entry is without asking for each: a tree of frames has a million.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (folders if entry.is_dir() else files).append(folder / entry.name)
+    return sorted(folders), sorted(files)
 
 
-def _without_camera(folder: Path) -> Path:
+def without_camera(folder: Path) -> Path:
     """`<id>` for PHOENIX's `<id>/1`, else the folder itself."""
-    is_camera = folder.name == _CAMERA_FOLDER and [entry.name for entry in _visible(folder.parent)] == [_CAMERA_FOLDER]
+    is_camera = folder.name == _CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])
     return folder.parent if is_camera else folder
 
 
