@@ -1,0 +1,171 @@
+"""Layers over `(B, T, C)` in which padding never changes a result.
+
+`mask` is `(B, T, 1)`, 1 in an utterance and 0 in its padding, or None where nothing is padded.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def padding_mask(lengths: Tensor, num_frames: int) -> Tensor:
+    """`(B, T, 1)` float, 1 where frame t < lengths[b]."""
+    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).unsqueeze(-1).float()
+
+
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over channels whose training statistics leave padding out."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if not self.training or mask is None:
+            return super().forward(x.reshape(-1, x.shape[-1])).view(x.shape)
+        valid = mask.squeeze(-1).bool()
+        normalised = super().forward(x[valid])
+        return torch.zeros_like(x, dtype=normalised.dtype).index_put((valid,), normalised)
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise convolution over time with padding (kernel - 1) / 2: `T' = ceil(T / stride)`."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.channels, self.kernel, self.stride = channels, kernel, stride
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1, kernel))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        # (B, T, C) seen as a (B, C, 1, T) image in channels-last memory: 5 to 10 times faster on a CPU than conv1d.
+        image = masked(x, mask).transpose(1, 2).unsqueeze(2)
+        out = F.conv2d(image, self.weight, stride=(1, self.stride), padding=(0, self.kernel // 2), groups=self.channels)
+        return out.squeeze(2).transpose(1, 2)
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gate from the mean over an utterance's own frames (Hu et al. 2018; MobileNetV3's hard sigmoid)."""
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(channels, max(8, channels // reduction))
+        self.expand = nn.Linear(max(8, channels // reduction), channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            mean = x.mean(1, keepdim=True)
+        else:
+            mean = (x * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        return x * F.hardsigmoid(self.expand(F.relu(self.reduce(mean))))
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV3's block over time: expand, depthwise convolution, (squeeze-excite), project, residual.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", figure 4, with time in the place of the image.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: int,
+        expanded: int,
+        stride: int = 1,
+        squeeze_excite: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.expand = nn.Linear(in_channels, expanded, bias=False)
+        self.expand_norm = MaskedBatchNorm(expanded)
+        self.depthwise = DepthwiseConv(expanded, kernel, stride)
+        self.depthwise_norm = MaskedBatchNorm(expanded)
+        self.squeeze_excite = SqueezeExcite(expanded) if squeeze_excite else None
+        self.project = nn.Linear(expanded, out_channels, bias=False)
+        self.project_norm = MaskedBatchNorm(out_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor, mask: Tensor | None, out_mask: Tensor | None) -> Tensor:
+        """`(B, T, C)` to `(B, ceil(T / stride), C')`; `out_mask` is the mask at the output's rate."""
+        y = F.hardswish(self.expand_norm(self.expand(x), mask))
+        y = F.hardswish(self.depthwise_norm(self.depthwise(y, mask), out_mask))
+        if self.squeeze_excite is not None:
+            y = self.squeeze_excite(y, out_mask)
+        y = self.dropout(self.project_norm(self.project(y), out_mask))
+        return x + y if self.residual else y
+
+
+class BiLSTM(nn.Module):
+    """Bidirectional LSTM layers whose backward direction starts at each utterance's own last frame.
+
+    Two one-way LSTMs a layer, the second on frames reversed within the length: the same as packing, and twice as fast
+    in training on a CPU. The forget gates start at bias 1 (Gers et al. 2000).
+    """
+
+    def __init__(self, in_channels: int, hidden: int, num_layers: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [in_channels] + [2 * hidden] * (num_layers - 1)
+        self.forward_layers = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.backward_layers = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.dropout = nn.Dropout(dropout)
+        for lstm in (*self.forward_layers, *self.backward_layers):
+            for name, parameter in lstm.named_parameters():
+                if name.startswith("bias"):
+                    nn.init.zeros_(parameter)
+                elif name.startswith("weight_hh"):
+                    nn.init.orthogonal_(parameter)
+                else:
+                    nn.init.xavier_uniform_(parameter)
+            with torch.no_grad():
+                lstm.bias_ih_l0[hidden : 2 * hidden] = 1.0
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`(B, T, C)` to `(B, T, 2 * hidden)`; what comes out in the padding is not defined."""
+        reverse = None if lengths is None else reversal(lengths, x.shape[1])
+        for number, (ahead, back) in enumerate(zip(self.forward_layers, self.backward_layers, strict=True)):
+            if number:
+                x = self.dropout(x)
+            x = torch.cat([ahead(x)[0], _reversed(back(_reversed(x, reverse))[0], reverse)], dim=-1)
+        return x
+
+
+def reversal(lengths: Tensor, num_frames: int) -> Tensor:
+    """For each frame the frame that takes its place when each utterance is reversed within its length, `(B, T)`."""
+    frames = torch.arange(num_frames, device=lengths.device)
+    return torch.where(frames < lengths[:, None], lengths[:, None] - 1 - frames, frames)
+
+
+def _reversed(x: Tensor, reverse: Tensor | None) -> Tensor:
+    if reverse is None:
+        return x.flip(1)
+    return x.gather(1, reverse.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+
+def upsample(x: Tensor, lengths: Tensor | None, stride: int, num_frames: int) -> Tensor:
+    """`(B, T', C)` linearly interpolated to `(B, num_frames, C)`.
+
+    Output frame t reads position (t + 0.5) / stride - 0.5, kept within each utterance's own T' frames, so that the
+    length of the padding does not matter (interpolating to a size would make it matter).
+    """
+    last = x.shape[1] - 1
+    position = (torch.arange(num_frames, device=x.device) + 0.5) / stride - 0.5
+    position = position.clamp(min=0).expand(x.shape[0], -1)
+    if lengths is None:
+        position = position.clamp(max=last)
+    else:
+        position = torch.minimum(position, (lengths - 1).clamp(min=0)[:, None].to(position.dtype))
+    lower = position.floor().long()
+    upper = (lower + 1).clamp(max=last)
+    weight = (position - lower).unsqueeze(-1).to(x.dtype)
+
+    def read(index: Tensor) -> Tensor:
+        return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+    # At the last frame the weight is 0; the neighbour read there may be padding but does not count.
+    return read(lower) * (1 - weight) + read(upper) * weight

@@ -1,0 +1,125 @@
+"""A trained model in one file: safetensors weights, and in their header the JSON that rebuilds everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from signloom import layout
+from signloom.ctc.greedy import greedy
+from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.errors import InputError, MissingExtraError
+from signloom.files import atomic_write
+from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
+from signloom.landmarks import Landmarks, check_header
+from signloom.model.presets import StudentConfig
+from signloom.model.recognizer import Recognizer
+from signloom.vocabulary import Vocabulary
+
+FORMAT = "signloom-model"
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recogniser with its vocabulary: what `signloom.load` returns.
+
+    recognizer: in evaluation mode.  info: recipe, scores, environment and model card (training corpus and its
+    licence), for the record.
+    """
+
+    recognizer: Recognizer
+    vocabulary: Vocabulary
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.recognizer.num_words != len(self.vocabulary):
+            raise InputError(
+                f"model: classifier of {self.recognizer.num_words} words, vocabulary of {len(self.vocabulary)}"
+            )
+        self.recognizer.eval()
+
+    @torch.inference_mode()
+    def emission(self, landmarks: Landmarks) -> Emission:
+        """The model's log-probabilities for one clip, which is resampled to the model's frame rate."""
+        config = self.recognizer.config
+        points = landmarks.resampled(config.fps).select(config.view)
+        log_probs, _ = self.recognizer(torch.from_numpy(points).unsqueeze(0))
+        return Emission(log_probs[0].numpy(), self.recognizer.step_seconds, landmarks.duration_seconds)
+
+    def transcribe(self, source: Landmarks | Path | str, **options: Any) -> Hypothesis:
+        """The glosses of a clip: landmarks, a landmark file, a video file or a folder of frames.
+
+        `options` (crop, pixel_aspect, fps) go to `signloom.extract.extract_clip` where there are images to read.
+        """
+        return greedy(self.emission(read_landmarks(source, **options)), self.vocabulary)
+
+    def save(self, path: Path) -> None:
+        """Writes the model to one file, whole or not at all."""
+        from safetensors.torch import save
+
+        header = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "layout": layout.NAME,
+            "layout_version": layout.VERSION,
+            "config": self.recognizer.config.to_json(),
+            "vocabulary": list(self.vocabulary.words),
+            "info": dict(self.info),
+        }
+        weights = {name: tensor.contiguous() for name, tensor in self.recognizer.state_dict().items()}
+        data = save(weights, metadata={"signloom": json.dumps(header, ensure_ascii=False)})
+        with atomic_write(path) as file:
+            file.write(data)
+
+
+def load(path: Path | str) -> Model:
+    """The model in a file that training wrote, or `model.safetensors` in a run folder.
+
+    Raises InputError for anything else (a pickle is never opened), LayoutError for another point layout.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise MissingExtraError("model", "safetensors", "loading a model") from None
+    path = Path(path)
+    if path.is_dir():
+        path = path / f"model{SUFFIX}"
+    if not path.is_file():
+        raise InputError(f"{path}: no such model; 'signloom train' writes model{SUFFIX} into its run folder")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        header = json.loads(metadata["signloom"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        reason = "no signloom header" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"{path}: not a model file of signloom ({reason}); needed what 'signloom train' wrote"
+        ) from None
+    check_header(header, path, FORMAT, FORMAT_VERSION)
+    vocabulary = Vocabulary(tuple(header["vocabulary"]))
+    recognizer = Recognizer(StudentConfig.from_json(header["config"]), len(vocabulary))
+    try:
+        recognizer.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights do not fit the model they name ({error})") from None
+    return Model(recognizer, vocabulary, header["info"])
+
+
+def read_landmarks(source: Landmarks | Path | str, **options: Any) -> Landmarks:
+    """Landmarks given as they are, from a landmark file, or extracted from a video or a folder of frames."""
+    if isinstance(source, Landmarks):
+        return source
+    path = Path(source)
+    if path.suffix == LANDMARKS_SUFFIX:
+        return Landmarks.load(path)
+    from signloom.extract import extract_clip
+
+    return extract_clip(path, **options)

@@ -1,0 +1,113 @@
+"""The whole model: raw landmarks to log-probabilities over the vocabulary."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from signloom.errors import InputError
+from signloom.model.blocks import BiLSTM, upsample
+from signloom.model.frontend import FrontEnd
+from signloom.model.mobilenet import MobileNet
+from signloom.model.presets import StudentConfig
+from signloom.vocabulary import BLANK_ID
+
+COSINE_SCALE = 32.0
+
+
+class CosineClassifier(nn.Module):
+    """Logits `scale * cos(x, w)`: weights and features of unit length (Gidaris and Komodakis 2018; scale as CoSign)."""
+
+    def __init__(self, in_channels: int, num_words: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_words, in_channels))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return COSINE_SCALE * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight, dim=-1))
+
+
+class Recognizer(nn.Module):
+    """Raw landmarks `(B, T, P, 3)` to log-probabilities `(B, T', V)`, the front end included.
+
+    P are the points of the view's subset (`layout.subset(config.view)`); T' is `output_lengths(T)`.
+    """
+
+    def __init__(self, config: StudentConfig, num_words: int) -> None:
+        super().__init__()
+        if num_words < 3:
+            raise InputError(f"model: vocabulary of {num_words} words; needed blank, unknown and at least one gloss")
+        self.config = config
+        self.frontend = FrontEnd(config.view)
+        self.body = MobileNet(config, self.frontend.modality_slices())
+        self.dropout = nn.Dropout(config.dropout)
+        self.lstm = BiLSTM(config.head_channels, config.lstm_hidden, config.lstm_layers, config.dropout)
+        width = 2 * config.lstm_hidden
+        self.classifier: nn.Module
+        if config.classifier == "cosine":
+            self.classifier = CosineClassifier(width, num_words)
+        else:
+            self.classifier = nn.Linear(width, num_words)
+            nn.init.xavier_uniform_(self.classifier.weight)
+            nn.init.zeros_(self.classifier.bias)
+
+    @property
+    def num_words(self) -> int:
+        weight = self.classifier.weight
+        assert isinstance(weight, Tensor)
+        return len(weight)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def stride(self) -> int:
+        """Input frames for each output frame."""
+        return 1 if self.config.frame_rate else self.body.stride
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds from one output frame to the next."""
+        return self.stride / self.config.fps
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Output frames of utterances of `lengths` frames at the model's frame rate, exact for every length from 1."""
+        return lengths if self.config.frame_rate else self.body.output_lengths(lengths)
+
+    def input_frames_needed(self, num_output_frames: int) -> int:
+        """The fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""
+        return (num_output_frames - 1) * self.stride + 1
+
+    def forward(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities `(B, T', V)` and their lengths `(B,)`.
+
+        points: `(B, T, P, 3)` in units of image height, NaN where missing or padded.
+        lengths: `(B,)` int, None where nothing is padded.
+        """
+        features = self.frontend(points, lengths)
+        x = self.body(features, lengths)
+        num_frames = points.shape[1]
+        if lengths is None:
+            body_lengths = None
+            out_lengths = self.output_lengths(torch.full((len(points),), num_frames, device=points.device))
+        else:
+            body_lengths = self.body.output_lengths(lengths)
+            out_lengths = self.output_lengths(lengths)
+        if self.config.frame_rate:
+            x = upsample(x, body_lengths, self.body.stride, num_frames)
+            body_lengths = lengths
+        x = self.lstm(self.dropout(x), body_lengths)
+        logits = self.classifier(self.dropout(x))
+        # In single precision whatever the mixed precision of the rest: CTC sums hundreds of these.
+        return F.log_softmax(logits.float(), dim=-1), out_lengths
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
+    """Negative log-likelihood of each target `(B,)`, summed over all paths; at least 0, infinite where none exists.
+
+    log_probs: `(B, T', V)`.  lengths, target_lengths: `(B,)`.  targets: `(B, S)` padded, or concatenated.
+    Source: Graves et al. 2006, by torch's implementation, which takes `(T', B, V)`.
+    """
+    return F.ctc_loss(log_probs.transpose(0, 1), targets, lengths, target_lengths, blank=BLANK_ID, reduction="none")

@@ -1,0 +1,1 @@
+"""Training through Lightning: recipe, data, augmentation, module, checkpoints, curves."""

@@ -1,0 +1,31 @@
+"""Train a recogniser on a corpus.
+
+The run folder holds at every moment the model with the lowest word error rate on the dev split (the test split is
+never read), the state to resume from, curves, history (json and csv), TensorBoard files and the log.
+"""
+
+from __future__ import annotations
+
+from signloom.errors import MissingExtraError
+from signloom.train.recipe import Recipe
+
+Options = Recipe
+
+
+def run(options: Recipe) -> int:
+    """The exit status of a training run: 0 when it finished."""
+    options.check()
+    try:
+        from signloom.train.fit import fit
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", str(error.name), "training") from None
+    result = fit(options)
+    best = result.history.best
+    assert best is not None
+    print(
+        f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
+        f"{result.seconds:.0f} s of training, {result.model.recognizer.num_parameters:,} parameters\n"
+        f"model and curves: {result.run}\n"
+        f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test"
+    )
+    return 0

@@ -1,0 +1,180 @@
+"""Utterances to batches: reading, caching, augmentation, bucketing by length.
+
+Shapes: B utterances, T frames, P points of the view's subset, S glosses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import InputError
+from signloom.train.augmentation import AugmentationConfig, augment
+from signloom.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step takes.
+
+    points: (B, T, P, 3) float32 at the model's frame rate, NaN where missing and in padding.  lengths: (B,) int64.
+    targets: (B, S) int64, padded with 0.  target_lengths: (B,) int64.  ids: of the utterances.
+    """
+
+    points: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        size = len(self.ids)
+        shapes = (self.points.shape[0], len(self.lengths), len(self.targets), len(self.target_lengths))
+        if shapes != (size,) * 4 or self.points.ndim != 4:
+            raise InputError(
+                f"batch: {size} ids with tensors of {shapes} utterances, points {tuple(self.points.shape)}"
+            )
+        if int(self.lengths.max()) > self.points.shape[1] or int(self.lengths.min()) < 1:
+            raise InputError(f"batch {self.ids}: lengths {self.lengths.tolist()} in {self.points.shape[1]} frames")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames without padding."""
+        return int(self.lengths.sum())
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            self.points.to(device),
+            self.lengths.to(device),
+            self.targets.to(device),
+            self.target_lengths.to(device),
+            self.ids,
+        )
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance ready for a batch: points (T, P, 3) float32, target ids (S,), its id."""
+
+    points: np.ndarray
+    target: np.ndarray
+    id: str
+
+
+class UtteranceDataset(Dataset[Example]):
+    """The utterances of a split as examples; landmarks are read once and kept in memory in half precision.
+
+    `frames_needed` gives, for target ids, the fewest input frames that CTC can align them with, which augmentation
+    keeps to. `epoch` is set by the caller; it decides, with the seed and the utterance, every random choice.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        utterances: Sequence[Utterance],
+        vocabulary: Vocabulary,
+        *,
+        view: str,
+        fps: float,
+        augmentation: AugmentationConfig | None = None,
+        frames_needed: Callable[[Sequence[int]], int] = len,
+        seed: int = 0,
+        cache: bool = True,
+    ) -> None:
+        self.corpus = corpus
+        self.utterances = list(utterances)
+        self.targets = [np.array(vocabulary.encode(item.glosses), dtype=np.int64) for item in self.utterances]
+        self.view, self.fps = view, fps
+        self.augmentation = augmentation
+        self.frames_needed = frames_needed
+        self.seed = seed
+        self.epoch = 0
+        self._cache: dict[int, np.ndarray] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def num_frames(self, index: int) -> int:
+        """Frames of an utterance at the model's rate, before augmentation, without reading it."""
+        utterance = self.utterances[index]
+        return max(1, round(utterance.num_frames * self.fps / utterance.fps))
+
+    def points(self, index: int) -> np.ndarray:
+        """(T, P, 3) float32 at the model's rate, as stored."""
+        if self._cache is not None and index in self._cache:
+            return self._cache[index].astype(np.float32)
+        points = self.corpus.load(self.utterances[index]).resampled(self.fps).select(self.view)
+        if self._cache is not None:
+            # Files hold half precision already; a clip that was resampled is rounded once more, far below the noise.
+            self._cache[index] = points.astype(np.float16)
+        return points
+
+    def __getitem__(self, index: int) -> Example:
+        points, target = self.points(index), self.targets[index]
+        if self.augmentation is not None:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            points = augment(
+                points,
+                self.augmentation,
+                rng,
+                subset=self.view,
+                min_frames=self.frames_needed(target.tolist()),
+                fps=self.fps,
+            )
+        return Example(points, target, self.utterances[index].id)
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """A batch of examples, padded with NaN to the longest."""
+    lengths = [len(example.points) for example in examples]
+    points = np.full((len(examples), max(lengths), *examples[0].points.shape[1:]), np.nan, dtype=np.float32)
+    targets = np.zeros((len(examples), max(len(example.target) for example in examples)), dtype=np.int64)
+    for row, example in enumerate(examples):
+        points[row, : lengths[row]] = example.points
+        targets[row, : len(example.target)] = example.target
+    return Batch(
+        torch.from_numpy(points),
+        torch.tensor(lengths),
+        torch.from_numpy(targets),
+        torch.tensor([len(example.target) for example in examples]),
+        tuple(example.id for example in examples),
+    )
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Batches of utterances of similar length, in an order drawn from (seed, epoch).
+
+    Shuffled, sorted by length within stretches of `stretch` batches, cut into batches, and these shuffled again.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, *, seed: int = 0, shuffle: bool = True, stretch: int = 8
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.seed, self.shuffle, self.stretch = batch_size, seed, shuffle, stretch
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
+        stretch = self.batch_size * self.stretch if self.shuffle else max(1, len(order))
+        batches = []
+        for start in range(0, len(order), stretch):
+            part = order[start : start + stretch]
+            part = part[np.argsort(self.lengths[part], kind="stable")]
+            batches += [part[at : at + self.batch_size].tolist() for at in range(0, len(part), self.batch_size)]
+        if self.shuffle:
+            batches = [batches[at] for at in rng.permutation(len(batches))]
+        yield from batches
