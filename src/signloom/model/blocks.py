@@ -1,6 +1,6 @@
-"""Layers over `(B, T, C)` in which padding never changes a result.
+"""Layers over time in which padding never changes a result.
 
-`mask` is `(B, T, 1)`, 1 in an utterance and 0 in its padding, or None where nothing is padded.
+Shapes: B utterances padded to T frames, N frames of them that are not padding, C channels.
 """
 
 from __future__ import annotations
@@ -10,24 +10,52 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def padding_mask(lengths: Tensor, num_frames: int) -> Tensor:
-    """`(B, T, 1)` float, 1 where frame t < lengths[b]."""
-    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).unsqueeze(-1).float()
+class Packing:
+    """The frames of a padded batch without their padding: what works on single frames, or takes statistics over them,
+    sees these `N` frames only.
+
+    lengths: `(B,)`, or None where nothing is padded.
+    """
+
+    def __init__(self, lengths: Tensor | None, batch_size: int, num_frames: int) -> None:
+        self.lengths = lengths
+        self.batch_size, self.num_frames = batch_size, num_frames
+        self.index: Tensor | None = None
+        if lengths is not None and int(lengths.min()) < num_frames:
+            inside = torch.arange(num_frames, device=lengths.device) < lengths[:, None]
+            self.index = inside.flatten().nonzero().squeeze(1)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """`(B, T, C)` to `(N, C)`."""
+        flat = x.reshape(-1, x.shape[-1])
+        return flat if self.index is None else flat.index_select(0, self.index)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """`(N, C)` to `(B, T, C)`, padding 0."""
+        if self.index is not None:
+            x = x.new_zeros(self.batch_size * self.num_frames, x.shape[-1]).index_copy(0, self.index, x)
+        return x.view(self.batch_size, self.num_frames, -1)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean over each utterance's own frames, `(N, C)` to `(N, C)`, the same for all frames of an utterance."""
+        padded = self.unpack(x)
+        if self.lengths is None:
+            mean = padded.mean(1, keepdim=True)
+        else:
+            mean = padded.sum(1, keepdim=True) / self.lengths[:, None, None]
+        return self.pack(mean.expand_as(padded))
+
+    def strided(self, stride: int) -> Packing:
+        """The packing after a convolution of that stride: `ceil(n / stride)` frames of n."""
+        if stride == 1:
+            return self
+        lengths = None if self.lengths is None else ceil_div(self.lengths, stride)
+        return Packing(lengths, self.batch_size, -(-self.num_frames // stride))
 
 
-def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
-
-
-class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over channels whose training statistics leave padding out."""
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        if not self.training or mask is None:
-            return super().forward(x.reshape(-1, x.shape[-1])).view(x.shape)
-        valid = mask.squeeze(-1).bool()
-        normalised = super().forward(x[valid])
-        return torch.zeros_like(x, dtype=normalised.dtype).index_put((valid,), normalised)
+def ceil_div(lengths: Tensor, stride: int) -> Tensor:
+    """Frames that a convolution of `stride` with padding (kernel - 1) / 2 makes of `lengths` frames."""
+    return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
 
 
 class DepthwiseConv(nn.Module):
@@ -39,9 +67,10 @@ class DepthwiseConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, 1, 1, kernel))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # (B, T, C) seen as a (B, C, 1, T) image in channels-last memory: 5 to 10 times faster on a CPU than conv1d.
-        image = masked(x, mask).transpose(1, 2).unsqueeze(2)
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, T, C)`, padding 0, to `(B, T', C)`."""
+        # Seen as a (B, C, 1, T) image in channels-last memory: 5 to 10 times faster on a CPU than conv1d.
+        image = x.transpose(1, 2).unsqueeze(2)
         out = F.conv2d(image, self.weight, stride=(1, self.stride), padding=(0, self.kernel // 2), groups=self.channels)
         return out.squeeze(2).transpose(1, 2)
 
@@ -54,12 +83,8 @@ class SqueezeExcite(nn.Module):
         self.reduce = nn.Linear(channels, max(8, channels // reduction))
         self.expand = nn.Linear(max(8, channels // reduction), channels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is None:
-            mean = x.mean(1, keepdim=True)
-        else:
-            mean = (x * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-        return x * F.hardsigmoid(self.expand(F.relu(self.reduce(mean))))
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        return x * F.hardsigmoid(self.expand(F.relu(self.reduce(packing.mean(x)))))
 
 
 class InvertedResidual(nn.Module):
@@ -82,23 +107,25 @@ class InvertedResidual(nn.Module):
         super().__init__()
         self.stride = stride
         self.expand = nn.Linear(in_channels, expanded, bias=False)
-        self.expand_norm = MaskedBatchNorm(expanded)
+        self.expand_norm = nn.BatchNorm1d(expanded)
         self.depthwise = DepthwiseConv(expanded, kernel, stride)
-        self.depthwise_norm = MaskedBatchNorm(expanded)
+        self.depthwise_norm = nn.BatchNorm1d(expanded)
         self.squeeze_excite = SqueezeExcite(expanded) if squeeze_excite else None
         self.project = nn.Linear(expanded, out_channels, bias=False)
-        self.project_norm = MaskedBatchNorm(out_channels)
+        self.project_norm = nn.BatchNorm1d(out_channels)
         self.dropout = nn.Dropout(dropout)
         self.residual = stride == 1 and in_channels == out_channels
 
-    def forward(self, x: Tensor, mask: Tensor | None, out_mask: Tensor | None) -> Tensor:
-        """`(B, T, C)` to `(B, ceil(T / stride), C')`; `out_mask` is the mask at the output's rate."""
-        y = F.hardswish(self.expand_norm(self.expand(x), mask))
-        y = F.hardswish(self.depthwise_norm(self.depthwise(y, mask), out_mask))
+    def forward(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+        """`(N, C)` to `(N', C')` and the packing of the output."""
+        after = packing.strided(self.stride)
+        y = F.hardswish(self.expand_norm(self.expand(x)))
+        y = after.pack(self.depthwise(packing.unpack(y)))
+        y = F.hardswish(self.depthwise_norm(y))
         if self.squeeze_excite is not None:
-            y = self.squeeze_excite(y, out_mask)
-        y = self.dropout(self.project_norm(self.project(y), out_mask))
-        return x + y if self.residual else y
+            y = self.squeeze_excite(y, after)
+        y = self.dropout(self.project_norm(self.project(y)))
+        return (x + y if self.residual else y), after
 
 
 class BiLSTM(nn.Module):

@@ -9,23 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signloom.model.blocks import DepthwiseConv, InvertedResidual, MaskedBatchNorm, padding_mask
+from signloom.model.blocks import DepthwiseConv, InvertedResidual, Packing, ceil_div
 from signloom.model.presets import StudentConfig
 
 
 class ModalityEncoder(nn.Module):
-    """Features of one modality `(B, T, F)` to `(B, T, width)`: one layer, or two with a hidden one half-way."""
+    """Features of one modality `(N, F)` to `(N, width)`: one layer, or two with a hidden one half-way."""
 
     def __init__(self, num_features: int, width: int, *, num_layers: int, dropout: float) -> None:
         super().__init__()
         widths = [num_features, *([(num_features + width) // 2] if num_layers == 2 else []), width]
         self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(widths))
-        self.norms = nn.ModuleList(MaskedBatchNorm(after) for after in widths[1:])
+        self.norms = nn.ModuleList(nn.BatchNorm1d(after) for after in widths[1:])
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.hardswish(norm(layer(x), mask))
+            x = F.hardswish(norm(layer(x)))
         return self.dropout(x)
 
 
@@ -48,9 +48,9 @@ class MobileNet(nn.Module):
         )
         width = sum(config.encoder_widths[name] for name in modalities)
         self.stem = nn.Linear(width, config.stem_channels, bias=False)
-        self.stem_norm = MaskedBatchNorm(config.stem_channels)
+        self.stem_norm = nn.BatchNorm1d(config.stem_channels)
         self.stem_conv = DepthwiseConv(config.stem_channels, config.stem_kernel, config.stem_stride)
-        self.stem_conv_norm = MaskedBatchNorm(config.stem_channels)
+        self.stem_conv_norm = nn.BatchNorm1d(config.stem_channels)
         blocks, channels = [], config.stem_channels
         for block in config.blocks:
             blocks.append(
@@ -67,7 +67,7 @@ class MobileNet(nn.Module):
             channels = block.channels
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.Linear(channels, config.head_channels, bias=False)
-        self.head_norm = MaskedBatchNorm(config.head_channels)
+        self.head_norm = nn.BatchNorm1d(config.head_channels)
         self.strides = (config.stem_stride, *(block.stride for block in config.blocks))
 
     @property
@@ -78,26 +78,17 @@ class MobileNet(nn.Module):
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
         for stride in self.strides:
-            lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
+            lengths = ceil_div(lengths, stride)
         return lengths
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
-        mask = None if lengths is None else padding_mask(lengths, features.shape[1])
-        x = torch.cat(
-            [self.encoders[name](features[..., part], mask) for name, part in self.modalities.items()], dim=-1
-        )
-        x = F.hardswish(self.stem_norm(self.stem(x), mask))
-        lengths, out_mask = self._after(lengths, self.strides[0], x.shape[1])
-        x = F.hardswish(self.stem_conv_norm(self.stem_conv(x, mask), out_mask))
-        for block, stride in zip(self.blocks, self.strides[1:], strict=True):
-            mask = out_mask
-            lengths, out_mask = self._after(lengths, stride, x.shape[1])
-            x = block(x, mask, out_mask)
-        return F.hardswish(self.head_norm(self.head(x), out_mask))
-
-    @staticmethod
-    def _after(lengths: Tensor | None, stride: int, num_frames: int) -> tuple[Tensor | None, Tensor | None]:
-        if lengths is None:
-            return None, None
-        lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
-        return lengths, padding_mask(lengths, -(-num_frames // stride))
+        """The padding of the output is 0."""
+        packing = Packing(lengths, features.shape[0], features.shape[1])
+        frames = packing.pack(features)
+        x = torch.cat([self.encoders[name](frames[:, part]) for name, part in self.modalities.items()], dim=-1)
+        x = F.hardswish(self.stem_norm(self.stem(x)))
+        after = packing.strided(self.stem_conv.stride)
+        x = F.hardswish(self.stem_conv_norm(after.pack(self.stem_conv(packing.unpack(x)))))
+        for block in self.blocks:
+            x, after = block(x, after)
+        return after.unpack(F.hardswish(self.head_norm(self.head(x))))

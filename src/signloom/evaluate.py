@@ -1,0 +1,149 @@
+"""Word error rate of a model on a split of a corpus: substitutions, deletions, insertions, the worst utterances.
+
+Glosses that the model never saw in training stay in the reference and count as errors. The result is also written as
+`evaluation-SPLIT.json` and `hypotheses-SPLIT.csv` (id|gloss) into the model's folder, where the report page finds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from signloom.console import console, progress_bar
+from signloom.corpus import SPLITS, Corpus
+from signloom.errors import InputError, MissingExtraError
+from signloom.files import atomic_write
+from signloom.score.text import summary, worst_utterances
+from signloom.score.wer import Score, score
+
+if TYPE_CHECKING:
+    from signloom.model.checkpoint import Model
+
+
+@dataclass
+class Options:
+    """What `signloom evaluate` is told."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("model",)
+
+    model: Path
+    """a model file, or a run folder that holds model.safetensors"""
+    data_dir: Path
+    """the corpus"""
+    split: str = "test"
+    """train, dev or test"""
+    protocol: str = "plain"
+    """the scoring rule"""
+    batch_size: int = 32
+    """utterances decoded at once"""
+    worst: int = 5
+    """how many of the worst utterances are shown"""
+    output: Path | None = None
+    """folder of the written result; the model's own folder when not given"""
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when the split was scored."""
+    if options.split not in SPLITS:
+        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    if options.batch_size < 1 or options.worst < 0:
+        raise InputError("--batch_size needs at least 1, --worst at least 0")
+    try:
+        from signloom.model.checkpoint import load
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("model", str(error.name), "evaluating a model") from None
+    model, corpus = load(options.model), Corpus.open(options.data_dir)
+    with progress_bar() as bar:
+        task = bar.add_task(f"decoding {options.split}", total=len(corpus.split(options.split)), unit="utterances")
+        result = evaluate(
+            model,
+            corpus,
+            options.split,
+            protocol=options.protocol,
+            batch_size=options.batch_size,
+            advance=lambda count: bar.advance(task, count),
+        )
+    unknown = model.vocabulary.unknown(gloss for item in corpus.split(options.split) for gloss in item.glosses)
+    if unknown:
+        console.print(
+            f"{len(unknown)} glosses of {options.split} are unknown to the model and count as errors: "
+            f"{', '.join(sorted(unknown)[:10])}{', ...' if len(unknown) > 10 else ''}"
+        )
+    folder = options.output or (options.model if options.model.is_dir() else options.model.parent)
+    path = write_evaluation(folder, result, model_path=options.model, corpus=corpus, split=options.split)
+    print(f"{corpus.name}, {options.split} split")
+    print(summary(result))
+    if options.worst:
+        print("\n" + worst_utterances(result, options.worst))
+    console.print(f"written: {path}")
+    return 0
+
+
+def evaluate(
+    model: Model,
+    corpus: Corpus,
+    split: str,
+    *,
+    protocol: str = "plain",
+    batch_size: int = 32,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Score:
+    """The score of greedy decoding on a split; `advance` is told the number of utterances after each batch."""
+    import torch
+
+    from signloom.ctc.greedy import greedy_ids
+    from signloom.train.data import BucketSampler, UtteranceDataset, collate
+
+    config = model.recognizer.config
+    utterances = corpus.split(split)
+    data = UtteranceDataset(
+        corpus, utterances, model.vocabulary, view=config.view, fps=config.fps, augmentation=None, cache=False
+    )
+    lengths = [data.num_frames(at) for at in range(len(data))]
+    found: dict[str, list[str]] = {}
+    with torch.inference_mode():
+        for indices in BucketSampler(lengths, batch_size, shuffle=False):
+            batch = collate([data[at] for at in indices])
+            log_probs, output_lengths = model.recognizer(batch.points, batch.lengths)
+            for name, ids in zip(batch.ids, greedy_ids(log_probs.numpy(), output_lengths.numpy()), strict=True):
+                found[name] = model.vocabulary.decode(ids)
+            advance(len(indices))
+    return score(
+        ((item.id, item.glosses, found[item.id]) for item in utterances),
+        protocol=protocol,
+        signers={item.id: item.signer for item in utterances if item.signer is not None},
+    )
+
+
+def write_evaluation(
+    folder: Path,
+    result: Score,
+    *,
+    model_path: Path,
+    corpus: Corpus,
+    split: str,
+    baseline: Mapping[str, Any] | None = None,
+) -> Path:
+    """The path of the `evaluation-SPLIT.json` it writes, beside `hypotheses-SPLIT.csv`."""
+    signers = {item.signer for item in corpus.split(split)}
+    trained = {item.signer for item in corpus.utterances if item.split == "train"}
+    record = {
+        **result.to_json(),
+        "split": split,
+        "corpus": corpus.name,
+        "model": str(model_path),
+        "unseen_signers": None not in signers and not signers & trained,
+    }
+    if baseline:
+        record["baseline"] = dict(baseline)
+    with atomic_write(folder / f"hypotheses-{split}.csv", "w") as file:
+        file.write("id|gloss\n")
+        for utterance in result.utterances:
+            file.write(f"{utterance.id}|{' '.join(utterance.alignment.hypothesis)}\n")
+    path = folder / f"evaluation-{split}.json"
+    with atomic_write(path, "w") as file:
+        json.dump(record, file, indent=1, ensure_ascii=False)
+    return path

@@ -1,0 +1,69 @@
+"""Glosses of a video, a folder of frames or a landmark file, with times and confidences.
+
+A video or a folder of frames goes through MediaPipe Holistic first (about real time on a laptop); the landmarks can be
+kept with --save_landmarks. Times are those of the greedy path's runs; confidences are the model's own probabilities.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from signloom.console import console
+from signloom.errors import InputError, MissingExtraError
+
+
+@dataclass
+class Options:
+    """What `signloom transcribe` is told."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("source",)
+
+    source: Path
+    """a video file, a folder of frames, or a landmark file (.npz)"""
+    model: Path
+    """a model file, or a run folder that holds model.safetensors"""
+    format: Literal["text", "json"] = "text"
+    """text for people, json for programs"""
+    crop: str | None = None
+    """x,y,width,height of the signer in the image, in pixels or as shares of it"""
+    pixel_aspect: float | None = None
+    """width of a pixel over its height; the video's own when not given"""
+    fps: float | None = None
+    """frames a second, where the source does not say"""
+    save_landmarks: Path | None = None
+    """keep the extracted landmarks in this file (.npz)"""
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when the clip was transcribed, whether or not a sign was found."""
+    try:
+        from signloom.model.checkpoint import load, read_landmarks
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("model", str(error.name), "transcribing") from None
+    if not options.source.exists():
+        raise InputError(f"{options.source}: no such file or folder")
+    model = load(options.model)
+    given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
+    landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
+    if options.save_landmarks:
+        landmarks.save(options.save_landmarks)
+    hypothesis = model.transcribe(landmarks)
+    hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())
+    if hands < 0.1:
+        console.print(f"warning: a hand was found in only {hands:.0%} of {len(landmarks)} frames; is a signer in view?")
+    if options.format == "json":
+        record = {
+            "source": str(options.source),
+            "duration_seconds": round(landmarks.duration_seconds, 3),
+            "glosses": [span.to_json() for span in hypothesis.glosses],
+            "score": hypothesis.score,
+        }
+        print(json.dumps(record, ensure_ascii=False, indent=1))
+        return 0
+    print(" ".join(hypothesis.words) or "(no gloss recognised)")
+    for span in hypothesis.glosses:
+        print(f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}")
+    return 0
