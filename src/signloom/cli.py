@@ -38,6 +38,9 @@ COMMANDS: dict[str, Command] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits: 0 fine, 1 a check failed, 2 misuse or unusable input, 130 interrupted."""
     status = 0
+    # Threads that spin while they wait make torch 10 to 100 times slower as soon as anything else runs on the machine;
+    # asleep they cost a few per cent. OpenMP reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except SignloomError as error:
