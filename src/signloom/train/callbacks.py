@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.progress import Progress
 
 from signloom.console import progress_bar
@@ -123,11 +122,11 @@ class ProgressBar(L.Callback):
             self._progress.stop()
 
 
-class LastState(ModelCheckpoint):
+class LastState(L.Callback):
     """Keeps the whole state of the run after each epoch, for `--resume`."""
 
-    FILE_EXTENSION = ".safetensors"
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def __init__(self, run: Path) -> None:
-        super().__init__(dirpath=run, save_last=True, save_top_k=0, every_n_epochs=1, save_on_train_epoch_end=True)
-        self.CHECKPOINT_NAME_LAST = "last"
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        trainer.save_checkpoint(self.path)

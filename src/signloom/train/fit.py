@@ -126,7 +126,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
     callbacks: list[Callback] = [
         FirstBatch(),
         EpochEnd(run, history, make_model),
-        LastState(run),
+        LastState(run / STATE_FILE),
         ProgressBar(),
     ]
     if recipe.patience:
@@ -143,8 +143,9 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
             callbacks=callbacks,
             plugins=[SafeCheckpointIO()],
             logger=TensorBoardLogger(run, name="", version="tensorboard"),
-            log_every_n_steps=10,
+            log_every_n_steps=min(10, len(sampler)),
             num_sanity_val_steps=0,
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -330,6 +331,8 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         # One process is enough here: examples are small arrays in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning 2.6 on torch 2.13; harmless and not ours to mend.
+        warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
         try:
