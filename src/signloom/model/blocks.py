@@ -102,7 +102,6 @@ class InvertedResidual(nn.Module):
         expanded: int,
         stride: int = 1,
         squeeze_excite: bool = False,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.stride = stride
@@ -113,7 +112,6 @@ class InvertedResidual(nn.Module):
         self.squeeze_excite = SqueezeExcite(expanded) if squeeze_excite else None
         self.project = nn.Linear(expanded, out_channels, bias=False)
         self.project_norm = nn.BatchNorm1d(out_channels)
-        self.dropout = nn.Dropout(dropout)
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
@@ -124,7 +122,7 @@ class InvertedResidual(nn.Module):
         y = F.hardswish(self.depthwise_norm(y))
         if self.squeeze_excite is not None:
             y = self.squeeze_excite(y, after)
-        y = self.dropout(self.project_norm(self.project(y)))
+        y = self.project_norm(self.project(y))
         return (x + y if self.residual else y), after
 
 

@@ -81,103 +81,92 @@ class FrontEnd(nn.Module):
 
         points: `(B, T, P, 3)` in units of image height, NaN where missing.  lengths: `(B,)`, None if nothing is padded.
         """
-        features, present = self.raw_features(points, lengths)
-        normalised = ((features - self.mean) / self.std).clamp(-CLAMP, CLAMP)
-        return normalised * present
+        features = self.raw_features(points, lengths)
+        return torch.nan_to_num((features - self.mean).mul_(1 / self.std).clamp_(-CLAMP, CLAMP), nan=0.0)
 
-    def raw_features(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Features before the affine `(B, T, F)`, and whether each is known, as 0 or 1 `(B, T, F)`."""
+    def raw_features(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Features before the affine `(B, T, F)`, NaN where they are not known."""
         if points.shape[2] != self.num_points:
             raise InputError(
                 f"front end: {points.shape[2]} points a frame, the {self.view} view needs {self.num_points} "
                 f"(Landmarks.select({self.view!r}))"
             )
-        normalised, anchors, present = self.geometry(points, lengths)
-        if self.view == "compact":
-            return self._compact(normalised, anchors, present)
-        return self._full(normalised, present)
-
-    def geometry(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Points relative to the roots of their groups, in shoulder widths; idempotent.
-
-        Returns the points `(B, T, P, 3)` with 0 where missing, where the root of each hand and of the face itself
-        lies relative to the body `(B, T, 3)` by group, and which points are present `(B, T, P, 1)` as 0 or 1.
-        """
-        present = torch.isfinite(points[..., :1])
         if lengths is not None:
-            frames = torch.arange(points.shape[1], device=points.device)
-            present = present & (frames < lengths[:, None])[:, :, None, None]
-        points = torch.where(present, points, 0.0)
-        present = present.to(points.dtype)
-        root, scale = self._body_frame(points, present)
+            padding = torch.arange(points.shape[1], device=points.device) >= lengths[:, None]
+            points = points.masked_fill(padding[:, :, None, None], torch.nan)
+        if self.view == "compact":
+            # z is noisy; without it half of the work is saved.
+            normalised, anchors = self.geometry(points[..., :2])
+            features = self._compact(normalised, anchors)
+        else:
+            normalised, _ = self.geometry(points)
+            features = self._full(normalised)
+        if lengths is not None:
+            features = features.masked_fill(padding[:, :, None], torch.nan)
+        return features
+
+    def geometry(self, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Points `(B, T, P, D)` relative to the roots of their groups, in shoulder widths; idempotent.
+
+        Missing is NaN in and out. Also returns, by group, where the root of each hand and of the face itself lies
+        relative to the body, `(B, T, D)`.
+        """
+        root, scale = self._body_frame(points)
+        body = (points - root) / scale
         normalised, anchors = [], {}
         for name, part in self.groups.items():
-            group, known = points[:, :, part], present[:, :, part]
-            if name == "pose":
-                centre = root
-            elif name == "face":
-                centre = group.sum(2, keepdim=True) / known.sum(2, keepdim=True).clamp(min=1.0)
-            else:
-                centre = group[:, :, :1]
-            normalised.append((group - centre) / scale * known)
+            group = body[:, :, part]
             if name != "pose":
-                anchors[name] = ((centre - root) / scale * known.amax(2, keepdim=True)).squeeze(2)
-        return torch.cat(normalised, dim=2), anchors, present
+                centre = group.nanmean(2, keepdim=True) if name == "face" else group[:, :, :1]
+                anchors[name] = centre.squeeze(2)
+                group = group - centre
+            normalised.append(group)
+        return torch.cat(normalised, dim=2), anchors
 
-    def _body_frame(self, points: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """The clip's root `(B, 1, 1, 3)` and scale `(B, 1, 1, 1)`: centre and width of the shoulders, mean over frames.
+    def _body_frame(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The clip's root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`: centre and width of the shoulders, mean over frames.
 
         A clip that never shows both shoulders (hands alone) is centred on the mean of all its points, in units of
         twice their mean distance from it.
         """
         left, right = points[:, :, self._left_shoulder], points[:, :, self._right_shoulder]
-        both = present[:, :, self._left_shoulder] * present[:, :, self._right_shoulder]
-        count = both.sum(1)
-        some = count.clamp(min=1.0)
-        shoulder_root = ((left + right) * 0.5 * both).sum(1) / some
-        width = ((left - right)[..., :2].square().sum(-1, keepdim=True).sqrt() * both).sum(1) / some
-        # The frames of a cloud of points without shoulders.
-        total = present.sum((1, 2)).clamp(min=1.0)
-        cloud_root = points.sum((1, 2)) / total
-        spread = (points - cloud_root[:, None, None])[..., :2].square().sum(-1, keepdim=True).sqrt()
-        cloud_width = 2 * (spread * present).sum((1, 2)) / total
-        seen = count > 0
-        root = torch.where(seen, shoulder_root, cloud_root)
-        scale = torch.where(seen, width, cloud_width)
+        root = ((left + right) * 0.5).nanmean(1)
+        # The spread of the image alone: depth would shrink a signer who turns less than it would blow up noise.
+        scale = (left - right)[..., :2].square().sum(-1, keepdim=True).sqrt().nanmean(1)
+        if torch.jit.is_tracing() or not torch.isfinite(scale).all():
+            cloud_root = points.flatten(1, 2).nanmean(1)
+            spread = (points - cloud_root[:, None, None])[..., :2].square().sum(-1).sqrt()
+            cloud_scale = 2 * spread.flatten(1).nanmean(1, keepdim=True)
+            seen = torch.isfinite(scale)
+            root = torch.nan_to_num(torch.where(seen, root, cloud_root))
+            scale = torch.nan_to_num(torch.where(seen, scale, cloud_scale))
         scale = torch.where(scale > MIN_SCALE, scale, torch.ones_like(scale))
         return root[:, None, None], scale[:, None, None]
 
-    def _compact(self, points: Tensor, anchors: dict[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
-        features, known = [], []
+    def _compact(self, points: Tensor, anchors: dict[str, Tensor]) -> Tensor:
+        features = []
+        unknown = torch.full_like(points[:, :1, 0, :1], torch.nan)
         for name, part in self.groups.items():
-            position = points[:, :, part, :2].flatten(2)
-            known_position = present[:, :, part].expand(-1, -1, -1, 2).flatten(2)
-            detected = present[:, :, part].amax(2)
+            position = points[:, :, part].flatten(2)
             if name in anchors:
-                position = torch.cat([position, anchors[name][..., :2]], -1)
-                known_position = torch.cat([known_position, detected.expand(-1, -1, 2)], -1)
-            step = position[:, 1:] - position[:, :-1]
-            known_step = known_position[:, 1:] * known_position[:, :-1]
-            none = torch.zeros_like(position[:, :1])
-            features += [position, torch.cat([step, none], 1), torch.cat([none, step], 1), detected]
-            known += [known_position, torch.cat([known_step, none], 1), torch.cat([none, known_step], 1)]
-            known.append(torch.ones_like(detected))
-        return torch.cat(features, -1), torch.cat(known, -1)
+                position = torch.cat([position, anchors[name]], -1)
+            none = unknown.expand(-1, -1, position.shape[-1])
+            step = torch.cat([none, position[:, 1:] - position[:, :-1], none], 1)
+            # Any point tells whether a part was found; of the pose one may be missing alone.
+            detected = torch.isfinite(points[:, :, part, 0]).any(2, keepdim=True).to(points.dtype)
+            features += [position, step[:, 1:], step[:, :-1], detected]
+        return torch.cat(features, -1)
 
-    def _full(self, points: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def _full(self, points: Tensor) -> Tensor:
         position = points.flatten(2)
-        known = present.expand(-1, -1, -1, 3).flatten(2)
-        none = torch.zeros_like(position[:, :1])
-        known_velocity = torch.cat([none, known[:, 1:] * known[:, :-1]], 1)
-        velocity = torch.cat([none, position[:, 1:] - position[:, :-1]], 1) * known_velocity
-        known_acceleration = torch.cat([none, known_velocity[:, 1:] * known_velocity[:, :-1]], 1)
-        acceleration = torch.cat([none, velocity[:, 1:] - velocity[:, :-1]], 1) * known_acceleration
+        none = torch.full_like(position[:, :1], torch.nan)
+        velocity = torch.cat([none, position[:, 1:] - position[:, :-1]], 1)
+        acceleration = torch.cat([none, velocity[:, 1:] - velocity[:, :-1]], 1)
         x, y, z = points.unbind(-1)
         flat = (x.square() + y.square()).sqrt()
-        polar = torch.stack([(flat.square() + z.square()).sqrt(), torch.atan2(y, x), torch.atan2(z, flat)], -1)
         # The roots themselves lie at distance 0, where no angle is defined; atan2 gives 0.
-        features = torch.cat([position, velocity, acceleration, polar.flatten(2)], -1)
-        return features, torch.cat([known, known_velocity, known_acceleration, known], -1)
+        polar = torch.stack([(flat.square() + z.square()).sqrt(), torch.atan2(y, x), torch.atan2(z, flat)], -1)
+        return torch.cat([position, velocity, acceleration, polar.flatten(2)], -1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -188,12 +177,10 @@ class FrontEnd(nn.Module):
         total = torch.zeros(self.num_features, dtype=torch.float64)
         square, count = total.clone(), total.clone()
         for points, lengths in batches:
-            features, present = self.raw_features(points, lengths)
-            valid = torch.arange(points.shape[1]) < lengths[:, None]
-            features, present = features[valid].double(), present[valid].double()
-            total += (features * present).sum(0)
-            square += (features.square() * present).sum(0)
-            count += present.sum(0)
+            features = self.raw_features(points, lengths).flatten(0, 1).double()
+            total += features.nansum(0)
+            square += features.square().nansum(0)
+            count += torch.isfinite(features).sum(0)
         if not count.any():
             raise InputError("front end: no landmarks to take statistics from; the training split is empty")
         mean = total / count.clamp(min=1)

@@ -16,17 +16,16 @@ from signloom.model.presets import StudentConfig
 class ModalityEncoder(nn.Module):
     """Features of one modality `(N, F)` to `(N, width)`: one layer, or two with a hidden one half-way."""
 
-    def __init__(self, num_features: int, width: int, *, num_layers: int, dropout: float) -> None:
+    def __init__(self, num_features: int, width: int, *, num_layers: int) -> None:
         super().__init__()
         widths = [num_features, *([(num_features + width) // 2] if num_layers == 2 else []), width]
         self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(after) for after in widths[1:])
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = F.hardswish(norm(layer(x)))
-        return self.dropout(x)
+        return x
 
 
 class MobileNet(nn.Module):
@@ -41,11 +40,11 @@ class MobileNet(nn.Module):
                     part.stop - part.start,
                     config.encoder_widths[name],
                     num_layers=config.encoder_layers,
-                    dropout=config.dropout,
                 )
                 for name, part in modalities.items()
             }
         )
+        self.dropout = nn.Dropout(config.dropout)
         width = sum(config.encoder_widths[name] for name in modalities)
         self.stem = nn.Linear(width, config.stem_channels, bias=False)
         self.stem_norm = nn.BatchNorm1d(config.stem_channels)
@@ -61,7 +60,6 @@ class MobileNet(nn.Module):
                     expanded=block.expanded,
                     stride=block.stride,
                     squeeze_excite=config.squeeze_excite,
-                    dropout=config.dropout,
                 )
             )
             channels = block.channels
@@ -86,7 +84,7 @@ class MobileNet(nn.Module):
         packing = Packing(lengths, features.shape[0], features.shape[1])
         frames = packing.pack(features)
         x = torch.cat([self.encoders[name](frames[:, part]) for name, part in self.modalities.items()], dim=-1)
-        x = F.hardswish(self.stem_norm(self.stem(x)))
+        x = F.hardswish(self.stem_norm(self.stem(self.dropout(x))))
         after = packing.strided(self.stem_conv.stride)
         x = F.hardswish(self.stem_conv_norm(after.pack(self.stem_conv(packing.unpack(x)))))
         for block in self.blocks:
