@@ -27,7 +27,7 @@ BAND = 0.25
 _HAND_JOINTS = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
 _HANDS = ("left", "right")
 # Weight of where the hands are (in shoulder widths) against their shape (in hand lengths); see `features`.
-_PLACE_WEIGHT = 2.0
+_PLACE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
     face_points, neck_turn = _face(motion, body)
     points[:, layout.GROUPS["face"]] = face_points
     for side, arm, sign in (("right", motion.right, 1.0), ("left", motion.left, -1.0)):
-        elbow, hand = _pose_arm(arm, body)
+        elbow, hand = pose_arm(arm, body)
         mirror = np.array((sign, 1.0, 1.0))
         points[:, layout.GROUPS[f"{side}_hand"]] = hand * mirror
         joints = {
@@ -147,7 +147,7 @@ def hand_points(angles: np.ndarray) -> np.ndarray:
     return points
 
 
-def _pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
+def pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
     """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow."""
     shape = hand_points(arm.angles) * body.hand
     axes = matrix(arm.rotation)

@@ -23,9 +23,10 @@ from signloom.errors import Faults, InputError
 from signloom.files import inside
 from signloom.landmarks import Landmarks
 from signloom.synth.body import pose_body
+from signloom.synth.lexicon import make_lexicon
 from signloom.synth.performance import perform
 from signloom.synth.signer import Signer, make_signer
-from signloom.synth.signs import Sign, capacity, make_lexicon
+from signloom.synth.signs import Sign
 from signloom.synth.tracker import make_camera, project, track
 
 # Of the generator's results: goes up when the same options would give other data.
@@ -56,12 +57,14 @@ class Recipe:
     """signs in the longest utterance"""
     fps: float = 25.0
     """frames per second"""
-    minimal_pairs: float = 0.9
+    minimal_pairs: float = 0.85
     """share of signs that differ from another sign only in handshape, location, orientation or movement, 0 to 1"""
     left_handed: float = 0.0
     """share of left-handed signers, 0 to 1"""
     signer_variation: float = 1.0
     """dial: how much bodies, tempo, habits of handshape and place, and cameras differ between signers"""
+    token_variation: float = 1.0
+    """dial: how much two tokens of one sign by one signer differ in place, size, duration and grip"""
     coarticulation: float = 1.0
     """dial: how much neighbouring signs pull at each other"""
     tracker_noise: float = 1.0
@@ -75,10 +78,6 @@ class Recipe:
         faults = Faults("synth")
         if self.num_signs < 1:
             faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
-        elif self.num_signs > 1000 and self.num_signs > capacity():
-            faults.add(
-                f"--num_signs is {self.num_signs:,}; the phonology holds {capacity():,} signs apart, ask for fewer"
-            )
         if self.num_signers < 1:
             faults.add(f"--num_signers is {self.num_signers}; needed at least 1")
         if not 0 <= self.num_test_signers <= self.num_signers:
@@ -110,7 +109,7 @@ class Recipe:
         for name in ("minimal_pairs", "left_handed"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.add(f"--{name} is {getattr(self, name)}; needed a share from 0 to 1")
-        for name in ("signer_variation", "coarticulation", "tracker_noise", "lost_hands"):
+        for name in ("signer_variation", "token_variation", "coarticulation", "tracker_noise", "lost_hands"):
             if not 0 <= getattr(self, name) <= 3:
                 faults.add(f"--{name} is {getattr(self, name)}; needed 0 to 3 (1 is the default)")
         faults.raise_if_any()
@@ -123,7 +122,7 @@ class Plan:
     split: str
     number: int
     signer: int
-    signs: tuple[int, ...]
+    signs: tuple[Sign, ...]
 
     @property
     def id(self) -> str:
@@ -173,7 +172,7 @@ def synthesise(
                 plan.id,
                 split=plan.split,
                 signer=_signer(recipe, plan.signer).name,
-                glosses=[lexicon[sign].gloss for sign in plan.signs],
+                glosses=[sign.gloss for sign in plan.signs],
                 landmarks=path,
                 source={"maker": "signloom synth", "generator_version": GENERATOR_VERSION},
                 truth=truth,
@@ -206,8 +205,14 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
     """One utterance, signed, filmed and tracked."""
     signer = _signer(recipe, plan.signer)
     rng = np.random.default_rng([recipe.seed, 4, SPLITS.index(plan.split), plan.number])
-    signs = [lexicon_of(recipe)[sign] for sign in plan.signs]
-    performance = perform(signs, signer, fps=recipe.fps, coarticulation=recipe.coarticulation, rng=rng)
+    performance = perform(
+        plan.signs,
+        signer,
+        fps=recipe.fps,
+        token_variation=recipe.token_variation,
+        coarticulation=recipe.coarticulation,
+        rng=rng,
+    )
     points = pose_body(performance.motion, signer.proportions)
     if signer.left_handed:
         points = points[:, layout.mirror_map()] * np.array((-1, 1, 1), dtype=points.dtype)
@@ -249,6 +254,7 @@ def make_plans(recipe: Recipe) -> list[Plan]:
     Signs are drawn with equal chances, with replacement; every sign of the lexicon occurs in train; no sentence of dev
     or test occurs in train where the lexicon has room for others.
     """
+    lexicon = lexicon_of(recipe)
     num_training = recipe.num_signers - recipe.num_test_signers
     training, unseen = range(num_training), range(num_training, recipe.num_signers)
     plans: list[Plan] = []
@@ -271,7 +277,10 @@ def make_plans(recipe: Recipe) -> list[Plan]:
             drawn = _with_every_sign(drawn, recipe.num_signs)
             known = set(drawn)
         # Signers take turns, so that each signs as much as any other.
-        plans += [Plan(split, n, signers[n % len(signers)], sentence) for n, sentence in enumerate(drawn)]
+        plans += [
+            Plan(split, n, signers[n % len(signers)], tuple(lexicon[sign] for sign in sentence))
+            for n, sentence in enumerate(drawn)
+        ]
     return plans
 
 

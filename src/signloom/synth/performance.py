@@ -37,8 +37,9 @@ _WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.13, 0.32
 _REST_SECONDS = (0.16, 0.4)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
-# What differs between two tokens of one sign by one signer.
-_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.008, 4.0, 3.0, 0.1, 0.1
+# What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
+_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.016, 8.0, 6.0, 0.2, 0.17
+_SWAY_METRES = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,21 @@ class Performance:
 
 
 def perform(
-    signs: Sequence[Sign], signer: Signer, *, fps: float, coarticulation: float, rng: np.random.Generator
+    signs: Sequence[Sign],
+    signer: Signer,
+    *,
+    fps: float,
+    token_variation: float,
+    coarticulation: float,
+    rng: np.random.Generator,
 ) -> Performance:
-    """The motion of one sentence."""
+    """The motion of one sentence. token_variation, coarticulation: dials, 1 is the default, 0 is off."""
     tempo = signer.tempo * np.exp(0.06 * rng.standard_normal())
     rest = _rest(signer, rng), _rest(signer, rng)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []
     for sign in signs:
         idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, rng)
-        strokes.append(_stroke(sign, signer, idle_hand, tempo * fps, rng))
+        strokes.append(_stroke(sign, signer, idle_hand, tempo * fps, token_variation, rng))
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
     spans: list[tuple[int, int]] = []
     ways: list[int] = []
@@ -105,7 +112,7 @@ def perform(
         left=arms[1],
         expression=_expression(signs, spans, length, signer, fps, rng),
         head=_wander(length, fps, 0.8, rng, 3) * (3.0, 2.5, 2.0),
-        sway=_wander(length, fps, 0.8, rng, 3) * 0.006,
+        sway=_SWAY_METRES * _wander(length, fps, 0.8, rng, 3),
     )
     return Performance(motion, tuple(spans), _boundaries(spans, ways))
 
@@ -134,6 +141,15 @@ def _rest(signer: Signer, rng: np.random.Generator) -> np.ndarray:
     return state
 
 
+def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm]:
+    """Strong and weak arm of a sign made once and cleanly, `num_frames` from its beginning to its end."""
+    rng = np.random.default_rng(0)
+    frames_per_second = num_frames / (_STROKE_SECONDS * MOVEMENTS[sign.movement].duration)
+    idle_hand = _rest(signer, rng)
+    states = _stroke(sign, signer, idle_hand, frames_per_second, 0.0, rng)
+    return _arm(_unroll(states[0])), _arm(_unroll(states[1]))
+
+
 def _idle_hand(rest: np.ndarray, last: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
     """Where the weak hand waits during a one-handed sign, (24,): at rest, or lax and lower near where it was last."""
     if rng.random() >= signer.holding:
@@ -148,20 +164,28 @@ def _idle_hand(rest: np.ndarray, last: np.ndarray, signer: Signer, rng: np.rando
 
 
 def _stroke(
-    sign: Sign, signer: Signer, idle_hand: np.ndarray, frames_per_second: float, rng: np.random.Generator
+    sign: Sign,
+    signer: Signer,
+    idle_hand: np.ndarray,
+    frames_per_second: float,
+    token_variation: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The states of the strong and the weak arm during a sign, (n, 24) each."""
     movement = MOVEMENTS[sign.movement]
-    seconds = _STROKE_SECONDS * movement.duration * np.exp(_TOKEN_TIME * rng.standard_normal())
-    count = max(2, round(seconds * frames_per_second))
+
+    def vary(spread: float, *shape: int) -> np.ndarray:
+        return token_variation * spread * np.clip(rng.standard_normal(shape), -2.2, 2.2)
+
+    seconds = _STROKE_SECONDS * movement.duration * np.exp(vary(_TOKEN_TIME))
+    count = max(2, round(float(seconds) * frames_per_second))
     phase = minimum_jerk(np.linspace(0, 1, count))
-    size = MOVEMENT_SIZE * signer.amplitude * np.exp(_TOKEN_SIZE * rng.standard_normal())
-    target = _location(sign, signer) + _TOKEN_METRES * rng.standard_normal(3)
-    slip = multiply(
-        rotation_about(1, _TOKEN_DEGREES * rng.standard_normal()),
-        rotation_about(2, _TOKEN_DEGREES * rng.standard_normal()),
+    size = MOVEMENT_SIZE * signer.amplitude * float(np.exp(vary(_TOKEN_SIZE)))
+    target = _location(sign, signer) + (0.5 if LOCATIONS[sign.location].anchor == "head" else 1.0) * vary(
+        _TOKEN_METRES, 3
     )
-    fingers_slip = _TOKEN_FINGER_DEGREES * rng.standard_normal(16)
+    slip = multiply(rotation_about(1, vary(_TOKEN_DEGREES)), rotation_about(2, vary(_TOKEN_DEGREES)))
+    fingers_slip = vary(_TOKEN_FINGER_DEGREES, 16)
     strong = _shown(sign, signer, phase, target, size, slip, fingers_slip)
     if sign.kind == "one":
         weak = np.repeat(idle_hand[None], count, axis=0)
@@ -177,7 +201,7 @@ def _stroke(
     else:
         shifted = minimum_jerk(np.linspace(0, 1, count))[::-1] if sign.kind == "alternating" else phase
         weak = _shown(sign, signer, shifted, target, 0.93 * size, slip, fingers_slip)
-        weak[:, _PLACE] += 0.006 * rng.standard_normal(3)
+        weak[:, _PLACE] += 0.6 * vary(_TOKEN_METRES, 3)
     return strong, weak
 
 

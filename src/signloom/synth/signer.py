@@ -10,10 +10,10 @@ from signloom.synth.body import Proportions, multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, MOVEMENTS, NUM_ANGLES, ORIENTATIONS
 
 # Spread of one habit at signer variation 1.
-_LOCATION_METRES = 0.02
+_LOCATION_METRES = 0.016
 _SPACE_METRES = 0.025
-_FINGER_DEGREES = 8.0
-_ORIENTATION_DEGREES = 10.0
+_FINGER_DEGREES = 6.0
+_ORIENTATION_DEGREES = 8.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Signs as phonology: handshape, location, palm orientation and movement of one or two hands, and a lexicon of them.
+"""Signs as phonology: handshape, location, palm orientation and movement of one or two hands.
 
 Angles are in degrees and lengths in metres here. Positions and directions are on the signing hand's own side:
 x is negative towards that hand's side and positive across the body, y is down, z is away from the camera (so a hand in
@@ -7,14 +7,11 @@ front of the body has a negative z). A left hand is the mirror image of a right 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-
-from signloom.errors import InputError
 
 # Joint angles of one hand, in this order: four of the thumb, then three for each finger.
 # Thumb: azimuth of the metacarpal in the plane of the palm (0 along the fingers, 90 away from them), its elevation
@@ -70,7 +67,7 @@ HANDSHAPES = {
 _CLOSED = "O"
 _CAN_OPEN = ("5", "4", "B", "FLAT", "CLAW", "C", "V", "U", "1", "L", "3", "W")
 _CAN_WIGGLE = ("5", "4", "B", "FLAT", "V", "3", "W")
-_WEAK_BASES = ("S", "B", "5", "1", "C", "FLAT")
+WEAK_BASES = ("S", "B", "5", "1", "C", "FLAT")
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,6 @@ MOVEMENT_SIZE = 0.14
 # `one` hand; `both` alike in the mirror; `alternating`: alike, half a movement apart; `base`: the strong hand acts
 # on a still weak hand.
 KINDS = ("one", "both", "alternating", "base")
-_SHARES = {"one": 0.55, "both": 0.2, "alternating": 0.1, "base": 0.15}
 _CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce", "twist")
 
 # Mouth (opened, spread, rounded; 0..1) and brows (-1 furrowed, 1 raised) that go with a sign.
@@ -224,7 +220,7 @@ class Sign:
         if self.kind == "alternating" and self.movement not in _CAN_ALTERNATE:
             return False
         if self.kind == "base":
-            return self.location == "space-middle" and self.weak_handshape in _WEAK_BASES
+            return self.location == "space-middle" and self.weak_handshape in WEAK_BASES
         return self.weak_handshape is None
 
 
@@ -261,122 +257,3 @@ def orientation_axes(name: str) -> np.ndarray:
     axes = np.stack([fingers, palm, np.cross(fingers, palm)], axis=1)
     axes.setflags(write=False)
     return axes
-
-
-def _whole_movement(name: str) -> np.ndarray:
-    """A movement as numbers: its path at some phases, and its turns and finger play as lengths alike in size."""
-    movement, phase = MOVEMENTS[name], np.linspace(0, 1, 9)
-    path = np.zeros((9, 3)) if movement.path is None else movement.path(phase)
-    turns = [np.zeros(9) if turn is None else turn(phase) / 60 for turn in (movement.twist, movement.nod)]
-    play = [np.full(9, 0.4 * (movement.fingers == kind)) for kind in ("open", "close", "wiggle")]
-    return np.concatenate([path.ravel(), *turns, *play])
-
-
-# The values of each parameter that a minimal pair can differ in, and what likeness of two values is measured on.
-_DESCRIPTIONS: dict[str, tuple[Collection[str], Callable[[str], np.ndarray]]] = {
-    "handshape": (HANDSHAPES, lambda name: handshape_angles(name)),
-    "location": (LOCATIONS, lambda name: _anchored(name)),
-    "orientation": (ORIENTATIONS, lambda name: orientation_axes(name)),
-    "movement": (MOVEMENTS, _whole_movement),
-}
-# In which parameter minimal pairs differ, and among how many of the nearest values.
-_PAIR_SHARES = {"handshape": 0.3, "location": 0.2, "orientation": 0.15, "movement": 0.35}
-_NUM_NEIGHBOURS = 4
-
-
-def _anchored(location: str) -> np.ndarray:
-    """Where a location lies on an average body, (3,) metres from the middle of the shoulders."""
-    place = LOCATIONS[location]
-    return np.array(place.position) - (0.0, 0.19 if place.anchor == "head" else 0.0, 0.0)
-
-
-@cache
-def capacity() -> int:
-    """How many signs the phonology can hold apart."""
-    return sum(1 for _ in _all_signs())
-
-
-def _all_signs() -> Iterator[Sign]:
-    for kind in KINDS:
-        weak: tuple[str | None, ...] = _WEAK_BASES if kind == "base" else (None,)
-        for parts in itertools.product(HANDSHAPES, LOCATIONS, ORIENTATIONS, MOVEMENTS, weak):
-            sign = Sign("", kind, *parts)
-            if sign.possible():
-                yield sign
-
-
-def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Sign, ...]:
-    """A lexicon of distinct signs, the same for the same arguments.
-
-    minimal_pairs: the share of signs, 0..1, that differ from another sign of the lexicon in one manual parameter only.
-
-    Raises InputError for a number below 1 or above what the phonology can hold apart.
-    """
-    if num_signs < 1:
-        raise InputError(f"--num_signs: {num_signs}; needed at least 1 sign")
-    if num_signs > capacity():
-        raise InputError(f"--num_signs: {num_signs} signs; the phonology holds {capacity():,} apart, ask for fewer")
-    rng = np.random.default_rng([seed, 1])
-    signs: list[Sign] = []
-    taken: set[tuple[str | None, ...]] = set()
-    # Random draws find free places as long as few are taken; what they do not find is taken from the list of all.
-    for _ in range(20 * num_signs):
-        if len(signs) == num_signs:
-            break
-        pair = bool(signs) and rng.random() < minimal_pairs
-        sign = _neighbour(signs[int(rng.integers(len(signs)))], rng) if pair else _random_sign(rng)
-        if sign.possible() and sign.manual not in taken:
-            taken.add(sign.manual)
-            signs.append(sign)
-    if len(signs) < num_signs:
-        free = [sign for sign in _all_signs() if sign.manual not in taken]
-        signs += [free[place] for place in rng.permutation(len(free))[: num_signs - len(signs)]]
-    mouths, brows = list(MOUTHS), list(BROWS)
-    return tuple(
-        replace(
-            sign,
-            gloss=gloss,
-            mouth=mouths[int(rng.integers(len(mouths)))],
-            brow=brows[int(rng.choice(3, p=(0.7, 0.2, 0.1)))],
-        )
-        for sign, gloss in zip(signs, _names(num_signs, rng), strict=True)
-    )
-
-
-def _random_sign(rng: np.random.Generator) -> Sign:
-    def choose(options: Collection[str]) -> str:
-        return str(list(options)[int(rng.integers(len(options)))])
-
-    kind = str(rng.choice(KINDS, p=[_SHARES[kind] for kind in KINDS]))
-    location = "space-middle" if kind == "base" else choose(LOCATIONS)
-    weak = choose(_WEAK_BASES) if kind == "base" else None
-    return Sign("", kind, choose(HANDSHAPES), location, choose(ORIENTATIONS), choose(MOVEMENTS), weak)
-
-
-def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
-    """A sign that differs a little in one of its parameters; perhaps not a possible one."""
-    parameter = str(rng.choice(list(_PAIR_SHARES), p=list(_PAIR_SHARES.values())))
-    nearest = neighbours(parameter, getattr(sign, parameter))
-    return replace(sign, **{parameter: nearest[int(rng.integers(_NUM_NEIGHBOURS))]})
-
-
-@cache
-def neighbours(parameter: str, value: str) -> tuple[str, ...]:
-    """The other values of `handshape`, `location`, `orientation` or `movement`, the most alike first."""
-    values, describe = _DESCRIPTIONS[parameter]
-    origin = describe(value)
-    return tuple(
-        sorted((other for other in values if other != value), key=lambda v: float(abs(describe(v) - origin).sum()))
-    )
-
-
-def _names(count: int, rng: np.random.Generator) -> list[str]:
-    """Distinct words that can be said, in capitals as glosses are."""
-    syllables = [consonant + vowel for consonant in "BDFGKLMNPRSTVZ" for vowel in "AEIOU"]
-    length = 2
-    while len(syllables) ** length < 2 * count:
-        length += 1
-    names: dict[str, None] = {}
-    while len(names) < count:
-        names["".join(syllables[int(place)] for place in rng.integers(len(syllables), size=length))] = None
-    return list(names)
