@@ -48,12 +48,13 @@ class TrainingError(SignloomError):
 class Faults:
     """The faults of a whole manifest or configuration, collected and raised together.
 
-    `shown` bounds how many are printed; the count of all is always given.
+    `shown` bounds how many are printed; the count of all is always given. `advice`, if any, is the last line.
     """
 
     subject: str
     shown: int = 20
     messages: list[str] = field(default_factory=list)
+    advice: str = ""
 
     def add(self, message: str) -> None:
         self.messages.append(message)
@@ -69,5 +70,7 @@ class Faults:
         hidden = len(self.messages) - self.shown
         if hidden > 0:
             lines.append(f"  ... and {hidden} more")
+        if self.advice:
+            lines.append(self.advice)
         noun = "fault" if len(self.messages) == 1 else "faults"
         raise InputError("\n".join([f"{self.subject}: {len(self.messages)} {noun}", *lines]))

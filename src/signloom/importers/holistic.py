@@ -19,9 +19,9 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.importers.building import print_summary, show_left_out
+from signloom.importers.building import finish, write_corpus
 from signloom.importers.converting import check_aspect, check_rate, load_arrays, parse_size
-from signloom.importers.isolated import IsolatedClip, show_renamed, write_corpus
+from signloom.importers.isolated import SKIP_ADVICE, IsolatedClip, items_of
 from signloom.landmarks import Landmarks
 
 # The groups of a frame by its width. Source: `extract_keypoints` of the tutorials this layout comes from, which
@@ -77,13 +77,13 @@ class Camera:
 
 
 def run(options: Options) -> int:
-    """Exit status: 0 when every clip is in the corpus, 1 when some were left out."""
+    """Exit status 0: the corpus was written."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     size = parse_size(options.image_size) if options.image_size else None
     camera = Camera(options.fps, size, options.pixel_aspect)
     faults = Faults("import holistic")
-    clips = find_clips(options.sources, camera, signers=options.signer, faults=faults)
+    items = items_of(find_clips(options.sources, camera, signers=options.signer, faults=faults), faults)
     info = {
         "name": options.output.name,
         "importer": "holistic",
@@ -91,13 +91,15 @@ def run(options: Options) -> int:
         "licence": options.licence,
     }
     made = write_corpus(
-        clips, options.output, info, faults=faults, skip_faulty=options.skip_faulty, overwrite=options.overwrite
+        items,
+        options.output,
+        info,
+        faults=faults,
+        skip_faulty=options.skip_faulty,
+        advice=SKIP_ADVICE,
+        overwrite=options.overwrite,
     )
-    show_renamed(made.renamed)
-    show_left_out(options.output, made.left_out)
-    step = f"signloom compose {options.output} --output DIR"
-    print_summary(made.corpus, noun="clips", detected=made.detected, assumed=made.assumed, next_step=step)
-    return 1 if made.left_out else 0
+    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
 
 
 def read_clips(
@@ -194,12 +196,12 @@ def landmarks_from_frames(
 
 
 def _clip(
-    name: str, label: str, signer: str | None, place: str, camera: Camera, frames: Callable[[], np.ndarray]
+    name: str, label: str, signer: str | None, place: str, origin: str, camera: Camera, frames: Callable[[], np.ndarray]
 ) -> IsolatedClip:
-    identity = "_".join(part for part in (signer, "-".join(label.split()), name) if part)
-    return IsolatedClip(
-        identity, label, signer, place, lambda: landmarks_from_frames(frames(), camera, source={"clip": place})
-    )
+    def read() -> Landmarks:
+        return landmarks_from_frames(frames(), camera, source={"clip": origin})
+
+    return IsolatedClip(name, label, signer, place, origin, read)
 
 
 def _packed(path: Path, camera: Camera, signer: str | None) -> list[IsolatedClip]:
@@ -226,9 +228,10 @@ def _packed(path: Path, camera: Camera, signer: str | None) -> list[IsolatedClip
         label = str(arrays["label"][number])
         group = signer or (str(arrays["group"][number]) if "group" in arrays else None)
         name = names[number] if names else str(number)
-        place = f"{path} (clip {number}, {arrays['path'][number] if names else label})"
+        origin = str(arrays["path"][number]) if names else f"clip {number}"
+        place = f"{path} (clip {number}, {origin if names else label})"
         read = _slicer(frames, int(start[number]), int(length[number]))
-        clips.append(_clip(name, label, group or None, place, camera, read))
+        clips.append(_clip(name, label, group or None, place, f"{path.name}: {origin}", camera, read))
     return clips
 
 
@@ -253,7 +256,9 @@ def _in_folders(root: Path, camera: Camera, signer: str | None, faults: Faults) 
             faults.add(f"{sign}: no clips in this folder; needed {sign.name}/<clip>/<frame>.npy")
         for entry in entries:
             read = _folder_reader(entry) if entry.is_dir() else _file_reader(entry)
-            clips.append(_clip(entry.name.removesuffix(".npy"), sign.name, signer, str(entry), camera, read))
+            name = entry.name.removesuffix(".npy")
+            origin = f"{root.resolve().name}/{sign.name}/{entry.name}"
+            clips.append(_clip(name, sign.name, signer, str(entry), origin, camera, read))
     if not signs:
         raise InputError(f"{root}: no folders in it; needed one folder a sign: <sign>/<clip>/<frame>.npy")
     return clips

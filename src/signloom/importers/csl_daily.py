@@ -1,0 +1,107 @@
+"""CSL-Daily's annotations joined with landmark files -> a corpus.
+
+The annotations are the release's text files `video_map.txt` (`index|name|length|gloss|char|word|postag`) and
+`split_1.txt` (`name|split`). Its pickle is not needed and not read. The signer is the P number in a clip's name:
+S000196_P0004_T00 is signed by P0004.
+
+Two clips do not agree between the release's files: split_1 has S000005_P0004_T00, which was never published, and
+lacks S000007_P0003_T00, which published systems train on. The first is left out, the second goes to train.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from signloom.corpus import SPLITS
+from signloom.errors import Faults
+from signloom.importers.annotations import (
+    Annotation,
+    JoinOptions,
+    Source,
+    check_annotations,
+    check_splits,
+    find_tables,
+    join,
+    read_table,
+    tell_sizes,
+)
+from signloom.importers.building import LeftOut, say
+
+MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
+SPLIT_COLUMNS = ("name", "split")
+PATTERNS = {"map": "video_map.txt", "split": "split_1.txt"}
+PUBLISHED = {"train": 18401, "dev": 1077, "test": 1176}
+# Source: the special cases of the data loaders of TwoStreamNetwork, CorrNet and others.
+NOT_PUBLISHED = "S000005_P0004_T00"
+NOT_IN_SPLIT = "S000007_P0003_T00"
+_NAME = re.compile(r"S\d+_(P\d+)_T\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JoinOptions):
+    """Options of `signloom import csl_daily`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ()
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus was written."""
+    splits = check_splits(options.splits)
+    tables = find_tables(options.annotations, list(PATTERNS), PATTERNS)
+    faults = Faults("import csl_daily")
+    annotations, left_out = read_annotations(tables["map"], tables["split"], faults)
+    annotations = [annotation for annotation in annotations if annotation.split in splits]
+    check_annotations(
+        annotations, faults, signers=bool, signers_are="a name such as S000196_P0004_T00, in which P0004 is the signer"
+    )
+    tell_sizes(annotations, splits, PUBLISHED)
+    source = Source(
+        importer="csl_daily",
+        title="CSL-Daily",
+        licence="research use under the agreement with its authors (USTC); not to be passed on",
+        citation="Zhou, Zhou, Qi, Pu, Li. Improving Sign Language Translation with Monolingual Data by Sign "
+        "Back-Translation. CVPR 2021",
+        files=list(tables.values()),
+    )
+    return join(annotations, source, options, faults=faults, left_out=left_out)
+
+
+def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[list[Annotation], list[LeftOut]]:
+    """The annotations of all splits and what the release's own slips leave out; other faults go to `faults`."""
+    rows = read_table(map_path, MAP_COLUMNS, faults)
+    split_rows = read_table(split_path, SPLIT_COLUMNS, faults)
+    splits: dict[str, str] = {}
+    for row in split_rows:
+        if row["split"] not in SPLITS:
+            faults.add(f"{row.place}: split is {row['split']!r}; needed one of {', '.join(SPLITS)}")
+        elif row["name"] in splits:
+            faults.add(f"{row.place}: stands in the split file twice")
+        splits.setdefault(row["name"], row["split"])
+    if not rows or not split_rows:
+        return [], []
+    annotations = []
+    for row in rows:
+        split = splits.get(row["name"])
+        if split is None and row["name"] == NOT_IN_SPLIT:
+            say(f"note: {NOT_IN_SPLIT} is missing in {split_path.name}; it goes to train, as in published systems")
+            split = "train"
+        if split is None:
+            faults.add(f"{row.place}: not in {split_path}; needed a line {row['name']}|train, dev or test")
+            continue
+        found = _NAME.fullmatch(row["name"])
+        annotations.append(
+            Annotation(row["name"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)
+        )
+    annotated = {row["name"] for row in rows}
+    left_out = []
+    for row in split_rows:
+        if row["name"] in annotated:
+            continue
+        if row["name"] == NOT_PUBLISHED:
+            left_out.append(LeftOut(NOT_PUBLISHED, f"in {split_path.name}, but never published"))
+        else:
+            faults.add(f"{row.place}: no such name in {map_path}")
+    return annotations, left_out

@@ -1,0 +1,103 @@
+"""Tables of `id|gloss` or `id,gloss` (Isharah, MSLR and others) joined with landmark files -> a corpus.
+
+One table a split, its name beginning with train, dev or test: train.csv, dev.txt, test-SI.csv. Further columns are
+ignored. Isharah's ids begin with the number of the signer (02_0001); for other tables --signer_pattern says how an
+id names its signer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from signloom.errors import Faults, InputError
+from signloom.importers.annotations import (
+    Annotation,
+    JoinOptions,
+    Source,
+    check_annotations,
+    check_disjoint_signers,
+    check_splits,
+    delimiter_of,
+    find_tables,
+    join,
+    read_table,
+)
+
+COLUMNS = ("id", "gloss")
+PATTERNS = {split: f"{split}*.[ct][sx][vt]" for split in ("train", "dev", "test")}
+ISHARAH_SIGNER = r"^(\d+)_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JoinOptions):
+    """Options of `signloom import isharah`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ()
+
+    signer_pattern: str = ISHARAH_SIGNER
+    r"""Regular expression with one (group), which finds the signer in an id; 'none' where ids do not tell."""
+    signer_independent: bool = False
+    """Insist that no signer of train is in dev or test (Isharah's task SI)."""
+    licence: str | None = None
+    """Licence of the data, recorded in the corpus."""
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus was written."""
+    splits = check_splits(options.splits)
+    pattern = _compiled(options.signer_pattern)
+    if options.signer_independent and pattern is None:
+        raise InputError("--signer_independent needs to know the signers; give --signer_pattern")
+    tables = find_tables(options.annotations, splits, PATTERNS)
+    faults = Faults("import isharah")
+    annotations: list[Annotation] = []
+    for split, path in tables.items():
+        annotations += read_annotations(path, split, faults, pattern=pattern)
+    check_annotations(
+        annotations,
+        faults,
+        signers=bool if pattern else None,
+        signers_are=f"an id in which {options.signer_pattern} finds one (see --signer_pattern)",
+    )
+    if options.signer_independent:
+        check_disjoint_signers(annotations, faults)
+    source = Source(
+        importer="isharah",
+        title="Isharah, or a table of its form",
+        licence=options.licence or "not stated in the files; see where they come from",
+        citation="Alyami et al. Isharah: A Large-Scale Multi-Scene Dataset for Continuous Sign Language Recognition. "
+        "arXiv 2506.03615",
+        files=list(tables.values()),
+    )
+    return join(annotations, source, options, faults=faults)
+
+
+def read_annotations(
+    path: Path, split: str, faults: Faults, *, pattern: re.Pattern[str] | None = re.compile(ISHARAH_SIGNER)
+) -> list[Annotation]:
+    """The annotations of one table; faults of its lines are added to `faults`.
+
+    pattern: its group is the signer in an id; None for signers that are not known.
+    """
+    annotations = []
+    for row in read_table(path, COLUMNS, faults, delimiter=delimiter_of(path)):
+        found = pattern.search(row["id"]) if pattern else None
+        annotations.append(
+            Annotation(row["id"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)
+        )
+    return annotations
+
+
+def _compiled(text: str) -> re.Pattern[str] | None:
+    if text.lower() == "none":
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"--signer_pattern {text!r} is not a regular expression ({error})") from None
+    if pattern.groups != 1:
+        raise InputError(f"--signer_pattern {text!r} has {pattern.groups} groups; needed one (group) around the signer")
+    return pattern

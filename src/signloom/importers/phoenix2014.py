@@ -1,0 +1,110 @@
+"""RWTH-PHOENIX-Weather 2014 (multisigner or signer-independent SI5) joined with landmark files -> a corpus.
+
+The annotations are the release's `{train,dev,test}.corpus.csv`, for SI5 `{train,dev,test}.SI5.corpus.csv`: lines of
+`id|folder|signer|annotation`. The landmarks are made beforehand from the frames, which are anamorphic:
+
+  signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS
+
+One clip of train is left out, as in every published system: its annotation is sound, but its frames are too few.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from signloom.errors import Faults
+from signloom.importers.annotations import (
+    Annotation,
+    JoinOptions,
+    Source,
+    check_annotations,
+    check_disjoint_signers,
+    check_splits,
+    find_tables,
+    join,
+    read_table,
+    tell_sizes,
+)
+from signloom.importers.building import LeftOut
+from signloom.landmarks import Landmarks
+
+COLUMNS = ("id", "folder", "signer", "annotation")
+# A derived dev of SI5 (the release has none for every mirror) carries a further word in its name.
+PATTERNS = {
+    "multisigner": {split: f"{split}.corpus.csv" for split in ("train", "dev", "test")},
+    "si5": {split: f"{split}.SI5*.corpus.csv" for split in ("train", "dev", "test")},
+}
+# Rows of the published csv files, the broken clip included.
+PUBLISHED = {
+    "multisigner": {"train": 5672, "dev": 540, "test": 629},
+    "si5": {"train": 4376, "dev": 111, "test": 180},
+}
+BROKEN_CLIP = "13April_2011_Wednesday_tagesschau_default-14"
+BROKEN_REASON = "the published clip is broken: too few frames for its annotation"
+LICENCE = "CC BY-NC-SA 3.0 (the archive's README says: non-commercial CC 4.0 with attribution)"
+_SIGNER = re.compile(r"Signer0[1-9]")
+SIGNERS_ARE = "Signer01 to Signer09"
+# 260/300: frames of 210x260 are shown as 210x300. Source: README of the SI5 release.
+PIXEL_ASPECT = 260 / 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JoinOptions):
+    """Options of `signloom import phoenix2014`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ()
+
+    split_set: Literal["multisigner", "si5"] = "multisigner"
+    """Which division: all nine signers everywhere, or Signer05 in dev and test only."""
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus was written."""
+    splits = check_splits(options.splits)
+    tables = find_tables(options.annotations, splits, PATTERNS[options.split_set])
+    faults = Faults("import phoenix2014")
+    annotations: list[Annotation] = []
+    for split, path in tables.items():
+        annotations += read_annotations(path, split, faults)
+    check_annotations(annotations, faults, signers=is_signer, signers_are=SIGNERS_ARE)
+    if options.split_set == "si5":
+        check_disjoint_signers(annotations, faults)
+    tell_sizes(annotations, splits, PUBLISHED[options.split_set])
+    whole = [annotation for annotation in annotations if annotation.id != BROKEN_CLIP]
+    left_out = [LeftOut(BROKEN_CLIP, BROKEN_REASON)] if len(whole) < len(annotations) else []
+    source = Source(
+        importer="phoenix2014",
+        title=f"RWTH-PHOENIX-Weather 2014, {options.split_set}",
+        licence=LICENCE,
+        citation="Koller, Forster, Ney. CVIU 141, 2015"
+        + ("; Koller, Zargaran, Ney. CVPR 2017" if options.split_set == "si5" else ""),
+        files=list(tables.values()),
+        details={"split_set": options.split_set},
+    )
+    return join(whole, source, options, faults=faults, left_out=left_out, note=check_geometry)
+
+
+def read_annotations(path: str | Path, split: str, faults: Faults) -> list[Annotation]:
+    """The annotations of one csv file, the broken clip among them; faults of its lines are added to `faults`."""
+    return [
+        Annotation(row["id"], split, row["signer"] or None, tuple(row["annotation"].split()), row.place)
+        for row in read_table(Path(path), COLUMNS, faults)
+    ]
+
+
+def is_signer(name: str) -> bool:
+    """Whether `name` is one of the nine signers of PHOENIX."""
+    return _SIGNER.fullmatch(name) is not None
+
+
+def check_geometry(landmarks: Landmarks) -> str | None:
+    """What to tell of landmarks made from the anamorphic frames as if their pixels were square."""
+    if landmarks.image_size == (210, 260) and abs(landmarks.pixel_aspect - PIXEL_ASPECT) > 0.01:
+        return (
+            f"extracted with pixel aspect {landmarks.pixel_aspect:g}; PHOENIX frames of 210x260 are shown as 210x300: "
+            "extract them again with --pixel_aspect 0.8667, or every body is 15 % too wide"
+        )
+    return None

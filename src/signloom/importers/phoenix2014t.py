@@ -1,0 +1,73 @@
+"""RWTH-PHOENIX-Weather 2014 T joined with landmark files -> a corpus.
+
+The annotations are the release's `PHOENIX-2014-T.{train,dev,test}.corpus.csv`: lines of
+`name|video|start|end|speaker|orth|translation`, of which name, speaker and orth (the glosses) are used. The landmarks
+are made beforehand from the frames, which are anamorphic:
+
+  signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from signloom.errors import Faults
+from signloom.importers.annotations import (
+    Annotation,
+    JoinOptions,
+    Source,
+    check_annotations,
+    check_splits,
+    find_tables,
+    join,
+    read_table,
+    tell_sizes,
+)
+from signloom.importers.phoenix2014 import LICENCE, SIGNERS_ARE, check_geometry, is_signer
+
+COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
+# The release has a second train file, `train-complex-annotation`, which published systems do not use.
+PATTERNS = {split: f"PHOENIX-2014-T.{split}.corpus.csv" for split in ("train", "dev", "test")}
+PUBLISHED = {"train": 7096, "dev": 519, "test": 642}
+_WHOLE_CLIP = "-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JoinOptions):
+    """Options of `signloom import phoenix2014t`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ()
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus was written."""
+    splits = check_splits(options.splits)
+    tables = find_tables(options.annotations, splits, PATTERNS)
+    faults = Faults("import phoenix2014t")
+    annotations: list[Annotation] = []
+    for split, path in tables.items():
+        annotations += read_annotations(path, split, faults)
+    check_annotations(annotations, faults, signers=is_signer, signers_are=SIGNERS_ARE)
+    tell_sizes(annotations, splits, PUBLISHED)
+    source = Source(
+        importer="phoenix2014t",
+        title="RWTH-PHOENIX-Weather 2014 T",
+        licence=LICENCE,
+        citation="Camgoz, Hadfield, Koller, Ney, Bowden. Neural Sign Language Translation. CVPR 2018",
+        files=list(tables.values()),
+    )
+    return join(annotations, source, options, faults=faults, note=check_geometry)
+
+
+def read_annotations(path: Path, split: str, faults: Faults) -> list[Annotation]:
+    """The annotations of one csv file; faults of its lines are added to `faults`."""
+    annotations = []
+    for row in read_table(path, COLUMNS, faults):
+        if (row["start"], row["end"]) != (_WHOLE_CLIP, _WHOLE_CLIP):
+            faults.add(f"{row.place}: start {row['start']}, end {row['end']}; needed -1 in both, the whole clip")
+        annotations.append(
+            Annotation(row["name"], split, row["speaker"] or None, tuple(row["orth"].split()), row.place)
+        )
+    return annotations
