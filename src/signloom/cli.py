@@ -101,9 +101,20 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
             )
             raise SystemExit(2)
 
-    parser = Parser(prog=program, description=description.strip(), exit_on_error=True)
-    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    class Formatter(jsonargparse.DefaultHelpFormatter):
+        def _get_type_str(self, action: Any) -> str | None:
+            name = super()._get_type_str(action)
+            return name and name.replace("<class 'Path'>", "path").replace("Path", "path").replace(" | null", "")
+
     positionals: tuple[str, ...] = getattr(options, "positionals", ())
+    parser = Parser(
+        prog=program,
+        usage=" ".join([program, "[options]", *(name.upper() for name in positionals)]),
+        description=description.strip(),
+        formatter_class=Formatter,
+        exit_on_error=True,
+    )
+    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
     types = _field_types(options)
     for name in positionals:
         many = str(types[name]).startswith(("list", "tuple"))
@@ -111,6 +122,9 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         kind = typing.get_args(types[name])[0] if many else types[name]
         parser.add_argument(name, type=kind, help=_docstring(options, name), nargs="+" if many else None)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
+    for group in parser._action_groups:
+        if group.title and group.title.startswith((f"{options.__name__}(", (options.__doc__ or "?").split("\n")[0][:20])):
+            group.title = f"options of {program}"
     values = parser.parse_args(_spelled_out(arguments, types))
     values.pop("config", None)
     values = parser.instantiate(values)
