@@ -295,7 +295,7 @@ class LandmarkFiles:
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         for path in sorted(root.rglob(f"*{SUFFIX}")):
             self._by_stem[path.stem].append(path)
-        self._failures = dict(_failures(root))
+        self._failures = {name.rsplit("/", 1)[-1]: reason for name, reason in extraction_failures(root)}
 
     def find(self, utterance_id: str, split: str) -> Path | None:
         """The one file named after the id; of several, the one in a folder named after the split.
@@ -323,13 +323,13 @@ class LandmarkFiles:
         return listed(names, shown=2) if names else f"no {SUFFIX} files at all"
 
 
-def _failures(root: Path) -> Iterable[tuple[str, str]]:
+def extraction_failures(root: Path) -> Iterable[tuple[str, str]]:
     """Clip name and reason of every extraction that failed, from the `failed*.jsonl` of `signloom extract`."""
     for path in sorted(root.glob("failed*.jsonl")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 record = json.loads(line)
-                yield str(record["clip"]).rsplit("/", 1)[-1], str(record["reason"])
+                yield str(record["clip"]), str(record["reason"])
             except (ValueError, KeyError, TypeError):
                 # A line that a killed run left unfinished says nothing.
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,6 +166,17 @@ def listed(items: Iterable[str], *, shown: int = NUM_SHOWN) -> str:
     items = list(items)
     more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
+
+
+def signer_pattern(text: str, option: str) -> re.Pattern[str]:
+    """A regular expression whose one group is the signer. Raises InputError, naming `option`, where it is not one."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"{option} {text!r} is not a regular expression ({error})") from None
+    if pattern.groups != 1:
+        raise InputError(f"{option} {text!r} has {pattern.groups} groups; needed one (group) around the signer")
+    return pattern
 
 
 def finish(made: Imported, *, noun: str, next_step: str) -> int:

@@ -4,8 +4,8 @@ The annotations are the release's text files `video_map.txt` (`index|name|length
 `split_1.txt` (`name|split`). Its pickle is not needed and not read. The signer is the P number in a clip's name:
 S000196_P0004_T00 is signed by P0004.
 
-Two clips do not agree between the release's files: split_1 has S000005_P0004_T00, which was never published, and
-lacks S000007_P0003_T00, which published systems train on. The first is left out, the second goes to train.
+The release's files disagree on two clips. Published systems do without S000005_P0004_T00, which only the split file
+has, and train on S000007_P0003_T00, which it lacks; so does this importer, and says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from signloom.corpus import SPLITS
 from signloom.errors import Faults
@@ -35,7 +34,7 @@ SPLIT_COLUMNS = ("name", "split")
 PATTERNS = {"map": "video_map.txt", "split": "split_1.txt"}
 PUBLISHED = {"train": 18401, "dev": 1077, "test": 1176}
 # Source: the special cases of the data loaders of TwoStreamNetwork, CorrNet and others.
-NOT_PUBLISHED = "S000005_P0004_T00"
+NOT_ANNOTATED = "S000005_P0004_T00"
 NOT_IN_SPLIT = "S000007_P0003_T00"
 _NAME = re.compile(r"S\d+_(P\d+)_T\d+")
 
@@ -43,8 +42,6 @@ _NAME = re.compile(r"S\d+_(P\d+)_T\d+")
 @dataclass(frozen=True, kw_only=True)
 class Options(JoinOptions):
     """Options of `signloom import csl_daily`."""
-
-    positionals: ClassVar[tuple[str, ...]] = ()
 
 
 def run(options: Options) -> int:
@@ -100,8 +97,12 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
     for row in split_rows:
         if row["name"] in annotated:
             continue
-        if row["name"] == NOT_PUBLISHED:
-            left_out.append(LeftOut(NOT_PUBLISHED, f"in {split_path.name}, but never published"))
+        if row["name"] == NOT_ANNOTATED:
+            left_out.append(
+                LeftOut(
+                    NOT_ANNOTATED, f"in {split_path.name}, but not in {map_path.name}; published systems do without it"
+                )
+            )
         else:
             faults.add(f"{row.place}: no such name in {map_path}")
     return annotations, left_out

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import (
@@ -25,8 +24,10 @@ from signloom.importers.annotations import (
     join,
     read_table,
 )
+from signloom.importers.building import signer_pattern
 
 COLUMNS = ("id", "gloss")
+# Ending in .csv or .txt.
 PATTERNS = {split: f"{split}*.[ct][sx][vt]" for split in ("train", "dev", "test")}
 ISHARAH_SIGNER = r"^(\d+)_"
 
@@ -34,8 +35,6 @@ ISHARAH_SIGNER = r"^(\d+)_"
 @dataclass(frozen=True, kw_only=True)
 class Options(JoinOptions):
     """Options of `signloom import isharah`."""
-
-    positionals: ClassVar[tuple[str, ...]] = ()
 
     signer_pattern: str = ISHARAH_SIGNER
     r"""Regular expression with one (group), which finds the signer in an id; 'none' where ids do not tell."""
@@ -48,7 +47,8 @@ class Options(JoinOptions):
 def run(options: Options) -> int:
     """Exit status 0: the corpus was written."""
     splits = check_splits(options.splits)
-    pattern = _compiled(options.signer_pattern)
+    told = options.signer_pattern.lower() != "none"
+    pattern = signer_pattern(options.signer_pattern, "--signer_pattern") if told else None
     if options.signer_independent and pattern is None:
         raise InputError("--signer_independent needs to know the signers; give --signer_pattern")
     tables = find_tables(options.annotations, splits, PATTERNS)
@@ -89,15 +89,3 @@ def read_annotations(
             Annotation(row["id"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)
         )
     return annotations
-
-
-def _compiled(text: str) -> re.Pattern[str] | None:
-    if text.lower() == "none":
-        return None
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise InputError(f"--signer_pattern {text!r} is not a regular expression ({error})") from None
-    if pattern.groups != 1:
-        raise InputError(f"--signer_pattern {text!r} has {pattern.groups} groups; needed one (group) around the signer")
-    return pattern

@@ -1,9 +1,8 @@
 """RWTH-PHOENIX-Weather 2014 (multisigner or signer-independent SI5) joined with landmark files -> a corpus.
 
 The annotations are the release's `{train,dev,test}.corpus.csv`, for SI5 `{train,dev,test}.SI5.corpus.csv`: lines of
-`id|folder|signer|annotation`. The landmarks are made beforehand from the frames, which are anamorphic:
-
-  signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS
+`id|folder|signer|annotation`. The landmarks are made beforehand from the frames, which are anamorphic, with
+'signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS'.
 
 One clip of train is left out, as in every published system: its annotation is sound, but its frames are too few.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from signloom.errors import Faults
 from signloom.importers.annotations import (
@@ -54,8 +53,6 @@ PIXEL_ASPECT = 260 / 300
 @dataclass(frozen=True, kw_only=True)
 class Options(JoinOptions):
     """Options of `signloom import phoenix2014`."""
-
-    positionals: ClassVar[tuple[str, ...]] = ()
 
     split_set: Literal["multisigner", "si5"] = "multisigner"
     """Which division: all nine signers everywhere, or Signer05 in dev and test only."""

@@ -2,16 +2,14 @@
 
 The annotations are the release's `PHOENIX-2014-T.{train,dev,test}.corpus.csv`: lines of
 `name|video|start|end|speaker|orth|translation`, of which name, speaker and orth (the glosses) are used. The landmarks
-are made beforehand from the frames, which are anamorphic:
-
-  signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS
+are made beforehand from the frames, which are anamorphic, with
+'signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS'.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from signloom.errors import Faults
 from signloom.importers.annotations import (
@@ -37,8 +35,6 @@ _WHOLE_CLIP = "-1"
 @dataclass(frozen=True, kw_only=True)
 class Options(JoinOptions):
     """Options of `signloom import phoenix2014t`."""
-
-    positionals: ClassVar[tuple[str, ...]] = ()
 
 
 def run(options: Options) -> int:

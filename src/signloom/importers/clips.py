@@ -1,0 +1,120 @@
+"""Folders of isolated clips, one folder a sign, already extracted to landmark files -> a corpus to compose from.
+
+The tree is `<sign>/<clip>.npz`, as 'signloom extract' makes it from `<sign>/<clip>.mp4`; with --signer_from folder
+it is `<signer>/<sign>/<clip>.npz`. Every clip becomes an utterance of one gloss, the name of its folder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from signloom.errors import Faults, InputError
+from signloom.importers.annotations import extraction_failures
+from signloom.importers.building import LeftOut, finish, signer_pattern, write_corpus
+from signloom.importers.isolated import SKIP_ADVICE, IsolatedClip, items_of
+from signloom.landmarks import SUFFIX, Landmarks
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `signloom import clips`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("source",)
+
+    source: Path
+    """Folder with a folder of landmark files for each sign."""
+    output: Path
+    """Folder of the new corpus; its landmark files are links to the given ones where the disk allows that."""
+    signer_from: str = "none"
+    """Who signs: 'none' (unknown), 'folder' (the tree is signer/sign/clip), or a regular expression with one (group)
+    that finds the signer in a clip's name, e.g. '_(P[0-9]+)' for hello_P03_2.npz."""
+    licence: str | None = None
+    """Licence of the data, recorded in the corpus."""
+    skip_faulty: bool = False
+    """Leave out clips that cannot be used, listed in left_out.jsonl, instead of stopping."""
+    overwrite: bool = False
+    """Replace a corpus that is already there."""
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus was written."""
+    faults = Faults("import clips")
+    items = items_of(find_clips(options.source, options.signer_from, faults), faults)
+    left_out = [
+        LeftOut(name, f"its extraction failed: {reason}") for name, reason in extraction_failures(options.source)
+    ]
+    info = {
+        "name": options.output.name,
+        "importer": "clips",
+        "from": [options.source.resolve().name],
+        "licence": options.licence,
+    }
+    made = write_corpus(
+        items,
+        options.output,
+        info,
+        faults=faults,
+        left_out=left_out,
+        skip_faulty=options.skip_faulty,
+        advice=SKIP_ADVICE,
+        overwrite=options.overwrite,
+    )
+    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
+
+
+def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedClip]:
+    """The clips of a tree; those that lie at the wrong depth or do not name their signer are added to `faults`.
+
+    signer_from: `none`, `folder`, or a regular expression with one group for the clip's name.
+
+    Raises InputError when there is no such folder or no landmark file in it.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    pattern = None if signer_from in ("none", "folder") else signer_pattern(signer_from, "--signer_from")
+    paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
+    if not paths:
+        raise InputError(_nothing_in(root))
+    shape = "signer/sign/clip" if signer_from == "folder" else "sign/clip"
+    clips = []
+    for path in paths:
+        *folders, file_name = path.relative_to(root).parts
+        if len(folders) != shape.count("/"):
+            other = f" or pass --signer_from folder for signer/sign/clip{SUFFIX}" if len(folders) == 2 else ""
+            faults.add(f"{path}: {len(folders)} folders deep; needed {shape}{SUFFIX}: move it{other}")
+            continue
+        name = file_name.removesuffix(SUFFIX)
+        signer = folders[0] if signer_from == "folder" else None
+        if pattern:
+            found = pattern.search(name)
+            signer = found[1] if found else None
+            if not signer:
+                faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
+        origin = "/".join([root.resolve().name, *folders, file_name])
+        clips.append(IsolatedClip(name, folders[-1], signer, str(path), origin, _reader(path), path))
+    return clips
+
+
+def _reader(path: Path) -> Callable[[], Landmarks]:
+    return lambda: Landmarks.load(path)
+
+
+def _nothing_in(root: Path) -> str:
+    """What to say of a tree without landmark files: what it holds, and the command that makes them of that."""
+    suffixes = Counter(path.suffix.lower() for path in root.rglob("*") if path.is_file() and path.suffix)
+    if not suffixes:
+        return f"{root}: no files in it; needed sign/clip{SUFFIX}"
+    (suffix, count) = suffixes.most_common(1)[0]
+    landmarks = f"{root}-landmarks"
+    if suffix == ".npy":
+        step = f"arrays of 258 or 1,662 values a frame are read by: signloom import holistic {root} --output CORPUS"
+    elif suffix == ".pose":
+        step = f"first run: signloom import pose {root} --output {landmarks}"
+    else:
+        step = f"first run: signloom extract {root} --output {landmarks}"
+    again = "" if suffix == ".npy" else f", then: signloom import clips {landmarks} --output CORPUS"
+    return f"{root}: no landmark files ({SUFFIX}) in it, but {count:,} {suffix} files; {step}{again}"
