@@ -1,0 +1,165 @@
+"""Shared by the benchmarks: options, the record of where a figure comes from, tables, processes that take turns.
+
+Import it before torch: it puts the checkout's own `src` first on the path and sets how OpenMP waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+# As the command `signloom` does; read once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Options every benchmark has."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--output", type=Path, help="write the figures and where they come from to this JSON file")
+    return made
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table, its columns padded; all but the first are aligned to the right."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ["| " + " | ".join(_padded(row, widths)) + " |" for row in cells]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([lines[0], "| " + " | ".join(rule) + " |", *lines[1:]])
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+
+
+def finish(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Prints where the figures come from and writes them to `--output`."""
+    origin = provenance()
+    print(
+        f"\ncommit {origin['commit']}, {origin['date']}, {origin['machine']['cpu']}, {origin['machine']['cores']} cores, "
+        + ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version)
+    )
+    if options.output:
+        settings = {name: value for name, value in vars(options).items() if name not in ("output", "worker")}
+        record = {**origin, "settings": settings, "results": results}
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+        print(f"written: {options.output}")
+
+
+def provenance() -> dict[str, Any]:
+    """Command, commit, date, machine and versions."""
+    return {
+        "command": " ".join(["python", *(str(word) for word in sys.argv)]),
+        "commit": _commit(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "memory_gib": _memory_gib(),
+            "system": platform.platform(),
+            "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
+        },
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in ("numpy", "torch")}},
+    }
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        result = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        return result.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "src", "benchmarks")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with uncommitted changes" if changed else "")
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far."""
+    try:
+        # Unlike getrusage, this does not start from what the parent process held.
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+class Worker:
+    """This script in a process of its own, which answers each request with a measurement.
+
+    Several of them asked in turn share whatever else the machine is doing, and each has its own peak of memory.
+    """
+
+    def __init__(self, script: str, settings: dict[str, Any]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, script, "--worker", json.dumps(settings, default=str)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, request: str = "measure") -> dict[str, Any]:
+        """What the worker measured. Raises SystemExit when it died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(request + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise SystemExit("a worker process ended early; see its message above") from None
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"a worker process ended with status {self._process.wait()}; see its message above")
+        measured: dict[str, Any] = json.loads(answer)
+        return measured
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+def serve(answer: Callable[[str], dict[str, Any]]) -> None:
+    """The other end of `Worker`: answers requests until there are no more."""
+    # What libraries print must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(answer(line.strip())), file=answers, flush=True)

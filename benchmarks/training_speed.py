@@ -1,0 +1,287 @@
+"""Training throughput and peak memory: ours, against the shape of the original pipeline.
+
+python benchmarks/training_speed.py [--threads N] [--steps 20] [--rounds 5]
+
+Both sides train on the same simulated utterances, with a classifier of --num_words words, in a process of their own.
+The two are asked in turn for rounds of --steps optimiser steps, so that other work on the machine disturbs both alike.
+
+ours: landmark files through `UtteranceDataset` (read once, then kept in half precision), augmentation, `BucketSampler`,
+batches of 16, the `student` preset with its front end, CTC, gradient clipping, AdamW: what `signloom train` does,
+without Lightning around it. The first pass over the data, which reads the files, is not timed.
+original: the same utterances as .npz files of features (T, 6516) float32, read by `np.load` at every step, z-scored
+by sample, padded batches of 4, the body, BiLSTM and classifier of the `original_student` preset (14 M parameters,
+frame-rate output) on them, CTC, AdamW. Its layers are our own, which leave out the padding, so that this side is
+rather faster than the original was.
+
+Frames are those the network is trained on, without padding; ours after augmentation, which leaves out some. Memory is
+the largest resident size of the process; what it holds after its imports is given beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+
+BATCH = {"ours": 16, "original": 4}
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--utterances", type=int, default=160, help="simulated training utterances")
+    parser.add_argument("--num_words", type=int, default=1118, help="words of the classifier")
+    parser.add_argument("--steps", type=int, default=20, help="optimiser steps in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="of each side")
+    parser.add_argument("--threads", type=int, help="torch's own choice when not given")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(json.loads(options.worker))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        results = measure(Path(name), options)
+    show(results)
+    common.finish(options, results)
+
+
+def measure(folder: Path, options: Any) -> dict[str, Any]:
+    make_data(folder, options.utterances)
+    settings = {"folder": folder, "num_words": options.num_words, "steps": options.steps, "threads": options.threads}
+    sides = {side: common.Worker(__file__, {**settings, "side": side}) for side in BATCH}
+    rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    ready = {side: worker.ask("prepare") for side, worker in sides.items()}
+    for number in range(options.rounds):
+        for side, worker in sides.items():
+            rounds[side].append(worker.ask())
+        rates = ", ".join(f"{side} {rounds[side][-1]['frames_per_second']:,.0f} frames/s" for side in sides)
+        print(f"round {number + 1}: {rates}", flush=True)
+    for worker in sides.values():
+        worker.close()
+    results: dict[str, Any] = {}
+    for side in sides:
+        rates = [each["frames_per_second"] for each in rounds[side]]
+        results[side] = {
+            **ready[side],
+            "batch_size": BATCH[side],
+            "rates": rates,
+            "frames_per_second": statistics.median(rates),
+            "peak_memory_mib": rounds[side][-1]["peak_memory_mib"],
+            "bytes_a_frame": bytes_a_frame(folder, side),
+        }
+    ratios = [
+        ours["frames_per_second"] / original["frames_per_second"]
+        for ours, original in zip(rounds["ours"], rounds["original"], strict=True)
+    ]
+    results["ratio"] = {
+        "frames_per_second": statistics.median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+        "peak_memory": results["original"]["peak_memory_mib"] / results["ours"]["peak_memory_mib"],
+    }
+    return results
+
+
+def make_data(folder: Path, num_utterances: int) -> None:
+    """The utterances as a corpus, and again as files of 6,516 float32 values a frame."""
+    import torch
+
+    from signloom.model.frontend import FrontEnd
+    from signloom.synth.corpus import Recipe, synthesise
+
+    recipe = Recipe(num_signs=20, num_train=num_utterances, num_dev=1, num_test=1)
+    corpus = synthesise(recipe, folder / "corpus")
+    frontend = FrontEnd("full")
+    (folder / "original").mkdir()
+    for item in corpus.split("train"):
+        landmarks = corpus.load(item)
+        with torch.inference_mode():
+            features = torch.nan_to_num(frontend.raw_features(torch.from_numpy(landmarks.points)[None])[0])
+        masks = np.isfinite(landmarks.points[..., 0])
+        np.savez(folder / "original" / f"{item.id}.npz", features=features.numpy(), detection_masks=masks)
+
+
+def bytes_a_frame(folder: Path, side: str) -> float:
+    from signloom.corpus import Corpus
+
+    items = Corpus.open(folder / "corpus").split("train")
+    paths = [
+        folder / "corpus" / item.landmarks if side == "ours" else folder / "original" / f"{item.id}.npz"
+        for item in items
+    ]
+    return sum(path.stat().st_size for path in paths) / sum(item.num_frames for item in items)
+
+
+def work(settings: dict[str, Any]) -> None:
+    """One side, in a process of its own."""
+    import torch
+
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    torch.manual_seed(0)
+    make = ours if settings["side"] == "ours" else original
+    state: dict[str, Any] = {}
+
+    def answer(request: str) -> dict[str, Any]:
+        if request == "prepare":
+            baseline = common.peak_memory_mib()
+            steps, parameters = make(Path(settings["folder"]), settings["num_words"])
+            state["steps"] = steps
+            for _ in range(2):
+                next(steps)
+            return {"parameters": parameters, "memory_before_mib": baseline, "threads": torch.get_num_threads()}
+        started = time.perf_counter()
+        frames = sum(next(state["steps"]) for _ in range(settings["steps"]))
+        seconds = time.perf_counter() - started
+        return {"frames_per_second": frames / seconds, "peak_memory_mib": common.peak_memory_mib()}
+
+    common.serve(answer)
+
+
+def ours(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
+    """Optimiser steps, each giving the frames it trained on, and the model's parameters."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    from signloom.corpus import Corpus
+    from signloom.ctc.collapse import frames_needed
+    from signloom.model.presets import preset
+    from signloom.model.recognizer import Recognizer, ctc_loss
+    from signloom.train.augmentation import AugmentationConfig
+    from signloom.train.data import BucketSampler, UtteranceDataset, collate
+    from signloom.train.recipe import Recipe
+    from signloom.vocabulary import Vocabulary
+
+    recipe = Recipe(data_dir=folder / "corpus")
+    corpus = Corpus.open(folder / "corpus")
+    items = corpus.split("train")
+    recognizer = Recognizer(preset(recipe.preset), num_words)
+    config = recognizer.config
+    data = UtteranceDataset(
+        corpus,
+        items,
+        Vocabulary.from_glosses(item.glosses for item in items),
+        view=config.view,
+        fps=config.fps,
+        augmentation=AugmentationConfig(),
+        frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
+    )
+    for index in range(len(data)):
+        data.points(index)
+    sampler = BucketSampler([data.num_frames(at) for at in range(len(data))], BATCH["ours"])
+    loader = DataLoader(data, batch_sampler=sampler, collate_fn=collate)
+    optimizer = torch.optim.AdamW(recognizer.parameters(), recipe.learning_rate, fused=True)
+    recognizer.train()
+
+    def steps() -> Iterator[int]:
+        while True:
+            for batch in loader:
+                log_probs, lengths = recognizer(batch.points, batch.lengths)
+                losses = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
+                step(optimizer, (losses / batch.target_lengths).mean(), recognizer, recipe.gradient_clip)
+                yield batch.num_frames
+            sampler.set_epoch(sampler.epoch + 1)
+            data.epoch += 1
+
+    return steps(), recognizer.num_parameters
+
+
+def original(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
+    """Optimiser steps, each giving the frames it trained on, and the model's parameters."""
+    import torch
+    import torch.nn.functional as F
+    from torch.utils.data import DataLoader
+
+    from signloom.corpus import Corpus
+    from signloom.model.blocks import upsample
+    from signloom.model.presets import preset
+    from signloom.model.recognizer import Recognizer, ctc_loss
+    from signloom.vocabulary import Vocabulary
+
+    items = Corpus.open(folder / "corpus").split("train")
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
+    recognizer = Recognizer(preset("original_student"), num_words)
+    optimizer = torch.optim.AdamW(recognizer.parameters(), 3e-4, weight_decay=1e-4, fused=True)
+    recognizer.train()
+
+    class Features(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(items)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, list[int]]:
+            with np.load(folder / "original" / f"{items[index].id}.npz") as arrays:
+                features = arrays["features"]
+            features = (features - features.mean()) / (features.std() + 1e-6)
+            return features, vocabulary.encode(items[index].glosses)
+
+    def padded(examples: list[tuple[np.ndarray, list[int]]]) -> tuple[torch.Tensor, ...]:
+        lengths = [len(features) for features, _ in examples]
+        target_lengths = [len(target) for _, target in examples]
+        features = torch.zeros(len(examples), max(lengths), examples[0][0].shape[1])
+        targets = torch.zeros(len(examples), max(target_lengths), dtype=torch.int64)
+        for row, (values, target) in enumerate(examples):
+            features[row, : len(values)] = torch.from_numpy(values)
+            targets[row, : len(target)] = torch.tensor(target)
+        return features, torch.tensor(lengths), targets, torch.tensor(target_lengths)
+
+    loader = DataLoader(Features(), batch_size=BATCH["original"], shuffle=True, collate_fn=padded)
+
+    def steps() -> Iterator[int]:
+        while True:
+            for features, lengths, targets, target_lengths in loader:
+                # `Recognizer.forward` from the features on: they come from the file here.
+                x = recognizer.body(features, lengths)
+                x = upsample(x, recognizer.body.output_lengths(lengths), recognizer.body.stride, features.shape[1])
+                x = recognizer.lstm(recognizer.dropout(x), lengths)
+                log_probs = F.log_softmax(recognizer.classifier(recognizer.dropout(x)), dim=-1)
+                step(optimizer, ctc_loss(log_probs, lengths, targets, target_lengths).mean(), recognizer, 5.0)
+                yield int(lengths.sum())
+
+    return steps(), recognizer.num_parameters
+
+
+def step(optimizer: Any, loss: Any, model: Any, clip: float) -> None:
+    import torch
+
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+
+
+def show(results: dict[str, Any]) -> None:
+    rows = []
+    spread: Callable[[list[float]], str] = lambda rates: f"{min(rates):,.0f} to {max(rates):,.0f}"  # noqa: E731
+    for side in BATCH:
+        row = results[side]
+        rows.append(
+            [
+                side,
+                f"{row['parameters']:,}",
+                row["batch_size"],
+                row["threads"],
+                f"{row['frames_per_second']:,.0f}",
+                spread(row["rates"]),
+                f"{row['peak_memory_mib']:,.0f}",
+                f"{row['memory_before_mib']:,.0f}",
+                f"{row['bytes_a_frame']:,.0f}",
+            ]
+        )
+    head = ["side", "parameters", "batch", "threads", "frames/s", "over rounds", "peak MiB", "after imports", "bytes"]
+    print("\n" + common.table([*head[:-1], "bytes a frame on disk"], rows))
+    ratio = results["ratio"]
+    print(
+        f"\nours / original: {ratio['frames_per_second']:.1f} times the frames/s (median of the ratios within a round, "
+        f"{ratio['least']:.1f} to {ratio['most']:.1f}); original / ours: {ratio['peak_memory']:.1f} times the memory"
+    )
+
+
+if __name__ == "__main__":
+    main()
