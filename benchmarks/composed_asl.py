@@ -146,7 +146,10 @@ def pooled(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "most": max(rates),
         "dev_wer": float(np.mean([run["dev"]["wer"] for run in runs])),
         "counts": counts,
-        "training_seconds": [min(run["training_seconds"] for run in runs), max(run["training_seconds"] for run in runs)],
+        "training_seconds": [
+            min(run["training_seconds"] for run in runs),
+            max(run["training_seconds"] for run in runs),
+        ],
         "parameters": runs[0]["parameters"],
         "protocol": runs[0]["test"]["protocol"],
         "runs": [

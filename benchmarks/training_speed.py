@@ -2,16 +2,17 @@
 
 python benchmarks/training_speed.py [--threads N] [--steps 20] [--rounds 5]
 
-Both sides train on the same simulated utterances, with a classifier of --num_words words, in a process of their own.
-The two are asked in turn for rounds of --steps optimiser steps, so that other work on the machine disturbs both alike.
+All sides train on the same simulated utterances, with a classifier of --num_words words, in a process of their own.
+They are asked in turn for rounds of --steps optimiser steps, so that other work on the machine disturbs all alike.
 
 ours: landmark files through `UtteranceDataset` (read once, then kept in half precision), augmentation, `BucketSampler`,
 batches of 16, the `student` preset with its front end, CTC, gradient clipping, AdamW: what `signloom train` does,
 without Lightning around it. The first pass over the data, which reads the files, is not timed.
 original: the same utterances as .npz files of features (T, 6516) float32, read by `np.load` at every step, z-scored
-by sample, padded batches of 4, the body, BiLSTM and classifier of the `original_student` preset (14 M parameters,
-frame-rate output) on them, CTC, AdamW. Its layers are our own, which leave out the padding, so that this side is
-rather faster than the original was.
+by sample, padded batches of 4, the student of 14 M parameters with frame-rate output as one writes it in plain PyTorch
+(`plain_student.py`), CTC, AdamW.
+original, our layers: the same, but the body, BiLSTM and classifier of the `original_student` preset, whose layers are
+those of our student and leave out the padding. What is left then is the size of the features and of the network.
 
 Frames are those the network is trained on, without padding; ours after augmentation, which leaves out some. Memory is
 the largest resident size of the process; what it holds after its imports is given beside it.
@@ -24,14 +25,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 
-BATCH = {"ours": 16, "original": 4}
+BATCH = {"ours": 16, "original": 4, "original, our layers": 4}
 
 
 def main() -> None:
@@ -76,16 +77,17 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
             "peak_memory_mib": rounds[side][-1]["peak_memory_mib"],
             "bytes_a_frame": bytes_a_frame(folder, side),
         }
-    ratios = [
-        ours["frames_per_second"] / original["frames_per_second"]
-        for ours, original in zip(rounds["ours"], rounds["original"], strict=True)
-    ]
-    results["ratio"] = {
-        "frames_per_second": statistics.median(ratios),
-        "least": min(ratios),
-        "most": max(ratios),
-        "peak_memory": results["original"]["peak_memory_mib"] / results["ours"]["peak_memory_mib"],
-    }
+    for side in list(BATCH)[1:]:
+        ratios = [
+            ours["frames_per_second"] / other["frames_per_second"]
+            for ours, other in zip(rounds["ours"], rounds[side], strict=True)
+        ]
+        results[side]["ours_is_faster_by"] = {
+            "median": statistics.median(ratios),
+            "least": min(ratios),
+            "most": max(ratios),
+        }
+        results[side]["memory_of_ours"] = results[side]["peak_memory_mib"] / results["ours"]["peak_memory_mib"]
     return results
 
 
@@ -126,13 +128,16 @@ def work(settings: dict[str, Any]) -> None:
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     torch.manual_seed(0)
-    make = ours if settings["side"] == "ours" else original
     state: dict[str, Any] = {}
 
     def answer(request: str) -> dict[str, Any]:
         if request == "prepare":
             baseline = common.peak_memory_mib()
-            steps, parameters = make(Path(settings["folder"]), settings["num_words"])
+            folder, num_words = Path(settings["folder"]), settings["num_words"]
+            if settings["side"] == "ours":
+                steps, parameters = ours(folder, num_words)
+            else:
+                steps, parameters = original(folder, num_words, plain=settings["side"] == "original")
             state["steps"] = steps
             for _ in range(2):
                 next(steps)
@@ -193,10 +198,15 @@ def ours(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
     return steps(), recognizer.num_parameters
 
 
-def original(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
-    """Optimiser steps, each giving the frames it trained on, and the model's parameters."""
+def original(folder: Path, num_words: int, *, plain: bool) -> tuple[Iterator[int], int]:
+    """Optimiser steps, each giving the frames it trained on, and the model's parameters.
+
+    plain: as one writes it in plain PyTorch; else with the layers of `Recognizer`.
+    """
     import torch
     import torch.nn.functional as F
+    from plain_student import PlainStudent
+    from torch import Tensor
     from torch.utils.data import DataLoader
 
     from signloom.corpus import Corpus
@@ -208,8 +218,10 @@ def original(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
     items = Corpus.open(folder / "corpus").split("train")
     vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
     recognizer = Recognizer(preset("original_student"), num_words)
-    optimizer = torch.optim.AdamW(recognizer.parameters(), 3e-4, weight_decay=1e-4, fused=True)
-    recognizer.train()
+    slices = recognizer.frontend.modality_slices()
+    model = PlainStudent(recognizer.config, slices, num_words) if plain else recognizer
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-4, weight_decay=1e-4, fused=not plain)
+    model.train()
 
     class Features(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -233,18 +245,21 @@ def original(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
 
     loader = DataLoader(Features(), batch_size=BATCH["original"], shuffle=True, collate_fn=padded)
 
+    def after_frontend(features: Tensor, lengths: Tensor) -> Tensor:
+        """`Recognizer.forward` from the features on: they come from the file here."""
+        x = recognizer.body(features, lengths)
+        x = upsample(x, recognizer.body.output_lengths(lengths), recognizer.body.stride, features.shape[1])
+        x = recognizer.lstm(recognizer.dropout(x), lengths)
+        return F.log_softmax(recognizer.classifier(recognizer.dropout(x)), dim=-1)
+
     def steps() -> Iterator[int]:
         while True:
             for features, lengths, targets, target_lengths in loader:
-                # `Recognizer.forward` from the features on: they come from the file here.
-                x = recognizer.body(features, lengths)
-                x = upsample(x, recognizer.body.output_lengths(lengths), recognizer.body.stride, features.shape[1])
-                x = recognizer.lstm(recognizer.dropout(x), lengths)
-                log_probs = F.log_softmax(recognizer.classifier(recognizer.dropout(x)), dim=-1)
-                step(optimizer, ctc_loss(log_probs, lengths, targets, target_lengths).mean(), recognizer, 5.0)
+                log_probs = model(features, lengths) if plain else after_frontend(features, lengths)
+                step(optimizer, ctc_loss(log_probs, lengths, targets, target_lengths).mean(), model, 5.0)
                 yield int(lengths.sum())
 
-    return steps(), recognizer.num_parameters
+    return steps(), sum(parameter.numel() for parameter in model.parameters())
 
 
 def step(optimizer: Any, loss: Any, model: Any, clip: float) -> None:
@@ -258,7 +273,6 @@ def step(optimizer: Any, loss: Any, model: Any, clip: float) -> None:
 
 def show(results: dict[str, Any]) -> None:
     rows = []
-    spread: Callable[[list[float]], str] = lambda rates: f"{min(rates):,.0f} to {max(rates):,.0f}"  # noqa: E731
     for side in BATCH:
         row = results[side]
         rows.append(
@@ -268,7 +282,7 @@ def show(results: dict[str, Any]) -> None:
                 row["batch_size"],
                 row["threads"],
                 f"{row['frames_per_second']:,.0f}",
-                spread(row["rates"]),
+                f"{min(row['rates']):,.0f} to {max(row['rates']):,.0f}",
                 f"{row['peak_memory_mib']:,.0f}",
                 f"{row['memory_before_mib']:,.0f}",
                 f"{row['bytes_a_frame']:,.0f}",
@@ -276,11 +290,13 @@ def show(results: dict[str, Any]) -> None:
         )
     head = ["side", "parameters", "batch", "threads", "frames/s", "over rounds", "peak MiB", "after imports", "bytes"]
     print("\n" + common.table([*head[:-1], "bytes a frame on disk"], rows))
-    ratio = results["ratio"]
-    print(
-        f"\nours / original: {ratio['frames_per_second']:.1f} times the frames/s (median of the ratios within a round, "
-        f"{ratio['least']:.1f} to {ratio['most']:.1f}); original / ours: {ratio['peak_memory']:.1f} times the memory"
-    )
+    print()
+    for side in list(BATCH)[1:]:
+        ratio = results[side]["ours_is_faster_by"]
+        print(
+            f"ours / {side}: {ratio['median']:.1f} times the frames/s (median of the ratios within a round, "
+            f"{ratio['least']:.1f} to {ratio['most']:.1f}), 1 / {results[side]['memory_of_ours']:.1f} of the memory"
+        )
 
 
 if __name__ == "__main__":
