@@ -46,10 +46,9 @@ def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 def finish(options: argparse.Namespace, results: dict[str, Any]) -> None:
     """Prints where the figures come from and writes them to `--output`."""
     origin = provenance()
-    print(
-        f"\ncommit {origin['commit']}, {origin['date']}, {origin['machine']['cpu']}, {origin['machine']['cores']} cores, "
-        + ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version)
-    )
+    machine = origin["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items() if version)
+    print(f"\ncommit {origin['commit']}, {origin['date']}, {machine['cpu']}, {machine['cores']} cores, {versions}")
     if options.output:
         settings = {name: value for name, value in vars(options).items() if name not in ("output", "worker")}
         record = {**origin, "settings": settings, "results": results}

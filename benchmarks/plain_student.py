@@ -1,6 +1,7 @@
 """The original student as one writes it in plain PyTorch: `nn.Conv1d`, a packed `nn.LSTM`, padding computed along.
 
-The same layers and widths as the preset `original_student`; only how they are computed differs. For `training_speed.py`.
+The same layers and widths as the preset `original_student`; only how they are computed differs.
+For `training_speed.py`.
 """
 
 from __future__ import annotations
