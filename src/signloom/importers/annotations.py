@@ -261,7 +261,7 @@ def join(
         faults.add(
             f"{options.landmarks}: none of the {len(annotations):,} utterances has a landmark file here; needed "
             f"{file_stem(annotations[0].id)}{SUFFIX} and so on, got {files.examples()}. Make them with: "
-            f"signloom extract FRAMES --output {options.landmarks}"
+            f"signloom extract FRAMES --output LANDMARKS"
         )
     elif not options.skip_missing:
         for annotation, reason in missing:

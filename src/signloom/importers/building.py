@@ -93,7 +93,7 @@ def write_corpus(
     assumed, notes = Counter[str](), Counter[str]()
     left_out = list(left_out)
     good: list[Item] = []
-    with progress_bar() as progress:
+    with progress_bar(disable=not items) as progress:
         task = progress.add_task("check", total=len(items), unit="clips")
         for item in items:
             try:
