@@ -151,17 +151,30 @@ def pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
     """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow."""
     shape = hand_points(arm.angles) * body.hand
     axes = matrix(arm.rotation)
-    place = arm.place
     for _ in range(2):
-        wrist = place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
-        elbow, wrist = _reach(wrist, body)
-        axes = _limit_wrist(axes, wrist - elbow)
-    wrist = place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
+        # What a limit changes is smoothed over time, so that no joint jumps when it meets one.
+        wanted = _wrist(arm, axes, body)
+        elbow, wrist = _reach(wanted, body)
+        wrist = wanted + _smooth(wrist - wanted)
+        axes = _orthonormal(_smooth(_limit_wrist(axes, wrist - elbow)))
+    wrist = _wrist(arm, axes, body)
     hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
-    wrist = wrist - _smooth_maximum(_depth_inside(hand, body))[:, None] * np.array((0.0, 0.0, 1.0))
+    wrist[:, 2] -= _smooth_maximum(_depth_inside(hand, body))
     elbow, wrist = _reach(wrist, body)
     axes = _limit_wrist(axes, wrist - elbow)
     return elbow, wrist[:, None] + shape @ axes.transpose(0, 2, 1)
+
+
+def wrist_bend(arm: Arm, body: Proportions) -> np.ndarray:
+    """The angle between hand and forearm that an arm asks for before any limit, (T,) degrees."""
+    axes = matrix(arm.rotation)
+    elbow, wrist = _reach(_wrist(arm, axes, body), body)
+    return _bend(axes, wrist - elbow)
+
+
+def _wrist(arm: Arm, axes: np.ndarray, body: Proportions) -> np.ndarray:
+    """Where the wrist is when the touching point is in its place, (T, 3)."""
+    return arm.place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
 
 
 def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
@@ -175,25 +188,47 @@ def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray
     distance = np.clip(distance, nearest, _REACH * (upper + fore))
     along = (upper**2 - fore**2 + distance**2) / (2 * distance)
     across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
-    raised = 1 / (1 + np.exp(8 * (direction[:, 1:2] + 0.1)))
+    raised = 1 / (1 + np.exp(4 * (direction[:, 1:2] + 0.1)))
     pole = _ELBOW_POLE + raised * (_ELBOW_POLE_RAISED - _ELBOW_POLE)
     pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
-    pole /= np.linalg.norm(pole, axis=1, keepdims=True)
+    # Near the pole a small motion would turn the elbow by much: it swings over some frames instead.
+    pole = _smooth(_smooth(pole))
+    pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
+    pole /= np.maximum(np.linalg.norm(pole, axis=1, keepdims=True), 1e-6)
     return shoulder + along * direction + across * pole, shoulder + distance * direction
 
 
 def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
     """The hand's axes (T, 3, 3), turned back towards the forearm (T, 3) where the wrist would bend too far."""
-    forearm = forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
-    fingers = axes[:, :, 0]
-    angle = np.degrees(np.arccos(np.clip(np.einsum("ti,ti->t", forearm, fingers), -1, 1)))
+    angle = _bend(axes, forearm)
     room = WRIST_LIMIT - WRIST_FREE
     limited = np.where(angle > WRIST_FREE, WRIST_FREE + room * np.tanh((angle - WRIST_FREE) / room), angle)
-    axis = np.cross(fingers, forearm)
+    axis = np.cross(axes[:, :, 0], forearm)
     axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
     half = np.radians(angle - limited)[:, None] / 2
     turn = matrix(np.concatenate([np.cos(half), np.sin(half) * axis], axis=1))
     return turn @ axes
+
+
+def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
+    """The angle between a hand's fingers and its forearm, (T,) degrees."""
+    cosine = np.einsum("ti,ti->t", forearm, axes[:, :, 0]) / np.linalg.norm(forearm, axis=1)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Values (T, ...) smoothed over five frames by binomial weights."""
+    padded = np.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
+    count = len(values)
+    return sum(weight / 16 * padded[k : k + count] for k, weight in enumerate((1, 4, 6, 4, 1)))
+
+
+def _orthonormal(axes: np.ndarray) -> np.ndarray:
+    """The hand axes (T, 3, 3) made orthonormal again: the fingers' direction kept, the palm's next."""
+    fingers = axes[:, :, 0] / np.maximum(np.linalg.norm(axes[:, :, 0], axis=1, keepdims=True), 1e-6)
+    palm = axes[:, :, 1] - np.einsum("ti,ti->t", axes[:, :, 1], fingers)[:, None] * fingers
+    palm /= np.maximum(np.linalg.norm(palm, axis=1, keepdims=True), 1e-6)
+    return np.stack([fingers, palm, np.cross(fingers, palm)], axis=2)
 
 
 def _depth_inside(hand: np.ndarray, body: Proportions) -> np.ndarray:

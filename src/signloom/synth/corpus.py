@@ -45,9 +45,9 @@ class Recipe:
     """signers in all"""
     num_test_signers: int = 2
     """signers who sign the test split and nothing else; the others sign train and dev"""
-    num_train: int = 600
+    num_train: int = 1000
     """utterances in train"""
-    num_dev: int = 80
+    num_dev: int = 100
     """utterances in dev: sentences that train does not have, by the signers of train"""
     num_test: int = 120
     """utterances in test: sentences that train does not have, by the test signers"""
@@ -57,8 +57,8 @@ class Recipe:
     """signs in the longest utterance"""
     fps: float = 25.0
     """frames per second"""
-    minimal_pairs: float = 0.85
-    """share of signs that differ from another sign only in handshape, location, orientation or movement, 0 to 1"""
+    minimal_pairs: float = 0.9
+    """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
     left_handed: float = 0.0
     """share of left-handed signers, 0 to 1"""
     signer_variation: float = 1.0

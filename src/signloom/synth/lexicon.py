@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.synth.body import pose_arm
+from signloom.synth.body import pose_arm, wrist_bend
 from signloom.synth.performance import citation_form
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import (
@@ -37,6 +37,8 @@ _APART_PLACE, _APART_PLACE_AT_HEAD, _APART_MOTION, _APART_SHAPE = 0.085, 0.035, 
 _NUM_PHASES = 8
 # Joints that tell a hand's shape: finger tips and middle joints, and a knuckle at either side of the palm.
 _SHAPE_JOINTS = (3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18, 20)
+# A wrist bends up to 80 degrees; an arm gives way for a little more.
+_WRIST_DEGREES = 95.0
 _VIEW_SHAPE = (_NUM_PHASES, 2, 1 + len(_SHAPE_JOINTS), 2)
 # How often each kind of sign is drawn; in which parameter the members of a family differ, and among how many of the
 # values most alike.
@@ -71,7 +73,7 @@ def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Si
         found = len(families) < num_families or misses >= _MAX_DRAWS // 2
         family = [] if found else families[int(rng.integers(len(families)))]
         sign = _random_sign(rng) if found else _neighbour(family[int(rng.integers(len(family)))], rng)
-        form = citation_view(sign) if sign.possible() else None
+        form = citation_view(sign) if sign.possible() and comfortable(sign) else None
         if form is None or not _all_apart(form, forms[:count]):
             misses += 1
             continue
@@ -97,6 +99,14 @@ def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Si
 def apart(first: Sign, second: Sign) -> bool:
     """Whether a camera can tell the hands of two signs apart."""
     return _all_apart(citation_view(first), citation_view(second)[None])
+
+
+def comfortable(sign: Sign) -> bool:
+    """Whether an average signer can hold the hands so without bending a wrist further than wrists bend."""
+    signer = make_signer(0, seed=0, variation=0.0, left_handed=0.0)
+    return all(
+        wrist_bend(arm, signer.proportions).max() <= _WRIST_DEGREES for arm in citation_form(sign, signer, _NUM_PHASES)
+    )
 
 
 def citation_view(sign: Sign) -> np.ndarray:

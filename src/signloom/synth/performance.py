@@ -33,12 +33,12 @@ _WIDTH = 24
 # A plain stroke at tempo 1, and the way between two strokes: its shortest time and the time per metre (a way of half a
 # metre peaks near 3 m/s). Together 10 to 14 frames a sign at 25 frames/s, as in PHOENIX-2014.
 _STROKE_SECONDS = 0.27
-_WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.13, 0.32
+_WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.11, 0.42
 _REST_SECONDS = (0.16, 0.4)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
 # What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
-_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.016, 8.0, 6.0, 0.2, 0.17
+_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.024, 12.0, 9.0, 0.3, 0.25
 _SWAY_METRES = 0.01
 
 

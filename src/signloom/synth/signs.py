@@ -89,7 +89,7 @@ LOCATIONS: dict[str, Location] = {
     "mouth": Location("head", (0.0, 0.05, -0.13)),
     "chin": Location("head", (0.0, 0.1, -0.12)),
     "neck": Location("trunk", (0.0, -0.03, -0.12)),
-    "own-shoulder": Location("trunk", (-0.17, 0.0, -0.12), two_handed=True),
+    "own-shoulder": Location("trunk", (-0.18, 0.02, -0.18), two_handed=True),
     "far-shoulder": Location("trunk", (0.15, 0.03, -0.13)),
     "chest": Location("trunk", (0.0, 0.13, -0.17)),
     "ribs": Location("trunk", (-0.13, 0.2, -0.16), two_handed=True),
