@@ -57,6 +57,8 @@ def main() -> None:
                 )
         results[group] = pooled(runs)
     show(results)
+    commits = sorted({run["commit"] for group in results.values() for run in group["runs"]})
+    print(f"Runs made at commit {', '.join(commits)}.")
     common.finish(options, results)
 
 
