@@ -17,7 +17,7 @@ from signloom.corpus import Corpus, Utterance
 from signloom.errors import MissingExtraError
 from signloom.files import atomic_write
 
-EPOCHS = 24
+EPOCHS = 20
 
 
 @dataclass
