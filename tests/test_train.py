@@ -180,6 +180,17 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"nothing to resume; no last.safetensors there"):
             fit(recipe(tiny_corpus, tmp_path / "run", resume=True))
 
+    def test_resuming_with_other_options_says_which_and_spoils_nothing(self, tiny_corpus, tmp_path):
+        run = tmp_path / "run"
+        fit(recipe(tiny_corpus, run, epochs=1))
+        before = (run / "run.json").read_bytes()
+        with pytest.raises(InputError) as raised:
+            fit(recipe(tiny_corpus, run, epochs=3, seed=4, resume=True))
+        assert "--epochs was 1, now 3" in str(raised.value)
+        assert "--seed was 0, now 4" in str(raised.value)
+        assert "--init" in str(raised.value)
+        assert (run / "run.json").read_bytes() == before
+
     def test_every_impossible_option_is_told_at_once(self, tiny_corpus):
         with pytest.raises(InputError) as raised:
             recipe(tiny_corpus, "x", epochs=0, batch_size=-1, dropout=2.0, learning_rate=0.0).check()
@@ -212,19 +223,36 @@ class TestBadInput:
         import errno
 
         from signloom import files
+        from signloom.train import callbacks
 
         run = tmp_path / "run"
-        fit(recipe(tiny_corpus, run, epochs=1))
-        before = (run / "model.safetensors").read_bytes()
+        disk = {"full": False}
+        sync, end = files.os.fsync, callbacks.EpochEnd.on_train_epoch_end
 
-        def full(descriptor):
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def fsync(descriptor):
+            if disk["full"]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            sync(descriptor)
 
-        monkeypatch.setattr(files.os, "fsync", full)
+        def fill_in_second(self, trainer, module):
+            if trainer.current_epoch == 1:
+                disk.update(full=True, model=(run / "model.safetensors").read_bytes())
+            end(self, trainer, module)
+
+        monkeypatch.setattr(files.os, "fsync", fsync)
+        monkeypatch.setattr(callbacks.EpochEnd, "on_train_epoch_end", fill_in_second)
         with pytest.raises(OSError, match="No space left"):
-            fit(recipe(tiny_corpus, run, epochs=3, resume=True))
-        assert (run / "model.safetensors").read_bytes() == before
-        assert not list(run.glob("*.part"))
+            fit(recipe(tiny_corpus, run, epochs=3))
+        assert (run / "model.safetensors").read_bytes() == disk["model"]
+        assert not list(run.rglob(".*.part"))
+        # With space again the run goes on from its last finished epoch.
+        disk["full"] = False
+        monkeypatch.setattr(callbacks.EpochEnd, "on_train_epoch_end", end)
+        assert [record.epoch for record in fit(recipe(tiny_corpus, run, epochs=3, resume=True)).history.epochs] == [
+            1,
+            2,
+            3,
+        ]
 
 
 class TestCommandLine:

@@ -38,8 +38,8 @@ COMMANDS: dict[str, Command] = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits: 0 fine, 1 a check failed, 2 misuse or unusable input, 130 interrupted."""
     status = 0
-    # Threads that spin while they wait make torch 10 to 100 times slower as soon as anything else runs on the machine;
-    # asleep they cost a few per cent. OpenMP reads this once, when torch is imported.
+    # Threads that spin while they wait make torch about ten times slower as soon as anything else runs on the machine
+    # (docs/design.md). OpenMP reads this once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
@@ -123,7 +123,9 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         parser.add_argument(name, type=kind, help=_docstring(options, name), nargs="+" if many else None)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
     for group in parser._action_groups:
-        if group.title and group.title.startswith((f"{options.__name__}(", (options.__doc__ or "?").split("\n")[0][:20])):
+        if group.title and group.title.startswith(
+            (f"{options.__name__}(", (options.__doc__ or "?").split("\n")[0][:20])
+        ):
             group.title = f"options of {program}"
     values = parser.parse_args(_spelled_out(arguments, types))
     values.pop("config", None)

@@ -1,7 +1,8 @@
 """Word error rate of a model on a split of a corpus: substitutions, deletions, insertions, the worst utterances.
 
 Glosses that the model never saw in training stay in the reference and count as errors. The result is also written as
-`evaluation-SPLIT.json` and `hypotheses-SPLIT.csv` (id|gloss) into the model's folder, where the report page finds it.
+`evaluation-SPLIT.json` and `hypotheses-SPLIT.csv` (id|gloss) into the model's folder; where that is a run folder, its
+report page is made anew.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def run(options: Options) -> int:
     if options.worst:
         print("\n" + worst_utterances(result, options.worst))
     console.print(f"written: {path}")
+    if (folder / "run.json").is_file():
+        from signloom.report import write_report
+
+        console.print(f"report: {write_report(folder)}")
+    console.print(f"next: signloom transcribe CLIP --model {options.model}")
     return 0
 
 

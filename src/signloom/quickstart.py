@@ -1,4 +1,4 @@
-"""The whole road in one go, on simulated signing: corpus, training, scores on unseen signers, one transcription, report.
+"""The whole road in one go, on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
 
 No video and no licensed corpus is needed. What it shows is that the road works on this machine, and how well on data
 whose difficulty is measured beside it; figures on simulated signing say nothing of real signing.

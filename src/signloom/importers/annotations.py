@@ -279,7 +279,7 @@ def join(
         overwrite=options.overwrite,
     )
     _tell_unseen(items)
-    return finish(made, noun="utterances", next_step=f"signloom train {options.output}")
+    return finish(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
 
 
 class LandmarkFiles:

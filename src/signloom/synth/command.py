@@ -61,5 +61,5 @@ def run(options: Options) -> int:
 
         draw_contact_sheet(corpus, options.preview)
         print(f"preview: {options.preview}")
-    console.print(f"Next: signloom train --corpus {options.output} --output RUN")
+    console.print(f"Next: signloom train --data_dir {options.output}")
     return 0

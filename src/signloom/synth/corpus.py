@@ -7,9 +7,11 @@ other utterances or on the number of processes.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +59,7 @@ class Recipe:
     """signs in the longest utterance"""
     fps: float = 25.0
     """frames per second"""
-    minimal_pairs: float = 0.9
+    minimal_pairs: float = 0.95
     """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
     left_handed: float = 0.0
     """share of left-handed signers, 0 to 1"""
@@ -191,8 +193,24 @@ def _write_clips(recipe: Recipe, plans: list[Plan], paths: list[Path], num_worke
     # Spawned processes are the same on every system and inherit no locks of a parent that runs threads.
     context = multiprocessing.get_context("spawn")
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
-    with ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
         yield from pool.map(_write_clip, [recipe] * len(plans), plans, paths, chunksize=chunk)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes spawned inside compute with one thread each: NumPy's own would only get in each other's way."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _write_clip(recipe: Recipe, plan: Plan, path: Path) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from signloom.synth.signer import make_signer
 from signloom.synth.signs import (
     BROWS,
     HANDSHAPES,
-    KINDS,
     LOCATIONS,
     MOUTHS,
     MOVEMENTS,
@@ -40,11 +39,13 @@ _SHAPE_JOINTS = (3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18, 20)
 # A wrist bends up to 80 degrees; an arm gives way for a little more.
 _WRIST_DEGREES = 95.0
 _VIEW_SHAPE = (_NUM_PHASES, 2, 1 + len(_SHAPE_JOINTS), 2)
-# How often each kind of sign is drawn; in which parameter the members of a family differ, and among how many of the
-# values most alike.
-_KIND_SHARES = {"one": 0.5, "both": 0.25, "alternating": 0.1, "base": 0.15}
+# The kinds of sign that the founders of families take turns in.
+_KIND_TURNS = ("one", "both", "one", "base", "one", "alternating")
+# In which parameter the members of a family differ, and among how many of the values most alike.
 _PAIR_SHARES = {"handshape": 0.3, "location": 0.2, "orientation": 0.15, "movement": 0.35}
 _NUM_NEIGHBOURS = 5
+# More than all combinations: three kinds of sign at every location, one at a single location with several weak hands.
+_MOST_SIGNS = len(HANDSHAPES) * len(ORIENTATIONS) * len(MOVEMENTS) * (3 * len(LOCATIONS) + len(WEAK_BASES))
 # Draws for each sign before the lexicon counts as full.
 _MAX_DRAWS = 200
 
@@ -58,6 +59,10 @@ def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Si
     """
     if num_signs < 1:
         raise InputError(f"--num_signs is {num_signs}; needed at least 1 sign")
+    if num_signs > _MOST_SIGNS:
+        raise InputError(
+            f"--num_signs is {num_signs:,}; the phonology has room for fewer than {_MOST_SIGNS:,}, ask for fewer"
+        )
     rng = np.random.default_rng([seed, 1])
     num_families = max(1, round(num_signs * (1 - minimal_pairs)))
     families: list[list[Sign]] = []
@@ -72,7 +77,11 @@ def make_lexicon(num_signs: int, *, seed: int, minimal_pairs: float) -> tuple[Si
         # Founders first; then the families grow in turn, and a full one makes room for a new founder.
         found = len(families) < num_families or misses >= _MAX_DRAWS // 2
         family = [] if found else families[int(rng.integers(len(families)))]
-        sign = _random_sign(rng) if found else _neighbour(family[int(rng.integers(len(family)))], rng)
+        sign = (
+            _random_sign(_KIND_TURNS[len(families) % len(_KIND_TURNS)], rng)
+            if found
+            else _neighbour(family[int(rng.integers(len(family)))], rng)
+        )
         form = citation_view(sign) if sign.possible() and comfortable(sign) else None
         if form is None or not _all_apart(form, forms[:count]):
             misses += 1
@@ -137,11 +146,10 @@ def _all_apart(form: np.ndarray, forms: np.ndarray) -> bool:
     return bool(((place >= needed) | (motion >= _APART_MOTION) | (shape >= _APART_SHAPE)).all())
 
 
-def _random_sign(rng: np.random.Generator) -> Sign:
+def _random_sign(kind: str, rng: np.random.Generator) -> Sign:
     def choose(options: Collection[str]) -> str:
         return list(options)[int(rng.integers(len(options)))]
 
-    kind = str(rng.choice(KINDS, p=[_KIND_SHARES[kind] for kind in KINDS]))
     location = "space-middle" if kind == "base" else choose(LOCATIONS)
     weak = choose(WEAK_BASES) if kind == "base" else None
     return Sign("", kind, choose(HANDSHAPES), location, choose(ORIENTATIONS), choose(MOVEMENTS), weak)

@@ -38,7 +38,7 @@ _REST_SECONDS = (0.16, 0.4)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
 # What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
-_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.024, 12.0, 9.0, 0.3, 0.25
+_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.027, 13.5, 10.0, 0.33, 0.28
 _SWAY_METRES = 0.01
 
 

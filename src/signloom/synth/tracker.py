@@ -84,7 +84,8 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
     yaw, roll = np.radians((camera.yaw, camera.roll))
     about_y = np.array([(np.cos(yaw), 0, np.sin(yaw)), (0, 1, 0), (-np.sin(yaw), 0, np.cos(yaw))])
     about_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])
-    image = points @ (camera.scale * about_z @ about_y).T.astype(points.dtype)
+    turn = (camera.scale * about_z @ about_y).T.astype(points.dtype)
+    image = (points.reshape(-1, 3) @ turn).reshape(points.shape)
     image[..., :2] *= _DISTANCE / (_DISTANCE + image[..., 2:] / camera.scale)
     image[..., :2] += np.array(camera.middle, dtype=points.dtype)
     return image

@@ -58,6 +58,8 @@ def fit(recipe: Recipe) -> RunResult:
     """
     recipe.check()
     corpus = Corpus.open(recipe.data_dir)
+    if recipe.resume:
+        _check_same_run(recipe, corpus)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     run = _prepare_run(recipe)
@@ -169,19 +171,47 @@ def _prepare_run(recipe: Recipe) -> Path:
     run = recipe.output
     earlier = [name for name in (MODEL_FILE, STATE_FILE, "history.json") if (run / name).exists()]
     if recipe.resume:
-        if not (run / STATE_FILE).exists():
-            raise InputError(f"{run}: nothing to resume; no {STATE_FILE} there. Train without --resume")
-    elif earlier and not recipe.overwrite:
+        return run
+    if earlier and not recipe.overwrite:
         raise InputError(
             f"{run}: already holds a run ({', '.join(earlier)}); pass --resume to go on with it, "
             "--overwrite to replace it, or another --output"
         )
-    else:
-        for name in (*earlier, "tensorboard", "training.log"):
-            target = run / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    for name in (*earlier, "tensorboard", "training.log"):
+        target = run / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     run.mkdir(parents=True, exist_ok=True)
     return run
+
+
+# What may differ between a run and its resumption: where, how long and on how many threads, never what is learnt.
+FREE_TO_CHANGE = ("data_dir", "output", "resume", "overwrite", "threads", "max_minutes", "patience")
+
+
+def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
+    """Raises InputError naming what differs, unless `--resume` goes on with the very run that was begun."""
+    path = recipe.output / "run.json"
+    if not (recipe.output / STATE_FILE).exists():
+        raise InputError(f"{recipe.output}: nothing to resume; no {STATE_FILE} there. Train without --resume")
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        before, summary = begun["recipe"], begun["corpus"]["summary"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{recipe.output}: nothing to resume; {path.name} cannot be read ({error})") from None
+    faults = Faults(f"{recipe.output}: cannot be resumed with other options")
+    for name, value in _plain(asdict(recipe)).items():
+        if name not in FREE_TO_CHANGE and before.get(name) != value:
+            faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
+    if summary != _plain(corpus.summary()):
+        faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()} where {summary} was trained on")
+    if faults:
+        faults.add("repeat them as they were; to train longer or otherwise, start a new run with --init")
+    faults.raise_if_any()
+
+
+def _plain(value: Any) -> Any:
+    """`value` as it comes back from JSON, paths as text."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def _build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
@@ -272,7 +302,7 @@ def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: 
     """What the checkpoint and `run.json` record of where a model comes from."""
     return {
         "signloom": signloom.__version__,
-        "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
+        "recipe": _plain(asdict(recipe)),
         "seed": recipe.seed,
         "model": {
             "preset": recipe.preset,
