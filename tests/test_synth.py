@@ -89,9 +89,9 @@ def test_nothing_moves_faster_than_arms_do(bodies):
             wrists.append(_speeds(points[:, layout.index(f"{side}_hand.wrist")], 25.0))
             elbows.append(_speeds(points[:, layout.index(f"pose.{side}_elbow")], 25.0))
     assert np.quantile(np.concatenate(wrists), 0.99) < 3.0
-    assert np.concatenate(wrists).max() < 6.5
+    assert np.concatenate(wrists).max() < 5.5
     assert np.quantile(np.concatenate(elbows), 0.99) < 4.0
-    assert np.concatenate(elbows).max() < 10.0
+    assert np.concatenate(elbows).max() < 6.5
 
 
 def test_hands_stay_out_of_the_head(bodies):

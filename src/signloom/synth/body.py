@@ -26,6 +26,8 @@ _DIP_PER_PIP = 0.65
 WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
 # Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
 _REACH, _ELBOW_MIN = 0.97, 35.0
+# How near a wrist comes to its own shoulder, metres.
+_CLEARANCE = 0.21
 # Where elbows hang: out, down and a little back; in front of the body when the hand is raised.
 _ELBOW_POLE = np.array((-0.5, 0.8, 0.25))
 _ELBOW_POLE_RAISED = np.array((-0.4, 0.7, -0.75))
@@ -182,6 +184,10 @@ def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray
     shoulder = np.array((-body.shoulder_half_width, 0.0, 0.0))
     upper, fore = body.upper_arm, body.forearm
     offset = wrist - shoulder
+    # A way that leads past the own shoulder leads around its front, not through it.
+    offset[:, 2] = np.minimum(
+        offset[:, 2], -np.sqrt(np.clip(_CLEARANCE**2 - (offset[:, :2] ** 2).sum(axis=1), 0, None))
+    )
     distance = np.linalg.norm(offset, axis=1, keepdims=True)
     nearest = np.sqrt(upper**2 + fore**2 - 2 * upper * fore * np.cos(np.radians(_ELBOW_MIN)))
     direction = offset / np.maximum(distance, 1e-6)
