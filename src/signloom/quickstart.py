@@ -7,6 +7,8 @@ whose difficulty is measured beside it; figures on simulated signing say nothing
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +105,7 @@ def run(options: Options) -> int:
     print(
         f"\nWER {percent(score.wer)} on unseen simulated signers, where DTW errs on {percent(baseline.error_rate)} of "
         f"isolated signs; {minutes:.1f} minutes in all.\n"
-        f"Report: {report}\n\nWith your own data:"
+        f"Report: {report}\n\nWith your own data{_activation()}:"
     )
     for step in NEXT_STEPS:
         print(f"  {step['text']}\n    {step['command']}")
@@ -129,6 +131,11 @@ NEXT_STEPS = (
         "signloom evaluate runs/mine --data_dir corpus && signloom transcribe clip.mp4 --model runs/mine",
     },
 )
+
+
+def _activation() -> str:
+    """How to make `signloom` a command of the shell, where it is not one yet."""
+    return "" if shutil.which("signloom") else f" (first: source {Path(sys.prefix) / 'bin' / 'activate'})"
 
 
 def _step(number: int, text: str) -> None:

@@ -71,7 +71,7 @@ def perform(
     rest = _rest(signer, rng), _rest(signer, rng)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []
     for sign in signs:
-        idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, rng)
+        idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, token_variation, rng)
         strokes.append(_stroke(sign, signer, idle_hand, tempo * fps, token_variation, rng))
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
     spans: list[tuple[int, int]] = []
@@ -150,9 +150,11 @@ def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm
     return _arm(_unroll(states[0])), _arm(_unroll(states[1]))
 
 
-def _idle_hand(rest: np.ndarray, last: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
+def _idle_hand(
+    rest: np.ndarray, last: np.ndarray, signer: Signer, token_variation: float, rng: np.random.Generator
+) -> np.ndarray:
     """Where the weak hand waits during a one-handed sign, (24,): at rest, or lax and lower near where it was last."""
-    if rng.random() >= signer.holding:
+    if rng.random() >= min(token_variation, 1.0) * signer.holding:
         state = rest.copy()
         state[_PLACE] += 0.012 * rng.standard_normal(3)
         return state

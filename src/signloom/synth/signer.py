@@ -73,7 +73,8 @@ def make_signer(number: int, *, seed: int, variation: float, left_handed: float)
         leg=average.leg * size,
     )
     # Idle hands are folded in view, held low at the edge of the picture, or hang out of it.
-    rest = np.array([(-0.07, 0.33, -0.17), (-0.12, 0.4, -0.14), (-0.22, 0.47, -0.06)])[int(rng.integers(3))]
+    rests = np.array([(-0.07, 0.33, -0.17), (-0.12, 0.4, -0.14), (-0.22, 0.47, -0.06)])
+    rest = rests[1] + min(variation, 1.0) * (rests[int(rng.integers(3))] - rests[1])
     turns = {
         name: multiply(
             multiply(rotation_about(0, normal(_ORIENTATION_DEGREES)), rotation_about(1, normal(_ORIENTATION_DEGREES))),

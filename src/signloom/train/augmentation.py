@@ -24,19 +24,19 @@ class AugmentationConfig:
     """largest local change of tempo within a clip, smooth over about a second"""
     drop_frames: float = 0.1
     """largest share of frames taken out, each clip drawing its own"""
-    rotate_degrees: float = 8.0
+    rotate_degrees: float = 12.0
     """largest rotation in the image plane"""
-    yaw_degrees: float = 12.0
+    yaw_degrees: float = 20.0
     """largest rotation about the vertical, by the points' own depth"""
-    stretch: float = 0.1
+    stretch: float = 0.15
     """largest relative stretch of x against y"""
-    proportions: float = 0.1
+    proportions: float = 0.15
     """largest relative change of the size of hands and face, and of the reach of the arms"""
-    hand_rotate_degrees: float = 6.0
+    hand_rotate_degrees: float = 15.0
     """largest rotation of each hand about its wrist, constant over a clip"""
-    jitter: float = 0.002
+    jitter: float = 0.004
     """standard deviation of noise on every point, in units of image height, half of it constant over a clip"""
-    drop_hand: float = 0.1
+    drop_hand: float = 0.2
     """probability that a hand is lost for a while (up to half a second), for each second of clip"""
     drop_face: float = 0.15
     """probability that the face is missing throughout"""
