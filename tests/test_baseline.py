@@ -26,6 +26,7 @@ EASY = Recipe(
     token_variation=0.0,
     tracker_noise=0.2,
     lost_hands=0.0,
+    coarticulation=0.0,
 )
 
 
@@ -82,8 +83,10 @@ def test_a_missing_hand_is_filled_between_its_neighbours():
 
 def test_alike_signers_are_recognised_and_the_answer_repeats(tmp_path):
     corpus = synthesise(EASY, tmp_path / "easy")
+    # Cut at the strokes: the ways to other signs are the only difference between two tokens here.
+    assert nearest_neighbour_dtw(corpus, boundaries="strokes").error_rate < 0.1
     result = nearest_neighbour_dtw(corpus)
-    assert result.error_rate < 0.1
+    assert result.error_rate < 0.4
     assert result.num_queries == sum(len(utterance.glosses) for utterance in corpus.split("test"))
     assert result.num_references <= 8 * 2 * 2
     assert result == nearest_neighbour_dtw(corpus)
