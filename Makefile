@@ -7,7 +7,7 @@ NPROC := $(shell nproc 2>/dev/null || echo 2)
 .PHONY: quickstart test lint clean
 
 quickstart: $(VENV)/.train
-	$(BIN)/signloom quickstart --output runs/quickstart
+	$(BIN)/signloom quickstart --output runs/quickstart --overwrite
 
 test: $(VENV)/.dev lint
 	$(BIN)/pytest -n $(NPROC)

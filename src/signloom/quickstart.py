@@ -32,6 +32,10 @@ class Options:
     """signs in the simulated lexicon"""
     num_train: int = 600
     """training utterances"""
+    num_dev: int = 80
+    """utterances on which the best epoch is chosen"""
+    num_test: int = 120
+    """utterances by the unseen signers"""
     epochs: int = EPOCHS
     """passes over the training split"""
     seed: int = 0
@@ -146,7 +150,13 @@ def _simulate(options: Options) -> Corpus:
     from signloom.synth.corpus import Recipe, synthesise
 
     _step(1, "simulating a corpus: 8 signers, 2 of them only in test")
-    recipe = Recipe(num_signs=options.num_signs, num_train=options.num_train, seed=options.seed)
+    recipe = Recipe(
+        num_signs=options.num_signs,
+        num_train=options.num_train,
+        num_dev=options.num_dev,
+        num_test=options.num_test,
+        seed=options.seed,
+    )
     total = recipe.num_train + recipe.num_dev + recipe.num_test
     with progress_bar() as bar:
         task = bar.add_task("simulating", total=total, unit="utterances")
