@@ -32,6 +32,8 @@ class AugmentationConfig:
     """largest relative stretch of x against y"""
     proportions: float = 0.15
     """largest relative change of the size of hands and face, and of the reach of the arms"""
+    place: float = 0.06
+    """largest shift of where each hand signs, constant over a clip, in units of image height"""
     hand_rotate_degrees: float = 15.0
     """largest rotation of each hand about its wrist, constant over a clip"""
     jitter: float = 0.004
@@ -89,7 +91,7 @@ def _retimed(
 
 
 def _change_signer(points: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, subset: str) -> None:
-    """Hands and face of another size, hands turned at the wrist, arms of another reach; in place."""
+    """Hands and face of another size, hands turned and signing elsewhere, arms of another reach; in place."""
     groups = layout.subset_groups(subset)
     for name in ("left_hand", "right_hand", "face"):
         group = points[:, groups[name]]
@@ -98,18 +100,17 @@ def _change_signer(points: np.ndarray, config: AugmentationConfig, rng: np.rando
         if name != "face" and config.hand_rotate_degrees:
             offset = _turned(offset, 0, 1, rng.uniform(-1, 1) * config.hand_rotate_degrees)
         group[:] = centre + offset
-    if config.proportions:
-        names = [layout.POINT_NAMES[point] for point in layout.subset(subset)[groups["pose"]]]
-        for side in ("left", "right"):
-            shoulder = points[:, names.index(f"pose.{side}_shoulder")].copy()
-            reach = np.float32(1 + rng.uniform(-config.proportions, config.proportions))
-            wrist = points[:, names.index(f"pose.{side}_wrist")]
-            shift = (wrist - shoulder) * (reach - 1)
-            # The hand moves with its wrist.
-            points[:, groups[f"{side}_hand"]] += np.nan_to_num(shift)[:, None]
-            for joint in ("elbow", "wrist"):
-                point = points[:, names.index(f"pose.{side}_{joint}")]
-                point += (point - shoulder) * (reach - 1)
+    names = [layout.POINT_NAMES[point] for point in layout.subset(subset)[groups["pose"]]]
+    for side in ("left", "right"):
+        shoulder = points[:, names.index(f"pose.{side}_shoulder")].copy()
+        elbow, wrist = points[:, names.index(f"pose.{side}_elbow")], points[:, names.index(f"pose.{side}_wrist")]
+        reach = np.float32(rng.uniform(-config.proportions, config.proportions))
+        place = rng.uniform(-config.place, config.place, 3).astype(np.float32) * np.array([1, 1, 0], dtype=np.float32)
+        shift = (wrist - shoulder) * reach
+        # The hand moves with its wrist, and is where it was when the wrist is not known.
+        points[:, groups[f"{side}_hand"]] += (np.nan_to_num(shift) + place)[:, None]
+        wrist += shift + place
+        elbow += (elbow - shoulder) * reach + place / 2
 
 
 def _change_camera(points: np.ndarray, config: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
