@@ -76,7 +76,7 @@ def test_a_run_leaves_everything_it_promises(learnt):
     assert history["best_epoch"] == best["epoch"]
     log = (run / "training.log").read_text()
     assert "first batch: 4 utterances" in log
-    assert "features after normalisation: mean" in log
+    assert "normalisation: mean" in log
     info = json.loads((run / "run.json").read_text())
     assert info["corpus"]["name"] == "tiny"
     assert info["recipe"]["preset"] == "tiny"

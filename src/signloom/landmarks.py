@@ -6,6 +6,7 @@ edge), y down (0 is the top edge), z away from the camera. A point that was not 
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zipfile
@@ -117,13 +118,16 @@ class Landmarks:
                 f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, which half precision cannot hold; "
                 "needed units of image height (a few units at most)"
             )
+        # Through memory: a zip archive that a full disk cuts short complains once more when it is thrown away.
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            points=points,
+            visibility=visibility,
+            meta=np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8),
+        )
         with atomic_write(path) as file:
-            np.savez(
-                file,
-                points=points,
-                visibility=visibility,
-                meta=np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8),
-            )
+            file.write(buffer.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> Landmarks:

@@ -31,7 +31,7 @@ class FirstBatch(L.Callback):
             features = module.recognizer.frontend(batch.points, batch.lengths)
             known = features[features != 0]
         log.info(
-            "first batch: %d utterances, %d frames; features after normalisation: "
+            "first batch: %d utterances, %d frames; features after augmentation and normalisation: "
             "mean %.3f, std %.3f, range %.1f to %.1f",
             len(batch.ids),
             batch.num_frames,
