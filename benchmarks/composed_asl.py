@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--train_seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, help="the recipe's own when not given")
     parser.add_argument("--max_minutes", type=float, default=3.0, help="of training, a run")
-    parser.add_argument("--threads", type=int, help="all cores when not given")
+    parser.add_argument("--threads", type=int, help="the recipe's own number when not given")
     parser.add_argument("--num_train", type=int, default=1000, help="composed training utterances")
     parser.add_argument("--num_dev", type=int, default=150)
     parser.add_argument("--num_test", type=int, default=150)

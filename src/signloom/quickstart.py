@@ -118,7 +118,7 @@ def run(options: Options) -> int:
 
 NEXT_STEPS = (
     {
-        "text": "Turn videos into landmarks (pip install 'signloom[extract]'):",
+        "text": "Turn videos into landmarks (pip install -e '.[extract]'):",
         "command": "signloom extract my_videos --output landmarks",
     },
     {

@@ -60,11 +60,14 @@ def fit(recipe: Recipe) -> RunResult:
     corpus = Corpus.open(recipe.data_dir)
     if recipe.resume:
         _check_same_run(recipe, corpus)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     run = _prepare_run(recipe)
-    with _logging_to(run / "training.log", append=recipe.resume):
-        return _fit(recipe, corpus, run)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(recipe.threads)
+    try:
+        with _logging_to(run / "training.log", append=recipe.resume):
+            return _fit(recipe, corpus, run)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:

@@ -58,16 +58,16 @@ class Recipe:
     """change training clips at random; the amounts are the options of --augmentation"""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """how much training clips are changed"""
-    threads: int | None = None
-    """CPU threads; all cores when not given"""
+    threads: int = 1
+    """CPU threads; at the student's size more of them wait for each other longer than they compute"""
 
     def check(self) -> None:
         """Raises InputError with every value that cannot be."""
         faults = Faults("train options")
-        for name in ("epochs", "batch_size", "accumulate"):
+        for name in ("epochs", "batch_size", "accumulate", "threads"):
             if getattr(self, name) < 1:
                 faults.add(f"--{name} is {getattr(self, name)}; needed at least 1")
-        for name in ("num_train_samples", "patience", "threads"):
+        for name in ("num_train_samples", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 faults.add(f"--{name} is {value}; needed at least 1")
