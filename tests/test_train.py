@@ -106,6 +106,9 @@ def test_resumed_run_has_the_losses_of_an_uninterrupted_one(tiny_corpus, tmp_pat
     def die_in_third(self, trainer, module):
         original(self, trainer, module)
         if trainer.current_epoch == 2:
+            # As if killed after the record of an epoch and before its state.
+            self.history.add(replace(self.history.epochs[-1], epoch=3, dev_wer=0.0))
+            self.history.write(self.run)
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
@@ -403,6 +406,11 @@ def test_history_prefers_a_lower_wer_then_a_lower_loss():
     assert kept == [True, True, True, False, False]
     assert history.best_epoch == 3
     assert History.from_json(history.to_json()) == history
+    history.rewind(2)
+    assert [record.epoch for record in history.epochs] == [1, 2]
+    assert history.best_epoch == 2
+    history.rewind(0)
+    assert history == History()
 
 
 TREE = st.recursive(

@@ -49,6 +49,9 @@ class EpochEnd(L.Callback):
         self.run, self.history, self.make_model = run, history, make_model
         self._started = 0.0
 
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self.history.rewind(trainer.current_epoch)
+
     def on_train_epoch_start(self, trainer: L.Trainer, module: Any) -> None:
         loader: Any = trainer.train_dataloader
         loader.dataset.epoch = trainer.current_epoch

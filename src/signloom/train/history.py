@@ -44,6 +44,12 @@ class History:
             self.best_epoch = record.epoch
         return better
 
+    def rewind(self, epoch: int) -> None:
+        """Forgets what came after `epoch`: a run killed between its record and its state does that epoch again."""
+        self.epochs = [record for record in self.epochs if record.epoch <= epoch]
+        best = min(self.epochs, key=lambda record: (record.dev_wer, record.dev_loss), default=None)
+        self.best_epoch = best.epoch if best else 0
+
     def to_json(self) -> dict[str, Any]:
         return {"epochs": [asdict(record) for record in self.epochs], "best_epoch": self.best_epoch}
 
