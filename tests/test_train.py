@@ -123,6 +123,29 @@ def test_resumed_run_has_the_losses_of_an_uninterrupted_one(tiny_corpus, tmp_pat
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16"},
+        {"frame_rate": True},
+        {"accumulate": 2, "num_train_samples": 7, "batch_size": 3},
+        {"preset": "original_student", "batch_size": 16},
+    ],
+)
+def test_every_way_to_train_runs(tiny_corpus, tmp_path, changes):
+    result = fit(recipe(tiny_corpus, tmp_path / "run", **{"epochs": 2, **changes}))
+    first, second = result.history.epochs
+    assert 0 < second.train_loss < first.train_loss
+
+
+def test_patience_and_minutes_end_a_run_early(tiny_corpus, tmp_path):
+    impatient = fit(recipe(tiny_corpus, tmp_path / "a", epochs=50, patience=2, learning_rate=1e-9))
+    assert len(impatient.history.epochs) < 50
+    hurried = fit(recipe(tiny_corpus, tmp_path / "b", epochs=5000, max_minutes=0.02))
+    assert 0 < len(hurried.history.epochs) < 5000
+    assert all(np.isfinite(record.dev_loss) for record in hurried.history.epochs)
+
+
 def test_fine_tuning_keeps_weights_and_rows_of_known_glosses(learnt, tmp_path, caplog):
     root = tmp_path / "other"
     with CorpusWriter(root, {}) as writer:
@@ -178,6 +201,20 @@ class TestBadInput:
     def test_a_run_is_not_overwritten_by_accident(self, learnt, tiny_corpus):
         with pytest.raises(InputError, match="already holds a run .*--resume .*--overwrite"):
             fit(recipe(tiny_corpus, learnt.run))
+
+    def test_a_run_that_cannot_be_replaced_stays(self, infeasible, tiny_corpus, tmp_path):
+        run = tmp_path / "run"
+        fit(recipe(tiny_corpus, run, epochs=1))
+        (run / "evaluation-test.json").write_text("{}")
+        before = (run / "model.safetensors").read_bytes()
+        with pytest.raises(InputError, match="cannot align"):
+            fit(recipe(infeasible, run, overwrite=True))
+        assert (run / "model.safetensors").read_bytes() == before
+        # Started from the very model it replaces; the earlier model's scores are gone with it.
+        tuned = fit(recipe(tiny_corpus, run, epochs=1, overwrite=True, init=run))
+        assert "started from" in (run / "training.log").read_text()
+        assert not (run / "evaluation-test.json").exists()
+        assert len(tuned.history.epochs) == 1
 
     def test_nothing_to_resume(self, tiny_corpus, tmp_path):
         with pytest.raises(InputError, match=r"nothing to resume; no last.safetensors there"):

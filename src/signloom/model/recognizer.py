@@ -39,6 +39,7 @@ class Recognizer(nn.Module):
         if num_words < 3:
             raise InputError(f"model: vocabulary of {num_words} words; needed blank, unknown and at least one gloss")
         self.config = config
+        self.num_words = num_words
         self.frontend = FrontEnd(config.view)
         self.body = MobileNet(config, self.frontend.modality_slices())
         self.dropout = nn.Dropout(config.dropout)
@@ -51,12 +52,6 @@ class Recognizer(nn.Module):
             self.classifier = nn.Linear(width, num_words)
             nn.init.xavier_uniform_(self.classifier.weight)
             nn.init.zeros_(self.classifier.bias)
-
-    @property
-    def num_words(self) -> int:
-        weight = self.classifier.weight
-        assert isinstance(weight, Tensor)
-        return len(weight)
 
     @property
     def num_parameters(self) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from rich.progress import Progress
 
 from signloom.console import progress_bar
 from signloom.model.checkpoint import Model
@@ -99,10 +98,9 @@ class ProgressBar(L.Callback):
     """One bar for the whole run: steps, frames a second, time left."""
 
     def __init__(self) -> None:
-        self._progress: Progress | None = None
+        self._progress = progress_bar()
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        self._progress = progress_bar()
         self._progress.start()
         total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
         done = int(trainer.num_training_batches) * trainer.current_epoch
@@ -110,7 +108,6 @@ class ProgressBar(L.Callback):
         self._frames = 0
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
-        assert self._progress is not None
         self._frames += batch.num_frames
         self._progress.update(self._task, advance=1, done=self._frames)
 
@@ -121,8 +118,7 @@ class ProgressBar(L.Callback):
         self._stop()
 
     def _stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._progress.stop()
 
 
 class LastState(L.Callback):

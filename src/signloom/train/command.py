@@ -20,8 +20,7 @@ def run(options: Recipe) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "training") from None
     result = fit(options)
-    best = result.history.best
-    assert best is not None
+    best = result.best
     print(
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
         f"{result.seconds:.0f} s of training, {result.model.recognizer.num_parameters:,} parameters\n"

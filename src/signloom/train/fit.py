@@ -32,7 +32,7 @@ from signloom.model.checkpoint import Model, load
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
 from signloom.train.data import BucketSampler, UtteranceDataset, collate
-from signloom.train.history import History
+from signloom.train.history import EpochRecord, History
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
@@ -43,10 +43,11 @@ STATE_FILE = "last.safetensors"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run gives: its folder, its history, how long training took, and the best model."""
+    """What a finished run gives: its folder, its history, its best epoch and the model of it, how long it took."""
 
     run: Path
     history: History
+    best: EpochRecord
     seconds: float
     model: Model
 
@@ -64,7 +65,7 @@ def fit(recipe: Recipe) -> RunResult:
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
-        with _logging_to(run / "training.log", append=recipe.resume):
+        with _logging_to(run / "training.log"):
             return _fit(recipe, corpus, run)
     finally:
         torch.set_num_threads(threads)
@@ -116,6 +117,8 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
         best = history.best
         return Model(recognizer, vocabulary, {**info, "dev": {"protocol": "plain", **asdict(best)} if best else {}})
 
+    if not recipe.resume:
+        _clear(run)
     with atomic_write(run / "run.json", "w") as file:
         json.dump(info, file, indent=1, ensure_ascii=False)
     log.info(
@@ -161,30 +164,38 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
             DataLoader(train, batch_sampler=sampler, collate_fn=collate),
             DataLoader(dev, batch_sampler=dev_sampler, collate_fn=collate),
             ckpt_path=str(run / STATE_FILE) if recipe.resume else None,
-            weights_only=False,
         )
         seconds = time.perf_counter() - started
-    if not history.epochs:
+    if history.best is None:
         raise InputError("training ended before its first epoch; give --max_minutes more time")
     history.plot(run)
-    return RunResult(run, history, seconds, load(run / MODEL_FILE))
+    return RunResult(run, history, history.best, seconds, load(run / MODEL_FILE))
 
 
 def _prepare_run(recipe: Recipe) -> Path:
     run = recipe.output
     earlier = [name for name in (MODEL_FILE, STATE_FILE, "history.json") if (run / name).exists()]
-    if recipe.resume:
-        return run
-    if earlier and not recipe.overwrite:
+    if earlier and not (recipe.resume or recipe.overwrite):
         raise InputError(
             f"{run}: already holds a run ({', '.join(earlier)}); pass --resume to go on with it, "
             "--overwrite to replace it, or another --output"
         )
-    for name in (*earlier, "tensorboard", "training.log"):
-        target = run / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     run.mkdir(parents=True, exist_ok=True)
     return run
+
+
+# Everything a run and what is made of it leave, but the log: that of a run that was replaced is worth keeping.
+_LEFT_BY_A_RUN = (
+    *(MODEL_FILE, STATE_FILE, "run.json", "history.json", "metrics.csv", "curves.png", "curves.pdf", "tensorboard"),
+    *("evaluation-*.json", "hypotheses-*.csv", "transcript.json", "report.html"),
+)
+
+
+def _clear(run: Path) -> None:
+    """Takes an earlier run away, once the new one is known to be possible; it may even have started from its model."""
+    for pattern in _LEFT_BY_A_RUN:
+        for path in run.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # What may differ between a run and its resumption: where, how long and on how many threads, never what is learnt.
@@ -333,11 +344,11 @@ def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: 
 
 
 @contextmanager
-def _logging_to(path: Path, *, append: bool) -> Iterator[None]:
+def _logging_to(path: Path) -> Iterator[None]:
     """The package's log goes to the console and to `path` while the block runs."""
     handlers: list[logging.Handler] = [
         RichHandler(console=console, show_path=False, show_level=False, markup=False, highlighter=None),
-        logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8"),
+        logging.FileHandler(path, encoding="utf-8"),
     ]
     handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("signloom")

@@ -81,7 +81,8 @@ class RecognizerModule(L.LightningModule):
         optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=self.recipe.learning_rate,
-            fused=True,
+            # Lightning does not clip gradients for a fused optimiser in mixed precision.
+            fused=self.recipe.precision == "32",
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
