@@ -18,7 +18,7 @@ import numpy as np
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
-from signloom.landmarks import Landmarks
+from signloom.landmarks import Landmarks, interpolate
 
 # Every sign is brought to this many frames; twice the usual 10 to 14 would cost four times the work for nothing.
 NUM_FRAMES = 16
@@ -202,10 +202,7 @@ def _views(corpus: Corpus, cuts: Sequence[_Cut]) -> np.ndarray:
         if cut.utterance.id not in clips:
             clips[cut.utterance.id] = features(corpus.load(cut.utterance))
         view = clips[cut.utterance.id][cut.start : cut.end]
-        positions = np.linspace(0, len(view) - 1, NUM_FRAMES)
-        lower = np.floor(positions).astype(int)
-        share = (positions - lower)[:, None].astype(np.float32)
-        views.append(view[lower] * (1 - share) + view[np.minimum(lower + 1, len(view) - 1)] * share)
+        views.append(interpolate(view, np.linspace(0, len(view) - 1, NUM_FRAMES)))
     return np.stack(views)
 
 
@@ -217,11 +214,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
     if not present.any():
         return np.zeros_like(values)
     known = np.flatnonzero(present)
-    positions = np.interp(np.arange(len(values)), known, np.arange(len(known)))
-    lower = np.floor(positions).astype(int)
-    upper = np.minimum(lower + 1, len(known) - 1)
-    share = (positions - lower)[:, None, None]
-    return values[known[lower]] * (1 - share) + values[known[upper]] * share
+    return interpolate(values[known], np.interp(np.arange(len(values)), known, np.arange(len(known))))
 
 
 def _bootstrap(wrong: np.ndarray, utterances: Sequence[str], seed: int, draws: int = 1000) -> tuple[float, float]:

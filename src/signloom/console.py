@@ -18,6 +18,11 @@ from rich.text import Text
 console = Console(stderr=True, highlight=False)
 
 
+def say(message: str, to: Console = console) -> None:
+    """A message to stderr, as it is: ids and glosses may hold brackets, and a path must not be broken over lines."""
+    to.print(message, markup=False, soft_wrap=True)
+
+
 class RateColumn(ProgressColumn):
     """Items a second; a task may carry its own unit and count in the fields `unit` and `done`."""
 

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.console import Console
-
 from signloom import layout
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar, say
 from signloom.errors import InputError
 from signloom.extract.holistic import Settings
 from signloom.extract.parallel import Outcome, extract_all
@@ -116,11 +114,6 @@ def _others(found: Found) -> str:
     return f" (passed over as no clips: {kinds})"
 
 
-def _say(message: str, to: Console = console) -> None:
-    """A message on stderr, as one line: paths in it must not be torn by the width of the terminal."""
-    to.print(message, markup=False, soft_wrap=True)
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -129,14 +122,14 @@ def _announce(found: Found, clips: list[Clip], state: State, removed: int, optio
     num_folders = sum(clip.is_folder for clip in clips)
     kinds = f"{_count(len(clips) - num_folders, 'video')}, {_count(num_folders, 'frame folder')}"
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
-    _say(
+    say(
         f"{_count(len(clips), 'clip')}{of}: {kinds}; "
         f"{len(state.done):,} done already, {len(state.missing):,} to extract{_others(found)}"
     )
     if state.missing:
-        _say(f"with {_count(min(workers, len(state.missing)), 'worker')}")
+        say(f"with {_count(min(workers, len(state.missing)), 'worker')}")
     if removed:
-        _say(f"removed {_count(removed, 'unfinished file')} of a run that was killed")
+        say(f"removed {_count(removed, 'unfinished file')} of a run that was killed")
 
 
 def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[Outcome]:
@@ -150,9 +143,9 @@ def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, 
                 log.add(outcome.clip, outcome.message)
                 failures.append(outcome)
                 if len(failures) <= NUM_SHOWN:
-                    _say(f"failed: {outcome.message}", bar.console)
+                    say(f"failed: {outcome.message}", bar.console)
                 if len(failures) == NUM_SHOWN + 1:
-                    _say(f"more failed; see {log.path}", bar.console)
+                    say(f"more failed; see {log.path}", bar.console)
 
         def on_progress(num_clips: float, num_frames: int) -> None:
             bar.update(task, completed=num_clips, done=num_frames)
@@ -197,10 +190,10 @@ def _notes(done: dict[Clip, dict[str, Any]], failures: list[Outcome], log: Failu
     ]
     if empty:
         more = ", ..." if len(empty) > NUM_SHOWN else ""
-        _say(f"note: nobody was found in {_count(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
+        say(f"note: nobody was found in {_count(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
     assumed = Counter((name, header[name]) for header in done.values() for name in header["assumed"])
     for (name, value), count in sorted(assumed.items()):
-        _say(f"note: {name} is not given by {_count(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
+        say(f"note: {name} is not given by {_count(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
     if failures:
         failed = _count(len(failures), "clip")
-        _say(f"{failed} failed, with the reasons in {log.path}; the same command tries again")
+        say(f"{failed} failed, with the reasons in {log.path}; the same command tries again")

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem
-from signloom.importers.building import Item, LeftOut, finish, listed, say, write_corpus
+from signloom.importers.building import Item, LeftOut, finish, listed, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom import layout
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar, say
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
@@ -154,11 +154,6 @@ def show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
         say(f"  {item.id}: {item.reason}")
     if len(left_out) > NUM_SHOWN:
         say(f"  ... and {len(left_out) - NUM_SHOWN:,} more")
-
-
-def say(message: str) -> None:
-    """A message to stderr, as it is: ids and glosses may hold brackets, and a path must not be broken over lines."""
-    console.print(message, markup=False, soft_wrap=True)
 
 
 def listed(items: Iterable[str], *, shown: int = NUM_SHOWN) -> str:

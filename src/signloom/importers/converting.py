@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from signloom.console import progress_bar
+from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem, inside, remove_temporary
-from signloom.importers.building import say
+from signloom.importers.building import located
 from signloom.landmarks import SUFFIX, Landmarks
 
 
@@ -128,7 +128,7 @@ def convert(
                     progress.update(task, advance=1, done=outcome.frames)
                 progress.update(task, advance=-1)
             except InputError as error:
-                outcome.faults.add(_located(path, error))
+                outcome.faults.add(located(str(path), error))
             finally:
                 progress.update(task, advance=1, done=outcome.frames)
     return outcome
@@ -156,7 +156,7 @@ def _convert_clip(
         landmarks = replace(landmarks, source={**landmarks.source, **source})
         landmarks.save(target)
     except InputError as error:
-        outcome.faults.add(_located(place, error))
+        outcome.faults.add(located(place, error))
         return
     outcome.written += 1
     outcome.frames += len(landmarks)
@@ -264,8 +264,3 @@ def _up_to_date(target: Path, source: dict[str, Any]) -> bool:
         maker = found.get("importer") or found.get("extractor") or "something else"
         raise InputError(f"{target} was made by {maker}; choose another --output or remove it")
     return all(found.get(key) == source.get(key) for key in ("sha256", "settings", "clip"))
-
-
-def _located(place: object, error: InputError) -> str:
-    text = str(error)
-    return text if text.startswith(str(place)) else f"{place}: {text}"

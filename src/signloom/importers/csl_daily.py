@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults
 from signloom.importers.annotations import (
@@ -27,7 +28,7 @@ from signloom.importers.annotations import (
     read_table,
     tell_sizes,
 )
-from signloom.importers.building import LeftOut, say
+from signloom.importers.building import LeftOut
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
 SPLIT_COLUMNS = ("name", "split")

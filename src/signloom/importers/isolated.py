@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.console import say
 from signloom.errors import Faults
-from signloom.importers.building import Item, say
+from signloom.importers.building import Item
 from signloom.landmarks import Landmarks
 
 # Nothing says how a collection of clips is to be split; `signloom compose` shares the clips itself.
