@@ -197,5 +197,12 @@ def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     lower = np.floor(positions).astype(np.int64)
     weight = (positions - lower).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
     upper = np.minimum(lower + 1, len(values) - 1)
-    blended = values[lower] * (1 - weight) + values[upper] * weight
-    return np.where(weight == 0, values[lower], blended)
+    found = values[lower]
+    step = values[upper]
+    step -= found
+    step *= weight
+    step += found
+    # Not to be touched by a missing frame that has no weight.
+    exact = positions == lower
+    step[exact] = found[exact]
+    return step

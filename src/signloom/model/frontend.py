@@ -82,7 +82,7 @@ class FrontEnd(nn.Module):
         points: `(B, T, P, 3)` in units of image height, NaN where missing.  lengths: `(B,)`, None if nothing is padded.
         """
         features = self.raw_features(points, lengths)
-        return torch.nan_to_num((features - self.mean).mul_(1 / self.std).clamp_(-CLAMP, CLAMP), nan=0.0)
+        return features.sub_(self.mean).mul_(1 / self.std).clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
 
     def raw_features(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features before the affine `(B, T, F)`, NaN where they are not known."""
@@ -91,19 +91,16 @@ class FrontEnd(nn.Module):
                 f"front end: {points.shape[2]} points a frame, the {self.view} view needs {self.num_points} "
                 f"(Landmarks.select({self.view!r}))"
             )
+        if self.view == "compact":
+            # z is noisy; without it half of the work is saved.
+            points = points[..., :2]
         if lengths is not None:
             padding = torch.arange(points.shape[1], device=points.device) >= lengths[:, None]
             points = points.masked_fill(padding[:, :, None, None], torch.nan)
-        if self.view == "compact":
-            # z is noisy; without it half of the work is saved.
-            normalised, anchors = self.geometry(points[..., :2])
-            features = self._compact(normalised, anchors)
-        else:
-            normalised, _ = self.geometry(points)
-            features = self._full(normalised)
-        if lengths is not None:
-            features = features.masked_fill(padding[:, :, None], torch.nan)
-        return features
+        if self.view == "full":
+            return self._full(self.geometry(points)[0])
+        features = self._compact(*self._groups(points))
+        return features if lengths is None else features.masked_fill_(padding[:, :, None], torch.nan)
 
     def geometry(self, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Points `(B, T, P, D)` relative to the roots of their groups, in shoulder widths; idempotent.
@@ -111,17 +108,22 @@ class FrontEnd(nn.Module):
         Missing is NaN in and out. Also returns, by group, where the root of each hand and of the face itself lies
         relative to the body, `(B, T, D)`.
         """
+        normalised, anchors = self._groups(points)
+        return torch.cat(list(normalised.values()), dim=2), anchors
+
+    def _groups(self, points: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """`geometry` with the points of each group by themselves."""
         root, scale = self._body_frame(points)
-        body = (points - root) / scale
-        normalised, anchors = [], {}
+        body = (points - root).mul_(1 / scale)
+        normalised, anchors = {}, {}
         for name, part in self.groups.items():
             group = body[:, :, part]
             if name != "pose":
                 centre = group.nanmean(2, keepdim=True) if name == "face" else group[:, :, :1]
                 anchors[name] = centre.squeeze(2)
                 group = group - centre
-            normalised.append(group)
-        return torch.cat(normalised, dim=2), anchors
+            normalised[name] = group
+        return normalised, anchors
 
     def _body_frame(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The clip's root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`: centre and width of the shoulders, mean over frames.
@@ -143,17 +145,17 @@ class FrontEnd(nn.Module):
         scale = torch.where(scale > MIN_SCALE, scale, torch.ones_like(scale))
         return root[:, None, None], scale[:, None, None]
 
-    def _compact(self, points: Tensor, anchors: dict[str, Tensor]) -> Tensor:
+    def _compact(self, groups: dict[str, Tensor], anchors: dict[str, Tensor]) -> Tensor:
         features = []
-        unknown = torch.full_like(points[:, :1, 0, :1], torch.nan)
-        for name, part in self.groups.items():
-            position = points[:, :, part].flatten(2)
+        unknown = torch.full_like(groups["pose"][:, :1, 0, :1], torch.nan)
+        for name, points in groups.items():
+            position = points.flatten(2)
             if name in anchors:
                 position = torch.cat([position, anchors[name]], -1)
             none = unknown.expand(-1, -1, position.shape[-1])
             step = torch.cat([none, position[:, 1:] - position[:, :-1], none], 1)
             # Any point tells whether a part was found; of the pose one may be missing alone.
-            detected = torch.isfinite(points[:, :, part, 0]).any(2, keepdim=True).to(points.dtype)
+            detected = torch.isfinite(points[..., 0]).any(2, keepdim=True).to(points.dtype)
             features += [position, step[:, 1:], step[:, :-1], detected]
         return torch.cat(features, -1)
 

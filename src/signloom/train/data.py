@@ -133,10 +133,11 @@ class UtteranceDataset(Dataset[Example]):
 def collate(examples: Sequence[Example]) -> Batch:
     """A batch of examples, padded with NaN to the longest."""
     lengths = [len(example.points) for example in examples]
-    points = np.full((len(examples), max(lengths), *examples[0].points.shape[1:]), np.nan, dtype=np.float32)
+    points = np.empty((len(examples), max(lengths), *examples[0].points.shape[1:]), dtype=np.float32)
     targets = np.zeros((len(examples), max(len(example.target) for example in examples)), dtype=np.int64)
     for row, example in enumerate(examples):
         points[row, : lengths[row]] = example.points
+        points[row, lengths[row] :] = np.nan
         targets[row, : len(example.target)] = example.target
     return Batch(
         torch.from_numpy(points),
