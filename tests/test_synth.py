@@ -16,12 +16,14 @@ from signloom.errors import InputError
 from signloom.synth import face, lexicon
 from signloom.synth.body import WRIST_LIMIT, Proportions, hand_points, head_centre, pose_body
 from signloom.synth.corpus import Recipe, make_clip, make_plans, synthesise
+from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours
 from signloom.synth.performance import minimum_jerk, perform
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, MOVEMENTS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
 
+DIALS = Dials(left_handed=0.0)
 SMALL = Recipe(num_signs=12, num_signers=4, num_test_signers=1, num_train=12, num_dev=4, num_test=6, max_glosses=5)
 
 
@@ -32,9 +34,9 @@ def bodies():
     words = make_lexicon(60, seed=5, minimal_pairs=0.3)
     for number in range(60):
         rng = np.random.default_rng(number)
-        signer = make_signer(number % 12, seed=5, variation=1.0, left_handed=0.0)
+        signer = make_signer(number % 12, seed=5, dials=DIALS)
         signs = [words[int(place)] for place in rng.integers(len(words), size=6)]
-        performance = perform(signs, signer, fps=25.0, token_variation=1.0, coarticulation=1.0, rng=rng)
+        performance = perform(signs, signer, fps=25.0, dials=DIALS, rng=rng)
         made.append((signer, performance, pose_body(performance.motion, signer.proportions).astype(np.float64)))
     return made
 
@@ -312,7 +314,7 @@ def test_no_clip_is_without_hands_even_when_most_are_lost():
 
 
 def test_dials_at_zero_turn_their_factor_off():
-    off = replace(SMALL, signer_variation=0.0, token_variation=0.0, tracker_noise=0.0, lost_hands=0.0)
+    off = replace(SMALL, **dict.fromkeys(dial_names(), 0.0))
     plan = make_plans(off)[0]
     clip = make_clip(off, plan)
     assert not any(clip.truth["lost"].values())
@@ -320,7 +322,7 @@ def test_dials_at_zero_turn_their_factor_off():
     # Without noise, shoulders that only sway keep their distance but for the change of perspective.
     width = np.linalg.norm(palm[:, 0] - palm[:, 1], axis=1)
     assert np.ptp(width) / width.mean() < 0.02
-    signers = [make_signer(number, seed=0, variation=0.0, left_handed=0.0) for number in range(2)]
+    signers = [make_signer(number, seed=0, dials=Dials(preset="clean")) for number in range(2)]
     assert signers[0].proportions == signers[1].proportions == Proportions()
     noisy = make_clip(replace(off, tracker_noise=1.0), plan).landmarks.points[:, layout.GROUPS["pose"]]
     assert 0.0005 < np.std(noisy - clip.landmarks.points[:, layout.GROUPS["pose"]]) < 0.01

@@ -25,6 +25,7 @@ from signloom.errors import Faults, InputError
 from signloom.files import inside
 from signloom.landmarks import Landmarks
 from signloom.synth.body import pose_body
+from signloom.synth.dials import Dials
 from signloom.synth.lexicon import make_lexicon
 from signloom.synth.performance import perform
 from signloom.synth.signer import Signer, make_signer
@@ -32,14 +33,14 @@ from signloom.synth.signs import Sign
 from signloom.synth.tracker import make_camera, project, track
 
 # Of the generator's results: goes up when the same options would give other data.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 IMAGE_SIZE = (640, 480)
 _MAX_FPS = 240.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What to simulate. The dials are multiples of the default population's spread or rate; 0 turns one off."""
+class Recipe(Dials):
+    """What to simulate."""
 
     num_signs: int = 40
     """signs in the lexicon"""
@@ -61,23 +62,10 @@ class Recipe:
     """frames per second"""
     minimal_pairs: float = 0.95
     """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
-    left_handed: float = 0.0
-    """share of left-handed signers, 0 to 1"""
-    signer_variation: float = 1.0
-    """dial: how much bodies, tempo, habits of handshape and place, and cameras differ between signers"""
-    token_variation: float = 1.0
-    """dial: how much two tokens of one sign by one signer differ in place, size, duration and grip"""
-    coarticulation: float = 1.0
-    """dial: how much neighbouring signs pull at each other"""
-    tracker_noise: float = 1.0
-    """dial: jitter of the tracked points"""
-    lost_hands: float = 1.0
-    """dial: how often the tracker loses a hand that is in view"""
     seed: int = 0
     """of every draw: same seed and options, same bytes"""
 
-    def __post_init__(self) -> None:
-        faults = Faults("synth")
+    def check(self, faults: Faults) -> None:
         if self.num_signs < 1:
             faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
         if self.num_signers < 1:
@@ -108,13 +96,8 @@ class Recipe:
             )
         if not 1 <= self.fps <= _MAX_FPS:
             faults.add(f"--fps is {self.fps:g}; needed 1 to {_MAX_FPS:g}")
-        for name in ("minimal_pairs", "left_handed"):
-            if not 0 <= getattr(self, name) <= 1:
-                faults.add(f"--{name} is {getattr(self, name)}; needed a share from 0 to 1")
-        for name in ("signer_variation", "token_variation", "coarticulation", "tracker_noise", "lost_hands"):
-            if not 0 <= getattr(self, name) <= 3:
-                faults.add(f"--{name} is {getattr(self, name)}; needed 0 to 3 (1 is the default)")
-        faults.raise_if_any()
+        if not 0 <= self.minimal_pairs <= 1:
+            faults.add(f"--minimal_pairs is {self.minimal_pairs}; needed a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -223,31 +206,13 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
     """One utterance, signed, filmed and tracked."""
     signer = _signer(recipe, plan.signer)
     rng = np.random.default_rng([recipe.seed, 4, SPLITS.index(plan.split), plan.number])
-    performance = perform(
-        plan.signs,
-        signer,
-        fps=recipe.fps,
-        token_variation=recipe.token_variation,
-        coarticulation=recipe.coarticulation,
-        rng=rng,
-    )
+    performance = perform(plan.signs, signer, fps=recipe.fps, dials=recipe, rng=rng)
     points = pose_body(performance.motion, signer.proportions)
     if signer.left_handed:
         points = points[:, layout.mirror_map()] * np.array((-1, 1, 1), dtype=points.dtype)
-    camera = make_camera(
-        np.random.default_rng([recipe.seed, 3, plan.signer]),
-        rng,
-        image_size=IMAGE_SIZE,
-        variation=recipe.signer_variation,
-    )
-    tracked = track(
-        project(points, camera),
-        camera,
-        fps=recipe.fps,
-        noise=recipe.tracker_noise,
-        lost_hands=recipe.lost_hands,
-        rng=rng,
-    )
+    setting = np.random.default_rng([recipe.seed, 3, plan.signer])
+    camera = make_camera(setting, rng, image_size=IMAGE_SIZE, dials=recipe)
+    tracked = track(project(points, camera), camera, fps=recipe.fps, dials=recipe, rng=rng)
     landmarks = Landmarks(
         tracked.points,
         tracked.visibility,
@@ -323,4 +288,4 @@ def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
 
 @lru_cache(maxsize=64)
 def _signer(recipe: Recipe, number: int) -> Signer:
-    return make_signer(number, seed=recipe.seed, variation=recipe.signer_variation, left_handed=recipe.left_handed)
+    return make_signer(number, seed=recipe.seed, dials=recipe)

@@ -15,6 +15,7 @@ import numpy as np
 
 from signloom.errors import InputError
 from signloom.synth.body import pose_arm, wrist_bend
+from signloom.synth.dials import Dials
 from signloom.synth.performance import citation_form
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import (
@@ -30,6 +31,8 @@ from signloom.synth.signs import (
     orientation_axes,
 )
 
+# The signer who shows the citation forms.
+_CLEAN = Dials(preset="clean")
 # Metres in the image plane (root mean square over the sign) by which two signs must differ in at least one respect.
 # About three times what signers and tokens differ in the same respect by default; places on the head are kept better.
 _APART_PLACE, _APART_PLACE_AT_HEAD, _APART_MOTION, _APART_SHAPE = 0.085, 0.035, 0.03, 0.02
@@ -112,7 +115,7 @@ def apart(first: Sign, second: Sign) -> bool:
 
 def comfortable(sign: Sign) -> bool:
     """Whether an average signer can hold the hands so without bending a wrist further than wrists bend."""
-    signer = make_signer(0, seed=0, variation=0.0, left_handed=0.0)
+    signer = make_signer(0, seed=0, dials=_CLEAN)
     return all(
         wrist_bend(arm, signer.proportions).max() <= _WRIST_DEGREES for arm in citation_form(sign, signer, _NUM_PHASES)
     )
@@ -123,7 +126,7 @@ def citation_view(sign: Sign) -> np.ndarray:
 
     The first of the points is the wrist, from the middle of the shoulders; the others are relative to it.
     """
-    signer = make_signer(0, seed=0, variation=0.0, left_handed=0.0)
+    signer = make_signer(0, seed=0, dials=_CLEAN)
     views = []
     for arm in citation_form(sign, signer, _NUM_PHASES):
         _, hand = pose_arm(arm, signer.proportions)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom.synth.body import Arm, Motion, head_centre, multiply, quaternion, rotation_about
+from signloom.synth.dials import Dials
 from signloom.synth.face import EXPRESSIONS
 from signloom.synth.signer import Signer
 from signloom.synth.signs import (
@@ -62,11 +63,11 @@ def perform(
     signer: Signer,
     *,
     fps: float,
-    token_variation: float,
-    coarticulation: float,
+    dials: Dials,
     rng: np.random.Generator,
 ) -> Performance:
-    """The motion of one sentence. token_variation, coarticulation: dials, 1 is the default, 0 is off."""
+    """The motion of one sentence."""
+    token_variation, coarticulation = dials.token_variation, dials.coarticulation
     tempo = signer.tempo * np.exp(0.06 * rng.standard_normal())
     rest = _rest(signer, rng), _rest(signer, rng)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []

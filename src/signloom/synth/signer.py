@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom.synth.body import Proportions, multiply, rotation_about
+from signloom.synth.dials import Dials
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, MOVEMENTS, NUM_ANGLES, ORIENTATIONS
 
 # Spread of one habit at signer variation 1.
@@ -45,12 +46,9 @@ class Signer:
     left_handed: bool
 
 
-def make_signer(number: int, *, seed: int, variation: float, left_handed: float) -> Signer:
-    """Signer `number` (from 0) of the population of `seed`, whoever else is in it.
-
-    variation: 0 makes all signers the average one, 1 is the default population.
-    left_handed: the share of left-handed signers, 0..1.
-    """
+def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
+    """Signer `number` (from 0) of the population of `seed`, whoever else is in it; the average one with clean dials."""
+    variation = dials.signer_variation
     rng = np.random.default_rng([seed, 2, number])
 
     def about_one(spread: float) -> float:
@@ -102,5 +100,5 @@ def make_signer(number: int, *, seed: int, variation: float, left_handed: float)
         rest=rest + normal(0.02, 3),
         holding=float(np.clip(0.35 + 0.35 * normal(1.0), 0, 0.9)),
         expressiveness=about_one(0.25),
-        left_handed=bool(rng.random() < left_handed),
+        left_handed=bool(rng.random() < dials.left_handed),
     )

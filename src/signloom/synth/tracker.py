@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom import layout
+from signloom.synth.dials import Dials
 
 # Distance of the camera, metres: near things look larger.
 _DISTANCE = 2.2
@@ -61,13 +62,13 @@ class Tracked:
 
 
 def make_camera(
-    setting: np.random.Generator, moment: np.random.Generator, *, image_size: tuple[int, int], variation: float
+    setting: np.random.Generator, moment: np.random.Generator, *, image_size: tuple[int, int], dials: Dials
 ) -> Camera:
     """A camera: `setting` draws what one recording place shares, `moment` what differs from utterance to utterance."""
 
     def draw(spread: float) -> float:
         shared, own = (np.clip(rng.standard_normal(), -2, 2) for rng in (setting, moment))
-        return float(variation * spread * (0.9 * shared + 0.3 * own))
+        return float(dials.camera_variation * spread * (0.9 * shared + 0.3 * own))
 
     width = image_size[0] / image_size[1]
     return Camera(
@@ -91,21 +92,19 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
     return image
 
 
-def track(
-    image: np.ndarray, camera: Camera, *, fps: float, noise: float, lost_hands: float, rng: np.random.Generator
-) -> Tracked:
+def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: np.random.Generator) -> Tracked:
     """What the tracker reports of the true image points (T, 543, 3).
 
-    noise scales the jitter, lost_hands the rate of losses; 0 turns either off. A hand out of view is always missing,
+    A hand out of view is always missing,
     but never both hands in all frames.
     """
     speeds = {hand: _speed(image[:, layout.GROUPS[hand], :2].mean(axis=1), fps) for hand in ("left_hand", "right_hand")}
-    lost = {hand: _lost_frames(hand, image, speeds[hand], fps, lost_hands, rng) for hand in speeds}
+    lost = {hand: _lost_frames(hand, image, speeds[hand], fps, dials.lost_hands, rng) for hand in speeds}
     outside = {hand: ~_in_view(image[:, layout.GROUPS[hand]], camera) for hand in speeds}
-    lost["face"] = _spans_of_loss(np.full(len(image), lost_hands * _FACE_LOSSES_PER_SECOND / fps), fps, rng)
+    lost["face"] = _spans_of_loss(np.full(len(image), dials.lost_face * _FACE_LOSSES_PER_SECOND / fps), fps, rng)
     outside["face"] = ~_in_view(image[:, layout.GROUPS["face"]], camera)
     _keep_a_hand(lost, outside)
-    points = image + np.float32(noise) * _jitter(image.shape, speeds, fps, rng)
+    points = image + np.float32(dials.tracker_noise) * _jitter(image.shape, speeds, fps, rng)
     visibility = _visibility(points[:, layout.GROUPS["pose"], :2], camera, rng)
     _set_depth_origins(points)
     for part, frames in lost.items():

@@ -1,0 +1,130 @@
+"""How hard simulated signing is: one dial for each factor, and presets that set them all.
+
+A dial at 1 is the strength that the preset `phoenix` gives it, at 0 the factor is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from signloom.errors import Faults
+
+PRESETS: dict[str, dict[str, float]] = {
+    # Every body alike, every token alike, a tracker that never errs.
+    "clean": {},
+    "easy": {
+        "signer_variation": 0.6,
+        "token_variation": 0.6,
+        "coarticulation": 0.6,
+        "weak_hand": 0.6,
+        "camera_variation": 0.6,
+        "tracker_noise": 0.6,
+        "depth_noise": 0.6,
+        "lost_hands": 0.4,
+        "lost_face": 0.4,
+        "tracker_lag": 0.5,
+    },
+    "phoenix": {
+        "signer_variation": 1.0,
+        "dialect": 0.02,
+        "left_handed": 0.1,
+        "token_variation": 1.0,
+        "coarticulation": 1.0,
+        "weak_hand": 1.0,
+        "camera_variation": 1.0,
+        "framing": 0.3,
+        "tracker_noise": 1.0,
+        "depth_noise": 1.0,
+        "lost_hands": 1.0,
+        "swapped_hands": 1.0,
+        "wrist_jumps": 1.0,
+        "lost_face": 1.0,
+        "tracker_lag": 1.0,
+    },
+    "hard": {
+        "signer_variation": 1.5,
+        "dialect": 0.08,
+        "left_handed": 0.2,
+        "token_variation": 1.5,
+        "coarticulation": 1.7,
+        "weak_hand": 1.5,
+        "camera_variation": 1.8,
+        "framing": 1.0,
+        "frame_rate_variation": 1.0,
+        "tracker_noise": 1.8,
+        "depth_noise": 1.8,
+        "lost_hands": 2.0,
+        "swapped_hands": 2.0,
+        "wrist_jumps": 2.0,
+        "lost_face": 2.0,
+        "tracker_lag": 1.5,
+    },
+}
+# The dials that are shares of something, 0 to 1; the others go from 0 to _MOST.
+SHARES = ("dialect", "left_handed")
+_MOST = 3.0
+# What a dial that is not given is set to: what the preset says.
+BY_PRESET: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dials:
+    """The factors that make signing hard to recognise. A dial that is not given is as `preset` sets it."""
+
+    preset: Literal["clean", "easy", "phoenix", "hard"] = "phoenix"
+    """sets every dial that is not given itself"""
+    signer_variation: float = BY_PRESET
+    """dial, 0 to 3: how much bodies, posture, tempo, amplitude and habits of handshape and place differ by signer"""
+    dialect: float = BY_PRESET
+    """share of the signs, 0 to 1, that a signer makes in another way than the lexicon says"""
+    left_handed: float = BY_PRESET
+    """share of left-handed signers, 0 to 1"""
+    token_variation: float = BY_PRESET
+    """dial, 0 to 3: how much two tokens of one sign by one signer differ in place, size, duration and grip"""
+    coarticulation: float = BY_PRESET
+    """dial, 0 to 3: how much neighbouring signs pull at each other, and fast signing lowers and weakens signs"""
+    weak_hand: float = BY_PRESET
+    """dial, 0 to 3: how often the weak hand holds on after a sign, or drops out of a two-handed one"""
+    camera_variation: float = BY_PRESET
+    """dial, 0 to 3: how much position, turn, roll and distance of the camera differ between recordings"""
+    framing: float = BY_PRESET
+    """dial, 0 to 3: how closely the picture is cropped; elbows and low hands leave it"""
+    frame_rate_variation: float = BY_PRESET
+    """dial, 0 to 3: how much frame rates differ between recordings, and the time between frames within one"""
+    tracker_noise: float = BY_PRESET
+    """dial, 0 to 3: jitter of the tracked points in the image"""
+    depth_noise: float = BY_PRESET
+    """dial, 0 to 3: jitter of their z"""
+    lost_hands: float = BY_PRESET
+    """dial, 0 to 3: how often the tracker loses a hand that is in view"""
+    swapped_hands: float = BY_PRESET
+    """dial, 0 to 3: how often it takes one hand for the other"""
+    wrist_jumps: float = BY_PRESET
+    """dial, 0 to 3: how often the pose's wrist jumps away from the hand"""
+    lost_face: float = BY_PRESET
+    """dial, 0 to 3: how often it loses the face"""
+    tracker_lag: float = BY_PRESET
+    """dial, 0 to 3: how far its smoothing trails behind the motion"""
+
+    def __post_init__(self) -> None:
+        """Sets what was not given. Raises InputError with every dial out of its range."""
+        faults = Faults("synth")
+        if self.preset not in PRESETS:
+            faults.add(f"--preset is {self.preset!r}; needed one of {', '.join(PRESETS)}")
+        for name in dial_names():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, PRESETS.get(self.preset, {}).get(name, 0.0))
+            value, share = getattr(self, name), name in SHARES
+            if not 0 <= value <= (1 if share else _MOST):
+                needed = "a share from 0 to 1" if share else f"0 to {_MOST:g} (0 is off, 1 as on PHOENIX)"
+                faults.add(f"--{name} is {value:g}; needed {needed}")
+        self.check(faults)
+        faults.raise_if_any()
+
+    def check(self, faults: Faults) -> None:
+        """Adds what else is wrong; for what builds on the dials."""
+
+
+def dial_names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Dials) if field.name != "preset")
