@@ -180,6 +180,14 @@ def check_header(header: Any, path: Path, expected_format: str, expected_version
         )
 
 
+def parse_image_size(text: str) -> tuple[int, int]:
+    """(width, height) in pixels from `210x260`. Raises InputError for anything else."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal() and 0 < int(width) < 65536 and 0 < int(height) < 65536):
+        raise InputError(f"--image_size is {text!r}; needed width x height in pixels, e.g. 210x260")
+    return int(width), int(height)
+
+
 def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.ndarray:
     """Where the frames of a clip at `target_fps` lie in the frames of the clip at `fps`, (T',) float64.
 

@@ -30,10 +30,9 @@ from signloom.importers.converting import (
     find_files,
     finish,
     load_arrays,
-    parse_size,
 )
 from signloom.importers.pickles import load_pickle
-from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
 
 NUM_KEYPOINTS = 133
 ASSUMED_FPS = 25.0
@@ -140,7 +139,7 @@ def run(options: Options) -> int:
     if not 0 <= options.min_score < 1:
         raise InputError(f"--min_score is {options.min_score}; needed 0 to below 1")
     reading = Reading(
-        parse_size(options.image_size) if options.image_size else None,
+        parse_image_size(options.image_size) if options.image_size else None,
         options.pixel_aspect,
         options.fps,
         options.min_score,

@@ -191,14 +191,6 @@ def finish(outcome: Outcome, output: Path, *, importer: str, next_step: str) -> 
     return 1
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) in pixels from `210x260`. Raises InputError for anything else."""
-    width, times, height = text.lower().partition("x")
-    if not (times and width.isdecimal() and height.isdecimal() and 0 < int(width) < 65536 and 0 < int(height) < 65536):
-        raise InputError(f"--image_size is {text!r}; needed width x height in pixels, e.g. 210x260")
-    return int(width), int(height)
-
-
 def check_rate(fps: float | None) -> None:
     """Raises InputError unless `fps` is None or a usable frame rate."""
     if fps is not None and not 0 < fps <= 1000:

@@ -28,9 +28,8 @@ from signloom.importers.converting import (
     find_files,
     finish,
     load_arrays,
-    parse_size,
 )
-from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
 
 NUM_FEATURES = 6516
 NUM_LANDMARK_FEATURES = 3 * layout.NUM_POINTS
@@ -102,7 +101,7 @@ class Picture:
         """Raises InputError for values that cannot be."""
         check_rate(fps)
         check_aspect(pixel_aspect)
-        size = parse_size(image_size) if image_size else ASSUMED_SIZE
+        size = parse_image_size(image_size) if image_size else ASSUMED_SIZE
         aspect = 1.0 if image_size else ASSUMED_PIXEL_ASPECT
         given = {"image_size": image_size, "pixel_aspect": pixel_aspect, "fps": fps}
         return cls(

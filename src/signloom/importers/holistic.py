@@ -20,9 +20,9 @@ import numpy as np
 from signloom import layout
 from signloom.errors import Faults, InputError
 from signloom.importers.building import finish, write_corpus
-from signloom.importers.converting import check_aspect, check_rate, load_arrays, parse_size
+from signloom.importers.converting import check_aspect, check_rate, load_arrays
 from signloom.importers.isolated import SKIP_ADVICE, IsolatedClip, items_of
-from signloom.landmarks import Landmarks
+from signloom.landmarks import Landmarks, parse_image_size
 
 # The groups of a frame by its width. Source: `extract_keypoints` of the tutorials this layout comes from, which
 # concatenate pose, (face,) left hand, right hand; pose points carry a fourth value, their visibility.
@@ -80,7 +80,7 @@ def run(options: Options) -> int:
     """Exit status 0: the corpus was written."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
-    size = parse_size(options.image_size) if options.image_size else None
+    size = parse_image_size(options.image_size) if options.image_size else None
     camera = Camera(options.fps, size, options.pixel_aspect)
     faults = Faults("import holistic")
     items = items_of(find_clips(options.sources, camera, signers=options.signer, faults=faults), faults)
