@@ -7,7 +7,7 @@ import pytest
 
 from conftest import random_landmarks
 from signloom import layout
-from signloom.baseline import dtw_distances, features, nearest_neighbour_dtw
+from signloom.baseline import dtw_distances, features, mean_pose_distances, nearest_neighbour
 from signloom.corpus import CorpusWriter
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
@@ -84,20 +84,20 @@ def test_a_missing_hand_is_filled_between_its_neighbours():
 def test_alike_signers_are_recognised_and_the_answer_repeats(tmp_path):
     corpus = synthesise(EASY, tmp_path / "easy")
     # Cut at the strokes: the ways to other signs are the only difference between two tokens here.
-    assert nearest_neighbour_dtw(corpus, boundaries="strokes").error_rate < 0.1
-    result = nearest_neighbour_dtw(corpus)
+    assert nearest_neighbour(corpus, boundaries="strokes").error_rate < 0.1
+    result = nearest_neighbour(corpus)
     assert result.error_rate < 0.4
     assert result.num_queries == sum(len(utterance.glosses) for utterance in corpus.split("test"))
     assert result.num_references <= 8 * 2 * 2
-    assert result == nearest_neighbour_dtw(corpus)
+    assert result == nearest_neighbour(corpus)
     assert "errors" in str(result)
-    assert nearest_neighbour_dtw(corpus, max_queries=5).num_queries == 5
+    assert nearest_neighbour(corpus, max_queries=5).num_queries == 5
 
 
 def test_different_signers_and_alike_signs_are_hard(tmp_path):
     hard = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
     hard = replace(hard, signer_variation=1.0, token_variation=1.0, tracker_noise=1.0, lost_hands=1.0)
-    result = nearest_neighbour_dtw(synthesise(hard, tmp_path / "hard"))
+    result = nearest_neighbour(synthesise(hard, tmp_path / "hard"))
     low, high = result.error_interval
     assert 0.2 < result.error_rate < 0.9
     assert low < result.error_rate < high
@@ -106,9 +106,20 @@ def test_different_signers_and_alike_signs_are_hard(tmp_path):
     assert set(result.signers) == {"signer03"}
 
 
+def test_the_mean_pose_tells_less_than_warping(tmp_path):
+    recipe = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
+    corpus = synthesise(recipe, tmp_path / "easy")
+    mean = nearest_neighbour(corpus, method="mean_pose", boundaries="strokes")
+    assert mean.error_rate > nearest_neighbour(corpus, boundaries="strokes").error_rate
+    assert str(mean).startswith("nearest neighbour by mean pose")
+    clips = np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32)
+    expected = np.linalg.norm(clips[:, None].mean(axis=2) - clips[None].mean(axis=2), axis=2)
+    np.testing.assert_allclose(mean_pose_distances(clips, clips), expected, atol=1e-3)
+
+
 def test_a_corpus_without_boundaries_is_refused(tmp_path):
     with CorpusWriter(tmp_path / "plain", {}) as writer:
         for split in ("train", "test"):
             writer.add(split, split=split, signer="a", glosses=["X", "Y"], landmarks=random_landmarks())
-    with pytest.raises(InputError, match="the truth has no 'boundaries' of its 2 glosses; the DTW baseline needs"):
-        nearest_neighbour_dtw(writer.finish())
+    with pytest.raises(InputError, match="the truth has no 'boundaries' of its 2 glosses; the baseline needs"):
+        nearest_neighbour(writer.finish())

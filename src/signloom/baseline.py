@@ -1,4 +1,5 @@
-"""Nearest neighbour by dynamic time warping on isolated signs: how hard a corpus is before anything is learnt.
+"""Nearest neighbour on isolated signs, by dynamic time warping or by the mean pose: how hard a corpus is before
+anything is learnt.
 
 Every sign of the test split is cut out at its true boundaries, compared with signs cut out of the training split, and
 given the gloss of the nearest. That is more than a recogniser is told, who must find the signs as well; what it lacks
@@ -26,20 +27,23 @@ NUM_FRAMES = 16
 BAND = 0.25
 _HAND_JOINTS = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
 _HANDS = ("left", "right")
+METHODS = {"dtw": "DTW", "mean_pose": "mean pose"}
 # Weight of where the hands are (in shoulder widths) against their shape (in hand lengths); see `features`.
 _PLACE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
-class DtwResult:
+class NeighbourResult:
     """What the baseline reached.
 
+    method: a key of `METHODS`.
     num_queries, num_references: signs of the test and of the training split.  num_errors: queries given a wrong gloss.
     error_interval: 95 % bootstrap interval of the error rate over utterances.
-    confusions: the most frequent (reference gloss, given gloss, count), most frequent first.
+    confusions: (reference gloss, given gloss, count), most frequent first.
     signers: error rate of each test signer.
     """
 
+    method: str
     num_queries: int
     num_references: int
     num_errors: int
@@ -54,8 +58,8 @@ class DtwResult:
     def __str__(self) -> str:
         low, high = self.error_interval
         return (
-            f"nearest neighbour by DTW: {self.error_rate:.1%} errors ({low:.1%} to {high:.1%}) on {self.num_queries} "
-            f"isolated signs against {self.num_references} of training"
+            f"nearest neighbour by {METHODS[self.method]}: {self.error_rate:.1%} errors ({low:.1%} to {high:.1%}) on "
+            f"{self.num_queries} isolated signs against {self.num_references} of training"
         )
 
 
@@ -69,17 +73,20 @@ class _Cut:
     end: int
 
 
-def nearest_neighbour_dtw(
+def nearest_neighbour(
     corpus: Corpus,
     *,
+    method: str = "dtw",
     reference_split: str = "train",
     query_split: str = "test",
     references_per_signer: int = 2,
     max_queries: int | None = 400,
     boundaries: str = "boundaries",
     seed: int = 0,
-) -> DtwResult:
-    """The error of nearest-neighbour DTW on the isolated signs of a split.
+) -> NeighbourResult:
+    """The error of the nearest neighbour on the isolated signs of a split.
+
+    method: `dtw`, or `mean_pose`, the distance of the means over time.
 
     References are the first `references_per_signer` signs of each gloss by each signer of the reference split, in the
     order of the manifest; queries the signs of the query split, or `max_queries` of them drawn with `seed`.
@@ -92,7 +99,8 @@ def nearest_neighbour_dtw(
     if max_queries is not None and len(queries) > max_queries:
         chosen = np.random.default_rng(seed).choice(len(queries), size=max_queries, replace=False)
         queries = [queries[place] for place in np.sort(chosen)]
-    distances = dtw_distances(_views(corpus, queries), _views(corpus, references))
+    views = _views(corpus, queries), _views(corpus, references)
+    distances = dtw_distances(*views) if method == "dtw" else mean_pose_distances(*views)
     given = [references[place].gloss for place in distances.argmin(axis=1)]
     wrong = np.array([cut.gloss != gloss for cut, gloss in zip(queries, given, strict=True)])
     confusions = Counter((cut.gloss, gloss) for cut, gloss in zip(queries, given, strict=True) if cut.gloss != gloss)
@@ -100,12 +108,13 @@ def nearest_neighbour_dtw(
     by_signer: dict[str, list[bool]] = {}
     for cut, error in zip(queries, wrong, strict=True):
         by_signer.setdefault(str(cut.utterance.signer), []).append(bool(error))
-    return DtwResult(
+    return NeighbourResult(
+        method=method,
         num_queries=len(queries),
         num_references=len(references),
         num_errors=int(wrong.sum()),
         error_interval=_bootstrap(wrong, [cut.utterance.id for cut in queries], seed),
-        confusions=tuple((truth, gloss, count) for (truth, gloss), count in ordered[:10]),
+        confusions=tuple((truth, gloss, count) for (truth, gloss), count in ordered),
         signers={signer: float(np.mean(errors)) for signer, errors in sorted(by_signer.items())},
     )
 
@@ -167,6 +176,13 @@ def dtw_distances(queries: np.ndarray, references: np.ndarray, *, band: float = 
     return result
 
 
+def mean_pose_distances(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Distances between the means over time of queries (N, L, F) and references (M, L, F), (N, M) float32."""
+    ours, theirs = queries.mean(axis=1), references.mean(axis=1)
+    squares = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
+    return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
+
+
 def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_Cut]:
     cuts = []
     for utterance in corpus.split(split):
@@ -174,7 +190,7 @@ def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_Cut]:
         if spans is None or len(spans) != len(utterance.glosses):
             raise InputError(
                 f"{corpus.root} ({utterance.id}): the truth has no {boundaries!r} of its {len(utterance.glosses)} "
-                "glosses; the DTW baseline needs a corpus of 'signloom synth' or 'signloom compose'"
+                "glosses; the baseline needs one of 'signloom synth' or 'signloom compose'"
             )
         cuts += [
             _Cut(utterance, gloss, int(start), int(end))

@@ -56,7 +56,7 @@ def run(options: Options) -> int:
         from signloom.train.fit import fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "the quickstart") from None
-    from signloom.baseline import nearest_neighbour_dtw
+    from signloom.baseline import nearest_neighbour
     from signloom.report import write_report
     from signloom.score.text import percent, summary
     from signloom.train.recipe import Recipe
@@ -64,7 +64,7 @@ def run(options: Options) -> int:
     started = time.perf_counter()
     corpus = _simulate(options)
     _step(2, "how hard the corpus is: nearest neighbour by DTW on isolated signs of the unseen signers")
-    baseline = nearest_neighbour_dtw(corpus)
+    baseline = nearest_neighbour(corpus)
     print(f"  {baseline}")
 
     _step(3, "training the student")
