@@ -14,6 +14,8 @@ PRESETS: dict[str, dict[str, float]] = {
     # Every body alike, every token alike, a tracker that never errs.
     "clean": {},
     "easy": {
+        "grammar": 0.5,
+        "zipf": 0.5,
         "signer_variation": 0.6,
         "token_variation": 0.6,
         "coarticulation": 0.6,
@@ -26,6 +28,11 @@ PRESETS: dict[str, dict[str, float]] = {
         "tracker_lag": 0.5,
     },
     "phoenix": {
+        "grammar": 1.0,
+        "zipf": 1.0,
+        "pointing": 0.02,
+        "repeats": 0.06,
+        "rest_glosses": True,
         "signer_variation": 1.0,
         "dialect": 0.02,
         "left_handed": 0.1,
@@ -43,6 +50,11 @@ PRESETS: dict[str, dict[str, float]] = {
         "tracker_lag": 1.0,
     },
     "hard": {
+        "grammar": 1.0,
+        "zipf": 1.2,
+        "pointing": 0.05,
+        "repeats": 0.08,
+        "rest_glosses": True,
         "signer_variation": 1.5,
         "dialect": 0.08,
         "left_handed": 0.2,
@@ -61,8 +73,8 @@ PRESETS: dict[str, dict[str, float]] = {
         "tracker_lag": 1.5,
     },
 }
-# The dials that are shares of something, 0 to 1; the others go from 0 to _MOST.
-SHARES = ("dialect", "left_handed")
+# The dials that are shares of something, and the largest; the others go from 0 to _MOST.
+SHARES = {"grammar": 1.0, "pointing": 0.5, "repeats": 0.5, "rest_glosses": 1.0, "dialect": 1.0, "left_handed": 1.0}
 _MOST = 3.0
 # What a dial that is not given is set to: what the preset says.
 BY_PRESET: Any = None
@@ -74,6 +86,16 @@ class Dials:
 
     preset: Literal["clean", "easy", "phoenix", "hard"] = "phoenix"
     """sets every dial that is not given itself"""
+    grammar: float = BY_PRESET
+    """share of the glosses, 0 to 1, that obey the grammar; the others are drawn by their frequency alone"""
+    zipf: float = BY_PRESET
+    """exponent, 0 to 3, by which frequencies of signs fall over their ranks; 0 makes all equally frequent"""
+    pointing: float = BY_PRESET
+    """share of the glosses, 0 to 0.5, that point at a place in signing space (IX-1 to IX-4)"""
+    repeats: float = BY_PRESET
+    """share of the glosses, 0 to 0.5, that repeat the one before"""
+    rest_glosses: bool = BY_PRESET
+    """let sentences begin with __ON__ and end with __OFF__ (the hands rise from rest and sink) as often as PHOENIX's"""
     signer_variation: float = BY_PRESET
     """dial, 0 to 3: how much bodies, posture, tempo, amplitude and habits of handshape and place differ by signer"""
     dialect: float = BY_PRESET
@@ -113,11 +135,12 @@ class Dials:
         if self.preset not in PRESETS:
             faults.add(f"--preset is {self.preset!r}; needed one of {', '.join(PRESETS)}")
         for name in dial_names():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, PRESETS.get(self.preset, {}).get(name, 0.0))
-            value, share = getattr(self, name), name in SHARES
-            if not 0 <= value <= (1 if share else _MOST):
-                needed = "a share from 0 to 1" if share else f"0 to {_MOST:g} (0 is off, 1 as on PHOENIX)"
+            given = getattr(self, name)
+            kind = bool if name == "rest_glosses" else float
+            object.__setattr__(self, name, kind(PRESETS.get(self.preset, {}).get(name, 0) if given is None else given))
+            value, most = getattr(self, name), SHARES.get(name, _MOST)
+            if not 0 <= value <= most:
+                needed = f"a share from 0 to {most:g}" if name in SHARES else f"0 to {most:g} (0 is off)"
                 faults.add(f"--{name} is {value:g}; needed {needed}")
         self.check(faults)
         faults.raise_if_any()
