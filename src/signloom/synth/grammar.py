@@ -1,0 +1,396 @@
+"""What simulated signers say: a topic-comment grammar of signs with Zipf-distributed frequencies, drawn from a seed.
+
+Every sign has a word class. Within each class the signs lie side by side on a circle of circumference 1, each on an
+arc as long as it is frequent, in an order that the seed draws. A sentence wanders over the circles in small steps: the
+sign of a slot is the one that the slot's class has where the sentence stands, so that signs which lie at the same place
+belong together (a topic) and follow each other (a collocation). As such a walk is everywhere equally often, the signs
+keep the frequencies they were given, however strong the grammar is, with nothing larger than the lexicon in memory.
+
+Order within a clause, as in many sign languages: time, place, topic, what is said of it, number, verb, modal,
+negation; a question word ends the sentence. Source: Pfau, Steinbach, Woll (eds.), Sign Language: An International
+Handbook, 2012, the chapters on word order and on sentence types.
+
+Figures of PHOENIX-2014 SI5, train (4,376 sentences, 1,117 glosses), that the constants follow:
+length 11.4 glosses, standard deviation 3.6, from 2 to 28; `__ON__` begins 45 % and `__OFF__` ends 49 % of the
+sentences; 6.3 % of the glosses repeat the one before (dev and test 0.2 %); `IX` and other pointing is 1.8 % of them
+(dev and test 4 to 5 %). Unigram and bigram perplexity (see `perplexities`): 188 and 92 on dev, 159 and 62 on a tenth of
+train left out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, inf, log
+
+import numpy as np
+
+from signloom.errors import Faults, InputError
+
+# Signs that are in no lexicon have negative numbers. Pointing is to one of four places in signing space: at the
+# signer's strong side, at the weak side, and further ahead at either side.
+POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK = -1, -2, -3, -4
+POINTING = (POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK)
+# The hands rise from rest (ON) or sink to it (OFF).
+ON, OFF = -10, -11
+REST = (ON, OFF)
+SPECIAL_GLOSSES: dict[int, str] = {
+    **{number: f"IX-{place}" for place, number in enumerate(POINTING, 1)},
+    ON: "__ON__",
+    OFF: "__OFF__",
+}
+REST_GLOSSES = (SPECIAL_GLOSSES[ON], SPECIAL_GLOSSES[OFF])
+
+CLASSES = ("time", "place", "noun", "modifier", "number", "verb", "modal", "negation", "question")
+# Share of the lexicon of each class: few time signs, numbers, modals, negations and question words, used often; many
+# nouns and verbs.
+_TYPE_SHARES = np.array((0.04, 0.12, 0.4, 0.16, 0.04, 0.2, 0.02, 0.01, 0.01))
+_TIME, _PLACE, _NOUN, _MODIFIER, _NUMBER, _VERB, _MODAL, _NEGATION, _QUESTION = range(len(CLASSES))
+# The slots of a clause in their order: class, how much each wants to be filled where there is not room for all, and how
+# far along the circle it looks, so that a second noun is another sign than the first. The question's is last and only
+# filled at the end of a sentence.
+_SLOTS = (
+    (_TIME, 0.5, 0.0), (_TIME, 0.1, 0.4), (_PLACE, 0.6, 0.0), (_NOUN, 1.0, 0.0), (_MODIFIER, 0.4, 0.0),
+    (_NOUN, 0.4, 0.5), (_MODIFIER, 0.15, 0.5), (_NUMBER, 0.3, 0.0), (_VERB, 1.2, 0.0), (_MODAL, 0.3, 0.0),
+    (_NEGATION, 0.12, 0.0), (_QUESTION, 0.0, 0.0),
+)  # fmt: skip
+_CLASS_OF = tuple(slot[0] for slot in _SLOTS)
+_AHEAD_OF = tuple(slot[2] for slot in _SLOTS)
+_QUESTION_SLOT = len(_SLOTS) - 1
+_FIRST_PATIENCE = np.array([1 / slot[1] for slot in _SLOTS[:-1]])
+# Time is set once, at the start: later clauses seldom say it again.
+_LATER_PATIENCE = _FIRST_PATIENCE * np.where(np.array(_CLASS_OF[:-1]) == _TIME, 6.0, 1.0)
+_SHORTEST_CLAUSE, _LONGEST_CLAUSE = 2, 6
+_QUESTIONS = 0.06
+# What pointing follows, and what is repeated (plural, iterated or lasting).
+_REFERENTS = (_NOUN, _PLACE)
+_REPEATED = (_VERB, _NOUN, _MODIFIER)
+# Of the pointings in a later clause, those that take up an earlier referent before the verb, as a pronoun does.
+_PRONOUNS = 0.3
+# Steps on the circle: the mean size of one, and how often a new clause begins elsewhere, with another topic.
+_STEP = 0.02
+_NEW_TOPIC = 0.2
+
+# Mandelbrot's offset: the first ranks are less far apart than Zipf's law has them. Fitted to the counts on PHOENIX it
+# goes with an exponent of 1.15 (without it 0.95, with a first gloss twice as frequent as it is).
+_FLAT_RANKS = 2.7
+_BEGIN_WITH_ON, _END_WITH_OFF = 0.45, 0.49
+_MEAN_LENGTH, _SPREAD = 11.4, 0.32
+
+
+@dataclass(frozen=True, eq=False)
+class Grammar:
+    """Which sentences are signed how often; made by `make_grammar`.
+
+    strength: share of the glosses, 0 to 1, that obey the grammar; the others are drawn by their frequency alone.
+    pointing, repeats: share of the glosses that point, and that repeat the one before (as far as they obey).
+    rest_glosses: whether sentences begin with ON and end with OFF as often as on PHOENIX.
+    frequencies: of every sign among the signs of the lexicon, `(num_signs,)`, sum 1.
+    classes: of every sign, `(num_signs,)` int, a position in CLASSES.
+    """
+
+    strength: float
+    pointing: float
+    repeats: float
+    rest_glosses: bool
+    frequencies: np.ndarray
+    classes: np.ndarray
+    _ends: list[float]
+    _circles: list[tuple[list[float], list[int]]]
+
+    @property
+    def num_signs(self) -> int:
+        return len(self.frequencies)
+
+    def draw(self, rng: np.random.Generator, min_glosses: int, max_glosses: int) -> tuple[int, ...]:
+        """A sentence of `min_glosses` to `max_glosses` numbers of signs; the special ones (see POINTING, REST) count.
+
+        There is always a sign of the lexicon in it, so ON and OFF are left out where there is no room for them.
+
+        Raises InputError unless 1 <= min_glosses <= max_glosses.
+        """
+        if not 1 <= min_glosses <= max_glosses:
+            raise InputError(f"grammar: {min_glosses} to {max_glosses} glosses; needed 1 <= min <= max")
+        # All chances are drawn first and in the same number, so that no dial shifts the draws of another.
+        chance = rng.random(6).tolist()
+        walk = rng.random((7, max_glosses)).tolist()
+        loose = rng.random((3, max_glosses)).tolist()
+        patience = _patience(rng, max_glosses)
+        lengths = _length_table(min_glosses, max_glosses, chance[0] < self.strength)
+        length = min_glosses + bisect_right(lengths, chance[1])
+        first = last = False
+        if self.rest_glosses:
+            first = length > 1 and chance[2] < _BEGIN_WITH_ON
+            last = length > 1 + first and chance[3] < _END_WITH_OFF
+        count = length - first - last
+        signs = self._obey(count, chance[4:], walk, patience)
+        for place in range(count):
+            if loose[0][place] >= self.strength:
+                signs[place] = self._by_frequency(loose[1][place], loose[2][place])
+        if all(sign < 0 for sign in signs):
+            signs[0] = min(bisect_right(self._ends, loose[2][0]), self.num_signs - 1)
+        return (*((ON,) if first else ()), *signs, *((OFF,) if last else ()))
+
+    def _by_frequency(self, kind: float, which: float) -> int:
+        """A sign by its frequency alone, from two chances 0..1."""
+        if kind < self.pointing:
+            return POINTING[int(which * len(POINTING))]
+        return min(bisect_right(self._ends, which), self.num_signs - 1)
+
+    def _obey(self, count: int, chance: list[float], walk: list[list[float]], patience: np.ndarray) -> list[int]:
+        """`count` signs that obey the grammar."""
+        steps, topics, points, again, first, second, back = walk
+        # Pointing and repeated signs take the room of others, at most half of it.
+        room = count // 2
+        num_points = min(sum(u < self.pointing for u in points[:count]), room)
+        num_again = min(sum(u < self.repeats for u in again[:count]), room - num_points)
+        slots, clause_of = _clauses(count - num_points - num_again, chance[0] < _QUESTIONS, patience)
+        position = chance[1]
+        signs: list[int] = []
+        for place, slot in enumerate(slots):
+            if place and clause_of[place] != clause_of[place - 1] and topics[place] < _NEW_TOPIC:
+                position = topics[place] / _NEW_TOPIC
+            else:
+                # Steps to both sides, small ones more often: the Laplace distribution from its inverse.
+                u = steps[place] - 0.5
+                position = (position - _STEP * log(max(1 - 2 * abs(u), 1e-12)) * (1 if u > 0 else -1)) % 1
+            ends, members = self._circles[_CLASS_OF[slot]]
+            place_on_circle = (position + _AHEAD_OF[slot]) % 1
+            signs.append(members[min(bisect_right(ends, place_on_circle), len(members) - 1)])
+        classes = [_CLASS_OF[slot] for slot in slots]
+        pointed = _chosen(classes, _REFERENTS, num_points, first)
+        repeated = _chosen(classes, _REPEATED, num_again, second)
+        return self._expand(signs, classes, clause_of, pointed, repeated, back)
+
+    def _expand(
+        self,
+        signs: list[int],
+        classes: list[int],
+        clause_of: list[int],
+        pointed: Counter[int],
+        repeated: Counter[int],
+        chances: list[float],
+    ) -> list[int]:
+        """The signs with their repetitions, and with pointing behind what is pointed to or before a verb."""
+        result: list[int] = []
+        loci: dict[int, int] = {}
+        waiting: list[int] = []
+        for place, (sign, word_class) in enumerate(zip(signs, classes, strict=True)):
+            if waiting and word_class == _VERB:
+                result += waiting
+                waiting = []
+            result += [sign] * (1 + repeated[place])
+            for _ in range(pointed[place]):
+                verb_follows = _VERB in classes[place + 1 :]
+                earlier = [other for other in loci if other != sign]
+                if clause_of[place] and earlier and verb_follows and chances[place] < _PRONOUNS:
+                    waiting.append(loci[earlier[-1]])
+                else:
+                    result.append(self._locus(sign, loci))
+        return result + waiting
+
+    def _locus(self, sign: int, loci: dict[int, int]) -> int:
+        """Where `sign` is pointed to in this sentence: its habitual place, or the next one that is free."""
+        if sign not in loci:
+            for turn in range(len(POINTING)):
+                locus = POINTING[(sign + turn) % len(POINTING)]
+                if locus not in loci.values():
+                    break
+            loci[sign] = locus
+        return loci[sign]
+
+
+def make_grammar(
+    num_signs: int,
+    *,
+    seed: int,
+    strength: float,
+    zipf: float,
+    pointing: float,
+    repeats: float,
+    rest_glosses: bool = False,
+) -> Grammar:
+    """The grammar of a lexicon whose signs are numbered from 0, the same for the same arguments.
+
+    strength: 0 (signs are drawn independently of each other) to 1 (all obey the grammar).
+    zipf: exponent of the frequencies over the ranks (PHOENIX: 1.15); 0 makes all signs equally frequent.
+    pointing, repeats: shares of the glosses, 0 to 0.5. rest_glosses: whether ON and OFF stand at the ends.
+
+    Raises InputError with every argument out of its range.
+    """
+    faults = Faults("grammar")
+    if num_signs < 1:
+        faults.add(f"{num_signs} signs; needed at least 1")
+    for name, value, most in (
+        ("strength", strength, 1.0), ("zipf", zipf, 3.0), ("pointing", pointing, 0.5), ("repeats", repeats, 0.5)
+    ):  # fmt: skip
+        if not 0 <= value <= most:
+            faults.add(f"{name} is {value:g}; needed 0 to {most:g}")
+    faults.raise_if_any()
+    rng = np.random.default_rng([seed, 6])
+    weights = (np.arange(1, num_signs + 1) + _FLAT_RANKS) ** -float(zipf)
+    # Neighbours in the lexicon are often minimal pairs; the ranks are dealt out so that these do not also share theirs.
+    by_rank = rng.permutation(num_signs)
+    frequencies = np.empty(num_signs)
+    frequencies[by_rank] = weights / weights.sum()
+    classes = _classes_of(frequencies[by_rank], zipf)[np.argsort(by_rank)]
+    order = [np.flatnonzero(classes == word_class) for word_class in range(len(CLASSES))]
+    order = [rng.permutation(members) for members in order]
+    # A class that got no sign (in a small lexicon) is served by the signs of the one that is used most.
+    stand_in = order[classes[by_rank[0]]]
+    circles = []
+    for members in (members if len(members) else stand_in for members in order):
+        ends = np.cumsum(frequencies[members])
+        circles.append(((ends / ends[-1]).tolist(), members.tolist()))
+    return Grammar(
+        strength, pointing, repeats, rest_glosses, frequencies, classes, np.cumsum(frequencies).tolist(), circles
+    )
+
+
+def _classes_of(frequencies: np.ndarray, zipf: float) -> np.ndarray:
+    """The class of every sign, of frequencies that fall, so that each class has as much in sum as its slots need."""
+    needed = _class_shares().copy()
+    # Where all signs are equally frequent, a class needs as many of them as it has slots.
+    mix = min(zipf, 1.0)
+    shares = mix * _TYPE_SHARES + (1 - mix) * needed
+    ends = np.round(np.cumsum(shares / shares.sum()) * len(frequencies)).astype(int)
+    free = np.diff(ends, prepend=0)
+    classes = np.empty(len(frequencies), dtype=np.int64)
+    for rank, frequency in enumerate(frequencies.tolist()):
+        # The class whose signs still to come must be the most frequent.
+        chosen = int(np.argmax(np.where(free > 0, needed / np.maximum(free, 1), -inf)))
+        classes[rank] = chosen
+        needed[chosen] -= frequency
+        free[chosen] -= 1
+    return classes
+
+
+@lru_cache(maxsize=1)
+def _class_shares() -> np.ndarray:
+    """How much of the slots of PHOENIX-long sentences each class has, `(len(CLASSES),)`, sum 1."""
+    rng = np.random.default_rng(0)
+    counts = np.zeros(len(CLASSES))
+    for _ in range(1000):
+        count = max(1, round(rng.normal(_MEAN_LENGTH, _SPREAD * _MEAN_LENGTH)))
+        question = bool(rng.random() < _QUESTIONS)
+        for slot in _clauses(count, question, _patience(rng, count))[0]:
+            counts[_CLASS_OF[slot]] += 1
+    return counts / counts.sum()
+
+
+def _patience(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draws for the clauses of at most `count` signs, `(clauses, slots without the question + 1)`."""
+    return rng.standard_exponential((count // _SHORTEST_CLAUSE + 1, len(_SLOTS)))
+
+
+def _clauses(count: int, question: bool, patience: np.ndarray) -> tuple[list[int], list[int]]:
+    """`count` slots in order (positions in _SLOTS), and the number of the clause each stands in.
+
+    patience: see `_patience`; in each clause the slots that wait least are filled, its last draw makes its length.
+    """
+    question = question and count > _SHORTEST_CLAUSE
+    left = count - question
+    slots: list[int] = []
+    clause_of: list[int] = []
+    clause = 0
+    while left:
+        size = _SHORTEST_CLAUSE + int((1 - exp(-patience[clause, -1])) * (_LONGEST_CLAUSE - _SHORTEST_CLAUSE + 1))
+        if left - size < _SHORTEST_CLAUSE:
+            size = left if left <= _LONGEST_CLAUSE else left - _SHORTEST_CLAUSE
+        waits = patience[clause, :-1] * (_LATER_PATIENCE if clause else _FIRST_PATIENCE)
+        filled = np.sort(np.argsort(waits, kind="stable")[:size]).tolist()
+        slots += filled
+        clause_of += [clause] * size
+        left -= size
+        clause += 1
+    if question:
+        slots.append(_QUESTION_SLOT)
+        clause_of.append(clause - 1)
+    return slots, clause_of
+
+
+def _chosen(classes: Sequence[int], wanted: tuple[int, ...], count: int, chances: list[float]) -> Counter[int]:
+    """How often each place is chosen, `count` times in all: of those of a wanted class (else of all) by its chance."""
+    places = [place for place, word_class in enumerate(classes) if word_class in wanted] or list(range(len(classes)))
+    places.sort(key=chances.__getitem__)
+    return Counter(places[turn % len(places)] for turn in range(count))
+
+
+@lru_cache(maxsize=64)
+def _length_table(min_glosses: int, max_glosses: int, natural: bool) -> list[float]:
+    """Cumulative chances of the lengths: as on PHOENIX, as far as the range allows, or all alike."""
+    lengths = np.arange(min_glosses, max_glosses + 1, dtype=float)
+    weights = np.ones(len(lengths))
+    if natural:
+        middle = (min_glosses + max_glosses) / 2
+        mean = min(max(_MEAN_LENGTH, min_glosses + (max_glosses - min_glosses) / 3), middle)
+        # A gamma distribution: bell-shaped with a longer tail to the right, as the lengths on PHOENIX are.
+        shape = 1 / _SPREAD**2
+        logs = (shape - 1) * np.log(lengths / mean) - shape * lengths / mean
+        weights = np.exp(logs - logs.max())
+    return (np.cumsum(weights) / weights.sum())[:-1].tolist()
+
+
+def perplexities(train: Sequence[Sequence[Hashable]], test: Sequence[Sequence[Hashable]]) -> tuple[float, float]:
+    """How many glosses a unigram and a bigram model of `train` find equally likely per gloss of `test`: both >= 1.
+
+    The end of a sentence counts as a gloss. A gloss that train does not have is the unknown one, to which both models
+    give the same chance: the unigram by adding a half to every count, the bigram by interpolation with the unigram.
+    The bigram's discount and weight are those that suit the last tenth of train best, when learnt from the rest.
+
+    Raises InputError when train has fewer than 10 sentences or test none.
+
+    Source: Teh, A Hierarchical Bayesian Language Model Based on Pitman-Yor Processes, 2006, with one table a word.
+    """
+    if len(train) < 10 or not test:
+        raise InputError(f"perplexities: {len(train)} sentences to train, {len(test)} to test; needed 10 and 1 or more")
+    kept = len(train) // 10
+    fitted, tuning = _Counts(train[:-kept]), train[-kept:]
+    best = min(
+        (
+            (discount, weight)
+            for discount in (0.0, 0.25, 0.5, 0.75)
+            for weight in (0.3, 1, 3, 10, 30, 100, 1e3, 1e4, 1e6)
+        ),
+        key=lambda setting: fitted.bigram(tuning, *setting),
+    )
+    counts = _Counts(train)
+    return exp(counts.unigram(test)), exp(counts.bigram(test, *best))
+
+
+class _Counts:
+    """What two models need to know of the sentences they learn from; the ends of a sentence are None."""
+
+    def __init__(self, sentences: Sequence[Sequence[Hashable]]) -> None:
+        self.glosses = Counter(gloss for sentence in sentences for gloss in (*sentence, None))
+        self.pairs = Counter(pair for sentence in sentences for pair in _pairs(sentence))
+        self.befores: Counter[Hashable] = Counter()
+        self.kinds: Counter[Hashable] = Counter()
+        for (before, _), count in self.pairs.items():
+            self.befores[before] += count
+            self.kinds[before] += 1
+        self.total = sum(self.glosses.values())
+
+    def chance(self, gloss: Hashable) -> float:
+        return (self.glosses[gloss] + 0.5) / (self.total + 0.5 * (len(self.glosses) + 1))
+
+    def unigram(self, sentences: Sequence[Sequence[Hashable]]) -> float:
+        """Mean negative logarithm of the chance of a gloss."""
+        logs = [-log(self.chance(gloss)) for sentence in sentences for gloss in (*sentence, None)]
+        return sum(logs) / len(logs)
+
+    def bigram(self, sentences: Sequence[Sequence[Hashable]], discount: float, weight: float) -> float:
+        """Mean negative logarithm of the chance of a gloss after the one before it; `weight` above 0."""
+        logs = []
+        for before, gloss in (pair for sentence in sentences for pair in _pairs(sentence)):
+            seen = self.befores[before] + weight
+            spread = (weight + discount * self.kinds[before]) / seen
+            logs.append(-log(max(self.pairs[before, gloss] - discount, 0) / seen + spread * self.chance(gloss)))
+        return sum(logs) / len(logs)
+
+
+def _pairs(sentence: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
+    return list(zip((None, *sentence), (*sentence, None), strict=True))

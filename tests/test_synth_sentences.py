@@ -1,0 +1,268 @@
+"""What simulated signers say: a grammar that a language model can learn, and the sentences of real corpora."""
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signloom.errors import InputError
+from signloom.synth import grammar as grammar_module
+from signloom.synth.grammar import (
+    CLASSES,
+    OFF,
+    ON,
+    POINTING,
+    REST,
+    REST_GLOSSES,
+    SPECIAL_GLOSSES,
+    make_grammar,
+    perplexities,
+)
+from signloom.vocabulary import check_gloss
+
+
+def draw_many(count, num_signs=1117, *, lengths=(2, 28), **options):
+    settings = {"seed": 0, "strength": 1.0, "zipf": 1.15, "pointing": 0.03, "repeats": 0.05} | options
+    grammar = make_grammar(num_signs, **settings)
+    return grammar, [grammar.draw(np.random.default_rng([7, number]), *lengths) for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    return draw_many(4600)
+
+
+# Grammar
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_bigram_model_learns_the_full_grammar(seed):
+    _, sentences = draw_many(4600, seed=seed)
+    unigram, bigram = perplexities(sentences[:4000], sentences[4000:])
+    assert bigram <= 0.5 * unigram
+    # PHOENIX-2014 SI5: unigram 188 and 159, bigram 92 and 62 on dev and on a tenth of train itself.
+    assert 140 < unigram < 260
+    assert bigram > 40
+
+
+def test_without_grammar_there_is_nothing_to_learn():
+    _, sentences = draw_many(4600, strength=0.0)
+    unigram, bigram = perplexities(sentences[:4000], sentences[4000:])
+    assert bigram == pytest.approx(unigram, rel=0.01)
+
+
+def test_more_grammar_is_more_predictable():
+    ratios = []
+    for strength in (0.3, 0.6, 0.8, 1.0):
+        _, sentences = draw_many(2200, strength=strength)
+        unigram, bigram = perplexities(sentences[:2000], sentences[2000:])
+        ratios.append(bigram / unigram)
+    assert ratios == sorted(ratios, reverse=True)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_the_grammar_leaves_the_frequencies_as_they_are(strength):
+    grammar, sentences = draw_many(4000, 300, zipf=1.0, strength=strength, repeats=0.0)
+    counts = Counter(sign for sentence in sentences for sign in sentence if sign >= 0)
+    shares = np.array([counts[sign] for sign in range(300)]) / counts.total()
+    # Half the summed difference: what chance alone leaves at 45,000 draws is about 0.03.
+    assert np.abs(shares - grammar.frequencies).sum() / 2 < 0.06
+    assert np.corrcoef(shares, grammar.frequencies)[0, 1] > 0.97
+
+
+def test_ranks_and_frequencies_follow_zipf(spoken):
+    counts = Counter(sign for sentence in spoken[1] for sign in sentence if sign >= 0)
+    frequencies = np.sort(list(counts.values()))[::-1][:300]
+    ranks = np.arange(1, 301)
+    # Mandelbrot's law is straight over the ranks plus its offset, with the exponent as its slope.
+    slope, offset = np.polyfit(np.log(ranks + 2.7), np.log(frequencies), 1)
+    assert slope == pytest.approx(-1.15, abs=0.06)
+    assert np.abs(slope * np.log(ranks + 2.7) + offset - np.log(frequencies)).mean() < 0.1
+    assert -1.2 < np.polyfit(np.log(ranks), np.log(frequencies), 1)[0] < -0.8
+
+
+def test_without_zipf_all_signs_are_equally_frequent():
+    grammar, sentences = draw_many(3000, 50, zipf=0.0)
+    counts = Counter(sign for sentence in sentences for sign in sentence if sign >= 0)
+    assert np.ptp(grammar.frequencies) < 1e-12
+    assert min(counts[sign] for sign in range(50)) > 0.7 * counts.total() / 50
+    assert max(counts.values()) < 1.4 * counts.total() / 50
+
+
+@pytest.mark.parametrize("num_signs", [1, 2, 5, 9, 40, 400])
+def test_every_sign_is_reached(num_signs):
+    grammar, sentences = draw_many(6000 if num_signs > 100 else 1500, num_signs, zipf=1.0)
+    assert {sign for sentence in sentences for sign in sentence if sign >= 0} == set(range(num_signs))
+    assert grammar.num_signs == num_signs
+    if num_signs >= 400:
+        assert set(grammar.classes) == set(range(len(CLASSES)))
+
+
+def test_lengths_are_those_of_phoenix_where_there_is_room(spoken):
+    lengths = np.array([len(sentence) for sentence in spoken[1]])
+    # PHOENIX-2014 SI5 train: mean 11.4, standard deviation 3.6, from 2 to 28.
+    assert lengths.mean() == pytest.approx(11.4, abs=0.3)
+    assert lengths.std() == pytest.approx(3.6, abs=0.3)
+    even = np.array([len(sentence) for sentence in draw_many(2000, 40, lengths=(3, 8), strength=0.0)[1]])
+    assert np.bincount(even)[3:].min() > 250
+    bell = np.bincount([len(sentence) for sentence in draw_many(2000, 40, lengths=(3, 8))[1]])
+    assert bell[3] < bell[5] > bell[8]
+
+
+@given(
+    num_signs=st.integers(1, 30),
+    strength=st.sampled_from([0.0, 0.5, 1.0]),
+    share=st.sampled_from([0.0, 0.1, 0.5]),
+    rest=st.booleans(),
+    low=st.integers(1, 9),
+    more=st.integers(0, 25),
+    seed=st.integers(0, 99),
+)
+def test_sentences_keep_to_their_bounds(num_signs, strength, share, rest, low, more, seed):
+    grammar = make_grammar(
+        num_signs, seed=seed, strength=strength, zipf=1.0, pointing=share, repeats=share, rest_glosses=rest
+    )
+    sentence = grammar.draw(np.random.default_rng(seed), low, low + more)
+    assert low <= len(sentence) <= low + more
+    assert all(0 <= sign < num_signs or sign in SPECIAL_GLOSSES for sign in sentence)
+    assert any(sign >= 0 for sign in sentence)
+    assert not set(sentence[1:]) & {ON}
+    assert not set(sentence[:-1]) & {OFF}
+    assert sentence == grammar.draw(np.random.default_rng(seed), low, low + more)
+    if share == 0:
+        assert not set(sentence) & set(POINTING)
+
+
+def test_the_same_seed_is_the_same_grammar():
+    first, again, other = (draw_many(20, 200, seed=seed)[1] for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_clauses_are_in_order_and_questions_last(spoken):
+    grammar, sentences = spoken
+    name = {sign: CLASSES[word_class] for sign, word_class in enumerate(grammar.classes)}
+    follows: Counter = Counter()
+    questions = 0
+    for sentence in sentences:
+        words = [name[sign] for sign in sentence if sign >= 0]
+        follows.update(pairwise(words))
+        questions += words[-1] == "question"
+        assert "question" not in words[:-2] or words[-1] == "question"
+    # Topic before comment, negation after the verb; only the border of two clauses turns that round.
+    for early, late in (("time", "noun"), ("place", "noun"), ("noun", "verb"), ("verb", "negation"), ("time", "place")):
+        assert follows[early, late] > 2 * follows[late, early], (early, late)
+    assert 0.03 < questions / len(sentences) < 0.09
+
+
+def test_pointing_and_repetition_are_as_frequent_as_asked():
+    for share in (0.02, 0.1):
+        _, sentences = draw_many(2000, pointing=share, repeats=share, strength=1.0, zipf=0.5)
+        signs = [sign for sentence in sentences for sign in sentence]
+        assert sum(sign in POINTING for sign in signs) / len(signs) == pytest.approx(share, rel=0.15)
+        repeated = sum(a == b for sentence in sentences for a, b in pairwise(sentence))
+        assert repeated / len(signs) == pytest.approx(share, rel=0.25)
+
+
+def test_a_referent_keeps_its_place_and_shares_it_with_none(monkeypatch):
+    # Without pronouns every pointing stands behind the sign that it points to.
+    monkeypatch.setattr(grammar_module, "_PRONOUNS", 0.0)
+    several = 0
+    for sentence in draw_many(2000, pointing=0.2, repeats=0.0)[1]:
+        places: dict[int, int] = {}
+        referent = sentence[0]
+        for sign in sentence:
+            if sign >= 0:
+                referent = sign
+            elif referent not in places:
+                # The fifth has to share.
+                assert sign not in places.values() or len(places) >= len(POINTING)
+                places[referent] = sign
+            else:
+                assert places[referent] == sign
+        several += len(places) > 1
+    assert several > 500
+
+
+def test_a_pronoun_takes_up_an_earlier_referent_before_a_verb(monkeypatch):
+    monkeypatch.setattr(grammar_module, "_PRONOUNS", 1.0)
+    grammar, sentences = draw_many(2000, pointing=0.1, repeats=0.0)
+    behind = Counter(
+        (CLASSES[grammar.classes[a]], CLASSES[grammar.classes[b]])
+        for sentence in sentences
+        for a, point, b in zip(sentence, sentence[1:], sentence[2:], strict=False)
+        if point in POINTING and a >= 0 and b >= 0
+    )
+    pronouns = sum(count for (before, after), count in behind.items() if before == "number" and after == "verb")
+    assert pronouns > 50
+
+
+def test_rest_glosses_stand_at_the_ends_as_often_as_on_phoenix():
+    _, sentences = draw_many(3000, rest_glosses=True)
+    assert np.mean([sentence[0] == ON for sentence in sentences]) == pytest.approx(0.45, abs=0.03)
+    assert np.mean([sentence[-1] == OFF for sentence in sentences]) == pytest.approx(0.49, abs=0.03)
+    _, without = draw_many(300)
+    assert not any(set(sentence) & set(REST) for sentence in without)
+
+
+def test_special_signs_have_glosses_of_their_own():
+    assert [SPECIAL_GLOSSES[sign] for sign in POINTING] == ["IX-1", "IX-2", "IX-3", "IX-4"]
+    assert REST_GLOSSES == ("__ON__", "__OFF__")
+    assert len(set(SPECIAL_GLOSSES.values())) == len(SPECIAL_GLOSSES) == len(POINTING) + len(REST)
+    for sign, gloss in SPECIAL_GLOSSES.items():
+        assert sign < 0
+        check_gloss(gloss, "special")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_signs": 0}, "grammar: 1 fault\n  0 signs; needed at least 1"),
+        ({"strength": 1.1}, "strength is 1.1; needed 0 to 1"),
+        ({"zipf": -1.0}, "zipf is -1; needed 0 to 3"),
+        ({"zipf": float("nan")}, "zipf is nan; needed 0 to 3"),
+        ({"pointing": 0.6}, "pointing is 0.6; needed 0 to 0.5"),
+        ({"repeats": -0.1, "pointing": 2.0}, "grammar: 2 faults"),
+    ],
+)
+def test_a_grammar_out_of_range_is_refused(options, message):
+    settings = {"num_signs": 10, "seed": 0, "strength": 1.0, "zipf": 1.0, "pointing": 0.0, "repeats": 0.0} | options
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_grammar(**settings)
+
+
+def test_lengths_out_of_range_are_refused():
+    grammar, _ = draw_many(0, 10)
+    for low, high in ((0, 3), (4, 3)):
+        with pytest.raises(InputError, match=f"grammar: {low} to {high} glosses; needed 1 <= min <= max"):
+            grammar.draw(np.random.default_rng(0), low, high)
+
+
+# Perplexity
+
+
+def test_the_perplexity_of_a_fair_coin_is_two():
+    rng = np.random.default_rng(0)
+    # Sentences of one gloss each: the end follows for certain, the gloss is one of two.
+    sentences = [("HEADS",) if side else ("TAILS",) for side in rng.random(20_000) < 0.5]
+    unigram, bigram = perplexities(sentences[:19_000], sentences[19_000:])
+    # Unigram: half of the events are the end, a quarter each side: 2 ** 1.5. Bigram: 1 bit in every two events.
+    assert unigram == pytest.approx(2**1.5, rel=0.01)
+    assert bigram == pytest.approx(2**0.5, rel=0.01)
+
+
+def test_an_unknown_gloss_costs_both_models_but_is_not_impossible():
+    train = [("A", "B")] * 50
+    unigram, bigram = perplexities(train, [("A", "B"), ("A", "NEVER-SEEN")])
+    assert np.isfinite(unigram)
+    assert np.isfinite(bigram)
+    assert unigram > perplexities(train, [("A", "B")])[0]
+
+
+def test_perplexities_need_sentences():
+    with pytest.raises(InputError, match="perplexities: 3 sentences to train, 1 to test; needed 10 and 1 or more"):
+        perplexities([("A",)] * 3, [("A",)])
