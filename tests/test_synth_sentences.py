@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.synth import grammar as grammar_module
 from signloom.synth.grammar import (
@@ -22,6 +24,7 @@ from signloom.synth.grammar import (
     make_grammar,
     perplexities,
 )
+from signloom.synth.sentences import Sentence, read_sentences, split_of, vocabulary_of
 from signloom.vocabulary import check_gloss
 
 
@@ -266,3 +269,203 @@ def test_an_unknown_gloss_costs_both_models_but_is_not_impossible():
 def test_perplexities_need_sentences():
     with pytest.raises(InputError, match="perplexities: 3 sentences to train, 1 to test; needed 10 and 1 or more"):
         perplexities([("A",)] * 3, [("A",)])
+
+
+# Sentences of corpora
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+PHOENIX = "id|folder|signer|annotation\none|one/1/*.png|Signer01|__ON__ MORGEN  REGEN loc-NORD __OFF__\n"
+FORMS = {
+    "train.SI5.corpus.csv": (PHOENIX, ("one", "train", "Signer01")),
+    "PHOENIX-2014-T.dev.corpus.csv": (
+        "name|video|start|end|speaker|orth|translation\n"
+        "one|one/1/*.png|-1|-1|Signer01|__ON__ MORGEN REGEN loc-NORD __OFF__|morgen regnet es im norden\n",
+        ("one", "dev", "Signer01"),
+    ),
+    "isharah-SI-test.csv": ("id|gloss\none|__ON__ MORGEN REGEN loc-NORD __OFF__\n", ("one", "test", None)),
+    "commas.csv": ('id,gloss\none,"__ON__ MORGEN REGEN loc-NORD __OFF__"\n', ("one", None, None)),
+    "tabs.tsv": ("gloss\tid\n__ON__ MORGEN REGEN loc-NORD __OFF__\tone\n", ("one", None, None)),
+    "video_map.txt": (
+        "index|name|length|gloss|char|word|postag\n1|one|62|__ON__ MORGEN REGEN loc-NORD __OFF__|a b|ab|n\n",
+        ("one", None, None),
+    ),
+    "manifest.jsonl": (
+        '{"id": "one", "split": "test", "signer": "A", "num_frames": 9, '
+        '"glosses": ["__ON__", "MORGEN", "REGEN", "loc-NORD", "__OFF__"]}\n',
+        ("one", "test", "A"),
+    ),
+    "reference-dev.stm": (
+        ";; a comment\none 1 Signer01 0.0 1.79769e+308 <o,f0> __ON__ MORGEN REGEN loc-NORD __OFF__\n",
+        ("one", "dev", "Signer01"),
+    ),
+    "sentences.txt": ("__ON__ MORGEN REGEN loc-NORD __OFF__\n", (None, None, None)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("windows", [False, True])
+def test_every_form_is_recognised(tmp_path, name, windows):
+    text, told = FORMS[name]
+    data = text.encode()
+    if windows:
+        data = b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n") + b"\r\n"
+    (sentence,) = read_sentences(write(tmp_path, name, data))
+    assert sentence == Sentence(*told, ("__ON__", "MORGEN", "REGEN", "loc-NORD", "__OFF__"))
+
+
+def test_a_corpus_of_ours_is_read_by_its_folder(tiny_corpus):
+    utterances = Corpus.open(tiny_corpus).utterances
+    sentences = read_sentences(tiny_corpus)
+    assert sentences == read_sentences(tiny_corpus / "manifest.jsonl")
+    assert sentences == tuple(Sentence(u.id, u.split, u.signer, u.glosses) for u in utterances)
+
+
+def test_glosses_are_taken_as_they_are_written(tmp_path):
+    text = 'lower case 42 __ON__ IX-1\nأنا اسم\nمَرْحَبًا می‌خواهم\n你好 GEH/KOMM+ ,  ß #X "Q"\n'
+    glosses = [sentence.glosses for sentence in read_sentences(write(tmp_path, "any.txt", text))]
+    assert glosses[0] == ("lower", "case", "42", "__ON__", "IX-1")
+    assert glosses[1] == ("أنا", "اسم")
+    # The zero-width non-joiner is part of the Persian word.
+    assert glosses[2] == ("مَرْحَبًا", "می‌خواهم")
+    assert glosses[3] == ("你好", "GEH/KOMM+", ",", "ß", "#X", '"Q"')
+
+
+def test_several_files_make_one_corpus(tmp_path):
+    paths = [
+        write(tmp_path, f"{split}.corpus.csv", f"id|gloss\n{split}-1|A B\n{split}-2|B C\n")
+        for split in ("train", "dev", "test")
+    ]
+    sentences = read_sentences(paths)
+    assert [sentence.split for sentence in sentences] == ["train"] * 2 + ["dev"] * 2 + ["test"] * 2
+    assert vocabulary_of(sentences) == ("B", "A", "C")
+    with pytest.raises(InputError, match=r"dev.corpus.csv:2 \(dev-1\): its id already stands at .*dev.corpus.csv:2"):
+        read_sentences([paths[1], paths[1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train.SI5.corpus.csv", "train"),
+        ("dev.SI5.DERIVED.corpus.csv", "dev"),
+        ("isharah-SI-test.csv", "test"),
+        ("TEST_2.txt", "test"),
+        ("training.csv", "train"),
+        ("latest.csv", None),
+        ("device.csv", None),
+        ("train-and-dev.csv", None),
+        ("sentences.csv", None),
+    ],
+)
+def test_the_split_is_told_by_the_name(name, split):
+    assert split_of(Path(name)) == split
+
+
+def test_the_vocabulary_is_sorted_by_frequency_and_leaves_out_rest():
+    sentences = [
+        Sentence(None, None, None, tuple(text.split())) for text in ("__ON__ B a A __OFF__", "C B __ON__", "a")
+    ]
+    assert vocabulary_of(sentences) == ("B", "a", "A", "C")
+    assert vocabulary_of([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "id|gloss\n1|A\n2|\n", "a.csv:3 (2): the sentence is empty; needed at least one gloss"),
+        ("a.csv", "id|gloss\n1|A\n2|   \n", "a.csv:3 (2): the sentence is empty"),
+        ("a.csv", "id|gloss\n1|A\n|B\n", "a.csv:3: the id is empty"),
+        ("a.csv", "id|gloss\n1|A|B\n", "a.csv:2: 3 fields; needed 2, as in the first line"),
+        ("a.csv", "id|gloss\n1|A\n\n1|B\n", "a.csv:4 (1): its id already stands at"),
+        ("a.csv", "id|words\n1|A\n", "a.csv:1: no column annotation or orth or gloss or glosses; got id|words, needed"),
+        ("a.csv", "1|A B C\n2|B\n", "a.csv:1: no column id or name, no column annotation"),
+        ("a.csv", "id|gloss|gloss\n1|A|B\n", "a.csv:1: column gloss occurs twice; got id|gloss|gloss"),
+        ("a.csv", "id|gloss\n", "a.csv: only the line of columns, no sentences"),
+        ("a.csv", b"id|gloss\n1|A\n2|SCH\xd6N\n", "a.csv:3: not UTF-8"),
+        ("a.csv", "", "a.csv: empty; needed sentences"),
+        ("a.csv", b"\xef\xbb\xbf\r\n \r\n", "a.csv: empty; needed sentences"),
+        ("a.txt", "A B\n" + "A " * 201, "a.txt:2: 201 glosses; needed at most 200: one sentence on each line"),
+        ("a.txt", "A \u200b B\n", "a.txt:1: gloss 2 of 3, '\\u200b', has no visible letter"),
+        ("a.txt", "A B\0C\n", "a.txt:1: gloss 2 of 2, 'B\\x00C', holds a control character"),
+        ("a.txt", "A <blank>\n", "a.txt:1: gloss 2 of 2, '<blank>', is reserved; rename it"),
+        ("a.stm", ";; nothing\n", "a.stm: only comments, no sentences"),
+        ("a.stm", "1 A B\n", "a.stm:1: 3 fields; needed id channel signer start end and the glosses"),
+        ("a.stm", "1 1 S 0 1\n", "a.stm:1 (1): the sentence is empty"),
+        ("a.jsonl", '{"id": "1", "glosses": ["A", "", "B"]}', "a.jsonl:1 (1): gloss '' is empty or holds white space"),
+        ("a.jsonl", '{"id": "1", "glosses": ["A", "GOOD JOB"]}', "needed one word such as 'GOOD-JOB' (number 2 of 2)"),
+        ("a.jsonl", '{"id": "1", "glosses": ["A\\ud800"]}', "holds a control character or half of a surrogate pair"),
+        ("a.jsonl", '{"id": "1", "glosses": []}', "a.jsonl:1 (1): the sentence is empty"),
+        ("a.jsonl", '{"id": "1", "glosses": "A B"}', "a.jsonl:1: no list of glosses"),
+        ("a.jsonl", '{"id": 1, "glosses": ["A"]}', "a.jsonl:1: 'id' is 1; needed a text that is not empty"),
+        ("a.jsonl", '{"id": "1", "split": "val", "glosses": ["A"]}', "split is 'val'; needed one of train, dev, test"),
+        ("a.jsonl", '{"glosses": ["A"]}\n[1]\n{"glo', "a.jsonl:2: no list of glosses"),
+        ("a.jsonl", '{"glosses": ["A"]}\n[1]\n{"glo', "a.jsonl:3: not JSON"),
+    ],
+)
+def test_faults_are_told_with_their_place(tmp_path, name, text, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_sentences(write(tmp_path, name, text))
+
+
+def test_all_faults_of_all_files_are_shown_together(tmp_path):
+    first = write(tmp_path, "train.csv", "id|gloss\n1|A\n2|\n3\n")
+    second = write(tmp_path, "dev.csv", "id|gloss\n1|A\n")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError) as caught:
+        read_sentences([first, second, tmp_path / "none.csv", tmp_path / "empty"])
+    text = str(caught.value)
+    assert text.startswith("sentences: 5 faults")
+    assert "train.csv:4: 1 fields; needed 2" in text
+    assert "train.csv:3 (2): the sentence is empty" in text
+    assert "dev.csv:2 (1): its id already stands at" in text
+    assert "none.csv: cannot be read (No such file or directory)" in text
+    assert "empty: a folder without manifest.jsonl; give the annotation files themselves" in text
+    with pytest.raises(InputError, match="sentences: no file given"):
+        read_sentences([])
+
+
+@given(st.binary(max_size=300), st.sampled_from(["a.csv", "a.stm", "a.jsonl"]))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, data, name):
+    path = write(tmp_path_factory.mktemp("bytes"), name, data)
+    try:
+        sentences = read_sentences(path)
+    except InputError:
+        return
+    assert sentences
+    assert all(sentence.glosses for sentence in sentences)
+    for gloss in vocabulary_of(sentences):
+        check_gloss(gloss, name)
+
+
+def test_real_phoenix_is_read_whole(shared_data):
+    phoenix = shared_data / "phoenix"
+    train = read_sentences(phoenix / "si5" / "train.SI5.corpus.csv")
+    # The raw counts of the release's README; the vocabulary is without __ON__ and __OFF__.
+    assert len(train) == 4376
+    assert {sentence.split for sentence in train} == {"train"}
+    assert len({sentence.signer for sentence in train}) == 8
+    assert len({gloss for sentence in train for gloss in sentence.glosses}) == 1117
+    vocabulary = vocabulary_of(train)
+    assert len(vocabulary) == 1115
+    assert vocabulary[0] == "REGEN"
+    everything = read_sentences([phoenix / "multisigner" / f"{split}.corpus.csv" for split in ("train", "dev", "test")])
+    assert Counter(sentence.split for sentence in everything) == {"train": 5672, "dev": 540, "test": 629}
+    dev = read_sentences(phoenix / "si5" / "dev.SI5.DERIVED.corpus.csv")
+    assert {sentence.split for sentence in dev} == {"dev"}
+    assert len(read_sentences(phoenix / "stm" / "phoenix2014-groundtruth-test.stm")) == 629
+
+
+def test_simulated_sentences_are_as_predictable_as_real_ones(shared_data):
+    folder = shared_data / "phoenix" / "si5"
+    train = [sentence.glosses for sentence in read_sentences(folder / "train.SI5.corpus.csv")]
+    real = perplexities(train[:3900], train[3900:])
+    _, sentences = draw_many(4376, rest_glosses=True, repeats=0.06)
+    simulated = perplexities(sentences[:3900], sentences[3900:])
+    # The same kind of text, not the same: each figure within a half of the real one, the ratio within a fifth.
+    assert simulated == pytest.approx(real, rel=0.5)
+    assert simulated[1] / simulated[0] == pytest.approx(real[1] / real[0], abs=0.2)

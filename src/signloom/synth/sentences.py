@@ -1,0 +1,247 @@
+"""The gloss sentences of other corpora, for simulated signers to sign.
+
+What a file is, is told from its content: a table whose first line names its columns (PHOENIX-2014, PHOENIX-2014 T,
+Isharah, CSL-Daily and others of their kind), the manifest of a corpus of signloom, an stm reference, or plain text with
+a sentence a line. Glosses are taken as they are written, whatever the script.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from signloom.corpus import MANIFEST, SPLITS
+from signloom.errors import Faults, InputError
+from signloom.synth.grammar import REST_GLOSSES
+from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
+
+# Columns by the names that corpora give them, the first one that a table has counts: PHOENIX-2014 has id, signer and
+# annotation; PHOENIX-2014 T name, speaker and orth; Isharah id and gloss; CSL-Daily index, name and gloss.
+_ID_COLUMNS = ("id", "name")
+_SIGNER_COLUMNS = ("signer", "speaker")
+_GLOSS_COLUMNS = ("annotation", "orth", "gloss", "glosses")
+# Seven times the longest sentence of PHOENIX-2014: lines that ran into each other, not a sentence.
+_MOST_GLOSSES = 200
+_SPLIT = re.compile(r"(?<![a-z])(train|dev|test)(?:ing)?(?![a-z])")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Glosses in order, and what the file says of them. id, split, signer: None where it does not say."""
+
+    id: str | None
+    split: str | None
+    signer: str | None
+    glosses: tuple[str, ...]
+
+
+# A sentence and where it stands (file:line and id), for messages.
+_Placed = tuple[Sentence, str]
+
+
+def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[Sentence, ...]:
+    """The sentences of one or several files, in their order.
+
+    paths: files of any form named above, or folders of a corpus of signloom. The split is what the file says, else the
+    one of train, dev and test that occurs in the file's name.
+
+    Raises InputError with every fault: text that is not UTF-8, empty files, missing columns, empty sentences, glosses
+    of zero length, sentences of more than 200 glosses, and ids that occur twice.
+    """
+    given = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
+    if not given:
+        raise InputError("sentences: no file given; needed at least one")
+    faults = Faults("sentences")
+    placed = [item for path in given for item in _read(path, faults)]
+    seen: dict[str, str] = {}
+    for sentence, place in placed:
+        _check(sentence, place, faults)
+        if sentence.id is not None and sentence.id in seen:
+            faults.add(f"{place}: its id already stands at {seen[sentence.id]}; ids must be unique")
+        elif sentence.id is not None:
+            seen[sentence.id] = place
+    faults.raise_if_any()
+    return tuple(sentence for sentence, _ in placed)
+
+
+def vocabulary_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+    """The distinct glosses, the most frequent first, equals in the order of their letters; without REST_GLOSSES."""
+    counts = Counter(gloss for sentence in sentences for gloss in sentence.glosses if gloss not in REST_GLOSSES)
+    return tuple(sorted(counts, key=lambda gloss: (-counts[gloss], gloss)))
+
+
+def split_of(path: Path) -> str | None:
+    """`train`, `dev` or `test` where exactly one of them is a word in the file's name, as in dev.SI5.corpus.csv."""
+    words = set(_SPLIT.findall(path.name.lower()))
+    return words.pop() if len(words) == 1 else None
+
+
+def _read(path: Path, faults: Faults) -> list[_Placed]:
+    """The sentences of a file; what cannot be read is added to `faults`."""
+    if path.is_dir():
+        if not (path / MANIFEST).is_file():
+            faults.add(f"{path}: a folder without {MANIFEST}; give the annotation files themselves")
+            return []
+        path = path / MANIFEST
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        faults.add(f"{path}: cannot be read ({error.strerror}); needed a file with gloss sentences")
+        return []
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        faults.add(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8 ({error.reason}); save the file as UTF-8")
+        return []
+    # Not splitlines(): it would also split at characters that may stand inside a sentence.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        faults.add(f"{path}: empty; needed sentences")
+        return []
+    return _reader_of(path, numbered[0][1])(path, numbered, faults)
+
+
+_Reader = Callable[[Path, list[tuple[int, str]], Faults], list[_Placed]]
+
+
+def _reader_of(path: Path, first: str) -> _Reader:
+    """What reads a file that begins with the line `first`."""
+    if first.lstrip().startswith("{"):
+        return _read_manifest
+    if path.suffix.lower() == ".stm":
+        return _read_stm
+    for delimiter in "|\t,":
+        columns = _columns(first, delimiter)
+        # No gloss holds a bar, so that a file with bars is a table even if its columns have other names.
+        named = set(columns) & {*_GLOSS_COLUMNS, *_ID_COLUMNS}
+        if len(columns) > 1 and (delimiter == "|" or named):
+            return lambda path, lines, faults: _read_table(path, lines, faults, delimiter)
+    return _read_plain
+
+
+def _columns(line: str, delimiter: str) -> list[str]:
+    """The fields of a line. Fields are not quoted, unless the delimiter is a comma."""
+    parts = (
+        next(csv.reader([line])) if delimiter == "," and len(line) < csv.field_size_limit() else line.split(delimiter)
+    )
+    return [part.strip() for part in parts]
+
+
+def _read_table(path: Path, lines: list[tuple[int, str]], faults: Faults, delimiter: str) -> list[_Placed]:
+    header = _columns(lines[0][1], delimiter)
+    at = {
+        role: next((header.index(name) for name in names if name in header), None)
+        for role, names in (("id", _ID_COLUMNS), ("signer", _SIGNER_COLUMNS), ("gloss", _GLOSS_COLUMNS))
+    }
+    missing = [
+        f"no column {' or '.join(names)}"
+        for role, names in (("id", _ID_COLUMNS), ("gloss", _GLOSS_COLUMNS))
+        if at[role] is None
+    ]
+    missing += [f"column {name} occurs twice" for name, count in Counter(header).items() if count > 1]
+    if missing:
+        faults.add(
+            f"{path}:{lines[0][0]}: {', '.join(missing)}; got {delimiter.join(header)}, needed a first line with the "
+            f"columns, such as id{delimiter}gloss"
+        )
+        return []
+    placed = []
+    for number, line in lines[1:]:
+        fields = _columns(line, delimiter)
+        place = f"{path}:{number}"
+        if len(fields) != len(header):
+            faults.add(f"{place}: {len(fields)} fields; needed {len(header)}, as in the first line")
+            continue
+        value = {role: fields[column] if column is not None else "" for role, column in at.items()}
+        if not value["id"]:
+            faults.add(f"{place}: the id is empty")
+            continue
+        glosses = tuple(value["gloss"].split())
+        placed.append(
+            (Sentence(value["id"], split_of(path), value["signer"] or None, glosses), f"{place} ({value['id']})")
+        )
+    if len(lines) == 1:
+        faults.add(f"{path}: only the line of columns, no sentences")
+    return placed
+
+
+def _read_manifest(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+    placed = []
+    for number, line in lines:
+        place = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            faults.add(f"{place}: not JSON ({error})")
+            continue
+        glosses = record.get("glosses") if isinstance(record, dict) else None
+        if not isinstance(glosses, list) or not all(isinstance(gloss, str) for gloss in glosses):
+            faults.add(f'{place}: no list of glosses; needed a line such as {{"id": "1", "glosses": ["A"]}}')
+            continue
+        told = {}
+        for name in ("id", "split", "signer"):
+            value = record.get(name)
+            told[name] = value if isinstance(value, str) and value else None
+            if value is not None and told[name] is None:
+                faults.add(f"{place}: {name!r} is {value!r:.60}; needed a text that is not empty")
+        if told["split"] is not None and told["split"] not in SPLITS:
+            faults.add(f"{place}: split is {told['split']!r}; needed one of {', '.join(SPLITS)}")
+        told["split"] = told["split"] or split_of(path)
+        placed.append((Sentence(**told, glosses=tuple(glosses)), f"{place} ({told['id']})" if told["id"] else place))
+    return placed
+
+
+def _read_stm(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+    """Lines of `id channel signer start end glosses`, comments after `;;`; a label <...,...> may precede the glosses.
+
+    Source: NIST sctk, doc/infmts.htm.
+    """
+    placed = []
+    for number, line in lines:
+        if line.startswith(";;"):
+            continue
+        fields = line.split()
+        if len(fields) < 5:
+            faults.add(f"{path}:{number}: {len(fields)} fields; needed id channel signer start end and the glosses")
+            continue
+        labelled = len(fields) > 5 and fields[5].startswith("<") and fields[5].endswith(">") and "," in fields[5]
+        glosses = tuple(fields[6 if labelled else 5 :])
+        placed.append((Sentence(fields[0], split_of(path), fields[2], glosses), f"{path}:{number} ({fields[0]})"))
+    if not placed:
+        faults.add(f"{path}: only comments, no sentences")
+    return placed
+
+
+def _read_plain(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+    return [(Sentence(None, split_of(path), None, tuple(line.split())), f"{path}:{number}") for number, line in lines]
+
+
+def _check(sentence: Sentence, place: str, faults: Faults) -> None:
+    """Adds to `faults` what cannot be signed."""
+    if not sentence.glosses:
+        faults.add(f"{place}: the sentence is empty; needed at least one gloss")
+    if len(sentence.glosses) > _MOST_GLOSSES:
+        faults.add(
+            f"{place}: {len(sentence.glosses):,} glosses; needed at most {_MOST_GLOSSES}: one sentence on each line"
+        )
+        return
+    for number, gloss in enumerate(sentence.glosses, 1):
+        try:
+            check_gloss(gloss, place)
+        except InputError as error:
+            faults.add(f"{error} (number {number} of {len(sentence.glosses)})")
+            return
+        where = f"{place}: gloss {number} of {len(sentence.glosses)}, {gloss!r:.60},"
+        if not any(letter.isprintable() for letter in gloss):
+            faults.add(f"{where} has no visible letter")
+        elif any(unicodedata.category(letter) in ("Cc", "Cs") for letter in gloss):
+            faults.add(f"{where} holds a control character or half of a surrogate pair")
+        elif gloss in (BLANK, UNKNOWN):
+            faults.add(f"{where} is reserved; rename it")
