@@ -29,8 +29,8 @@ PRESETS: dict[str, dict[str, float]] = {
     },
     "phoenix": {
         "grammar": 1.0,
-        "zipf": 1.0,
-        "pointing": 0.02,
+        "zipf": 1.15,
+        "pointing": 0.03,
         "repeats": 0.06,
         "rest_glosses": True,
         "signer_variation": 1.0,
@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, float]] = {
     },
     "hard": {
         "grammar": 1.0,
-        "zipf": 1.2,
+        "zipf": 1.3,
         "pointing": 0.05,
         "repeats": 0.08,
         "rest_glosses": True,
