@@ -25,12 +25,13 @@ from signloom.errors import Faults, InputError
 from signloom.files import inside
 from signloom.landmarks import Landmarks
 from signloom.synth.body import pose_body
+from signloom.synth.camera import make_camera, project
 from signloom.synth.dials import Dials
 from signloom.synth.lexicon import make_lexicon
 from signloom.synth.performance import perform
 from signloom.synth.signer import Signer, make_signer
 from signloom.synth.signs import Sign
-from signloom.synth.tracker import make_camera, project, track
+from signloom.synth.tracker import track
 
 # Of the generator's results: goes up when the same options would give other data.
 GENERATOR_VERSION = 2

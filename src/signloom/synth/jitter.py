@@ -1,0 +1,218 @@
+"""What a tracker adds to points it has found: jitter, errors of depth, and the smoothing of its pose.
+
+Shapes: T frames. Lengths are in shoulder widths unless a name says otherwise: the tracker looks at a crop around the
+signer, so that its errors grow and shrink with the signer's image. Fitted to MediaPipe Holistic by
+`benchmarks/tracker_fit.py`; its page has the figures. What says "assumed" below could not be measured there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom import layout
+
+HANDS = ("left_hand", "right_hand")
+# Length of a hand from wrist to finger tip, in shoulder widths; of the real clips 0.47 to 0.63.
+_HAND = 0.5
+# Standard deviation of a hand's errors at rest and what fast movement adds, half of it at _HALF shoulder widths a
+# second: one value for its points about their middle, in hand lengths; it differs between frames by a factor (standard
+# deviation of its logarithm), for errors come in bursts: real ones have a kurtosis of 20 to 200.
+_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0075, 0.026, 1.6, 0.75
+# Of these errors, how much is a turn or a change of size, a finger as a whole, each joint by itself, and how much the
+# whole hand's place beside it.
+_TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.9
+# How a finger's error grows towards its tip, measured on the residuals of resting hands: joints 0 to 20.
+_ALONG = np.array([1.3, 1.1, 1.1, 1.4, 1.75, *[0.8, 0.85, 0.9, 1.2] * 4])
+_FINGER_OF = np.array([0, *np.repeat(np.arange(1, 6), 4)])
+# A hand near the other one is harder to read: up to this much more, over this distance. (Measured: 1.7 times at 0.37,
+# 2.5 times below 0.25. Near the face no effect was found in the medians.)
+_CROSSING, _CROSSING_WITHIN = 2.5, 0.3
+# Pose points before smoothing: head, shoulders, elbows, wrists and the hand's corners, hips and legs (the last
+# assumed: they are guesses below the picture).
+_POSE_SIGMA = np.array([0.006] * 11 + [0.008] * 2 + [0.013] * 2 + [0.014] * 8 + [0.03] * 10)
+# Points of the pose that err together, and the share of the variance that is common to each.
+_CLUSTER_OF = np.array([0] * 11 + [1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 5, 6, 7, 8, 7, 8, 7, 8, 7, 8, 7, 8])
+_TOGETHER = 0.7
+# The pose's elbow and wrist are off by as much as this all through a clip, and by this much more that wanders and
+# grows with speed: the wrists of real clips lie 0.04 off the hand's root in each direction on average over a clip, and
+# 0.036 about that with a correlation of 0.57 from frame to frame.
+_ARM_OFF, _ARM_WANDER, _ARM_SECONDS = 0.04, 0.05, 0.07
+# Face: its place, turn and size, smooth changes of form, each point by itself.
+_FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0016, 0.0006, 0.0007, 0.0003
+_FACE_SECONDS = 0.03
+# Holistic overstates the depth of the pose: of the real clips, the nose lies 1.4 to 1.8 shoulder widths before the
+# shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens.
+_POSE_DEPTH, _HAND_DEPTH = 4.4, 0.7
+# Depth errors of the pose: the whole body's that drifts (seconds), each cluster's, and new in each frame.
+_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.35, 0.6, 0.15, 0.25, 0.04
+# Depth errors of hand and face, against those in the image.
+_HAND_DEPTH_ERRORS, _FACE_DEPTH_ERRORS = 1.3, 1.0
+# MediaPipe's own filter of the pose. Source: MediaPipe 0.10, modules/pose_landmark/pose_landmark_filtering.pbtxt; its
+# speeds are in sizes of the pose's region of interest, a square around the whole body.
+_MIN_CUTOFF, _BETA, _DERIVATIVE_CUTOFF = 0.05, 80.0, 1.0
+_REGION = 6.5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the errors depend on.
+
+    unit: a shoulder width in image heights.  speeds: of each hand, (T,), shoulder widths a second.  apart: distance of
+    the hands, (T,).  to_nose, to_edge: of each hand, (T,); to_edge is below 0 outside the picture.
+    """
+
+    unit: float
+    speeds: dict[str, np.ndarray]
+    apart: np.ndarray
+    to_nose: dict[str, np.ndarray]
+    to_edge: dict[str, np.ndarray]
+
+
+def add_hand_errors(
+    points: np.ndarray, hand: str, scene: Scene, *, image: float, depth: float, rng: np.random.Generator
+) -> None:
+    """Adds a hand's errors to (T, 543, 3) in place; image, depth: their strength in x and y, and in z."""
+    num_frames = len(points)
+    part = layout.GROUPS[hand]
+    speed = scene.speeds[hand]
+    sigma = _SHAPE_AT_REST + _SHAPE_FAST * speed / (speed + _HALF)
+    sigma = sigma * (1 + _CROSSING * np.exp(-scene.apart / _CROSSING_WITHIN))
+    sigma = sigma * np.exp(_BURSTS * np.clip(rng.standard_normal(num_frames), -2.5, 2.5))
+    sigma = (sigma * _HAND * scene.unit).astype(np.float32)[:, None, None]
+    fingers = rng.standard_normal((num_frames, 6, 3), dtype=np.float32)[:, _FINGER_OF]
+    errors = _FINGER * _ALONG[:, None].astype(np.float32) * fingers
+    errors += np.float32(_JOINT) * rng.standard_normal((num_frames, layout.NUM_HAND_POINTS, 3), dtype=np.float32)
+    place = rng.standard_normal((num_frames, 1, 3), dtype=np.float32)
+    turn, size, tilt, lean = rng.standard_normal((4, num_frames, 1), dtype=np.float32)
+    true = points[:, part]
+    around = (true - true.mean(axis=1, keepdims=True))[..., :2] * np.float32(2 * _TURN / (0.5 * scene.unit))
+    x, y = around[..., 0], around[..., 1]
+    errors[..., 0] += size * x - turn * y
+    errors[..., 1] += size * y + turn * x
+    errors[..., 2] += tilt * x + lean * y
+    errors[..., :2] += np.float32(_PLACE) * place[..., :2]
+    errors *= sigma
+    errors *= np.array((image, image, depth * _HAND_DEPTH_ERRORS), dtype=np.float32)
+    true += errors
+
+
+def add_face_errors(
+    points: np.ndarray, scene: Scene, fps: float, *, image: float, depth: float, rng: np.random.Generator
+) -> None:
+    """Adds the errors of the face to (T, 543, 3) in place."""
+    num_frames = len(points)
+    face = points[:, layout.GROUPS["face"]]
+    around = face[0] - face[0].mean(axis=0)
+    # About 1 at the rim of the face.
+    x, y = (around[:, :2] / (2 * around[:, :2].std())).T
+    form = np.stack([np.ones_like(x), x, y, x * y, x * x - y * y, x**3 - 3 * x * y * y, y**3, x * x * y])
+    form = form.astype(np.float32)
+    strength = np.array([_FACE_PLACE, *[_FACE_TURN] * 2, *[_FACE_FORM] * 5], dtype=np.float32)[:, None]
+    modes = wander((num_frames, len(form), 3), _FACE_SECONDS * fps, rng) * strength
+    errors = np.einsum("tmc,mp->tpc", modes, form, optimize=True)
+    errors += np.float32(_FACE_POINT) * rng.standard_normal(errors.shape, dtype=np.float32)
+    errors *= np.array((image, image, depth * _FACE_DEPTH_ERRORS), dtype=np.float32) * np.float32(scene.unit)
+    face += errors
+
+
+def add_pose_errors(
+    points: np.ndarray, scene: Scene, fps: float, *, image: float, depth: float, rng: np.random.Generator
+) -> None:
+    """Adds the errors of the pose, before it is smoothed, to (T, 543, 3) in place."""
+    num_frames = len(points)
+    pose = points[:, layout.GROUPS["pose"]]
+    own = rng.standard_normal((num_frames, 33, 3), dtype=np.float32)
+    common = rng.standard_normal((num_frames, 9, 3), dtype=np.float32)[:, _CLUSTER_OF]
+    flat = np.float32(np.sqrt(_TOGETHER)) * common + np.float32(np.sqrt(1 - _TOGETHER)) * own
+    errors = np.empty_like(flat)
+    errors[..., :2] = flat[..., :2] * (image * _POSE_SIGMA[:, None]).astype(np.float32)
+    off = rng.standard_normal((4, 2), dtype=np.float32)
+    trail = wander((num_frames, 4, 2), _ARM_SECONDS * fps, rng)
+    for number, (side, hand) in enumerate(zip(("left", "right"), HANDS, strict=True)):
+        speed = scene.speeds[hand]
+        grown = (_ARM_WANDER * speed / (speed + _HALF)).astype(np.float32)[:, None]
+        wrist = _arm_end(side)
+        errors[:, wrist, :2] += np.float32(image) * (_ARM_OFF * off[number] + grown * trail[:, number])[:, None]
+        # An elbow moves less than its wrist; assumed to be off by as much.
+        elbow = layout.index(f"pose.{side}_elbow")
+        errors[:, elbow, :2] += np.float32(image) * (_ARM_OFF * off[2 + number] + 0.5 * grown * trail[:, 2 + number])
+    body = wander((num_frames, 1, 1), _DRIFT_SECONDS * fps, rng, twice=True)[..., 0]
+    clusters = wander((num_frames, 9, 1), _CLUSTER_SECONDS * fps, rng, twice=True)[:, _CLUSTER_OF, 0]
+    # The hips are where z begins: their own drift is everyone else's.
+    errors[..., 2] = _DEPTH_FRAME * flat[..., 2] + _CLUSTER_DRIFT * clusters
+    errors[:, :23, 2] += _DRIFT * body
+    errors[..., 2] *= depth
+    pose += errors * np.float32(scene.unit)
+
+
+def _arm_end(side: str) -> np.ndarray:
+    """The wrist of the pose and the corners of its hand."""
+    return layout.indices(*(f"pose.{side}_{name}" for name in ("wrist", "pinky", "index", "thumb")))
+
+
+def overstate_depth(points: np.ndarray, depth: float) -> None:
+    """Gives z the range that Holistic gives it, in place; half way at a depth dial of 0.5, no more from 1 on.
+
+    Origins: the middle of the hips for the pose, the wrist for a hand, its own middle for the face.
+    """
+    share = min(depth, 1.0)
+    hips = layout.indices("pose.left_hip", "pose.right_hip")
+    pose = points[:, layout.GROUPS["pose"], 2]
+    pose -= points[:, hips, 2].mean(axis=1, keepdims=True)
+    pose *= np.float32(1 + (_POSE_DEPTH - 1) * share)
+    for hand in HANDS:
+        z = points[:, layout.GROUPS[hand], 2]
+        z -= points[:, [layout.index(f"{hand}.wrist")], 2]
+        z *= np.float32(1 + (_HAND_DEPTH - 1) * share)
+    face = points[:, layout.GROUPS["face"], 2]
+    face -= face.mean(axis=1, keepdims=True)
+
+
+def smooth_pose(points: np.ndarray, scene: Scene, fps: float, lag: float) -> None:
+    """Smooths the pose of (T, 543, 3) in place as MediaPipe does: a resting point much, a moving one hardly.
+
+    lag: times the time constants of its filter; 0 leaves the points as they are.
+    Source: Casiez et al. 2012, "1 Euro filter"; MediaPipe 0.10, util/filtering/one_euro_filter.cc.
+    """
+    if lag == 0:
+        return
+    pose = points[:, layout.GROUPS["pose"]]
+    speeds = np.diff(pose, axis=0) * np.float32(fps / (_REGION * scene.unit))
+    keep = np.float32(1 - _alpha(np.array(_DERIVATIVE_CUTOFF), fps, 1.0))
+    for frame in range(1, len(speeds)):
+        speeds[frame] += keep * (speeds[frame - 1] - speeds[frame])
+    alphas = _alpha(_MIN_CUTOFF + _BETA * np.abs(speeds), fps, lag)
+    for frame in range(1, len(pose)):
+        pose[frame] = pose[frame - 1] + alphas[frame - 1] * (pose[frame] - pose[frame - 1])
+
+
+def _alpha(cutoff: np.ndarray, fps: float, lag: float) -> np.ndarray:
+    """The weight of a new value in a low-pass of this cutoff (Hz), its time constant times `lag`."""
+    return 1 / (1 + lag * fps / (2 * np.pi * cutoff))
+
+
+def wander(shape: tuple[int, ...], frames: float, rng: np.random.Generator, *, twice: bool = False) -> np.ndarray:
+    """Noise of variance 1 that is correlated along the first axis over this many frames, float32.
+
+    twice: smoother, for errors whose power falls faster than that of a random walk.
+    """
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    keep = float(np.exp(-1 / max(frames, 1e-6)))
+    # The variance of one such filter is 1 / (1 - k^2) of its input's, that of two in a row (1 + k^2) / (1 - k^2)^3.
+    gain = np.sqrt((1 - keep**2) ** 3 / (1 + keep**2)) if twice else np.sqrt(1 - keep**2)
+    noise[1:] *= np.float32(gain)
+    if twice:
+        start = rng.standard_normal(shape[1:], dtype=np.float32)
+        noise[0] *= np.float32(gain / np.sqrt(1 - keep**2))
+        _carry_on(noise, keep)
+        noise[0] = start
+    _carry_on(noise, keep)
+    return noise
+
+
+def _carry_on(noise: np.ndarray, keep: float) -> None:
+    """Adds to each frame this share of the frame before it, in place."""
+    for frame in range(1, len(noise)):
+        noise[frame] += np.float32(keep) * noise[frame - 1]
