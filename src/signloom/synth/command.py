@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from signloom.console import console, progress_bar
-from signloom.errors import InputError
 from signloom.synth.corpus import Recipe, synthesise
+from signloom.synth.preview import check_preview_path, write_preview
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +27,15 @@ class Options(Recipe):
     overwrite: bool = False
     """replace a corpus that is already there"""
     preview: Path | None = None
-    """also draw frames of several signs and signers to this PNG file (needs matplotlib)"""
+    """also draw what was simulated: a contact sheet (.png), an animation (.gif, .mp4), or a folder with all of them"""
 
     def recipe(self) -> Recipe:
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
 
 def run(options: Options) -> int:
-    if options.preview is not None and options.preview.suffix.lower() != ".png":
-        raise InputError(f"--preview is {options.preview}; needed a file name that ends in .png")
+    if options.preview is not None:
+        check_preview_path(options.preview)
     recipe = options.recipe()
     total = recipe.num_train + recipe.num_dev + recipe.num_test
     num_frames = 0
@@ -57,9 +57,7 @@ def run(options: Options) -> int:
             f"{row['signers']:>3} signers {60 * row['hours']:7.1f} minutes"
         )
     if options.preview is not None:
-        from signloom.synth.preview import draw_contact_sheet
-
-        draw_contact_sheet(corpus, options.preview)
-        print(f"preview: {options.preview}")
+        written = write_preview(corpus, options.preview)
+        print(f"preview: {', '.join(str(path) for path in written)}")
     console.print(f"Next: signloom train --data_dir {options.output}")
     return 0

@@ -1,69 +1,389 @@
-"""A contact sheet: frames of a corpus drawn as skeleton, hands and face."""
+"""Pictures of a corpus: a contact sheet, film strips of consecutive frames, and animations with captions.
+
+Works for any corpus of landmarks. Where the truth says when each gloss was signed (simulated and composed corpora),
+signs are shown and captioned by it; elsewhere frames are spread evenly and the whole sentence is the caption.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
+import tempfile
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from signloom import layout
-from signloom.corpus import Corpus, Utterance
-from signloom.errors import MissingExtraError
-from signloom.files import atomic_write
+from signloom.corpus import SPLITS, Corpus, Utterance
+from signloom.errors import InputError, MissingExtraError, SignloomError
+from signloom.files import atomic_write, file_stem
+from signloom.landmarks import Landmarks
+from signloom.synth.drawing import Look, draw_frame, import_pillow, look_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from PIL.Image import Image
 
-_LIMBS = (
-    "left_shoulder right_shoulder, left_shoulder left_elbow, left_elbow left_wrist, right_shoulder right_elbow, "
-    "right_elbow right_wrist, left_shoulder left_hip, right_shoulder right_hip, left_hip right_hip"
-)
-_COLOURS = {"left_hand": "tab:orange", "right_hand": "tab:blue"}
+SUFFIXES = (".png", ".gif", ".mp4")
+_PAPER, _INK, _GREY, _MARK = (255, 255, 255), (35, 38, 44), (140, 144, 152), (214, 62, 72)
+_BORDER, _BAR = (176, 182, 190), (222, 225, 230)
+# GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames a second only cost space.
+_MOST_GIF_FPS = 25.0
 
 
-def draw_contact_sheet(corpus: Corpus, path: Path, *, num_rows: int = 6, num_columns: int = 8) -> None:
-    """Writes a PNG with a row for each of several utterances of different signers: the middle frame of its signs.
+def check_preview_path(path: Path) -> None:
+    """Raises InputError for a path that `write_preview` cannot write, MissingExtraError where packages are missing."""
+    path = Path(path)
+    if path.suffix.lower() not in ("", *SUFFIXES):
+        raise InputError(
+            f"--preview is {path}; needed a file name that ends in .png (contact sheet), .gif or .mp4 (animation), or "
+            "a folder (all of them)"
+        )
+    if path.suffix and path.is_dir():
+        raise InputError(f"--preview is {path}, which is a folder; needed the name of a file, or one without a suffix")
+    if not path.suffix and path.exists() and not path.is_dir():
+        raise InputError(f"--preview is {path}, which is a file without a suffix; needed a folder, or .png, .gif, .mp4")
+    import_pillow()
+    if path.suffix.lower() == ".mp4":
+        _import_cv2()
 
-    Raises MissingExtraError without matplotlib.
+
+def write_preview(corpus: Corpus, path: Path) -> list[Path]:
+    """The files written: by the suffix of `path` a contact sheet (.png) or an animation (.gif, .mp4).
+
+    Without a suffix it is a folder for `sheet.png`, `preview.gif` and a film strip of each utterance animated.
+
+    Raises InputError for another suffix, MissingExtraError where a package is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("train", "matplotlib", "a preview") from None
-    by_signer: dict[str | None, list[Utterance]] = {}
-    for utterance in corpus:
-        by_signer.setdefault(utterance.signer, []).append(utterance)
-    rows = [clips[turn] for turn in range(num_rows) for clips in by_signer.values() if turn < len(clips)][:num_rows]
-    figure = Figure(figsize=(2.6 * num_columns, 2.2 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), num_columns, squeeze=False)
-    for axes, utterance in zip(grid, rows, strict=True):
+    path = Path(path)
+    check_preview_path(path)
+    if path.suffix.lower() == ".png":
+        draw_contact_sheet(corpus, path)
+        return [path]
+    if path.suffix:
+        animate(corpus, path)
+        return [path]
+    sheet, animation = path / "sheet.png", path / "preview.gif"
+    draw_contact_sheet(corpus, sheet)
+    animate(corpus, animation)
+    strips = []
+    for utterance in choose(corpus, 4):
+        strips.append(path / "strips" / f"{file_stem(utterance.id)}.png")
+        draw_film_strip(corpus, utterance, strips[-1])
+    return [sheet, animation, *strips]
+
+
+def choose(corpus: Corpus, count: int, *, num_signs: int = 0) -> list[Utterance]:
+    """Up to `count` utterances of different splits and signers; those of `num_signs` or more glosses come first."""
+    groups: list[list[Utterance]] = []
+    for split in SPLITS:
+        clips = [utterance for utterance in corpus if utterance.split == split]
+        turns: Counter[tuple[bool, str | None]] = Counter()
+        order = {}
+        for number, clip in enumerate(clips):
+            short = len(clip.glosses) < num_signs
+            order[clip.id] = (short, turns[short, clip.signer], number)
+            turns[short, clip.signer] += 1
+        # Each signer's first clip, then each one's second.
+        groups.append(sorted(clips, key=lambda clip: order[clip.id]))
+    mixed = itertools.chain.from_iterable(itertools.zip_longest(*groups))
+    return list(itertools.islice((clip for clip in mixed if clip is not None), count))
+
+
+def draw_contact_sheet(
+    corpus: Corpus, path: Path, *, num_rows: int = 6, num_columns: int = 8, height: int = 200
+) -> None:
+    """Writes a PNG with a row for each of several utterances: the middle frames of their signs, labelled.
+
+    height: of one frame, in pixels.
+
+    Raises MissingExtraError without Pillow.
+    """
+    pillow = import_pillow()
+    rows = []
+    for utterance in choose(corpus, num_rows, num_signs=num_columns):
         landmarks = corpus.load(utterance)
-        strokes = utterance.truth.get("strokes", [])
-        shown = [(gloss, (start + end) // 2) for gloss, (start, end) in zip(utterance.glosses, strokes, strict=False)]
-        for column, axis in enumerate(axes):
-            axis.set_axis_off()
-            if column < len(shown):
-                gloss, frame = shown[column]
-                draw_frame(axis, landmarks.points[frame], landmarks.image_size)
-                axis.set_title(f"{utterance.signer} {gloss} {frame}", fontsize=8)
+        rows.append((utterance, landmarks, _shown_frames(utterance, num_columns)))
+    width = max(round(aspect_of(landmarks) * height) for _, landmarks, _ in rows)
+    columns = max(len(shown) for _, _, shown in rows)
+    head, label, gap = _line(13), _line(11), 6
+    sheet = pillow.Image.new(
+        "RGB", (gap + columns * (width + gap), gap + len(rows) * (head + label + height + gap)), _PAPER
+    )
+    brush = pillow.ImageDraw.Draw(sheet)
+    for row, (utterance, landmarks, shown) in enumerate(rows):
+        top = gap + row * (head + label + height + gap)
+        brush.text((gap, top), _title(utterance), fill=_GREY, font=_font(12))
+        for column, (text, frame) in enumerate(shown):
+            left = gap + column * (width + gap)
+            number = f"frame {frame}"
+            room = width - brush.textlength(number, font=_font(11)) - gap
+            brush.text((left, top + head), _fitted(brush, text, 12, room), fill=_INK, font=_font(12, bold=True))
+            brush.text((left + width, top + head), number, fill=_GREY, font=_font(11), anchor="ra")
+            _paste(sheet, landmarks, frame, look_of(utterance.signer), (left, top + head + label, width, height))
+    _save_png(sheet, path)
+
+
+def draw_film_strip(
+    corpus: Corpus, utterance: Utterance, path: Path, *, start: int = 0, num_frames: int = 60, step: int = 2
+) -> None:
+    """Writes a PNG of an utterance's frames from `start` on, each `step`-th one, in rows of ten: motion on paper.
+
+    Raises MissingExtraError without Pillow.
+    """
+    pillow = import_pillow()
+    landmarks = corpus.load(utterance)
+    frames = range(min(start, len(landmarks) - 1), len(landmarks), step)[:num_frames]
+    height, columns, gap, label = 150, 10, 3, _line(10)
+    width = round(aspect_of(landmarks) * height)
+    rows = math.ceil(len(frames) / columns)
+    size = (gap + min(columns, len(frames)) * (width + gap), gap + _line(13) + rows * (height + label + gap))
+    strip = pillow.Image.new("RGB", size, _PAPER)
+    brush = pillow.ImageDraw.Draw(strip)
+    brush.text((gap, gap), _title(utterance), fill=_GREY, font=_font(12))
+    spans = _gloss_spans(utterance)
+    for place, frame in enumerate(frames):
+        left, top = gap + place % columns * (width + gap), gap + _line(13) + place // columns * (height + label + gap)
+        current = _gloss_at(spans, frame)
+        text = f"{frame}" if current is None else f"{frame} {utterance.glosses[current]}"
+        brush.text((left, top), _fitted(brush, text, 10, width), fill=_INK, font=_font(10))
+        _paste(strip, landmarks, frame, look_of(utterance.signer), (left, top + label, width, height))
+    _save_png(strip, path)
+
+
+def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int = 360) -> None:
+    """Writes an animation (.gif or .mp4, by the suffix) of a few utterances one after another, in real time.
+
+    Under the picture runs the sentence, the gloss that is being signed marked by the truth's boundaries.
+    height: of the picture, in pixels.
+
+    Raises InputError for another suffix, MissingExtraError where Pillow or, for .mp4, OpenCV is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".gif", ".mp4"):
+        raise InputError(f"animation {path}: needed a file name that ends in .gif or .mp4")
+    chosen = [(utterance, corpus.load(utterance)) for utterance in choose(corpus, num_utterances)]
+    # All frames of a video have one rate; clips of another are shown at it by taking the nearest frames.
+    fps = max(landmarks.fps for _, landmarks in chosen)
+    if path.suffix.lower() == ".mp4":
+        _write_mp4(_film(chosen, fps, height), fps, path)
+    else:
+        fps = min(fps, _MOST_GIF_FPS)
+        _write_gif(_film(chosen, fps, height), _samples(chosen, fps, height), fps, path)
+
+
+def aspect_of(landmarks: Landmarks) -> float:
+    """Width of the picture over its height; 1 where the landmarks came without a picture."""
+    if landmarks.image_size is None:
+        return 1.0
+    return landmarks.image_size[0] / landmarks.image_size[1] * landmarks.pixel_aspect
+
+
+# Glosses in time
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+
+
+def _gloss_spans(utterance: Utterance) -> list[_Span]:
+    """When each gloss was signed, in frames; empty where nobody knows."""
+    spans = utterance.truth.get("boundaries") or utterance.truth.get("strokes") or []
+    if len(spans) != len(utterance.glosses):
+        return []
+    return [_Span(int(start), int(end)) for start, end in spans]
+
+
+def _gloss_at(spans: Sequence[_Span], frame: int) -> int | None:
+    """The number of the gloss that is signed in a frame, or None."""
+    number = bisect_right([span.start for span in spans], frame) - 1
+    return number if number >= 0 and frame < spans[number].end else None
+
+
+def _shown_frames(utterance: Utterance, count: int) -> list[tuple[str, int]]:
+    """Label and frame of what a contact sheet shows: middles of signs, or evenly spread frames."""
+    spans = utterance.truth.get("strokes") or utterance.truth.get("boundaries") or []
+    if len(spans) == len(utterance.glosses):
+        middles = [(int(start) + int(end)) // 2 for start, end in spans]
+        return list(zip(utterance.glosses, middles, strict=True))[:count]
+    last = utterance.num_frames - 1
+    return [("", round(last * (turn + 0.5) / count)) for turn in range(min(count, last + 1))]
+
+
+# Pictures
+
+
+def _title(utterance: Utterance) -> str:
+    signer = "" if utterance.signer is None else f" · {utterance.signer}"
+    return f"{utterance.id}{signer} · {utterance.split}"
+
+
+def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Look, box: tuple[int, int, int, int]) -> None:
+    """Draws a frame into a box (left, top, width, height) of a larger picture, with a line around what was filmed."""
+    left, top, width, height = box
+    picture = draw_frame(landmarks.points[frame], aspect=aspect_of(landmarks), height=height, look=look)
+    left += (width - picture.width) // 2
+    sheet.paste(picture, (left, top))
+    brush = import_pillow().ImageDraw.Draw(sheet)
+    brush.rectangle((left, top, left + picture.width - 1, top + height - 1), outline=_BORDER)
+
+
+def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Iterator[Image]:
+    """The pictures of an animation at `fps`, all of one size with even sides."""
+    pillow = import_pillow()
+    gap, bar = 10, 6
+    width = max(round(aspect_of(landmarks) * height) for _, landmarks in chosen)
+    size = (_even(width + 2 * gap), _even(gap + height + gap + bar + _line(18) + _line(12)))
+    for utterance, landmarks in chosen:
+        spans, look = _gloss_spans(utterance), look_of(utterance.signer)
+        count = max(1, round(len(landmarks) * fps / landmarks.fps))
+        previous: tuple[int, Image] | None = None
+        for number in range(count):
+            frame = min(int(number * landmarks.fps / fps + 0.5), len(landmarks) - 1)
+            if previous is None or previous[0] != frame:
+                page = pillow.Image.new("RGB", size, _PAPER)
+                _paste(page, landmarks, frame, look, ((size[0] - width) // 2, gap, width, height))
+                _caption(page, utterance, spans, frame, (gap, gap + height + gap, size[0] - 2 * gap, bar))
+                previous = frame, page
+            yield previous[1]
+
+
+def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Image:
+    """Frames of every clip side by side, for a palette that suits them all."""
+    few = [
+        (utterance, replace(landmarks, points=landmarks.points[part], visibility=landmarks.visibility[part]))
+        for utterance, landmarks in chosen
+        for part in [slice(len(landmarks) // 4, None, max(1, len(landmarks) // 3))]
+    ]
+    pages = list(_film(few, fps, height))
+    sheet = import_pillow().Image.new("RGB", (pages[0].width * len(pages), pages[0].height))
+    for number, page in enumerate(pages):
+        sheet.paste(page, (number * page.width, 0))
+    return sheet
+
+
+def _caption(
+    page: Image, utterance: Utterance, spans: Sequence[_Span], frame: int, box: tuple[int, int, int, int]
+) -> None:
+    """The sentence with the current gloss marked, over a bar of time that shows the boundaries."""
+    left, top, width, bar = box
+    brush = import_pillow().ImageDraw.Draw(page)
+    share = width / max(utterance.num_frames, 1)
+    current = _gloss_at(spans, frame)
+    brush.rectangle((left, top, left + width, top + bar), fill=_BAR)
+    if current is not None:
+        span = spans[current]
+        brush.rectangle((left + span.start * share, top, left + span.end * share, top + bar), fill=(242, 186, 190))
+    for span in spans:
+        brush.line((left + span.start * share, top, left + span.start * share, top + bar), fill=_GREY)
+    brush.rectangle((left + frame * share - 1, top - 2, left + frame * share + 1, top + bar + 2), fill=_MARK)
+    top += bar + 4
+    space = brush.textlength("  ", font=_font(15))
+    fonts = [_font(15, bold=number == current) for number in range(len(utterance.glosses))]
+    lengths = [brush.textlength(gloss, font=font) for gloss, font in zip(utterance.glosses, fonts, strict=True)]
+    total = sum(lengths) + space * (len(lengths) - 1)
+    starts = np.cumsum([0.0, *(length + space for length in lengths[:-1])])
+    shift = left + (width - total) / 2
+    if total > width:
+        # A long sentence moves along, the current gloss in the middle.
+        middle = starts[current] + lengths[current] / 2 if current is not None else total * frame / utterance.num_frames
+        shift = left + min(max(width / 2 - middle, width - total), 0.0)
+    for number, (gloss, font) in enumerate(zip(utterance.glosses, fonts, strict=True)):
+        place = shift + starts[number]
+        if place + lengths[number] > left and place < left + width:
+            brush.text((place, top), gloss, fill=_INK if number == current or not spans else _GREY, font=font)
+    note = f"{_title(utterance)} · frame {frame}"
+    brush.text((left + width / 2, top + _line(16)), note, fill=_GREY, font=_font(11), anchor="ma")
+
+
+def _line(size: int) -> int:
+    """Height of a line of text of this size."""
+    return round(1.45 * size)
+
+
+def _even(length: int) -> int:
+    """Video codecs need even sides."""
+    return length + length % 2
+
+
+_FONTS: dict[tuple[int, bool], Any] = {}
+
+
+def _font(size: int, *, bold: bool = False) -> Any:
+    """DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters."""
+    if (size, bold) not in _FONTS:
+        image_font = import_pillow().ImageFont
+        name = f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+        try:
+            import matplotlib
+
+            _FONTS[size, bold] = image_font.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / name), size)
+        except (ImportError, OSError):
+            _FONTS[size, bold] = image_font.load_default(size)
+    return _FONTS[size, bold]
+
+
+def _fitted(brush: Any, text: str, size: int, room: float) -> str:
+    """The text, cut with an ellipsis where it is longer than its room."""
+    if brush.textlength(text, font=_font(size, bold=True)) <= room:
+        return text
+    while text and brush.textlength(f"{text}…", font=_font(size, bold=True)) > room:
+        text = text[:-1]
+    return f"{text}…"
+
+
+# Files
+
+
+def _save_png(picture: Image, path: Path) -> None:
+    # The pictures have few colours: a palette makes the file a third as large.
+    pillow = import_pillow()
+    small = picture.quantize(256, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=80)
+        small.save(file, format="PNG", optimize=True)
 
 
-def draw_frame(axis: Axes, points: np.ndarray, image_size: tuple[int, int] | None) -> None:
-    """Draws one frame (543, 3), in units of the image height, into a matplotlib axis; missing parts are left out."""
-    width = image_size[0] / image_size[1] if image_size else 1.0
-    axis.set_xlim(0, width)
-    axis.set_ylim(1, 0)
-    axis.set_aspect("equal")
-    axis.plot([0, width, width, 0, 0], [0, 0, 1, 1, 0], color="0.8", linewidth=0.8)
-    for limb in _LIMBS.split(", "):
-        ends = points[layout.indices(*(f"pose.{name}" for name in limb.split()))]
-        axis.plot(ends[:, 0], ends[:, 1], color="0.55", linewidth=2)
-    face = points[layout.GROUPS["face"]]
-    axis.scatter(face[:, 0], face[:, 1], s=0.4, color="tab:green")
-    for hand, colour in _COLOURS.items():
-        joints = points[layout.GROUPS[hand]]
-        for first, second in layout.HAND_BONES:
-            axis.plot(joints[[first, second], 0], joints[[first, second], 1], color=colour, linewidth=1.1)
+def _write_gif(film: Iterator[Image], samples: Image, fps: float, path: Path) -> None:
+    pillow = import_pillow()
+    palette = samples.quantize(255, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
+    pages: list[Image] = [page.quantize(palette=palette, dither=pillow.Image.Dither.NONE) for page in film]
+    # GIF counts in hundredths of a second; the fractions are carried on.
+    ends = [round(100 * (number + 1) / fps) for number in range(len(pages))]
+    durations = [10 * (end - start) for start, end in itertools.pairwise([0, *ends])]
+    with atomic_write(path) as file:
+        pages[0].save(
+            file, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, disposal=1
+        )
+
+
+def _write_mp4(film: Iterator[Image], fps: float, path: Path) -> None:
+    cv2 = _import_cv2()
+    # OpenCV writes to a path and takes the container from its suffix.
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "preview.mp4"
+        writer = None
+        try:
+            for page in film:
+                if writer is None:
+                    writer = cv2.VideoWriter(str(made), cv2.VideoWriter_fourcc(*"mp4v"), fps, page.size)
+                    if not writer.isOpened():
+                        raise SignloomError(f"{path}: this OpenCV cannot write MP4 video; take a .gif instead")
+                writer.write(np.asarray(page)[:, :, ::-1])
+        finally:
+            if writer is not None:
+                writer.release()
+        with atomic_write(path) as file:
+            file.write(made.read_bytes())
+
+
+def _import_cv2() -> Any:
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingExtraError("extract", "mediapipe", "a preview as .mp4", str(error)) from None
+    return cv2

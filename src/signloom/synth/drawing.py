@@ -1,0 +1,459 @@
+"""Draws one frame of landmarks as a person: trunk, arms, head, face and hands, nearer parts over farther ones.
+
+Points are (543, 3) in units of the image height, NaN where missing; what is missing is not drawn. Works for any
+landmarks of the layout, tracked or simulated. Needs Pillow.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
+# Depth of a part, and what paints it.
+_Part = tuple[float, Callable[[], None]]
+
+# Drawn this many times larger and reduced, so that edges are smooth.
+_SUPERSAMPLING = 2
+BACKGROUND: Colour = (233, 236, 240)
+# The signer's own left and right hand: orange and blue are told apart with any colour vision.
+HAND_COLOURS: dict[str, Colour] = {"left_hand": (242, 156, 74), "right_hand": (96, 158, 222)}
+_SKINS: tuple[Colour, ...] = ((244, 214, 190), (232, 190, 158), (205, 156, 120), (160, 112, 80), (120, 82, 60))
+_HAIRS: tuple[Colour, ...] = ((52, 40, 34), (92, 64, 44), (28, 28, 32), (150, 112, 70), (120, 116, 114))
+_SHIRTS: tuple[Colour, ...] = ((66, 76, 92), (84, 70, 88), (60, 86, 82), (92, 74, 70), (74, 82, 66))
+_INK: Colour = (45, 40, 44)
+
+# Contours of the face mesh. Source: MediaPipe 0.10.21, `solutions/face_mesh_connections.py`.
+_OVAL = (
+    "10 338 297 332 284 251 389 356 454 323 361 288 397 365 379 378 400 377 "
+    "152 148 176 149 150 136 172 58 132 93 234 127 162 21 54 103 67 109"
+)
+_EYES = (
+    "33 246 161 160 159 158 157 173 133 155 154 153 145 144 163 7",
+    "263 466 388 387 386 385 384 398 362 382 381 380 374 373 390 249",
+)
+_BROWS = ("70 63 105 66 107 55 65 52 53 46", "300 293 334 296 336 285 295 282 283 276")
+_LIPS = "61 185 40 39 37 0 267 269 270 409 291 375 321 405 314 17 84 181 91 146"
+_MOUTH = "78 191 80 81 82 13 312 311 310 415 308 324 318 402 317 14 87 178 88 95"
+_NOSTRILS = "64 98 97 2 326 327 294"
+_NOSE_SIDE = "168 197 195 45 48 64"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours of one person."""
+
+    skin: Colour = _SKINS[0]
+    hair: Colour = _HAIRS[0]
+    shirt: Colour = _SHIRTS[0]
+
+
+def look_of(signer: str | None) -> Look:
+    """The colours a signer is drawn with: always the same for one name."""
+    number = zlib.crc32((signer or "").encode())
+    skin, rest = number % len(_SKINS), number // len(_SKINS)
+    return Look(_SKINS[skin], _HAIRS[rest % len(_HAIRS)], _SHIRTS[rest // len(_HAIRS) % len(_SHIRTS)])
+
+
+def import_pillow() -> Any:
+    """Pillow. Raises MissingExtraError without it."""
+    try:
+        import PIL.Image
+        import PIL.ImageDraw
+        import PIL.ImageFont
+    except ImportError:
+        raise MissingExtraError("train", "Pillow", "a preview") from None
+    return PIL
+
+
+def draw_frame(points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, look: Look | None = None) -> Image:
+    """The picture of one frame (543, 3), `height` pixels high and `aspect` times as wide; cropped as the frame was.
+
+    Raises MissingExtraError without Pillow.
+    """
+    pillow = import_pillow()
+    size = max(1, round(aspect * height)), height
+    large = pillow.Image.new("RGB", (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING), BACKGROUND)
+    _Person(pillow.ImageDraw.Draw(large), points, height * _SUPERSAMPLING, look or Look()).draw()
+    return large.reduce(_SUPERSAMPLING)
+
+
+def _mix(first: Colour, second: Colour, share: float) -> Colour:
+    """`first` with a `share` of `second`."""
+    mixed = [round(a + share * (b - a)) for a, b in zip(first, second, strict=True)]
+    return (mixed[0], mixed[1], mixed[2])
+
+
+def _lit(colour: Colour, light: float) -> Colour:
+    """Brighter above 0, darker below."""
+    return _mix(colour, (255, 255, 255) if light > 0 else (0, 0, 0), abs(light))
+
+
+def _numbers(text: str) -> list[int]:
+    return [layout.GROUPS["face"].start + int(number) for number in text.split()]
+
+
+_OVAL_POINTS, _LIP_POINTS, _MOUTH_POINTS = _numbers(_OVAL), _numbers(_LIPS), _numbers(_MOUTH)
+_EYE_POINTS, _BROW_POINTS = [_numbers(eye) for eye in _EYES], [_numbers(brow) for brow in _BROWS]
+_NOSTRIL_POINTS, _NOSE_POINTS = _numbers(_NOSTRILS), _numbers(_NOSE_SIDE)
+
+
+class _Person:
+    """One frame being drawn. Lengths inside are pixels of the large picture."""
+
+    def __init__(self, draw: Any, points: np.ndarray, scale: float, look: Look) -> None:
+        self.brush = draw
+        self.look = look
+        self.points = np.asarray(points, dtype=np.float64) * scale
+        self.found = np.isfinite(self.points[:, :2]).all(axis=1)
+        self.scale = scale
+        # A pixel of outline per 200 of height.
+        self.line = max(1.0, scale / 400)
+        shoulders = self.points[layout.indices("pose.left_shoulder", "pose.right_shoulder")]
+        # Seen from the side the shoulders are near each other in the picture, not in space.
+        width = float(np.linalg.norm(shoulders[0] - shoulders[1]))
+        flat = float(np.linalg.norm(shoulders[0, :2] - shoulders[1, :2]))
+        # What cannot be measured is taken from common proportions; depth is too uncertain to count for much.
+        self.width = min(width, 1.3 * flat) if np.isfinite(width) else flat if np.isfinite(flat) else 0.3 * scale
+        self.width = min(max(self.width, 0.02 * scale), 2 * scale)
+
+    def place(self, name: str) -> np.ndarray | None:
+        """A pose point, or None where it is missing."""
+        number = layout.index(f"pose.{name}")
+        return self.points[number] if self.found[number] else None
+
+    def draw(self) -> None:
+        self._trunk()
+        parts: list[_Part] = []
+        for side in ("left", "right"):
+            parts += self._arm(side)
+        # The tracker's depth of a hand against that of the head is rough: behind it only when clearly so.
+        behind_head = self._head_depth() + 0.8 * self.width
+        _paint([part for part in parts if part[0] > behind_head])
+        self._head()
+        _paint([part for part in parts if part[0] <= behind_head])
+
+    # Shapes
+
+    def polygon(self, places: np.ndarray | Sequence[Point], fill: Colour, outline: Colour | None = None) -> None:
+        corners = [(float(place[0]), float(place[1])) for place in places]
+        if len(corners) < 3:
+            return
+        self.brush.polygon(corners, fill=fill)
+        if outline is not None:
+            self.brush.line([*corners, corners[0]], fill=outline, width=round(self.line), joint="curve")
+
+    def ball(self, place: np.ndarray, radius: float, fill: Colour) -> None:
+        x, y = float(place[0]), float(place[1])
+        self.brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+
+    def limb(self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], fill: Colour) -> None:
+        """A tapered stroke with round ends."""
+        x, y = float(start[0]), float(start[1])
+        across, down = float(end[0]) - x, float(end[1]) - y
+        length = (across * across + down * down) ** 0.5
+        first, second = radii
+        if length > 1e-6:
+            a, b = -down / length, across / length
+            corners = [
+                (x + a * first, y + b * first),
+                (x + across + a * second, y + down + b * second),
+                (x + across - a * second, y + down - b * second),
+                (x - a * first, y - b * first),
+            ]
+            self.brush.polygon(corners, fill=fill)
+        self.ball(start, first, fill)
+        self.ball(end, second, fill)
+
+    # Trunk, neck and head
+
+    def _trunk(self) -> None:
+        left, right = self.place("left_shoulder"), self.place("right_shoulder")
+        if left is None or right is None:
+            return
+        unit = self.width
+        middle = (left[:2] + right[:2]) / 2
+        across = (left[:2] - right[:2]) / max(np.linalg.norm(left[:2] - right[:2]), 1e-6)
+        hips = [self.place("left_hip"), self.place("right_hip")]
+        if hips[0] is None or hips[1] is None:
+            down = np.array((-across[1], across[0]))
+            bottoms = [middle + 1.5 * unit * down + sign * 0.3 * unit * across for sign in (1, -1)]
+        else:
+            bottoms = [hips[0][:2], hips[1][:2]]
+        down = (bottoms[0] + bottoms[1]) / 2 - middle
+        down = down / max(np.linalg.norm(down), 1e-6)
+        outline = []
+        for shoulder, bottom, sign in ((left[:2], bottoms[0], 1.0), (right[:2], bottoms[1], -1.0)):
+            out = sign * across
+            half = [
+                middle + 0.20 * unit * out - 0.20 * unit * down,
+                shoulder - 0.12 * unit * out - 0.15 * unit * down,
+                shoulder + 0.10 * unit * out - 0.06 * unit * down,
+                shoulder + 0.09 * unit * out + 0.22 * unit * down,
+                shoulder - 0.01 * unit * out + 0.5 * unit * down,
+                0.4 * shoulder + 0.6 * bottom + 0.06 * unit * out,
+                bottom + 0.2 * unit * out,
+                bottom + 0.22 * unit * out + 0.3 * unit * down,
+            ]
+            outline += half if sign > 0 else half[::-1]
+        self.polygon(_rounded(np.array(outline)), self.look.shirt, _lit(self.look.shirt, -0.45))
+        self._neck(middle, across, down)
+
+    def _neck(self, middle: np.ndarray, across: np.ndarray, down: np.ndarray) -> None:
+        """The neck, from under the head to a round neckline."""
+        centre = self._head_middle()
+        if centre is None:
+            return
+        unit, skin = self.width, _lit(self.look.skin, -0.14)
+        angles = np.linspace(0, np.pi, 13)[:, None]
+        base = middle - 0.22 * unit * down
+        neckline = base + unit * (0.175 * np.cos(angles) * across + 0.16 * np.sin(angles) * down)
+        tops = [centre[:2] - 0.14 * unit * across, centre[:2] + 0.14 * unit * across]
+        throat = [*(base + 0.14 * unit * across * sign - 0.08 * unit * down for sign in (-1.0, 1.0))]
+        self.polygon([*neckline, throat[0], *tops, throat[1]], skin)
+        for rim, width in (
+            (neckline, 3.0),
+            ([neckline[-1], throat[0], tops[0]], 1.0),
+            ([*neckline[:1], throat[1], tops[1]], 1.0),
+        ):
+            colour = _lit(self.look.shirt, -0.3) if width > 1 else _lit(skin, -0.45)
+            self.brush.line([(float(x), float(y)) for x, y in rim], fill=colour, width=round(width * self.line))
+
+    def _head_middle(self) -> np.ndarray | None:
+        oval = self.points[_OVAL_POINTS]
+        if self.found[_OVAL_POINTS].all():
+            return oval.mean(axis=0)
+        ears = [self.place("left_ear"), self.place("right_ear")]
+        if ears[0] is not None and ears[1] is not None:
+            return (ears[0] + ears[1]) / 2
+        return self.place("nose")
+
+    def _head_depth(self) -> float:
+        """Depth of the ears as the pose tells it."""
+        ears = [place for place in (self.place("left_ear"), self.place("right_ear")) if place is not None]
+        depths = [float(ear[2]) for ear in ears if np.isfinite(ear[2])]
+        return sum(depths) / len(depths) if depths else np.inf
+
+    def _head(self) -> None:
+        for name in ("left_ear", "right_ear"):
+            ear = self.place(name)
+            if ear is not None:
+                self.ball(ear, 0.055 * self.width + self.line, _lit(self.look.skin, -0.45))
+                self.ball(ear, 0.055 * self.width, _lit(self.look.skin, -0.08))
+        if self.found[layout.GROUPS["face"]].all():
+            self._face()
+        else:
+            self._blank_head()
+
+    def _blank_head(self) -> None:
+        """A head without a face: the tracker lost the face, or never looked for it, but the pose tells where it is."""
+        centre, left, right = self._head_middle(), self.place("left_shoulder"), self.place("right_shoulder")
+        if centre is None:
+            return
+        eyes, mouths = (
+            [place for place in (self.place(a), self.place(b)) if place is not None]
+            for a, b in (("left_eye", "right_eye"), ("mouth_left", "mouth_right"))
+        )
+        down = np.array((0.0, 1.0))
+        if eyes and mouths:
+            down = (np.mean(mouths, axis=0) - np.mean(eyes, axis=0))[:2]
+        elif left is not None and right is not None:
+            down = (left[:2] + right[:2]) / 2 - centre[:2]
+        down = down / max(np.linalg.norm(down), 1e-6)
+        across = np.array((down[1], -down[0]))
+        angles = np.linspace(0, 2 * np.pi, 37)[:-1, None]
+        middle = centre[:2] - 0.02 * self.width * down
+        oval = middle + self.width * (0.25 * np.cos(angles) * across + 0.34 * np.sin(angles) * down)
+        pale = _mix(self.look.skin, BACKGROUND, 0.5)
+        self.polygon(oval, pale, _lit(pale, -0.35))
+
+    def _face(self) -> None:
+        look, face = self.look, self.points[layout.GROUPS["face"], :2]
+        oval = self.points[_OVAL_POINTS, :2]
+        top, chin = face[10], face[152]
+        centre = (top + chin) / 2
+        up = top - chin
+        tall = max(float(np.linalg.norm(up)), 1e-6)
+        up = up / tall
+        high = (oval - centre) @ up / tall
+        # Hair: the outline of the face, raised over its upper half and a little wider.
+        lift = np.clip(high + 0.12, 0, None)[:, None]
+        crown = _rounded(centre + (oval - centre) * (1 + 0.2 * np.clip(lift * 4, 0, 1)) + 0.2 * tall * lift * up)
+        skin_line = _lit(look.skin, -0.45)
+        self.polygon(crown, look.hair, _lit(look.hair, -0.4))
+        self.polygon(oval, look.skin, skin_line)
+        # A band of hair along the upper edge of the face; the ring is turned so that its seam is at the chin.
+        turned = np.roll(np.arange(len(oval)), len(oval) // 2)
+        edge = oval[turned][high[turned] > 0.22]
+        band = 0.14 * tall * np.sqrt(np.sin(np.linspace(0, np.pi, len(edge))))[:, None]
+        self.polygon(np.concatenate([edge + 0.03 * tall * up, (edge - band * up)[::-1]]), look.hair)
+        shade = _lit(look.skin, -0.2)
+        self.path(_NOSE_POINTS, shade, 1.2)
+        self.path(_NOSTRIL_POINTS, _lit(look.skin, -0.4), 1.5)
+        for eye in _EYE_POINTS:
+            self._eye(self.points[eye, :2])
+        for brow in _BROW_POINTS:
+            self.polygon(self.points[brow, :2], _lit(look.hair, -0.1))
+        lips = _mix(look.skin, (176, 52, 62), 0.55)
+        self.polygon(self.points[_LIP_POINTS, :2], lips)
+        mouth = self.points[_MOUTH_POINTS, :2]
+        gap = float(np.linalg.norm(face[13] - face[14]))
+        if gap > 1.5 * self.line:
+            self.polygon(mouth, (92, 28, 34))
+        self.brush.line(
+            [(float(x), float(y)) for x, y in mouth[:11]], fill=_lit(lips, -0.5), width=max(1, round(0.8 * self.line))
+        )
+
+    def _eye(self, rim: np.ndarray) -> None:
+        wide = float(np.linalg.norm(rim[0] - rim[8]))
+        opening = float(np.linalg.norm(rim[4] - rim[12]))
+        if opening > 0.08 * wide:
+            self.polygon(rim, (250, 250, 250))
+            x, y = rim.mean(axis=0)
+            across, down = 0.24 * wide, min(0.24 * wide, 0.5 * opening)
+            self.brush.ellipse(
+                (x - across, y - down, x + across, y + down), fill=_mix(self.look.hair, (70, 60, 50), 0.4)
+            )
+            self.brush.ellipse((x - across / 2, y - down / 2, x + across / 2, y + down / 2), fill=(15, 15, 15))
+        lid = [(float(x), float(y)) for x, y in rim[:9]]
+        self.brush.line(lid, fill=_INK, width=max(1, round(1.2 * self.line)), joint="curve")
+
+    def path(self, numbers: list[int], colour: Colour, width: float) -> None:
+        places = [(float(x), float(y)) for x, y in self.points[numbers, :2]]
+        self.brush.line(places, fill=colour, width=max(1, round(width * self.line)), joint="curve")
+
+    # Arms and hands
+
+    def _arm(self, side: str) -> list[_Part]:
+        """Upper arm, forearm and hand of one side, as far as they were found: depth, and what paints it."""
+        shoulder, elbow, wrist = (self.place(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
+        group = layout.GROUPS[f"{side}_hand"]
+        hand = self.points[group] if self.found[group].all() else None
+        parts: list[_Part] = []
+        unit, shirt = self.width, self.look.shirt
+        if shoulder is not None and elbow is not None:
+            parts.append((_depth(shoulder, elbow), lambda: self._sleeve(shoulder, elbow, (0.135, 0.112), shirt)))
+        if elbow is not None and wrist is not None:
+            # The two models that find wrist and hand differ a little; the arm ends where the hand begins.
+            end = hand[0] if hand is not None and np.linalg.norm((hand[0] - wrist)[:2]) < 0.25 * unit else wrist
+            lit = _lit(shirt, 0.06)
+
+            def forearm() -> None:
+                self._sleeve(elbow, elbow + 0.9 * (end - elbow), (0.112, 0.078), lit, end)
+
+            parts.append((_depth(elbow, wrist), forearm))
+        if hand is not None:
+            relative = hand[:, 2] - hand[0, 2]
+            base = wrist[2] if wrist is not None and np.isfinite(wrist[2]) else hand[0, 2]
+            middle = float(np.nan_to_num(base + relative.mean()))
+            parts.append((middle, lambda: self._hand(hand, f"{side}_hand")))
+        return parts
+
+    def _sleeve(
+        self,
+        start: np.ndarray,
+        end: np.ndarray,
+        radii: tuple[float, float],
+        shirt: Colour,
+        wrist: np.ndarray | None = None,
+    ) -> None:
+        first, second = radii[0] * self.width, radii[1] * self.width
+        if wrist is not None:
+            skin = _lit(self.look.skin, -0.08)
+            self.limb(end, wrist, (0.76 * second + self.line, 0.76 * second + self.line), _lit(skin, -0.45))
+            self.limb(end, wrist, (0.76 * second, 0.76 * second), skin)
+        self.limb(start, end, (first + self.line, second + self.line), _lit(shirt, -0.45))
+        self.limb(start, end, (first, second), shirt)
+        self.limb(start, end, (0.45 * first, 0.45 * second), _lit(shirt, 0.05))
+
+    def _hand(self, hand: np.ndarray, name: str) -> None:
+        depths = np.nan_to_num(hand[:, 2])
+        solid = np.column_stack([hand[:, :2], depths])
+        # The palm's length is seen in full from some side: along it or across it.
+        palm = max(
+            float(np.linalg.norm(solid[9] - solid[0])), 1.4 * float(np.linalg.norm(solid[5] - solid[17])), 4 * self.line
+        )
+        palm = min(palm, 0.45 * self.width)
+        colour = HAND_COLOURS[name]
+        first, second = (hand[5] - hand[0])[:2], (hand[17] - hand[0])[:2]
+        turn = float(first[0] * second[1] - first[1] * second[0]) / palm**2
+        facing = turn if name == "left_hand" else -turn
+        middle = float(depths[[0, 5, 9, 13, 17]].mean())
+
+        def shade(depth: float) -> Colour:
+            return _lit(colour, min(max(0.45 * (middle - depth) / palm, -0.28), 0.28))
+
+        parts: list[_Part] = [(middle, lambda: self._palm(hand, palm, _lit(colour, -0.06 if facing > 0 else 0.1)))]
+        for finger in range(5):
+            joints = [4 * finger + joint for joint in range(1, 5)]
+            radius = palm * (0.13, 0.115, 0.12, 0.11, 0.095)[finger]
+            # The bones that leave the palm decide whether the finger lies before it or behind.
+            depth = float(depths[joints[1:]].mean())
+            parts.append((depth, partial(self._finger, hand[joints], depths[joints], radius, shade, facing)))
+        _paint(parts)
+
+    def _palm(self, hand: np.ndarray, palm: float, colour: Colour) -> None:
+        corners = hand[[0, 1, 2, 5, 9, 13, 17], :2]
+        outline = [0, 1, 5, 9, 13, 17]
+        edge = _lit(colour, -0.45)
+        radius = 0.12 * palm
+        heel = hand[0, :2] + 0.22 * (hand[17, :2] - hand[0, :2]) + 0.12 * (hand[17, :2] - hand[5, :2])
+        for grow, paint in ((self.line, edge), (0.0, colour)):
+            ring = [hand[number, :2] for number in outline] + [heel]
+            for start, end in zip(ring, [*ring[1:], ring[0]], strict=True):
+                self.limb(start, end, (radius + grow, radius + grow), paint)
+            self.limb(corners[1], corners[2], (0.16 * palm + grow, 0.14 * palm + grow), paint)
+            self.polygon(ring, paint)
+
+    def _finger(
+        self,
+        joints: np.ndarray,
+        depths: np.ndarray,
+        radius: float,
+        shade: Callable[[float], Colour],
+        facing: float,
+    ) -> None:
+        radii = [radius, 0.96 * radius, 0.88 * radius, 0.76 * radius]
+        edge = _lit(shade(float(depths[1:].mean())), -0.5)
+        bones = sorted(range(3), key=lambda bone: -(depths[bone] + depths[bone + 1]))
+        for bone in bones:
+            self.limb(joints[bone], joints[bone + 1], (radii[bone] + self.line, radii[bone + 1] + self.line), edge)
+        for bone in bones:
+            fill = shade(float(depths[bone] + depths[bone + 1]) / 2)
+            self.limb(joints[bone], joints[bone + 1], (radii[bone], radii[bone + 1]), fill)
+        if facing > 0.15:
+            # The nail, on the back of the hand.
+            tip = joints[3] + 0.1 * (joints[3] - joints[2])
+            self.ball(tip, 0.42 * radius, _lit(shade(float(depths[3])), 0.5))
+
+
+def _paint(parts: list[_Part]) -> None:
+    """Paints the farthest part first."""
+    for _, paint in sorted(parts, key=lambda part: -part[0]):
+        paint()
+
+
+def _depth(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.nan_to_num((first[2] + second[2]) / 2))
+
+
+def _rounded(corners: np.ndarray) -> np.ndarray:
+    """A closed outline with its corners cut twice (Chaikin's subdivision)."""
+    for _ in range(2):
+        following = np.roll(corners, -1, axis=0)
+        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(
+            -1, 2
+        )
+    return corners
