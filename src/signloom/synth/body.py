@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom import layout
-from signloom.synth import face
+from signloom.synth import face, skin
 from signloom.synth.signs import NUM_ANGLES
 
 # Hand, in units of its length from the wrist to the tip of the stretched middle finger; columns are along the fingers,
@@ -28,6 +28,8 @@ WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
 _REACH, _ELBOW_MIN = 0.97, 35.0
 # How near a wrist comes to its own shoulder, metres.
 _CLEARANCE = 0.21
+# How often a hand is brought to what it touches and away from what it would pass through, and when that is enough.
+_TOUCHES, _CLOSE_ENOUGH = 6, 0.0015
 # Where elbows hang: out, down and a little back; in front of the body when the hand is raised.
 _ELBOW_POLE = np.array((-0.5, 0.8, 0.25))
 _ELBOW_POLE_RAISED = np.array((-0.4, 0.7, -0.75))
@@ -54,23 +56,28 @@ class Arm:
 
     place: (T, 3) where the touching point of the hand is.  touching: (T,) which point that is, as a share of the
     hand's length.  rotation: (T, 4) unit quaternions (w, x, y, z) from the hand's axes.  angles: (T, 16) degrees.
+    skin, other_arm: (T,) in 0..1 how firmly the hand touches head or trunk, and the other arm.
     """
 
     place: np.ndarray
     touching: np.ndarray
     rotation: np.ndarray
     angles: np.ndarray
+    skin: np.ndarray
+    other_arm: np.ndarray
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What the body does: both arms, expression (T, 5), head (T, 3: turn, nod, tilt in degrees), sway (T, 3) metres."""
+    """What the body does: both arms (the right hand acts on the left arm), expression (T, 5), head (T, 3: turn, nod,
+    tilt in degrees), sway (T, 3) metres, and how the trunk leans (3,: turn, nod, tilt in degrees)."""
 
     right: Arm
     left: Arm
     expression: np.ndarray
     head: np.ndarray
     sway: np.ndarray
+    lean: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sway)
@@ -84,10 +91,15 @@ def head_centre(body: Proportions) -> np.ndarray:
 def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
     """All points of the body in every frame, (T, 543, 3) metres."""
     points = np.zeros((len(motion), layout.NUM_POINTS, 3), dtype=np.float32)
-    face_points, neck_turn = _face(motion, body)
-    points[:, layout.GROUPS["face"]] = face_points
-    for side, arm, sign in (("right", motion.right, 1.0), ("left", motion.left, -1.0)):
-        elbow, hand = pose_arm(arm, body)
+    head = head_rotation(motion.head)
+    neck_turn = (body.head * head).astype(np.float32)
+    points[:, layout.GROUPS["face"]] = _face(motion, neck_turn, body)
+    flip = np.array((-1.0, 1.0, 1.0))
+    weak_elbow, weak_hand = pose_arm(motion.left, body, head=flip[:, None] * head * flip)
+    shoulder = np.array((body.shoulder_half_width, 0.0, 0.0))
+    limb = skin.Limb.of(shoulder, weak_elbow * flip, weak_hand * flip)
+    strong = pose_arm(motion.right, body, head=head, other=limb)
+    for side, (elbow, hand), sign in (("right", strong, 1.0), ("left", (weak_elbow, weak_hand), -1.0)):
         mirror = np.array((sign, 1.0, 1.0))
         points[:, layout.GROUPS[f"{side}_hand"]] = hand * mirror
         joints = {
@@ -115,6 +127,10 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
         )
     )
     seated = points[:, hips_down]
+    if motion.lean.any():
+        seat = np.array((0.0, body.trunk, 0.02), dtype=np.float32)
+        turn = head_rotation(motion.lean[None])[0].T.astype(np.float32)
+        points = (points.reshape(-1, 3) @ turn).reshape(points.shape) + (seat - seat @ turn)
     points += motion.sway[:, None].astype(np.float32)
     points[:, hips_down] = seated
     return points
@@ -149,8 +165,13 @@ def hand_points(angles: np.ndarray) -> np.ndarray:
     return points
 
 
-def pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
-    """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow."""
+def pose_arm(
+    arm: Arm, body: Proportions, *, head: np.ndarray | None = None, other: skin.Limb | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow.
+
+    head: (T, 3, 3) how the head is turned.  other: the other arm, which is posed already, seen from this one's side.
+    """
     shape = hand_points(arm.angles) * body.hand
     axes = matrix(arm.rotation)
     for _ in range(2):
@@ -159,12 +180,39 @@ def pose_arm(arm: Arm, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
         elbow, wrist = _reach(wanted, body)
         wrist = wanted + _smooth(wrist - wanted)
         axes = _orthonormal(_smooth(_limit_wrist(axes, wrist - elbow)))
-    wrist = _wrist(arm, axes, body)
-    hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
-    wrist[:, 2] -= _smooth_maximum(_depth_inside(hand, body))
-    elbow, wrist = _reach(wrist, body)
-    axes = _limit_wrist(axes, wrist - elbow)
-    return elbow, wrist[:, None] + shape @ axes.transpose(0, 2, 1)
+    asked, moved = axes, np.zeros_like(arm.place)
+    for _ in range(_TOUCHES):
+        elbow, wrist = _reach(_wrist(arm, axes, body) + moved, body)
+        # Not from pass to pass: a limit that is met twice would bend the hand further each time.
+        axes = _limit_wrist(asked, wrist - elbow)
+        hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
+        depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
+        move = np.zeros_like(wrist)
+        evasion = np.clip(depth, 0, None)
+        if other is not None:
+            towards, aside = other.pull(hand, arm.other_arm)
+            move += _smooth(towards)
+            evasion += aside
+        move[:, 2] += _smooth(skin.firm(depth, arm.skin)) - _smooth_maximum(evasion)
+        if np.abs(move).max() < _CLOSE_ENOUGH:
+            break
+        moved += move
+    return elbow, hand
+
+
+def arm_part(arm: Arm, body: Proportions, part: str) -> np.ndarray:
+    """The middle of a part of an arm in its first frame, (3,) on its own side: `hand`, `wrist`, `forearm`, `elbow` or
+    `upper_arm`."""
+    elbows, hand = pose_arm(arm, body)
+    shoulder, elbow, wrist = np.array((-body.shoulder_half_width, 0.0, 0.0)), elbows[0], hand[0, 0]
+    first, last = {
+        "hand": (wrist, hand[0, 9]),
+        "wrist": (wrist, wrist),
+        "forearm": (elbow, wrist),
+        "elbow": (elbow, elbow),
+        "upper_arm": (shoulder, elbow),
+    }[part]
+    return 0.5 * (first + last)
 
 
 def wrist_bend(arm: Arm, body: Proportions) -> np.ndarray:
@@ -237,19 +285,6 @@ def _orthonormal(axes: np.ndarray) -> np.ndarray:
     return np.stack([fingers, palm, np.cross(fingers, palm)], axis=2)
 
 
-def _depth_inside(hand: np.ndarray, body: Proportions) -> np.ndarray:
-    """How far a hand (T, 21, 3) reaches behind the front of the head or the trunk, (T,) metres, 0 where it does not."""
-    relative = hand - head_centre(body)
-    x, y = relative[..., 0] / (0.078 * body.head), relative[..., 1] / (0.115 * body.head)
-    inside = np.clip(1 - x**2 - y**2, 0, None)
-    depth = np.where(inside > 0, relative[..., 2] + 0.105 * body.head * np.sqrt(inside), 0.0)
-    x = hand[..., 0] / (1.1 * body.shoulder_half_width)
-    slope = np.clip((hand[..., 1] + 0.03) / 0.1, 0, 1)
-    inside = np.clip(1 - x**2, 0, None) * slope
-    depth = np.maximum(depth, np.where(inside > 0, hand[..., 2] + 0.11 * np.sqrt(inside), 0.0))
-    return np.clip(depth.max(axis=1), 0, None)
-
-
 def _smooth_maximum(values: np.ndarray, reach: int = 2) -> np.ndarray:
     """The running maximum over `2 * reach + 1` frames, smoothed over as many, so that evading never jerks, (T,)."""
     width = 2 * reach + 1
@@ -258,18 +293,22 @@ def _smooth_maximum(values: np.ndarray, reach: int = 2) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(highest, width).mean(axis=1)
 
 
-def _face(motion: Motion, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
-    """Face points (T, 468, 3) and the head's rotation times its size (T, 3, 3)."""
-    turn, nod, tilt = np.radians(motion.head).T
+def head_rotation(degrees: np.ndarray) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) of a head, or a trunk, that is turned, nods and tilts by (T, 3) degrees."""
+    turn, nod, tilt = np.radians(degrees).T
     zero, one = np.zeros_like(turn), np.ones_like(turn)
     about_y = np.array([[np.cos(turn), zero, np.sin(turn)], [zero, one, zero], [-np.sin(turn), zero, np.cos(turn)]])
     about_x = np.array([[one, zero, zero], [zero, np.cos(nod), -np.sin(nod)], [zero, np.sin(nod), np.cos(nod)]])
     about_z = np.array([[np.cos(tilt), -np.sin(tilt), zero], [np.sin(tilt), np.cos(tilt), zero], [zero, zero, one]])
-    rotation = np.einsum("ijt,jkt,klt->til", about_y, about_x, about_z)
+    return about_y.transpose(2, 0, 1) @ about_x.transpose(2, 0, 1) @ about_z.transpose(2, 0, 1)
+
+
+def _face(motion: Motion, rotation: np.ndarray, body: Proportions) -> np.ndarray:
+    """Face points (T, 468, 3) of a head that is turned and scaled by (T, 3, 3)."""
     # Single precision is a thousandth of a pixel here, and the face is most of the work.
-    rotation = (body.head * rotation).astype(np.float32)
     points = face.deform(motion.expression.astype(np.float32)) @ rotation.transpose(0, 2, 1)
-    return points + head_centre(body).astype(np.float32), rotation
+    points += head_centre(body).astype(np.float32)
+    return points
 
 
 def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> None:
@@ -349,8 +388,10 @@ __all__ = [
     "Arm",
     "Motion",
     "Proportions",
+    "arm_part",
     "hand_points",
     "head_centre",
+    "head_rotation",
     "matrix",
     "multiply",
     "pose_body",

@@ -8,13 +8,30 @@ import numpy as np
 
 from signloom.synth.body import Proportions, multiply, rotation_about
 from signloom.synth.dials import Dials
-from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, MOVEMENTS, NUM_ANGLES, ORIENTATIONS
+from signloom.synth.movements import MOVEMENTS
+from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORIENTATIONS
 
 # Spread of one habit at signer variation 1.
 _LOCATION_METRES = 0.016
 _SPACE_METRES = 0.025
 _FINGER_DEGREES = 6.0
 _ORIENTATION_DEGREES = 8.0
+_CARRIAGE_DEGREES = (4.0, 3.5, 2.5)
+_LEAN_DEGREES = (2.5, 1.8, 3.0)
+_UNSTEADY_METRES = 0.0022
+# What some signers make of a handshape or a place, and how often a signer has such a habit at signer variation 1.
+ALLOPHONES = {
+    "handshape": {
+        "B": "FLAT", "FLAT": "B", "S": "A", "A": "S", "10": "A", "5": "4", "4": "5", "U": "V", "C": "CLAW", "W": "4",
+        "O": "C", "BENT": "FLAT", "X": "1",
+    },
+    "location": {
+        "forehead": "eye", "temple": "cheek", "nose": "mouth", "chin": "neck", "space-high": "space-side",
+        "far-shoulder": "chest", "belly": "chest", "upper-arm": "forearm", "elbow": "forearm",
+    },
+}  # fmt: skip
+_HABIT_SHARE = 0.15
+_NUM_REGIONS = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,12 @@ class Signer:
     rest: (3,) where idle hands lie, on their own side.  holding: how often, 0..1, the weak hand stays up during
     one-handed signs instead of going there.  expressiveness: scale of mouth and brows.
     left_handed: the left hand is the strong one.
+    smoothness: how long controls are blurred, relative to the average.
+    unsteadiness: metres of jerks in the hands' way.
+    carriage: (3,) how the head is held: turn, nod and tilt in degrees.  lean: (3,) of the trunk, likewise.
+    habits: for `handshape` and `location` what this signer makes of some of them, in about half of the signs.
+    key: (seed, number), which tells this signer's other choices.  region: whose dialect this signer has.
+    dialect: share of signs made in the region's way.
     """
 
     name: str
@@ -44,6 +67,14 @@ class Signer:
     holding: float
     expressiveness: float
     left_handed: bool
+    smoothness: float
+    unsteadiness: float
+    carriage: np.ndarray
+    lean: np.ndarray
+    habits: dict[str, dict[str, str]]
+    key: tuple[int, int]
+    region: int
+    dialect: float
 
 
 def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
@@ -64,7 +95,8 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         upper_arm=average.upper_arm * size * about_one(0.04),
         forearm=average.forearm * size * about_one(0.04),
         hand=average.hand * size * about_one(0.05),
-        neck=average.neck * size * about_one(0.05),
+        # Shoulders held high or low make a neck short or long.
+        neck=average.neck * size * about_one(0.07),
         head=average.head * about_one(0.04),
         trunk=average.trunk * size * about_one(0.04),
         hip_half_width=average.hip_half_width * size,
@@ -101,4 +133,15 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         holding=float(np.clip(0.35 + 0.35 * normal(1.0), 0, 0.9)),
         expressiveness=about_one(0.25),
         left_handed=bool(rng.random() < dials.left_handed),
+        smoothness=about_one(0.25),
+        unsteadiness=variation * _UNSTEADY_METRES * float(rng.random() ** 2),
+        carriage=normal(1.0, 3) * _CARRIAGE_DEGREES,
+        lean=normal(1.0, 3) * _LEAN_DEGREES,
+        habits={
+            parameter: {name: other for name, other in table.items() if rng.random() < variation * _HABIT_SHARE}
+            for parameter, table in ALLOPHONES.items()
+        },
+        key=(seed, number),
+        region=int(rng.integers(_NUM_REGIONS)),
+        dialect=dials.dialect,
     )

@@ -7,11 +7,14 @@ front of the body has a negative z). A left hand is the mirror image of a right 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
+
+from signloom.errors import InputError
+from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS
 
 # Joint angles of one hand, in this order: four of the thumb, then three for each finger.
 # Thumb: azimuth of the metacarpal in the plane of the palm (0 along the fingers, 90 away from them), its elevation
@@ -71,34 +74,66 @@ WEAK_BASES = ("S", "B", "5", "1", "C", "FLAT")
 
 
 @dataclass(frozen=True)
+class WeakArm:
+    """How the weak arm is held out for the strong hand to act on: place of its hand's touching point (metres from the
+    middle of the shoulders, on the weak hand's own side), its orientation, and the part of it that is acted on."""
+
+    place: tuple[float, float, float]
+    orientation: str
+    part: str
+
+
+@dataclass(frozen=True)
 class Location:
-    """A place: on the `head` (metres from its centre, for a head of average size) or by the `trunk` (metres from
-    the middle of the shoulders)."""
+    """A place: on the `head` (metres from its centre, for a head of average size), by the `trunk` (metres from the
+    middle of the shoulders) or by the weak `arm` (metres from the part of it that is acted on).
+
+    touchable: whether there is skin for the hand to touch.
+    """
 
     anchor: str
     position: tuple[float, float, float]
     two_handed: bool = False
+    touchable: bool = False
+    weak: WeakArm | None = None
 
 
+_ACROSS = (0.03, 0.22, -0.21)
 LOCATIONS: dict[str, Location] = {
-    "forehead": Location("head", (0.0, -0.075, -0.12)),
-    "temple": Location("head", (-0.085, -0.04, -0.08), two_handed=True),
+    "forehead": Location("head", (0.0, -0.065, -0.12), touchable=True),
+    "temple": Location("head", (-0.062, -0.035, -0.09), two_handed=True, touchable=True),
+    "eye": Location("head", (-0.032, -0.02, -0.115), two_handed=True, touchable=True),
     "ear": Location("head", (-0.115, 0.02, -0.04), two_handed=True),
-    "cheek": Location("head", (-0.055, 0.03, -0.11), two_handed=True),
-    "nose": Location("head", (0.0, 0.01, -0.14)),
-    "mouth": Location("head", (0.0, 0.05, -0.13)),
-    "chin": Location("head", (0.0, 0.1, -0.12)),
+    "cheek": Location("head", (-0.05, 0.03, -0.11), two_handed=True, touchable=True),
+    "nose": Location("head", (0.0, 0.01, -0.14), touchable=True),
+    "mouth": Location("head", (0.0, 0.044, -0.13), touchable=True),
+    "chin": Location("head", (0.0, 0.074, -0.12), touchable=True),
     "neck": Location("trunk", (0.0, -0.03, -0.12)),
-    "own-shoulder": Location("trunk", (-0.18, 0.02, -0.18), two_handed=True),
-    "far-shoulder": Location("trunk", (0.15, 0.03, -0.13)),
-    "chest": Location("trunk", (0.0, 0.13, -0.17)),
-    "ribs": Location("trunk", (-0.13, 0.2, -0.16), two_handed=True),
-    "belly": Location("trunk", (0.0, 0.29, -0.18)),
+    "own-shoulder": Location("trunk", (-0.16, 0.03, -0.18), two_handed=True),
+    "far-shoulder": Location("trunk", (0.13, 0.05, -0.13), touchable=True),
+    "chest": Location("trunk", (0.0, 0.13, -0.17), touchable=True),
+    "ribs": Location("trunk", (-0.13, 0.2, -0.16), two_handed=True, touchable=True),
+    "belly": Location("trunk", (0.0, 0.29, -0.18), touchable=True),
     "space-middle": Location("trunk", (-0.06, 0.17, -0.33), two_handed=True),
     "space-side": Location("trunk", (-0.25, 0.13, -0.3), two_handed=True),
     "space-high": Location("trunk", (-0.24, -0.1, -0.27), two_handed=True),
     "space-low": Location("trunk", (-0.14, 0.28, -0.3), two_handed=True),
     "space-far": Location("trunk", (0.11, 0.18, -0.3)),
+    "weak-palm": Location(
+        "arm", (0, -0.03, 0), touchable=True, weak=WeakArm((-0.07, 0.23, -0.32), "forward-up", "hand")
+    ),
+    "weak-back": Location(
+        "arm", (0, -0.05, -0.02), touchable=True, weak=WeakArm((-0.02, 0.23, -0.3), "across-down", "hand")
+    ),
+    "weak-side": Location(
+        "arm", (-0.02, -0.03, -0.03), touchable=True, weak=WeakArm((-0.06, 0.2, -0.32), "forward-across", "hand")
+    ),
+    "wrist": Location("arm", (0, -0.04, -0.03), touchable=True, weak=WeakArm(_ACROSS, "across-down", "wrist")),
+    "forearm": Location("arm", (0, -0.04, -0.04), touchable=True, weak=WeakArm(_ACROSS, "across-down", "forearm")),
+    "elbow": Location("arm", (0, -0.01, -0.06), touchable=True, weak=WeakArm(_ACROSS, "across-down", "elbow")),
+    "upper-arm": Location(
+        "arm", (0, 0, -0.06), touchable=True, weak=WeakArm((-0.12, 0.33, -0.2), "across-down", "upper_arm")
+    ),
 }
 
 # Where the fingers point and where the palm faces, on the hand's own side.
@@ -111,69 +146,22 @@ ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
     "forward-down": ((0.25, -0.35, -0.9), (0, 1, 0)),
     "forward-across": ((0.15, -0.4, -0.9), (1, 0, 0)),
     "forward-up": ((0.15, 0.1, -0.95), (0, -1, 0)),
+    "out-down": ((-0.6, -0.3, -0.75), (0, 1, 0)),
+    "up-forward": ((-0.15, -0.75, -0.65), (0, 0.65, -0.75)),
 }
 _AT_THE_HEAD = ("up-out", "up-in", "up-across", "across-in", "across-down")
-
-
-@dataclass(frozen=True)
-class Movement:
-    """What a hand does in a sign, as functions of the phase (n,) in 0..1.
-
-    path: (n, 3) in units of the movement's size.  twist, nod: degrees about the fingers' axis and across the palm.
-    fingers: `open` (from closed to the handshape), `close`, `wiggle` or None.  duration: relative to a plain stroke.
-    """
-
-    path: Callable[[np.ndarray], np.ndarray] | None = None
-    twist: Callable[[np.ndarray], np.ndarray] | None = None
-    nod: Callable[[np.ndarray], np.ndarray] | None = None
-    fingers: str | None = None
-    duration: float = 1.0
-
-
-def _path(
-    x: Callable[[np.ndarray], np.ndarray] | float,
-    y: Callable[[np.ndarray], np.ndarray] | float,
-    z: Callable[[np.ndarray], np.ndarray] | float = 0.0,
-) -> Callable[[np.ndarray], np.ndarray]:
-    def path(s: np.ndarray) -> np.ndarray:
-        return np.stack([np.broadcast_to(f(s) if callable(f) else f, s.shape) for f in (x, y, z)], axis=-1)
-
-    return path
-
-
-def _triangle(s: np.ndarray) -> np.ndarray:
-    """Three half-waves between -1 and 1, rounded."""
-    return np.sin(3 * np.pi * s)
-
-
-MOVEMENTS: dict[str, Movement] = {
-    "hold": Movement(duration=0.85),
-    "up": Movement(_path(0, lambda s: 0.5 - s)),
-    "down": Movement(_path(0, lambda s: s - 0.5)),
-    "outward": Movement(_path(lambda s: 0.5 - s, 0)),
-    "across": Movement(_path(lambda s: s - 0.5, 0)),
-    "forward": Movement(_path(0, lambda s: 0.3 * (0.5 - s), lambda s: -1.2 * s)),
-    "arc": Movement(
-        _path(lambda s: 0.5 * np.cos(np.pi * (1 - s)) * -1, lambda s: -0.6 * np.sin(np.pi * s)), duration=1.1
-    ),
-    "circle": Movement(
-        _path(lambda s: -0.4 * np.sin(2 * np.pi * s), lambda s: -0.4 * np.cos(2 * np.pi * s)), duration=1.35
-    ),
-    "bounce": Movement(_path(0, lambda s: -0.45 * np.sin(2 * np.pi * s) ** 2), duration=1.35),
-    "shake": Movement(_path(lambda s: 0.32 * np.sin(4 * np.pi * s), 0), duration=1.4),
-    "zigzag": Movement(_path(lambda s: 0.35 * _triangle(s), lambda s: 1.1 * (s - 0.5)), duration=1.3),
-    "twist": Movement(twist=lambda s: 42 * np.sin(4 * np.pi * s), duration=1.3),
-    "nod": Movement(nod=lambda s: 38 * np.sin(2 * np.pi * s) ** 2, duration=1.3),
-    "open": Movement(fingers="open"),
-    "close": Movement(fingers="close"),
-    "wiggle": Movement(fingers="wiggle", duration=1.3),
-}
-MOVEMENT_SIZE = 0.14
+# Where a pointing sign may point: a place, and where the finger points from it.
+LOCI = (
+    ("space-side", "out-down"),
+    ("space-middle", "forward-down"),
+    ("space-far", "across-down"),
+    ("space-high", "up-forward"),
+)
 
 # `one` hand; `both` alike in the mirror; `alternating`: alike, half a movement apart; `base`: the strong hand acts
-# on a still weak hand.
-KINDS = ("one", "both", "alternating", "base")
-_CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce", "twist")
+# on the weak arm, which is held still; `rest`: the hands lie or hang idle.
+KINDS = ("one", "both", "alternating", "base", "rest")
+_CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce")
 
 # Mouth (opened, spread, rounded; 0..1) and brows (-1 furrowed, 1 raised) that go with a sign.
 MOUTHS: dict[str, tuple[float, float, float]] = {
@@ -187,9 +175,22 @@ MOUTHS: dict[str, tuple[float, float, float]] = {
 BROWS = {"level": 0.0, "raised": 1.0, "furrowed": -1.0}
 
 
+# How the head moves with a sign: turn, nod and tilt in degrees, and how many times to and fro (0: once and back).
+HEADS: dict[str, tuple[tuple[float, float, float], int]] = {
+    "still": ((0, 0, 0), 0),
+    "nod": ((0, 7, 0), 2),
+    "shake": ((9, 0, 0), 2),
+    "tilt": ((0, 0, 7), 0),
+}
+
+
 @dataclass(frozen=True)
 class Sign:
-    """One entry of the lexicon; two signs of a lexicon differ in at least one manual parameter."""
+    """One entry of the lexicon; two signs of a lexicon differ in at least one manual parameter.
+
+    local: what wrist and fingers do on the way.  size, speed, repeats: how the movement is made.
+    contact: the hand touches the skin of its location, or the weak arm.  mouth, brow, head: the non-manuals.
+    """
 
     gloss: str
     kind: str
@@ -198,30 +199,71 @@ class Sign:
     orientation: str
     movement: str
     weak_handshape: str | None = None
+    local: str = "none"
+    size: str = "normal"
+    speed: str = "plain"
+    repeats: int = 1
+    contact: bool = False
     mouth: str = "closed"
     brow: str = "level"
+    head: str = "still"
 
     @property
-    def manual(self) -> tuple[str | None, ...]:
-        """The parameters of the hands, which alone tell the signs of a lexicon apart."""
-        return (self.kind, self.handshape, self.location, self.orientation, self.movement, self.weak_handshape)
+    def manual(self) -> tuple[object, ...]:
+        """The parameters of the hands, which alone tell the signs of a lexicon apart; see MANUAL_PARAMETERS."""
+        movement = (self.movement, self.local, self.size, self.repeats)
+        return (self.kind, self.handshape, self.location, self.orientation, movement, self.weak_handshape)
+
+    def with_value(self, parameter: str, value: str) -> Sign:
+        """The sign with another value of one parameter; perhaps not a possible one."""
+        changes: dict[str, Any] = {parameter: value}
+        return replace(self, **changes)
 
     def possible(self) -> bool:
         """Whether a body can make the sign and an eye can tell what is done."""
-        place = LOCATIONS[self.location]
+        if self.kind == "rest":
+            return True
+        place, movement = LOCATIONS[self.location], MOVEMENTS[self.movement]
         if place.anchor == "head" and self.orientation not in _AT_THE_HEAD:
             return False
-        if self.movement in ("open", "close") and self.handshape not in _CAN_OPEN:
+        if self.local in ("open", "close") and self.handshape not in _CAN_OPEN:
             return False
-        if self.movement == "wiggle" and self.handshape not in _CAN_WIGGLE:
+        if self.local == "wiggle" and self.handshape not in _CAN_WIGGLE:
+            return False
+        if self.movement not in LOCAL_MOVEMENTS[self.local].paths or (self.contact and not place.touchable):
+            return False
+        # Nobody goes a long way twice, and a hand that stays has no size.
+        if (self.repeats > 1 and (not movement.repeatable or self.size == "large")) or (
+            movement.path is None and self.size != "normal"
+        ):
             return False
         if self.kind in ("both", "alternating") and not place.two_handed:
             return False
         if self.kind == "alternating" and self.movement not in _CAN_ALTERNATE:
             return False
-        if self.kind == "base":
-            return self.location == "space-middle" and self.weak_handshape in WEAK_BASES
-        return self.weak_handshape is None
+        if (self.kind == "base") != (place.anchor == "arm"):
+            return False
+        return self.weak_handshape in WEAK_BASES if self.kind == "base" else self.weak_handshape is None
+
+
+# The names of the entries of `Sign.manual`.
+MANUAL_PARAMETERS = ("kind", "handshape", "location", "orientation", "movement", "weak_handshape")
+
+
+def rest_sign(gloss: str) -> Sign:
+    """A sign of idle hands, as corpora gloss the rest at the ends of a sentence (`__ON__`, `__OFF__`)."""
+    return Sign(gloss, "rest", "C", "space-low", "across-in", "hold")
+
+
+def pointing_sign(gloss: str, locus: int) -> Sign:
+    """The sign that points to place number `locus` of the signing space, 0 to 3.
+
+    Raises InputError for another number.
+    """
+    if not 0 <= locus < len(LOCI):
+        raise InputError(f"pointing sign {gloss!r}: locus is {locus}; needed 0 to {len(LOCI) - 1}")
+    location, orientation = LOCI[locus]
+    return Sign(gloss, "one", "1", location, orientation, "forward", size="small")
 
 
 @cache

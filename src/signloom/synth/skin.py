@@ -1,0 +1,126 @@
+"""Where the skin is: how far a hand is from head, trunk and other arm, so that it touches and never passes through.
+
+Shapes: T frames. Metres as in `body`. Head and trunk are surfaces that face the camera: for each x and y one z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from signloom.synth import face
+
+# Half the thickness of a finger: a hand's joints keep this distance from the skin they touch.
+FINGER = 0.008
+# Half width and height of the head about its middle, and its depth where the mesh of the face does not reach.
+_HEAD = (0.078, 0.115, 0.098)
+_TRUNK_DEPTH = 0.11
+# Where there is no skin: far behind the body.
+_NOTHING = 0.1
+_CELL = 0.004
+_GRID_X, _GRID_Y = 0.088, 0.128
+# Contact is made up to this far; a hand that is further away does not mean to touch.
+_FURTHEST = 0.07
+# Half the thickness of hand, forearm and upper arm, and the points between joints at which they are looked at.
+_HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS = 0.01, 0.032, 0.04
+_PALM = ((0, 0, 0, 0), (5, 9, 13, 17))
+
+
+@cache
+def _head_surface() -> np.ndarray:
+    """z a finger in front of the skin of an average head, on a grid about its middle, (rows of y, columns of x)."""
+    y, x = np.mgrid[-_GRID_Y : _GRID_Y + 1e-9 : _CELL, -_GRID_X : _GRID_X + 1e-9 : _CELL]
+    radius = np.sqrt((x / _HEAD[0]) ** 2 + (y / _HEAD[1]) ** 2)
+    # Outside of its outline the head recedes, so that a hand that passes it meets no step; below, there is the throat.
+    surface = np.where(radius < 1, -_HEAD[2] * np.sqrt(np.clip(1 - radius**2, 0, None)), _NOTHING * (radius - 1))
+    throat = np.where(y > 0.06, -0.06 + 1.1 * (y - 0.085) + 0.8 * np.clip(np.abs(x) - 0.03, 0, None), np.inf)
+    surface = np.minimum(surface, throat)
+    mesh = face.neutral_face().astype(np.float64)
+    squared = (x[..., None] - mesh[:, 0]) ** 2 + (y[..., None] - mesh[:, 1]) ** 2
+    weights = 1 / (squared + 1e-6) ** 2
+    on_mesh = (weights * mesh[:, 2]).sum(axis=-1) / weights.sum(axis=-1)
+    surface = np.where(squared.min(axis=-1) < 0.012**2, on_mesh, surface) - FINGER
+    surface.setflags(write=False)
+    return surface
+
+
+def depth(
+    hand: np.ndarray, centre: np.ndarray, head: float, rotation: np.ndarray | None, shoulder_half_width: float
+) -> np.ndarray:
+    """How far a hand's deepest joint is behind the skin of head or trunk, (T,); negative: the distance to it.
+
+    hand: (T, 21, 3).  centre: (3,) of the head.  head: its size.  rotation: (T, 3, 3) of the head, or None.
+    """
+    relative = (hand - centre) / head
+    if rotation is not None:
+        relative = relative @ rotation
+    surface = _head_surface()
+    rows, columns = surface.shape
+    x = np.clip((relative[..., 0] + _GRID_X) / _CELL, 0, columns - 1.001)
+    y = np.clip((relative[..., 1] + _GRID_Y) / _CELL, 0, rows - 1.001)
+    column, row = x.astype(np.intp), y.astype(np.intp)
+    right, low = x - column, y - row
+    cell = row * columns + column
+    flat = surface.ravel()
+    above = flat[cell] * (1 - right) + flat[cell + 1] * right
+    below = flat[cell + columns] * (1 - right) + flat[cell + columns + 1] * right
+    deepest = head * (relative[..., 2] - above * (1 - low) - below * low)
+    across = hand[..., 0] / (1.1 * shoulder_half_width)
+    inside = np.clip(1 - across**2, 0, None) * np.clip((hand[..., 1] + 0.03) / 0.1, 0, 1)
+    trunk = np.where(inside > 0, -_TRUNK_DEPTH * np.sqrt(inside), _NOTHING)
+    return np.maximum(deepest, hand[..., 2] - trunk).max(axis=1)
+
+
+@dataclass(frozen=True)
+class Limb:
+    """An arm that another hand touches or evades. points: (T, K, 3).  radii: (K,)."""
+
+    points: np.ndarray
+    radii: np.ndarray
+
+    @classmethod
+    def of(cls, shoulder: np.ndarray, elbow: np.ndarray, hand: np.ndarray) -> Limb:
+        """From shoulder (3,), elbow (T, 3) and hand (T, 21, 3)."""
+        palm = 0.5 * (hand[:, _PALM[0]] + hand[:, _PALM[1]])
+        share = np.linspace(0, 0.85, 6)[:, None]
+        forearm = elbow[:, None] + share * (hand[:, :1] - elbow[:, None])
+        share = np.linspace(0.2, 0.8, 4)[:, None]
+        upper = shoulder + share * (elbow[:, None] - shoulder)
+        radii = np.repeat((_HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS), (25, 6, 4))
+        return cls(np.concatenate([hand, palm, forearm, upper], axis=1), radii)
+
+    def clearance(self, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The least distance (T,) of a hand's joints (T, 21, 3) from the skin of the limb, negative inside of it, and
+        the unit vector (T, 3) from that joint to the limb."""
+        squared = (
+            (hand**2).sum(axis=-1)[:, :, None]
+            + (self.points**2).sum(axis=-1)[:, None]
+            - 2 * hand @ self.points.transpose(0, 2, 1)
+        )
+        distance = np.sqrt(np.clip(squared, 1e-10, None)) - self.radii
+        joint, point = np.divmod(distance.reshape(len(hand), -1).argmin(axis=1), distance.shape[2])
+        frames = np.arange(len(hand))
+        vector = self.points[frames, point] - hand[frames, joint]
+        return distance[frames, joint, point], vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)
+
+    def pull(self, hand: np.ndarray, firmness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a hand (T, 21, 3) must move to touch the limb as firmly as (T,) in 0..1 says, (T, 3), and how far it
+        must evade it towards the camera, (T,) metres."""
+        towards, evasion = np.zeros((len(hand), 3)), np.zeros(len(hand))
+        # Only where the hands come near each other.
+        near = (np.abs(hand[:, None, 9] - self.points[:, (0, 9)]).max(axis=2).min(axis=1) < 0.3) | (firmness > 0)
+        if near.any():
+            limb = Limb(self.points[near], self.radii)
+            clearance, direction = limb.clearance(hand[near])
+            # A hand's joint rests on the skin by a little less than a finger's half thickness.
+            towards[near] = (firmness[near] * np.clip(clearance - 0.003, 0, _FURTHEST))[:, None] * direction
+            evasion[near] = np.clip(0.001 - clearance, 0, None)
+        return towards, evasion
+
+
+def firm(depths: np.ndarray, firmness: np.ndarray) -> np.ndarray:
+    """How far a hand goes on towards the skin it is to touch as firmly as (T,) in 0..1 says, (T,) metres."""
+    distance = np.clip(-depths, 0, None)
+    return firmness * distance * np.clip(2 - distance / _FURTHEST, 0, 1)

@@ -1,0 +1,237 @@
+"""One sign in time: the states of both arms while its parameters are shown.
+
+An arm's state is one row: place (3), touching point (1), quaternion (4), joint angles (16), how firmly it touches the
+skin (1) and the weak arm (1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom.synth.body import (
+    Arm,
+    arm_part,
+    head_centre,
+    head_rotation,
+    multiply,
+    quaternion,
+    rotation_about,
+)
+from signloom.synth.movements import (
+    LOCAL_MOVEMENTS,
+    MOVEMENTS,
+    REPEAT_DURATION,
+    SIZES,
+    SPEEDS,
+    minimum_jerk,
+    phase_of,
+)
+from signloom.synth.signer import Signer
+from signloom.synth.signs import (
+    ANGLE_LIMITS,
+    LOCATIONS,
+    Sign,
+    closed_handshape,
+    handshape_angles,
+    orientation_axes,
+    touching_point,
+)
+
+PLACE, TOUCHING, ROTATION, ANGLES, SKIN, OTHER_ARM = slice(0, 3), 3, slice(4, 8), slice(8, 24), 24, 25
+WIDTH = 26
+
+# A plain stroke at tempo 1; with the ways between strokes 10 to 14 frames a sign at 25 frames/s, as in PHOENIX-2014.
+STROKE_SECONDS = 0.225
+_REST_SECONDS = (0.2, 0.44)
+# What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
+_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.027, 13.5, 10.0, 0.33, 0.28
+# How much lower a sign is made at coarticulation 1 when signed at twice the usual speed, metres.
+_LOWER_METRES = 0.04
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the tokens of one sentence share. frames_per_second: of the film over the signing's tempo; rest: the states
+    (26,) of the strong and the weak arm at rest."""
+
+    signer: Signer
+    frames_per_second: float
+    tempo: float
+    token_variation: float
+    coarticulation: float
+    rest: tuple[np.ndarray, np.ndarray]
+
+
+def rest_state(signer: Signer, rng: np.random.Generator) -> np.ndarray:
+    """The state of an idle arm, (26,)."""
+    state = np.zeros(WIDTH)
+    state[PLACE] = signer.rest + 0.01 * rng.standard_normal(3)
+    state[TOUCHING] = 0.5
+    # A hand in the lap points across, one that hangs points down.
+    across, down = np.array((0.85, 0.35, -0.2)), np.array((0.15, 1.0, -0.1))
+    fingers = down if signer.rest[1] > 0.43 else across
+    fingers = fingers / np.linalg.norm(fingers)
+    palm = np.array((0.0, 0.2, 1.0)) if signer.rest[1] <= 0.43 else np.array((1.0, 0.0, 0.3))
+    palm = palm - (palm @ fingers) * fingers
+    palm /= np.linalg.norm(palm)
+    state[ROTATION] = quaternion(np.stack([fingers, palm, np.cross(fingers, palm)], axis=1))
+    state[ANGLES] = 0.7 * handshape_angles("C") + 3 * rng.standard_normal(16)
+    return state
+
+
+def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm]:
+    """Strong and weak arm of a sign made once and cleanly, `num_frames` from its beginning to its end."""
+    rng = np.random.default_rng(0)
+    rest = rest_state(signer, rng)
+    setting = Setting(signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, (rest, rest))
+    strong, weak = stroke(sign, setting, rest, rng)
+    return as_arm(unroll(strong)), as_arm(unroll(weak))
+
+
+def _duration(sign: Sign) -> float:
+    """How long a stroke takes, relative to a plain one."""
+    longest = max(MOVEMENTS[sign.movement].duration, LOCAL_MOVEMENTS[sign.local].duration)
+    return longest * SPEEDS[sign.speed] * (REPEAT_DURATION if sign.repeats > 1 else 1.0)
+
+
+def stroke(
+    sign: Sign, setting: Setting, idle_hand: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The states of the strong and the weak arm during a sign, (n, 26) each.
+
+    idle_hand: (26,) where the weak hand waits while it has nothing to do.
+    """
+    signer = setting.signer
+    # All that is drawn is drawn first, so that nothing depends on what a sign makes of it.
+    spread = np.clip(rng.standard_normal(26), -2.2, 2.2) * setting.token_variation
+    place_slip, weak_slip = _TOKEN_METRES * spread[:3], 0.6 * _TOKEN_METRES * spread[3:6]
+    fingers_slip = _TOKEN_FINGER_DEGREES * spread[6:22]
+    size_slip, time_slip = np.exp(_TOKEN_SIZE * spread[22]), np.exp(_TOKEN_TIME * spread[23])
+    slip = multiply(rotation_about(1, _TOKEN_DEGREES * spread[24]), rotation_about(2, _TOKEN_DEGREES * spread[25]))
+    rest_seconds = rng.uniform(*_REST_SECONDS)
+    if sign.kind == "rest":
+        count = max(2, round(rest_seconds * setting.frames_per_second * setting.tempo))
+        strong, weak = (np.repeat(state[None], count, axis=0) for state in setting.rest)
+        return strong, weak
+    seconds = STROKE_SECONDS * _duration(sign) * float(time_slip)
+    count = max(2, round(seconds * setting.frames_per_second))
+    time = np.linspace(0, 1, count)
+    size = SIZES[sign.size] * signer.amplitude * float(size_slip)
+    # Those who are in a hurry do not lift the hands as high.
+    hurry = np.clip(setting.tempo * SPEEDS["plain"] / (SPEEDS[sign.speed] * float(time_slip)) - 0.9, 0, 1.2)
+    lower = np.array((0, _LOWER_METRES * setting.coarticulation * float(hurry), 0))
+    location = LOCATIONS[sign.location]
+    if location.weak is not None:
+        held, target = _held_arm(sign, signer, place_slip, slip, fingers_slip)
+        target = target + 0.5 * place_slip
+        weak = np.repeat(held[None], count, axis=0)
+    else:
+        at_head = location.anchor == "head"
+        target = place_of(sign, signer) + (0.5 if at_head else 1.0) * (place_slip + lower)
+        weak = np.repeat(idle_hand[None], count, axis=0)
+    strong = _shown(sign, signer, time, target, size, slip, fingers_slip)
+    if sign.kind in ("both", "alternating"):
+        shifted = time[::-1] if sign.kind == "alternating" else time
+        weak = _shown(sign, signer, shifted, target, 0.93 * size, slip, fingers_slip)
+        weak[:, PLACE] += weak_slip
+    return strong, weak
+
+
+def place_of(sign: Sign, signer: Signer) -> np.ndarray:
+    """Where a signer places a sign that is not made on the weak arm, (3,)."""
+    location, body = LOCATIONS[sign.location], signer.proportions
+    position = np.array(location.position)
+    if location.anchor == "head":
+        turned = head_rotation(signer.carriage[None])[0] @ position
+        place = head_centre(body) + turned * body.head + 0.5 * signer.places[sign.location]
+    else:
+        chest = np.array((0.0, 0.15, 0.0))
+        place = (position - chest) * signer.space + chest + signer.shift + signer.places[sign.location]
+        place *= (body.upper_arm + body.forearm) / 0.525
+    if sign.kind in ("both", "alternating"):
+        # Room for both hands beside each other.
+        place[0] = min(place[0], -0.045 if location.anchor == "head" else -0.09)
+    return place
+
+
+def _held_arm(
+    sign: Sign, signer: Signer, place_slip: np.ndarray, slip: np.ndarray, fingers_slip: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """State (26,) of the weak arm that is held out, and where the strong hand acts on it (3,), on the strong side."""
+    location, body = LOCATIONS[sign.location], signer.proportions
+    held = location.weak
+    if held is None:
+        raise ValueError(f"location {sign.location} is not on the weak arm")
+    state = np.zeros(WIDTH)
+    scale = (body.upper_arm + body.forearm) / 0.525
+    state[PLACE] = (np.array(held.place) + place_slip * 0.7 + 0.5 * signer.shift) * scale
+    state[TOUCHING] = touching_point(sign.weak_handshape or "S")
+    turn = multiply(signer.turns[held.orientation], slip)
+    state[ROTATION] = multiply(quaternion(orientation_axes(held.orientation)), turn)
+    state[ANGLES] = _grip(sign.weak_handshape or "S", signer) + fingers_slip
+    part = arm_part(as_arm(state[None]), body, held.part) * (-1, 1, 1)
+    return state, part + np.array(location.position) + 0.5 * signer.places[sign.location]
+
+
+def _grip(handshape: str, signer: Signer) -> np.ndarray:
+    return handshape_angles(handshape) + signer.grips[handshape]
+
+
+def _shown(
+    sign: Sign,
+    signer: Signer,
+    time: np.ndarray,
+    target: np.ndarray,
+    size: float,
+    slip: np.ndarray,
+    fingers_slip: np.ndarray,
+) -> np.ndarray:
+    """States (n, 26) of an arm that shows a sign's movement at the given shares of its time (n,)."""
+    movement, local = MOVEMENTS[sign.movement], LOCAL_MOVEMENTS[sign.local]
+    phase, once = phase_of(movement, sign.repeats, time), minimum_jerk(time)
+    states = np.zeros((len(time), WIDTH))
+    states[:, PLACE] = target
+    if movement.path is not None:
+        states[:, PLACE] += size * signer.shapes[sign.movement] * movement.path(phase)
+    states[:, TOUCHING] = touching_point(sign.handshape)
+    rotation = multiply(quaternion(orientation_axes(sign.orientation)), signer.turns[sign.orientation])
+    turned = np.broadcast_to(multiply(rotation, slip), (len(time), 4))
+    if local.twist is not None:
+        turned = multiply(turned, rotation_about(0, signer.amplitude * local.twist(once)))
+    if local.nod is not None:
+        turned = multiply(turned, rotation_about(2, signer.amplitude * local.nod(once)))
+    states[:, ROTATION] = turned
+    grip = _grip(sign.handshape, signer) + fingers_slip
+    states[:, ANGLES] = grip
+    if local.fingers == "wiggle":
+        waves = 4 * np.pi * once[:, None] - 0.9 * np.arange(4)
+        states[:, ANGLES.start + np.array((5, 8, 11, 14))] += 20 + 24 * np.sin(waves)
+    elif local.fingers is not None:
+        share = phase if local.fingers == "open" else 1 - phase
+        closed = closed_handshape() + fingers_slip
+        states[:, ANGLES] = closed + share[:, None] * (grip - closed)
+    if sign.contact:
+        states[:, OTHER_ARM if LOCATIONS[sign.location].anchor == "arm" else SKIN] = movement.touch(phase)
+    return states
+
+
+def unroll(states: np.ndarray) -> np.ndarray:
+    """States whose quaternions do not flip their sign from frame to frame."""
+    rotation = states[:, ROTATION]
+    flips = np.where(np.einsum("ti,ti->t", rotation[1:], rotation[:-1]) < 0, -1.0, 1.0)
+    states[1:, ROTATION] *= np.cumprod(flips)[:, None]
+    return states
+
+
+def as_arm(states: np.ndarray) -> Arm:
+    rotation = states[:, ROTATION]
+    return Arm(
+        place=states[:, PLACE],
+        touching=states[:, TOUCHING],
+        rotation=rotation / np.linalg.norm(rotation, axis=1, keepdims=True),
+        angles=np.clip(states[:, ANGLES], ANGLE_LIMITS[:, 0], ANGLE_LIMITS[:, 1]),
+        skin=np.clip(states[:, SKIN], 0, 1),
+        other_arm=np.clip(states[:, OTHER_ARM], 0, 1),
+    )
