@@ -58,13 +58,18 @@ class Look:
     skin: Colour = _SKINS[0]
     hair: Colour = _HAIRS[0]
     shirt: Colour = _SHIRTS[0]
+    long_hair: bool = False
 
 
 def look_of(signer: str | None) -> Look:
     """The colours a signer is drawn with: always the same for one name."""
     number = zlib.crc32((signer or "").encode())
-    skin, rest = number % len(_SKINS), number // len(_SKINS)
-    return Look(_SKINS[skin], _HAIRS[rest % len(_HAIRS)], _SHIRTS[rest // len(_HAIRS) % len(_SHIRTS)])
+    chosen = []
+    for count in (len(_SKINS), len(_HAIRS), len(_SHIRTS), 2):
+        number, choice = divmod(number, count)
+        chosen.append(choice)
+    skin, hair, shirt, long_hair = chosen
+    return Look(_SKINS[skin], _HAIRS[hair], _SHIRTS[shirt], bool(long_hair))
 
 
 def import_pillow() -> Any:
@@ -135,6 +140,8 @@ class _Person:
         return self.points[number] if self.found[number] else None
 
     def draw(self) -> None:
+        if self.look.long_hair and self._has_face():
+            self._long_hair()
         self._trunk()
         parts: list[_Part] = []
         for side in ("left", "right"):
@@ -246,13 +253,32 @@ class _Person:
         depths = [float(ear[2]) for ear in ears if np.isfinite(ear[2])]
         return sum(depths) / len(depths) if depths else np.inf
 
+    def _has_face(self) -> bool:
+        return bool(self.found[layout.GROUPS["face"]].all())
+
+    def _long_hair(self) -> None:
+        """Hair that falls behind the shoulders."""
+        face = self.points[layout.GROUPS["face"], :2]
+        top, chin, right, left = face[10], face[152], face[234], face[454]
+        down, out = chin - top, (left - right) / 2
+        middle = (left + right) / 2
+        half = [
+            top - 0.16 * down + 0.5 * out,
+            middle - 0.3 * down + 1.32 * out,
+            middle + 0.3 * down + 1.38 * out,
+            chin + 0.1 * down + 1.5 * out,
+            chin + 0.36 * down + 1.2 * out,
+        ]
+        other = [place - 2 * np.dot(place - middle, out) / max(np.dot(out, out), 1e-6) * out for place in half]
+        self.polygon(_rounded(np.array(half + other[::-1])), _lit(self.look.hair, -0.12), _lit(self.look.hair, -0.5))
+
     def _head(self) -> None:
         for name in ("left_ear", "right_ear"):
             ear = self.place(name)
-            if ear is not None:
+            if ear is not None and not (self.look.long_hair and self._has_face()):
                 self.ball(ear, 0.055 * self.width + self.line, _lit(self.look.skin, -0.45))
                 self.ball(ear, 0.055 * self.width, _lit(self.look.skin, -0.08))
-        if self.found[layout.GROUPS["face"]].all():
+        if self._has_face():
             self._face()
         else:
             self._blank_head()
@@ -389,19 +415,20 @@ class _Person:
         colour = HAND_COLOURS[name]
         first, second = (hand[5] - hand[0])[:2], (hand[17] - hand[0])[:2]
         turn = float(first[0] * second[1] - first[1] * second[0]) / palm**2
-        facing = turn if name == "left_hand" else -turn
+        # Of a right hand whose fingers point up, the thumb is to the right (in the picture) when the palm is seen.
+        back = -turn if name == "left_hand" else turn
         middle = float(depths[[0, 5, 9, 13, 17]].mean())
 
         def shade(depth: float) -> Colour:
             return _lit(colour, min(max(0.45 * (middle - depth) / palm, -0.28), 0.28))
 
-        parts: list[_Part] = [(middle, lambda: self._palm(hand, palm, _lit(colour, -0.06 if facing > 0 else 0.1)))]
+        parts: list[_Part] = [(middle, lambda: self._palm(hand, palm, _lit(colour, -0.08 if back > 0 else 0.12)))]
         for finger in range(5):
             joints = [4 * finger + joint for joint in range(1, 5)]
             radius = palm * (0.13, 0.115, 0.12, 0.11, 0.095)[finger]
             # The bones that leave the palm decide whether the finger lies before it or behind.
             depth = float(depths[joints[1:]].mean())
-            parts.append((depth, partial(self._finger, hand[joints], depths[joints], radius, shade, facing)))
+            parts.append((depth, partial(self._finger, hand[joints], depths[joints], radius, shade, back)))
         _paint(parts)
 
     def _palm(self, hand: np.ndarray, palm: float, colour: Colour) -> None:
@@ -423,7 +450,7 @@ class _Person:
         depths: np.ndarray,
         radius: float,
         shade: Callable[[float], Colour],
-        facing: float,
+        back: float,
     ) -> None:
         radii = [radius, 0.96 * radius, 0.88 * radius, 0.76 * radius]
         edge = _lit(shade(float(depths[1:].mean())), -0.5)
@@ -433,7 +460,7 @@ class _Person:
         for bone in bones:
             fill = shade(float(depths[bone] + depths[bone + 1]) / 2)
             self.limb(joints[bone], joints[bone + 1], (radii[bone], radii[bone + 1]), fill)
-        if facing > 0.15:
+        if back > 0.15:
             # The nail, on the back of the hand.
             tip = joints[3] + 0.1 * (joints[3] - joints[2])
             self.ball(tip, 0.42 * radius, _lit(shade(float(depths[3])), 0.5))
