@@ -239,12 +239,11 @@ class _Person:
             self.brush.line([(float(x), float(y)) for x, y in rim], fill=colour, width=round(width * self.line))
 
     def _head_middle(self) -> np.ndarray | None:
-        oval = self.points[_OVAL_POINTS]
-        if self.found[_OVAL_POINTS].all():
-            return oval.mean(axis=0)
         ears = [self.place("left_ear"), self.place("right_ear")]
         if ears[0] is not None and ears[1] is not None:
             return (ears[0] + ears[1]) / 2
+        if self._has_face():
+            return self.points[_OVAL_POINTS].mean(axis=0)
         return self.place("nose")
 
     def _head_depth(self) -> float:
@@ -318,6 +317,11 @@ class _Person:
         lift = np.clip(high + 0.12, 0, None)[:, None]
         crown = _rounded(centre + (oval - centre) * (1 + 0.2 * np.clip(lift * 4, 0, 1)) + 0.2 * tall * lift * up)
         skin_line = _lit(look.skin, -0.45)
+        skull = self._head_middle()
+        if skull is not None:
+            # What is seen behind the face of a head that is turned.
+            self.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall + self.line, _lit(look.hair, -0.4))
+            self.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall, look.hair)
         self.polygon(crown, look.hair, _lit(look.hair, -0.4))
         self.polygon(oval, look.skin, skin_line)
         # A band of hair along the upper edge of the face; the ring is turned so that its seam is at the chin.
