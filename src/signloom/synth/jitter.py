@@ -19,10 +19,10 @@ _HAND = 0.5
 # Standard deviation of a hand's errors at rest and what fast movement adds, half of it at _HALF shoulder widths a
 # second: one value for its points about their middle, in hand lengths; it differs between frames by a factor (standard
 # deviation of its logarithm), for errors come in bursts: real ones have a kurtosis of 20 to 200.
-_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0075, 0.026, 1.6, 0.75
+_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0045, 0.021, 1.6, 0.8
 # Of these errors, how much is a turn or a change of size, a finger as a whole, each joint by itself, and how much the
 # whole hand's place beside it.
-_TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.9
+_TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.6
 # How a finger's error grows towards its tip, measured on the residuals of resting hands: joints 0 to 20.
 _ALONG = np.array([1.3, 1.1, 1.1, 1.4, 1.75, *[0.8, 0.85, 0.9, 1.2] * 4])
 _FINGER_OF = np.array([0, *np.repeat(np.arange(1, 6), 4)])
@@ -31,28 +31,28 @@ _FINGER_OF = np.array([0, *np.repeat(np.arange(1, 6), 4)])
 _CROSSING, _CROSSING_WITHIN = 2.5, 0.3
 # Pose points before smoothing: head, shoulders, elbows, wrists and the hand's corners, hips and legs (the last
 # assumed: they are guesses below the picture).
-_POSE_SIGMA = np.array([0.006] * 11 + [0.008] * 2 + [0.013] * 2 + [0.014] * 8 + [0.03] * 10)
+_POSE_SIGMA = np.array([0.008] * 11 + [0.009] * 2 + [0.012] * 2 + [0.012] * 8 + [0.03] * 10)
 # Points of the pose that err together, and the share of the variance that is common to each.
 _CLUSTER_OF = np.array([0] * 11 + [1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 5, 6, 7, 8, 7, 8, 7, 8, 7, 8, 7, 8])
-_TOGETHER = 0.7
+_TOGETHER, _TOGETHER_SECONDS = 0.7, 0.06
 # The pose's elbow and wrist are off by as much as this all through a clip, and by this much more that wanders and
 # grows with speed: the wrists of real clips lie 0.04 off the hand's root in each direction on average over a clip, and
 # 0.036 about that with a correlation of 0.57 from frame to frame.
-_ARM_OFF, _ARM_WANDER, _ARM_SECONDS = 0.04, 0.05, 0.07
+_ARM_OFF, _ARM_WANDER, _ARM_SECONDS = 0.04, 0.042, 0.09
 # Face: its place, turn and size, smooth changes of form, each point by itself.
-_FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0016, 0.0006, 0.0007, 0.0003
+_FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0018, 0.0008, 0.0009, 0.0004
 _FACE_SECONDS = 0.03
 # Holistic overstates the depth of the pose: of the real clips, the nose lies 1.4 to 1.8 shoulder widths before the
 # shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens.
 _POSE_DEPTH, _HAND_DEPTH = 4.4, 0.7
 # Depth errors of the pose: the whole body's that drifts (seconds), each cluster's, and new in each frame.
-_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.35, 0.6, 0.15, 0.25, 0.04
+_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.55, 0.5, 0.3, 0.15, 0.05
 # Depth errors of hand and face, against those in the image.
-_HAND_DEPTH_ERRORS, _FACE_DEPTH_ERRORS = 1.3, 1.0
+_HAND_DEPTH_ERRORS, _FACE_DEPTH_ERRORS = 0.7, 1.3
 # MediaPipe's own filter of the pose. Source: MediaPipe 0.10, modules/pose_landmark/pose_landmark_filtering.pbtxt; its
 # speeds are in sizes of the pose's region of interest, a square around the whole body.
 _MIN_CUTOFF, _BETA, _DERIVATIVE_CUTOFF = 0.05, 80.0, 1.0
-_REGION = 6.5
+_REGION = 4.5
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def add_pose_errors(
     num_frames = len(points)
     pose = points[:, layout.GROUPS["pose"]]
     own = rng.standard_normal((num_frames, 33, 3), dtype=np.float32)
-    common = rng.standard_normal((num_frames, 9, 3), dtype=np.float32)[:, _CLUSTER_OF]
+    common = wander((num_frames, 9, 3), _TOGETHER_SECONDS * fps, rng)[:, _CLUSTER_OF]
     flat = np.float32(np.sqrt(_TOGETHER)) * common + np.float32(np.sqrt(1 - _TOGETHER)) * own
     errors = np.empty_like(flat)
     errors[..., :2] = flat[..., :2] * (image * _POSE_SIGMA[:, None]).astype(np.float32)

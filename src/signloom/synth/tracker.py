@@ -28,12 +28,12 @@ from signloom.synth.jitter import (
 # Losses of a visible hand: at rest, and added when it moves fast (half of it at _HALF shoulder widths a second); times
 # up to 1 + _CROSSING near the other hand, 1 + _AT_FACE before the face (the sources disagree about that: between none
 # and three times) and 1 + _AT_EDGE at the edge of the picture, each over the distance beside it.
-_LOSSES, _LOSSES_FAST, _HALF = 0.08, 1.9, 3.0
+_LOSSES, _LOSSES_FAST, _HALF = 0.06, 1.6, 3.0
 _CROSSING, _CROSSING_WITHIN = 3.0, 0.25
 _AT_FACE, _AT_FACE_WITHIN = 0.5, 0.3
 _AT_EDGE, _AT_EDGE_WITHIN = 1.0, 0.2
 # Most gaps are a frame, some are long: their share, and how much longer than a frame each kind is on average, seconds.
-_LONG_GAPS, _LONG_SECONDS, _SHORT_SECONDS = 0.2, 0.27, 0.01
+_LONG_GAPS, _LONG_SECONDS, _SHORT_SECONDS = 0.17, 0.27, 0.012
 # Losses of a face, and their length: assumed. In 3,150 frames of people who face the camera none was lost; where faces
 # are blurred nearly all are.
 _FACE_LOSSES, _FACE_SECONDS = 0.02, 0.3
@@ -44,9 +44,10 @@ _DOUBLES, _EXCHANGES, _NEAR, _NEAR_WIDTH = 1.2, 0.08, 0.38, 0.06
 _CONFUSED_SECONDS = 0.05
 # The pose's wrist jumps away for a frame or two. How far, in which direction and whether the elbow comes along is
 # assumed; in a part of the jumps the hand, which is looked for at the wrist, is lost.
-_JUMPS, _JUMP_SECONDS, _JUMP_LENGTH, _ELBOW_TOO, _HAND_LOST_TOO = 0.016, 0.03, (0.3, 0.3), 0.4, 0.4
-# A hand counts as in view when this share of its joints is inside the picture.
-_IN_VIEW = 0.6
+_JUMPS, _JUMP_SECONDS, _JUMP_LENGTH, _ELBOW_TOO, _HAND_LOST_TOO = 0.014, 0.03, (0.3, 0.3), 0.4, 0.4
+# A hand counts as in view when this share of its joints is inside the picture: real hands are found when their pose
+# wrist is 0.05 to 0.1 above the lower edge, whichever way the fingers point.
+_IN_VIEW = 0.4
 # Visibility: its log-odds by how far a point is inside the picture, and how they vary, with a clip and within it (the
 # tracker averages it over ten frames). Head and shoulders are believed in more, legs (of real clips 0.001 to 0.01)
 # less.
