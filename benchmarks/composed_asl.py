@@ -109,11 +109,7 @@ def composed(options: Any, group: str, seed: int, sizes: dict[str, int]) -> Any:
     """The corpus of one held-out group and compose seed, made if it is not there."""
     from signloom.compose import Recipe, compose
     from signloom.corpus import Corpus
-    from signloom.importers import holistic
 
-    signs = options.work / "signs"
-    if not (signs / "corpus.json").exists():
-        holistic.run(holistic.Options(sources=[options.source], output=signs))
     output = options.work / "corpora" / f"{group}-compose{seed}"
     recipe = Recipe(held_out=[group], seed=seed, **sizes)
     if (output / "corpus.json").exists():
@@ -121,7 +117,18 @@ def composed(options: Any, group: str, seed: int, sizes: dict[str, int]) -> Any:
         made_with = corpus.info["composed"]
         if all(made_with[name] == value for name, value in sizes.items()):
             return corpus
-    return compose(Corpus.open(signs), output, recipe, overwrite=True)
+    return compose(signs_corpus(options), output, recipe, overwrite=True)
+
+
+def signs_corpus(options: Any) -> Any:
+    """The isolated clips of the source as a corpus, imported if that was not done."""
+    from signloom.corpus import Corpus
+    from signloom.importers import holistic
+
+    signs = options.work / "signs"
+    if not (signs / "corpus.json").exists():
+        holistic.run(holistic.Options(sources=[options.source], output=signs))
+    return Corpus.open(signs)
 
 
 def pooled(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def sources(options: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
 
 
 def simulated(count: int) -> Iterator[Clip]:
-    from signloom.synth.corpus import Recipe, make_clip, make_plans
+    from signloom.synth.corpus import make_clip
+    from signloom.synth.plans import Recipe, make_plans
 
     recipe = Recipe(num_train=count, num_signs=min(20, 3 * count), num_dev=0, num_test=0)
     for plan in make_plans(recipe):

@@ -11,7 +11,8 @@ from signloom.baseline import dtw_distances, features, mean_pose_distances, near
 from signloom.corpus import CorpusWriter
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
-from signloom.synth.corpus import Recipe, synthesise
+from signloom.synth.corpus import synthesise
+from signloom.synth.plans import Recipe
 
 EASY = Recipe(
     num_signs=8,
@@ -22,11 +23,8 @@ EASY = Recipe(
     num_test=12,
     max_glosses=4,
     minimal_pairs=0.0,
-    signer_variation=0.0,
-    token_variation=0.0,
+    preset="clean",
     tracker_noise=0.2,
-    lost_hands=0.0,
-    coarticulation=0.0,
 )
 
 

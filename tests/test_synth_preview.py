@@ -13,8 +13,9 @@ from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.errors import InputError, MissingExtraError
 from signloom.landmarks import Landmarks
-from signloom.synth.corpus import Recipe, make_clip, make_plans, synthesise
+from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.drawing import BACKGROUND, HAND_COLOURS, Look, draw_frame, look_of
+from signloom.synth.plans import Recipe, make_plans
 from signloom.synth.preview import (
     animate,
     check_preview_path,

@@ -148,7 +148,11 @@ def _spelled_out(arguments: list[str], types: dict[str, Any]) -> list[str]:
             following.append(rest.pop(0))
         if kind is bool and (not following or following[0].lower() not in ("true", "false")):
             spelled[-1] = f"{word}=true"
-        elif str(kind).startswith("list[str") and following and not following[0].startswith("["):
+        elif (
+            str(kind).startswith(("list[str", "list[pathlib", "tuple["))
+            and following
+            and not following[0].startswith("[")
+        ):
             following = [json.dumps(following, ensure_ascii=False)]
         spelled += following
     return spelled

@@ -147,7 +147,8 @@ def _step(number: int, text: str) -> None:
 
 
 def _simulate(options: Options) -> Corpus:
-    from signloom.synth.corpus import Recipe, synthesise
+    from signloom.synth.corpus import synthesise
+    from signloom.synth.plans import Recipe
 
     _step(1, "simulating a corpus: 8 signers, 2 of them only in test")
     recipe = Recipe(

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from signloom.console import console, progress_bar
-from signloom.synth.corpus import Recipe, synthesise
+from signloom.synth.corpus import synthesise
+from signloom.synth.plans import Recipe, lexicon_of, make_plans
 from signloom.synth.preview import check_preview_path, write_preview
 
 
@@ -37,10 +38,10 @@ def run(options: Options) -> int:
     if options.preview is not None:
         check_preview_path(options.preview)
     recipe = options.recipe()
-    total = recipe.num_train + recipe.num_dev + recipe.num_test
     num_frames = 0
     with progress_bar() as bar:
-        task = bar.add_task("simulating", total=total, unit="frames", done=0)
+        task = bar.add_task("making the lexicon and the sentences", total=None, unit="frames", done=0)
+        bar.update(task, description="simulating", total=len(make_plans(recipe)))
 
         def advance(frames: int) -> None:
             nonlocal num_frames
@@ -50,7 +51,7 @@ def run(options: Options) -> int:
         corpus = synthesise(
             recipe, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
         )
-    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {recipe.num_signs} signs")
+    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {len(lexicon_of(recipe))} signs")
     for split, row in corpus.summary().items():
         print(
             f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "
