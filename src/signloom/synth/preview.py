@@ -12,7 +12,9 @@ import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,9 @@ _PAPER, _INK, _GREY, _MARK = (255, 255, 255), (35, 38, 44), (140, 144, 152), (21
 _BORDER, _BAR = (176, 182, 190), (222, 225, 230)
 # GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames a second only cost space.
 _MOST_GIF_FPS = 25.0
+# Scripts from here on are in none of the fonts that come with Python packages; what systems have for them.
+_EAST_ASIAN = 0x2E80
+_EAST_ASIAN_FONTS = ("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc", "STHeiti Light.ttc")
 
 
 def check_preview_path(path: Path) -> None:
@@ -78,19 +83,19 @@ def write_preview(corpus: Corpus, path: Path) -> list[Path]:
 
 def choose(corpus: Corpus, count: int, *, num_signs: int = 0) -> list[Utterance]:
     """Up to `count` utterances of different splits and signers; those of `num_signs` or more glosses come first."""
-    groups: list[list[Utterance]] = []
-    for split in SPLITS:
-        clips = [utterance for utterance in corpus if utterance.split == split]
-        turns: Counter[tuple[bool, str | None]] = Counter()
-        order = {}
-        for number, clip in enumerate(clips):
-            short = len(clip.glosses) < num_signs
-            order[clip.id] = (short, turns[short, clip.signer], number)
-            turns[short, clip.signer] += 1
-        # Each signer's first clip, then each one's second.
-        groups.append(sorted(clips, key=lambda clip: order[clip.id]))
-    mixed = itertools.chain.from_iterable(itertools.zip_longest(*groups))
-    return list(itertools.islice((clip for clip in mixed if clip is not None), count))
+    left = {split: [utterance for utterance in corpus if utterance.split == split] for split in SPLITS}
+    turns: Counter[str | None] = Counter()
+    chosen: list[Utterance] = []
+    for split in itertools.cycle(SPLITS):
+        if len(chosen) == count or not any(left.values()):
+            return chosen
+        if left[split]:
+            # The first of those signers who were shown least.
+            best = min(left[split], key=lambda clip: (len(clip.glosses) < num_signs, turns[clip.signer]))
+            left[split].remove(best)
+            turns[best.signer] += 1
+            chosen.append(best)
+    return chosen
 
 
 def draw_contact_sheet(
@@ -121,7 +126,9 @@ def draw_contact_sheet(
             left = gap + column * (width + gap)
             number = f"frame {frame}"
             room = width - brush.textlength(number, font=_font(11)) - gap
-            brush.text((left, top + head), _fitted(brush, text, 12, room), fill=_INK, font=_font(12, bold=True))
+            brush.text(
+                (left, top + head), _fitted(brush, text, 12, room), fill=_INK, font=_font_for(text, 12, bold=True)
+            )
             brush.text((left + width, top + head), number, fill=_GREY, font=_font(11), anchor="ra")
             _paste(sheet, landmarks, frame, look_of(utterance.signer), (left, top + head + label, width, height))
     _save_png(sheet, path)
@@ -149,7 +156,7 @@ def draw_film_strip(
         left, top = gap + place % columns * (width + gap), gap + _line(13) + place // columns * (height + label + gap)
         current = _gloss_at(spans, frame)
         text = f"{frame}" if current is None else f"{frame} {utterance.glosses[current]}"
-        brush.text((left, top), _fitted(brush, text, 10, width), fill=_INK, font=_font(10))
+        brush.text((left, top), _fitted(brush, text, 10, width), fill=_INK, font=_font_for(text, 10))
         _paste(strip, landmarks, frame, look_of(utterance.signer), (left, top + label, width, height))
     _save_png(strip, path)
 
@@ -284,7 +291,7 @@ def _caption(
     brush.rectangle((left + frame * share - 1, top - 2, left + frame * share + 1, top + bar + 2), fill=_MARK)
     top += bar + 4
     space = brush.textlength("  ", font=_font(15))
-    fonts = [_font(15, bold=number == current) for number in range(len(utterance.glosses))]
+    fonts = [_font_for(gloss, 15, bold=number == current) for number, gloss in enumerate(utterance.glosses)]
     lengths = [brush.textlength(gloss, font=font) for gloss, font in zip(utterance.glosses, fonts, strict=True)]
     total = sum(lengths) + space * (len(lengths) - 1)
     starts = np.cumsum([0.0, *(length + space for length in lengths[:-1])])
@@ -311,28 +318,36 @@ def _even(length: int) -> int:
     return length + length % 2
 
 
-_FONTS: dict[tuple[int, bool], Any] = {}
-
-
+@cache
 def _font(size: int, *, bold: bool = False) -> Any:
     """DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters."""
-    if (size, bold) not in _FONTS:
-        image_font = import_pillow().ImageFont
-        name = f"DejaVuSans{'-Bold' if bold else ''}.ttf"
-        try:
-            import matplotlib
+    image_font = import_pillow().ImageFont
+    try:
+        import matplotlib
 
-            _FONTS[size, bold] = image_font.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / name), size)
-        except (ImportError, OSError):
-            _FONTS[size, bold] = image_font.load_default(size)
-    return _FONTS[size, bold]
+        fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+        return image_font.truetype(str(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
+    except (ImportError, OSError):
+        return image_font.load_default(size)
+
+
+@cache
+def _font_for(text: str, size: int, *, bold: bool = False) -> Any:
+    """`_font`, or for a text in East Asian script the first font of the system that has it."""
+    if all(ord(letter) < _EAST_ASIAN for letter in text):
+        return _font(size, bold=bold)
+    for name in _EAST_ASIAN_FONTS:
+        with suppress(OSError):
+            return import_pillow().ImageFont.truetype(name, size)
+    return _font(size, bold=bold)
 
 
 def _fitted(brush: Any, text: str, size: int, room: float) -> str:
     """The text, cut with an ellipsis where it is longer than its room."""
-    if brush.textlength(text, font=_font(size, bold=True)) <= room:
+    font = _font_for(text, size, bold=True)
+    if brush.textlength(text, font=font) <= room:
         return text
-    while text and brush.textlength(f"{text}…", font=_font(size, bold=True)) > room:
+    while text and brush.textlength(f"{text}…", font=font) > room:
         text = text[:-1]
     return f"{text}…"
 
