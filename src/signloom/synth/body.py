@@ -27,9 +27,10 @@ WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
 # Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
 _REACH, _ELBOW_MIN = 0.97, 35.0
 # How near a wrist comes to its own shoulder, metres.
-_CLEARANCE = 0.21
-# How often a hand is brought to what it touches and away from what it would pass through, and when that is enough.
-_TOUCHES, _CLOSE_ENOUGH = 6, 0.0015
+_CLEARANCE = 0.18
+# How often a hand is brought to what it touches, how often then out of what it would pass through, and when it is
+# there.
+_TOUCHES, _EVASIONS, _CLOSE_ENOUGH = 4, 5, 0.0015
 # Where elbows hang: out, down and a little back; in front of the body when the hand is raised.
 _ELBOW_POLE = np.array((-0.5, 0.8, 0.25))
 _ELBOW_POLE_RAISED = np.array((-0.4, 0.7, -0.75))
@@ -70,7 +71,7 @@ class Arm:
 @dataclass(frozen=True)
 class Motion:
     """What the body does: both arms (the right hand acts on the left arm), expression (T, 5), head (T, 3: turn, nod,
-    tilt in degrees), sway (T, 3) metres, and how the trunk leans (3,: turn, nod, tilt in degrees)."""
+    tilt in degrees), sway (T, 3) metres, and how the trunk leans (3,: turn, nod, tilt in degrees); frames a second."""
 
     right: Arm
     left: Arm
@@ -78,6 +79,7 @@ class Motion:
     head: np.ndarray
     sway: np.ndarray
     lean: np.ndarray
+    fps: float = 25.0
 
     def __len__(self) -> int:
         return len(self.sway)
@@ -94,12 +96,8 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
     head = head_rotation(motion.head)
     neck_turn = (body.head * head).astype(np.float32)
     points[:, layout.GROUPS["face"]] = _face(motion, neck_turn, body)
-    flip = np.array((-1.0, 1.0, 1.0))
-    weak_elbow, weak_hand = pose_arm(motion.left, body, head=flip[:, None] * head * flip)
-    shoulder = np.array((body.shoulder_half_width, 0.0, 0.0))
-    limb = skin.Limb.of(shoulder, weak_elbow * flip, weak_hand * flip)
-    strong = pose_arm(motion.right, body, head=head, other=limb)
-    for side, (elbow, hand), sign in (("right", strong, 1.0), ("left", (weak_elbow, weak_hand), -1.0)):
+    strong, weak, _ = pose_arms(motion.right, motion.left, body, head, fps=motion.fps)
+    for side, (elbow, hand), sign in (("right", strong, 1.0), ("left", weak, -1.0)):
         mirror = np.array((sign, 1.0, 1.0))
         points[:, layout.GROUPS[f"{side}_hand"]] = hand * mirror
         joints = {
@@ -165,8 +163,29 @@ def hand_points(angles: np.ndarray) -> np.ndarray:
     return points
 
 
+Posed = tuple[np.ndarray, np.ndarray]
+
+
+def pose_arms(
+    strong: Arm, weak: Arm, body: Proportions, head: np.ndarray | None = None, *, fps: float = 25.0
+) -> tuple[Posed, Posed, skin.Limb]:
+    """Elbow (T, 3) and hand (T, 21, 3) of both arms, each on its own side, and the weak one as the strong one meets it.
+
+    head: (T, 3, 3) how the head is turned.
+    """
+    flip = np.array((-1.0, 1.0, 1.0))
+    elbow, hand = pose_arm(weak, body, head=None if head is None else flip[:, None] * head * flip, fps=fps)
+    limb = skin.Limb.of(np.array((body.shoulder_half_width, 0.0, 0.0)), elbow * flip, hand * flip)
+    return pose_arm(strong, body, head=head, other=limb, fps=fps), (elbow, hand), limb
+
+
 def pose_arm(
-    arm: Arm, body: Proportions, *, head: np.ndarray | None = None, other: skin.Limb | None = None
+    arm: Arm,
+    body: Proportions,
+    *,
+    head: np.ndarray | None = None,
+    other: skin.Limb | None = None,
+    fps: float = 25.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow.
 
@@ -174,26 +193,33 @@ def pose_arm(
     """
     shape = hand_points(arm.angles) * body.hand
     axes = matrix(arm.rotation)
+    # As long at every frame rate: passes of a blur add up by the square.
+    passes = int(np.clip(round((fps / 25) ** 2), 1, 25))
     for _ in range(2):
         # What a limit changes is smoothed over time, so that no joint jumps when it meets one.
         wanted = _wrist(arm, axes, body)
-        elbow, wrist = _reach(wanted, body)
-        wrist = wanted + _smooth(wrist - wanted)
-        axes = _orthonormal(_smooth(_limit_wrist(axes, wrist - elbow)))
+        elbow, wrist = _reach(wanted, body, passes)
+        wrist = wanted + _smooth(wrist - wanted, passes)
+        axes = _orthonormal(_smooth(_limit_wrist(axes, wrist - elbow), passes))
     asked, moved = axes, np.zeros_like(arm.place)
-    for _ in range(_TOUCHES):
-        elbow, wrist = _reach(_wrist(arm, axes, body) + moved, body)
-        # Not from pass to pass: a limit that is met twice would bend the hand further each time.
+    for turn in range(_TOUCHES + _EVASIONS + 1):
+        elbow, wrist = _reach(_wrist(arm, axes, body) + moved, body, passes)
+        # Not from turn to turn: a limit that is met twice would bend the hand further each time.
         axes = _limit_wrist(asked, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
+        if turn == _TOUCHES + _EVASIONS:
+            break
         depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
         move = np.zeros_like(wrist)
         evasion = np.clip(depth, 0, None)
         if other is not None:
             towards, aside = other.pull(hand, arm.other_arm)
-            move += _smooth(towards)
             evasion += aside
-        move[:, 2] += _smooth(skin.firm(depth, arm.skin)) - _smooth_maximum(evasion)
+            if turn < _TOUCHES:
+                move += _smooth(towards, passes)
+        if turn < _TOUCHES:
+            move[:, 2] += _smooth(skin.firm(depth, arm.skin), passes)
+        move[:, 2] -= _smooth_maximum(evasion, max(2, round(2 * fps / 25)))
         if np.abs(move).max() < _CLOSE_ENOUGH:
             break
         moved += move
@@ -227,7 +253,7 @@ def _wrist(arm: Arm, axes: np.ndarray, body: Proportions) -> np.ndarray:
     return arm.place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
 
 
-def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray]:
+def _reach(wrist: np.ndarray, body: Proportions, passes: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Elbow and wrist (T, 3) of an arm that reaches for `wrist`, or as near to it as its bones allow."""
     shoulder = np.array((-body.shoulder_half_width, 0.0, 0.0))
     upper, fore = body.upper_arm, body.forearm
@@ -246,7 +272,7 @@ def _reach(wrist: np.ndarray, body: Proportions) -> tuple[np.ndarray, np.ndarray
     pole = _ELBOW_POLE + raised * (_ELBOW_POLE_RAISED - _ELBOW_POLE)
     pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
     # Near the pole a small motion would turn the elbow by much: it swings over some frames instead.
-    pole = _smooth(_smooth(pole))
+    pole = _smooth(pole, 2 * passes)
     pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
     pole /= np.maximum(np.linalg.norm(pole, axis=1, keepdims=True), 1e-6)
     return shoulder + along * direction + across * pole, shoulder + distance * direction
@@ -270,11 +296,13 @@ def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """Values (T, ...) smoothed over five frames by binomial weights."""
-    padded = np.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
+def _smooth(values: np.ndarray, passes: int) -> np.ndarray:
+    """Values (T, ...) smoothed over five frames by binomial weights, several times."""
     count = len(values)
-    return sum(weight / 16 * padded[k : k + count] for k, weight in enumerate((1, 4, 6, 4, 1)))
+    for _ in range(passes):
+        padded = np.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
+        values = sum(weight / 16 * padded[k : k + count] for k, weight in enumerate((1, 4, 6, 4, 1)))
+    return values
 
 
 def _orthonormal(axes: np.ndarray) -> np.ndarray:
@@ -285,7 +313,7 @@ def _orthonormal(axes: np.ndarray) -> np.ndarray:
     return np.stack([fingers, palm, np.cross(fingers, palm)], axis=2)
 
 
-def _smooth_maximum(values: np.ndarray, reach: int = 2) -> np.ndarray:
+def _smooth_maximum(values: np.ndarray, reach: int) -> np.ndarray:
     """The running maximum over `2 * reach + 1` frames, smoothed over as many, so that evading never jerks, (T,)."""
     width = 2 * reach + 1
     padded = np.pad(values, 2 * reach, mode="edge")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.synth.body import pose_arm, wrist_bend
+from signloom.synth.body import head_centre, pose_arms, wrist_bend
 from signloom.synth.dials import Dials
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SIZES, SPEEDS
 from signloom.synth.signer import Signer, make_signer
@@ -34,12 +34,15 @@ from signloom.synth.signs import (
     handshape_angles,
     orientation_axes,
 )
+from signloom.synth.skin import FINGER, depth
 from signloom.synth.stroke import citation_form
 
 # Metres in the image plane (root mean square over the sign) by which two signs must differ in at least one respect.
 # About three times what signers and tokens differ in the same respect by default; places on the head are kept better.
 _APART_PLACE, _APART_PLACE_AT_HEAD, _APART_MOTION, _APART_SHAPE = 0.085, 0.035, 0.03, 0.02
 _NUM_PHASES = 8
+# How near a joint of the hand must come to the skin to touch it.
+_TOUCH_METRES = 0.013
 # Joints that tell a hand's shape: finger tips and middle joints, and a knuckle at either side of the palm.
 _SHAPE_JOINTS = (3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18, 20)
 # A wrist bends up to 80 degrees; an arm gives way for a little more.
@@ -99,7 +102,10 @@ def make_lexicon(
             if found
             else _neighbour(family[int(rng.integers(len(family)))], rng)
         )
-        view = _Views.of([sign]) if sign.possible() and comfortable(sign) else None
+        view = None
+        if sign.possible() and comfortable(sign):
+            sign = sign if touches(sign) else replace(sign, contact=False)
+            view = _Views.of([sign])
         if view is None or not seen.all_apart_from(view):
             misses += 1
             continue
@@ -172,6 +178,26 @@ def comfortable(sign: Sign) -> bool:
     )
 
 
+def touches(sign: Sign) -> bool:
+    """Whether the hand of an average signer gets to where a sign with contact touches; True for one without."""
+    return not sign.contact or touching_gap(sign) <= _TOUCH_METRES
+
+
+def touching_gap(sign: Sign) -> float:
+    """The least distance between the hand's joints and the skin, or the weak arm, in a citation form's contact."""
+    body = _model().proportions
+    arms = citation_form(sign, _model(), _NUM_PHASES)
+    (_, hand), _, limb = pose_arms(*arms, body)
+    on_arm = LOCATIONS[sign.location].anchor == "arm"
+    firmness = arms[0].other_arm if on_arm else arms[0].skin
+    gaps = (
+        limb.clearance(hand)[0]
+        if on_arm
+        else FINGER - depth(hand, head_centre(body), body.head, None, body.shoulder_half_width)
+    )
+    return float(gaps[firmness >= 0.9 * firmness.max()].min())
+
+
 def citation_view(sign: Sign) -> np.ndarray:
     """What a camera sees of the citation form, (phases, 2 arms, 1 + joints, 2) float32 metres.
 
@@ -179,8 +205,8 @@ def citation_view(sign: Sign) -> np.ndarray:
     """
     signer = _model()
     views = []
-    for arm in citation_form(sign, signer, _NUM_PHASES):
-        _, hand = pose_arm(arm, signer.proportions)
+    strong, weak, _ = pose_arms(*citation_form(sign, signer, _NUM_PHASES), signer.proportions)
+    for _, hand in (strong, weak):
         seen = hand[..., :2] / (1 + hand[..., 2:] / 2.2)
         views.append(np.concatenate([seen[:, :1], seen[:, _SHAPE_JOINTS] - seen[:, :1]], axis=1))
     return np.stack(views, axis=1).astype(np.float32)
@@ -284,8 +310,8 @@ def random_sign(kind: str, rng: np.random.Generator) -> Sign:
         size=size if path.path is not None else "normal",
         speed=speed,
         repeats=2 if repeated and path.repeatable and size != "large" else 1,
-        contact=bool(touching) and LOCATIONS[location].touchable,
-    )
+        contact=bool(touching),
+    ).with_value("kind", kind)
 
 
 def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
@@ -300,7 +326,6 @@ def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
     if parameter == "location":
         on_arm = LOCATIONS[value].anchor == "arm"
         nearest = tuple(name for name in nearest if (LOCATIONS[name].anchor == "arm") == on_arm)
-        return replace(sign, location=nearest[place], contact=sign.contact and LOCATIONS[nearest[place]].touchable)
     return sign.with_value(parameter, nearest[place])
 
 

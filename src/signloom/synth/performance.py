@@ -21,7 +21,7 @@ from signloom.synth.variants import signs_as_signed
 
 # The way between two strokes at tempo 1: its shortest time and the time per metre (a way of half a metre peaks near
 # 3 m/s).
-_WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.1, 0.4
+_WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.1, 0.38
 _IDLE_SECONDS = (0.16, 0.4)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
@@ -129,6 +129,7 @@ def perform(
         + _wander(length, fps, 0.8, rng, 3) * (3.0, 2.5, 2.0),
         sway=_SWAY_METRES * _wander(length, fps, 0.8, rng, 3),
         lean=signer.lean,
+        fps=fps,
     )
     return Performance(motion, tuple(spans), _boundaries(spans, ways), in_dialect)
 

@@ -149,6 +149,8 @@ ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
     "out-down": ((-0.6, -0.3, -0.75), (0, 1, 0)),
     "up-forward": ((-0.15, -0.75, -0.65), (0, 0.65, -0.75)),
 }
+# A hand that points away from the body cannot touch it well.
+_AWAY = ("forward-down", "forward-across", "forward-up", "out-down", "up-forward")
 _AT_THE_HEAD = ("up-out", "up-in", "up-across", "across-in", "across-down")
 # Where a pointing sign may point: a place, and where the finger points from it.
 LOCI = (
@@ -215,9 +217,15 @@ class Sign:
         return (self.kind, self.handshape, self.location, self.orientation, movement, self.weak_handshape)
 
     def with_value(self, parameter: str, value: str) -> Sign:
-        """The sign with another value of one parameter; perhaps not a possible one."""
+        """The sign with another value of one parameter, without contact where it has no place; perhaps impossible."""
         changes: dict[str, Any] = {parameter: value}
-        return replace(self, **changes)
+        changed = replace(self, **changes)
+        return changed if changed.can_touch() else replace(changed, contact=False)
+
+    def can_touch(self) -> bool:
+        """Whether there is something to touch and the hand can turn to it."""
+        place = LOCATIONS[self.location]
+        return place.touchable and (place.anchor == "arm" or self.orientation not in _AWAY)
 
     def possible(self) -> bool:
         """Whether a body can make the sign and an eye can tell what is done."""
@@ -230,7 +238,7 @@ class Sign:
             return False
         if self.local == "wiggle" and self.handshape not in _CAN_WIGGLE:
             return False
-        if self.movement not in LOCAL_MOVEMENTS[self.local].paths or (self.contact and not place.touchable):
+        if self.movement not in LOCAL_MOVEMENTS[self.local].paths or (self.contact and not self.can_touch()):
             return False
         # Nobody goes a long way twice, and a hand that stays has no size.
         if (self.repeats > 1 and (not movement.repeatable or self.size == "large")) or (

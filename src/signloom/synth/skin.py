@@ -22,7 +22,7 @@ _NOTHING = 0.1
 _CELL = 0.004
 _GRID_X, _GRID_Y = 0.088, 0.128
 # Contact is made up to this far; a hand that is further away does not mean to touch.
-_FURTHEST = 0.07
+_FURTHEST = 0.08
 # Half the thickness of hand, forearm and upper arm, and the points between joints at which they are looked at.
 _HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS = 0.01, 0.032, 0.04
 _PALM = ((0, 0, 0, 0), (5, 9, 13, 17))

@@ -232,6 +232,7 @@ def as_arm(states: np.ndarray) -> Arm:
         touching=states[:, TOUCHING],
         rotation=rotation / np.linalg.norm(rotation, axis=1, keepdims=True),
         angles=np.clip(states[:, ANGLES], ANGLE_LIMITS[:, 0], ANGLE_LIMITS[:, 1]),
-        skin=np.clip(states[:, SKIN], 0, 1),
-        other_arm=np.clip(states[:, OTHER_ARM], 0, 1),
+        # However short and blurred a touch is, it is one.
+        skin=np.clip(1.7 * states[:, SKIN], 0, 1),
+        other_arm=np.clip(1.7 * states[:, OTHER_ARM], 0, 1),
     )

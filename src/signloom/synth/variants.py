@@ -50,8 +50,6 @@ def _habitual(sign: Sign, signer: Signer) -> Sign:
         other = habits.get(getattr(sign, parameter))
         if other is not None and _share(signer, parameter, sign.gloss) < _HABIT_SIGNS:
             changed = form.with_value(parameter, other)
-            if not changed.possible():
-                changed = replace(changed, contact=False)
             form = changed if changed.possible() else form
     return form
 

@@ -1,0 +1,361 @@
+"""The simulated signer's phonology and body: signs that touch, large lexicons, what no body does over many frames."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from signloom import layout
+from signloom.errors import InputError
+from signloom.synth import skin
+from signloom.synth.body import WRIST_LIMIT, Proportions, head_centre, head_rotation, pose_arms, pose_body
+from signloom.synth.dials import Dials
+from signloom.synth.lexicon import apart, comfortable, confusability, make_lexicon, touches, touching_gap
+from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SPEEDS, phase_of
+from signloom.synth.performance import perform
+from signloom.synth.signer import make_signer
+from signloom.synth.signs import (
+    ANGLE_LIMITS,
+    HANDSHAPES,
+    LOCATIONS,
+    MANUAL_PARAMETERS,
+    ORIENTATIONS,
+    Sign,
+    pointing_sign,
+    rest_sign,
+)
+from signloom.synth.stroke import citation_form
+from signloom.synth.variants import signs_as_signed
+
+LEXICON = make_lexicon(150, seed=5, minimal_pairs=0.5)
+PLAIN = Sign("X", "one", "B", "chest", "across-in", "hold")
+CLEAN, HARD = Dials(preset="clean"), Dials(preset="hard", left_handed=0.0)
+
+
+@pytest.fixture(scope="module", params=[25.0, 50.0])
+def hard_bodies(request):
+    """Sentences at the hardest preset in three dimensions: (fps, signer, performance, points) each."""
+    made = []
+    for number in range(35):
+        rng = np.random.default_rng(number)
+        signer = make_signer(number, seed=5, dials=HARD)
+        signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=7)]
+        performance = perform(signs, signer, fps=request.param, dials=HARD, rng=rng)
+        points = pose_body(performance.motion, signer.proportions).astype(np.float64)
+        made.append((request.param, signer, performance, points))
+    assert sum(len(points) for *_, points in made) > 3000
+    return made
+
+
+def speeds(place, fps):
+    return np.linalg.norm(np.diff(place, axis=0), axis=1) * fps
+
+
+# Phonology
+
+
+def test_the_phonology_is_as_large_as_asked():
+    assert len(HANDSHAPES) >= 24
+    assert len(LOCATIONS) >= 20
+    assert {place.anchor for place in LOCATIONS.values()} == {"head", "trunk", "arm"}
+    assert {"forearm", "elbow", "upper-arm", "wrist", "weak-back"} <= set(LOCATIONS)
+    assert sum(movement.path is not None for movement in MOVEMENTS.values()) >= 10
+    assert set(LOCAL_MOVEMENTS) == {"none", "twist", "nod", "open", "close", "wiggle"}
+    assert len(ORIENTATIONS) >= 8
+
+
+def test_a_repeated_path_is_done_twice():
+    time = np.linspace(0, 1, 400)
+    there, again = (phase_of(MOVEMENTS["down"], repeats, time) for repeats in (1, 2))
+    assert (np.diff(there) >= 0).all()
+    # Up to the end, back to the beginning, and up to the end again.
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(again)))).size
+    assert (again[0], again.max(), again[-1]) == (0, pytest.approx(1), pytest.approx(1))
+    assert turns >= 2
+    assert again[200] < 0.5
+    # A closed path goes around without turning back.
+    around = np.unwrap(2 * np.pi * phase_of(MOVEMENTS["circle"], 2, time[:-1])) / (2 * np.pi)
+    assert (np.diff(around) >= -1e-9).all()
+    assert around[-1] == pytest.approx(2, abs=1e-3)
+
+
+def test_size_speed_and_repetition_show():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    moving = replace(PLAIN, location="space-middle", movement="down")
+
+    def reach(sign):
+        return np.ptp(citation_form(sign, signer, 30)[0].place[:, 1])
+
+    assert reach(replace(moving, size="small")) < reach(moving) < reach(replace(moving, size="large"))
+
+    def frames(sign):
+        performance = perform([sign], signer, fps=100.0, dials=CLEAN, rng=np.random.default_rng(0))
+        return performance.strokes[0][1] - performance.strokes[0][0]
+
+    assert frames(replace(moving, speed="quick")) < frames(moving) < frames(replace(moving, speed="slow"))
+    assert frames(replace(moving, repeats=2)) > 1.3 * frames(moving)
+    assert set(SPEEDS) == {"slow", "plain", "quick"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "base"},
+        {"location": "forearm"},
+        {"location": "space-far", "contact": True},
+        {"orientation": "forward-up", "contact": True},
+        {"local": "wiggle", "handshape": "S"},
+        {"local": "open", "movement": "shake", "handshape": "5"},
+        {"movement": "shake", "repeats": 2},
+        {"movement": "down", "repeats": 2, "size": "large"},
+        {"size": "small"},
+        {"weak_handshape": "S"},
+        {"kind": "both", "location": "belly"},
+        {"location": "nose", "orientation": "forward-down"},
+    ],
+)
+def test_what_no_body_does_is_not_possible(change):
+    assert PLAIN.possible()
+    assert not replace(PLAIN, **change).possible()
+
+
+def test_pointing_signs_point_to_four_places_that_differ():
+    signs = [pointing_sign(f"IX{locus}", locus) for locus in range(4)]
+    assert all(sign.possible() and comfortable(sign) for sign in signs)
+    assert all(apart(a, b) for place, a in enumerate(signs) for b in signs[:place])
+    with pytest.raises(InputError, match="pointing sign 'IX': locus is 4; needed 0 to 3"):
+        pointing_sign("IX", 4)
+    others = make_lexicon(40, seed=2, minimal_pairs=0.9, apart_from=signs)
+    assert all(apart(sign, other) for sign in signs for other in others)
+
+
+# Lexicon
+
+
+def test_lexicons_hold_minimal_pairs_in_every_parameter():
+    table = confusability(LEXICON)
+    assert {"handshape", "location", "orientation", "movement"} <= {pair[2] for pair in table["minimal_pairs"]}
+    by_gloss = {sign.gloss: sign for sign in LEXICON}
+    for first, second, parameter in table["minimal_pairs"]:
+        different = [
+            name
+            for name, a, b in zip(MANUAL_PARAMETERS, by_gloss[first].manual, by_gloss[second].manual, strict=True)
+            if a != b
+        ]
+        assert different == [parameter]
+
+
+def test_the_nearest_sign_is_the_nearest():
+    few = LEXICON[:12]
+    nearest = confusability(few)["nearest"]
+    for sign in few:
+        other, distance = nearest[sign.gloss]
+        assert other != sign.gloss
+        # Signs of a lexicon are apart: one threshold or more.
+        assert distance >= 1
+        alone = [confusability([sign, one])["nearest"][sign.gloss][1] for one in few if one != sign]
+        assert distance == pytest.approx(min(alone), abs=2e-3)
+    assert confusability(few[:1]) == {"minimal_pairs": [], "nearest": {few[0].gloss: None}}
+
+
+def test_signs_with_contact_touch_and_stay_outside():
+    touching = [sign for sign in LEXICON if sign.contact]
+    assert {LOCATIONS[sign.location].anchor for sign in touching} == {"head", "trunk", "arm"}
+    body = Proportions()
+    for sign in touching:
+        assert touches(sign)
+        assert touching_gap(sign) <= 0.015, sign
+        (_, hand), _, _ = pose_arms(*citation_form(sign, make_signer(0, seed=0, dials=CLEAN), 12), body)
+        # The surface lies a finger's half thickness in front of the skin: no joint comes behind the skin itself by more
+        # than the corner of a pixel.
+        depth = skin.depth(hand, head_centre(body), 1.0, None, body.shoulder_half_width)
+        assert depth.max() < skin.FINGER + 0.004, sign
+    # Without contact many of the same signs stay away.
+    loose = [touching_gap(replace(sign, contact=False)) for sign in touching]
+    assert np.mean(np.array(loose) > 0.015) > 0.2
+
+
+def test_contact_is_lost_where_there_is_nothing_to_touch():
+    touching = replace(PLAIN, contact=True)
+    assert touching.with_value("location", "belly").contact
+    assert not touching.with_value("location", "space-far").contact
+    assert not touching.with_value("orientation", "forward-up").contact
+
+
+# Performance
+
+
+def test_rest_signs_are_the_rest_at_the_ends():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    words = [rest_sign("__ON__"), *LEXICON[:3], rest_sign("__OFF__")]
+    performance = perform(words, signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0))
+    assert performance.boundaries[0][0] == performance.strokes[0][0] == 0
+    assert performance.boundaries[-1][1] == performance.strokes[-1][1] == len(performance.motion)
+    assert all(end == start for (_, end), (start, _) in pairwise(performance.boundaries))
+    start, end = performance.strokes[0]
+    hands = pose_body(performance.motion, signer.proportions)[start + 1 : end - 2, layout.index("right_hand.wrist")]
+    # Below the belly, still but for the body's sway.
+    assert hands[:, 1].min() > 0.25
+    assert speeds(hands, 25.0).max() < 0.5
+    inside = perform(
+        [LEXICON[0], rest_sign("PAUSE"), LEXICON[1]], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0)
+    )
+    assert len(inside.boundaries) == 3
+    alone = perform([rest_sign("__ON__")], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0))
+    assert alone.boundaries == ((0, len(alone.motion)),)
+
+
+def test_glosses_last_as_long_as_on_phoenix():
+    frames = glosses = 0
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=9)]
+        words = [rest_sign("__ON__"), *signs, rest_sign("__OFF__")]
+        signer = make_signer(number, seed=0, dials=Dials())
+        frames += len(perform(words, signer, fps=25.0, dials=Dials(), rng=rng).motion)
+        glosses += len(words)
+    # PHOENIX-2014 multisigner: 799,006 frames for 65,227 words of train, 12.2 each.
+    assert 11.7 < frames / glosses < 13.5
+
+
+def test_the_weak_hand_dial_drops_and_holds():
+    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement != "hold")
+    one = next(sign for sign in LEXICON if sign.kind == "one")
+    signer = make_signer(0, seed=0, dials=CLEAN)
+
+    def held(dial):
+        """How high the weak hand is in one-handed signs after two-handed ones, mean over tokens."""
+        heights = []
+        for seed in range(40):
+            performance = perform(
+                [both, one], signer, fps=25.0, dials=replace(CLEAN, weak_hand=dial), rng=np.random.default_rng(seed)
+            )
+            start, end = performance.strokes[1]
+            heights.append(-performance.motion.left.place[start:end, 1].mean())
+        return np.array(heights)
+
+    off, on = held(0.0), held(2.0)
+    assert np.ptp(off) < 0.1
+    assert on.mean() > off.mean() + 0.02
+
+
+def test_coarticulation_draws_signs_together_and_prepares_the_fingers():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    fist = Sign("A", "one", "S", "forehead", "up-out", "hold")
+    spread = Sign("B", "one", "5", "space-low", "across-in", "hold")
+
+    def end_of_first(dial):
+        performance = perform(
+            [fist, spread], signer, fps=50.0, dials=replace(CLEAN, coarticulation=dial), rng=np.random.default_rng(0)
+        )
+        last = performance.strokes[0][1] - 1
+        arm = performance.motion.right
+        return arm.angles[last, 5], arm.place[performance.strokes[0][0] : last + 1, 1].mean()
+
+    flexions, heights = zip(*(end_of_first(dial) for dial in (0.0, 1.0, 3.0)), strict=True)
+    assert flexions[0] > flexions[1] > flexions[2]
+    assert heights[0] < heights[1] < heights[2]
+
+
+def test_signers_have_a_dialect_and_habits_of_their_own():
+    dials = Dials(dialect=0.3)
+    signers = [make_signer(number, seed=0, dials=dials) for number in range(12)]
+    shares = []
+    for signer in signers:
+        forms, positions = signs_as_signed(LEXICON, signer)
+        assert (forms, positions) == signs_as_signed(LEXICON, signer)
+        assert [form.gloss for form in forms] == [sign.gloss for sign in LEXICON]
+        assert all(form.possible() for form in forms)
+        assert all(forms[place].manual != LEXICON[place].manual for place in positions)
+        changed = sum(form.manual != sign.manual for form, sign in zip(forms, LEXICON, strict=True))
+        shares.append((len(positions) / len(LEXICON), (changed - len(positions)) / len(LEXICON)))
+    dialect, habits = np.mean(shares, axis=0)
+    # 12 x 150 draws of 0.3: three standard errors are 0.03.
+    assert abs(dialect - 0.3) < 0.035
+    assert 0.005 < habits < 0.12
+    plain = make_signer(3, seed=0, dials=CLEAN)
+    assert signs_as_signed(LEXICON, plain) == (LEXICON, ())
+    performance = perform(LEXICON[:20], signers[0], fps=25.0, dials=dials, rng=np.random.default_rng(0))
+    assert performance.dialect == tuple(place for place in signs_as_signed(LEXICON, signers[0])[1] if place < 20)
+
+
+def test_posture_leans_the_trunk_about_the_hips():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    motion = perform(LEXICON[:2], signer, fps=25.0, dials=CLEAN, rng=np.random.default_rng(0)).motion
+    straight = pose_body(motion, signer.proportions)
+    leaning = pose_body(replace(motion, lean=np.array((0.0, 0.0, 5.0))), signer.proportions)
+    hips = layout.indices("pose.left_hip", "pose.right_hip")
+    np.testing.assert_array_equal(straight[:, hips], leaning[:, hips])
+    nose = layout.index("pose.nose")
+    # Five degrees of about 0.65 m from the hips to the nose.
+    assert 0.04 < abs(leaning[:, nose, 0] - straight[:, nose, 0]).mean() < 0.075
+
+
+def test_a_dial_at_zero_leaves_the_other_draws_alone():
+    signer = make_signer(1, seed=0, dials=CLEAN)
+    words = LEXICON[:5]
+
+    def spans(**changes):
+        dials = replace(Dials(), **changes)
+        return perform(words, signer, fps=25.0, dials=dials, rng=np.random.default_rng(3)).strokes
+
+    assert [end - start for start, end in spans()] == [end - start for start, end in spans(weak_hand=0.0)]
+    assert [end - start for start, end in spans()] == [end - start for start, end in spans(coarticulation=0.0)]
+
+
+# Bodies at the hardest preset
+
+
+def test_bones_and_joints_hold_at_the_hardest_preset(hard_bodies):
+    for _, signer, performance, points in hard_bodies:
+        for side, arm in (("right", performance.motion.right), ("left", performance.motion.left)):
+            hand = points[:, layout.GROUPS[f"{side}_hand"]]
+            for a, b in layout.HAND_BONES:
+                assert np.ptp(np.linalg.norm(hand[:, a] - hand[:, b], axis=1)) < 2e-6
+            shoulder, elbow = (points[:, layout.index(f"pose.{side}_{name}")] for name in ("shoulder", "elbow"))
+            forearm = hand[:, 0] - elbow
+            np.testing.assert_allclose(
+                np.linalg.norm(elbow - shoulder, axis=1), signer.proportions.upper_arm, atol=2e-6
+            )
+            np.testing.assert_allclose(np.linalg.norm(forearm, axis=1), signer.proportions.forearm, atol=2e-6)
+            assert (arm.angles >= ANGLE_LIMITS[:, 0]).all()
+            assert (arm.angles <= ANGLE_LIMITS[:, 1]).all()
+            assert angle(forearm, hand[:, 9] - hand[:, 0]).max() < WRIST_LIMIT + 3
+            assert angle(shoulder - elbow, forearm).min() > 25
+            assert angle(shoulder - elbow, forearm).max() < 175
+
+
+def test_nothing_jumps_at_the_hardest_preset(hard_bodies):
+    for fps, _, _, points in hard_bodies:
+        for side in ("left", "right"):
+            # Unhurried signing peaks at 2 to 3 m/s.
+            assert speeds(points[:, layout.index(f"{side}_hand.wrist")], fps).max() < 6.0
+            # A finger tip is turned by the wrist as well.
+            assert speeds(points[:, layout.GROUPS[f"{side}_hand"]][:, 12], fps).max() < 12.0
+            # An elbow swings around a hand that passes near the shoulder; a higher frame rate catches the peak of it.
+            assert speeds(points[:, layout.index(f"pose.{side}_elbow")], fps).max() < (6.5 if fps < 30 else 9.0)
+        assert speeds(points[:, layout.index("pose.nose")], fps).max() < 1.0
+
+
+def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
+    depths, clearances = [], []
+    for _, signer, performance, _ in hard_bodies:
+        body, motion = signer.proportions, performance.motion
+        head = head_rotation(motion.head)
+        (_, strong), (_, weak), limb = pose_arms(motion.right, motion.left, body, head, fps=motion.fps)
+        flip = np.array((-1.0, 1.0, 1.0))
+        for hand, turn in ((strong, head), (weak, flip[:, None] * head * flip)):
+            depths.append(skin.depth(hand, head_centre(body), body.head, turn, body.shoulder_half_width))
+        clearances.append(limb.clearance(strong)[0])
+    depth, clearance = np.concatenate(depths) - skin.FINGER, np.concatenate(clearances)
+    # Behind the skin: never by as much as a finger is thick; the other hand: not by more than both are soft.
+    assert depth.max() < 0.018
+    assert np.quantile(depth, 0.999) < 0.002
+    assert (clearance < -0.005).mean() < 0.01
+    assert clearance.min() > -0.03
+
+
+def angle(first, second):
+    cosine = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
