@@ -52,7 +52,7 @@ def make_camera(
     width = image_size[0] / image_size[1]
     scale = _SCALE * min(1.0, width / _WIDE) ** 0.5 * np.exp(draw(0.07))
     x, y = 0.5 * width + draw(0.05 * min(1.0, width)), _SHOULDERS_AT + draw(0.03)
-    yaw, roll, grain = draw(9.0), draw(2.0), np.exp(draw(0.35))
+    yaw, roll, grain = draw(6.0), draw(2.0), np.exp(draw(0.35))
     # Some recordings are cropped more than others; none so much that the face is cut off.
     crop = dials.framing * float(setting.uniform(0.6, 1.4))
     closer = float(np.exp(_CLOSER * min(crop, 2.5)))

@@ -19,12 +19,12 @@ _HAND = 0.5
 # Standard deviation of a hand's errors at rest and what fast movement adds, half of it at _HALF shoulder widths a
 # second: one value for its points about their middle, in hand lengths; it differs between frames by a factor (standard
 # deviation of its logarithm), for errors come in bursts: real ones have a kurtosis of 20 to 200.
-_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0045, 0.021, 1.6, 0.8
+_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0035, 0.021, 1.6, 0.95
 # Of these errors, how much is a turn or a change of size, a finger as a whole, each joint by itself, and how much the
 # whole hand's place beside it.
 _TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.6
-# How a finger's error grows towards its tip, measured on the residuals of resting hands: joints 0 to 20.
-_ALONG = np.array([1.3, 1.1, 1.1, 1.4, 1.75, *[0.8, 0.85, 0.9, 1.2] * 4])
+# How a finger's error grows towards its tip, as measured against the wrist: joints 0 to 20.
+_ALONG = np.array([0.5, 0.6, 0.9, 1.2, 1.6, *[0.8, 0.9, 1.0, 1.2] * 4])
 _FINGER_OF = np.array([0, *np.repeat(np.arange(1, 6), 4)])
 # A hand near the other one is harder to read: up to this much more, over this distance. (Measured: 1.7 times at 0.37,
 # 2.5 times below 0.25. Near the face no effect was found in the medians.)
@@ -34,7 +34,7 @@ _CROSSING, _CROSSING_WITHIN = 2.5, 0.3
 _POSE_SIGMA = np.array([0.008] * 11 + [0.009] * 2 + [0.012] * 2 + [0.012] * 8 + [0.03] * 10)
 # Points of the pose that err together, and the share of the variance that is common to each.
 _CLUSTER_OF = np.array([0] * 11 + [1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 5, 6, 7, 8, 7, 8, 7, 8, 7, 8, 7, 8])
-_TOGETHER, _TOGETHER_SECONDS = 0.7, 0.06
+_TOGETHER, _TOGETHER_SECONDS = 0.85, 0.06
 # The pose's elbow and wrist are off by as much as this all through a clip, and by this much more that wanders and
 # grows with speed: the wrists of real clips lie 0.04 off the hand's root in each direction on average over a clip, and
 # 0.036 about that with a correlation of 0.57 from frame to frame.
@@ -44,9 +44,15 @@ _FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0018, 0.0008, 0.0009, 0.000
 _FACE_SECONDS = 0.03
 # Holistic overstates the depth of the pose: of the real clips, the nose lies 1.4 to 1.8 shoulder widths before the
 # shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens.
-_POSE_DEPTH, _HAND_DEPTH = 4.4, 0.7
+_POSE_DEPTH, _HAND_DEPTH = 4.4, 0.5
+# What remains to the depths that Holistic gives, by point: it flattens the head (eyes and ears lie 0.14 and 1.1 behind
+# the nose) and has elbows nearer than they are (0.3 to 1 before the shoulders).
+_ELBOW_DEPTH = 2.5
+_DEPTH_OFFSETS = np.array([0.0] + [-0.28] * 6 + [-0.43] * 2 + [-0.2] * 2 + [0.0] * 2 + [-0.5] * 2 + [0.0] * 18)
 # Depth errors of the pose: the whole body's that drifts (seconds), each cluster's, and new in each frame.
-_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.55, 0.5, 0.3, 0.15, 0.05
+_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.45, 0.35, 0.16, 0.12, 0.06
+# Points of one cluster have nearly one depth: a nose and an eye differ by 0.004 of noise where each has 0.04.
+_DEPTH_OWN = 0.1
 # Depth errors of hand and face, against those in the image.
 _HAND_DEPTH_ERRORS, _FACE_DEPTH_ERRORS = 0.7, 1.3
 # MediaPipe's own filter of the pose. Source: MediaPipe 0.10, modules/pose_landmark/pose_landmark_filtering.pbtxt; its
@@ -141,7 +147,7 @@ def add_pose_errors(
     body = wander((num_frames, 1, 1), _DRIFT_SECONDS * fps, rng, twice=True)[..., 0]
     clusters = wander((num_frames, 9, 1), _CLUSTER_SECONDS * fps, rng, twice=True)[:, _CLUSTER_OF, 0]
     # The hips are where z begins: their own drift is everyone else's.
-    errors[..., 2] = _DEPTH_FRAME * flat[..., 2] + _CLUSTER_DRIFT * clusters
+    errors[..., 2] = _DEPTH_FRAME * (common[..., 2] + np.float32(_DEPTH_OWN) * own[..., 2]) + _CLUSTER_DRIFT * clusters
     errors[:, :23, 2] += _DRIFT * body
     errors[..., 2] *= depth
     pose += errors * np.float32(scene.unit)
@@ -152,16 +158,20 @@ def _arm_end(side: str) -> np.ndarray:
     return layout.indices(*(f"pose.{side}_{name}" for name in ("wrist", "pinky", "index", "thumb")))
 
 
-def overstate_depth(points: np.ndarray, depth: float) -> None:
-    """Gives z the range that Holistic gives it, in place; half way at a depth dial of 0.5, no more from 1 on.
+def report_depth(points: np.ndarray, unit: float, depth: float) -> None:
+    """Gives z the origins and the range that Holistic gives it, in place.
 
+    unit: a shoulder width.  depth: the dial; the range is true at 0, half way at 0.5, Holistic's from 1 on.
     Origins: the middle of the hips for the pose, the wrist for a hand, its own middle for the face.
     """
     share = min(depth, 1.0)
     hips = layout.indices("pose.left_hip", "pose.right_hip")
     pose = points[:, layout.GROUPS["pose"], 2]
     pose -= points[:, hips, 2].mean(axis=1, keepdims=True)
-    pose *= np.float32(1 + (_POSE_DEPTH - 1) * share)
+    gain = np.full(layout.NUM_POSE_POINTS, _POSE_DEPTH)
+    gain[layout.indices("pose.left_elbow", "pose.right_elbow")] = _ELBOW_DEPTH
+    pose *= (1 + (gain - 1) * share).astype(np.float32)
+    pose += (share * unit * _DEPTH_OFFSETS).astype(np.float32)
     for hand in HANDS:
         z = points[:, layout.GROUPS[hand], 2]
         z -= points[:, [layout.index(f"{hand}.wrist")], 2]

@@ -20,7 +20,7 @@ from signloom.synth.jitter import (
     add_face_errors,
     add_hand_errors,
     add_pose_errors,
-    overstate_depth,
+    report_depth,
     smooth_pose,
     wander,
 )
@@ -28,12 +28,12 @@ from signloom.synth.jitter import (
 # Losses of a visible hand: at rest, and added when it moves fast (half of it at _HALF shoulder widths a second); times
 # up to 1 + _CROSSING near the other hand, 1 + _AT_FACE before the face (the sources disagree about that: between none
 # and three times) and 1 + _AT_EDGE at the edge of the picture, each over the distance beside it.
-_LOSSES, _LOSSES_FAST, _HALF = 0.06, 1.6, 3.0
+_LOSSES, _LOSSES_FAST, _HALF = 0.045, 1.5, 3.0
 _CROSSING, _CROSSING_WITHIN = 3.0, 0.25
 _AT_FACE, _AT_FACE_WITHIN = 0.5, 0.3
 _AT_EDGE, _AT_EDGE_WITHIN = 1.0, 0.2
 # Most gaps are a frame, some are long: their share, and how much longer than a frame each kind is on average, seconds.
-_LONG_GAPS, _LONG_SECONDS, _SHORT_SECONDS = 0.17, 0.27, 0.012
+_LONG_GAPS, _LONG_SECONDS, _SHORT_SECONDS = 0.14, 0.27, 0.012
 # Losses of a face, and their length: assumed. In 3,150 frames of people who face the camera none was lost; where faces
 # are blurred nearly all are.
 _FACE_LOSSES, _FACE_SECONDS = 0.02, 0.3
@@ -47,7 +47,7 @@ _CONFUSED_SECONDS = 0.05
 _JUMPS, _JUMP_SECONDS, _JUMP_LENGTH, _ELBOW_TOO, _HAND_LOST_TOO = 0.014, 0.03, (0.3, 0.3), 0.4, 0.4
 # A hand counts as in view when this share of its joints is inside the picture: real hands are found when their pose
 # wrist is 0.05 to 0.1 above the lower edge, whichever way the fingers point.
-_IN_VIEW = 0.4
+_IN_VIEW = 0.3
 # Visibility: its log-odds by how far a point is inside the picture, and how they vary, with a clip and within it (the
 # tracker averages it over ten frames). Head and shoulders are believed in more, legs (of real clips 0.001 to 0.01)
 # less.
@@ -98,14 +98,15 @@ def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: n
     both = ~(lost["left_hand"] | outside["left_hand"] | lost["right_hand"] | outside["right_hand"])
     exchanged, doubled = _confuse(points, scene, both, fps, dials.swapped_hands, of_confusion)
 
-    overstate_depth(points, dials.depth_noise)
+    report_depth(points, scene.unit, dials.depth_noise)
     strength = {"image": dials.tracker_noise * camera.grain, "depth": dials.depth_noise * camera.grain}
     for hand in HANDS:
         add_hand_errors(points, hand, scene, rng=of_hands, **strength)
     add_face_errors(points, scene, fps, rng=of_mesh, **strength)
     add_pose_errors(points, scene, fps, rng=of_pose, **strength)
     smooth_pose(points, scene, fps, dials.tracker_lag)
-    overstate_depth(points, 0.0)
+    # Errors have moved the origins.
+    report_depth(points, scene.unit, 0.0)
     visibility = _visibility(points, camera, scene, dials.tracker_noise, of_visibility)
     for part in parts:
         points[lost[part] | outside[part], layout.GROUPS[part]] = np.nan
@@ -131,13 +132,14 @@ def _look(image: np.ndarray, camera: Camera, fps: float) -> Scene:
     shoulders = image[:, layout.indices("pose.left_shoulder", "pose.right_shoulder"), :2]
     unit = max(float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1))), 1e-3)
     nose = image[:, layout.index("pose.nose"), :2]
-    middles = {hand: image[:, layout.GROUPS[hand], :2].mean(axis=1) for hand in HANDS}
+    # By the wrists, as in the measurements: unlike hands, they are known in recordings while a hand is lost.
+    places = {hand: image[:, layout.index(f"{hand}.wrist"), :2] for hand in HANDS}
     return Scene(
         unit=unit,
-        speeds={hand: _speed(middle, fps) / unit for hand, middle in middles.items()},
-        apart=np.linalg.norm(middles["left_hand"] - middles["right_hand"], axis=1) / unit,
-        to_nose={hand: np.linalg.norm(middle - nose, axis=1) / unit for hand, middle in middles.items()},
-        to_edge={hand: _inside(middle, camera) / unit for hand, middle in middles.items()},
+        speeds={hand: _speed(place, fps) / unit for hand, place in places.items()},
+        apart=np.linalg.norm(places["left_hand"] - places["right_hand"], axis=1) / unit,
+        to_nose={hand: np.linalg.norm(place - nose, axis=1) / unit for hand, place in places.items()},
+        to_edge={hand: _inside(place, camera) / unit for hand, place in places.items()},
     )
 
 
