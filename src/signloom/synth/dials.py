@@ -35,7 +35,6 @@ PRESETS: dict[str, dict[str, float]] = {
         "rest_glosses": True,
         "signer_variation": 1.0,
         "dialect": 0.02,
-        "left_handed": 0.1,
         "token_variation": 1.0,
         "coarticulation": 1.0,
         "weak_hand": 1.0,
