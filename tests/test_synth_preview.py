@@ -14,7 +14,8 @@ from signloom.corpus import CorpusWriter
 from signloom.errors import InputError, MissingExtraError
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import make_clip, synthesise
-from signloom.synth.drawing import BACKGROUND, HAND_COLOURS, Look, draw_frame, look_of
+from signloom.synth.drawing import BACKGROUND, Look, draw_frame, look_of
+from signloom.synth.drawn_hand import HAND_COLOURS
 from signloom.synth.plans import Recipe, make_plans
 from signloom.synth.preview import (
     animate,

@@ -7,29 +7,22 @@ landmarks of the layout, tracked or simulated. Needs Pillow.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from signloom import layout
 from signloom.errors import MissingExtraError
+from signloom.synth.brush import Brush, Colour, Part, lit, mix, paint, rounded
+from signloom.synth.drawn_hand import draw_hand
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Colour = tuple[int, int, int]
-Point = tuple[float, float]
-# Depth of a part, and what paints it.
-_Part = tuple[float, Callable[[], None]]
-
 # Drawn this many times larger and reduced, so that edges are smooth.
 _SUPERSAMPLING = 2
 BACKGROUND: Colour = (233, 236, 240)
-# The signer's own left and right hand: orange and blue are told apart with any colour vision.
-HAND_COLOURS: dict[str, Colour] = {"left_hand": (242, 156, 74), "right_hand": (96, 158, 222)}
 _SKINS: tuple[Colour, ...] = ((244, 214, 190), (232, 190, 158), (205, 156, 120), (160, 112, 80), (120, 82, 60))
 _HAIRS: tuple[Colour, ...] = ((52, 40, 34), (92, 64, 44), (28, 28, 32), (150, 112, 70), (120, 116, 114))
 _SHIRTS: tuple[Colour, ...] = ((66, 76, 92), (84, 70, 88), (60, 86, 82), (92, 74, 70), (74, 82, 66))
@@ -95,17 +88,6 @@ def draw_frame(points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, 
     return large.reduce(_SUPERSAMPLING)
 
 
-def _mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` with a `share` of `second`."""
-    mixed = [round(a + share * (b - a)) for a, b in zip(first, second, strict=True)]
-    return (mixed[0], mixed[1], mixed[2])
-
-
-def _lit(colour: Colour, light: float) -> Colour:
-    """Brighter above 0, darker below."""
-    return _mix(colour, (255, 255, 255) if light > 0 else (0, 0, 0), abs(light))
-
-
 def _numbers(text: str) -> list[int]:
     return [layout.GROUPS["face"].start + int(number) for number in text.split()]
 
@@ -119,13 +101,10 @@ class _Person:
     """One frame being drawn. Lengths inside are pixels of the large picture."""
 
     def __init__(self, draw: Any, points: np.ndarray, scale: float, look: Look) -> None:
-        self.brush = draw
+        self.brush = Brush(draw, line=max(1.0, scale / 400))
         self.look = look
         self.points = np.asarray(points, dtype=np.float64) * scale
         self.found = np.isfinite(self.points[:, :2]).all(axis=1)
-        self.scale = scale
-        # A pixel of outline per 200 of height.
-        self.line = max(1.0, scale / 400)
         shoulders = self.points[layout.indices("pose.left_shoulder", "pose.right_shoulder")]
         # Seen from the side the shoulders are near each other in the picture, not in space.
         width = float(np.linalg.norm(shoulders[0] - shoulders[1]))
@@ -143,46 +122,14 @@ class _Person:
         if self.look.long_hair and self._has_face():
             self._long_hair()
         self._trunk()
-        parts: list[_Part] = []
+        parts: list[Part] = []
         for side in ("left", "right"):
             parts += self._arm(side)
         # The tracker's depth of a hand against that of the head is rough: behind it only when clearly so.
         behind_head = self._head_depth() + 0.8 * self.width
-        _paint([part for part in parts if part[0] > behind_head])
+        paint([part for part in parts if part[0] > behind_head])
         self._head()
-        _paint([part for part in parts if part[0] <= behind_head])
-
-    # Shapes
-
-    def polygon(self, places: np.ndarray | Sequence[Point], fill: Colour, outline: Colour | None = None) -> None:
-        corners = [(float(place[0]), float(place[1])) for place in places]
-        if len(corners) < 3:
-            return
-        self.brush.polygon(corners, fill=fill)
-        if outline is not None:
-            self.brush.line([*corners, corners[0]], fill=outline, width=round(self.line), joint="curve")
-
-    def ball(self, place: np.ndarray, radius: float, fill: Colour) -> None:
-        x, y = float(place[0]), float(place[1])
-        self.brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
-
-    def limb(self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], fill: Colour) -> None:
-        """A tapered stroke with round ends."""
-        x, y = float(start[0]), float(start[1])
-        across, down = float(end[0]) - x, float(end[1]) - y
-        length = (across * across + down * down) ** 0.5
-        first, second = radii
-        if length > 1e-6:
-            a, b = -down / length, across / length
-            corners = [
-                (x + a * first, y + b * first),
-                (x + across + a * second, y + down + b * second),
-                (x + across - a * second, y + down - b * second),
-                (x - a * first, y - b * first),
-            ]
-            self.brush.polygon(corners, fill=fill)
-        self.ball(start, first, fill)
-        self.ball(end, second, fill)
+        paint([part for part in parts if part[0] <= behind_head])
 
     # Trunk, neck and head
 
@@ -215,7 +162,7 @@ class _Person:
                 bottom + 0.22 * unit * out + 0.3 * unit * down,
             ]
             outline += half if sign > 0 else half[::-1]
-        self.polygon(_rounded(np.array(outline)), self.look.shirt, _lit(self.look.shirt, -0.45))
+        self.brush.polygon(rounded(np.array(outline)), self.look.shirt, lit(self.look.shirt, -0.45))
         self._neck(middle, across, down)
 
     def _neck(self, middle: np.ndarray, across: np.ndarray, down: np.ndarray) -> None:
@@ -223,20 +170,20 @@ class _Person:
         centre = self._head_middle()
         if centre is None:
             return
-        unit, skin = self.width, _lit(self.look.skin, -0.14)
+        unit, skin = self.width, lit(self.look.skin, -0.14)
         angles = np.linspace(0, np.pi, 13)[:, None]
         base = middle - 0.22 * unit * down
         neckline = base + unit * (0.175 * np.cos(angles) * across + 0.16 * np.sin(angles) * down)
         tops = [centre[:2] - 0.14 * unit * across, centre[:2] + 0.14 * unit * across]
         throat = [*(base + 0.14 * unit * across * sign - 0.08 * unit * down for sign in (-1.0, 1.0))]
-        self.polygon([*neckline, throat[0], *tops, throat[1]], skin)
+        self.brush.polygon([*neckline, throat[0], *tops, throat[1]], skin)
         for rim, width in (
             (neckline, 3.0),
             ([neckline[-1], throat[0], tops[0]], 1.0),
             ([*neckline[:1], throat[1], tops[1]], 1.0),
         ):
-            colour = _lit(self.look.shirt, -0.3) if width > 1 else _lit(skin, -0.45)
-            self.brush.line([(float(x), float(y)) for x, y in rim], fill=colour, width=round(width * self.line))
+            colour = lit(self.look.shirt, -0.3) if width > 1 else lit(skin, -0.45)
+            self.brush.path(rim, colour, width)
 
     def _head_middle(self) -> np.ndarray | None:
         ears = [self.place("left_ear"), self.place("right_ear")]
@@ -269,14 +216,14 @@ class _Person:
             chin + 0.36 * down + 1.2 * out,
         ]
         other = [place - 2 * np.dot(place - middle, out) / max(np.dot(out, out), 1e-6) * out for place in half]
-        self.polygon(_rounded(np.array(half + other[::-1])), _lit(self.look.hair, -0.12), _lit(self.look.hair, -0.5))
+        self.brush.polygon(rounded(np.array(half + other[::-1])), lit(self.look.hair, -0.12), lit(self.look.hair, -0.5))
 
     def _head(self) -> None:
         for name in ("left_ear", "right_ear"):
             ear = self.place(name)
             if ear is not None and not (self.look.long_hair and self._has_face()):
-                self.ball(ear, 0.055 * self.width + self.line, _lit(self.look.skin, -0.45))
-                self.ball(ear, 0.055 * self.width, _lit(self.look.skin, -0.08))
+                self.brush.ball(ear, 0.055 * self.width + self.brush.line, lit(self.look.skin, -0.45))
+                self.brush.ball(ear, 0.055 * self.width, lit(self.look.skin, -0.08))
         if self._has_face():
             self._face()
         else:
@@ -301,8 +248,8 @@ class _Person:
         angles = np.linspace(0, 2 * np.pi, 37)[:-1, None]
         middle = centre[:2] - 0.02 * self.width * down
         oval = middle + self.width * (0.25 * np.cos(angles) * across + 0.34 * np.sin(angles) * down)
-        pale = _mix(self.look.skin, BACKGROUND, 0.5)
-        self.polygon(oval, pale, _lit(pale, -0.35))
+        pale = mix(self.look.skin, BACKGROUND, 0.5)
+        self.brush.polygon(oval, pale, lit(pale, -0.35))
 
     def _face(self) -> None:
         look, face = self.look, self.points[layout.GROUPS["face"], :2]
@@ -315,80 +262,70 @@ class _Person:
         high = (oval - centre) @ up / tall
         # Hair: the outline of the face, raised over its upper half and a little wider.
         lift = np.clip(high + 0.12, 0, None)[:, None]
-        crown = _rounded(centre + (oval - centre) * (1 + 0.2 * np.clip(lift * 4, 0, 1)) + 0.2 * tall * lift * up)
-        skin_line = _lit(look.skin, -0.45)
+        crown = rounded(centre + (oval - centre) * (1 + 0.2 * np.clip(lift * 4, 0, 1)) + 0.2 * tall * lift * up)
+        skin_line = lit(look.skin, -0.45)
         skull = self._head_middle()
         if skull is not None:
             # What is seen behind the face of a head that is turned.
-            self.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall + self.line, _lit(look.hair, -0.4))
-            self.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall, look.hair)
-        self.polygon(crown, look.hair, _lit(look.hair, -0.4))
-        self.polygon(oval, look.skin, skin_line)
+            self.brush.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall + self.brush.line, lit(look.hair, -0.4))
+            self.brush.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall, look.hair)
+        self.brush.polygon(crown, look.hair, lit(look.hair, -0.4))
+        self.brush.polygon(oval, look.skin, skin_line)
         # A band of hair along the upper edge of the face; the ring is turned so that its seam is at the chin.
         turned = np.roll(np.arange(len(oval)), len(oval) // 2)
         edge = oval[turned][high[turned] > 0.22]
         band = 0.14 * tall * np.sqrt(np.sin(np.linspace(0, np.pi, len(edge))))[:, None]
-        self.polygon(np.concatenate([edge + 0.03 * tall * up, (edge - band * up)[::-1]]), look.hair)
-        shade = _lit(look.skin, -0.2)
-        self.path(_NOSE_POINTS, shade, 1.2)
-        self.path(_NOSTRIL_POINTS, _lit(look.skin, -0.4), 1.5)
+        self.brush.polygon(np.concatenate([edge + 0.03 * tall * up, (edge - band * up)[::-1]]), look.hair)
+        shade = lit(look.skin, -0.2)
+        self.brush.path(self.points[_NOSE_POINTS], shade, 1.2)
+        self.brush.path(self.points[_NOSTRIL_POINTS], lit(look.skin, -0.4), 1.5)
         for eye in _EYE_POINTS:
             self._eye(self.points[eye, :2])
         for brow in _BROW_POINTS:
-            self.polygon(self.points[brow, :2], _lit(look.hair, -0.1))
-        lips = _mix(look.skin, (176, 52, 62), 0.55)
-        self.polygon(self.points[_LIP_POINTS, :2], lips)
+            self.brush.polygon(self.points[brow, :2], lit(look.hair, -0.1))
+        lips = mix(look.skin, (176, 52, 62), 0.55)
+        self.brush.polygon(self.points[_LIP_POINTS, :2], lips)
         mouth = self.points[_MOUTH_POINTS, :2]
         gap = float(np.linalg.norm(face[13] - face[14]))
-        if gap > 1.5 * self.line:
-            self.polygon(mouth, (92, 28, 34))
-        self.brush.line(
-            [(float(x), float(y)) for x, y in mouth[:11]], fill=_lit(lips, -0.5), width=max(1, round(0.8 * self.line))
-        )
+        if gap > 1.5 * self.brush.line:
+            self.brush.polygon(mouth, (92, 28, 34))
+        self.brush.path(mouth[:11], lit(lips, -0.5), 0.8)
 
     def _eye(self, rim: np.ndarray) -> None:
         wide = float(np.linalg.norm(rim[0] - rim[8]))
         opening = float(np.linalg.norm(rim[4] - rim[12]))
         if opening > 0.08 * wide:
-            self.polygon(rim, (250, 250, 250))
-            x, y = rim.mean(axis=0)
-            across, down = 0.24 * wide, min(0.24 * wide, 0.5 * opening)
-            self.brush.ellipse(
-                (x - across, y - down, x + across, y + down), fill=_mix(self.look.hair, (70, 60, 50), 0.4)
-            )
-            self.brush.ellipse((x - across / 2, y - down / 2, x + across / 2, y + down / 2), fill=(15, 15, 15))
-        lid = [(float(x), float(y)) for x, y in rim[:9]]
-        self.brush.line(lid, fill=_INK, width=max(1, round(1.2 * self.line)), joint="curve")
-
-    def path(self, numbers: list[int], colour: Colour, width: float) -> None:
-        places = [(float(x), float(y)) for x, y in self.points[numbers, :2]]
-        self.brush.line(places, fill=colour, width=max(1, round(width * self.line)), joint="curve")
+            self.brush.polygon(rim, (250, 250, 250))
+            iris, across, down = rim.mean(axis=0), 0.24 * wide, min(0.24 * wide, 0.5 * opening)
+            self.brush.ellipse(iris, across, down, mix(self.look.hair, (70, 60, 50), 0.4))
+            self.brush.ellipse(iris, across / 2, down / 2, (15, 15, 15))
+        self.brush.path(rim[:9], _INK, 1.2)
 
     # Arms and hands
 
-    def _arm(self, side: str) -> list[_Part]:
+    def _arm(self, side: str) -> list[Part]:
         """Upper arm, forearm and hand of one side, as far as they were found: depth, and what paints it."""
         shoulder, elbow, wrist = (self.place(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         group = layout.GROUPS[f"{side}_hand"]
         hand = self.points[group] if self.found[group].all() else None
-        parts: list[_Part] = []
+        parts: list[Part] = []
         unit, shirt = self.width, self.look.shirt
         if shoulder is not None and elbow is not None:
             parts.append((_depth(shoulder, elbow), lambda: self._sleeve(shoulder, elbow, (0.135, 0.112), shirt)))
         if elbow is not None and wrist is not None:
             # The two models that find wrist and hand differ a little; the arm ends where the hand begins.
             end = hand[0] if hand is not None and np.linalg.norm((hand[0] - wrist)[:2]) < 0.25 * unit else wrist
-            lit = _lit(shirt, 0.06)
+            sleeve = lit(shirt, 0.06)
 
             def forearm() -> None:
-                self._sleeve(elbow, elbow + 0.9 * (end - elbow), (0.112, 0.078), lit, end)
+                self._sleeve(elbow, elbow + 0.9 * (end - elbow), (0.112, 0.078), sleeve, end)
 
             parts.append((_depth(elbow, wrist), forearm))
         if hand is not None:
             relative = hand[:, 2] - hand[0, 2]
             base = wrist[2] if wrist is not None and np.isfinite(wrist[2]) else hand[0, 2]
             middle = float(np.nan_to_num(base + relative.mean()))
-            parts.append((middle, lambda: self._hand(hand, f"{side}_hand")))
+            parts.append((middle, lambda: draw_hand(self.brush, hand, f"{side}_hand", width=self.width)))
         return parts
 
     def _sleeve(
@@ -399,92 +336,15 @@ class _Person:
         shirt: Colour,
         wrist: np.ndarray | None = None,
     ) -> None:
-        first, second = radii[0] * self.width, radii[1] * self.width
+        first, second, line = radii[0] * self.width, radii[1] * self.width, self.brush.line
         if wrist is not None:
-            skin = _lit(self.look.skin, -0.08)
-            self.limb(end, wrist, (0.76 * second + self.line, 0.76 * second + self.line), _lit(skin, -0.45))
-            self.limb(end, wrist, (0.76 * second, 0.76 * second), skin)
-        self.limb(start, end, (first + self.line, second + self.line), _lit(shirt, -0.45))
-        self.limb(start, end, (first, second), shirt)
-        self.limb(start, end, (0.45 * first, 0.45 * second), _lit(shirt, 0.05))
-
-    def _hand(self, hand: np.ndarray, name: str) -> None:
-        depths = np.nan_to_num(hand[:, 2])
-        solid = np.column_stack([hand[:, :2], depths])
-        # The palm's length is seen in full from some side: along it or across it.
-        palm = max(
-            float(np.linalg.norm(solid[9] - solid[0])), 1.4 * float(np.linalg.norm(solid[5] - solid[17])), 4 * self.line
-        )
-        palm = min(palm, 0.45 * self.width)
-        colour = HAND_COLOURS[name]
-        first, second = (hand[5] - hand[0])[:2], (hand[17] - hand[0])[:2]
-        turn = float(first[0] * second[1] - first[1] * second[0]) / palm**2
-        # Of a right hand whose fingers point up, the thumb is to the right (in the picture) when the palm is seen.
-        back = -turn if name == "left_hand" else turn
-        middle = float(depths[[0, 5, 9, 13, 17]].mean())
-
-        def shade(depth: float) -> Colour:
-            return _lit(colour, min(max(0.45 * (middle - depth) / palm, -0.28), 0.28))
-
-        parts: list[_Part] = [(middle, lambda: self._palm(hand, palm, _lit(colour, -0.08 if back > 0 else 0.12)))]
-        for finger in range(5):
-            joints = [4 * finger + joint for joint in range(1, 5)]
-            radius = palm * (0.13, 0.115, 0.12, 0.11, 0.095)[finger]
-            # The bones that leave the palm decide whether the finger lies before it or behind.
-            depth = float(depths[joints[1:]].mean())
-            parts.append((depth, partial(self._finger, hand[joints], depths[joints], radius, shade, back)))
-        _paint(parts)
-
-    def _palm(self, hand: np.ndarray, palm: float, colour: Colour) -> None:
-        corners = hand[[0, 1, 2, 5, 9, 13, 17], :2]
-        outline = [0, 1, 5, 9, 13, 17]
-        edge = _lit(colour, -0.45)
-        radius = 0.12 * palm
-        heel = hand[0, :2] + 0.22 * (hand[17, :2] - hand[0, :2]) + 0.12 * (hand[17, :2] - hand[5, :2])
-        for grow, paint in ((self.line, edge), (0.0, colour)):
-            ring = [hand[number, :2] for number in outline] + [heel]
-            for start, end in zip(ring, [*ring[1:], ring[0]], strict=True):
-                self.limb(start, end, (radius + grow, radius + grow), paint)
-            self.limb(corners[1], corners[2], (0.16 * palm + grow, 0.14 * palm + grow), paint)
-            self.polygon(ring, paint)
-
-    def _finger(
-        self,
-        joints: np.ndarray,
-        depths: np.ndarray,
-        radius: float,
-        shade: Callable[[float], Colour],
-        back: float,
-    ) -> None:
-        radii = [radius, 0.96 * radius, 0.88 * radius, 0.76 * radius]
-        edge = _lit(shade(float(depths[1:].mean())), -0.5)
-        bones = sorted(range(3), key=lambda bone: -(depths[bone] + depths[bone + 1]))
-        for bone in bones:
-            self.limb(joints[bone], joints[bone + 1], (radii[bone] + self.line, radii[bone + 1] + self.line), edge)
-        for bone in bones:
-            fill = shade(float(depths[bone] + depths[bone + 1]) / 2)
-            self.limb(joints[bone], joints[bone + 1], (radii[bone], radii[bone + 1]), fill)
-        if back > 0.15:
-            # The nail, on the back of the hand.
-            tip = joints[3] + 0.1 * (joints[3] - joints[2])
-            self.ball(tip, 0.42 * radius, _lit(shade(float(depths[3])), 0.5))
-
-
-def _paint(parts: list[_Part]) -> None:
-    """Paints the farthest part first."""
-    for _, paint in sorted(parts, key=lambda part: -part[0]):
-        paint()
+            skin = lit(self.look.skin, -0.08)
+            for radius, fill in ((0.76 * second + line, lit(skin, -0.45)), (0.76 * second, skin)):
+                self.brush.limb(end, wrist, (radius, radius), fill)
+        self.brush.limb(start, end, (first + line, second + line), lit(shirt, -0.45))
+        self.brush.limb(start, end, (first, second), shirt)
+        self.brush.limb(start, end, (0.45 * first, 0.45 * second), lit(shirt, 0.05))
 
 
 def _depth(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.nan_to_num((first[2] + second[2]) / 2))
-
-
-def _rounded(corners: np.ndarray) -> np.ndarray:
-    """A closed outline with its corners cut twice (Chaikin's subdivision)."""
-    for _ in range(2):
-        following = np.roll(corners, -1, axis=0)
-        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(
-            -1, 2
-        )
-    return corners
