@@ -9,11 +9,12 @@ import pytest
 from signloom import layout
 from signloom.errors import InputError
 from signloom.synth import skin
-from signloom.synth.body import WRIST_LIMIT, Proportions, head_centre, head_rotation, pose_arms, pose_body
+from signloom.synth.body import WRIST_LIMIT, Proportions, head_centre, pose_arms, pose_body
 from signloom.synth.dials import Dials
 from signloom.synth.lexicon import apart, comfortable, confusability, make_lexicon, touches, touching_gap
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SPEEDS, phase_of
 from signloom.synth.performance import perform
+from signloom.synth.rotations import head_rotation
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import (
     ANGLE_LIMITS,

@@ -12,7 +12,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth import face, skin
-from signloom.synth.signs import NUM_ANGLES
+from signloom.synth.rotations import head_rotation, matrix
 
 # Hand, in units of its length from the wrist to the tip of the stretched middle finger; columns are along the fingers,
 # out of the palm, towards the thumb. Proportions after common anthropometric tables (phalanges 2 : 1.25 : 1).
@@ -283,11 +283,17 @@ def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
     angle = _bend(axes, forearm)
     room = WRIST_LIMIT - WRIST_FREE
     limited = np.where(angle > WRIST_FREE, WRIST_FREE + room * np.tanh((angle - WRIST_FREE) / room), angle)
-    axis = np.cross(axes[:, :, 0], forearm)
+    axis = _cross(axes[:, :, 0], forearm)
     axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
     half = np.radians(angle - limited)[:, None] / 2
     turn = matrix(np.concatenate([np.cos(half), np.sin(half) * axis], axis=1))
     return turn @ axes
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The cross products of (T, 3) with (T, 3), several times as fast as NumPy's for short clips."""
+    ahead, behind = (1, 2, 0), (2, 0, 1)
+    return first[:, ahead] * second[:, behind] - first[:, behind] * second[:, ahead]
 
 
 def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
@@ -310,7 +316,7 @@ def _orthonormal(axes: np.ndarray) -> np.ndarray:
     fingers = axes[:, :, 0] / np.maximum(np.linalg.norm(axes[:, :, 0], axis=1, keepdims=True), 1e-6)
     palm = axes[:, :, 1] - np.einsum("ti,ti->t", axes[:, :, 1], fingers)[:, None] * fingers
     palm /= np.maximum(np.linalg.norm(palm, axis=1, keepdims=True), 1e-6)
-    return np.stack([fingers, palm, np.cross(fingers, palm)], axis=2)
+    return np.stack([fingers, palm, _cross(fingers, palm)], axis=2)
 
 
 def _smooth_maximum(values: np.ndarray, reach: int) -> np.ndarray:
@@ -319,16 +325,6 @@ def _smooth_maximum(values: np.ndarray, reach: int) -> np.ndarray:
     padded = np.pad(values, 2 * reach, mode="edge")
     highest = np.lib.stride_tricks.sliding_window_view(padded, width).max(axis=1)
     return np.lib.stride_tricks.sliding_window_view(highest, width).mean(axis=1)
-
-
-def head_rotation(degrees: np.ndarray) -> np.ndarray:
-    """Rotation matrices (T, 3, 3) of a head, or a trunk, that is turned, nods and tilts by (T, 3) degrees."""
-    turn, nod, tilt = np.radians(degrees).T
-    zero, one = np.zeros_like(turn), np.ones_like(turn)
-    about_y = np.array([[np.cos(turn), zero, np.sin(turn)], [zero, one, zero], [-np.sin(turn), zero, np.cos(turn)]])
-    about_x = np.array([[one, zero, zero], [zero, np.cos(nod), -np.sin(nod)], [zero, np.sin(nod), np.cos(nod)]])
-    about_z = np.array([[np.cos(tilt), -np.sin(tilt), zero], [np.sin(tilt), np.cos(tilt), zero], [zero, zero, one]])
-    return about_y.transpose(2, 0, 1) @ about_x.transpose(2, 0, 1) @ about_z.transpose(2, 0, 1)
 
 
 def _face(motion: Motion, rotation: np.ndarray, body: Proportions) -> np.ndarray:
@@ -358,71 +354,3 @@ def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> N
     for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
         ear = np.array((sign * 0.068, -0.008, 0.0), dtype=np.float32)
         points[:, layout.index(f"pose.{name}")] = rotation @ ear + head_centre(body)
-
-
-def matrix(quaternions: np.ndarray) -> np.ndarray:
-    """Rotation matrices (T, 3, 3) of unit quaternions (T, 4) in the order w, x, y, z."""
-    w, x, y, z = quaternions.T
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
-
-
-def quaternion(axes: np.ndarray) -> np.ndarray:
-    """The unit quaternion (4,) of one rotation matrix (3, 3), w not negative."""
-    # The eigenvector of Bar-Itzhack (2000), which has no special cases.
-    (a, b, c), (d, e, f), (g, h, i) = axes
-    symmetric = np.array(
-        [
-            [a + e + i, h - f, c - g, d - b],
-            [h - f, a - e - i, b + d, c + g],
-            [c - g, b + d, e - a - i, f + h],
-            [d - b, c + g, f + h, i - a - e],
-        ]
-    )
-    vector = np.linalg.eigh(symmetric)[1][:, -1]
-    return vector if vector[0] >= 0 else -vector
-
-
-def multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The quaternions (..., 4) of turning by `second`, then by `first`."""
-    a, b, c, d = np.moveaxis(first, -1, 0)
-    e, f, g, h = np.moveaxis(second, -1, 0)
-    return np.stack(
-        [
-            a * e - b * f - c * g - d * h,
-            a * f + b * e + c * h - d * g,
-            a * g - b * h + c * e + d * f,
-            a * h + b * g - c * f + d * e,
-        ],
-        axis=-1,
-    )
-
-
-def rotation_about(axis: int, degrees: np.ndarray | float) -> np.ndarray:
-    """Quaternions (..., 4) of turning about one axis of the hand: 0 along the fingers, 1 palm, 2 thumb side."""
-    half = np.radians(np.asarray(degrees, dtype=np.float64)) / 2
-    result = np.zeros((*half.shape, 4))
-    result[..., 0], result[..., 1 + axis] = np.cos(half), np.sin(half)
-    return result
-
-
-__all__ = [
-    "NUM_ANGLES",
-    "Arm",
-    "Motion",
-    "Proportions",
-    "arm_part",
-    "hand_points",
-    "head_centre",
-    "head_rotation",
-    "matrix",
-    "multiply",
-    "pose_body",
-    "quaternion",
-    "rotation_about",
-]

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.synth.body import head_centre, pose_arms, wrist_bend
+from signloom.synth.body import Arm, Posed, head_centre, pose_arms, wrist_bend
 from signloom.synth.dials import Dials
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SIZES, SPEEDS
 from signloom.synth.signer import Signer, make_signer
@@ -34,7 +34,7 @@ from signloom.synth.signs import (
     handshape_angles,
     orientation_axes,
 )
-from signloom.synth.skin import FINGER, depth
+from signloom.synth.skin import FINGER, Limb, depth
 from signloom.synth.stroke import citation_form
 
 # Metres in the image plane (root mean square over the sign) by which two signs must differ in at least one respect.
@@ -170,12 +170,20 @@ def _model() -> Signer:
     return make_signer(0, seed=0, dials=Dials(preset="clean"))
 
 
+@lru_cache(maxsize=64)
+def _citation(sign: Sign) -> tuple[Arm, Arm]:
+    """The average signer's arms in a sign. Kept for a while: each sign is looked at several times in a row."""
+    return citation_form(sign, _model(), _NUM_PHASES)
+
+
+@lru_cache(maxsize=64)
+def _posed(sign: Sign) -> tuple[Posed, Posed, Limb]:
+    return pose_arms(*_citation(sign), _model().proportions)
+
+
 def comfortable(sign: Sign) -> bool:
     """Whether an average signer can hold the hands so without bending a wrist further than wrists bend."""
-    signer = _model()
-    return all(
-        wrist_bend(arm, signer.proportions).max() <= _WRIST_DEGREES for arm in citation_form(sign, signer, _NUM_PHASES)
-    )
+    return all(wrist_bend(arm, _model().proportions).max() <= _WRIST_DEGREES for arm in _citation(sign))
 
 
 def touches(sign: Sign) -> bool:
@@ -186,8 +194,7 @@ def touches(sign: Sign) -> bool:
 def touching_gap(sign: Sign) -> float:
     """The least distance between the hand's joints and the skin, or the weak arm, in a citation form's contact."""
     body = _model().proportions
-    arms = citation_form(sign, _model(), _NUM_PHASES)
-    (_, hand), _, limb = pose_arms(*arms, body)
+    arms, ((_, hand), _, limb) = _citation(sign), _posed(sign)
     on_arm = LOCATIONS[sign.location].anchor == "arm"
     firmness = arms[0].other_arm if on_arm else arms[0].skin
     gaps = (
@@ -203,10 +210,8 @@ def citation_view(sign: Sign) -> np.ndarray:
 
     The first of the points is the wrist, from the middle of the shoulders; the others are relative to it.
     """
-    signer = _model()
     views = []
-    strong, weak, _ = pose_arms(*citation_form(sign, signer, _NUM_PHASES), signer.proportions)
-    for _, hand in (strong, weak):
+    for _, hand in _posed(sign)[:2]:
         seen = hand[..., :2] / (1 + hand[..., 2:] / 2.2)
         views.append(np.concatenate([seen[:, :1], seen[:, _SHAPE_JOINTS] - seen[:, :1]], axis=1))
     return np.stack(views, axis=1).astype(np.float32)

@@ -10,15 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signloom.synth.body import (
-    Arm,
-    arm_part,
-    head_centre,
-    head_rotation,
-    multiply,
-    quaternion,
-    rotation_about,
-)
+from signloom.synth.body import Arm, arm_part, head_centre
 from signloom.synth.movements import (
     LOCAL_MOVEMENTS,
     MOVEMENTS,
@@ -28,6 +20,7 @@ from signloom.synth.movements import (
     minimum_jerk,
     phase_of,
 )
+from signloom.synth.rotations import head_rotation, multiply, quaternion, rotation_about
 from signloom.synth.signer import Signer
 from signloom.synth.signs import (
     ANGLE_LIMITS,
