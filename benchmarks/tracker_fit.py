@@ -191,7 +191,7 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
     axes[1, 2].set(title="speed of wrists", xscale="log", xlabel="shoulder widths a second", ylabel="density")
     axes[1, 3].set(title="gaps at least this long", yscale="log", xlabel="frames", ylabel="share of gaps")
     axes[0, 0].legend(fontsize=8)
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=52)
     plt.close(figure)
 
 

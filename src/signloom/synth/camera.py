@@ -17,9 +17,9 @@ _DISTANCE = 2.2
 # filmed from farther away, as PHOENIX's (0.7) are. Assumed: a signer from the hips up, as in its pictures.
 _SCALE, _WIDE = 1.08, 0.95
 _SHOULDERS_AT = 0.46
-# What framing 1 adds to the scale, as a logarithm, and to the height of the shoulders. With it shoulders are 0.44 of
-# the image height wide and lie at 0.55: the median of the webcam clips is 0.42 to 0.52, and 0.53 to 0.65.
-_CLOSER, _LOWER = 0.26, 0.09
+# What framing 1 adds to the scale, as a logarithm, and to the height of the shoulders. With it shoulders are 0.42 of
+# the image height wide and lie at 0.53; the medians of the webcam clips are 0.42 to 0.52, and 0.53 to 0.65.
+_CLOSER, _LOWER = 0.22, 0.07
 
 
 @dataclass(frozen=True)
