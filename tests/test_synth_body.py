@@ -157,6 +157,8 @@ def test_the_nearest_sign_is_the_nearest():
         assert distance >= 1
         alone = [confusability([sign, one])["nearest"][sign.gloss][1] for one in few if one != sign]
         assert distance == pytest.approx(min(alone), abs=2e-3)
+    # Idle hands look like no sign.
+    assert confusability([*few, rest_sign("__ON__")])["nearest"]["__ON__"][1] > 1
     assert confusability(few[:1]) == {"minimal_pairs": [], "nearest": {few[0].gloss: None}}
 
 

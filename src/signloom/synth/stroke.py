@@ -78,6 +78,9 @@ def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm
     """Strong and weak arm of a sign made once and cleanly, `num_frames` from its beginning to its end."""
     rng = np.random.default_rng(0)
     rest = rest_state(signer, rng)
+    if sign.kind == "rest":
+        idle = as_arm(np.repeat(rest[None], num_frames, axis=0))
+        return idle, idle
     setting = Setting(signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, (rest, rest))
     strong, weak = stroke(sign, setting, rest, rng)
     return as_arm(unroll(strong)), as_arm(unroll(weak))
