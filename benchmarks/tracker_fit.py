@@ -161,6 +161,7 @@ def show(results: dict[str, dict[str, Any]]) -> None:
 
 def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
     import matplotlib as mpl
+    import matplotlib.ticker
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
@@ -177,7 +178,12 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
     }
     for number, (name, result) in enumerate(results.items()):
         mine = name.startswith("simulated")
-        style: dict[str, Any] = {"color": "black" if mine else f"C{number}", "linewidth": 2.2 if mine else 1.1}
+        dashes = "--" if mine and "phoenix" not in name else "-"
+        style: dict[str, Any] = {
+            "linestyle": dashes,
+            "color": "black" if mine else f"C{number}",
+            "linewidth": 2.2 if mine else 1.1,
+        }
         for axis, part in zip(axes.flat, titles, strict=False):
             axis.loglog(frequencies, result["spectra"][part][1:], label=name, **style)
         edges = np.geomspace(0.02, 20, 31)
@@ -188,6 +194,7 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
             axes[1, 3].step(np.arange(1, 16), left, where="post", label=name, **style)
     for axis, title in zip(axes.flat, titles.values(), strict=False):
         axis.set(title=f"spectrum: {title}", xlabel="frequency / frame rate", ylabel="power, shoulder widths²")
+        axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axes[1, 2].set(title="speed of wrists", xscale="log", xlabel="shoulder widths a second", ylabel="density")
     axes[1, 3].set(title="gaps at least this long", yscale="log", xlabel="frames", ylabel="share of gaps")
     axes[0, 0].legend(fontsize=8)
