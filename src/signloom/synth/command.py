@@ -60,5 +60,6 @@ def run(options: Options) -> int:
     if options.preview is not None:
         written = write_preview(corpus, options.preview)
         print(f"preview: {', '.join(str(path) for path in written)}")
-    console.print(f"Next: signloom train --data_dir {options.output}")
+    if {"train", "dev"} <= set(corpus.summary()):
+        console.print(f"Next: signloom train --data_dir {options.output}")
     return 0

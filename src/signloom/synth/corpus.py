@@ -172,6 +172,7 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
         "lost": tracked.lost,
         "out_of_view": tracked.out_of_view,
         "swapped": tracked.swapped,
+        "doubled": tracked.doubled,
         "jumps": tracked.jumps,
         "dials": {name: getattr(recipe, name) for name in dial_names()},
     }

@@ -61,7 +61,7 @@ PRESETS: dict[str, dict[str, float]] = {
         "coarticulation": 1.7,
         "weak_hand": 1.5,
         "camera_variation": 1.8,
-        "framing": 1.0,
+        "framing": 0.5,
         "frame_rate_variation": 1.0,
         "tracker_noise": 1.8,
         "depth_noise": 1.8,

@@ -148,10 +148,15 @@ def make_plans(recipe: Recipe) -> tuple[Plan, ...]:
 @lru_cache(maxsize=4)
 def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
     """The signs of a recipe, without rest and pointing; with `--sentences`, one for each of their glosses."""
-    if not recipe.sentences:
-        return make_lexicon(recipe.num_signs, seed=recipe.seed, minimal_pairs=recipe.minimal_pairs)
-    glosses = vocabulary_of(_sentences(recipe))
-    signs = make_lexicon(len(glosses), seed=recipe.seed, minimal_pairs=recipe.minimal_pairs)
+    glosses = vocabulary_of(_sentences(recipe)) if recipe.sentences else None
+    signs = make_lexicon(
+        recipe.num_signs if glosses is None else len(glosses),
+        seed=recipe.seed,
+        minimal_pairs=recipe.minimal_pairs,
+        apart_from=[pointing_sign(SPECIAL_GLOSSES[code], place) for place, code in enumerate(POINTING)],
+    )
+    if glosses is None:
+        return signs
     return tuple(replace(sign, gloss=gloss) for sign, gloss in zip(signs, glosses, strict=True))
 
 
