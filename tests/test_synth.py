@@ -19,7 +19,7 @@ from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours
 from signloom.synth.performance import minimum_jerk, perform
-from signloom.synth.plans import Recipe, make_plans
+from signloom.synth.plans import Recipe, lexicon_of, make_plans
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, MOVEMENTS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
@@ -302,9 +302,7 @@ def test_the_header_says_that_it_is_synthetic(corpus):
     assert header["synthetic"] is True
     assert header["generator"] == "signloom synth"
     assert header["options"]["num_signs"] == 12
-    assert [sign["gloss"] for sign in header["lexicon"]] == [
-        sign.gloss for sign in make_lexicon(12, seed=0, minimal_pairs=0.95)
-    ]
+    assert [sign["gloss"] for sign in header["lexicon"]] == [sign.gloss for sign in lexicon_of(SMALL)]
     assert Corpus.open(corpus.root).utterances == corpus.utterances
 
 

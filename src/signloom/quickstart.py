@@ -30,7 +30,7 @@ class Options:
     """the run folder: corpus, model, curves, report"""
     num_signs: int = 40
     """signs in the simulated lexicon"""
-    num_train: int = 600
+    num_train: int = 900
     """training utterances"""
     num_dev: int = 80
     """utterances on which the best epoch is chosen"""
@@ -157,6 +157,12 @@ def _simulate(options: Options) -> Corpus:
         num_dev=options.num_dev,
         num_test=options.num_test,
         seed=options.seed,
+        # Every sign as often as any other: a few hundred sentences of a real language would not show them all.
+        grammar=0.0,
+        zipf=0.0,
+        pointing=0.0,
+        repeats=0.0,
+        rest_glosses=False,
     )
     total = recipe.num_train + recipe.num_dev + recipe.num_test
     with progress_bar() as bar:

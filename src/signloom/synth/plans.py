@@ -59,7 +59,7 @@ class Recipe(Dials):
     """frames per second"""
     image_size: str = "640x480"
     """width x height of the picture in pixels"""
-    minimal_pairs: float = 0.95
+    minimal_pairs: float = 0.9
     """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
     seed: int = 0
     """of every draw: same seed and options, same bytes"""
