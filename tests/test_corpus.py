@@ -139,6 +139,16 @@ def test_an_unknown_gloss_becomes_unknown_and_is_not_dropped():
     assert vocabulary.unknown(["A", "NEVER"]) == {"NEVER"}
 
 
+def test_unknown_glosses_are_told_with_their_words():
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    assert vocabulary.unknown_note("dev", [["A"], ["B", "A"]]) == ""
+    assert vocabulary.unknown_note("dev", [["A", "NEVER"], ["NEVER", "[EVER]"]]) == (
+        "dev has 2 glosses that training never had (NEVER, [EVER]); "
+        "they stay in the reference and count as errors, 3 of 4 words"
+    )
+    assert "G18, G19 and 5 more)" in vocabulary.unknown_note("dev", [[f"G{number:02}"] for number in range(25)])
+
+
 def test_bad_vocabularies_are_refused():
     with pytest.raises(InputError, match="reserved"):
         Vocabulary.from_glosses([[BLANK]])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from signloom.console import console, progress_bar
+from signloom.console import console, progress_bar, say
 from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
@@ -67,12 +67,9 @@ def run(options: Options) -> int:
             batch_size=options.batch_size,
             advance=lambda count: bar.advance(task, count),
         )
-    unknown = model.vocabulary.unknown(gloss for item in corpus.split(options.split) for gloss in item.glosses)
+    unknown = model.vocabulary.unknown_note(options.split, [item.glosses for item in corpus.split(options.split)])
     if unknown:
-        console.print(
-            f"{len(unknown)} glosses of {options.split} are unknown to the model and count as errors: "
-            f"{', '.join(sorted(unknown)[:10])}{', ...' if len(unknown) > 10 else ''}"
-        )
+        say(f"note: {unknown}")
     folder = options.output or (options.model if options.model.is_dir() else options.model.parent)
     path = write_evaluation(folder, result, model_path=options.model, corpus=corpus, split=options.split)
     print(f"{corpus.name}, {options.split} split")

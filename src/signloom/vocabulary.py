@@ -11,6 +11,8 @@ BLANK = "<blank>"
 UNKNOWN = "<unknown>"
 BLANK_ID = 0
 UNKNOWN_ID = 1
+# How many glosses a message names.
+_NUM_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,22 @@ class Vocabulary:
     def unknown(self, glosses: Iterable[str]) -> set[str]:
         """The glosses that are not in the vocabulary."""
         return {gloss for gloss in glosses if gloss not in self._ids}
+
+    def unknown_note(self, split: str, sentences: Iterable[Sequence[str]]) -> str:
+        """What to tell of the glosses of `split` that are not in the vocabulary; empty where all are.
+
+        sentences: the reference glosses of the split, in which the unknown ones stay.
+        """
+        words = [gloss for sentence in sentences for gloss in sentence]
+        unknown = sorted(self.unknown(words))
+        if not unknown:
+            return ""
+        count = sum(gloss not in self for gloss in words)
+        more = f" and {len(unknown) - _NUM_SHOWN:,} more" if len(unknown) > _NUM_SHOWN else ""
+        return (
+            f"{split} has {len(unknown):,} glosses that training never had ({', '.join(unknown[:_NUM_SHOWN])}{more}); "
+            f"they stay in the reference and count as errors, {count:,} of {len(words):,} words"
+        )
 
 
 def check_gloss(gloss: str, where: str) -> None:

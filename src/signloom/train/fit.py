@@ -85,7 +85,8 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
         order = np.random.default_rng(recipe.seed).permutation(len(train_items))
         train_items = [train_items[at] for at in sorted(order[: recipe.num_train_samples])]
     vocabulary = Vocabulary.from_glosses(item.glosses for item in train_items)
-    _report_unknown(vocabulary, dev_items)
+    if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
+        log.warning("%s", unknown)
 
     torch.manual_seed(recipe.seed)
     recognizer, started_from = _build(recipe, vocabulary)
@@ -284,19 +285,6 @@ def _feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabu
     if not kept:
         raise InputError("no training utterance is left that CTC can align")
     return kept
-
-
-def _report_unknown(vocabulary: Vocabulary, dev_items: Sequence[Utterance]) -> None:
-    unknown = vocabulary.unknown(gloss for item in dev_items for gloss in item.glosses)
-    if unknown:
-        count = sum(gloss in unknown for item in dev_items for gloss in item.glosses)
-        log.warning(
-            "dev has %d glosses that training never had (%s); they stay in the reference, each of their "
-            "%d occurrences is an error",
-            len(unknown),
-            ", ".join(sorted(unknown)[:10]) + (", ..." if len(unknown) > 10 else ""),
-            count,
-        )
 
 
 def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
