@@ -15,7 +15,7 @@ ROOT = Path(signloom.__file__).parent
 FLOORS = [
     {"errors", "commands"},
     {"layout"},
-    {"files", "console"},
+    {"files", "console", "tables"},
     {"landmarks", "vocabulary"},
     {"corpus"},
     {"ctc", "score", "extract", "importers", "synth", "compose", "baseline"},

@@ -380,12 +380,12 @@ def test_the_vocabulary_is_sorted_by_frequency_and_leaves_out_rest():
         ("a.csv", "id|gloss\n1|A\n2|\n", "a.csv:3 (2): the sentence is empty; needed at least one gloss"),
         ("a.csv", "id|gloss\n1|A\n2|   \n", "a.csv:3 (2): the sentence is empty"),
         ("a.csv", "id|gloss\n1|A\n|B\n", "a.csv:3: the id is empty"),
-        ("a.csv", "id|gloss\n1|A|B\n", "a.csv:2: 3 fields; needed 2, as in the first line"),
+        ("a.csv", "id|gloss\n1|A|B\n", "a.csv:2 (1): 3 fields; needed 2, as in the first line"),
         ("a.csv", "id|gloss\n1|A\n\n1|B\n", "a.csv:4 (1): its id already stands at"),
         ("a.csv", "id|words\n1|A\n", "a.csv:1: no column annotation or orth or gloss or glosses; got id|words, needed"),
         ("a.csv", "1|A B C\n2|B\n", "a.csv:1: no column id or name, no column annotation"),
         ("a.csv", "id|gloss|gloss\n1|A|B\n", "a.csv:1: column gloss occurs twice; got id|gloss|gloss"),
-        ("a.csv", "id|gloss\n", "a.csv: only the line of columns, no sentences"),
+        ("a.csv", "id|gloss\n", "a.csv: only the line of columns, no rows below it"),
         ("a.csv", b"id|gloss\n1|A\n2|SCH\xd6N\n", "a.csv:3: not UTF-8"),
         ("a.csv", "", "a.csv: empty; needed sentences"),
         ("a.csv", b"\xef\xbb\xbf\r\n \r\n", "a.csv: empty; needed sentences"),
@@ -420,7 +420,7 @@ def test_all_faults_of_all_files_are_shown_together(tmp_path):
         read_sentences([first, second, tmp_path / "none.csv", tmp_path / "empty"])
     text = str(caught.value)
     assert text.startswith("sentences: 5 faults")
-    assert "train.csv:4: 1 fields; needed 2" in text
+    assert "train.csv:4 (3): 1 fields; needed 2" in text
     assert "train.csv:3 (2): the sentence is empty" in text
     assert "dev.csv:2 (1): its id already stands at" in text
     assert "none.csv: cannot be read (No such file or directory)" in text

@@ -6,7 +6,6 @@ reporting are the same for all and live here. All faults of an import are collec
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections import Counter, defaultdict
@@ -21,7 +20,7 @@ from signloom.errors import Faults, InputError
 from signloom.files import file_stem
 from signloom.importers.building import Item, LeftOut, finish, listed, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
-from signloom.vocabulary import BLANK, UNKNOWN
+from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +39,6 @@ class JoinOptions:
     """Leave out utterances without a landmark file, listed in left_out.jsonl, instead of stopping."""
     overwrite: bool = False
     """Replace a corpus that is already there."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: its fields by column, and where it stands (file:line and id), for messages."""
-
-    fields: Mapping[str, str]
-    place: str
-
-    def __getitem__(self, column: str) -> str:
-        return self.fields[column]
 
 
 @dataclass(frozen=True)
@@ -133,53 +121,6 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
             faults.add(f"{split}: no file {patterns[split]} in {where}; give the file{without}")
     faults.raise_if_any()
     return found
-
-
-def read_table(path: Path, needed: Sequence[str], faults: Faults, *, delimiter: str = "|") -> list[Row]:
-    """The lines of a table whose first line names its columns; the first of `needed` is the id.
-
-    A byte order mark, Windows line ends, empty lines and spaces around fields are tolerated. Fields are not quoted,
-    unless the delimiter is a comma. Faults are added with file and line; the lines they concern are left out.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        faults.add(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8")
-        return []
-    # Not splitlines(): it would also split at characters that may stand inside a sentence.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    records = csv.reader(lines) if delimiter == "," else ([*line.split(delimiter)] for line in lines)
-    numbered = [(number, [part.strip() for part in record]) for number, record in enumerate(records, 1) if any(record)]
-    if not numbered:
-        faults.add(f"{path}: empty; needed a first line with the columns {delimiter.join(needed)}")
-        return []
-    header = numbered[0][1]
-    missing = [column for column in needed if column not in header]
-    twice = sorted(column for column, count in Counter(header).items() if count > 1)
-    if missing or twice:
-        wrong = f"no column {', '.join(missing)}" if missing else f"column {', '.join(twice)} occurs twice"
-        faults.add(f"{path}:1: {wrong}; got {delimiter.join(header)}, needed {delimiter.join(needed)}")
-        return []
-    rows = []
-    for number, record in numbered[1:]:
-        identity = record[header.index(needed[0])] if len(record) > header.index(needed[0]) else ""
-        place = f"{path}:{number} ({identity})" if identity else f"{path}:{number}"
-        if len(record) != len(header):
-            faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line")
-        elif not identity:
-            faults.add(f"{place}: the {needed[0]} is empty")
-        else:
-            rows.append(Row(dict(zip(header, record, strict=True)), place))
-    if len(numbered) == 1:
-        faults.add(f"{path}: only the line of columns, no utterances")
-    return rows
-
-
-def delimiter_of(path: Path) -> str:
-    """`|` or `,`, whichever the first line of a table has."""
-    with path.open("rb") as file:
-        return "|" if b"|" in file.readline() else ","
 
 
 def check_annotations(
@@ -349,15 +290,11 @@ def tell_sizes(annotations: Sequence[Annotation], splits: Sequence[str], publish
 
 
 def _tell_unseen(items: Sequence[Item]) -> None:
-    """Says which glosses of dev and test train never has; they stay in the reference and count as errors."""
-    known = {gloss for item in items if item.split == "train" for gloss in item.glosses}
-    if not known:
+    """Says which glosses of dev and test train does not have, what was left out of it not counted."""
+    train = [item.glosses for item in items if item.split == "train"]
+    if not train:
         return
+    vocabulary = Vocabulary.from_glosses(train)
     for split in ("dev", "test"):
-        words = [gloss for item in items if item.split == split for gloss in item.glosses]
-        unseen = Counter(gloss for gloss in words if gloss not in known)
-        if unseen:
-            say(
-                f"note: {split} has {len(unseen):,} glosses that train never has ({sum(unseen.values()):,} of "
-                f"{len(words):,} words); they stay in the reference and count as errors: {listed(sorted(unseen))}"
-            )
+        if unknown := vocabulary.unknown_note(split, [item.glosses for item in items if item.split == split]):
+            say(f"note: {unknown}")

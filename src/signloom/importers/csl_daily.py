@@ -25,10 +25,10 @@ from signloom.importers.annotations import (
     check_splits,
     find_tables,
     join,
-    read_table,
     tell_sizes,
 )
 from signloom.importers.building import LeftOut
+from signloom.tables import read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
 SPLIT_COLUMNS = ("name", "split")

@@ -19,12 +19,11 @@ from signloom.importers.annotations import (
     check_annotations,
     check_disjoint_signers,
     check_splits,
-    delimiter_of,
     find_tables,
     join,
-    read_table,
 )
 from signloom.importers.building import signer_pattern
+from signloom.tables import read_table
 
 COLUMNS = ("id", "gloss")
 # Ending in .csv or .txt.
@@ -83,7 +82,7 @@ def read_annotations(
     pattern: its group is the signer in an id; None for signers that are not known.
     """
     annotations = []
-    for row in read_table(path, COLUMNS, faults, delimiter=delimiter_of(path)):
+    for row in read_table(path, COLUMNS, faults, delimiter=None):
         found = pattern.search(row["id"]) if pattern else None
         annotations.append(
             Annotation(row["id"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)

@@ -24,11 +24,11 @@ from signloom.importers.annotations import (
     check_splits,
     find_tables,
     join,
-    read_table,
     tell_sizes,
 )
 from signloom.importers.building import LeftOut
 from signloom.landmarks import Landmarks
+from signloom.tables import read_table
 
 COLUMNS = ("id", "folder", "signer", "annotation")
 # A derived dev of SI5 (the release has none for every mirror) carries a further word in its name.

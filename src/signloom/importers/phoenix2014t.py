@@ -20,10 +20,10 @@ from signloom.importers.annotations import (
     check_splits,
     find_tables,
     join,
-    read_table,
     tell_sizes,
 )
 from signloom.importers.phoenix2014 import LICENCE, SIGNERS_ARE, check_geometry, is_signer
+from signloom.tables import read_table
 
 COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
 # The release has a second train file, `train-complex-annotation`, which published systems do not use.

@@ -7,7 +7,6 @@ a sentence a line. Glosses are taken as they are written, whatever the script.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import unicodedata
@@ -19,6 +18,7 @@ from pathlib import Path
 from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
 from signloom.synth.grammar import REST_GLOSSES
+from signloom.tables import Line, delimiter_of, read_lines, rows_of
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
 # Columns by the names that corpora give them, the first one that a table has counts: PHOENIX-2014 has id, signer and
@@ -89,26 +89,15 @@ def _read(path: Path, faults: Faults) -> list[_Placed]:
             faults.add(f"{path}: a folder without {MANIFEST}; give the annotation files themselves")
             return []
         path = path / MANIFEST
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        faults.add(f"{path}: cannot be read ({error.strerror}); needed a file with gloss sentences")
+    lines = read_lines(path, faults)
+    if not lines:
+        if lines is not None:
+            faults.add(f"{path}: empty; needed sentences")
         return []
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        faults.add(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8 ({error.reason}); save the file as UTF-8")
-        return []
-    # Not splitlines(): it would also split at characters that may stand inside a sentence.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not numbered:
-        faults.add(f"{path}: empty; needed sentences")
-        return []
-    return _reader_of(path, numbered[0][1])(path, numbered, faults)
+    return _reader_of(path, lines[0][1])(path, lines, faults)
 
 
-_Reader = Callable[[Path, list[tuple[int, str]], Faults], list[_Placed]]
+_Reader = Callable[[Path, list[Line], Faults], list[_Placed]]
 
 
 def _reader_of(path: Path, first: str) -> _Reader:
@@ -117,62 +106,22 @@ def _reader_of(path: Path, first: str) -> _Reader:
         return _read_manifest
     if path.suffix.lower() == ".stm":
         return _read_stm
-    for delimiter in "|\t,":
-        columns = _columns(first, delimiter)
-        # No gloss holds a bar, so that a file with bars is a table even if its columns have other names.
-        named = set(columns) & {*_GLOSS_COLUMNS, *_ID_COLUMNS}
-        if len(columns) > 1 and (delimiter == "|" or named):
-            return lambda path, lines, faults: _read_table(path, lines, faults, delimiter)
+    delimiter = delimiter_of(first, {*_ID_COLUMNS, *_GLOSS_COLUMNS})
+    if delimiter:
+        return lambda path, lines, faults: _read_table(path, lines, faults, delimiter)
     return _read_plain
 
 
-def _columns(line: str, delimiter: str) -> list[str]:
-    """The fields of a line. Fields are not quoted, unless the delimiter is a comma."""
-    parts = (
-        next(csv.reader([line])) if delimiter == "," and len(line) < csv.field_size_limit() else line.split(delimiter)
-    )
-    return [part.strip() for part in parts]
-
-
-def _read_table(path: Path, lines: list[tuple[int, str]], faults: Faults, delimiter: str) -> list[_Placed]:
-    header = _columns(lines[0][1], delimiter)
-    at = {
-        role: next((header.index(name) for name in names if name in header), None)
-        for role, names in (("id", _ID_COLUMNS), ("signer", _SIGNER_COLUMNS), ("gloss", _GLOSS_COLUMNS))
-    }
-    missing = [
-        f"no column {' or '.join(names)}"
-        for role, names in (("id", _ID_COLUMNS), ("gloss", _GLOSS_COLUMNS))
-        if at[role] is None
-    ]
-    missing += [f"column {name} occurs twice" for name, count in Counter(header).items() if count > 1]
-    if missing:
-        faults.add(
-            f"{path}:{lines[0][0]}: {', '.join(missing)}; got {delimiter.join(header)}, needed a first line with the "
-            f"columns, such as id{delimiter}gloss"
-        )
-        return []
+def _read_table(path: Path, lines: list[Line], faults: Faults, delimiter: str) -> list[_Placed]:
     placed = []
-    for number, line in lines[1:]:
-        fields = _columns(line, delimiter)
-        place = f"{path}:{number}"
-        if len(fields) != len(header):
-            faults.add(f"{place}: {len(fields)} fields; needed {len(header)}, as in the first line")
-            continue
-        value = {role: fields[column] if column is not None else "" for role, column in at.items()}
-        if not value["id"]:
-            faults.add(f"{place}: the id is empty")
-            continue
-        glosses = tuple(value["gloss"].split())
-        placed.append(
-            (Sentence(value["id"], split_of(path), value["signer"] or None, glosses), f"{place} ({value['id']})")
-        )
-    if len(lines) == 1:
-        faults.add(f"{path}: only the line of columns, no sentences")
+    for row in rows_of(path, lines, [_ID_COLUMNS, _GLOSS_COLUMNS], faults, delimiter=delimiter):
+        glosses = tuple(row.first(_GLOSS_COLUMNS).split())
+        signer = row.first(_SIGNER_COLUMNS) or None
+        placed.append((Sentence(row.first(_ID_COLUMNS), split_of(path), signer, glosses), row.place))
     return placed
 
 
-def _read_manifest(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+def _read_manifest(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
     placed = []
     for number, line in lines:
         place = f"{path}:{number}"
@@ -198,7 +147,7 @@ def _read_manifest(path: Path, lines: list[tuple[int, str]], faults: Faults) -> 
     return placed
 
 
-def _read_stm(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+def _read_stm(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
     """Lines of `id channel signer start end glosses`, comments after `;;`; a label <...,...> may precede the glosses.
 
     Source: NIST sctk, doc/infmts.htm.
@@ -219,7 +168,7 @@ def _read_stm(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[
     return placed
 
 
-def _read_plain(path: Path, lines: list[tuple[int, str]], faults: Faults) -> list[_Placed]:
+def _read_plain(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
     return [(Sentence(None, split_of(path), None, tuple(line.split())), f"{path}:{number}") for number, line in lines]
 
 

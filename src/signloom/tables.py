@@ -1,0 +1,136 @@
+"""Text files with a record a line: UTF-8 decoded, lines numbered, tables whose first line names their columns."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from signloom.errors import Faults
+
+# A line and its number in the file, from 1.
+Line = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its fields by column, and where it stands (file:line and id), for messages."""
+
+    fields: Mapping[str, str]
+    place: str
+
+    def __getitem__(self, column: str) -> str:
+        return self.fields[column]
+
+    def first(self, columns: Iterable[str]) -> str:
+        """The field of the first of `columns` that the table has; empty if it has none of them."""
+        return next((self.fields[column] for column in columns if column in self.fields), "")
+
+
+def read_lines(path: Path, faults: Faults) -> list[Line] | None:
+    """The lines of a file that are not blank; None, and a fault, where it cannot be read or is not UTF-8.
+
+    A byte order mark and the line ends of Windows are tolerated.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        faults.add(f"{path}: cannot be read ({error.strerror}); needed a text file")
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        faults.add(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8 ({error.reason}); save the file as UTF-8")
+        return None
+    # Not splitlines(): it would also split at characters that may stand inside a sentence.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def delimiter_of(line: str, columns: Collection[str]) -> str | None:
+    """What separates the columns that `line` names; None where it is not the first line of a table.
+
+    That is a bar where there is one, whatever the names, for no gloss holds a bar; else a tab or a comma that separates
+    at least one of `columns` from something.
+    """
+    if "|" in line:
+        return "|"
+    for delimiter in "\t,":
+        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        if len(names) > 1 and not set(columns).isdisjoint(names):
+            return delimiter
+    return None
+
+
+def read_table(path: Path, needed: Sequence[str], faults: Faults, *, delimiter: str | None = "|") -> list[Row]:
+    """The rows of the table `path`, as `rows_of` reads them; delimiter: None for the one that its first line has."""
+    lines = read_lines(path, faults)
+    if lines is None:
+        return []
+    if delimiter is None:
+        delimiter = (delimiter_of(lines[0][1], needed) if lines else None) or ","
+    if not lines:
+        faults.add(f"{path}: empty; needed a first line with the columns {delimiter.join(needed)}")
+        return []
+    return rows_of(path, lines, needed, faults, delimiter=delimiter)
+
+
+def rows_of(
+    path: Path, lines: Sequence[Line], needed: Sequence[str | Sequence[str]], faults: Faults, *, delimiter: str
+) -> list[Row]:
+    """The rows of a table whose first line names its columns; further columns are kept as well.
+
+    lines: at least one.
+    needed: columns that the table must have, each a name or several of which one is enough; the first is the id.
+
+    Spaces around fields are tolerated. Fields are not quoted, unless the delimiter is a comma. Faults are added with
+    file and line; the lines they concern are left out.
+    """
+    records = _records(path, lines, faults, delimiter)
+    number, header = next(records)
+    if not header:
+        return []
+    choices = [(names,) if isinstance(names, str) else tuple(names) for names in needed]
+    missing = [f"no column {' or '.join(names)}" for names in choices if not set(names) & set(header)]
+    twice = [f"column {name or 'without a name'} occurs twice" for name, count in Counter(header).items() if count > 1]
+    if missing or twice:
+        faults.add(
+            f"{path}:{number}: {', '.join(missing + twice)}; got {delimiter.join(header)}, needed "
+            f"{delimiter.join(names[0] for names in choices)} as the first line{', each once' if twice else ''}"
+        )
+        return []
+    key = header.index(next(name for name in choices[0] if name in header))
+    rows = []
+    told = len(faults.messages)
+    for number, record in records:
+        if not any(record):
+            continue
+        identity = record[key] if len(record) > key else ""
+        place = f"{path}:{number} ({identity})" if identity else f"{path}:{number}"
+        if len(record) != len(header):
+            faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line")
+        elif not identity:
+            faults.add(f"{place}: the {header[key]} is empty")
+        else:
+            rows.append(Row(dict(zip(header, record, strict=True)), place))
+    if not rows and len(faults.messages) == told:
+        faults.add(f"{path}: only the line of columns, no rows below it")
+    return rows
+
+
+def _records(path: Path, lines: Sequence[Line], faults: Faults, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each record and the number of its first line; no fields, and a fault, where quotes are wrong."""
+    if delimiter != ",":
+        yield from ((number, [part.strip() for part in line.split(delimiter)]) for number, line in lines)
+        return
+    # Strict: a quote that is not closed is a fault; otherwise it would take the lines below into its field.
+    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
+    while reader.line_num < len(lines):
+        number = lines[reader.line_num][0]
+        try:
+            yield number, [part.strip() for part in next(reader)]
+        except csv.Error as error:
+            faults.add(f'{path}:{number}: {error}; in a table with commas, quote a whole field or none of it: "A, B"')
+            yield number, []
