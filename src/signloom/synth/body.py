@@ -12,7 +12,8 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth import face, skin
-from signloom.synth.rotations import head_rotation, matrix
+from signloom.synth.reach import before_ribs, reach, smooth, smooth_maximum
+from signloom.synth.rotations import cross, head_rotation, matrix
 
 # Hand, in units of its length from the wrist to the tip of the stretched middle finger; columns are along the fingers,
 # out of the palm, towards the thumb. Proportions after common anthropometric tables (phalanges 2 : 1.25 : 1).
@@ -24,16 +25,9 @@ _DIP_PER_PIP = 0.65
 
 # The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
 WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
-# Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
-_REACH, _ELBOW_MIN = 0.97, 35.0
-# How near a wrist comes to its own shoulder, metres.
-_CLEARANCE = 0.18
 # How often a hand is brought to what it touches, how often then out of what it would pass through, and when it is
 # there.
 _TOUCHES, _EVASIONS, _CLOSE_ENOUGH = 4, 5, 0.0015
-# Where elbows hang: out, down and a little back; in front of the body when the hand is raised.
-_ELBOW_POLE = np.array((-0.5, 0.8, 0.25))
-_ELBOW_POLE_RAISED = np.array((-0.4, 0.7, -0.75))
 
 
 @dataclass(frozen=True)
@@ -195,15 +189,18 @@ def pose_arm(
     axes = matrix(arm.rotation)
     # As long at every frame rate: passes of a blur add up by the square.
     passes = int(np.clip(round((fps / 25) ** 2), 1, 25))
+    moved = np.zeros_like(arm.place)
+    moved[:, 2] = -before_ribs(_wrist(arm, axes, body), body, passes)
     for _ in range(2):
         # What a limit changes is smoothed over time, so that no joint jumps when it meets one.
-        wanted = _wrist(arm, axes, body)
-        elbow, wrist = _reach(wanted, body, passes)
-        wrist = wanted + _smooth(wrist - wanted, passes)
-        axes = _orthonormal(_smooth(_limit_wrist(axes, wrist - elbow), passes))
-    asked, moved = axes, np.zeros_like(arm.place)
+        wanted = _wrist(arm, axes, body) + moved
+        elbow, wrist = reach(wanted, body, passes)
+        wrist = wanted + smooth(wrist - wanted, passes)
+        axes = _orthonormal(smooth(_limit_wrist(axes, wrist - elbow), passes))
+    moved[:, 2] -= before_ribs(_wrist(arm, axes, body) + moved, body, passes)
+    asked = axes
     for turn in range(_TOUCHES + _EVASIONS + 1):
-        elbow, wrist = _reach(_wrist(arm, axes, body) + moved, body, passes)
+        elbow, wrist = reach(_wrist(arm, axes, body) + moved, body, passes)
         # Not from turn to turn: a limit that is met twice would bend the hand further each time.
         axes = _limit_wrist(asked, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
@@ -211,15 +208,15 @@ def pose_arm(
             break
         depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
         move = np.zeros_like(wrist)
-        evasion = np.clip(depth, 0, None)
+        evasion = np.maximum(depth, skin.forearm_depth(elbow, wrist, body.shoulder_half_width)).clip(0, None)
         if other is not None:
-            towards, aside = other.pull(hand, arm.other_arm)
+            towards, aside = other.pull(hand, elbow, arm.other_arm)
             evasion += aside
             if turn < _TOUCHES:
-                move += _smooth(towards, passes)
+                move += smooth(towards, passes)
         if turn < _TOUCHES:
-            move[:, 2] += _smooth(skin.firm(depth, arm.skin), passes)
-        move[:, 2] -= _smooth_maximum(evasion, max(2, round(2 * fps / 25)))
+            move[:, 2] += smooth(skin.firm(depth, arm.skin), passes)
+        move[:, 2] -= smooth_maximum(evasion, max(2, round(2 * fps / 25)))
         if np.abs(move).max() < _CLOSE_ENOUGH:
             break
         moved += move
@@ -244,7 +241,7 @@ def arm_part(arm: Arm, body: Proportions, part: str) -> np.ndarray:
 def wrist_bend(arm: Arm, body: Proportions) -> np.ndarray:
     """The angle between hand and forearm that an arm asks for before any limit, (T,) degrees."""
     axes = matrix(arm.rotation)
-    elbow, wrist = _reach(_wrist(arm, axes, body), body)
+    elbow, wrist = reach(_wrist(arm, axes, body), body)
     return _bend(axes, wrist - elbow)
 
 
@@ -253,47 +250,16 @@ def _wrist(arm: Arm, axes: np.ndarray, body: Proportions) -> np.ndarray:
     return arm.place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
 
 
-def _reach(wrist: np.ndarray, body: Proportions, passes: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Elbow and wrist (T, 3) of an arm that reaches for `wrist`, or as near to it as its bones allow."""
-    shoulder = np.array((-body.shoulder_half_width, 0.0, 0.0))
-    upper, fore = body.upper_arm, body.forearm
-    offset = wrist - shoulder
-    # A way that leads past the own shoulder leads around its front, not through it.
-    offset[:, 2] = np.minimum(
-        offset[:, 2], -np.sqrt(np.clip(_CLEARANCE**2 - (offset[:, :2] ** 2).sum(axis=1), 0, None))
-    )
-    distance = np.linalg.norm(offset, axis=1, keepdims=True)
-    nearest = np.sqrt(upper**2 + fore**2 - 2 * upper * fore * np.cos(np.radians(_ELBOW_MIN)))
-    direction = offset / np.maximum(distance, 1e-6)
-    distance = np.clip(distance, nearest, _REACH * (upper + fore))
-    along = (upper**2 - fore**2 + distance**2) / (2 * distance)
-    across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
-    raised = 1 / (1 + np.exp(4 * (direction[:, 1:2] + 0.1)))
-    pole = _ELBOW_POLE + raised * (_ELBOW_POLE_RAISED - _ELBOW_POLE)
-    pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
-    # Near the pole a small motion would turn the elbow by much: it swings over some frames instead.
-    pole = _smooth(pole, 2 * passes)
-    pole -= np.einsum("ti,ti->t", direction, pole)[:, None] * direction
-    pole /= np.maximum(np.linalg.norm(pole, axis=1, keepdims=True), 1e-6)
-    return shoulder + along * direction + across * pole, shoulder + distance * direction
-
-
 def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
     """The hand's axes (T, 3, 3), turned back towards the forearm (T, 3) where the wrist would bend too far."""
     angle = _bend(axes, forearm)
     room = WRIST_LIMIT - WRIST_FREE
     limited = np.where(angle > WRIST_FREE, WRIST_FREE + room * np.tanh((angle - WRIST_FREE) / room), angle)
-    axis = _cross(axes[:, :, 0], forearm)
+    axis = cross(axes[:, :, 0], forearm)
     axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-6)
     half = np.radians(angle - limited)[:, None] / 2
     turn = matrix(np.concatenate([np.cos(half), np.sin(half) * axis], axis=1))
     return turn @ axes
-
-
-def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The cross products of (T, 3) with (T, 3), several times as fast as NumPy's for short clips."""
-    ahead, behind = (1, 2, 0), (2, 0, 1)
-    return first[:, ahead] * second[:, behind] - first[:, behind] * second[:, ahead]
 
 
 def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
@@ -302,29 +268,12 @@ def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def _smooth(values: np.ndarray, passes: int) -> np.ndarray:
-    """Values (T, ...) smoothed over five frames by binomial weights, several times."""
-    count = len(values)
-    for _ in range(passes):
-        padded = np.concatenate([values[:1], values[:1], values, values[-1:], values[-1:]])
-        values = sum(weight / 16 * padded[k : k + count] for k, weight in enumerate((1, 4, 6, 4, 1)))
-    return values
-
-
 def _orthonormal(axes: np.ndarray) -> np.ndarray:
     """The hand axes (T, 3, 3) made orthonormal again: the fingers' direction kept, the palm's next."""
     fingers = axes[:, :, 0] / np.maximum(np.linalg.norm(axes[:, :, 0], axis=1, keepdims=True), 1e-6)
     palm = axes[:, :, 1] - np.einsum("ti,ti->t", axes[:, :, 1], fingers)[:, None] * fingers
     palm /= np.maximum(np.linalg.norm(palm, axis=1, keepdims=True), 1e-6)
-    return np.stack([fingers, palm, _cross(fingers, palm)], axis=2)
-
-
-def _smooth_maximum(values: np.ndarray, reach: int) -> np.ndarray:
-    """The running maximum over `2 * reach + 1` frames, smoothed over as many, so that evading never jerks, (T,)."""
-    width = 2 * reach + 1
-    padded = np.pad(values, 2 * reach, mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, width).max(axis=1)
-    return np.lib.stride_tricks.sliding_window_view(highest, width).mean(axis=1)
+    return np.stack([fingers, palm, cross(fingers, palm)], axis=2)
 
 
 def _face(motion: Motion, rotation: np.ndarray, body: Proportions) -> np.ndarray:

@@ -64,7 +64,7 @@ def perform(
     """The motion of one sentence, in the signer's own forms of the signs."""
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
-    rest = rest_state(signer, rng), rest_state(signer, rng)
+    rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
     setting = Setting(signer, tempo * fps, tempo, dials.token_variation, dials.coarticulation, rest)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []
     for sign in signs:

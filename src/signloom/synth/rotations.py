@@ -64,3 +64,9 @@ def rotation_about(axis: int, degrees: np.ndarray | float) -> np.ndarray:
     result = np.zeros((*half.shape, 4))
     result[..., 0], result[..., 1 + axis] = np.cos(half), np.sin(half)
     return result
+
+
+def cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The cross products of (T, 3) with (T, 3), several times as fast as NumPy's for short clips."""
+    ahead, behind = (1, 2, 0), (2, 0, 1)
+    return first[:, ahead] * second[:, behind] - first[:, behind] * second[:, ahead]

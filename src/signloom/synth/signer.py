@@ -20,6 +20,15 @@ _ORIENTATION_DEGREES = 8.0
 _CARRIAGE_DEGREES = (4.0, 3.5, 2.5)
 _LEAN_DEGREES = (2.5, 1.8, 3.0)
 _UNSTEADY_METRES = 0.0022
+# Where idle hands lie, (3, 2, 3): the strong one over the weak one low before the belly, or higher; or both on the
+# thighs, below the picture. Elbows then hang beside the trunk.
+RESTS = np.array(
+    [
+        [(-0.01, 0.4, -0.19), (-0.02, 0.42, -0.145)],
+        [(-0.01, 0.34, -0.205), (-0.02, 0.36, -0.16)],
+        [(-0.19, 0.53, -0.1), (-0.19, 0.53, -0.1)],
+    ]
+)
 # What some signers make of a handshape or a place, and how often a signer has such a habit at signer variation 1.
 ALLOPHONES = {
     "handshape": {
@@ -43,8 +52,8 @@ class Signer:
     space: (3,) scale of the signing space about the chest.  shift: (3,) metres, where this signer's signing space lies.
     places: habitual offset for each location, metres.  grips: for each handshape, degrees (16,).
     turns: for each orientation a quaternion (4,).  shapes: for each movement a stretch (3,) of its path.
-    rest: (3,) where idle hands lie, on their own side.  holding: how often, 0..1, the weak hand stays up during
-    one-handed signs instead of going there.  expressiveness: scale of mouth and brows.
+    rest: (2, 3) where the idle strong and weak hand lie, each on its own side.  holding: how often, 0..1, the weak hand
+    stays up during one-handed signs instead of going there.  expressiveness: scale of mouth and brows.
     left_handed: the left hand is the strong one.
     smoothness: how long controls are blurred, relative to the average.
     unsteadiness: metres of jerks in the hands' way.
@@ -103,9 +112,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         hip_half_width=average.hip_half_width * size,
         leg=average.leg * size,
     )
-    # Idle hands are folded in view, held low at the edge of the picture, or hang out of it.
-    rests = np.array([(-0.07, 0.33, -0.17), (-0.12, 0.4, -0.14), (-0.22, 0.47, -0.06)])
-    rest = rests[1] + min(variation, 1.0) * (rests[int(rng.integers(3))] - rests[1])
+    rest = RESTS[0] + min(variation, 1.0) * (RESTS[int(rng.integers(len(RESTS)))] - RESTS[0])
     turns = {
         name: multiply(
             multiply(rotation_about(0, normal(_ORIENTATION_DEGREES)), rotation_about(1, normal(_ORIENTATION_DEGREES))),
@@ -130,7 +137,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         grips=grips,
         turns=turns,
         shapes={name: np.exp(normal(0.18, 3)) for name in MOVEMENTS},
-        rest=rest + normal(0.02, 3),
+        rest=rest + normal(0.012, 3),
         holding=float(np.clip(0.35 + 0.35 * normal(1.0), 0, 0.9)),
         expressiveness=about_one(0.25),
         left_handed=bool(rng.random() < dials.left_handed),

@@ -17,6 +17,8 @@ FINGER = 0.008
 # Half width and height of the head about its middle, and its depth where the mesh of the face does not reach.
 _HEAD = (0.078, 0.115, 0.098)
 _TRUNK_DEPTH = 0.11
+# Half the width, as a share of that of the shoulders, and depth of the trunk that the middle of a forearm stays out of.
+FOREARM_WIDE, FOREARM_DEEP = 0.95, 0.1
 # Where there is no skin: far behind the body.
 _NOTHING = 0.1
 _CELL = 0.004
@@ -25,6 +27,10 @@ _GRID_X, _GRID_Y = 0.088, 0.128
 _FURTHEST = 0.08
 # Half the thickness of hand, forearm and upper arm, and the points between joints at which they are looked at.
 _HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS = 0.01, 0.032, 0.04
+# How near the middles of two forearms come beyond the radius of one of them.
+_FOREARM_SOFT = 0.02
+# The points of a limb that tell whether it is near: wrist, knuckles, forearm and upper arm.
+_MARKS = (0, 9, 26, 28, 33)
 _PALM = ((0, 0, 0, 0), (5, 9, 13, 17))
 
 
@@ -73,6 +79,17 @@ def depth(
     return np.maximum(deepest, hand[..., 2] - trunk).max(axis=1)
 
 
+def forearm_depth(elbow: np.ndarray, wrist: np.ndarray, shoulder_half_width: float) -> np.ndarray:
+    """How far a hand must move towards the camera for its forearm, from elbow to wrist (T, 3), to leave the trunk,
+    (T,)."""
+    share = np.array((0.35, 0.6, 0.85))
+    x, y, z = (elbow[:, k, None] + share * (wrist - elbow)[:, k, None] for k in range(3))
+    wide = 1 - (x / (FOREARM_WIDE * shoulder_half_width)) ** 2
+    surface = -FOREARM_DEEP * np.sqrt(np.clip(wide, 0, None))
+    behind = np.where(wide > 0, np.clip(z - surface, 0, None), 0) * np.clip((y + 0.03) / 0.1, 0, 1)
+    return np.minimum(behind / share, _FURTHEST).max(axis=1)
+
+
 @dataclass(frozen=True)
 class Limb:
     """An arm that another hand touches or evades. points: (T, K, 3).  radii: (K,)."""
@@ -91,33 +108,52 @@ class Limb:
         radii = np.repeat((_HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS), (25, 6, 4))
         return cls(np.concatenate([hand, palm, forearm, upper], axis=1), radii)
 
-    def clearance(self, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def clearance(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The least distance (T,) of a hand's joints (T, 21, 3) from the skin of the limb, negative inside of it, and
-        the unit vector (T, 3) from that joint to the limb."""
-        squared = (
-            (hand**2).sum(axis=-1)[:, :, None]
-            + (self.points**2).sum(axis=-1)[:, None]
-            - 2 * hand @ self.points.transpose(0, 2, 1)
-        )
+        the unit vector (T, 3) from that joint to the limb. squared: (T, 21, K) distances, where known."""
+        squared = self.squared(hand) if squared is None else squared
         distance = np.sqrt(np.clip(squared, 1e-10, None)) - self.radii
         joint, point = np.divmod(distance.reshape(len(hand), -1).argmin(axis=1), distance.shape[2])
         frames = np.arange(len(hand))
         vector = self.points[frames, point] - hand[frames, joint]
         return distance[frames, joint, point], vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)
 
-    def pull(self, hand: np.ndarray, firmness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pull(self, hand: np.ndarray, elbow: np.ndarray, firmness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a hand (T, 21, 3) must move to touch the limb as firmly as (T,) in 0..1 says, (T, 3), and how far it
-        must evade it towards the camera, (T,) metres."""
+        and its forearm from the elbow (T, 3) must evade it towards the camera, (T,) metres."""
         towards, evasion = np.zeros((len(hand), 3)), np.zeros(len(hand))
-        # Only where the hands come near each other.
-        near = (np.abs(hand[:, None, 9] - self.points[:, (0, 9)]).max(axis=2).min(axis=1) < 0.3) | (firmness > 0)
+        # Only where the arms come near each other.
+        middle = 0.5 * (hand[:, :1] + elbow[:, None])
+        ours, theirs = np.concatenate([hand[:, 9:10], middle], axis=1), self.points[:, _MARKS]
+        near = (np.abs(ours[:, :, None] - theirs[:, None]).max(axis=3).min(axis=(1, 2)) < 0.25) | (firmness > 0)
         if near.any():
             limb = Limb(self.points[near], self.radii)
-            clearance, direction = limb.clearance(hand[near])
+            hand, elbow, firmness = hand[near], elbow[near], firmness[near]
+            squared = limb.squared(hand)
+            clearance, direction = limb.clearance(hand, squared)
             # A hand's joint rests on the skin by a little less than a finger's half thickness.
-            towards[near] = (firmness[near] * np.clip(clearance - 0.003, 0, _FURTHEST))[:, None] * direction
-            evasion[near] = np.clip(0.001 - clearance, 0, None)
+            towards[near] = (firmness * np.clip(clearance - 0.003, 0, _FURTHEST))[:, None] * direction
+            forearm = elbow[:, None] + np.linspace(0.3, 0.9, 4)[:, None] * (hand[:, :1] - elbow[:, None])
+            evasion[near] = np.maximum(
+                limb.before(hand, squared, 0.001), limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)
+            )
         return towards, evasion
+
+    def squared(self, points: np.ndarray) -> np.ndarray:
+        """Squared distances (T, N, K) of points (T, N, 3) from those of the limb."""
+        return (
+            (points**2).sum(axis=-1)[:, :, None]
+            + (self.points**2).sum(axis=-1)[:, None]
+            - 2 * points @ self.points.transpose(0, 2, 1)
+        )
+
+    def before(self, points: np.ndarray, squared: np.ndarray, room: float) -> np.ndarray:
+        """How far points (T, N, 3) that are within `room` of the skin of the limb must move towards the camera until
+        they are not, (T,)."""
+        reach = (self.radii + room) ** 2
+        ahead = self.points[:, None, :, 2] - points[:, :, None, 2]
+        way = np.sqrt(np.clip(reach - squared + ahead**2, 0, None)) - ahead
+        return np.where(squared < reach, np.clip(way, 0, _FURTHEST), 0).max(axis=(1, 2))
 
 
 def firm(depths: np.ndarray, firmness: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signloom.synth.body import Arm, arm_part, head_centre
+from signloom.synth.body import Arm, Proportions, arm_part, head_centre
 from signloom.synth.movements import (
     LOCAL_MOVEMENTS,
     MOVEMENTS,
@@ -38,8 +38,13 @@ WIDTH = 26
 # A plain stroke at tempo 1; with the ways between strokes 10 to 14 frames a sign at 25 frames/s, as in PHOENIX-2014.
 STROKE_SECONDS = 0.225
 _REST_SECONDS = (0.2, 0.44)
+# Where the fingers of an idle hand point and where its palm faces.
+_ACROSS_BELLY = np.array((0.75, 0.62, -0.1)), np.array((0.0, 0.25, 1.0))
+_ON_THIGH = np.array((0.12, 1.0, -0.25)), np.array((0.8, 0.0, 0.6))
 # What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
 _TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.027, 13.5, 10.0, 0.33, 0.28
+# However short a stroke is, its path is no faster, metres a second; looked at in so many steps.
+_FASTEST, _FINE = 3.8, np.linspace(0, 1, 40)
 # How much lower a sign is made at coarticulation 1 when signed at twice the usual speed, metres.
 _LOWER_METRES = 0.04
 
@@ -47,7 +52,7 @@ _LOWER_METRES = 0.04
 @dataclass(frozen=True)
 class Setting:
     """What the tokens of one sentence share. frames_per_second: of the film over the signing's tempo; rest: the states
-    (26,) of the strong and the weak arm at rest."""
+    (26,) of the strong and the weak arm at rest; fastest: metres a second that no path of a stroke exceeds."""
 
     signer: Signer
     frames_per_second: float
@@ -55,34 +60,37 @@ class Setting:
     token_variation: float
     coarticulation: float
     rest: tuple[np.ndarray, np.ndarray]
+    fastest: float = _FASTEST
 
 
-def rest_state(signer: Signer, rng: np.random.Generator) -> np.ndarray:
+def rest_state(signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
     """The state of an idle arm, (26,)."""
     state = np.zeros(WIDTH)
-    state[PLACE] = signer.rest + 0.01 * rng.standard_normal(3)
+    place, body = signer.rest[0 if strong else 1], signer.proportions
+    # Hands that lie on one another move together, and no deeper into each other.
+    state[PLACE] = place * (1, _arms(body), 1) + 0.01 * rng.standard_normal(3) * (1, 1, 0.3)
     state[TOUCHING] = 0.5
-    # A hand in the lap points across, one that hangs points down.
-    across, down = np.array((0.85, 0.35, -0.2)), np.array((0.15, 1.0, -0.1))
-    fingers = down if signer.rest[1] > 0.43 else across
+    # A hand before the belly points across, one on the thigh points down.
+    apart = float(np.clip((-place[0] - 0.04) / 0.12, 0, 1))
+    fingers = _ACROSS_BELLY[0] + apart * (_ON_THIGH[0] - _ACROSS_BELLY[0])
+    palm = _ACROSS_BELLY[1] + apart * (_ON_THIGH[1] - _ACROSS_BELLY[1])
     fingers = fingers / np.linalg.norm(fingers)
-    palm = np.array((0.0, 0.2, 1.0)) if signer.rest[1] <= 0.43 else np.array((1.0, 0.0, 0.3))
     palm = palm - (palm @ fingers) * fingers
     palm /= np.linalg.norm(palm)
     state[ROTATION] = quaternion(np.stack([fingers, palm, np.cross(fingers, palm)], axis=1))
-    state[ANGLES] = 0.7 * handshape_angles("C") + 3 * rng.standard_normal(16)
+    state[ANGLES] = (0.35 + 0.25 * apart) * handshape_angles("C") + 3 * rng.standard_normal(16)
     return state
 
 
 def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm]:
     """Strong and weak arm of a sign made once and cleanly, `num_frames` from its beginning to its end."""
     rng = np.random.default_rng(0)
-    rest = rest_state(signer, rng)
+    rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
     if sign.kind == "rest":
-        idle = as_arm(np.repeat(rest[None], num_frames, axis=0))
-        return idle, idle
-    setting = Setting(signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, (rest, rest))
-    strong, weak = stroke(sign, setting, rest, rng)
+        strong, weak = (np.repeat(state[None], num_frames, axis=0) for state in rest)
+        return as_arm(strong), as_arm(weak)
+    setting = Setting(signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, rest, fastest=np.inf)
+    strong, weak = stroke(sign, setting, rest[1], rng)
     return as_arm(unroll(strong)), as_arm(unroll(weak))
 
 
@@ -113,8 +121,9 @@ def stroke(
         return strong, weak
     seconds = STROKE_SECONDS * _duration(sign) * float(time_slip)
     count = max(2, round(seconds * setting.frames_per_second))
-    time = np.linspace(0, 1, count)
     size = SIZES[sign.size] * signer.amplitude * float(size_slip)
+    count = _within_speed(sign, count, size * signer.shapes[sign.movement], setting)
+    time = np.linspace(0, 1, count)
     # Those who are in a hurry do not lift the hands as high.
     hurry = np.clip(setting.tempo * SPEEDS["plain"] / (SPEEDS[sign.speed] * float(time_slip)) - 0.9, 0, 1.2)
     lower = np.array((0, _LOWER_METRES * setting.coarticulation * float(hurry), 0))
@@ -135,6 +144,21 @@ def stroke(
     return strong, weak
 
 
+def _within_speed(sign: Sign, count: int, size: np.ndarray, setting: Setting) -> int:
+    """The number of frames of a stroke of this size (3,), `count` or as many more as keep its path within `fastest`."""
+    movement = MOVEMENTS[sign.movement]
+    if movement.path is None:
+        return count
+    path = size * movement.path(phase_of(movement, sign.repeats, _FINE))
+    share = float(np.linalg.norm(np.diff(path, axis=0), axis=1).max()) * (len(_FINE) - 1)
+    return max(count, int(np.ceil(share / setting.fastest * setting.frames_per_second / setting.tempo)))
+
+
+def _arms(body: Proportions) -> float:
+    """How long arms are, relative to the average."""
+    return (body.upper_arm + body.forearm) / 0.525
+
+
 def place_of(sign: Sign, signer: Signer) -> np.ndarray:
     """Where a signer places a sign that is not made on the weak arm, (3,)."""
     location, body = LOCATIONS[sign.location], signer.proportions
@@ -145,7 +169,7 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
     else:
         chest = np.array((0.0, 0.15, 0.0))
         place = (position - chest) * signer.space + chest + signer.shift + signer.places[sign.location]
-        place *= (body.upper_arm + body.forearm) / 0.525
+        place *= _arms(body)
     if sign.kind in ("both", "alternating"):
         # Room for both hands beside each other.
         place[0] = min(place[0], -0.045 if location.anchor == "head" else -0.09)
@@ -161,8 +185,7 @@ def _held_arm(
     if held is None:
         raise ValueError(f"location {sign.location} is not on the weak arm")
     state = np.zeros(WIDTH)
-    scale = (body.upper_arm + body.forearm) / 0.525
-    state[PLACE] = (np.array(held.place) + place_slip * 0.7 + 0.5 * signer.shift) * scale
+    state[PLACE] = (np.array(held.place) + place_slip * 0.7 + 0.5 * signer.shift) * _arms(body)
     state[TOUCHING] = touching_point(sign.weak_handshape or "S")
     turn = multiply(signer.turns[held.orientation], slip)
     state[ROTATION] = multiply(quaternion(orientation_axes(held.orientation)), turn)
