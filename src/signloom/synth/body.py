@@ -189,15 +189,16 @@ def pose_arm(
     axes = matrix(arm.rotation)
     # As long at every frame rate: passes of a blur add up by the square.
     passes = int(np.clip(round((fps / 25) ** 2), 1, 25))
+    around = max(2, round(2 * fps / 25))
     moved = np.zeros_like(arm.place)
-    moved[:, 2] = -before_ribs(_wrist(arm, axes, body), body, passes)
+    moved[:, 2] = -before_ribs(_wrist(arm, axes, body), body, around)
     for _ in range(2):
         # What a limit changes is smoothed over time, so that no joint jumps when it meets one.
         wanted = _wrist(arm, axes, body) + moved
         elbow, wrist = reach(wanted, body, passes)
         wrist = wanted + smooth(wrist - wanted, passes)
         axes = _orthonormal(smooth(_limit_wrist(axes, wrist - elbow), passes))
-    moved[:, 2] -= before_ribs(_wrist(arm, axes, body) + moved, body, passes)
+    moved[:, 2] -= before_ribs(_wrist(arm, axes, body) + moved, body, around)
     asked = axes
     for turn in range(_TOUCHES + _EVASIONS + 1):
         elbow, wrist = reach(_wrist(arm, axes, body) + moved, body, passes)
@@ -216,7 +217,7 @@ def pose_arm(
                 move += smooth(towards, passes)
         if turn < _TOUCHES:
             move[:, 2] += smooth(skin.firm(depth, arm.skin), passes)
-        move[:, 2] -= smooth_maximum(evasion, max(2, round(2 * fps / 25)))
+        move[:, 2] -= smooth_maximum(evasion, around)
         if np.abs(move).max() < _CLOSE_ENOUGH:
             break
         moved += move

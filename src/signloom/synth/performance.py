@@ -22,6 +22,8 @@ from signloom.synth.variants import signs_as_signed
 # The way between two strokes at tempo 1: its shortest time and the time per metre (a way of half a metre peaks near
 # 3 m/s).
 _WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.1, 0.38
+# How far towards the camera such a way bows per metre of height.
+_SWING = 0.12
 _IDLE_SECONDS = (0.16, 0.4)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
@@ -205,7 +207,9 @@ def _way(start: np.ndarray, end: np.ndarray, count: int, bend: np.ndarray, early
     time = np.arange(1, count + 1) / (count + 1)
     share = minimum_jerk(time)[:, None]
     states = start + share * (end - start)
-    states[:, PLACE] += 4 * share * (1 - share) * bend
+    # A hand on its way up or down swings out before the shoulder.
+    bow = bend - np.array((0, 0, _SWING)) * abs(end[PLACE][1] - start[PLACE][1])
+    states[:, PLACE] += 4 * share * (1 - share) * bow
     ready = minimum_jerk(np.minimum(early * time, 1))[:, None]
     states[:, ANGLES] = start[ANGLES] + ready * (end - start)[ANGLES]
     states[:, ROTATION] = _turn(start[ROTATION], end[ROTATION], share[:, 0])

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from signloom.synth.body import Proportions
 
 # Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
-_REACH, _ELBOW_MIN = 0.97, 35.0
+_REACH, _ELBOW_MIN = 0.97, 30.0
 # How near a wrist comes to its own shoulder, metres.
-_CLEARANCE = 0.18
+_CLEARANCE = 0.155
 # A cone before the ribs below the shoulder that wrists stay out of, so that there is room for the elbow: how wide about
 # the shoulder, how much less below and above, and how steep.
 _RIBS, _RIBS_LONG, _RIBS_SHORT, _RIBS_STEEP = 0.31, 0.8, 2.0, 1.05
@@ -63,15 +63,16 @@ def reach(wrist: np.ndarray, body: Proportions, passes: int = 1) -> tuple[np.nda
     across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
     centre, wrist = shoulder + along * direction, shoulder + distance * direction
     down, out = across * _carried(_DOWN, direction), across * _carried(_OUT, direction)
-    swivel = smooth(_swivel(centre, down, out, wrist, body), 3 * passes)[:, None]
+    swivel = smooth(_swivel(centre, down, out, wrist, body), 5 * passes)[:, None]
     return centre + np.cos(swivel) * down + np.sin(swivel) * out, wrist
 
 
-def before_ribs(wrist: np.ndarray, body: Proportions, passes: int) -> np.ndarray:
-    """How far a wrist (T, 3) moves towards the camera where the elbow would else be far behind the body, (T,)."""
+def before_ribs(wrist: np.ndarray, body: Proportions, frames: int) -> np.ndarray:
+    """How far a wrist (T, 3) moves towards the camera where the elbow would else be far behind the body, (T,), and
+    so many frames before and after."""
     x, y = wrist[:, 0] + body.shoulder_half_width, wrist[:, 1]
     far = np.hypot(x, np.where(y > 0, _RIBS_LONG, _RIBS_SHORT) * y)
-    return smooth(np.clip(wrist[:, 2] + _RIBS_STEEP * np.clip(_RIBS - far, 0, None), 0, None), 4 * passes)
+    return smooth_maximum(np.clip(wrist[:, 2] + _RIBS_STEEP * np.clip(_RIBS - far, 0, None), 0, None), frames)
 
 
 def _carried(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ RESTS = np.array(
     [
         [(-0.01, 0.4, -0.19), (-0.02, 0.42, -0.145)],
         [(-0.01, 0.34, -0.205), (-0.02, 0.36, -0.16)],
-        [(-0.19, 0.53, -0.1), (-0.19, 0.53, -0.1)],
+        [(-0.19, 0.54, -0.1), (-0.19, 0.54, -0.1)],
     ]
 )
 # What some signers make of a handshape or a place, and how often a signer has such a habit at signer variation 1.

@@ -86,7 +86,7 @@ def forearm_depth(elbow: np.ndarray, wrist: np.ndarray, shoulder_half_width: flo
     x, y, z = (elbow[:, k, None] + share * (wrist - elbow)[:, k, None] for k in range(3))
     wide = 1 - (x / (FOREARM_WIDE * shoulder_half_width)) ** 2
     surface = -FOREARM_DEEP * np.sqrt(np.clip(wide, 0, None))
-    behind = np.where(wide > 0, np.clip(z - surface, 0, None), 0) * np.clip((y + 0.03) / 0.1, 0, 1)
+    behind = np.where(wide > 0, np.clip(z - surface, 0, None), 0) * np.clip((y - 0.02) / 0.1, 0, 1)
     return np.minimum(behind / share, _FURTHEST).max(axis=1)
 
 
