@@ -67,7 +67,7 @@ def perform(
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
     rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
-    setting = Setting(signer, tempo * fps, tempo, dials.token_variation, dials.coarticulation, rest)
+    setting = Setting(signer, fps / tempo, tempo, dials.token_variation, dials.coarticulation, rest)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []
     for sign in signs:
         idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, dials.weak_hand, rng)

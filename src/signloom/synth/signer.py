@@ -129,7 +129,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
     return Signer(
         name=f"signer{number + 1:02d}",
         proportions=proportions,
-        tempo=about_one(0.14),
+        tempo=about_one(0.12),
         amplitude=about_one(0.18),
         space=np.array([about_one(0.1), about_one(0.1), about_one(0.08)]),
         shift=normal(_SPACE_METRES, 3),

@@ -151,7 +151,7 @@ def _within_speed(sign: Sign, count: int, size: np.ndarray, setting: Setting) ->
         return count
     path = size * movement.path(phase_of(movement, sign.repeats, _FINE))
     share = float(np.linalg.norm(np.diff(path, axis=0), axis=1).max()) * (len(_FINE) - 1)
-    return max(count, int(np.ceil(share / setting.fastest * setting.frames_per_second / setting.tempo)))
+    return max(count, int(np.ceil(share / setting.fastest * setting.frames_per_second * setting.tempo)))
 
 
 def _arms(body: Proportions) -> float:

@@ -7,11 +7,16 @@ order of work never changes the data. Shapes: T frames, P points of a subset; pl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from signloom import layout
 from signloom.landmarks import interpolate
+
+
+# Jitter of body and face as a share of the hands'; in recordings by MediaPipe it is a tenth (benchmarks/tracker_fit.md).
+STEADY = 0.125
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class AugmentationConfig:
     hand_rotate_degrees: float = 15.0
     """largest rotation of each hand about its wrist, constant over a clip"""
     jitter: float = 0.004
-    """standard deviation of noise on every point, in units of image height, half of it constant over a clip"""
+    """largest standard deviation of noise on hands, in units of image height, half of it constant over a clip; body and
+    face get an eighth"""
     drop_hand: float = 0.2
     """probability that a hand is lost for a while (up to half a second), for each second of clip"""
     drop_face: float = 0.15
@@ -69,10 +75,19 @@ def augment(
         noise = rng.random(planes.shape, dtype=np.float32)
         noise += rng.random((3, 1, planes.shape[2]), dtype=np.float32)
         noise -= 1
-        noise *= np.float32(config.jitter * np.sqrt(6) * rng.random())
+        noise *= _jitter_shares(subset) * np.float32(config.jitter * np.sqrt(6) * rng.random())
         planes += noise
     _lose_parts(planes, config, rng, subset, fps)
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+
+@cache
+def _jitter_shares(subset: str) -> np.ndarray:
+    """How much of the jitter each point has, (P,): trackers smooth the body and the face, but not the hands."""
+    shares = np.full(len(layout.subset(subset)), STEADY, dtype=np.float32)
+    for name in ("left_hand", "right_hand"):
+        shares[layout.subset_groups(subset)[name]] = 1
+    return shares
 
 
 def _retimed(
