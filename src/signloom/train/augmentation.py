@@ -14,8 +14,7 @@ import numpy as np
 from signloom import layout
 from signloom.landmarks import interpolate
 
-
-# Jitter of body and face as a share of the hands'; in recordings by MediaPipe it is a tenth (benchmarks/tracker_fit.md).
+# Jitter of body and face as a share of the hands': in recordings by MediaPipe a tenth (benchmarks/tracker_fit.md).
 STEADY = 0.125
 
 
