@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -104,7 +105,12 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     class Formatter(jsonargparse.DefaultHelpFormatter):
         def _get_type_str(self, action: Any) -> str | None:
             name = super()._get_type_str(action)
-            return name and name.replace("<class 'Path'>", "path").replace("Path", "path").replace(" | null", "")
+            name = name and name.replace("<class 'Path'>", "path").replace("Path", "path").replace(" | null", "")
+            return re.sub(r"^Optional\[(.*)\]$", r"\1", name) if name else name
+
+        def _expand_help(self, action: Any) -> str:
+            # An option that need not be given says in its own words what holds without it.
+            return super()._expand_help(action).replace(", default: null)", ")")
 
     positionals: tuple[str, ...] = getattr(options, "positionals", ())
     parser = Parser(
