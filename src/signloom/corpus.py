@@ -208,6 +208,15 @@ class Corpus:
         return table
 
 
+def check_output(root: Path | str, *, overwrite: bool = False) -> None:
+    """Raises InputError where no corpus can be written: into a file, or over a finished corpus unless `overwrite`."""
+    root = Path(root)
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file; needed a folder for the corpus, choose another name")
+    if (root / HEADER).exists() and not overwrite:
+        raise InputError(f"{root}: already holds a corpus; choose another folder or pass --overwrite")
+
+
 class CorpusWriter:
     """Writes a corpus: landmark files as they come, manifest and header last, so that a killed run leaves no corpus.
 
@@ -222,8 +231,7 @@ class CorpusWriter:
         self._utterances: list[Utterance] = []
         self._ids: set[str] = set()
         self._files: dict[str, str] = {}
-        if (self.root / HEADER).exists() and not overwrite:
-            raise InputError(f"{self.root}: already holds a corpus; choose another folder or pass --overwrite")
+        check_output(self.root, overwrite=overwrite)
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / HEADER).unlink(missing_ok=True)
         remove_temporary(self.root)

@@ -3,7 +3,8 @@
 A lexicon of made-up signs (handshape, place, orientation and movement of one or two hands) is signed in sentences by
 simulated signers and seen by a simulated camera and tracker, as all 543 points of MediaPipe Holistic. Test signers
 occur in test only. Each line of the manifest holds the utterance's truth: the frames of every gloss, the signer,
-and the spans in which a hand was lost or out of view. The same seed and options give the same bytes.
+and the spans in which hands or face were lost, out of view or taken for one another. The same seed and options give the
+same bytes. docs/simulated-signing.md has the presets and what the truth means.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from signloom.console import console, progress_bar
-from signloom.synth.corpus import synthesise
+from signloom.synth.corpus import check_run, synthesise
 from signloom.synth.plans import Recipe, lexicon_of, make_plans
 from signloom.synth.preview import check_preview_path, write_preview
 
@@ -35,6 +36,8 @@ class Options(Recipe):
 
 
 def run(options: Options) -> int:
+    # A large lexicon takes minutes: what cannot be written is told before.
+    check_run(options.output, num_workers=options.workers, overwrite=options.overwrite)
     if options.preview is not None:
         check_preview_path(options.preview)
     recipe = options.recipe()

@@ -1,7 +1,7 @@
 """A corpus of simulated signing, written by one or several processes.
 
-An utterance does not depend on the other ones, on the number of processes, or on whether an earlier run was killed:
-what that run finished is kept.
+What becomes of a planned utterance does not depend on the other ones, on the number of processes, or on whether an
+earlier run was killed: what that run finished is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from signloom import layout
-from signloom.corpus import SPLITS, Corpus, CorpusWriter
+from signloom.corpus import SPLITS, Corpus, CorpusWriter, check_output
 from signloom.errors import InputError, SignloomError
 from signloom.files import inside
 from signloom.landmarks import Landmarks, interpolate, parse_image_size
@@ -59,10 +59,9 @@ def synthesise(
 
     progress: called after every utterance with its number of frames.
 
-    Raises InputError where `output` already holds a corpus and `overwrite` is not set.
+    Raises InputError for what `make_plans` and `check_run` refuse.
     """
-    if num_workers < 1:
-        raise InputError(f"--workers is {num_workers}; needed at least 1")
+    check_run(output, num_workers=num_workers, overwrite=overwrite)
     plans = make_plans(recipe)
     lexicon = lexicon_of(recipe)
     info = {
@@ -91,6 +90,13 @@ def synthesise(
             if progress is not None:
                 progress(utterance.num_frames)
     return Corpus.open(output)
+
+
+def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
+    """Raises InputError for fewer than one process, and where `output` cannot become a corpus (see `check_output`)."""
+    if num_workers < 1:
+        raise InputError(f"--workers is {num_workers}; needed at least 1")
+    check_output(output, overwrite=overwrite)
 
 
 def _write_clips(

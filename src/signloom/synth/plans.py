@@ -1,7 +1,8 @@
 """Who signs what: the utterances of a corpus before they are signed.
 
-Sentences come from the grammar, or from the gloss sequences of a real corpus (`--sentences`). Every utterance is drawn
-from its own seed (of the corpus, the split and its number), so that it does not depend on the others.
+Sentences come from the grammar, or from the gloss sequences of a real corpus (`--sentences`). Every made-up sentence is
+drawn from its own seed (of the corpus, the split and its number); then signs that train lacks are put into some of
+train, and a sentence of dev or test is drawn again while train has it too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from signloom.synth.signs import Sign, pointing_sign, rest_sign
 # Of the generator's results: goes up when the same options would give other data.
 GENERATOR_VERSION = 2
 _MAX_FPS = 240.0
+# No hand can be seen in a smaller picture.
+_LEAST_PIXELS = 32
 # Shares of the sentences of a file that names no split.
 _DEV_SHARE, _TEST_SHARE = 0.1, 0.1
 
@@ -66,7 +69,8 @@ class Recipe(Dials):
 
     def check(self, faults: Faults) -> None:
         try:
-            parse_image_size(self.image_size)
+            if min(parse_image_size(self.image_size)) < _LEAST_PIXELS:
+                faults.add(f"--image_size is {self.image_size}; needed at least {_LEAST_PIXELS} pixels each way")
         except InputError as error:
             faults.add(str(error))
         if not 1 <= self.fps <= _MAX_FPS:
@@ -111,10 +115,11 @@ class Recipe(Dials):
 
     def record(self) -> dict[str, Any]:
         """The options as the corpus records them: files by name and content, not by where they lay."""
-        files = {}
+        files: dict[str, str] = {}
         for path in self.sentences:
             file = path / MANIFEST if path.is_dir() else path
-            files[path.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            name = path.name if path.name not in files else f"{path.name} ({len(files) + 1})"
+            files[name] = hashlib.sha256(file.read_bytes()).hexdigest()
         return {**asdict(self), "sentences": files}
 
     @property
@@ -140,7 +145,8 @@ class Plan:
 def make_plans(recipe: Recipe) -> tuple[Plan, ...]:
     """Who signs what in every utterance, in the order train, dev, test.
 
-    Raises InputError for sentences that cannot be read, or a lexicon that cannot be made.
+    Raises InputError for sentences that cannot be read, a lexicon that cannot be made, or training sentences without
+    room for all of it.
     """
     return tuple(_plans_of_file(recipe) if recipe.sentences else _plans_of_grammar(recipe))
 
@@ -229,14 +235,23 @@ def _sign(code: int, lexicon: tuple[Sign, ...]) -> Sign:
 
 
 def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[tuple[int, ...]]:
-    """The sentences with each sign that none of them has put in the place of one that occurs more often."""
+    """The sentences with each sign that none of them has put in the place of one that occurs more often.
+
+    Raises InputError where there are fewer such places than signs.
+    """
     counts = Counter(code for sentence in sentences for code in sentence)
     result = [list(sentence) for sentence in sentences]
     places = (
         (row, column) for row, sentence in enumerate(sentences) for column, code in enumerate(sentence) if code >= 0
     )
     for missing in sorted(set(range(num_signs)) - set(counts)) if sentences else []:
-        row, column = next(place for place in places if counts[result[place[0]][place[1]]] > 1)
+        place = next((place for place in places if counts[result[place[0]][place[1]]] > 1), None)
+        if place is None:
+            raise InputError(
+                f"synth: {len(sentences)} training utterances have no room for all {num_signs} signs beside pointing "
+                "and rest; raise --num_train or --min_glosses, or lower --num_signs"
+            )
+        row, column = place
         counts[result[row][column]] -= 1
         counts[missing] = 1
         result[row][column] = missing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import tempfile
 from bisect import bisect_right
 from collections import Counter
@@ -51,6 +52,9 @@ def check_preview_path(path: Path) -> None:
         raise InputError(f"--preview is {path}, which is a folder; needed the name of a file, or one without a suffix")
     if not path.suffix and path.exists() and not path.is_dir():
         raise InputError(f"--preview is {path}, which is a file without a suffix; needed a folder, or .png, .gif, .mp4")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"--preview is {path}; nothing can be written in {folder}; choose another place")
     import_pillow()
     if path.suffix.lower() == ".mp4":
         _import_cv2()

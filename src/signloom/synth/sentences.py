@@ -52,12 +52,16 @@ def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[Sentence, 
     one of train, dev and test that occurs in the file's name.
 
     Raises InputError with every fault: text that is not UTF-8, empty files, missing columns, empty sentences, glosses
-    of zero length, sentences of more than 200 glosses, and ids that occur twice.
+    of zero length, files given twice, sentences of more than 200 glosses, and ids that occur twice.
     """
     given = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     if not given:
         raise InputError("sentences: no file given; needed at least one")
     faults = Faults("sentences")
+    for path, times in Counter(path.resolve() for path in given).items():
+        if times > 1:
+            faults.add(f"{path}: given {times} times; give each file once")
+    faults.raise_if_any()
     placed = [item for path in given for item in _read(path, faults)]
     seen: dict[str, str] = {}
     for sentence, place in placed:
