@@ -13,8 +13,8 @@ import numpy as np
 
 from signloom import layout
 from signloom.landmarks import Landmarks
+from signloom.synth.jitter import HANDS
 
-HANDS = ("left_hand", "right_hand")
 # Pose points that are seen in any framing of a signer; the others are guesses more often than not.
 HEAD = layout.indices("pose.nose", "pose.left_eye", "pose.right_eye", "pose.left_ear", "pose.right_ear")
 SHOULDERS = layout.indices("pose.left_shoulder", "pose.right_shoulder")

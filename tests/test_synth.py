@@ -62,7 +62,7 @@ def test_bones_keep_their_lengths_in_every_frame(bodies):
             joints = points[:, layout.GROUPS[hand]]
             lengths = np.linalg.norm(joints[:, a] - joints[:, b], axis=1)
             # Single precision at one metre: a few times 1e-7.
-            assert np.ptp(lengths) < 2e-6, (signer.name, hand, a, b)
+            assert np.ptp(lengths) < 2e-6, (signer.key, hand, a, b)
         for name, (a, b) in zip(("upper_arm", "forearm") * 2, arm, strict=True):
             lengths = np.linalg.norm(points[:, layout.index(a)] - points[:, layout.index(b)], axis=1)
             np.testing.assert_allclose(lengths, getattr(signer.proportions, name), atol=2e-6)

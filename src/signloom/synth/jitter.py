@@ -129,7 +129,7 @@ def add_pose_errors(
     """Adds the errors of the pose, before it is smoothed, to (T, 543, 3) in place."""
     num_frames = len(points)
     pose = points[:, layout.GROUPS["pose"]]
-    own = rng.standard_normal((num_frames, 33, 3), dtype=np.float32)
+    own = rng.standard_normal((num_frames, layout.NUM_POSE_POINTS, 3), dtype=np.float32)
     common = wander((num_frames, 9, 3), _TOGETHER_SECONDS * fps, rng)[:, _CLUSTER_OF]
     flat = np.float32(np.sqrt(_TOGETHER)) * common + np.float32(np.sqrt(1 - _TOGETHER)) * own
     errors = np.empty_like(flat)
@@ -139,7 +139,7 @@ def add_pose_errors(
     for number, (side, hand) in enumerate(zip(("left", "right"), HANDS, strict=True)):
         speed = scene.speeds[hand]
         grown = (_ARM_WANDER * speed / (speed + _HALF)).astype(np.float32)[:, None]
-        wrist = _arm_end(side)
+        wrist = arm_end(side)
         errors[:, wrist, :2] += np.float32(image) * (_ARM_OFF * off[number] + grown * trail[:, number])[:, None]
         # An elbow moves less than its wrist; assumed to be off by as much.
         elbow = layout.index(f"pose.{side}_elbow")
@@ -153,8 +153,8 @@ def add_pose_errors(
     pose += errors * np.float32(scene.unit)
 
 
-def _arm_end(side: str) -> np.ndarray:
-    """The wrist of the pose and the corners of its hand."""
+def arm_end(side: str) -> np.ndarray:
+    """The points of the pose's wrist and of the corners of its hand, (4,) int; side: `left` or `right`."""
     return layout.indices(*(f"pose.{side}_{name}" for name in ("wrist", "pinky", "index", "thumb")))
 
 

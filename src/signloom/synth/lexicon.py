@@ -47,7 +47,6 @@ _TOUCH_METRES = 0.013
 _SHAPE_JOINTS = (3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18, 20)
 # A wrist bends up to 80 degrees; an arm gives way for a little more.
 _WRIST_DEGREES = 95.0
-_VIEW_SHAPE = (_NUM_PHASES, 2, 1 + len(_SHAPE_JOINTS), 2)
 # The kinds of sign that the founders of families take turns in.
 _KIND_TURNS = ("one", "both", "one", "base", "one", "alternating")
 # In which parameter the members of a family differ, and among how many of the values most alike.

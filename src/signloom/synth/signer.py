@@ -63,7 +63,6 @@ class Signer:
     dialect: share of signs made in the region's way.
     """
 
-    name: str
     proportions: Proportions
     tempo: float
     amplitude: float
@@ -127,7 +126,6 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         habit[FLEXION] += normal(0.6 * _FINGER_DEGREES)
         grips[name] = habit
     return Signer(
-        name=f"signer{number + 1:02d}",
         proportions=proportions,
         tempo=about_one(0.12),
         amplitude=about_one(0.18),

@@ -21,7 +21,6 @@ from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS
 # towards the palm side, flexion at the mcp and ip joints. Fingers: spread, flexion at the mcp and pip joints; the
 # dip joint follows the pip joint.
 NUM_ANGLES = 16
-THUMB = slice(0, 4)
 FLEXION = np.array([5, 6, 8, 9, 11, 12, 14, 15])
 # What a healthy hand can do, with the habits and variation of signers inside it.
 ANGLE_LIMITS = np.array(

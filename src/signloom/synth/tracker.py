@@ -20,6 +20,7 @@ from signloom.synth.jitter import (
     add_face_errors,
     add_hand_errors,
     add_pose_errors,
+    arm_end,
     report_depth,
     smooth_pose,
     wander,
@@ -208,10 +209,9 @@ def _jump(
         # Drawn for every frame, so that a jump more or less does not change the others.
         angles, lengths = rng.uniform(0, 2 * np.pi, len(points)), least + rng.exponential(more, len(points))
         elbows, losses = rng.random(len(points)) < _ELBOW_TOO, rng.random(len(points)) < _HAND_LOST_TOO
-        names = [f"pose.{side}_{name}" for name in ("wrist", "pinky", "index", "thumb")]
         for start, end in spans(frames):
             away = scene.unit * lengths[start] * np.array((np.cos(angles[start]), np.sin(angles[start])))
-            points[start:end, layout.indices(*names), :2] += away.astype(np.float32)
+            points[start:end, arm_end(side), :2] += away.astype(np.float32)
             if elbows[start]:
                 points[start:end, layout.index(f"pose.{side}_elbow"), :2] += (0.5 * away).astype(np.float32)
             lost[hand][start:end] |= losses[start]
