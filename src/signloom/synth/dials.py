@@ -1,6 +1,7 @@
 """How hard simulated signing is: one dial for each factor, and presets that set them all.
 
-A dial at 1 is the strength that the preset `phoenix` gives it, at 0 the factor is off.
+At 0 a factor is off. A dial that goes to 3 has at 1 about the strength of recorded signing, which the preset `phoenix`
+gives all but those of framing and frame rate, in which PHOENIX varies less; the shares are plain shares.
 """
 
 from __future__ import annotations
