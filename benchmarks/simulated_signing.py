@@ -22,13 +22,14 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/simulated_signing"), help="corpora and runs")
     parser.add_argument("--presets", nargs="+", default=["clean", "easy", "phoenix", "hard"])
+    parser.add_argument("--corpus", type=Path, help="measure on this simulated corpus instead of making some")
     parser.add_argument("--num_signs", type=int, default=60)
     parser.add_argument("--num_train", type=int, default=1200)
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     results = {}
-    for preset in options.presets:
+    for preset in [options.corpus.name] if options.corpus else options.presets:
         results[preset] = measure(options, preset)
         show(results)
     common.finish(options, results)
@@ -36,16 +37,20 @@ def main() -> None:
 
 def measure(options: Any, preset: str) -> dict[str, Any]:
     from signloom.baseline import nearest_neighbour
+    from signloom.corpus import Corpus
     from signloom.evaluate import evaluate
     from signloom.synth.corpus import synthesise
     from signloom.synth.plans import Recipe as Simulation
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 
-    simulation = Simulation(
-        preset=preset, num_signs=options.num_signs, num_train=options.num_train, num_test=150, seed=options.seed
-    )
-    corpus = synthesise(simulation, options.work / preset / "corpus", num_workers=2, overwrite=True)
+    if options.corpus:
+        corpus = Corpus.open(options.corpus)
+    else:
+        simulation = Simulation(
+            preset=preset, num_signs=options.num_signs, num_train=options.num_train, num_test=150, seed=options.seed
+        )
+        corpus = synthesise(simulation, options.work / preset / "corpus", num_workers=2, overwrite=True)
     pairs = {frozenset(pair[:2]) for pair in corpus.info["confusability"]["minimal_pairs"]}
     glosses = [sign["gloss"] for sign in corpus.info["lexicon"]]
     row: dict[str, Any] = {

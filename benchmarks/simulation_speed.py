@@ -1,6 +1,6 @@
 """How fast a corpus of PHOENIX's size is simulated, and in how much memory.
 
-python benchmarks/simulation_speed.py [--sentences train.SI5.corpus.csv] [--workers 2]
+python benchmarks/simulation_speed.py [--sentences *.SI5.corpus.csv] [--workers 2]
 
 `signloom synth` as a user runs it, in a process of its own: once with a tenth of the utterances and once with all, so
 that memory can be seen not to grow with their number. Without --sentences, 1,117 signs in sentences of 2 to 28 glosses.
@@ -32,7 +32,7 @@ sys.exit(status)
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/simulation_speed"), help="where the corpora are made")
-    parser.add_argument("--sentences", type=Path, help="the real sentences instead of made-up ones")
+    parser.add_argument("--sentences", type=Path, nargs="+", help="annotation files: real sentences, not made-up ones")
     parser.add_argument("--utterances", type=int, default=4376)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--preset", default="phoenix")
@@ -63,9 +63,20 @@ def measure(options: Any, count: int) -> dict[str, Any]:
     shutil.rmtree(output, ignore_errors=True)
     words = ["synth", "--output", str(output), "--preset", options.preset, "--workers", str(options.workers)]
     if options.sentences:
-        words += ["--sentences", str(options.sentences)]
+        words += ["--sentences", *map(str, options.sentences), "--minimal_pairs", "0.5"]
     else:
-        words += ["--num_signs", "1117", "--min_glosses", "2", "--max_glosses", "28", "--num_train", str(count)]
+        words += [
+            "--num_signs",
+            "1117",
+            "--minimal_pairs",
+            "0.5",
+            "--min_glosses",
+            "2",
+            "--max_glosses",
+            "28",
+            "--num_train",
+            str(count),
+        ]
         words += ["--num_dev", "0", "--num_test", "0"]
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, check=False)
