@@ -56,8 +56,10 @@ def test_training_sentences_without_room_for_every_sign_are_refused():
 def test_what_cannot_be_written_is_told_before_anything_is_simulated(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(InputError, match="file: is a file; needed a folder for the corpus"):
+    with pytest.raises(InputError, match="file is a file; needed a folder for the corpus"):
         synthesise(FEW, file)
+    with pytest.raises(InputError, match="file is a file; needed a folder for the corpus"):
+        synthesise(FEW, file / "corpus")
     with pytest.raises(InputError, match=r"--preview is .*sheet.png; nothing can be written in .*file"):
         check_preview_path(file / "sheet.png")
 
@@ -72,6 +74,13 @@ def test_a_file_of_sentences_is_given_once(tmp_path):
     file.write_text("A B\n")
     with pytest.raises(InputError, match=r"all.txt: given 2 times; give each file once"):
         read_sentences([file, tmp_path / "." / "all.txt"])
+
+
+def test_sentences_of_nothing_but_rest_are_refused(tmp_path):
+    file = tmp_path / "all.txt"
+    file.write_text("__ON__ __OFF__\n")
+    with pytest.raises(InputError, match="sentences: nothing but rest .__ON__, __OFF__.; needed at least one sign"):
+        make_plans(Recipe(sentences=(file,)))
 
 
 def test_files_of_one_name_in_two_folders_are_both_recorded(tmp_path):

@@ -211,8 +211,9 @@ class Corpus:
 def check_output(root: Path | str, *, overwrite: bool = False) -> None:
     """Raises InputError where no corpus can be written: into a file, or over a finished corpus unless `overwrite`."""
     root = Path(root)
-    if root.exists() and not root.is_dir():
-        raise InputError(f"{root}: is a file; needed a folder for the corpus, choose another name")
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{root}: {there} is a file; needed a folder for the corpus, choose another name")
     if (root / HEADER).exists() and not overwrite:
         raise InputError(f"{root}: already holds a corpus; choose another folder or pass --overwrite")
 

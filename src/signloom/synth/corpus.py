@@ -65,7 +65,7 @@ def synthesise(
     plans = make_plans(recipe)
     lexicon = lexicon_of(recipe)
     info = {
-        "name": Path(output).name,
+        "name": Path(output).absolute().name,
         "synthetic": True,
         "generator": "signloom synth",
         "generator_version": GENERATOR_VERSION,

@@ -21,7 +21,7 @@ from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
 from signloom.landmarks import parse_image_size
 from signloom.synth.dials import Dials
-from signloom.synth.grammar import POINTING, SPECIAL_GLOSSES, Grammar, make_grammar
+from signloom.synth.grammar import POINTING, REST_GLOSSES, SPECIAL_GLOSSES, Grammar, make_grammar
 from signloom.synth.lexicon import make_lexicon
 from signloom.synth.sentences import Sentence, read_sentences, vocabulary_of
 from signloom.synth.signs import Sign, pointing_sign, rest_sign
@@ -155,6 +155,8 @@ def make_plans(recipe: Recipe) -> tuple[Plan, ...]:
 def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
     """The signs of a recipe, without rest and pointing; with `--sentences`, one for each of their glosses."""
     glosses = vocabulary_of(_sentences(recipe)) if recipe.sentences else None
+    if glosses is not None and not glosses:
+        raise InputError(f"sentences: nothing but rest ({', '.join(REST_GLOSSES)}); needed at least one sign")
     signs = make_lexicon(
         recipe.num_signs if glosses is None else len(glosses),
         seed=recipe.seed,

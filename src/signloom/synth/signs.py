@@ -159,9 +159,6 @@ LOCI = (
     ("space-high", "up-forward"),
 )
 
-# `one` hand; `both` alike in the mirror; `alternating`: alike, half a movement apart; `base`: the strong hand acts
-# on the weak arm, which is held still; `rest`: the hands lie or hang idle.
-KINDS = ("one", "both", "alternating", "base", "rest")
 _CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce")
 
 # Mouth (opened, spread, rounded; 0..1) and brows (-1 furrowed, 1 raised) that go with a sign.
@@ -189,6 +186,8 @@ HEADS: dict[str, tuple[tuple[float, float, float], int]] = {
 class Sign:
     """One entry of the lexicon; two signs of a lexicon differ in at least one manual parameter.
 
+    kind: `one` hand; `both` alike in the mirror; `alternating`: alike, half a movement apart; `base`: the strong hand
+    acts on the weak arm, which is held still; `rest`: the hands lie or hang idle.
     local: what wrist and fingers do on the way.  size, speed, repeats: how the movement is made.
     contact: the hand touches the skin of its location, or the weak arm.  mouth, brow, head: the non-manuals.
     """

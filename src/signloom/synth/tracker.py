@@ -81,8 +81,8 @@ class Tracked:
 def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: np.random.Generator) -> Tracked:
     """What the tracker reports of the true image points (T, 543, 3) float32.
 
-    A hand out of view is always missing, but never both hands in all frames. Each factor draws from a generator of its
-    own, so that turning one dial leaves the draws of the others as they were.
+    A hand out of view is always missing; losses of those in view never leave a clip without any hand. Each factor draws
+    from a generator of its own, so that turning one dial leaves the draws of the others as they were.
     """
     of_losses, of_face, of_confusion, of_jumps, of_hands, of_pose, of_mesh, of_visibility = (
         np.random.default_rng(int(seed)) for seed in rng.integers(2**62, size=8)
