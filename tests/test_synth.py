@@ -18,10 +18,11 @@ from signloom.synth.body import WRIST_LIMIT, Proportions, hand_points, head_cent
 from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours
-from signloom.synth.performance import minimum_jerk, perform
+from signloom.synth.movements import MOVEMENTS, minimum_jerk
+from signloom.synth.performance import perform
 from signloom.synth.plans import Recipe, lexicon_of, make_plans
 from signloom.synth.signer import make_signer
-from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, MOVEMENTS, ORIENTATIONS, handshape_angles
+from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
 
 DIALS = Dials(left_handed=0.0)
@@ -318,9 +319,9 @@ def test_dials_at_zero_turn_their_factor_off():
     plan = make_plans(off)[0]
     clip = make_clip(off, plan)
     assert not any(clip.truth["lost"].values())
-    palm = clip.landmarks.points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder"), :2]
+    shoulders = clip.landmarks.points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder"), :2]
     # Without noise, shoulders that only sway keep their distance but for the change of perspective.
-    width = np.linalg.norm(palm[:, 0] - palm[:, 1], axis=1)
+    width = np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
     assert np.ptp(width) / width.mean() < 0.02
     signers = [make_signer(number, seed=0, dials=Dials(preset="clean")) for number in range(2)]
     assert signers[0].proportions == signers[1].proportions == Proportions()

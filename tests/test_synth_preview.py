@@ -13,10 +13,14 @@ from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.errors import InputError, MissingExtraError
 from signloom.landmarks import Landmarks
-from signloom.synth.corpus import make_clip, synthesise
+from signloom.synth.body import pose_body
+from signloom.synth.camera import make_camera, project
+from signloom.synth.corpus import synthesise
+from signloom.synth.dials import Dials
 from signloom.synth.drawing import BACKGROUND, Look, draw_frame, look_of
 from signloom.synth.drawn_hand import HAND_COLOURS
-from signloom.synth.plans import Recipe, make_plans
+from signloom.synth.performance import perform
+from signloom.synth.plans import Recipe
 from signloom.synth.preview import (
     animate,
     check_preview_path,
@@ -25,6 +29,9 @@ from signloom.synth.preview import (
     draw_film_strip,
     write_preview,
 )
+from signloom.synth.signer import make_signer
+from signloom.synth.signs import Sign
+from signloom.synth.tracker import track
 
 RECIPE = Recipe(
     num_signs=10, num_signers=3, num_test_signers=1, num_train=6, num_dev=2, num_test=2, max_glosses=4, lost_hands=0.0
@@ -39,15 +46,14 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def person():
     """A frame with both hands in view and apart, on a picture four wide and three high."""
-    clean = Recipe(preset="clean", num_signs=10, num_train=6, max_glosses=4)
-    for plan in make_plans(clean):
-        points = make_clip(clean, plan).landmarks.points
-        for frame in points:
-            hands = [frame[layout.GROUPS[hand], :2] for hand in HAND_COLOURS]
-            inside = all(np.isfinite(hand).all() and hand.min() > 0.05 and hand[:, 1].max() < 0.95 for hand in hands)
-            if inside and abs(hands[0].mean(axis=0) - hands[1].mean(axis=0)).max() > 0.2:
-                return frame
-    raise AssertionError("no frame with both hands in view")
+    clean, rng = Dials(preset="clean"), np.random.default_rng(0)
+    signer = make_signer(0, seed=0, dials=clean)
+    beside = Sign("BESIDE", "both", "5", "space-side", "up-out", "hold")
+    performance = perform([beside], signer, fps=25.0, dials=clean, rng=rng)
+    camera = make_camera(rng, rng, image_size=(640, 480), dials=clean)
+    image = project(pose_body(performance.motion, signer.proportions), camera)
+    start, end = performance.strokes[0]
+    return track(image, camera, fps=25.0, dials=clean, rng=rng).points[(start + end) // 2]
 
 
 @pytest.fixture(scope="module")

@@ -344,8 +344,9 @@ def test_several_files_make_one_corpus(tmp_path):
     sentences = read_sentences(paths)
     assert [sentence.split for sentence in sentences] == ["train"] * 2 + ["dev"] * 2 + ["test"] * 2
     assert vocabulary_of(sentences) == ("B", "A", "C")
-    with pytest.raises(InputError, match=r"dev.corpus.csv:2 \(dev-1\): its id already stands at .*dev.corpus.csv:2"):
-        read_sentences([paths[1], paths[1]])
+    copy = write(tmp_path, "copy.csv", paths[1].read_text())
+    with pytest.raises(InputError, match=r"copy.csv:2 \(dev-1\): its id already stands at .*dev.corpus.csv:2"):
+        read_sentences([paths[1], copy])
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_swapped_hands_are_each_at_the_others_place():
     assert min(doubled.values()) > 0
     for start, end in result.doubled["left_hand"]:
         np.testing.assert_array_equal(result.points[start:end, 33:54, :2], image[start:end, 54:75, :2])
-        np.testing.assert_array_equal(result.points[start:end, 54:75], result.points[start:end, 54:75])
+        np.testing.assert_array_equal(result.points[start:end, 33:54], result.points[start:end, 54:75])
     # Hands far from each other are not taken for one another.
     assert not tracked(body(4000, apart=0.5), swapped_hands=3.0).swapped
 
