@@ -19,9 +19,19 @@ from typing import Any
 import common
 import numpy as np
 
+from signloom import layout
+
 WINDOW = 16
-# Of the pose: head, shoulders, elbows, wrists.
-UPPER = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16)
+UPPER = layout.indices(
+    *(
+        f"pose.{name}"
+        for name in (
+            "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+            "left_wrist right_wrist"
+        ).split()
+    )
+)
+HANDS = slice(layout.GROUPS["left_hand"].start, layout.GROUPS["right_hand"].stop)
 
 
 def main() -> None:
@@ -55,9 +65,9 @@ def main() -> None:
 
 def windows_of(clip: Any) -> np.ndarray:
     """Whole windows of a clip, (N, 16, 53, 3): 11 points of the pose, 21 of each hand; NaN where missing."""
-    pose = clip.points[:, :33]
+    pose = clip.points[:, layout.GROUPS["pose"]]
     good = np.isfinite(pose).all(axis=(1, 2))
-    points = np.concatenate([pose[:, UPPER], clip.points[:, 33:75]], axis=1).astype(np.float32)
+    points = np.concatenate([pose[:, UPPER], clip.points[:, HANDS]], axis=1).astype(np.float32)
     starts = range(0, len(points) - WINDOW + 1, WINDOW)
     found = [normalised(points[at : at + WINDOW]) for at in starts if good[at : at + WINDOW].all()]
     return np.stack(found) if found else np.empty((0, WINDOW, 53, 3), dtype=np.float32)
@@ -91,7 +101,8 @@ def real_windows(sources: Iterable[Path], count: int) -> dict[str, np.ndarray]:
 
 def simulated_windows(preset: str, num_turns: int, count: int) -> list[np.ndarray]:
     """For each turn windows of two signers of its own."""
-    from signloom.synth.corpus import Recipe, make_clip, make_plans
+    from signloom.synth.corpus import make_clip
+    from signloom.synth.plans import Recipe, make_plans
 
     signers = 2 * num_turns
     recipe = Recipe(
