@@ -1,7 +1,7 @@
 """How hard simulated signing is: one dial for each factor, and presets that set them all.
 
-At 0 a factor is off. A dial that goes to 3 has at 1 about the strength of recorded signing, which the preset `phoenix`
-gives all but those of framing and frame rate, in which PHOENIX varies less; the shares are plain shares.
+At 0 a factor is off. Shares are plain shares and `zipf` is an exponent; any other dial has at 1 about the strength of
+recorded signing. The preset `phoenix` sets those to 1, but for framing and frame rate, in which PHOENIX varies less.
 """
 
 from __future__ import annotations
