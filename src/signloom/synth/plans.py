@@ -126,6 +126,8 @@ class Recipe(Dials):
     def digest(self) -> str:
         """Tells apart the recipes that give other data."""
         record = {**self.record(), "generator_version": GENERATOR_VERSION}
+        # Their order decides who signs what.
+        record["sentences"] = list(record["sentences"].items())
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
