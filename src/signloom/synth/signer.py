@@ -12,6 +12,9 @@ from signloom.synth.movements import MOVEMENTS
 from signloom.synth.rotations import multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORIENTATIONS
 
+# The average signer's speed relative to that of the strokes and ways in `stroke` and `performance`: with it a gloss takes
+# 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
+_TEMPO = 1.1
 # Spread of one habit at signer variation 1.
 _LOCATION_METRES = 0.016
 _SPACE_METRES = 0.025
@@ -127,7 +130,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         grips[name] = habit
     return Signer(
         proportions=proportions,
-        tempo=about_one(0.12),
+        tempo=_TEMPO * about_one(0.12),
         amplitude=about_one(0.18),
         space=np.array([about_one(0.1), about_one(0.1), about_one(0.08)]),
         shift=normal(_SPACE_METRES, 3),
