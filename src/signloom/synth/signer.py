@@ -12,8 +12,8 @@ from signloom.synth.movements import MOVEMENTS
 from signloom.synth.rotations import multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORIENTATIONS
 
-# The average signer's speed relative to that of the strokes and ways in `stroke` and `performance`: with it a gloss takes
-# 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
+# The average signer's speed relative to that of the strokes and ways in `stroke` and `performance`: with it a gloss
+# takes 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
 _TEMPO = 1.1
 # Spread of one habit at signer variation 1.
 _LOCATION_METRES = 0.016
