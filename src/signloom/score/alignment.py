@@ -100,6 +100,27 @@ def align(*, reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     return Alignment(tuple(reference), tuple(hypothesis), kinds)
 
 
+def faults_of(alignment: Alignment) -> str:
+    """What is wrong with an alignment that was read from a file; empty where its steps account for its words."""
+    kinds = alignment.kinds
+    if set(kinds) - {CORRECT, SUBSTITUTION, DELETION, INSERTION}:
+        return f"kinds {kinds[:40]!r}; needed one letter of C S D I a step"
+    for name, words, gap in (
+        ("reference", alignment.reference, INSERTION),
+        ("hypothesis", alignment.hypothesis, DELETION),
+    ):
+        if len(kinds) - kinds.count(gap) != len(words):
+            return f"kinds {kinds[:40]!r} have {len(kinds) - kinds.count(gap)} {name} words, its list {len(words)}"
+    for kind, reference, hypothesis in alignment.ops:
+        if (
+            reference is not None
+            and hypothesis is not None
+            and (kind == CORRECT) != (_key(reference) == _key(hypothesis))
+        ):
+            return f"kind {kind} for the words {reference!r} and {hypothesis!r}"
+    return ""
+
+
 @lru_cache(maxsize=65536)
 def _key(word: str) -> str:
     return word.translate(_ASCII_LOWER)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from signloom.errors import Faults, InputError
-from signloom.score.alignment import Alignment, align
-from signloom.score.protocols import PROTOCOLS, protocol_named
+from signloom.score.alignment import Alignment, align, faults_of
+from signloom.score.protocols import protocol_named
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -19,11 +21,16 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class UtteranceScore:
-    """One utterance's alignment; signer is None where it is not known."""
+    """One utterance's alignment; signer is None where it is not known.
+
+    given_reference, given_hypothesis: the words before the scoring rule changed them; None where it changed nothing.
+    """
 
     id: str
     signer: str | None
     alignment: Alignment
+    given_reference: tuple[str, ...] | None = None
+    given_hypothesis: tuple[str, ...] | None = None
 
     @property
     def errors(self) -> int:
@@ -35,7 +42,7 @@ class UtteranceScore:
 
     def to_json(self) -> dict[str, Any]:
         aligned = self.alignment
-        return {
+        record: dict[str, Any] = {
             "id": self.id,
             "signer": self.signer,
             "substitutions": aligned.substitutions,
@@ -45,6 +52,34 @@ class UtteranceScore:
             "hypothesis": list(aligned.hypothesis),
             "kinds": aligned.kinds,
         }
+        for key in ("given_reference", "given_hypothesis"):
+            if (words := getattr(self, key)) is not None:
+                record[key] = list(words)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Any, *, place: str) -> UtteranceScore:
+        """What `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
+        if not isinstance(record, dict):
+            raise InputError(f"{place}: {_kind(record)}; needed an utterance as 'signloom score' writes it")
+        name, signer, kinds = record.get("id"), record.get("signer"), record.get("kinds")
+        if not isinstance(name, str) or not (signer is None or isinstance(signer, str)):
+            raise InputError(f"{place}: id {name!r} and signer {signer!r}; needed text (signer may be null)")
+        words: dict[str, tuple[str, ...] | None] = {}
+        for key in ("reference", "hypothesis", "given_reference", "given_hypothesis"):
+            value = record.get(key)
+            if value is None and key.startswith("given_"):
+                words[key] = None
+            elif isinstance(value, list) and all(isinstance(word, str) for word in value):
+                words[key] = tuple(value)
+            else:
+                raise InputError(f"{place} ({name}): {key} is {_kind(value)}; needed a list of words")
+        aligned = Alignment(
+            words["reference"] or (), words["hypothesis"] or (), kinds if isinstance(kinds, str) else "?"
+        )
+        if wrong := faults_of(aligned):
+            raise InputError(f"{place} ({name}): {wrong}; the file was changed or is of something else")
+        return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"])
 
 
 @dataclass(frozen=True)
@@ -92,7 +127,7 @@ class Score:
     @property
     def rule(self) -> str:
         """What the scoring rule does, as a sentence."""
-        return PROTOCOLS[self.protocol].rule
+        return protocol_named(self.protocol).rule
 
     @cached_property
     def by_signer(self) -> dict[str, Score]:
@@ -157,6 +192,46 @@ class Score:
             record["utterances"] = [utterance.to_json() for utterance in self.utterances]
         return record
 
+    @classmethod
+    def from_json(cls, record: Any, *, place: str = "score") -> Score:
+        """The score that `to_json` wrote with its utterances (an `evaluation-SPLIT.json` is one as well).
+
+        place: where it stands, for messages.
+        Raises InputError with every fault: parts that are missing, alignments that do not account for their words,
+        an id that occurs twice, totals that the utterances do not sum to.
+        """
+        if not isinstance(record, dict) or "utterances" not in record or "protocol" not in record:
+            raise InputError(
+                f"{place}: no score with its utterances; needed what 'signloom score --output' or 'signloom evaluate' "
+                f"writes, with the keys protocol and utterances"
+            )
+        if not isinstance(record["protocol"], str) or not isinstance(record["utterances"], list):
+            raise InputError(f"{place}: protocol needs to be a name and utterances a list")
+        name = protocol_named(record["protocol"]).name
+        faults = Faults(place)
+        utterances: list[UtteranceScore] = []
+        seen: set[str] = set()
+        for number, item in enumerate(record["utterances"], 1):
+            try:
+                utterance = UtteranceScore.from_json(item, place=f"utterance {number}")
+            except InputError as error:
+                faults.add(str(error))
+                continue
+            if utterance.id in seen:
+                faults.add(f"utterance {number}: the id {utterance.id!r} occurs twice")
+            seen.add(utterance.id)
+            utterances.append(utterance)
+        faults.raise_if_any()
+        if not any(utterance.reference_words for utterance in utterances):
+            raise InputError(f"{place}: no reference words in {len(utterances)} utterances; a rate is not defined")
+        score = _total(name, utterances)
+        for key in ("substitutions", "deletions", "insertions", "reference_words"):
+            if record.get(key) != getattr(score, key):
+                faults.add(f"{key} is {record.get(key)!r}, the utterances sum to {getattr(score, key)}")
+        faults.advice = "The file was changed after it was written; score again."
+        faults.raise_if_any()
+        return score
+
     def _counts(self) -> dict[str, int]:
         return {
             "errors": self.errors,
@@ -200,6 +275,30 @@ def score(
     if not any(utterance.reference_words for utterance in utterances):
         raise InputError(f"score: no reference words in {len(utterances)} utterances; a rate of them is not defined")
     return _total(name, utterances)
+
+
+def read_score(path: Path) -> Score:
+    """The score in a JSON file that `signloom score --output` or `signloom evaluate` wrote.
+
+    Raises InputError where the file cannot be read or holds none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); needed the JSON file of a score") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error.reason}); needed the JSON file of a score") from None
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}:{error.lineno}: not JSON ({error.msg}); needed what 'signloom score --output' writes"
+        ) from None
+    return Score.from_json(record, place=str(path))
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
 
 
 def _total(protocol: str, utterances: Sequence[UtteranceScore]) -> Score:
