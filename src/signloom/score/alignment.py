@@ -90,7 +90,7 @@ def align(*, reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     for name, words in (("reference", reference), ("hypothesis", hypothesis)):
         if isinstance(words, str):
             raise InputError(f"align: {name} is the string {words[:40]!r}; needed a list of words, e.g. {name}.split()")
-    ref, hyp = [_key(word) for word in reference], [_key(word) for word in hypothesis]
+    ref, hyp = [fold(word) for word in reference], [fold(word) for word in hypothesis]
     # Equal words at the very end are always matched: nothing is cheaper and a match wins every tie.
     matched = 0
     while matched < min(len(ref), len(hyp)) and ref[-1 - matched] == hyp[-1 - matched]:
@@ -115,14 +115,15 @@ def faults_of(alignment: Alignment) -> str:
         if (
             reference is not None
             and hypothesis is not None
-            and (kind == CORRECT) != (_key(reference) == _key(hypothesis))
+            and (kind == CORRECT) != (fold(reference) == fold(hypothesis))
         ):
             return f"kind {kind} for the words {reference!r} and {hypothesis!r}"
     return ""
 
 
 @lru_cache(maxsize=65536)
-def _key(word: str) -> str:
+def fold(word: str) -> str:
+    """The word as it is compared: two words are the same gloss where this is equal."""
     return word.translate(_ASCII_LOWER)
 
 
