@@ -57,6 +57,28 @@ def finish(options: argparse.Namespace, results: dict[str, Any]) -> None:
         print(f"written: {options.output}")
 
 
+def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` returns, with the settings and the commit; read from `path` where it was kept for these settings.
+
+    So a benchmark of many runs goes on where it was stopped. Raises SystemExit for a result of other settings.
+    """
+    if path.exists():
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if result["settings"] == settings:
+            return result
+        raise SystemExit(
+            f"{path}: made with other settings ({result['settings']}); needed {settings}. "
+            "Give another --work or remove that folder"
+        )
+    commit = _commit()
+    result = {"settings": settings, "commit": commit, **make()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
+    part.replace(path)
+    return result
+
+
 def provenance() -> dict[str, Any]:
     """Command, commit, date, machine and versions."""
     return {

@@ -14,7 +14,6 @@ of the same clip. It speaks of other utterances by that group; the spread over s
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -69,40 +68,27 @@ def run_once(options: Any, group: str, compose_seed: int, train_seed: int) -> di
     settings = {"source": options.source.name, "held_out": group, "compose_seed": compose_seed, **sizes}
     settings |= {"train_seed": train_seed, **training}
     folder = options.work / "runs" / f"{group}-compose{compose_seed}-train{train_seed}"
-    done = folder / "result.json"
-    if done.exists():
-        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        if result["settings"] == settings:
-            return result
-        raise SystemExit(
-            f"{done}: made with other settings ({result['settings']}); needed {settings}. "
-            "Give another --work or remove that folder"
-        )
-    corpus = composed(options, group, compose_seed, sizes)
-    from signloom.evaluate import evaluate
-    from signloom.train.fit import fit
-    from signloom.train.recipe import Recipe
 
-    given = {name: value for name, value in training.items() if value is not None}
-    started = time.perf_counter()
-    trained = fit(Recipe(data_dir=corpus.root, output=folder, seed=train_seed, overwrite=True, **given))
-    wall = time.perf_counter() - started
-    result = {
-        "settings": settings,
-        "commit": common.provenance()["commit"],
-        "dev": evaluate(trained.model, corpus, "dev").to_json(utterances=False),
-        "test": evaluate(trained.model, corpus, "test").to_json(),
-        "training_seconds": trained.seconds,
-        "seconds_with_reading": wall,
-        "epochs": len(trained.history.epochs),
-        "best_epoch": trained.history.best_epoch,
-        "parameters": trained.model.recognizer.num_parameters,
-    }
-    from signloom.files import atomic_write
+    def make() -> dict[str, Any]:
+        corpus = composed(options, group, compose_seed, sizes)
+        from signloom.evaluate import evaluate
+        from signloom.train.fit import fit
+        from signloom.train.recipe import Recipe
 
-    with atomic_write(done, "w") as file:
-        json.dump(result, file, ensure_ascii=False)
-    return result
+        given = {name: value for name, value in training.items() if value is not None}
+        started = time.perf_counter()
+        trained = fit(Recipe(data_dir=corpus.root, output=folder, seed=train_seed, overwrite=True, **given))
+        return {
+            "seconds_with_reading": time.perf_counter() - started,
+            "dev": evaluate(trained.model, corpus, "dev").to_json(utterances=False),
+            "test": evaluate(trained.model, corpus, "test").to_json(),
+            "training_seconds": trained.seconds,
+            "epochs": len(trained.history.epochs),
+            "best_epoch": trained.history.best_epoch,
+            "parameters": trained.model.recognizer.num_parameters,
+        }
+
+    return common.once(folder / "result.json", settings, make)
 
 
 def composed(options: Any, group: str, seed: int, sizes: dict[str, int]) -> Any:

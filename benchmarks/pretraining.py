@@ -13,7 +13,6 @@ test utterances, each drawn together with all its runs. A run that is done is no
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -100,34 +99,27 @@ def run_once(options: Any, group: str, clips: int, seed: int, side: str, simulat
         **{name: getattr(options, name) for name in ("num_train", "epochs", "num_signs", "num_simulated")},
     }
     folder = options.work / "runs" / f"{group}-{clips}-{seed}-{side}"
-    done = folder / "result.json"
-    if done.exists():
-        result: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        if result["settings"] == settings:
-            return result
-    corpus = composed(options, group, clips, seed)
-    from signloom.evaluate import evaluate
-    from signloom.files import atomic_write
-    from signloom.train.fit import fit
-    from signloom.train.recipe import Recipe
 
-    init = simulated if side == "pretrained" else None
-    trained = fit(
-        Recipe(data_dir=corpus.root, output=folder, seed=seed, epochs=options.epochs, init=init, overwrite=True)
-    )
-    score = evaluate(trained.model, corpus, "test")
-    result = {
-        "settings": settings,
-        "commit": common.provenance()["commit"],
-        "wer": score.wer,
-        "dev_wer": trained.history.best.dev_wer if trained.history.best else None,
-        "training_seconds": trained.seconds,
-        "protocol": score.protocol,
-        "errors": {item.id: [item.errors, item.reference_words] for item in score.utterances},
-    }
-    with atomic_write(done, "w") as file:
-        json.dump(result, file)
-    return result
+    def make() -> dict[str, Any]:
+        corpus = composed(options, group, clips, seed)
+        from signloom.evaluate import evaluate
+        from signloom.train.fit import fit
+        from signloom.train.recipe import Recipe
+
+        init = simulated if side == "pretrained" else None
+        trained = fit(
+            Recipe(data_dir=corpus.root, output=folder, seed=seed, epochs=options.epochs, init=init, overwrite=True)
+        )
+        score = evaluate(trained.model, corpus, "test")
+        return {
+            "wer": score.wer,
+            "dev_wer": trained.history.best.dev_wer if trained.history.best else None,
+            "training_seconds": trained.seconds,
+            "protocol": score.protocol,
+            "errors": {item.id: [item.errors, item.reference_words] for item in score.utterances},
+        }
+
+    return common.once(folder / "result.json", settings, make)
 
 
 def composed(options: Any, group: str, clips: int, seed: int) -> Any:

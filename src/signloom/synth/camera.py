@@ -12,7 +12,7 @@ import numpy as np
 from signloom.synth.dials import Dials
 
 # Distance of the camera, metres: near things look larger.
-_DISTANCE = 2.2
+DISTANCE = 2.2
 # Image heights per metre where nothing is cropped, in a picture at least this wide (in heights); narrower ones are
 # filmed from farther away, as PHOENIX's (0.7) are. Assumed: a signer from the hips up, as in its pictures.
 _SCALE, _WIDE = 1.08, 0.95
@@ -73,6 +73,6 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
     about_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])
     turn = (camera.scale * about_z @ about_y).T.astype(points.dtype)
     image = (points.reshape(-1, 3) @ turn).reshape(points.shape)
-    image[..., :2] *= _DISTANCE / (_DISTANCE + image[..., 2:] / camera.scale)
+    image[..., :2] *= DISTANCE / (DISTANCE + image[..., 2:] / camera.scale)
     image[..., :2] += np.array(camera.middle, dtype=points.dtype)
     return image

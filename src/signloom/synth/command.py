@@ -58,7 +58,7 @@ def run(options: Options) -> int:
     for split, row in corpus.summary().items():
         print(
             f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "
-            f"{row['signers']:>3} signers {60 * row['hours']:7.1f} minutes"
+            f"{row['signers']:>3} {'signer ' if row['signers'] == 1 else 'signers'} {60 * row['hours']:7.1f} minutes"
         )
     if options.preview is not None:
         written = write_preview(corpus, options.preview)

@@ -18,6 +18,7 @@ import numpy as np
 
 from signloom.errors import InputError
 from signloom.synth.body import Arm, Posed, head_centre, pose_arms, wrist_bend
+from signloom.synth.camera import DISTANCE
 from signloom.synth.dials import Dials
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SIZES, SPEEDS
 from signloom.synth.signer import Signer, make_signer
@@ -211,7 +212,7 @@ def citation_view(sign: Sign) -> np.ndarray:
     """
     views = []
     for _, hand in _posed(sign)[:2]:
-        seen = hand[..., :2] / (1 + hand[..., 2:] / 2.2)
+        seen = hand[..., :2] / (1 + hand[..., 2:] / DISTANCE)
         views.append(np.concatenate([seen[:, :1], seen[:, _SHAPE_JOINTS] - seen[:, :1]], axis=1))
     return np.stack(views, axis=1).astype(np.float32)
 

@@ -35,7 +35,6 @@ _DRAWN, _READY, _LEFT_OVER, _LIFTED, _WEAKENED = 0.05, 0.25, 0.12, 0.25, 0.3
 _DROPPED = 0.06
 _TREMOR_SECONDS = 0.11
 _SWAY_METRES = 0.01
-_TWO_HANDED = ("both", "alternating", "base")
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ def _blend(signs: Sequence[Sign], strokes: list[tuple[np.ndarray, np.ndarray]], 
                 states[:, PLACE] += 0.5 * _DRAWN * coarticulation * (0.5 if sign.contact else 1.0) * step
         if number + 1 < len(signs):
             strong[:, ANGLES] += min(_READY * coarticulation, 0.8) * end * (fingers[number + 1][0] - strong[:, ANGLES])
-            if sign.kind == "one" and signs[number + 1].kind in _TWO_HANDED:
+            if sign.kind == "one" and (signs[number + 1].symmetric or signs[number + 1].kind == "base"):
                 way = strokes[number + 1][1][0, PLACE] - weak[:, PLACE]
                 weak[:, PLACE] += min(_LIFTED * coarticulation, 0.8) * end * way
         if number > 0:

@@ -209,6 +209,11 @@ class Sign:
     head: str = "still"
 
     @property
+    def symmetric(self) -> bool:
+        """Whether both hands make it, at once or in turns."""
+        return self.kind in ("both", "alternating")
+
+    @property
     def manual(self) -> tuple[object, ...]:
         """The parameters of the hands, which alone tell the signs of a lexicon apart; see MANUAL_PARAMETERS."""
         movement = (self.movement, self.local, self.size, self.repeats)
@@ -243,7 +248,7 @@ class Sign:
             movement.path is None and self.size != "normal"
         ):
             return False
-        if self.kind in ("both", "alternating") and not place.two_handed:
+        if self.symmetric and not place.two_handed:
             return False
         if self.kind == "alternating" and self.movement not in _CAN_ALTERNATE:
             return False

@@ -137,7 +137,7 @@ def stroke(
         target = place_of(sign, signer) + (0.5 if at_head else 1.0) * (place_slip + lower)
         weak = np.repeat(idle_hand[None], count, axis=0)
     strong = _shown(sign, signer, time, target, size, slip, fingers_slip)
-    if sign.kind in ("both", "alternating"):
+    if sign.symmetric:
         shifted = time[::-1] if sign.kind == "alternating" else time
         weak = _shown(sign, signer, shifted, target, 0.93 * size, slip, fingers_slip)
         weak[:, PLACE] += weak_slip
@@ -170,7 +170,7 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
         chest = np.array((0.0, 0.15, 0.0))
         place = (position - chest) * signer.space + chest + signer.shift + signer.places[sign.location]
         place *= _arms(body)
-    if sign.kind in ("both", "alternating"):
+    if sign.symmetric:
         # Room for both hands beside each other.
         place[0] = min(place[0], -0.045 if location.anchor == "head" else -0.09)
     return place
