@@ -265,7 +265,7 @@ class TestPresets:
         assert 4 * parameters < 12e6
 
     def test_unknown_preset_and_impossible_values_are_refused(self):
-        with pytest.raises(InputError, match="no preset 'huge'; known are student, original_student"):
+        with pytest.raises(InputError, match="no preset 'huge'; known are student, original_student, teacher"):
             preset("huge")
         with pytest.raises(InputError, match="dropout 1.5"):
             preset("student", dropout=1.5)

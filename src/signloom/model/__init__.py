@@ -1,1 +1,1 @@
-"""The models: front end, student, checkpoint. Plain torch modules that know nothing of how they are trained."""
+"""The models: front end, bodies, checkpoint. Plain torch modules that know nothing of how they are trained."""

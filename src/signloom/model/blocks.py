@@ -30,10 +30,10 @@ class Packing:
         flat = x.reshape(-1, x.shape[-1])
         return flat if self.index is None else flat.index_select(0, self.index)
 
-    def unpack(self, x: Tensor) -> Tensor:
-        """`(N, C)` to `(B, T, C)`, padding 0."""
+    def unpack(self, x: Tensor, padding: float = 0.0) -> Tensor:
+        """`(N, C)` to `(B, T, C)`, the padding filled."""
         if self.index is not None:
-            x = x.new_zeros(self.batch_size * self.num_frames, x.shape[-1]).index_copy(0, self.index, x)
+            x = x.new_full((self.batch_size * self.num_frames, x.shape[-1]), padding).index_copy(0, self.index, x)
         return x.view(self.batch_size, self.num_frames, -1)
 
     def mean(self, x: Tensor) -> Tensor:
@@ -73,6 +73,33 @@ class DepthwiseConv(nn.Module):
         image = x.transpose(1, 2).unsqueeze(2)
         out = F.conv2d(image, self.weight, stride=(1, self.stride), padding=(0, self.kernel // 2), groups=self.channels)
         return out.squeeze(2).transpose(1, 2)
+
+
+class TemporalConv(nn.Module):
+    """Convolution over time with padding (kernel - 1) / 2: `T' = ceil(T / stride)`."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 1, kernel))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, T, C)`, padding 0, to `(B, T', C')`."""
+        image = x.transpose(1, 2).unsqueeze(2)
+        out = F.conv2d(image, self.weight, stride=(1, self.stride), padding=(0, self.kernel // 2))
+        return out.squeeze(2).transpose(1, 2)
+
+
+def max_pool(x: Tensor, packing: Packing, kernel: int, stride: int = 1) -> tuple[Tensor, Packing]:
+    """Largest value around every `stride`-th frame, `(N, C)` to `(N', C)` with `ceil(n / stride)` frames of n.
+
+    Only an utterance's own frames count: outside of them lies minus infinity.
+    """
+    after = packing.strided(stride)
+    padded = packing.unpack(x, padding=-torch.inf).transpose(1, 2)
+    pooled = F.max_pool1d(padded, kernel, stride, padding=kernel // 2).transpose(1, 2)
+    return after.pack(pooled), after
 
 
 class SqueezeExcite(nn.Module):

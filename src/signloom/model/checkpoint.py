@@ -17,7 +17,7 @@ from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import Landmarks, check_header
-from signloom.model.presets import StudentConfig
+from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer
 from signloom.vocabulary import Vocabulary
 
@@ -105,7 +105,7 @@ def load(path: Path | str) -> Model:
         ) from None
     check_header(header, path, FORMAT, FORMAT_VERSION)
     vocabulary = Vocabulary(tuple(header["vocabulary"]))
-    recognizer = Recognizer(StudentConfig.from_json(header["config"]), len(vocabulary))
+    recognizer = Recognizer(ModelConfig.from_json(header["config"]), len(vocabulary))
     try:
         recognizer.load_state_dict(weights)
     except RuntimeError as error:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signloom.model.blocks import DepthwiseConv, InvertedResidual, Packing, ceil_div
+from signloom.model.fusion import ModalityEncoder
 from signloom.model.presets import StudentConfig
-
-
-class ModalityEncoder(nn.Module):
-    """Features of one modality `(N, F)` to `(N, width)`: one layer, or two with a hidden one half-way."""
-
-    def __init__(self, num_features: int, width: int, *, num_layers: int) -> None:
-        super().__init__()
-        widths = [num_features, *([(num_features + width) // 2] if num_layers == 2 else []), width]
-        self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(after) for after in widths[1:])
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.hardswish(norm(layer(x)))
-        return x
 
 
 class MobileNet(nn.Module):
@@ -66,6 +51,7 @@ class MobileNet(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.Linear(channels, config.head_channels, bias=False)
         self.head_norm = nn.BatchNorm1d(config.head_channels)
+        self.out_channels = config.head_channels
         self.strides = (config.stem_stride, *(block.stride for block in config.blocks))
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from signloom.errors import InputError
 
@@ -25,29 +25,44 @@ class Block:
 
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """The one-dimensional MobileNetV3 student.
+class InceptionModule:
+    """Widths of the four branches of one Inception module, and the stride of the pooling before it.
 
-    view: the front end's view.  encoder_widths: output width for each of its modalities.  encoder_layers: 1, or 2 with
-    a hidden layer half-way between input and output.  stem_*, blocks: the convolutions over time.  head_channels: width
-    handed to the BiLSTM.  frame_rate: interpolate back to the frame rate before the BiLSTM, so that there is an output
-    for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and features of
-    unit length and scale 32.
+    direct: the 1x1 branch.  first, second: (reduced, output) widths of the two convolving branches.  pooled: the branch
+    behind a max pooling.  pool: a stride over 1 puts a max pooling of kernel 3 before the module.
     """
 
+    name: str
+    direct: int
+    first: tuple[int, int]
+    second: tuple[int, int]
+    pooled: int
+    pool: int = 1
+
+    @property
+    def channels(self) -> int:
+        return self.direct + self.first[1] + self.second[1] + self.pooled
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What all models share.
+
+    view: the front end's view.  frame_rate: interpolate back to the frame rate before the BiLSTM, so that there is an
+    output for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and
+    features of unit length and scale 32.  auxiliary_head: a second CTC classifier on the convolutional features, in
+    training only; it shares the classifier's weights where that is `cosine`.  fps: the frame rate the model reads.
+    """
+
+    kind: ClassVar[str]
+    parts: ClassVar[dict[str, type]]
+
     view: str
-    encoder_widths: dict[str, int]
-    blocks: tuple[Block, ...]
-    encoder_layers: int = 1
-    stem_channels: int = 128
-    stem_kernel: int = 5
-    stem_stride: int = 2
-    squeeze_excite: bool = False
-    head_channels: int = 192
     frame_rate: bool = False
     lstm_hidden: int = 128
     lstm_layers: int = 2
     classifier: str = "linear"
+    auxiliary_head: bool = False
     dropout: float = 0.1
     fps: float = FRAME_RATE
 
@@ -58,23 +73,110 @@ class StudentConfig:
             raise InputError(f"model: dropout {self.dropout}; needed 0 to below 1")
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {"kind": self.kind, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> StudentConfig:
-        """Raises InputError for a key this version does not know or misses."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(record) - known)
+    def from_json(cls, record: dict[str, Any]) -> ModelConfig:
+        """The config of the kind that `record` names. Raises InputError for a key this version does not know or misses.
+
+        A record without a kind is a student's, of a version that had no other.
+        """
+        kinds = {config.kind: config for config in (StudentConfig, TeacherConfig)}
+        record = dict(record)
+        kind = record.pop("kind", StudentConfig.kind)
+        if kind not in kinds:
+            raise InputError(
+                f"model config: kind {kind!r}; needed one of {', '.join(kinds)}; written by another signloom"
+            )
+        config = kinds[kind]
+        unknown = sorted(set(record) - {field.name for field in dataclasses.fields(config)})
         if unknown:
             raise InputError(f"model config: unknown keys {', '.join(unknown)}; written by another signloom")
         try:
-            blocks = tuple(Block(**block) for block in record["blocks"])
-            return cls(**{**record, "blocks": blocks})
-        except (KeyError, TypeError) as error:
+            for name, part in config.parts.items():
+                record[name] = tuple(
+                    part(**{key: tuple(value) if isinstance(value, list) else value for key, value in item.items()})
+                    for item in record[name]
+                )
+            made: ModelConfig = config(**record)
+            return made
+        except (AttributeError, KeyError, TypeError) as error:
             raise InputError(f"model config: {error}") from None
 
 
-PRESETS: dict[str, StudentConfig] = {
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(ModelConfig):
+    """The one-dimensional MobileNetV3 student.
+
+    encoder_widths: output width for each modality of the view.  encoder_layers: 1, or 2 with a hidden layer half-way
+    between input and output.  stem_*, blocks: the convolutions over time.  head_channels: width handed to the BiLSTM.
+    """
+
+    kind: ClassVar[str] = "mobilenet"
+    parts: ClassVar[dict[str, type]] = {"blocks": Block}
+
+    encoder_widths: dict[str, int]
+    blocks: tuple[Block, ...]
+    encoder_layers: int = 1
+    stem_channels: int = 128
+    stem_kernel: int = 5
+    stem_stride: int = 2
+    squeeze_excite: bool = False
+    head_channels: int = 192
+
+
+# The widths of GoogLeNet (Szegedy et al. 2015, table 1), which I3D keeps (Carreira and Zisserman 2017, figure 3).
+I3D_MODULES = (
+    InceptionModule("3b", 64, (96, 128), (16, 32), 32),
+    InceptionModule("3c", 128, (128, 192), (32, 96), 64),
+    InceptionModule("4b", 192, (96, 208), (16, 48), 64),
+    InceptionModule("4c", 160, (112, 224), (24, 64), 64),
+    InceptionModule("4d", 128, (128, 256), (24, 64), 64),
+    InceptionModule("4e", 112, (144, 288), (32, 64), 64),
+    InceptionModule("4f", 256, (160, 320), (32, 128), 128),
+    InceptionModule("5b", 256, (160, 320), (32, 128), 128),
+    InceptionModule("5c", 384, (192, 384), (48, 128), 128),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig(ModelConfig):
+    """The one-dimensional I3D teacher.
+
+    encoder_width: of each modality's token.  attention: let each frame's tokens attend to each other before they are
+    averaged; else the plain average.  attention_clamp: largest absolute value of what attention adds to a token.
+    stem_*: the convolution before the first max pooling, whose stride is `stem_pool`.  modules: the Inception modules.
+    """
+
+    kind: ClassVar[str] = "inception"
+    parts: ClassVar[dict[str, type]] = {"modules": InceptionModule}
+
+    encoder_width: int = 96
+    encoder_layers: int = 1
+    attention: bool = True
+    attention_heads: int = 4
+    attention_dropout: float = 0.1
+    attention_clamp: float = 10.0
+    stem_channels: int = 192
+    stem_kernel: int = 7
+    stem_stride: int = 2
+    stem_pool: int = 2
+    modules: tuple[InceptionModule, ...] = I3D_MODULES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.attention_clamp > 0:
+            raise InputError(f"model: attention_clamp {self.attention_clamp}; needed above 0")
+        if not 0 <= self.attention_dropout < 1:
+            raise InputError(f"model: attention_dropout {self.attention_dropout}; needed 0 to below 1")
+        if self.encoder_width % self.attention_heads:
+            raise InputError(
+                f"model: encoder_width {self.encoder_width} for {self.attention_heads} attention heads; "
+                "needed a multiple"
+            )
+
+
+PRESETS: dict[str, ModelConfig] = {
     # Ours: no wider than separates signs, and a quarter of the frame rate from the second convolution on, so that it
     # trains on a laptop.
     "student": StudentConfig(
@@ -111,11 +213,28 @@ PRESETS: dict[str, StudentConfig] = {
         lstm_hidden=128,
         lstm_layers=1,
     ),
+    # The teacher at a quarter of the frame rate from its stem on, since a gloss takes about twelve frames; sized as the
+    # one of the original notes (7,287,581 parameters at 973 words).
+    "teacher": TeacherConfig(view="full", lstm_hidden=256, lstm_layers=1),
+    "teacher_compact": TeacherConfig(view="compact", lstm_hidden=256, lstm_layers=1),
+    # A reconstruction of the teacher of the original notes: I3D's own strides, 16 in all, and back to the frame rate.
+    "teacher_original": TeacherConfig(
+        view="full",
+        modules=tuple(
+            dataclasses.replace(module, pool=2) if module.name in ("4b", "5b") else module for module in I3D_MODULES
+        ),
+        frame_rate=True,
+        lstm_hidden=256,
+        lstm_layers=1,
+    ),
 }
 
 
-def preset(name: str, **changes: Any) -> StudentConfig:
-    """A preset with fields changed. Raises InputError for a name that is not in PRESETS."""
+def preset(name: str, **changes: Any) -> ModelConfig:
+    """A preset with fields changed. Raises InputError for a name that is not in PRESETS, or a field it has not."""
     if name not in PRESETS:
         raise InputError(f"model: no preset {name!r}; known are {', '.join(PRESETS)}")
-    return dataclasses.replace(PRESETS[name], **changes)
+    config = PRESETS[name]
+    if unknown := sorted(set(changes) - {field.name for field in dataclasses.fields(config)}):
+        raise InputError(f"model: {name} has no {', '.join(unknown)}")
+    return dataclasses.replace(config, **changes)

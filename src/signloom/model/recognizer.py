@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,8 +11,9 @@ from torch import Tensor, nn
 from signloom.errors import InputError
 from signloom.model.blocks import BiLSTM, upsample
 from signloom.model.frontend import FrontEnd
+from signloom.model.inception import Inception
 from signloom.model.mobilenet import MobileNet
-from signloom.model.presets import StudentConfig
+from signloom.model.presets import ModelConfig, StudentConfig, TeacherConfig
 from signloom.vocabulary import BLANK_ID
 
 COSINE_SCALE = 32.0
@@ -28,30 +31,57 @@ class CosineClassifier(nn.Module):
         return COSINE_SCALE * F.linear(F.normalize(x, dim=-1), F.normalize(self.weight, dim=-1))
 
 
+@dataclass(frozen=True)
+class Heads:
+    """Log-probabilities `(B, T', V)` of the classifier and of the auxiliary head, and their lengths `(B,)`.
+
+    auxiliary: from the convolutional features, before the BiLSTM; None without such a head, and outside of training.
+    """
+
+    log_probs: Tensor
+    lengths: Tensor
+    auxiliary: Tensor | None = None
+
+
+def build_body(config: ModelConfig, modalities: dict[str, slice]) -> MobileNet | Inception:
+    """The convolutions that a config describes, normalised features `(B, T, F)` to `(B, T', C)`."""
+    if isinstance(config, StudentConfig):
+        return MobileNet(config, modalities)
+    if isinstance(config, TeacherConfig):
+        return Inception(config, modalities)
+    raise InputError(f"model: no body for a config of type {type(config).__name__}")
+
+
 class Recognizer(nn.Module):
     """Raw landmarks `(B, T, P, 3)` to log-probabilities `(B, T', V)`, the front end included.
 
     P are the points of the view's subset (`layout.subset(config.view)`); T' is `output_lengths(T)`.
     """
 
-    def __init__(self, config: StudentConfig, num_words: int) -> None:
+    def __init__(self, config: ModelConfig, num_words: int) -> None:
         super().__init__()
         if num_words < 3:
             raise InputError(f"model: vocabulary of {num_words} words; needed blank, unknown and at least one gloss")
         self.config = config
         self.num_words = num_words
         self.frontend = FrontEnd(config.view)
-        self.body = MobileNet(config, self.frontend.modality_slices())
+        self.body = build_body(config, self.frontend.modality_slices())
         self.dropout = nn.Dropout(config.dropout)
-        self.lstm = BiLSTM(config.head_channels, config.lstm_hidden, config.lstm_layers, config.dropout)
+        self.lstm = BiLSTM(self.body.out_channels, config.lstm_hidden, config.lstm_layers, config.dropout)
         width = 2 * config.lstm_hidden
         self.classifier: nn.Module
         if config.classifier == "cosine":
             self.classifier = CosineClassifier(width, num_words)
         else:
-            self.classifier = nn.Linear(width, num_words)
-            nn.init.xavier_uniform_(self.classifier.weight)
-            nn.init.zeros_(self.classifier.bias)
+            self.classifier = _linear(width, num_words)
+        # Behind it either the shared classifier, which asks for the BiLSTM's width, or nothing: it is one itself.
+        self.auxiliary: nn.Module | None = None
+        if config.auxiliary_head:
+            self.auxiliary = _linear(self.body.out_channels, width if self._shares_classifier else num_words)
+
+    @property
+    def _shares_classifier(self) -> bool:
+        return self.config.classifier == "cosine"
 
     @property
     def num_parameters(self) -> int:
@@ -81,22 +111,45 @@ class Recognizer(nn.Module):
         points: `(B, T, P, 3)` in units of image height, NaN where missing or padded.
         lengths: `(B,)` int, None where nothing is padded.
         """
-        features = self.frontend(points, lengths)
-        x = self.body(features, lengths)
-        num_frames = points.shape[1]
-        if lengths is None:
-            body_lengths = None
-            out_lengths = self.output_lengths(torch.full((len(points),), num_frames, device=points.device))
-        else:
-            body_lengths = self.body.output_lengths(lengths)
-            out_lengths = self.output_lengths(lengths)
-        if self.config.frame_rate:
-            x = upsample(x, body_lengths, self.body.stride, num_frames)
-            body_lengths = lengths
-        x = self.lstm(self.dropout(x), body_lengths)
+        x, body_lengths = self.features(points, lengths)
+        return self._classify(x, body_lengths), self._out_lengths(points, lengths)
+
+    def heads(self, points: Tensor, lengths: Tensor | None = None) -> Heads:
+        """What `forward` gives, and in training the auxiliary head where the config has one."""
+        x, body_lengths = self.features(points, lengths)
+        auxiliary = None
+        if self.auxiliary is not None and self.training:
+            logits = self.auxiliary(self.dropout(x))
+            if self._shares_classifier:
+                logits = self.classifier(logits)
+            auxiliary = F.log_softmax(logits.float(), dim=-1)
+        return Heads(self._classify(x, body_lengths), self._out_lengths(points, lengths), auxiliary)
+
+    def features(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Convolutional features `(B, T', C)`, at the rate of the output, and their lengths as far as needed."""
+        x = self.body(self.frontend(points, lengths), lengths)
+        body_lengths = None if lengths is None else self.body.output_lengths(lengths)
+        if not self.config.frame_rate:
+            return x, body_lengths
+        return upsample(x, body_lengths, self.body.stride, points.shape[1]), lengths
+
+    def _classify(self, features: Tensor, lengths: Tensor | None) -> Tensor:
+        x = self.lstm(self.dropout(features), lengths)
         logits = self.classifier(self.dropout(x))
         # In single precision whatever the mixed precision of the rest: CTC sums hundreds of these.
-        return F.log_softmax(logits.float(), dim=-1), out_lengths
+        return F.log_softmax(logits.float(), dim=-1)
+
+    def _out_lengths(self, points: Tensor, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            lengths = torch.full((len(points),), points.shape[1], device=points.device)
+        return self.output_lengths(lengths)
+
+
+def _linear(in_channels: int, out_channels: int) -> nn.Linear:
+    layer = nn.Linear(in_channels, out_channels)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:

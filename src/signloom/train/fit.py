@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -232,19 +232,19 @@ def _plain(value: Any) -> Any:
 def _build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     """A new recogniser, or one started from `--init`, and what it was started from."""
     changes: dict[str, Any] = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    if recipe.frame_rate:
-        changes["frame_rate"] = True
+    for name in ("frame_rate", "auxiliary_head"):
+        if getattr(recipe, name):
+            changes[name] = True
     if recipe.init is None:
         return Recognizer(preset(recipe.preset, **changes), len(vocabulary)), ""
     donor = load(recipe.init)
-    config = donor.recognizer.config
-    if "dropout" in changes or "frame_rate" in changes:
-        from dataclasses import replace
-
-        config = replace(config, **changes)
-    recognizer = Recognizer(config, len(vocabulary))
-    weights = donor.recognizer.state_dict()
+    recognizer = Recognizer(replace(donor.recognizer.config, **changes), len(vocabulary))
     own = recognizer.state_dict()
+    # The auxiliary head starts anew: it matters only while the features are learnt.
+    weights = {
+        name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith("auxiliary.")
+    }
+    weights |= {name: value for name, value in own.items() if name.startswith("auxiliary.")}
     shared = [word for word in vocabulary.words if word in donor.vocabulary]
     for name in [name for name in weights if name.startswith("classifier.")]:
         rows = own[name].clone()

@@ -43,9 +43,14 @@ class RecognizerModule(L.LightningModule):
         return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths), log_probs, lengths
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        losses, _, _ = self.losses(batch)
-        if not torch.isfinite(losses).all():
-            bad = [name for name, loss in zip(batch.ids, losses.tolist(), strict=True) if not abs(loss) < float("inf")]
+        heads = self.recognizer.heads(batch.points, batch.lengths)
+        losses = ctc_loss(heads.log_probs, heads.lengths, batch.targets, batch.target_lengths)
+        total = losses
+        if heads.auxiliary is not None:
+            auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
+            total = losses + self.recipe.auxiliary_weight * auxiliary
+        if not torch.isfinite(total).all():
+            bad = [name for name, loss in zip(batch.ids, total.tolist(), strict=True) if not abs(loss) < float("inf")]
             raise TrainingError(
                 f"training stopped at epoch {self.current_epoch + 1}, step {batch_index + 1}: the loss of "
                 f"{', '.join(bad[:5])} is not finite. Look at these clips' landmarks, lower --learning_rate, "
@@ -54,7 +59,7 @@ class RecognizerModule(L.LightningModule):
         self.num_frames += batch.num_frames
         self.train_sums += torch.tensor([losses.detach().sum().item(), batch.target_lengths.sum().item()])
         # Mean over utterances of the loss per gloss: long sentences count as much as short ones.
-        return (losses / batch.target_lengths).mean()
+        return (total / batch.target_lengths).mean()
 
     def on_validation_epoch_start(self) -> None:
         self._hypotheses.clear()

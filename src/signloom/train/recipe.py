@@ -12,16 +12,21 @@ from signloom.train.augmentation import AugmentationConfig
 
 @dataclass
 class Recipe:
-    """How a student is trained."""
+    """How a model is trained."""
 
     data_dir: Path
     """the corpus: a folder made by 'signloom import', 'compose' or 'synth'"""
     output: Path = Path("runs/student")
     """the run folder: model, curves, history, logs"""
     preset: str = "student"
-    """what is trained: 'student', or 'original_student' (a reconstruction of the 14 M parameter original)"""
+    """what is trained: 'student', 'teacher' (all 543 points), 'teacher_compact' (the student's 85 points), or a
+    reconstruction of an original: 'original_student' (14 M parameters), 'teacher_original' (stride 16 inside)"""
     frame_rate: bool = False
     """emit an output for every frame instead of every fourth"""
+    auxiliary_head: bool = False
+    """also train a CTC classifier on the convolutional features, which is not used after training"""
+    auxiliary_weight: float = 1.0
+    """of the auxiliary head's loss"""
     epochs: int = 40
     """passes over the training split"""
     max_minutes: float | None = None
@@ -73,8 +78,9 @@ class Recipe:
                 faults.add(f"--{name} is {value}; needed at least 1")
         if not self.learning_rate > 0:
             faults.add(f"--learning_rate is {self.learning_rate}; needed above 0")
-        if self.weight_decay < 0:
-            faults.add(f"--weight_decay is {self.weight_decay}; needed 0 or above")
+        for name in ("weight_decay", "auxiliary_weight"):
+            if getattr(self, name) < 0:
+                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or above")
         if not self.gradient_clip > 0:
             faults.add(f"--gradient_clip is {self.gradient_clip}; needed above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:

@@ -1,0 +1,92 @@
+"""The teacher's body: I3D over time alone, behind a fusion of the modalities.
+
+Source: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3, with time in the place of the volume.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from signloom.model.blocks import Packing, TemporalConv, ceil_div, max_pool
+from signloom.model.fusion import Fusion
+from signloom.model.presets import InceptionModule, TeacherConfig
+
+POOL_KERNEL = 3
+
+
+class InceptionBlock(nn.Module):
+    """Four branches side by side: 1x1; 1x1 and a convolution, twice; max pooling and 1x1.
+
+    The 1x1 of the first three branches are one layer, since they read the same frames.
+    """
+
+    def __init__(self, in_channels: int, module: InceptionModule) -> None:
+        super().__init__()
+        self.pool = module.pool
+        self.widths = [module.direct, module.first[0], module.second[0]]
+        self.enter = nn.Linear(in_channels, sum(self.widths), bias=False)
+        self.enter_norm = nn.BatchNorm1d(sum(self.widths))
+        self.first = TemporalConv(*module.first, kernel=3)
+        self.second = TemporalConv(*module.second, kernel=3)
+        self.pooled = nn.Linear(in_channels, module.pooled, bias=False)
+        self.first_norm = nn.BatchNorm1d(module.first[1])
+        self.second_norm = nn.BatchNorm1d(module.second[1])
+        self.pooled_norm = nn.BatchNorm1d(module.pooled)
+
+    def forward(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+        """`(N, C)` to `(N', C')` and the packing of the output."""
+        if self.pool > 1:
+            x, packing = max_pool(x, packing, POOL_KERNEL, self.pool)
+        direct, first, second = F.relu(self.enter_norm(self.enter(x))).split(self.widths, dim=-1)
+        first = F.relu(self.first_norm(packing.pack(self.first(packing.unpack(first)))))
+        second = F.relu(self.second_norm(packing.pack(self.second(packing.unpack(second)))))
+        pooled = F.relu(self.pooled_norm(self.pooled(max_pool(x, packing, POOL_KERNEL)[0])))
+        return torch.cat([direct, first, second, pooled], dim=-1), packing
+
+
+class Inception(nn.Module):
+    """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`."""
+
+    def __init__(self, config: TeacherConfig, modalities: dict[str, slice]) -> None:
+        super().__init__()
+        self.fusion = Fusion(config, modalities)
+        self.dropout = nn.Dropout(config.dropout)
+        self.stem = TemporalConv(
+            config.encoder_width, config.stem_channels, kernel=config.stem_kernel, stride=config.stem_stride
+        )
+        self.stem_norm = nn.BatchNorm1d(config.stem_channels)
+        self.stem_pool = config.stem_pool
+        self.inception = nn.ModuleDict()
+        channels = config.stem_channels
+        for module in config.modules:
+            self.inception[module.name] = InceptionBlock(channels, module)
+            channels = module.channels
+        self.out_channels = channels
+        self.strides = (config.stem_stride, config.stem_pool, *(module.pool for module in config.modules))
+
+    @property
+    def stride(self) -> int:
+        """Input frames for each frame of the body's output."""
+        return math.prod(self.strides)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
+        for stride in self.strides:
+            lengths = ceil_div(lengths, stride)
+        return lengths
+
+    def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
+        """The padding of the output is 0."""
+        packing = Packing(lengths, features.shape[0], features.shape[1])
+        x = self.dropout(self.fusion(packing.pack(features)))
+        after = packing.strided(self.stem.stride)
+        x = F.relu(self.stem_norm(after.pack(self.stem(packing.unpack(x)))))
+        if self.stem_pool > 1:
+            x, after = max_pool(x, after, POOL_KERNEL, self.stem_pool)
+        for block in self.inception.values():
+            x, after = block(x, after)
+        return after.unpack(x)

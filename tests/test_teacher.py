@@ -1,0 +1,317 @@
+"""The teacher: fusion, Inception modules, presets, and the auxiliary head that both models can have."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import random_landmarks
+from signloom import layout
+from signloom.errors import InputError
+from signloom.model.blocks import Packing, TemporalConv, max_pool
+from signloom.model.checkpoint import Model, load
+from signloom.model.fusion import Fusion, ModalityAttention
+from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
+from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.vocabulary import Vocabulary
+
+SMALL = TeacherConfig(
+    view="compact",
+    encoder_width=8,
+    attention_heads=2,
+    stem_channels=12,
+    modules=(InceptionModule("3b", 6, (4, 6), (3, 4), 4), InceptionModule("4b", 6, (4, 6), (3, 4), 4)),
+    lstm_hidden=8,
+    lstm_layers=1,
+)
+VARIANTS = {
+    "default": SMALL,
+    "average": replace(SMALL, attention=False),
+    "full": replace(SMALL, view="full"),
+    "stride 16": replace(SMALL, modules=tuple(replace(module, pool=2) for module in SMALL.modules), frame_rate=True),
+    "auxiliary": replace(SMALL, auxiliary_head=True, classifier="cosine"),
+}
+STUDENT = StudentConfig(
+    view="compact",
+    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 8, "face": 8},
+    stem_channels=16,
+    blocks=(Block(3, 32, 16, 2),),
+    head_channels=16,
+    lstm_hidden=8,
+)
+
+
+def clip(num_frames: int, view: str = "compact", *, seed: int = 0) -> torch.Tensor:
+    """(1, T, P, 3), the left hand missing in a third of the frames."""
+    points = torch.from_numpy(random_landmarks(num_frames, seed=seed).select(view).copy())
+    hidden = torch.rand(num_frames, generator=torch.Generator().manual_seed(seed)) < 1 / 3
+    points[hidden, layout.subset_groups(view)["left_hand"]] = torch.nan
+    return points.unsqueeze(0)
+
+
+def recognizer(config: ModelConfig, num_words: int = 7) -> Recognizer:
+    """With batch norms as after training: at their start they would hide a mask's absence."""
+    torch.manual_seed(0)
+    model = Recognizer(config, num_words)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, 0.1, 0.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@torch.inference_mode()
+def test_padding_and_batch_never_change_an_emission(variant):
+    config = VARIANTS[variant]
+    model = recognizer(config)
+    clips = [clip(length, config.view, seed=length) for length in (37, 1, 2, 17, 8, 23)]
+    padded = torch.full((len(clips), 60, *clips[0].shape[2:]), torch.nan)
+    for row, points in enumerate(clips):
+        padded[row, : points.shape[1]] = points[0]
+    batch, lengths = model(padded, torch.tensor([points.shape[1] for points in clips]))
+    for row, points in enumerate(clips):
+        alone, length = model(points)
+        assert lengths[row] == length[0] == alone.shape[1]
+        # Different blocking of the matrix products: a few units in the last place of values near 2.
+        torch.testing.assert_close(batch[row, : lengths[row]], alone[0], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("variant", ["default", "stride 16"])
+@torch.inference_mode()
+def test_output_lengths_are_right_for_every_length(variant):
+    model = recognizer(VARIANTS[variant])
+    for num_frames in range(1, 81):
+        points = clip(num_frames)
+        log_probs, lengths = model(points)
+        assert log_probs.shape[1] == lengths[0] == model.output_lengths(torch.tensor(num_frames))
+        features = model.body(model.frontend(points), None)
+        assert features.shape[1] == model.body.output_lengths(torch.tensor(num_frames))
+        needed = model.input_frames_needed(int(lengths[0]))
+        assert model.output_lengths(torch.tensor(needed)) == lengths[0]
+        assert needed == 1 or model.output_lengths(torch.tensor(needed - 1)) == lengths[0] - 1
+
+
+@torch.inference_mode()
+def test_time_is_not_pooled_and_probabilities_sum_to_one():
+    for variant, stride in (("default", 4), ("stride 16", 16)):
+        model = recognizer(VARIANTS[variant])
+        assert model.body.stride == stride
+        log_probs, _ = model(clip(80))
+        torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]))
+        assert log_probs[0].std(0).max() > 1e-3
+
+
+def test_training_statistics_leave_padding_out():
+    points = clip(24)
+    padded = torch.cat([points, torch.full((1, 40, 85, 3), torch.nan)], 1)
+    # No dropout: it would draw other numbers for another count of frames.
+    config = replace(SMALL, dropout=0.0, attention_dropout=0.0)
+    found = []
+    for batch in (points, padded):
+        torch.manual_seed(0)
+        model = Recognizer(config, 7).train()
+        out = model.body(model.frontend(batch, torch.tensor([24])), torch.tensor([24]))
+        found.append((out[:, :6], {name: value for name, value in model.named_buffers() if "running" in name}))
+        assert (out[:, 6:] == 0).all()
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[0][1], found[1][1])
+
+
+def test_max_pooling_known_answer():
+    """Two utterances of 5 and 3 frames, all values negative: padding of 0 would win everywhere at the edges."""
+    values = torch.tensor([-3.0, -1.0, -4.0, -2.0, -5.0, -9.0, -7.0, -8.0]).unsqueeze(1)
+    packing = Packing(torch.tensor([5, 3]), 2, 5)
+    every, _ = max_pool(values, packing, 3)
+    assert every.squeeze(1).tolist() == [-1, -1, -1, -2, -2, -7, -7, -7]
+    second, after = max_pool(values, packing, 3, 2)
+    assert second.squeeze(1).tolist() == [-1, -1, -2, -7, -7]
+    assert after.lengths.tolist() == [3, 2]
+
+
+@given(st.integers(1, 20), st.integers(1, 3), st.sampled_from([1, 3, 5, 7]))
+@settings(max_examples=30, deadline=None)
+def test_temporal_convolution_is_torchs(num_frames, stride, kernel):
+    conv = TemporalConv(3, 4, kernel=kernel, stride=stride)
+    x = torch.randn(2, num_frames, 3)
+    expected = torch.nn.functional.conv1d(x.transpose(1, 2), conv.weight.squeeze(2), stride=stride, padding=kernel // 2)
+    found = conv(x)
+    torch.testing.assert_close(found, expected.transpose(1, 2), atol=1e-5, rtol=1e-4)
+    assert found.shape[1] == -(-num_frames // stride)
+
+
+MODALITIES = {"pose": slice(0, 4), "hands": slice(4, 9), "face": slice(9, 12), "temporal": slice(12, 20)}
+
+
+class TestFusion:
+    def test_what_attention_adds_is_clamped(self):
+        attention = ModalityAttention(8, 2, dropout=0.0, clamp=10.0)
+        tokens = torch.randn(30, 4, 8)
+        usual = attention(tokens)
+        assert 0 < usual.abs().max() < 10
+        with torch.no_grad():
+            attention.output.weight.mul_(1e4)
+        wild = attention(tokens)
+        assert wild.abs().max() == 10
+        attention.clamp = 50.0
+        assert 10 < attention(tokens).abs().max() <= 50
+
+    def test_xaviers_bound_with_half_gain(self):
+        attention = ModalityAttention(64, 4, dropout=0.0, clamp=10.0)
+        bound = 0.5 * (6 / (64 + 64)) ** 0.5
+        for weight in (*attention.projections.weight.chunk(3), attention.output.weight):
+            assert 0.9 * bound < weight.abs().max() <= bound
+
+    def test_attention_known_answer(self):
+        """With equal keys every token takes the mean of all values; here value and output are the identity."""
+        attention = ModalityAttention(4, 1, dropout=0.0, clamp=10.0)
+        with torch.no_grad():
+            attention.projections.weight.copy_(torch.cat([torch.zeros(8, 4), torch.eye(4)]))
+            attention.output.weight.copy_(torch.eye(4))
+        tokens = torch.randn(5, 3, 4)
+        expected = torch.nn.functional.layer_norm(tokens, (4,)).mean(1, keepdim=True).expand(-1, 3, -1)
+        torch.testing.assert_close(attention(tokens), expected)
+
+    def test_without_attention_it_is_the_average_of_the_encoders(self):
+        fusion = Fusion(replace(SMALL, attention=False), MODALITIES).eval()
+        x = torch.randn(6, 20)
+        tokens = [fusion.encoders[name](x[:, part]) for name, part in MODALITIES.items()]
+        torch.testing.assert_close(fusion(x), torch.stack(tokens).mean(0))
+        assert not [name for name, _ in fusion.named_parameters() if "attention" in name]
+
+    def test_frames_do_not_see_each_other(self):
+        fusion = Fusion(SMALL, MODALITIES).eval()
+        x = torch.randn(6, 20)
+        changed = x.clone()
+        changed[3] += 1
+        same = (fusion(x) == fusion(changed)).all(1)
+        assert same.tolist() == [True, True, True, False, True, True]
+
+    def test_one_modality_changes_the_others_tokens_only_with_attention(self):
+        attention = ModalityAttention(8, 2, dropout=0.0, clamp=10.0)
+        tokens = torch.randn(2, 4, 8)
+        changed = tokens.clone()
+        changed[:, 0] += torch.randn(2, 8)
+        assert (attention(tokens)[:, 1:] - attention(changed)[:, 1:]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradient_reaches_every_parameter(variant):
+    config = VARIANTS[variant]
+    torch.manual_seed(0)
+    model = Recognizer(config, 7).train()
+    batch = torch.cat([clip(96, config.view, seed=seed) for seed in range(4)])
+    lengths = torch.tensor([96, 80, 90, 70])
+    heads = model.heads(batch, lengths)
+    targets, target_lengths = torch.tensor([[2, 3], [4, 5], [6, 2], [3, 4]]), torch.full((4,), 2)
+    loss = ctc_loss(heads.log_probs, heads.lengths, targets, target_lengths).mean()
+    if heads.auxiliary is not None:
+        loss = loss + ctc_loss(heads.auxiliary, heads.lengths, targets, target_lengths).mean()
+    loss.backward()
+    silent = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not torch.isfinite(parameter.grad).all() or not parameter.grad.abs().sum() > 0
+    ]
+    assert silent == []
+
+
+def test_forget_gates_start_open():
+    model = Recognizer(SMALL, 7)
+    for lstm in (*model.lstm.forward_layers, *model.lstm.backward_layers):
+        total = lstm.bias_ih_l0 + lstm.bias_hh_l0
+        assert (total[8:16] == 1).all()
+        assert (total[:8] == 0).all()
+
+
+class TestAuxiliaryHead:
+    @pytest.mark.parametrize("config", [SMALL, STUDENT], ids=["teacher", "student"])
+    @pytest.mark.parametrize("classifier", ["linear", "cosine"])
+    def test_is_there_in_training_only(self, config, classifier):
+        model = recognizer(replace(config, auxiliary_head=True, classifier=classifier))
+        points, lengths = clip(40), torch.tensor([40])
+        assert model.heads(points, lengths).auxiliary is None
+        heads = model.train().heads(points, lengths)
+        assert heads.auxiliary.shape == heads.log_probs.shape
+        torch.testing.assert_close(heads.auxiliary.exp().sum(-1), torch.ones(heads.auxiliary.shape[:2]))
+
+    def test_shares_the_classifier_where_it_is_cosine(self):
+        shared = Recognizer(replace(SMALL, auxiliary_head=True, classifier="cosine"), 7)
+        own = Recognizer(replace(SMALL, auxiliary_head=True), 7)
+        assert shared.auxiliary.out_features == 2 * SMALL.lstm_hidden
+        assert own.auxiliary.out_features == 7
+        heads = shared.train().heads(clip(40))
+        heads.auxiliary[0, 0, 0].backward()
+        assert shared.classifier.weight.grad.abs().sum() > 0
+
+    def test_a_model_without_one_gives_none_and_the_same_emission(self):
+        model = recognizer(SMALL)
+        points = clip(40)
+        heads = model.heads(points)
+        log_probs, lengths = model(points)
+        assert heads.auxiliary is None
+        torch.testing.assert_close(heads.log_probs, log_probs)
+        assert heads.lengths.tolist() == lengths.tolist()
+
+
+class TestPresets:
+    def test_teacher_is_within_two_percent_of_the_notes(self):
+        """7,287,581 parameters at 973 words; ours has the same parts, their widths where the notes are silent apart."""
+        for name in ("teacher", "teacher_original"):
+            num_parameters = Recognizer(preset(name), 973).num_parameters
+            assert num_parameters == 7_256_429
+            assert num_parameters == pytest.approx(7_287_581, rel=0.02)
+        assert Recognizer(preset("teacher_compact"), 973).num_parameters == 6_681_965
+
+    def test_modules_and_strides(self):
+        teacher, original = Recognizer(preset("teacher"), 5), Recognizer(preset("teacher_original"), 5)
+        assert list(teacher.body.inception) == ["3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c"]
+        # The widths of I3D's figure 3.
+        widths = [module.channels for module in preset("teacher").modules]
+        assert widths == [256, 480, 512, 512, 512, 528, 832, 832, 1024]
+        assert (teacher.body.stride, teacher.stride) == (4, 4)
+        assert (original.body.stride, original.stride) == (16, 1)
+        assert teacher.frontend.num_features == 6516
+
+    @pytest.mark.parametrize("config", [*PRESETS.values(), *VARIANTS.values(), STUDENT])
+    def test_config_survives_json(self, config):
+        import json
+
+        assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+    def test_a_record_without_a_kind_is_a_students(self):
+        record = STUDENT.to_json()
+        assert record.pop("kind") == "mobilenet"
+        assert ModelConfig.from_json(record) == STUDENT
+
+    def test_impossible_values_are_refused(self):
+        with pytest.raises(InputError, match="attention_clamp 0; needed above 0"):
+            preset("teacher", attention_clamp=0)
+        with pytest.raises(InputError, match="encoder_width 97 for 4 attention heads"):
+            preset("teacher", encoder_width=97)
+        with pytest.raises(InputError, match="attention_dropout 1"):
+            preset("teacher", attention_dropout=1)
+        with pytest.raises(InputError, match="student has no attention"):
+            preset("student", attention=False)
+        with pytest.raises(InputError, match="kind 'rnn'; needed one of mobilenet, inception"):
+            ModelConfig.from_json({"kind": "rnn"})
+        with pytest.raises(InputError, match="unknown keys wings"):
+            ModelConfig.from_json({**SMALL.to_json(), "wings": 2})
+        with pytest.raises(InputError, match="model config"):
+            ModelConfig.from_json({**SMALL.to_json(), "modules": [3]})
+
+
+@pytest.mark.parametrize("name", ["teacher", "teacher_compact", "teacher_original"])
+@torch.inference_mode()
+def test_presets_go_through_the_checkpoint(name, tmp_path):
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    torch.manual_seed(0)
+    model = Model(Recognizer(preset(name), len(vocabulary)), vocabulary)
+    model.save(tmp_path / "model.safetensors")
+    again = load(tmp_path)
+    assert again.recognizer.config == preset(name)
+    landmarks = random_landmarks(20)
+    assert (again.emission(landmarks).log_probs == model.emission(landmarks).log_probs).all()
