@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from signloom.ctc.collapse import collapse, collapse_batch, frames_needed
 from signloom.ctc.greedy import greedy, greedy_ids
 from signloom.ctc.hypothesis import Emission
+from signloom.ctc.timing import Timing
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
@@ -100,14 +101,15 @@ def test_greedy_is_the_collapse_of_the_most_probable_path(seed, num_frames):
     assert all(0 < span.confidence <= 1 for span in hypothesis.glosses)
 
 
-def test_spans_are_runs_in_seconds_and_confidences_their_mean_probability():
+def test_greedy_spans_lie_around_the_frames_that_emit_the_words():
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.6, 0.2], [0.1, 0.0, 0.8, 0.1], [0.1, 0.5, 0.2, 0.2]])
     emission = Emission(np.log(np.maximum(probs, 1e-30)), step_seconds=0.16, duration_seconds=0.6)
-    first, second = greedy(emission, VOCABULARY).glosses
-    assert (first.gloss, first.start_seconds, first.end_seconds) == ("A", 0.16, pytest.approx(0.48))
-    assert first.confidence == pytest.approx(0.7)
-    # the fourth frame would end at 0.64 s, past the clip
-    assert (second.gloss, second.end_seconds) == (UNKNOWN, 0.6)
+    first, second = greedy(emission, VOCABULARY, timing=Timing(0.0, 0.3)).glosses
+    # "A" is emitted from 0.16 to 0.48 s, its middle is 0.32; "<unknown>" from 0.48 to the end of the clip, 0.54
+    assert (first.gloss, second.gloss) == ("A", UNKNOWN)
+    assert first.start_seconds == pytest.approx(0.32 - 0.15)
+    assert first.end_seconds == second.start_seconds == pytest.approx((0.32 + 0.54) / 2)
+    assert second.end_seconds == 0.6
 
 
 def test_a_batch_decodes_as_its_utterances_do_and_ignores_padding():

@@ -7,41 +7,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from signloom.ctc.collapse import collapse_batch, runs
-from signloom.ctc.hypothesis import Emission, GlossSpan, Hypothesis
+from signloom.ctc.calibration import Calibration
+from signloom.ctc.collapse import collapse_batch
+from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.ctc.spans import located
+from signloom.ctc.timing import Timing
 from signloom.errors import InputError
-from signloom.vocabulary import BLANK_ID, Vocabulary
+from signloom.vocabulary import Vocabulary
 
 
-def greedy(emission: Emission, vocabulary: Vocabulary) -> Hypothesis:
-    """The words of the single most probable path, with a time span and a confidence for each.
+def greedy(
+    emission: Emission,
+    vocabulary: Vocabulary,
+    *,
+    timing: Timing | None = None,
+    calibration: Calibration | None = None,
+) -> Hypothesis:
+    """The words of the single most probable path, with a time span and a confidence for each (see `located`).
 
-    The span is the run of frames on which the word is the most probable one; models trained with CTC make it a spike
-    somewhere inside the sign, so it says where a sign is, not how long it lasts. The confidence is the mean of the
-    word's probability over that run. `<unknown>` is a word as any other. The score is the log-probability of the path.
+    `<unknown>` is a word as any other. The score is the log-probability of the path.
     Raises InputError when emission and vocabulary are not of one size.
     """
-    log_probs = emission.log_probs
-    if log_probs.shape[1] != len(vocabulary):
-        raise InputError(
-            f"greedy decoding: an emission over {log_probs.shape[1]} words and a vocabulary of {len(vocabulary)}; "
-            "needed the vocabulary the model was trained with"
-        )
-    path = log_probs.argmax(axis=1)
-    best = log_probs.max(axis=1).astype(np.float64)
-    starts = np.flatnonzero(runs(path[None])[0])
-    stops = np.append(starts[1:], len(path))
-    spans = tuple(
-        GlossSpan(
-            gloss=vocabulary.words[path[start]],
-            start_seconds=min(start * emission.step_seconds, emission.duration_seconds),
-            end_seconds=min(stop * emission.step_seconds, emission.duration_seconds),
-            confidence=min(1.0, float(np.exp(best[start:stop]).mean())),
-        )
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-        if path[start] != BLANK_ID
-    )
-    return Hypothesis(spans, float(best.sum()))
+    (ids,) = collapse_batch(emission.log_probs.argmax(axis=1)[None])
+    glosses = located(emission, ids, vocabulary, timing=timing, calibration=calibration)
+    return Hypothesis(glosses, float(emission.log_probs.max(axis=1).astype(np.float64).sum()))
 
 
 def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
