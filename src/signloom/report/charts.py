@@ -32,6 +32,21 @@ class Span(NamedTuple):
     right: bool | None = None
 
 
+class Column(NamedTuple):
+    """A column of a chart.  low, high: its interval, if any.  note: shown when pointed at.  under: a second label.
+
+    filter: what of a score page's utterances it stands for, as `length=4-6`; a column with one is a link.
+    """
+
+    name: str
+    value: float
+    note: str
+    low: float | None = None
+    high: float | None = None
+    under: str = ""
+    filter: str = ""
+
+
 def curves(
     epochs: Sequence[float],
     series: Mapping[str, Sequence[float | None]],
@@ -137,6 +152,41 @@ def timeline(lanes: Mapping[str, Sequence[Span]], duration_seconds: float) -> Ht
     height = round(top + 20)
     svg = element("svg", *grid, *parts, viewBox=f"0 0 {width} {height}", width=width, height=height, role="img")
     return element("div", svg, class_="scroll timeline")
+
+
+def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str) -> Html:
+    """Values as upright columns with their intervals as thin lines; `axis` says what the names below them are."""
+    ticks = _ticks(0.0, max([*(item.value for item in items), *(item.high or 0.0 for item in items)]) or 1.0)
+    bottom = HEIGHT - BOTTOM - 14
+    slot = (WIDTH - LEFT - RIGHT) / max(len(items), 1)
+    wide = min(slot * 0.7, 46)
+
+    def y(value: float) -> float:
+        return round(bottom - (bottom - TOP) * value / ticks[-1], 1)
+
+    parts: list[Html] = []
+    for tick in ticks:
+        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
+        parts.append(element("text", show(tick), x=LEFT - 6, y=y(tick) + 4, text_anchor="end"))
+    for number, item in enumerate(items):
+        middle = round(LEFT + slot * (number + 0.5), 1)
+        whisker = None
+        if item.low is not None and item.high is not None:
+            whisker = element("line", x1=middle, x2=middle, y1=y(item.low), y2=y(item.high), class_="whisker-line")
+        drawn = element(
+            "g",
+            element("title", item.note),
+            # All of the slot answers to the pointer, also where the column is too low to be hit.
+            element("rect", x=middle - slot / 2, y=TOP, width=slot, height=bottom - TOP, style="fill:transparent"),
+            element("rect", x=middle - wide / 2, y=y(item.value), width=wide, height=bottom - y(item.value), rx=2),
+            whisker,
+            element("text", item.name, x=middle, y=bottom + 15, text_anchor="middle", class_="value"),
+            element("text", item.under, x=middle, y=bottom + 28, text_anchor="middle") if item.under else None,
+            class_="column",
+        )
+        parts.append(element("a", drawn, href=f"#{item.filter}", data_filter=item.filter) if item.filter else drawn)
+    parts.append(element("text", axis, x=WIDTH - RIGHT, y=HEIGHT + 8, text_anchor="end"))
+    return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT + 12}", role="img", class_="chart")
 
 
 def bars(rates: Mapping[str, tuple[float, float | None, float | None]], show: Callable[[float], str]) -> Html:

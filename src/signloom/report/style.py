@@ -2,11 +2,11 @@
 
 STYLE = """
 :root{color-scheme:light dark;--page:#f7f7f5;--card:#fff;--ink:#1d1f24;--soft:#5b616e;--line:#dfe1e6;--accent:#2557c9;
---calm:#8a93a6;--sub:#8a5200;--sub-bg:#fdeccb;--del:#a8232f;--del-bg:#fbdcdd;--ins:#5b3db5;--ins-bg:#e7e0fa;
---good:#1b7044;--good-bg:#d8f0e2;--note-bg:#fff4d6;--note:#6b4d00}
+--calm:#8a93a6;--sub:#7d4a00;--sub-bg:#fde8bf;--del:#0a4f86;--del-bg:#d3e7f8;--ins:#8a1f63;--ins-bg:#fadcee;
+--good:#1b7044;--good-bg:#d8f0e2;--bad:#a8232f;--bad-bg:#fbdcdd;--note-bg:#fff4d6;--note:#6b4d00}
 @media(prefers-color-scheme:dark){:root{--page:#14161a;--card:#1d2026;--ink:#e8eaee;--soft:#a3aab8;--line:#343943;
---accent:#86a9ff;--calm:#7c8598;--sub:#ffce7a;--sub-bg:#4a3512;--del:#ff9ba0;--del-bg:#4e1f25;--ins:#c5b3ff;
---ins-bg:#35295c;--good:#7fd9a8;--good-bg:#173d2a;--note-bg:#3a3114;--note:#f3d98a}}
+--accent:#86a9ff;--calm:#7c8598;--sub:#ffce7a;--sub-bg:#4a3512;--del:#9fd0f8;--del-bg:#143a58;--ins:#ffb0dd;
+--ins-bg:#55193f;--good:#7fd9a8;--good-bg:#173d2a;--bad:#ff9ba0;--bad-bg:#4e1f25;--note-bg:#3a3114;--note:#f3d98a}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,
 "Noto Sans",sans-serif;overflow-wrap:anywhere}
@@ -53,7 +53,7 @@ opacity:.75}
 .chip{border-radius:6px;padding:1px 8px;font-size:.87rem;margin-right:8px;white-space:nowrap}
 .timeline svg{display:block}.timeline .lane{font-weight:600}.span rect{fill:var(--calm)}
 .span line{stroke:var(--line);stroke-width:1}.span text{fill:var(--ink)}
-.right rect{fill:var(--good)}.wrong rect{fill:var(--del)}.span.wrong text{fill:var(--del)}
+.right rect{fill:var(--good)}.wrong rect{fill:var(--bad)}.span.wrong text{fill:var(--bad)}
 details{margin:6px 0}summary{cursor:pointer;font-weight:600;padding:4px 0}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.87rem}
 pre{background:var(--page);border-radius:8px;padding:8px 12px;margin:4px 0 12px;white-space:pre-wrap}

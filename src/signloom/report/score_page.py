@@ -1,0 +1,336 @@
+"""A score as one self-contained HTML page: the number and its rule, where the errors are, every aligned utterance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from signloom.files import atomic_write
+from signloom.report.charts import Column, columns
+from signloom.report.html import Html, element, table
+from signloom.report.score_data import Words, block, utterance_rows
+from signloom.report.score_script import SCRIPT
+from signloom.report.score_style import SCORE_STYLE
+from signloom.report.sections import percent
+from signloom.report.style import STYLE
+from signloom.score.analysis import by_gloss, by_length, confusions, part
+from signloom.score.text import plural
+from signloom.score.wer import Score
+
+# Errors of an utterance that are counted one by one in the chart; more share the last column.
+MAX_ERROR_COLUMNS = 8
+# Nothing is ever loaded: not by this page, and not by a gloss that looks like HTML.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+KIND_NAMES = {
+    "C": ("correct", "recognised as signed"),
+    "S": ("substituted", "another gloss was recognised"),
+    "D": ("deleted", "signed, not recognised"),
+    "I": ("inserted", "recognised, not signed"),
+}
+
+
+def write_score_page(
+    score: Score,
+    path: Path | str,
+    *,
+    title: str | None = None,
+    subtitle: str = "",
+    labels: Sequence[str] = (),
+    link: tuple[str, str] | None = None,
+) -> Path:
+    """The path of the page it writes: one HTML file that loads nothing else and works from a disk.
+
+    title: the heading, e.g. a corpus and split.  subtitle: a line under it, e.g. which files were compared.
+    labels: warnings shown beside it (simulated signing).  link: text and address of a page to go back to.
+    """
+    path = Path(path)
+    page = render_score_page(score, title=title, subtitle=subtitle, labels=labels, link=link)
+    with atomic_write(path, "w") as file:
+        file.write(page)
+    return path
+
+
+def render_score_page(
+    score: Score,
+    *,
+    title: str | None = None,
+    subtitle: str = "",
+    labels: Sequence[str] = (),
+    link: tuple[str, str] | None = None,
+) -> str:
+    """The page as text; see `write_score_page`."""
+    words, signers = Words(), Words()
+    pairs = confusions(score)
+    record = {
+        "systems": ["hypothesis"],
+        "utterances": utterance_rows([score.utterances], words, signers),
+        "glosses": [
+            [words[g.gloss], g.occurrences, g.correct, g.substituted, g.deleted, g.inserted, g.stands_for_another]
+            for g in by_gloss(score)
+        ],
+        "confusions": [[words[p.reference], words[p.hypothesis], p.count, p.occurrences] for p in pairs],
+    }
+    record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
+    return document(
+        title or "Score",
+        [
+            header(title or "Score", subtitle, labels, link),
+            _headline(score),
+            _lengths(score),
+            _signers(score),
+            _glosses(),
+            _pairs() if pairs else None,
+            utterance_section("Utterances"),
+        ],
+        record,
+    )
+
+
+def document(title: str, sections: Sequence[Html | None], record: dict[str, Any]) -> str:
+    """The whole page: its sections, then the block of data and the script that lists it."""
+    text = "<!doctype html>\n" + element(
+        "html",
+        element(
+            "head",
+            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
+            Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+            element("title", f"{title} - signloom"),
+            Html(f"<style>{STYLE}{SCORE_STYLE}</style>"),
+        ),
+        element("body", element("main", *(section for section in sections if section is not None))),
+        Html(f'<script type="application/json" id="data">{block(record)}</script>'),
+        Html(f"<script>{SCRIPT}</script>"),
+        lang="en",
+    )
+    # A lone surrogate, which JSON can spell and no file can hold, is shown as a question mark.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def header(title: str, subtitle: str, labels: Sequence[str], link: tuple[str, str] | None) -> Html:
+    back = element("p", element("a", f"← {link[0]}", href=link[1]), class_="small") if link else None
+    return element(
+        "header",
+        back,
+        element("h1", title),
+        element("p", subtitle, class_="soft") if subtitle else None,
+        *(element("span", label, class_="label") for label in labels),
+    )
+
+
+def utterance_section(title: str) -> Html:
+    """Search, order and filter above the list that the script fills."""
+    legend = [
+        element("span", element("span", kind, class_=f"mark {kind}"), f"{name}: {meaning}")
+        for kind, (name, meaning) in KIND_NAMES.items()
+        if kind != "C"
+    ]
+    search = Html(
+        '<input type="search" id="q" placeholder="Search id, gloss or signer" aria-label="Search id, gloss or signer">'
+    )
+    return element(
+        "section",
+        element("h2", title),
+        element("p", *legend, class_="legend soft"),
+        element(
+            "div",
+            search,
+            element("select", id="only", aria_label="which utterances"),
+            element("select", id="sort", aria_label="order"),
+            class_="tools",
+        ),
+        element("div", id="chips", class_="tools"),
+        element("p", id="status", class_="soft small", aria_live="polite"),
+        element("div", id="list"),
+        element("button", "Show more", id="further", type="button"),
+        Html("<noscript><p>The list of utterances and the tables of glosses need JavaScript.</p></noscript>"),
+        id="utterances",
+    )
+
+
+def rule_note(score: Score) -> Html:
+    """The scoring rule, in its own words."""
+    return element(
+        "p", element("b", f"Scoring rule “{score.protocol}”: "), score.rule.rstrip("."), ".", class_="soft small"
+    )
+
+
+def _headline(score: Score) -> Html:
+    interval = score.interval()
+    perfect = sum(not utterance.errors for utterance in score.utterances)
+    share = percent(perfect / len(score.utterances))
+    lead = element(
+        "div",
+        element("span", "Word error rate"),
+        element("b", percent(score.wer)),
+        element(
+            "span",
+            f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, bootstrap over "
+            f"{plural(len(score.utterances), 'utterance')}",
+        ),
+        class_="card lead",
+    )
+    ratio = score.hypothesis_words / score.reference_words
+    cards = [
+        ("Errors", f"{score.errors:,}", f"in {plural(score.reference_words, 'reference gloss', 'reference glosses')}"),
+        ("Without any error", share, f"{perfect:,} of {plural(len(score.utterances), 'utterance')}"),
+        ("Recognised glosses", f"{score.hypothesis_words:,}", f"{ratio:.2f} for each signed"),
+    ]
+    counts = {"C": score.correct, "S": score.substitutions, "D": score.deletions, "I": score.insertions}
+    composition = element(
+        "div",
+        *(
+            element("i", style=f"flex:{count} 0 0", class_=kind, title=f"{count:,} {KIND_NAMES[kind][0]}")
+            for kind, count in counts.items()
+            if count
+        ),
+        class_="composition",
+        aria_hidden="true",
+    )
+    legend = [
+        element(
+            "span",
+            element("span", kind, class_=f"mark {kind}"),
+            element("b", f"{count:,} "),
+            f"{KIND_NAMES[kind][0]} ({percent(count / score.reference_words)})",
+        )
+        for kind, count in counts.items()
+    ]
+    return element(
+        "section",
+        element(
+            "div",
+            lead,
+            *(
+                element("div", element("span", name), element("b", value), element("span", note), class_="card")
+                for name, value, note in cards
+            ),
+            class_="cards",
+        ),
+        composition,
+        element("div", *legend, class_="legend"),
+        rule_note(score),
+    )
+
+
+def _lengths(score: Score) -> Html:
+    items, rows = [], []
+    for bucket in by_length(score.utterances):
+        inside = part(score, bucket.utterances)
+        head = [bucket.name, f"{len(bucket.utterances):,}"]
+        counts = [f"{n:,}" for n in (inside.substitutions, inside.deletions, inside.insertions, inside.reference_words)]
+        if not inside.reference_words:
+            rows.append([*head, "no rate", "", *counts])
+            continue
+        interval = inside.interval()
+        reach = f"{percent(interval.low)} to {percent(interval.high)}"
+        rows.append([*head, percent(inside.wer), reach, *counts])
+        note = (
+            f"{bucket.name} glosses: WER {percent(inside.wer)} ({reach}), {plural(len(bucket.utterances), 'utterance')}"
+        )
+        under = f"{len(bucket.utterances):,}"
+        items.append(Column(bucket.name, inside.wer, note, interval.low, interval.high, under, f"length={bucket.name}"))
+    tally = Counter(min(utterance.errors, MAX_ERROR_COLUMNS) for utterance in score.utterances)
+    most = max(tally)
+    spread = []
+    for errors in range(most + 1):
+        name = f"{errors}+" if errors == MAX_ERROR_COLUMNS else str(errors)
+        count = tally[errors]
+        note = f"{plural(count, 'utterance')} with {name} {'error' if errors == 1 else 'errors'}"
+        spread.append(Column(name, count / len(score.utterances), note, under=f"{count:,}"))
+    head = ["glosses", "utterances", "WER", "95 % interval", "S", "D", "I", "reference glosses"]
+    return element(
+        "section",
+        element("h2", "By length of the utterance"),
+        element(
+            "div",
+            element(
+                "figure",
+                element("h3", "Word error rate"),
+                columns(items, _round_percent, axis="glosses in the reference; utterances below"),
+            ),
+            element(
+                "figure",
+                element("h3", "How the errors are spread"),
+                columns(spread, _round_percent, axis="errors in an utterance; utterances below"),
+            ),
+            class_="pair",
+        ),
+        element("details", element("summary", "As a table"), table(head, [list(row) for row in rows])),
+    )
+
+
+def _signers(score: Score) -> Html | None:
+    parts = score.by_signer
+    if not parts:
+        return None
+    intervals = {name: inside.interval() for name, inside in parts.items()}
+    longest = max([1e-9, *(interval.high for interval in intervals.values())])
+    rows: list[list[object]] = []
+    for name, inside in sorted(parts.items(), key=lambda item: (-item[1].wer, item[0])):
+        interval = intervals[name]
+        whisker = (
+            f"left:{100 * interval.low / longest:.1f}%;width:{100 * (interval.high - interval.low) / longest:.1f}%"
+        )
+        bar = element(
+            "span",
+            element("i", style=f"width:{100 * inside.wer / longest:.1f}%", class_="fill fill0"),
+            element("i", style=whisker, class_="whisker"),
+            class_="track",
+        )
+        address = "signer=" + _quoted(name)
+        shown = name if name == "?" else element("a", element("bdi", name), href=f"#{address}", data_filter=address)
+        rows.append(
+            [
+                shown,
+                element("div", bar, class_="signer-bar"),
+                percent(inside.wer),
+                f"{percent(interval.low)} to {percent(interval.high)}",
+                *(f"{n:,}" for n in (inside.substitutions, inside.deletions, inside.insertions)),
+                f"{inside.reference_words:,}",
+                f"{len(inside.utterances):,}",
+            ]
+        )
+    head = ["signer", "", "WER", "95 % interval", "S", "D", "I", "glosses", "utterances"]
+    title = "Signers" if len(parts) > 1 else "Signer"
+    note = None
+    if len(parts) == 1:
+        note = element("p", "All utterances are by one signer: the rate says nothing of others.", class_="soft small")
+    return element("section", element("h2", title), note, table(head, rows, numeric_from=2))
+
+
+def _glosses() -> Html:
+    presets = {
+        "most missed": "glosses=missed-",
+        "highest share missed": "glosses=rate-",
+        "most invented": "glosses=invented-",
+        "most frequent": "glosses=occurs-",
+    }
+    buttons = [element("button", name, type="button", data_set=value) for name, value in presets.items()]
+    return element(
+        "section",
+        element("h2", "Glosses"),
+        element(
+            "p",
+            "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
+            "gloss. A number shows its utterances.",
+            class_="soft small",
+        ),
+        element("div", *buttons, class_="tools"),
+        element("div", id="glosses"),
+    )
+
+
+def _pairs() -> Html:
+    return element("section", element("h2", "Confused glosses"), element("div", id="pairs"))
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(text, errors="replace")
+
+
+def _round_percent(rate: float) -> str:
+    return f"{100 * rate:g} %" if 100 * rate >= 1 or not rate else f"{100 * rate:.2g} %"
