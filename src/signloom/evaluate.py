@@ -1,8 +1,8 @@
 """Word error rate of a model on a split of a corpus: substitutions, deletions, insertions, the worst utterances.
 
 Glosses that the model never saw in training stay in the reference and count as errors. The result is also written as
-`evaluation-SPLIT.json` and `hypotheses-SPLIT.csv` (id|gloss) into the model's folder; where that is a run folder, its
-report page is made anew.
+`evaluation-SPLIT.json`, `hypotheses-SPLIT.csv` (id|gloss) and the page `score-SPLIT.html` (every aligned utterance,
+errors by gloss, signer and length) into the model's folder; where that is a run folder, its report page is made anew.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from signloom.console import console, progress_bar, say
+from signloom.console import progress_bar, say
 from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
+from signloom.report import REPORT_PAGE, score_page_name
 from signloom.score.text import summary, worst_utterances
 from signloom.score.wer import Score, score
 
@@ -76,12 +77,13 @@ def run(options: Options) -> int:
     print(summary(result))
     if options.worst:
         print("\n" + worst_utterances(result, options.worst))
-    console.print(f"written: {path}")
+    say(f"written: {path}")
+    say(f"every utterance, gloss and signer: {folder / score_page_name(options.split)}")
     if (folder / "run.json").is_file():
         from signloom.report import write_report
 
-        console.print(f"report: {write_report(folder)}")
-    console.print(f"next: signloom transcribe CLIP --model {options.model}")
+        say(f"report: {write_report(folder)}")
+    say(f"next: signloom transcribe CLIP --model {options.model}")
     return 0
 
 
@@ -130,7 +132,10 @@ def write_evaluation(
     split: str,
     baseline: Mapping[str, Any] | None = None,
 ) -> Path:
-    """The path of the `evaluation-SPLIT.json` it writes, beside `hypotheses-SPLIT.csv`."""
+    """The path of the `evaluation-SPLIT.json` it writes, beside `hypotheses-SPLIT.csv` and `score-SPLIT.html`."""
+    from signloom.report.score_page import write_score_page
+    from signloom.report.sections import corpus_labels
+
     signers = {item.signer for item in corpus.split(split)}
     trained = {item.signer for item in corpus.utterances if item.split == "train"}
     record = {
@@ -149,4 +154,12 @@ def write_evaluation(
     path = folder / f"evaluation-{split}.json"
     with atomic_write(path, "w") as file:
         json.dump(record, file, indent=1, ensure_ascii=False)
+    write_score_page(
+        result,
+        folder / score_page_name(split),
+        title=f"{corpus.name}, {split} split",
+        subtitle=f"model {model_path}" + (", none of these signers in training" if record["unseen_signers"] else ""),
+        labels=corpus_labels(corpus.info),
+        link=("the run's report", REPORT_PAGE) if (folder / "run.json").is_file() else None,
+    )
     return path

@@ -15,7 +15,7 @@ from signloom.report import sections
 from signloom.report.html import Html, element, join
 from signloom.report.style import STYLE
 
-PAGE = "report.html"
+REPORT_PAGE = "report.html"
 SPLITS = ("test", "dev", "train")
 
 
@@ -25,6 +25,7 @@ class RunFiles:
 
     run: `run.json`.  history: `history.json`.  evaluations: `evaluation-SPLIT.json` by split, test first.
     transcript: `transcript.json`.  curves: the bytes of `curves.png`, read only where there is no history.
+    score_pages: the splits whose `score-SPLIT.html` is there.
     """
 
     name: str
@@ -33,6 +34,7 @@ class RunFiles:
     evaluations: Mapping[str, Mapping[str, Any]]
     transcript: Mapping[str, Any] | None
     curves: bytes | None
+    score_pages: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, folder: Path) -> RunFiles:
@@ -49,6 +51,7 @@ class RunFiles:
             evaluations={split: record for split, record in evaluations.items() if record is not None},
             transcript=_read(folder / "transcript.json"),
             curves=picture.read_bytes() if history is None and picture.is_file() else None,
+            score_pages=frozenset(split for split in evaluations if (folder / score_page_name(split)).is_file()),
         )
         if not (found.run or found.history or found.evaluations or found.transcript):
             raise InputError(
@@ -56,6 +59,11 @@ class RunFiles:
                 ", as 'signloom train' and 'signloom evaluate' leave them"
             )
         return found
+
+
+def score_page_name(split: str) -> str:
+    """The file, in a run folder, of the page with every aligned utterance of a split."""
+    return f"score-{split}.html"
 
 
 def write_report(run: Path | str) -> Path:
@@ -66,7 +74,7 @@ def write_report(run: Path | str) -> Path:
     """
     folder = Path(run)
     page = render(RunFiles.read(folder), folder)
-    path = folder / PAGE
+    path = folder / REPORT_PAGE
     with atomic_write(path, "w") as file:
         file.write(page)
     return path
@@ -110,6 +118,8 @@ def render(files: RunFiles, folder: Path) -> str:
         add(f"evaluation-{split}.json", lambda e=evaluation, s=split: sections.signers(e, s))  # type: ignore[misc]
     if headline is not None:
         add(f"evaluation-{headline}.json", lambda: sections.worst(files.evaluations[headline], headline))
+        if files.score_pages:
+            parts.append(sections.score_pages({split: score_page_name(split) for split in sorted(files.score_pages)}))
     add("run.json", lambda: sections.corpus(run))
     add("run.json", lambda: sections.settings(run))
     add("run.json", lambda: sections.next_steps(run, folder))

@@ -24,15 +24,16 @@ th[aria-sort=descending] button::after{content:" \\2193"}th[aria-sort=ascending]
 vertical-align:middle;overflow:hidden}.meter i{display:block;height:100%;background:var(--accent)}
 .signer-bar{min-width:110px;width:34%}.signer-bar .track{display:block;margin-top:4px}
 .filter{background:var(--note-bg);color:var(--note);border-color:transparent;border-radius:99px}
-.step{position:relative;background:none;border:1px solid var(--line)}
-.cell{display:flex;align-items:center;justify-content:center;gap:6px;padding:1px 8px;min-height:1.75em;min-width:2.2em}
+.step{border:1px solid var(--line)}
+.step.C,.step.names{background:none}.cell{display:flex;
+align-items:center;justify-content:center;gap:6px;padding:1px 8px;min-height:1.75em;min-width:2.2em}
 .step .cell::before{content:none}.tools:empty{display:none}
 .step .cell bdi{display:inline;padding:0;min-width:0;min-height:0}.step .cell bdi.found{padding:0 2px}
 .cell+.cell{border-top:1px solid var(--line)}.tick{color:var(--calm);font-size:.8em}
 .cell.C .tick{opacity:.75}.cell.none{background:repeating-linear-gradient(45deg,transparent 0 5px,var(--line) 5px 6px)}
 .kind{font:700 .72rem/1.35 system-ui,sans-serif;border-radius:4px;padding:0 4px;border:1.5px solid currentColor}
 .step.S,.step.D,.step.I{border-width:1.5px;border-color:currentColor}.step.D{border-style:dashed}
-.step.I{border-style:dotted}.step.D .ref{text-decoration:line-through;text-decoration-thickness:1px}
+.step.I{border-style:dotted}
 .step.S .cell,.step.D .cell,.step.I .cell{border-color:currentColor;background:none}
 .step.names{border-color:transparent;color:var(--soft);font-size:.8rem}
 .names .cell{border-color:transparent;padding:1px 4px}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,7 @@ KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
 def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
     """Title and labels; simulated signing is said first, so that nobody takes its figures for real ones."""
     corpus = run.get("corpus", {})
-    labels = []
-    if corpus.get("synthetic"):
-        labels.append("simulated signing: these figures say nothing about real signers")
-    if corpus.get("composed"):
-        labels.append("composed of isolated signs: these figures say nothing about natural sentences")
+    labels = corpus_labels(corpus)
     shown = corpus.get("name") or next((e["corpus"] for e in evaluations.values() if e.get("corpus")), None)
     return element(
         "header",
@@ -31,6 +28,16 @@ def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[
         element("p", f"signloom run{f' on the corpus {shown}' if shown else ''}", class_="soft"),
         *(element("span", label, class_="label") for label in labels),
     )
+
+
+def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
+    """What must be said before any figure of a corpus, from its record."""
+    labels = []
+    if corpus.get("synthetic"):
+        labels.append("simulated signing: these figures say nothing about real signers")
+    if corpus.get("composed"):
+        labels.append("composed of isolated signs: these figures say nothing about natural sentences")
+    return labels
 
 
 def headline(
@@ -247,6 +254,13 @@ def worst(evaluation: Mapping[str, Any], split: str) -> Html | None:
     )
 
 
+def score_pages(pages: Mapping[str, str]) -> Html:
+    """Links to the pages with every utterance, by split."""
+    links = [element("p", element("a", f"Every utterance of {split}", href=page)) for split, page in pages.items()]
+    what = "aligned, searchable, with errors by gloss, pair, signer and length"
+    return element("section", *links, element("p", what, class_="soft small"))
+
+
 def corpus(run: Mapping[str, Any]) -> Html | None:
     """What there was to learn from."""
     record = run.get("corpus") or {}
@@ -316,7 +330,15 @@ def _aligned(alignment: Alignment) -> Html:
         hypothesis = element("bdi", op.hypothesis or "", class_="hyp")
         shown = (reference, hypothesis) if op.kind != CORRECT or op.reference != op.hypothesis else (reference,)
         steps.append(element("span", *shown, class_=f"step {op.kind}", title=said))
-    return element("div", *steps, class_="aligned", dir="auto")
+    # `dir="auto"` would not look into <bdi>.
+    words = alignment.reference or alignment.hypothesis
+    return element("div", *steps, class_="aligned", dir="rtl" if words and right_to_left(words[0]) else None)
+
+
+def right_to_left(text: str) -> bool:
+    """Whether the first letter with a direction is of a script written from right to left."""
+    directions = (unicodedata.bidirectional(letter) for letter in text)
+    return next((direction in ("R", "AL") for direction in directions if direction in ("L", "R", "AL")), False)
 
 
 def percent(rate: float) -> str:
