@@ -1,37 +1,158 @@
 """Scoring rules by name: what each changes in reference and hypothesis before they are aligned.
 
-A word error rate means nothing without its rule, so every score carries the name of one.
+A word error rate means nothing without its rule, so every score carries the name of one. A name may hold variants,
+`phoenix2014+without_on_off`: then number and variant cannot be parted. docs/scoring.md tells each rule at length.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from signloom.errors import InputError
+from signloom.score import cleanup
+
+Change = Callable[[Sequence[str]], list[str]]
+
+# What stands for a hypothesis without words, so that sclite has something to align.
+EMPTY = "[EMPTY]"
+_ALIGNED = (
+    "letters a-z without case; least-cost alignment as sclite (substitution 4, insertion 3, deletion 3); "
+    "WER = (S + D + I) / reference glosses, over the whole split"
+)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A scoring rule.  rule: what it does, as a sentence to be printed beside the number."""
+    """A scoring rule.
+
+    name: with its variants.  rule: what it does, as a sentence to be printed beside the number.
+    hypothesis, reference: the changes made to each, in order.  empty: the word that stands for a hypothesis without
+    any; None where such a hypothesis is all deletions.
+    sentence: the change of both sides when the clean-up is made on whole sentences; None where there is none.
+    """
 
     name: str
     rule: str
+    hypothesis: tuple[Change, ...] = ()
+    reference: tuple[Change, ...] = ()
+    empty: str | None = None
+    sentence: Change | None = None
+
+    def clean_hypothesis(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words of a hypothesis as they are aligned."""
+        for change in self.hypothesis:
+            words = change(words)
+        return (self.empty,) if self.empty is not None and not words else tuple(words)
+
+    def clean_reference(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words of a reference as they are aligned."""
+        for change in self.reference:
+            words = change(words)
+        return tuple(words)
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "plain": Protocol(
-        "plain",
-        "glosses as they stand, letters a-z without case; least-cost alignment as sclite (substitution 4, insertion 3, "
-        "deletion 3); WER = (S + D + I) / reference glosses, over the whole split",
+    "plain": Protocol("plain", f"glosses as they stand, {_ALIGNED}"),
+    "phoenix2014": Protocol(
+        "phoenix2014",
+        "the official clean-up of PHOENIX-2014, of the hypothesis only and each gloss by itself (loc- cl- qu- poss- "
+        "lh-, __EMOTION__ __PU__ __LEFTHAND__, -PLUSPLUS and RAUM deleted, ZEIGEN becomes ZEIGEN-BILDSCHIRM, glosses "
+        "with __EPENTHESIS__ dropped; __ON__ and __OFF__ are scored); references as they stand; a hypothesis left "
+        f"without glosses counts as {EMPTY}; {_ALIGNED}",
+        hypothesis=(cleanup.phoenix2014_words,),
+        empty=EMPTY,
+        sentence=cleanup.phoenix2014_sentence,
+    ),
+    "phoenix2014t": Protocol(
+        "phoenix2014t",
+        "the official clean-up of PHOENIX-2014-T, of both sides (glosses between __ and __ dropped, __ON__ and __OFF__ "
+        "too; loc- cl- -PLUSPLUS and RAUM deleted); in the hypothesis repeated glosses merged; in the reference "
+        "WIE AUSSEHEN and spelled letters joined and repeated words of A-Z merged; a hypothesis left without glosses "
+        f"counts as {EMPTY}; {_ALIGNED}",
+        hypothesis=(cleanup.phoenix2014t_words,),
+        reference=(cleanup.phoenix2014t_reference,),
+        empty=EMPTY,
+        sentence=cleanup.phoenix2014t_sentence,
+    ),
+    "isharah": Protocol(
+        "isharah",
+        "the glosses of Isharah as they stand, nothing cleaned on either side, a missing hypothesis is all deletions; "
+        f"{_ALIGNED}",
+    ),
+    "csl-daily": Protocol(
+        "csl-daily",
+        "the glosses of CSL-Daily, whole words and not their characters, as they stand on both sides, a missing "
+        f"hypothesis is all deletions; {_ALIGNED}",
     ),
 }
 
 
+def _sentence_cleanup(protocol: Protocol) -> Protocol:
+    if protocol.sentence is None:
+        raise InputError(
+            f"scoring rule {protocol.name!r} cleans nothing, so it has no variant sentence_cleanup; those that have "
+            f"one: {', '.join(name for name, rule in PROTOCOLS.items() if rule.sentence)}"
+        )
+    return replace(protocol, hypothesis=(protocol.sentence,), reference=(protocol.sentence,))
+
+
+def _on_both(change: Change) -> Callable[[Protocol], Protocol]:
+    def changed(protocol: Protocol) -> Protocol:
+        return replace(protocol, hypothesis=(*protocol.hypothesis, change), reference=(*protocol.reference, change))
+
+    return changed
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A deviation from a rule that people use.  apply: the rule with it."""
+
+    rule: str
+    apply: Callable[[Protocol], Protocol]
+
+
+# In the order in which they are applied and named.
+VARIANTS: dict[str, Variant] = {
+    "sentence_cleanup": Variant(
+        "the clean-up is made on the whole sentences of both sides, as Python scorers do, where spelled letters and "
+        "WIE AUSSEHEN are joined and repeats merged",
+        _sentence_cleanup,
+    ),
+    "without_on_off": Variant("__ON__ and __OFF__ are dropped from both sides", _on_both(cleanup.without_on_off)),
+    "merge_repeats": Variant("repeated glosses are merged on both sides", _on_both(cleanup.merged)),
+}
+
+
+@lru_cache(maxsize=64)
 def protocol_named(name: str) -> Protocol:
-    """The rule of that name. Raises InputError naming the nearest one there is."""
-    if name not in PROTOCOLS:
-        near = difflib.get_close_matches(name, PROTOCOLS, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"scoring rule {name!r} is not known{hint} Known: {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    """The rule of that name, which may hold variants: `phoenix2014+without_on_off`.
+
+    Its own name has the variants in their fixed order, each once. Raises InputError naming the nearest one there is.
+    """
+    base, *variants = name.split("+")
+    if base not in PROTOCOLS:
+        raise InputError(f"scoring rule {base!r} is not known{_nearest(base, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}")
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise InputError(
+                f"variant {variant!r} of scoring rule {base!r} is not known{_nearest(variant, VARIANTS)} "
+                f"Known: {', '.join(VARIANTS)}"
+            )
+    protocol = PROTOCOLS[base]
+    for variant in VARIANTS:
+        if variant in variants:
+            protocol = VARIANTS[variant].apply(protocol)
+            protocol = replace(
+                protocol,
+                name=f"{protocol.name}+{variant}",
+                rule=f"{protocol.rule}; but, as variant {variant}, {VARIANTS[variant].rule}",
+            )
+    return protocol
+
+
+def _nearest(name: str, known: dict[str, Protocol] | dict[str, Variant]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else "."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import Faults, InputError
-from signloom.score.alignment import Alignment, align, faults_of
-from signloom.score.protocols import protocol_named
+from signloom.score.alignment import Alignment, faults_of
+from signloom.score.alternatives import Item, align_items, is_plain
+from signloom.score.protocols import Protocol, protocol_named
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -39,6 +40,11 @@ class UtteranceScore:
     @property
     def reference_words(self) -> int:
         return len(self.alignment.reference)
+
+    @property
+    def hypothesis_as_given(self) -> tuple[str, ...]:
+        """What was recognised, before the scoring rule changed it."""
+        return self.alignment.hypothesis if self.given_hypothesis is None else self.given_hypothesis
 
     def to_json(self) -> dict[str, Any]:
         aligned = self.alignment
@@ -246,19 +252,21 @@ class Score:
 
 
 def score(
-    pairs: Iterable[tuple[str, Sequence[str], Sequence[str]]],
+    pairs: Iterable[tuple[str, Sequence[Item], Sequence[Item]]],
     *,
     protocol: str = "plain",
     signers: Mapping[str, str | None] | None = None,
 ) -> Score:
     """The score of (utterance id, reference words, hypothesis words) triples.
 
-    signers: who signed an utterance, by its id.  An empty hypothesis is all deletions; an empty reference is all
-    insertions.
-    Raises InputError for an unknown protocol, an id that occurs twice, no utterances, or no reference word in any:
-    then there is no rate.
+    protocol: name of the scoring rule, which says what is changed before the words are aligned.
+    signers: who signed an utterance, by its id.
+    Words may be alternations; the wording that fits best is taken. An empty hypothesis is all deletions,
+    unless the rule has a word for it; an empty reference is all insertions.
+    Raises InputError for an unknown protocol, an id that occurs twice, alternations under a rule that changes
+    references, no utterances, or no reference word in any: then there is no rate.
     """
-    name = protocol_named(protocol).name
+    rule = protocol_named(protocol)
     signers = signers or {}
     faults = Faults("score")
     utterances: list[UtteranceScore] = []
@@ -267,14 +275,47 @@ def score(
         if utterance_id in seen:
             faults.add(f"utterance {utterance_id!r} occurs twice; needed one reference and one hypothesis each")
         seen.add(utterance_id)
-        aligned = align(reference=reference, hypothesis=hypothesis)
-        utterances.append(UtteranceScore(utterance_id, signers.get(utterance_id), aligned))
+        utterances.append(_score_one(rule, utterance_id, signers.get(utterance_id), reference, hypothesis))
     faults.raise_if_any()
     if not utterances:
         raise InputError("score: no utterances; needed at least one reference and hypothesis")
     if not any(utterance.reference_words for utterance in utterances):
         raise InputError(f"score: no reference words in {len(utterances)} utterances; a rate of them is not defined")
-    return _total(name, utterances)
+    return _total(rule.name, utterances)
+
+
+def _score_one(
+    rule: Protocol, utterance_id: str, signer: str | None, reference: Sequence[Item], hypothesis: Sequence[Item]
+) -> UtteranceScore:
+    reference, given_reference = _cleaned(
+        reference, rule.clean_reference, bool(rule.reference), f"score ({utterance_id}): reference", rule.name
+    )
+    hypothesis, given_hypothesis = _cleaned(
+        hypothesis, rule.clean_hypothesis, bool(rule.hypothesis), f"score ({utterance_id}): hypothesis", rule.name
+    )
+    aligned = align_items(reference=reference, hypothesis=hypothesis)
+    return UtteranceScore(utterance_id, signer, aligned, given_reference, given_hypothesis)
+
+
+def _cleaned(
+    items: Sequence[Item],
+    clean: Callable[[Sequence[str]], tuple[str, ...]],
+    changes: bool,
+    place: str,
+    rule: str,
+) -> tuple[Sequence[Item], tuple[str, ...] | None]:
+    """What is aligned, and the words as they were given where that differs."""
+    if isinstance(items, str):
+        raise InputError(f"{place} is the string {items[:40]!r}; needed a list of words")
+    if is_plain(items):
+        words = tuple(item for item in items if isinstance(item, str))
+        found = clean(words)
+        return found, None if found == words else words
+    if changes:
+        raise InputError(
+            f"{place} has alternatives, which the rule {rule!r} would have to change; score it with the rule 'plain'"
+        )
+    return items, None
 
 
 def read_score(path: Path) -> Score:

@@ -1,0 +1,163 @@
+"""Sentences of more than one wording, as stm files write references: `{ UM / UH / @ } YES`; ctm files may too.
+
+The alignment takes the wordings that cost least. Among those of equal cost it takes what sclite takes, since wordings
+differ in their number of words, and with it the rate. Source: NIST SCTK 2.4, `sclite/net_dp.c` and `net_adt.c`: costs
+are single-precision, the empty word `@` costs 0.001, and of equal predecessors the one written first wins.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from signloom.score.alignment import (
+    CORRECT,
+    DELETION,
+    GAP_COST,
+    INSERTION,
+    SUBSTITUTION,
+    SUBSTITUTION_COST,
+    Alignment,
+    align,
+    fold,
+)
+
+EMPTY_WORD_COST = 0.001
+EMPTY_FOR_EMPTY_COST = 1.0
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """One of several wordings.  choices: each a sequence of words and further alternations; None is the empty word."""
+
+    choices: tuple[tuple[Item, ...], ...]
+
+
+# What a sentence is made of.
+Item = str | None | Alternation
+
+
+@dataclass(frozen=True)
+class _Arc:
+    """A word of the graph of wordings, and the arcs that may come before it, in the order in which they win."""
+
+    word: str | None
+    before: tuple[int, ...]
+
+
+def is_plain(items: Sequence[Item]) -> bool:
+    """Whether there are only words."""
+    return all(isinstance(item, str) for item in items)
+
+
+def align_items(*, reference: Sequence[Item], hypothesis: Sequence[Item]) -> Alignment:
+    """The alignment of least cost over all wordings of both; it holds the wordings chosen."""
+    if is_plain(reference) and is_plain(hypothesis):
+        return align(reference=_words(reference), hypothesis=_words(hypothesis))
+    graph, other = _graph(reference), _graph(hypothesis)
+    costs, steps = _costs(graph.arcs, other.arcs)
+    ends = [(a, b) for a in graph.ends for b in other.ends]
+    return _trace(graph.arcs, other.arcs, min(ends, key=lambda end: costs[end[0]][end[1]]), steps)
+
+
+def _words(items: Sequence[Item]) -> list[str]:
+    return [item for item in items if isinstance(item, str)]
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Arcs in an order in which each comes after those before it, the first a beginning without a word; the last."""
+
+    arcs: list[_Arc]
+    ends: tuple[int, ...]
+
+
+def _graph(items: Sequence[Item]) -> _Graph:
+    arcs = [_Arc(None, ())]
+    return _Graph(arcs, _add(arcs, items, (0,)))
+
+
+def _add(arcs: list[_Arc], items: Sequence[Item], before: tuple[int, ...]) -> tuple[int, ...]:
+    """Adds the arcs of `items`; the arcs that may come before whatever follows them."""
+    for item in items:
+        if isinstance(item, Alternation):
+            before = tuple(end for choice in item.choices for end in _add(arcs, choice, before))
+        else:
+            arcs.append(_Arc(item, before))
+            before = (len(arcs) - 1,)
+    return before
+
+
+# For each pair of arcs: the step that led there and the pair it came from.
+_Steps = list[list[tuple[str, int, int]]]
+
+
+def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _Steps]:
+    """For each pair of arcs the least cost of having come there, and by which step."""
+    # Rounds to single precision, in which sclite adds and compares.
+    single = array("f", (0.0, 0.0, 0.0))
+    words = [None if arc.word is None else fold(arc.word) for arc in arcs]
+    other_words = [None if arc.word is None else fold(arc.word) for arc in others]
+    rows: list[array[float]] = []
+    steps: _Steps = []
+    for a, arc in enumerate(arcs):
+        row: array[float] = array("f")
+        taken: list[tuple[str, int, int]] = []
+        rows.append(row)
+        steps.append(taken)
+        deletion = EMPTY_WORD_COST if words[a] is None else GAP_COST
+        for b, other in enumerate(others):
+            if not a and not b:
+                row.append(0.0)
+                taken.append((CORRECT, 0, 0))
+                continue
+            above = min(arc.before, key=lambda before: rows[before][b], default=-1)
+            left = min(other.before, key=lambda before: row[before], default=-1)
+            single[1] = rows[above][b] + deletion if a else 0.0
+            single[2] = row[left] + (EMPTY_WORD_COST if other_words[b] is None else GAP_COST) if b else 0.0
+            if not a:
+                row.append(single[2])
+                taken.append((INSERTION, 0, left))
+                continue
+            if not b:
+                row.append(single[1])
+                taken.append((DELETION, above, 0))
+                continue
+            diagonal = min(
+                ((before, before_other) for before in arc.before for before_other in other.before),
+                key=lambda pair: rows[pair[0]][pair[1]],
+            )
+            same = words[a] == other_words[b]
+            cost = (EMPTY_FOR_EMPTY_COST if words[a] is None else 0) if same else SUBSTITUTION_COST
+            single[0] = rows[diagonal[0]][diagonal[1]] + cost
+            by_match, by_deletion, by_insertion = single
+            if by_match <= by_deletion and by_match <= by_insertion:
+                row.append(by_match)
+                taken.append((CORRECT if same else SUBSTITUTION, *diagonal))
+            elif by_deletion < by_insertion:
+                row.append(by_deletion)
+                taken.append((DELETION, above, b))
+            else:
+                row.append(by_insertion)
+                taken.append((INSERTION, a, left))
+    return rows, steps
+
+
+def _trace(arcs: list[_Arc], others: list[_Arc], end: tuple[int, int], steps: _Steps) -> Alignment:
+    """The alignment that ends at the pair of arcs `end`, found backwards; the empty word leaves no trace in it."""
+    reference: list[str] = []
+    hypothesis: list[str] = []
+    kinds: list[str] = []
+    a, b = end
+    while a or b:
+        kind, before, before_other = steps[a][b]
+        word, other = arcs[a].word, others[b].word
+        if kind != INSERTION and word is not None:
+            reference.append(word)
+        if kind != DELETION and other is not None:
+            hypothesis.append(other)
+        if (kind != INSERTION and word is not None) or (kind != DELETION and other is not None):
+            kinds.append(kind)
+        a, b = before, before_other
+    return Alignment(tuple(reversed(reference)), tuple(reversed(hypothesis)), "".join(reversed(kinds)))

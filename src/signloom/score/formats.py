@@ -1,0 +1,198 @@
+"""References and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora.
+
+Nothing here knows how hypotheses are matched with references; that is `pairing.py`. docs/scoring.md shows the formats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
+from signloom.errors import Faults, InputError
+from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
+from signloom.tables import Line, delimiter_of, read_lines, rows_of
+
+ID_COLUMNS = ("id", "name", "fileid", "utterance", "video")
+GLOSS_COLUMNS = ("gloss", "glosses", "annotation", "orth", "hypothesis", "prediction", "reference")
+SIGNER_COLUMNS = ("signer", "speaker", "signer_id")
+TABLE_ENDINGS = (".csv", ".txt", ".tsv")
+LINE_ENDINGS = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The glosses of one utterance as a file has them; signer: None where it does not say."""
+
+    id: str
+    glosses: tuple[str, ...]
+    signer: str | None
+    place: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file holds; one of the three lists is filled, by its form.
+
+    form: `stm`, `ctm`, `table`, `jsonl` or `corpus`.  columns: of a table with a first line that names them.
+    """
+
+    path: Path
+    form: str
+    sentences: list[Sentence] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    timed: list[TimedWord] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+
+
+def read_references(path: Path | str, *, split: str | None = None) -> Source:
+    """The references in a file, or in a split of a corpus folder.
+
+    Raises InputError with every fault of the file; ids that occur twice are faults.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / HEADER).is_file():
+            raise InputError(f"{path}: a folder without {HEADER}; needed a corpus, or a file with references")
+        if split not in SPLITS:
+            raise InputError(
+                f"{path} is a corpus; tell which part of it to score against: --split {' or '.join(SPLITS)}"
+            )
+        return Source(
+            path,
+            "corpus",
+            [
+                Sentence(item.id, item.glosses, item.signer, f"{path / MANIFEST} ({item.id})")
+                for item in Corpus.open(path).split(split)
+            ],
+        )
+    if split is not None:
+        raise InputError(f"--split {split} needs a corpus folder as reference; {path} is a file and is taken whole")
+    return _read(path, "references")
+
+
+def read_hypotheses(path: Path | str, *, split: str | None = None) -> Source:
+    """The hypotheses in a file, or those that `signloom evaluate` wrote into a run folder.
+
+    Raises InputError with every fault of the file; ids that occur twice are faults.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = sorted(path.glob("hypotheses-*.csv"))
+        if split is not None:
+            found = [file for file in found if file.name == f"hypotheses-{split}.csv"]
+        if len(found) != 1:
+            which = ", ".join(file.name for file in found) or "no hypotheses-SPLIT.csv"
+            raise InputError(f"{path}: {which}; needed one such file, as 'signloom evaluate' writes it; give the file")
+        path = found[0]
+    return _read(path, "hypotheses")
+
+
+def _read(path: Path, what: str) -> Source:
+    faults = Faults(what)
+    ending = path.suffix.lower()
+    source = Source(path, "table")
+    if ending == ".stm":
+        source = Source(path, "stm", segments=read_stm(path, faults))
+    elif ending == ".ctm":
+        source = Source(path, "ctm", timed=read_ctm(path, faults))
+    elif ending in LINE_ENDINGS:
+        source = Source(path, "jsonl", _read_json_lines(path, faults))
+    elif ending in TABLE_ENDINGS:
+        sentences, columns = _read_table(path, faults)
+        source = Source(path, "table", sentences, columns=columns)
+    else:
+        faults.add(
+            f"{path}: unknown ending {ending!r}; needed .stm, .ctm, {', '.join((*TABLE_ENDINGS, *LINE_ENDINGS))}, or a "
+            f"folder"
+        )
+    _tell_twice(source.sentences, faults)
+    faults.raise_if_any()
+    if not (source.sentences or source.segments or source.timed):
+        raise InputError(f"{path}: no {what} in it")
+    return source
+
+
+def _tell_twice(sentences: Sequence[Sentence], faults: Faults) -> None:
+    places: dict[str, str] = {}
+    for sentence in sentences:
+        if sentence.id in places:
+            faults.add(f"{sentence.place}: its id already stands at {places[sentence.id]}; ids must be unique")
+        places.setdefault(sentence.id, sentence.place)
+
+
+def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, ...]]:
+    """The sentences of a table and its columns; a table without a line of columns has an id and glosses a line."""
+    lines = read_lines(path, faults)
+    if not lines:
+        return [], ()
+    first = lines[0][1]
+    columns = (*ID_COLUMNS, *GLOSS_COLUMNS, *SIGNER_COLUMNS)
+    delimiter = delimiter_of(first, columns)
+    names = [name.strip().strip('"').lower() for name in first.split(delimiter)] if delimiter else []
+    if delimiter and set(names) & set(GLOSS_COLUMNS) and set(names) & set(ID_COLUMNS):
+        # Columns are known by their names in small letters.
+        table: list[Line] = [(lines[0][0], delimiter.join(names)), *lines[1:]]
+        rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
+        return [
+            Sentence(
+                row.first(ID_COLUMNS),
+                tuple(row.first(GLOSS_COLUMNS).split()),
+                row.first(SIGNER_COLUMNS) or None,
+                row.place,
+            )
+            for row in rows
+        ], tuple(names)
+    delimiter = next((mark for mark in "|\t," if mark in first), None)
+    if delimiter is None:
+        faults.add(
+            f"{path}:{lines[0][0]}: neither bar, tab nor comma in {first[:60]!r}; needed id|glosses in each line"
+        )
+        return [], ()
+    number = lines[0][0] - 1
+    rows = rows_of(
+        path, [(number, delimiter.join(("id", "gloss"))), *lines], ["id", "gloss"], faults, delimiter=delimiter
+    )
+    return [Sentence(row["id"], tuple(row["gloss"].split()), None, row.place) for row in rows], ()
+
+
+def _read_json_lines(path: Path, faults: Faults) -> list[Sentence]:
+    sentences = []
+    for number, line in read_lines(path, faults) or ():
+        place = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            faults.add(f"{place}: not JSON ({error.msg})")
+            continue
+        if not isinstance(record, dict):
+            faults.add(f"{place}: a {type(record).__name__}; needed an object with id and glosses")
+            continue
+        name = next((record[key] for key in ID_COLUMNS if key in record), None)
+        if not isinstance(name, str) or not name:
+            faults.add(f"{place}: no id; needed one of {', '.join(ID_COLUMNS)}, a text")
+            continue
+        glosses = _glosses(next((record[key] for key in GLOSS_COLUMNS if key in record), None))
+        signer = next((record[key] for key in SIGNER_COLUMNS if record.get(key) is not None), None)
+        if glosses is None:
+            faults.add(
+                f"{place} ({name}): no glosses; needed gloss or glosses, a sentence, a list of words, or what "
+                f"'signloom transcribe --format json' writes"
+            )
+            continue
+        sentences.append(Sentence(name, glosses, None if signer is None else str(signer), f"{place} ({name})"))
+    return sentences
+
+
+def _glosses(value: Any) -> tuple[str, ...] | None:
+    """The glosses of a sentence, a list of words, or a list of objects with a gloss; None for anything else."""
+    if isinstance(value, str):
+        return tuple(value.split())
+    if not isinstance(value, list):
+        return None
+    words = [item.get("gloss") if isinstance(item, dict) else item for item in value]
+    found = tuple(word for word in words if isinstance(word, str) and word)
+    return found if len(found) == len(words) else None
