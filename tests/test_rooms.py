@@ -14,15 +14,16 @@ ROOT = Path(signloom.__file__).parent
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
     {"errors", "commands"},
-    {"layout"},
+    {"layout", "elan"},
     {"files", "console", "tables"},
     {"landmarks", "vocabulary"},
     {"corpus"},
     {"ctc", "score", "extract", "importers", "synth", "compose", "baseline"},
-    {"model"},
+    {"model", "subtitles"},
+    {"calibrate"},
     {"train"},
     {"report"},
-    {"evaluate", "transcribe", "export_pose"},
+    {"evaluate", "transcribe", "align", "export_pose"},
     {"quickstart"},
     {"cli"},
 ]

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
     "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
     "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
+    "align": Command("signloom.align", "when each gloss of a known sentence was signed: forced alignment, to ELAN too"),
     "export_pose": Command("signloom.export_pose", "landmark files -> .pose files, for the tools of pose-format"),
 }
 

@@ -5,7 +5,9 @@ Shapes: T' output frames, V words, S glosses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,29 @@ from signloom.vocabulary import BLANK_ID, Vocabulary
 
 # How far a sign reaches from its middle at most, in typical distances of one sign from the next.
 _REACH = 0.75
+# Under which a model's record holds its settings.
+INFO_KEY = "spans"
+
+
+@dataclass(frozen=True)
+class SpanSettings:
+    """How the spans and confidences of one model are made; see `signloom.calibrate.fit_spans`."""
+
+    timing: Timing = field(default_factory=Timing)
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"timing": self.timing.to_json(), "calibration": self.calibration.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> SpanSettings:
+        """The settings of `to_json`. Raises InputError for anything else."""
+        return cls(Timing.from_json(record.get("timing", {})), Calibration.from_json(record.get("calibration", {})))
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> SpanSettings:
+        """The settings in the record of a model (`Model.info`); the defaults where it has none."""
+        return cls.from_json(info[INFO_KEY]) if INFO_KEY in info else cls()
 
 
 def located(

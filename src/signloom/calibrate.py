@@ -1,0 +1,88 @@
+"""What a trained model does not know of itself: when its signs lie around its emissions, and how often it is right.
+
+`fit_spans` finds both on the corpus the model was trained on: the timing from clips of train and their sentences, no
+boundaries needed; the calibration from what the decoder makes of dev, never of test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signloom.corpus import Corpus, Utterance
+from signloom.ctc.calibration import Calibration
+from signloom.ctc.collapse import frames_needed
+from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
+from signloom.ctc.timing import Located, Timing, fit_timing
+from signloom.ctc.viterbi import forced_alignment
+from signloom.score.alignment import CORRECT, DELETION, align
+
+if TYPE_CHECKING:
+    from signloom.ctc.hypothesis import Emission, Hypothesis
+    from signloom.model.checkpoint import Model
+
+# Clips of train that the timing is found on: with 100 it is the same to a quarter of a frame.
+NUM_TIMING_CLIPS = 400
+
+
+def with_spans(model: Model, settings: SpanSettings) -> Model:
+    """The model with these settings, which `Model.save` keeps."""
+    return replace(model, info={**model.info, INFO_KEY: settings.to_json()})
+
+
+def fit_spans(
+    model: Model,
+    corpus: Corpus,
+    *,
+    decode: Callable[[Emission, Timing], Hypothesis] | None = None,
+    num_clips: int = NUM_TIMING_CLIPS,
+    advance: Callable[[int], object] = lambda count: None,
+) -> SpanSettings:
+    """The settings of a model, fitted on train and dev of the corpus it was trained on.
+
+    decode: the decoder whose confidences are calibrated; greedy where not given. Confidences must come as they are.
+    advance: told the number of clips after each.
+
+    Without dev utterances the calibration is the default.
+    """
+    train = [item for item in corpus if item.split == "train"]
+    # Spread over the whole split, for all signers to have their share.
+    chosen = [train[at] for at in np.linspace(0, len(train) - 1, min(num_clips, len(train))).round().astype(int)]
+    timing = fit_timing(_located(model, corpus, chosen, advance))
+    if decode is None:
+        from signloom.ctc.greedy import greedy
+
+        def decode(emission: Emission, timing: Timing) -> Hypothesis:
+            return greedy(emission, model.vocabulary, timing=timing)
+
+    confidences: list[float] = []
+    correct: list[bool] = []
+    for item in corpus:
+        if item.split == "dev":
+            found = decode(model.emission(corpus.load(item)), timing)
+            confidences += [span.confidence for span in found.glosses]
+            correct += correct_glosses(reference=item.glosses, hypothesis=found.words)
+            advance(1)
+    return SpanSettings(timing, Calibration.fit(confidences, correct))
+
+
+def correct_glosses(*, reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
+    """Whether each gloss of the hypothesis is right, as sclite aligns it with the reference."""
+    return [kind == CORRECT for kind in align(reference=reference, hypothesis=hypothesis).kinds if kind != DELETION]
+
+
+def _located(
+    model: Model, corpus: Corpus, utterances: Iterable[Utterance], advance: Callable[[int], object]
+) -> Iterator[Located]:
+    """The clips that CTC can align, each with where its own glosses are emitted."""
+    for item in utterances:
+        landmarks = corpus.load(item)
+        emission = model.emission(landmarks)
+        ids = np.array(model.vocabulary.encode(item.glosses))
+        if frames_needed(ids) <= len(emission.log_probs):
+            alignment = forced_alignment(emission.log_probs, ids)
+            yield Located(landmarks, ids, emission_seconds(emission, alignment))
+        advance(1)

@@ -1,0 +1,195 @@
+"""ELAN files (.eaf): tiers of timed annotations, read and written through pympi.
+
+Times are whole milliseconds, as in the files. What is read comes from strangers: a file with a document type
+declaration, the place of entities, is refused before anything is expanded, and so is one that is too large.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PureWindowsPath
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+from xml.parsers import expat
+
+from signloom.errors import InputError, MissingExtraError
+
+SUFFIX = ".eaf"
+GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
+# A day of dense annotation on twenty tiers has about 50 MB.
+MAX_BYTES = 200_000_000
+# ELAN nests tiers a few levels deep; more is a circle of references.
+_MAX_PARENTS = 50
+
+
+class Interval(NamedTuple):
+    """An annotation: from when to when in milliseconds, and what it says."""
+
+    start_ms: int
+    end_ms: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """What an .eaf file holds.
+
+    tiers: annotations by tier name, in order of time.  participants: of the tiers that name one.
+    media: names of the linked media files, without their folders.
+    """
+
+    tiers: Mapping[str, tuple[Interval, ...]]
+    participants: Mapping[str, str]
+    media: tuple[str, ...]
+
+
+def read_eaf(path: Path) -> Document:
+    """The tiers of an ELAN file.
+
+    Annotations that refer to others have the times of those; where several refer to one they share its time evenly.
+    Moments that ELAN was never told are placed evenly between those it was.
+
+    Raises InputError for what is no sound ELAN file, or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; needed an ELAN file ({SUFFIX})")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes; needed an ELAN file of at most {MAX_BYTES:,}")
+    _check_xml(path)
+    try:
+        eaf = _pympi().Eaf(str(path), suppress_version_warning=True)
+    except MissingExtraError:
+        raise
+    except Exception as error:
+        # pympi raises a bare Exception, KeyError, IndexError or ValueError, whatever is wrong with a file.
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path}: not an ELAN file ({what}); open it in ELAN and save it again") from None
+    try:
+        times = _times(eaf.timeslots)
+        tiers = {name: tuple(_intervals(eaf, name, times)) for name in eaf.tiers}
+    except (KeyError, RecursionError) as error:
+        raise InputError(f"{path}: an annotation refers to {error}, which the file does not have") from None
+    participants = {name: str(tier[2]["PARTICIPANT"]) for name, tier in eaf.tiers.items() if tier[2].get("PARTICIPANT")}
+    links = [item.get("RELATIVE_MEDIA_URL") or item.get("MEDIA_URL") or "" for item in eaf.media_descriptors]
+    # Written on Windows or elsewhere; the last part of either kind of path is the file's name.
+    names = [PureWindowsPath(unquote(urlsplit(link).path)).name for link in links]
+    return Document(tiers, participants, tuple(name for name in names if name))
+
+
+def write_eaf(
+    glosses: Sequence[Interval], confidences: Sequence[float], *, media: Path | None = None, folder: Path | None = None
+) -> str:
+    """The text of an ELAN file with a tier of glosses, and one of confidences that belong to them (0 to 1).
+
+    media: the video, linked by its path relative to `folder`, where the file will lie (the working folder if None).
+    """
+    eaf = _pympi().Eaf(author="signloom")
+    eaf.add_linguistic_type(CONFIDENCE_TIER, constraints="Symbolic_Association", timealignable=False)
+    eaf.remove_tier("default")
+    eaf.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+    eaf.add_tier(GLOSS_TIER)
+    eaf.add_tier(CONFIDENCE_TIER, ling=CONFIDENCE_TIER, parent=GLOSS_TIER)
+    for start, end, gloss in glosses:
+        eaf.add_annotation(GLOSS_TIER, start, max(end, start + 1), _xml_text(gloss))
+    for gloss_id, confidence in zip(list(eaf.tiers[GLOSS_TIER][0]), confidences, strict=True):
+        # As `add_ref_annotation` does, which would look every gloss up by its time.
+        own_id = eaf.generate_annotation_id()
+        eaf.annotations[own_id] = CONFIDENCE_TIER
+        eaf.tiers[CONFIDENCE_TIER][1][own_id] = (gloss_id, f"{confidence:.2f}", None, None)
+    if media is not None:
+        relative = Path(os.path.relpath(media, folder or Path())).as_posix()
+        relative = relative if relative.startswith("../") else f"./{relative}"
+        eaf.add_linked_file(relative, relative, mimetypes.guess_type(media.name)[0] or "video/unknown")
+    from pympi.Elan import to_string
+
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{to_string(eaf)}\n'
+
+
+def _pympi() -> Any:
+    try:
+        import pympi
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("elan", "pympi-ling", "ELAN files", f"no module {error.name}") from None
+    return pympi
+
+
+def _check_xml(path: Path) -> None:
+    """Raises InputError for XML that is not well-formed or declares a document type."""
+
+    def refuse(name: str, *_: object) -> None:
+        raise InputError(
+            f"{path}: declares the document type {name!r}, in which entities could be hidden; ELAN never writes that. "
+            "Open it in ELAN and save it again"
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        with path.open("rb") as file:
+            parser.ParseFile(file)
+    except expat.ExpatError as error:
+        raise InputError(f"{path}: not well-formed XML ({error}); open it in ELAN and save it again") from None
+
+
+def _xml_text(text: str) -> str:
+    """`text` without the control characters that XML cannot hold."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text)
+
+
+def _times(slots: Mapping[str, int | None]) -> dict[str, int]:
+    """The time of every slot; those without one are spread evenly between their neighbours in the file's order."""
+    order = list(slots)
+    known = [number for number, name in enumerate(order) if slots[name] is not None]
+    times = {order[number]: int(slots[order[number]] or 0) for number in known}
+    for first, last in pairwise(known):
+        start, end = times[order[first]], times[order[last]]
+        for number in range(first + 1, last):
+            times[order[number]] = round(start + (end - start) * (number - first) / (last - first))
+    return times
+
+
+def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[Interval]:
+    aligned, referring = eaf.tiers[name][:2]
+    found = [Interval(times[start], times[end], value) for start, end, value, _ in aligned.values()]
+    sharing: defaultdict[str, list[str]] = defaultdict(list)
+    for own_id, (parent_id, *_) in referring.items():
+        sharing[parent_id].append(own_id)
+    for parent_id, own_ids in sharing.items():
+        start, end = _span(eaf, parent_id, times)
+        ordered = _chained(own_ids, {own_id: referring[own_id][2] for own_id in own_ids})
+        edges = [round(start + (end - start) * part / len(ordered)) for part in range(len(ordered) + 1)]
+        found += [
+            Interval(left, right, referring[own_id][1])
+            for own_id, (left, right) in zip(ordered, pairwise(edges), strict=True)
+        ]
+    return sorted(found, key=lambda item: (item.start_ms, item.end_ms))
+
+
+def _span(eaf: Any, annotation_id: str, times: Mapping[str, int]) -> tuple[int, int]:
+    """The times of an annotation, or of the one it refers to in the end. Raises KeyError where there is none."""
+    for _ in range(_MAX_PARENTS):
+        aligned, referring = eaf.tiers[eaf.annotations[annotation_id]][:2]
+        if annotation_id in aligned:
+            start, end = aligned[annotation_id][:2]
+            return times[start], times[end]
+        annotation_id = referring[annotation_id][0]
+    raise KeyError(annotation_id)
+
+
+def _chained(ids: Sequence[str], previous: Mapping[str, str | None]) -> list[str]:
+    """`ids` each after its previous one; those that are in no sound chain keep the order of the file."""
+    following = {before: own for own, before in previous.items() if before in previous}
+    ordered: dict[str, None] = {}
+    for first in [own for own in ids if previous[own] not in previous] + list(ids):
+        at: str | None = first
+        while at is not None and at not in ordered:
+            ordered[at] = None
+            at = following.get(at)
+    return list(ordered)

@@ -1,0 +1,85 @@
+"""Glosses with their times, written for people and programs: text, JSON, SRT, WebVTT and ELAN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from signloom.ctc.hypothesis import GlossSpan
+from signloom.elan import Interval, write_eaf
+from signloom.files import atomic_write
+
+Format = Literal["text", "json", "srt", "vtt", "eaf"]
+SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}
+
+
+def write_spans(
+    target: Path | TextIO,
+    spans: Sequence[GlossSpan],
+    format: Format,
+    *,
+    media: Path | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes glosses to a file, whole or not at all, or to a stream.
+
+    media: the video they belong to, which an ELAN file links.  record: what else JSON should hold.
+    Raises MissingExtraError for ELAN without its package.
+    """
+    folder = target.absolute().parent if isinstance(target, Path) else None
+    text = spans_text(spans, format, media=media, folder=folder, record=record)
+    if isinstance(target, Path):
+        with atomic_write(target, "w") as file:
+            file.write(text)
+    else:
+        target.write(text)
+
+
+def spans_text(
+    spans: Sequence[GlossSpan],
+    format: Format,
+    *,
+    media: Path | None = None,
+    folder: Path | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> str:
+    """What `write_spans` writes; folder: where the file will lie."""
+    if format == "json":
+        whole = {**(record or {}), "glosses": [span.to_json() for span in spans]}
+        return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    intervals = [to_interval(span) for span in spans]
+    if format == "eaf":
+        return write_eaf(intervals, [span.confidence for span in spans], media=media, folder=folder)
+    if format == "srt":
+        cues = [
+            f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{gloss}\n"
+            for number, (start, end, gloss) in enumerate(intervals, 1)
+        ]
+        return "\n".join(cues)
+    if format == "vtt":
+        cues = [f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(gloss)}\n" for start, end, gloss in intervals]
+        return "\n".join(["WEBVTT\n", *cues])
+    lines = [" ".join(span.gloss for span in spans) or "(no gloss recognised)"]
+    lines += [
+        f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}"
+        for span in spans
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_interval(span: GlossSpan) -> Interval:
+    """The span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
+    start = round(1000 * span.start_seconds)
+    return Interval(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"
+
+
+def _escaped(text: str) -> str:
+    """`text` as WebVTT shows it: `<unknown>` would be taken for a tag."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
