@@ -23,7 +23,7 @@ FLOORS = [
     {"calibrate"},
     {"train"},
     {"report"},
-    {"evaluate", "transcribe", "align", "export_pose"},
+    {"evaluate", "compare", "transcribe", "align", "export_pose"},
     {"quickstart"},
     {"cli"},
 ]

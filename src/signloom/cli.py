@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
     "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
+    "compare": Command("signloom.compare", "two systems on the same references: is the difference real, and where?"),
     "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
     "align": Command("signloom.align", "when each gloss of a known sentence was signed: forced alignment, to ELAN too"),
     "export_pose": Command("signloom.export_pose", "landmark files -> .pose files, for the tools of pose-format"),

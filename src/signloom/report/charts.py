@@ -189,6 +189,27 @@ def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str)
     return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT + 12}", role="img", class_="chart")
 
 
+def difference(value: float, low: float, high: float, show: Callable[[float], str], *, left: str, right: str) -> Html:
+    """A difference with its interval on an axis with zero in it; `left` and `right` say what either side means."""
+    ticks = _ticks(min(low, 0.0), max(high, 0.0))
+    margin, height = 24, 96
+
+    def x(at: float) -> float:
+        return round(margin + (WIDTH - 2 * margin) * (at - ticks[0]) / (ticks[-1] - ticks[0]), 1)
+
+    parts: list[Html] = []
+    for tick in ticks:
+        parts.append(element("line", x1=x(tick), x2=x(tick), y1=22, y2=66, class_="zero" if tick == 0 else "grid"))
+        parts.append(element("text", show(tick), x=x(tick), y=82, text_anchor="middle"))
+    title = element("title", f"{show(value)} ({show(low)} to {show(high)})")
+    reach = "reach" if low > 0 or high < 0 else "reach none"
+    parts.append(element("line", title, x1=x(low), x2=x(high), y1=44, y2=44, class_=reach))
+    parts.append(element("circle", title, cx=x(value), cy=44, r=6, class_="middle"))
+    parts.append(element("text", f"← {left}", x=margin, y=14))
+    parts.append(element("text", f"{right} →", x=WIDTH - margin, y=14, text_anchor="end"))
+    return element("svg", *parts, viewBox=f"0 0 {WIDTH} {height}", role="img", class_="chart")
+
+
 def bars(rates: Mapping[str, tuple[float, float | None, float | None]], show: Callable[[float], str]) -> Html:
     """Rates as horizontal bars with their interval (low, high) as a thin line where there is one; longest is full."""
     longest = max([1e-9, *(value for rate in rates.values() for value in rate if value is not None)])

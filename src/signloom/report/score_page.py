@@ -279,7 +279,7 @@ def _signers(score: Score) -> Html | None:
             element("i", style=whisker, class_="whisker"),
             class_="track",
         )
-        address = "signer=" + _quoted(name)
+        address = "signer=" + quoted(name)
         shown = name if name == "?" else element("a", element("bdi", name), href=f"#{address}", data_filter=address)
         rows.append(
             [
@@ -326,7 +326,7 @@ def _pairs() -> Html:
     return element("section", element("h2", "Confused glosses"), element("div", id="pairs"))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     from urllib.parse import quote_plus
 
     return quote_plus(text, errors="replace")

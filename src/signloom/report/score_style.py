@@ -41,6 +41,9 @@ align-items:center;justify-content:center;gap:6px;padding:1px 8px;min-height:1.7
 border-radius:3px;padding:0 2px}
 .up{color:var(--good)}.down{color:var(--bad)}.chip.up{background:var(--good-bg)}.chip.down{background:var(--bad-bg)}
 .up a,.down a{color:inherit;font-weight:600}
+.zero{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3}
+.reach{stroke:var(--accent);stroke-width:5;stroke-linecap:round}.reach.none{stroke:var(--calm)}
+.middle{fill:var(--card);stroke:var(--ink);stroke-width:2}
 .verdict{font-size:1.25rem;line-height:1.4;font-weight:600;margin:0 0 8px}
 #utterances{scroll-margin-top:8px}.given{margin:6px 0 0}
 @media(max-width:720px){.wide-only{display:none}}

@@ -1,0 +1,128 @@
+"""A comparison of two systems as one self-contained HTML page: the verdict, and both alignments of every utterance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from signloom.files import atomic_write
+from signloom.report.charts import bars, difference
+from signloom.report.html import Html, element, table
+from signloom.report.score_data import Words, utterance_rows
+from signloom.report.score_page import document, header, quoted, rule_note, utterance_section
+from signloom.report.sections import percent
+from signloom.score.compare import Comparison
+from signloom.score.compare_text import FEW, FEW_UTTERANCES, changes, points, segment_sentence
+
+
+def write_compare_page(comparison: Comparison, path: Path | str, *, title: str | None = None) -> Path:
+    """The path of the page it writes: one HTML file that loads nothing else and works from a disk."""
+    path = Path(path)
+    page = render_compare_page(comparison, title=title)
+    with atomic_write(path, "w") as file:
+        file.write(page)
+    return path
+
+
+def render_compare_page(comparison: Comparison, *, title: str | None = None) -> str:
+    """The page as text; see `write_compare_page`."""
+    words, signers = Words(), Words()
+    record = {
+        "systems": [comparison.name_a, comparison.name_b],
+        "utterances": utterance_rows(
+            [[pair.a for pair in comparison.pairs], [pair.b for pair in comparison.pairs]], words, signers
+        ),
+        "glosses": [
+            [words[g.gloss], g.occurrences, g.a.missed, g.b.missed, g.a.invented, g.b.invented]
+            for g in comparison.glosses
+        ],
+    }
+    record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
+    shown = title or "Comparison of two systems"
+    return document(
+        shown,
+        [
+            header(shown, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
+            _headline(comparison),
+            _signers(comparison),
+            _glosses(),
+            utterance_section("Utterances"),
+        ],
+        record,
+    )
+
+
+def _headline(comparison: Comparison) -> Html:
+    rates = {}
+    for letter, name, score in (("A", comparison.name_a, comparison.a), ("B", comparison.name_b, comparison.b)):
+        own = score.interval()
+        rates[letter if name == letter else f"{letter}  {name}"] = (score.wer, own.low, own.high)
+    interval = comparison.interval
+    note = (
+        f"B less A: {points(comparison.difference)} points; {100 * interval.level:g} % interval "
+        f"{points(interval.low)} to {points(interval.high)} by the paired bootstrap over "
+        f"{len(comparison.pairs):,} utterances ({interval.resamples:,} resamples, seed {interval.seed}). The same "
+        f"utterances are drawn for both, so this interval is what decides, not whether those of the two rates overlap. "
+        f"Matched-pairs sentence segment test: {segment_sentence(comparison)}. Neither speaks of other signers, nor of "
+        f"the same systems trained again." + (f" {FEW}" if len(comparison.pairs) < FEW_UTTERANCES else "")
+    )
+    return element(
+        "section",
+        element("p", comparison.verdict(), class_="verdict"),
+        element("p", f"{changes(comparison)}.", class_="soft"),
+        element(
+            "div",
+            element("figure", element("h3", "Word error rate"), bars(rates, percent)),
+            element(
+                "figure",
+                element("h3", "Difference in points, B less A"),
+                difference(
+                    comparison.difference,
+                    interval.low,
+                    interval.high,
+                    lambda rate: f"{100 * rate:+.3g}" if rate else "0",
+                    left="B is better",
+                    right="A is better",
+                ),
+            ),
+            class_="pair",
+        ),
+        element("p", note, class_="soft small"),
+        rule_note(comparison.a),
+    )
+
+
+def _signers(comparison: Comparison) -> Html | None:
+    if not comparison.signers:
+        return None
+    rows: list[list[object]] = []
+    for name, (a, b) in sorted(comparison.signers.items(), key=lambda item: item[1][1].wer - item[1][0].wer):
+        address = "signer=" + quoted(name)
+        shown = name if name == "?" else element("a", element("bdi", name), href=f"#{address}", data_filter=address)
+        change = b.wer - a.wer
+        mark = element("span", points(change), class_="up" if change < 0 else "down" if change > 0 else None)
+        counts = (f"{a.reference_words:,}", f"{len(a.utterances):,}")
+        rows.append([shown, percent(a.wer), percent(b.wer), mark, *counts])
+    head = ["signer", "WER of A", "WER of B", "B less A, points", "glosses", "utterances"]
+    return element("section", element("h2", "Signers" if len(rows) > 1 else "Signer"), table(head, rows))
+
+
+def _glosses() -> Html:
+    presets = {
+        "most gained": "glosses=gain-",
+        "most lost": "glosses=gain+",
+        "fewer invented": "glosses=fewer-",
+        "more invented": "glosses=fewer+",
+    }
+    buttons = [element("button", name, type="button", data_set=value) for name, value in presets.items()]
+    return element(
+        "section",
+        element("h2", "Glosses gained and lost"),
+        element(
+            "p",
+            "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
+            "gloss. A plus is better under B; a number shows its utterances.",
+            class_="soft small",
+        ),
+        element("div", *buttons, class_="tools"),
+        element("div", id="glosses"),
+    )

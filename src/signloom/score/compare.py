@@ -1,0 +1,380 @@
+"""Two systems on the same references: how much their word error rates differ, and whether that is more than chance.
+
+Both systems met the same utterances, hard ones and easy ones, so what is asked of chance is the difference in each:
+its interval is far narrower than those of the two rates, which may well overlap where a difference is real.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from signloom.errors import Faults, InputError
+from signloom.score.alignment import CORRECT, INSERTION, Alignment, Op, fold
+from signloom.score.analysis import GlossCounts, by_gloss
+from signloom.score.wer import LEVEL, Interval, Score, UtteranceScore
+
+RESAMPLES = 10_000
+# Words that both systems have right in a row before two errors count as independent. Source: NIST SCTK 2.4,
+# `sclite/mtchprs.c` and the manual page of sc_stats: segments are bounded by two correct words or a sentence's end.
+BOUNDARY_WORDS = 2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One utterance under both systems."""
+
+    a: UtteranceScore
+    b: UtteranceScore
+
+    @property
+    def id(self) -> str:
+        return self.a.id
+
+    @property
+    def signer(self) -> str | None:
+        return self.a.signer if self.a.signer is not None else self.b.signer
+
+    @property
+    def change(self) -> int:
+        """Errors of B less those of A: negative where B is better."""
+        return self.b.errors - self.a.errors
+
+    @property
+    def other_words(self) -> bool:
+        """Whether the two hypotheses differ."""
+        return self.a.alignment.hypothesis != self.b.alignment.hypothesis
+
+
+@dataclass(frozen=True)
+class SegmentTest:
+    """The matched-pairs sentence segment word error test (MAPSSWE).
+
+    segments: stretches in which a system erred.  mean: errors of B less those of A in a segment.
+    z, p_value: of a mean of zero, two-sided; None where fewer than two segments, or none that vary, tell nothing.
+    """
+
+    segments: int
+    mean: float
+    z: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class GlossChange:
+    """What became of one gloss under both systems."""
+
+    gloss: str
+    occurrences: int
+    a: GlossCounts
+    b: GlossCounts
+
+    @property
+    def gained(self) -> int:
+        """How much more often B has it right; negative where it was lost."""
+        return self.a.missed - self.b.missed
+
+    @property
+    def fewer_invented(self) -> int:
+        return self.a.invented - self.b.invented
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two scores of the same references under the same rule. Differences are B less A: below 0, B is better."""
+
+    a: Score
+    b: Score
+    name_a: str
+    name_b: str
+    pairs: tuple[Pair, ...]
+    interval: Interval
+    probability_of_improvement: float
+
+    @property
+    def difference(self) -> float:
+        """WER of B less WER of A, as a fraction of the reference words."""
+        return self.b.wer - self.a.wer
+
+    @property
+    def real(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+    @property
+    def better(self) -> list[Pair]:
+        """Utterances in which B has fewer errors, the most improved first."""
+        return sorted((pair for pair in self.pairs if pair.change < 0), key=lambda pair: pair.change)
+
+    @property
+    def worse(self) -> list[Pair]:
+        """Utterances in which B has more errors, the most worsened first."""
+        return sorted((pair for pair in self.pairs if pair.change > 0), key=lambda pair: -pair.change)
+
+    @property
+    def reworded(self) -> list[Pair]:
+        """Utterances in which the hypotheses differ and the number of errors does not."""
+        return [pair for pair in self.pairs if pair.other_words and not pair.change]
+
+    @cached_property
+    def segment_test(self) -> SegmentTest:
+        return segment_test(self.pairs)
+
+    @cached_property
+    def signers(self) -> dict[str, tuple[Score, Score]]:
+        """The scores of each signer under A and B; empty where no signer is known."""
+        b = self.b.by_signer
+        return {name: (part, b[name]) for name, part in self.a.by_signer.items() if name in b}
+
+    @cached_property
+    def glosses(self) -> list[GlossChange]:
+        """Every gloss, those that gained or lost most first."""
+        # One of the hypotheses alone may spell a gloss in another case than the other.
+        a, b = ({fold(item.gloss): item for item in by_gloss(score)} for score in (self.a, self.b))
+        found = []
+        for key in {**a, **b}:
+            none = GlossCounts((a.get(key) or b[key]).gloss, 0, 0, 0, 0, 0, 0)
+            one, other = a.get(key, none), b.get(key, none)
+            found.append(GlossChange(one.gloss, one.occurrences, one, other))
+        return sorted(found, key=lambda item: (-abs(item.gained), -abs(item.fewer_invented), item.gloss))
+
+    def verdict(self) -> str:
+        """One plain sentence: which is better, by how much, and whether that can be claimed."""
+        points = abs(100 * self.difference)
+        low, high = sorted((abs(100 * self.interval.low), abs(100 * self.interval.high)))
+        level = f"{100 * self.interval.level:g} %"
+        if not any(pair.other_words for pair in self.pairs):
+            return "A and B recognised the very same glosses: there is no difference."
+        if self.real:
+            better, chance = ("B", self.probability_of_improvement)
+            if self.difference > 0:
+                better, chance = "A", 1 - chance
+            return (
+                f"{better} is better by {points:.2f} points of WER ({level} interval {low:.2f} to {high:.2f}); "
+                f"it wins in {_share(chance)} of resamples, so the difference is more than chance on these utterances."
+            )
+        spread = f"{level} interval {100 * self.interval.low:+.2f} to {100 * self.interval.high:+.2f}"
+        if not self.difference:
+            return f"No difference can be claimed: A and B have the same WER ({spread} points)."
+        better = "B" if self.difference < 0 else "A"
+        return (
+            f"No difference can be claimed: {better} is {points:.2f} points of WER lower, and chance alone could make "
+            f"that ({spread} for B less A)."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values; `utterances` are those whose words changed."""
+        test = self.segment_test
+        return {
+            "a": {"name": self.name_a, **_counts(self.a)},
+            "b": {"name": self.name_b, **_counts(self.b)},
+            "protocol": self.a.protocol,
+            "rule": self.a.rule,
+            "difference": self.difference,
+            "interval": {
+                "low": self.interval.low,
+                "high": self.interval.high,
+                "level": self.interval.level,
+                "resamples": self.interval.resamples,
+                "seed": self.interval.seed,
+            },
+            "probability_of_improvement": self.probability_of_improvement,
+            "real": self.real,
+            "verdict": self.verdict(),
+            "segment_test": {
+                "segments": test.segments,
+                "mean": test.mean,
+                "z": test.z,
+                "p_value": test.p_value,
+            },
+            "num_utterances": len(self.pairs),
+            "num_better": len(self.better),
+            "num_worse": len(self.worse),
+            "num_reworded": len(self.reworded),
+            "signers": {
+                name: {"a": _counts(a), "b": _counts(b), "difference": b.wer - a.wer}
+                for name, (a, b) in self.signers.items()
+            },
+            "glosses": [
+                {
+                    "gloss": item.gloss,
+                    "occurrences": item.occurrences,
+                    "gained": item.gained,
+                    "fewer_invented": item.fewer_invented,
+                    "missed": [item.a.missed, item.b.missed],
+                    "invented": [item.a.invented, item.b.invented],
+                }
+                for item in self.glosses
+                if item.gained or item.fewer_invented
+            ],
+            "utterances": [
+                {
+                    "id": pair.id,
+                    "signer": pair.signer,
+                    "change": pair.change,
+                    "reference": list(pair.a.alignment.reference),
+                    "a": list(pair.a.alignment.hypothesis),
+                    "b": list(pair.b.alignment.hypothesis),
+                }
+                for pair in self.pairs
+                if pair.other_words
+            ],
+        }
+
+
+def compare(
+    a: Score,
+    b: Score,
+    *,
+    name_a: str = "A",
+    name_b: str = "B",
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """The comparison of two scores, their utterances paired by id.
+
+    The interval is the percentile bootstrap of the difference over utterances drawn with replacement, the same drawn
+    for both. `probability_of_improvement` is the share of draws in which B has fewer errors (a tie counts half).
+    Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
+    Raises InputError, naming the first differences, where rule, utterances or references are not the same.
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise InputError(f"compare: level {level} and {resamples} resamples; needed 0 < level < 1 and 1 or more")
+    _check_same(a, b, name_a, name_b)
+    others = {utterance.id: utterance for utterance in b.utterances}
+    pairs = tuple(Pair(utterance, others[utterance.id]) for utterance in a.utterances)
+    differences = _resampled(pairs, resamples, seed)
+    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    improved = float(np.mean(differences < 0) + np.mean(differences == 0) / 2)
+    interval = Interval(float(low), float(high), level, resamples, seed)
+    return Comparison(a, b, name_a, name_b, pairs, interval, improved)
+
+
+def segment_test(pairs: tuple[Pair, ...]) -> SegmentTest:
+    """MAPSSWE over the segments of all pairs.
+
+    Source: Gillick and Cox 1989, "Some statistical issues in the comparison of speech recognition algorithms"; the
+    segments as in NIST SCTK: a run of words between two that both systems have right (and nothing inserted between
+    them) or a sentence's end; runs without an error do not count.
+    """
+    found = [segment for pair in pairs for segment in _segments(pair)]
+    if not found:
+        return SegmentTest(0, 0.0, None, None)
+    differences = np.array([b - a for a, b in found], dtype=float)
+    mean = float(differences.mean())
+    deviation = float(differences.std(ddof=1)) if len(found) > 1 else 0.0
+    if not deviation:
+        return SegmentTest(len(found), mean, None, None)
+    z = mean / (deviation / math.sqrt(len(found)))
+    return SegmentTest(len(found), mean, z, math.erfc(abs(z) / math.sqrt(2)))
+
+
+def merged(pair: Pair) -> Iterator[tuple[str | None, Op | None, Op | None]]:
+    """Both alignments as columns over one reference: its word (None where a system inserted) and each one's step."""
+    (gaps_a, words_a), (gaps_b, words_b) = _by_word(pair.a.alignment), _by_word(pair.b.alignment)
+    for n, reference in enumerate([*pair.a.alignment.reference, None]):
+        for op_a, op_b in zip_longest(gaps_a[n], gaps_b[n]):
+            yield None, op_a, op_b
+        if reference is not None:
+            yield reference, words_a[n], words_b[n]
+
+
+def _by_word(alignment: Alignment) -> tuple[list[list[Op]], list[Op]]:
+    """The insertions before each reference word (and after the last), and the step of each reference word."""
+    gaps: list[list[Op]] = [[]]
+    words: list[Op] = []
+    for op in alignment.ops:
+        if op.kind == INSERTION:
+            gaps[-1].append(op)
+        else:
+            words.append(op)
+            gaps.append([])
+    return gaps, words
+
+
+def _segments(pair: Pair) -> Iterator[tuple[int, int]]:
+    """The errors of A and of B in each segment of an utterance in which there is one."""
+    errors = [0, 0]
+    run = 0
+    for _, *ops in merged(pair):
+        wrong = [int(op is not None and op.kind != CORRECT) for op in ops]
+        if not any(wrong):
+            run += 1
+            if run == BOUNDARY_WORDS and any(errors):
+                yield errors[0], errors[1]
+                errors = [0, 0]
+            continue
+        run = 0
+        errors = [errors[0] + wrong[0], errors[1] + wrong[1]]
+    if any(errors):
+        yield errors[0], errors[1]
+
+
+def _resampled(pairs: tuple[Pair, ...], resamples: int, seed: int) -> np.ndarray:
+    """WER of B less WER of A in each of `resamples` draws, shape (resamples,)."""
+    changes = np.array([pair.change for pair in pairs])
+    words = np.array([pair.a.reference_words for pair in pairs])
+    rng = np.random.default_rng(seed)
+    # Draws at once: a matter of memory only.
+    many = max(1, 2_000_000 // len(pairs))
+    found: list[np.ndarray] = []
+    missing = resamples
+    while missing:
+        drawn = rng.integers(len(pairs), size=(min(many, missing), len(pairs)))
+        total = words[drawn].sum(axis=1)
+        # A draw of utterances without any reference word has no rate; another takes its place.
+        kept = total > 0
+        found.append(changes[drawn].sum(axis=1)[kept] / total[kept])
+        missing -= int(kept.sum())
+    return np.concatenate(found)
+
+
+def _check_same(a: Score, b: Score, name_a: str, name_b: str) -> None:
+    faults = Faults(f"{name_a} and {name_b} cannot be compared", shown=5)
+    if a.protocol != b.protocol:
+        faults.add(f"the scoring rule of A is {a.protocol!r}, that of B {b.protocol!r}")
+    in_a, in_b = ({utterance.id: utterance for utterance in score.utterances} for score in (a, b))
+    for name in [name for name in in_a if name not in in_b]:
+        faults.add(f"utterance {name!r} is in A alone")
+    for name in [name for name in in_b if name not in in_a]:
+        faults.add(f"utterance {name!r} is in B alone")
+    for name in [name for name in in_a if name in in_b]:
+        ours, theirs = (side[name].alignment.reference for side in (in_a, in_b))
+        if ours != theirs:
+            at = next(n for n, (x, y) in enumerate(zip_longest(ours, theirs)) if x != y)
+            faults.add(
+                f"utterance {name!r}: the references differ at gloss {at + 1}, {_word(ours, at)} in A and "
+                f"{_word(theirs, at)} in B"
+            )
+    faults.advice = (
+        "Score both against the same references under the same rule. (References with alternatives are read as each "
+        "system fits them best; give them one wording to compare systems.)"
+    )
+    faults.raise_if_any()
+
+
+def _word(words: tuple[str, ...], at: int) -> str:
+    return repr(words[at]) if at < len(words) else "none"
+
+
+def _counts(score: Score) -> dict[str, Any]:
+    return {
+        "wer": score.wer,
+        "errors": score.errors,
+        "substitutions": score.substitutions,
+        "deletions": score.deletions,
+        "insertions": score.insertions,
+        "reference_words": score.reference_words,
+    }
+
+
+def _share(rate: float) -> str:
+    """A share of resamples; never 100 %, which no number of draws can show."""
+    return "more than 99.9 %" if rate > 0.999 else f"{100 * rate:.1f} %"

@@ -1,0 +1,137 @@
+"""A comparison of two systems as text for a terminal."""
+
+from __future__ import annotations
+
+from signloom.score.alignment import Op
+from signloom.score.compare import Comparison, Pair, merged
+from signloom.score.text import percent, plural
+
+SIGNERS_SHOWN = 12
+# With fewer, the bootstrap draws the same few utterances over and over, and its intervals come out too narrow.
+FEW_UTTERANCES = 30
+FEW = f"With fewer than {FEW_UTTERANCES} utterances the interval is too narrow: take it with care."
+
+
+def summary(comparison: Comparison) -> str:
+    """The verdict, both rates, the tests behind the verdict, signers, and how many utterances changed."""
+    a, b = comparison.a, comparison.b
+    interval, test = comparison.interval, comparison.segment_test
+    width = max(len(comparison.name_a), len(comparison.name_b))
+    lines = [comparison.verdict(), ""]
+    for letter, name, score in (("A", comparison.name_a, a), ("B", comparison.name_b, b)):
+        counts = f"S {score.substitutions:,} D {score.deletions:,} I {score.insertions:,}"
+        words = plural(score.reference_words, "reference gloss", "reference glosses")
+        lines.append(f"  {letter}  {name:<{width}}  WER {percent(score.wer):>8}  {counts} of {words}")
+    lines += [
+        "",
+        f"  B less A: {points(comparison.difference)} points, {100 * interval.level:g} % interval "
+        f"{points(interval.low)} to {points(interval.high)} (paired bootstrap, {interval.resamples:,} resamples of "
+        f"{plural(len(comparison.pairs), 'utterance')}, seed {interval.seed})",
+        f"  matched-pairs sentence segment test: {segment_sentence(comparison)}",
+    ]
+    signers = sorted(comparison.signers.items(), key=lambda item: item[1][1].wer - item[1][0].wer)
+    if len(signers) > 1:
+        width = max(len(name) for name, _ in signers)
+        lines.append("")
+        lines += [
+            f"  {name:<{width}}  {percent(one.wer):>8} -> {percent(other.wer):>8}  {points(other.wer - one.wer):>7}"
+            for name, (one, other) in signers[:SIGNERS_SHOWN]
+        ]
+        if len(signers) > SIGNERS_SHOWN:
+            lines.append(f"  ... and {plural(len(signers) - SIGNERS_SHOWN, 'more signer')}")
+    lines += ["", f"  {changes(comparison)}"]
+    gained = [item for item in comparison.glosses if item.gained > 0][:5]
+    lost = [item for item in comparison.glosses if item.gained < 0][:5]
+    for title, items in (("gained", gained), ("lost", lost)):
+        if items:
+            shown = ", ".join(f"{item.gloss} ({item.gained:+d} of {item.occurrences})" for item in items)
+            lines.append(f"  glosses {title} most by B: {shown}")
+    if len(comparison.pairs) < FEW_UTTERANCES:
+        lines.append(f"  {FEW}")
+    lines.append(f"  scoring rule {a.protocol!r}: {a.rule}")
+    if test.segments and comparison.real != (test.p_value is not None and test.p_value < 1 - interval.level):
+        lines.append("  The two tests disagree: take the difference with care.")
+    return "\n".join(lines)
+
+
+def changed_utterances(comparison: Comparison, count: int = 5, *, width: int = 100) -> str:
+    """The utterances that got better and worse most, `count` of each, both alignments side by side."""
+    blocks = []
+    for title, pairs in (("Better under B", comparison.better), ("Worse under B", comparison.worse)):
+        if not pairs:
+            continue
+        shown = f", {count} shown" if len(pairs) > count else ""
+        blocks.append(f"{title}: {plural(len(pairs), 'utterance')}{shown}")
+        blocks += [render(pair, width=width) for pair in pairs[:count]]
+    return "\n\n".join(blocks) or "No utterance has more or fewer errors under B."
+
+
+def render(pair: Pair, *, width: int = 100) -> str:
+    """One utterance: its errors under both, then the reference over both hypotheses, errors marked below each."""
+    from rich.cells import cell_len
+
+    signer = f", {pair.signer}" if pair.signer is not None else ""
+    head = (
+        f"{pair.id}{signer}: {plural(pair.a.errors, 'error')} -> {pair.b.errors} in "
+        f"{plural(pair.a.reference_words, 'gloss', 'glosses')}"
+    )
+    columns = []
+    for reference, *ops in merged(pair):
+        texts = [reference or ""]
+        for op in ops:
+            texts += [_word(op, reference), "" if op is None or op.kind == "C" else op.kind]
+        cells = max(map(cell_len, texts))
+        texts[0] = texts[0] or "*" * cells
+        columns.append((cells, [text + " " * (cells - cell_len(text)) for text in texts]))
+    if not columns:
+        return f"{head}\n  REF  (no words)"
+    blocks: list[list[list[str]]] = []
+    used = width
+    for cells, column in columns:
+        if used + cells + 1 > width - 7:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += cells + 1
+    lines = [head]
+    for block in blocks:
+        for label, row in zip(("REF", "A  ", "   ", "B  ", "   "), zip(*block, strict=True), strict=True):
+            line = f"  {label}  {' '.join(row)}".rstrip()
+            if line:
+                lines.append(line)
+    return "\n".join(lines)
+
+
+def changes(comparison: Comparison) -> str:
+    """How many utterances are better, worse, otherwise worded and the same under B."""
+    better, worse, reworded = len(comparison.better), len(comparison.worse), len(comparison.reworded)
+    same = len(comparison.pairs) - better - worse - reworded
+    return (
+        f"{plural(better, 'utterance')} better, {worse:,} worse, {reworded:,} with other glosses and as many errors, "
+        f"{same:,} the same"
+    )
+
+
+def segment_sentence(comparison: Comparison) -> str:
+    """What the matched-pairs sentence segment test found, in words."""
+    test = comparison.segment_test
+    if test.p_value is None or test.z is None:
+        if test.segments > 1 and not test.mean:
+            return f"as many errors in each of {test.segments:,} segments"
+        return f"too few segments with errors to tell ({test.segments:,})"
+    p_value = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.3f}"
+    return f"{p_value} (two-sided, z = {test.z:+.2f}, {test.segments:,} segments with errors)"
+
+
+def points(rate: float) -> str:
+    """A difference of rates in points, signed, e.g. `-1.30`."""
+    return f"{100 * rate:+.2f}"
+
+
+def _word(op: Op | None, reference: str | None) -> str:
+    """What a system has in a column: its word, stars where it left out the reference's, nothing beside an insertion."""
+    if op is None:
+        return ""
+    from rich.cells import cell_len
+
+    return "*" * cell_len(reference or "") if op.hypothesis is None else op.hypothesis
