@@ -1,0 +1,160 @@
+"""ARPA files: the text format in which n-gram models travel (SRILM's ngram-format(5))."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from signloom.ctc.ngram import NGram, Table
+from signloom.errors import Faults, InputError
+from signloom.files import atomic_write
+from signloom.tables import Line, read_lines
+
+_COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")
+_SECTION = re.compile(r"\\(\d+)-grams:$")
+
+
+def write_arpa(model: NGram, path: Path) -> None:
+    """Writes a model, whole or not at all; reading it again gives the same numbers."""
+    with atomic_write(path, "w") as file:
+        file.write("\\data\\\n")
+        for order, count in enumerate(model.num_ngrams, 1):
+            file.write(f"ngram {order}={count}\n")
+        for order, table in enumerate(model.tables, 1):
+            file.write(f"\n\\{order}-grams:\n")
+            for ids, log_prob, backoff in zip(table.ids.tolist(), table.log_probs, table.backoffs, strict=True):
+                words = " ".join(model.words[number] for number in ids)
+                # str of a float32 has the fewest digits that read back as the same float32.
+                file.write(f"{log_prob!s}\t{words}{f'{chr(9)}{backoff!s}' if backoff else ''}\n")
+        file.write("\n\\end\\\n")
+
+
+def read_arpa(path: Path | str) -> NGram:
+    """The model in an ARPA file of any order; fields apart by tabs or spaces, back-offs may be missing (0).
+
+    Raises InputError with every fault and its line: numbers that are none, log-probabilities above 0, n-grams of the
+    wrong length, of words without a 1-gram or twice, counts that do not hold, sections missing.
+    """
+    path = Path(path)
+    faults = Faults(str(path), advice="Needed an ARPA file, as 'signloom lm', KenLM and SRILM write it")
+    lines = read_lines(path, faults)
+    if lines is None:
+        faults.raise_if_any()
+    cursor = iter(lines or [])
+    counts, section = _header(path, cursor, faults)
+    faults.raise_if_any()
+    numbers: dict[str, int] = {}
+    tables = []
+    for order in range(1, len(counts) + 1):
+        if section != (order, ""):
+            faults.add(f"{path}: no section \\{order}-grams: after that of the order before")
+            break
+        table, section = _section(path, cursor, order, numbers, faults)
+        if len(table) != counts[order - 1] and not faults:
+            faults.add(f"{path}: {len(table)} {order}-grams; the header says {counts[order - 1]}")
+        if order == 1:
+            # A 1-gram that cannot be read would be missed in every longer one.
+            faults.raise_if_any()
+        tables.append(table)
+    else:
+        if section != (0, "end"):
+            faults.add(f"{path}: ends without \\end\\; the file is cut off, or has more sections than its header says")
+    faults.raise_if_any()
+    try:
+        return NGram(tuple(numbers), tuple(tables))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _header(path: Path, lines: Iterator[Line], faults: Faults) -> tuple[list[int], tuple[int, str]]:
+    """The counts that the header tells, by order, and the section that begins after it."""
+    counts: list[int] = []
+    begun = False
+    for number, line in lines:
+        text = line.strip()
+        if not begun:
+            # What stands before \data\ is comment.
+            begun = text == "\\data\\"
+        elif found := _COUNT.match(text):
+            if int(found[1]) != len(counts) + 1:
+                faults.add(f"{path}:{number}: {text!r}; needed the count of order {len(counts) + 1}")
+            counts.append(int(found[2]))
+        else:
+            section = _section_of(text)
+            if section is None:
+                faults.add(f"{path}:{number}: {text[:60]!r}; needed 'ngram ORDER=COUNT' or a section")
+                break
+            if not counts:
+                faults.add(f"{path}:{number}: no 'ngram ORDER=COUNT' before the first section")
+            return counts, section
+    if not begun:
+        faults.add(f"{path}: no line \\data\\")
+    elif not faults:
+        faults.add(f"{path}: no section of n-grams")
+    return counts, (0, "")
+
+
+def _section_of(text: str) -> tuple[int, str] | None:
+    if text == "\\end\\":
+        return 0, "end"
+    found = _SECTION.match(text)
+    return (int(found[1]), "") if found else None
+
+
+def _section(
+    path: Path, lines: Iterator[Line], order: int, numbers: dict[str, int], faults: Faults
+) -> tuple[Table, tuple[int, str]]:
+    """The n-grams up to the next section, and that section; the words of 1-grams are added to `numbers`."""
+    rows: dict[tuple[int, ...], tuple[float, float]] = {}
+    following = (0, "")
+    for number, line in lines:
+        if line.startswith("\\") and (section := _section_of(line.strip())) is not None:
+            following = section
+            break
+        place = f"{path}:{number}"
+        fields = line.split()
+        if len(fields) not in (order + 1, order + 2):
+            faults.add(
+                f"{place}: {len(fields)} fields; needed a log-probability, {order} "
+                f"{'word' if order == 1 else 'words'} and perhaps a back-off"
+            )
+            continue
+        log_prob, backoff = _number(fields[0]), _number(fields[order + 1]) if len(fields) > order + 1 else 0.0
+        if log_prob is None or backoff is None:
+            wrong = fields[0] if log_prob is None else fields[order + 1]
+            faults.add(f"{place}: {wrong!r} is not a number")
+            continue
+        if log_prob > 0:
+            faults.add(f"{place}: log-probability {log_prob:g} is above 0; needed log10 of a probability")
+            continue
+        words = fields[1 : order + 1]
+        if order == 1:
+            key: tuple[int, ...] = (numbers.setdefault(words[0], len(numbers)),)
+        else:
+            unknown = [word for word in words if word not in numbers]
+            if unknown:
+                faults.add(f"{place}: word {unknown[0]!r} has no 1-gram")
+                continue
+            key = tuple(numbers[word] for word in words)
+        if key in rows:
+            faults.add(f"{place}: {' '.join(words)!r} stands twice")
+            continue
+        rows[key] = (log_prob, backoff)
+    values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), 2)
+    ids = np.array(list(rows), dtype=np.int32).reshape(len(rows), order)
+    return Table(ids, values[:, 0], values[:, 1]), following
+
+
+def _number(text: str) -> float | None:
+    """A finite number; minus infinity, which some tools write for a probability of 0, becomes ARPA's -99."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if value == -math.inf:
+        return -99.0
+    return value if math.isfinite(value) else None

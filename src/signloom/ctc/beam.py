@@ -1,0 +1,279 @@
+"""Prefix beam search: the gloss sequences with the largest probability summed over all their CTC paths.
+
+Shapes: T' output frames, V words.
+
+Each frame first lets every prefix in the beam stay what it is (a blank, or its last gloss again). Once the beam is
+full, the least of these scores is what a new prefix must exceed to be kept, and tokens and prefixes are tried only as
+far as one still can. That leaves out work but never a result: the beam is the same as if all were tried.
+
+Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2008, section 7.5.2; Hannun et al. 2014,
+"First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from operator import attrgetter
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from signloom.errors import InputError
+from signloom.vocabulary import BLANK_ID
+
+BEAM_SIZE = 10
+TOKENS_PER_FRAME = 20
+# Scores are carried as probabilities, divided by the best one whenever that has left this range. A frame shrinks the
+# best at most by 1 / V and the language model's factor (`SMALLEST_FACTOR` in fusion.py), so that a double's limit of
+# 1e-308 takes away nothing but what is far below the best.
+_RANGE = (1e-60, 1e60)
+# How far a row of probabilities may be from 1: single precision over thousands of words is off by 1e-5 at most.
+SUM_TOLERANCE = 1e-3
+
+
+class Candidate(NamedTuple):
+    """A gloss sequence and its score: natural logarithm of the probability of all its paths that the beam kept, and
+    with a language model that of both, weighted."""
+
+    ids: tuple[int, ...]
+    score: float
+
+
+class LanguageState(Protocol):
+    """What a language model knows after some glosses. States are compared by identity and cache what they answer."""
+
+    @property
+    def factors(self) -> dict[int, float]: ...
+
+    def factor(self, token: int) -> float:
+        """What the probability of a prefix is multiplied by when `token` follows; kept in `factors`."""
+
+    def following(self, token: int) -> LanguageState:
+        """The state after `token`."""
+
+    def ending(self) -> float:
+        """The factor of a sentence that ends here."""
+
+
+class Fusion(Protocol):
+    """A language model as the beam asks it.  largest_factor: no `factor` exceeds it."""
+
+    @property
+    def start(self) -> LanguageState: ...
+
+    @property
+    def largest_factor(self) -> float: ...
+
+
+class _Prefix:
+    """A node of the trie of prefixes. One that is not in the beam has all its probabilities 0.
+
+    blank, gloss: probability of the paths that end in a blank, and in the last gloss.  total: their sum.
+    """
+
+    __slots__ = ("blank", "children", "depth", "factor", "gloss", "last", "parent", "repeats", "state", "total")
+
+    def __init__(self, parent: _Prefix | None, last: int, factor: float, state: LanguageState | None) -> None:
+        self.blank = self.gloss = self.total = 0.0
+        self.last = last
+        self.parent = self if parent is None else parent
+        self.repeats = parent is not None and parent.last == last
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.factor = factor
+        self.state = state
+        self.children: dict[int, _Prefix] = {}
+
+    def ids(self) -> tuple[int, ...]:
+        found = []
+        node = self
+        while node.depth:
+            found.append(node.last)
+            node = node.parent
+        return tuple(reversed(found))
+
+
+def check_log_probs(log_probs: np.ndarray, place: str) -> np.ndarray:
+    """`log_probs` as an array. Raises InputError unless it is (T', V) with at least a frame and two words."""
+    log_probs = np.asarray(log_probs)
+    if log_probs.ndim != 2 or not len(log_probs) or log_probs.shape[1] < 2:
+        raise InputError(
+            f"{place}: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1 and V of at least 2"
+        )
+    return log_probs
+
+
+def prefix_beam(
+    log_probs: np.ndarray,
+    *,
+    beam_size: int = BEAM_SIZE,
+    tokens_per_frame: int = TOKENS_PER_FRAME,
+    fusion: Fusion | None = None,
+) -> list[Candidate]:
+    """The gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
+
+    log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
+    tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
+    fusion: a language model, see `signloom.ctc.fusion`.
+
+    With a beam and tokens enough the score is that of all paths, as CTC defines it; with less it falls short of that
+    by the paths that were left. Of equal scores the one found first stands first.
+    Raises InputError for a beam of no width, NaN, and rows that do not sum to 1.
+    """
+    log_probs = check_log_probs(log_probs, "beam search")
+    if beam_size < 1:
+        raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
+    if tokens_per_frame < 1:
+        raise InputError(f"beam search: tokens_per_frame is {tokens_per_frame}; needed at least 1")
+    frames = _Frames(log_probs, tokens_per_frame)
+    sentinel = _Prefix(None, BLANK_ID, 0.0, None)
+    root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.start if fusion else None)
+    root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
+    beam, log_scale = _search(frames, [root], beam_size, fusion.largest_factor if fusion else 1.0)
+    scored = []
+    for node in beam:
+        ending = node.state.ending() if node.state is not None else 1.0
+        if node.total > 0 and ending > 0:
+            scored.append((math.log(node.total) + math.log(ending), node))
+    scored.sort(key=lambda pair: -pair[0])
+    return [Candidate(node.ids(), score + log_scale) for score, node in scored]
+
+
+class _Frames:
+    """The probabilities of an emission, each frame's divided by its largest.
+
+    flat: all of them, frame after frame.  log_scale: sum of the logarithms of what they were divided by.
+    tokens: for each frame the most probable words but blank, best first, each with its probability.
+    """
+
+    def __init__(self, log_probs: np.ndarray, tokens_per_frame: int) -> None:
+        self.num_frames, self.num_words = log_probs.shape
+        largest = log_probs.max(axis=1, keepdims=True)
+        if not np.isfinite(largest).all():
+            frame = int(np.flatnonzero(~np.isfinite(largest[:, 0]))[0])
+            kind = "NaN" if np.isnan(largest[frame]) else f"nothing above {largest[frame, 0]}"
+            raise InputError(f"beam search: {kind} in output frame {frame}; needed log-probabilities")
+        probs = np.exp(np.subtract(log_probs, largest, dtype=np.float64))
+        largest = largest[:, 0].astype(np.float64)
+        # Logits may be so large that their exponential is not a number; any such sum is wrong.
+        sums = probs.sum(axis=1) * np.exp(np.minimum(largest, 700.0))
+        if (wrong := np.abs(sums - 1.0) > SUM_TOLERANCE).any():
+            frame = int(np.flatnonzero(wrong)[0])
+            raise InputError(
+                f"beam search: the probabilities of output frame {frame} sum to {sums[frame]:.4g}, needed 1; give "
+                "log-probabilities (log_softmax of logits, natural logarithm)"
+            )
+        self.log_scale = float(largest.sum())
+        self.flat = memoryview(probs.reshape(-1))
+        if tokens_per_frame < self.num_words:
+            chosen = np.argpartition(probs, -tokens_per_frame, axis=1)[:, -tokens_per_frame:]
+            chosen.sort(axis=1)
+        else:
+            chosen = np.broadcast_to(np.arange(self.num_words), probs.shape)
+        values = np.take_along_axis(probs, chosen, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        words = np.take_along_axis(chosen, order, axis=1).tolist()
+        shares = np.take_along_axis(values, order, axis=1).tolist()
+        self.tokens = [list(zip(*row, strict=True)) for row in zip(words, shares, strict=True)]
+
+
+def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
+    """The beam after the last frame, and the logarithm of what its probabilities were divided by."""
+    by_depth, by_total = attrgetter("depth"), attrgetter("total")
+    flat, num_words = frames.flat, frames.num_words
+    log_scale = frames.log_scale
+    base = -num_words
+    most = 1.0
+    smallest, largest = _RANGE
+    for frame in range(frames.num_frames):
+        base += num_words
+        if not smallest < most < largest:
+            scale = max(beam, key=by_total).total
+            log_scale += math.log(scale)
+            for node in beam:
+                node.blank /= scale
+                node.gloss /= scale
+                node.total /= scale
+        # What prefixes had before this frame is needed below for what grows out of them.
+        before = [(node, node.blank, node.total) for node in beam]
+        blank_prob = flat[base]
+        least = math.inf
+        most = 0.0
+        # Longest first: a prefix takes from its parent what that had before this frame.
+        for node, _, total in before:
+            parent = node.parent
+            node.gloss = gloss = (node.gloss + (parent.blank if node.repeats else parent.total) * node.factor) * flat[
+                base + node.last
+            ]
+            node.blank = blank = total * blank_prob
+            node.total = now = blank + gloss
+            if now < least:
+                least = now
+            if total > most:
+                most = total
+        if len(before) < beam_size:
+            least = 0.0
+        grown = _grow(frames.tokens[frame], before, most, least, largest_factor)
+        if grown:
+            beam = _kept(beam, grown, beam_size)
+            beam.sort(key=by_depth, reverse=True)
+    return beam, log_scale
+
+
+def _grow(
+    tokens: list[tuple[int, float]],
+    before: list[tuple[_Prefix, float, float]],
+    most: float,
+    least: float,
+    largest_factor: float,
+) -> list[tuple[float, _Prefix, int]]:
+    """Prefixes not in the beam that grow out of it in this frame with more than `least`: (score, parent, token)."""
+    grown: list[tuple[float, _Prefix, int]] = []
+    bound = least / largest_factor
+    for token, prob in tokens:
+        if most * prob <= bound:
+            break
+        if token == BLANK_ID:
+            continue
+        for node, blank, total in before:
+            score = (blank if token == node.last else total) * prob
+            if score <= bound:
+                continue
+            child = node.children.get(token)
+            if child is not None and child.total > 0.0:
+                continue
+            if node.state is not None:
+                factor = node.state.factors.get(token)
+                score *= node.state.factor(token) if factor is None else factor
+                if score <= least:
+                    continue
+            grown.append((score, node, token))
+    return grown
+
+
+def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_size: int) -> list[_Prefix]:
+    """The best of the beam and of what grew out of it; the others' probabilities are set to 0."""
+    pool: list[tuple[float, _Prefix, int]] = [(node.total, node, -1) for node in beam]
+    pool += grown
+    pool.sort(key=_score, reverse=True)
+    for _, node, token in pool[beam_size:]:
+        if token < 0:
+            node.blank = node.gloss = node.total = 0.0
+    kept = []
+    for score, node, token in pool[:beam_size]:
+        if token >= 0:
+            child = node.children.get(token)
+            if child is None:
+                state = node.state
+                child = node.children[token] = (
+                    _Prefix(node, token, 1.0, None)
+                    if state is None
+                    else _Prefix(node, token, state.factors[token], state.following(token))
+                )
+            child.gloss = child.total = score
+            node = child
+        kept.append(node)
+    return kept
+
+
+def _score(entry: tuple[float, _Prefix, int]) -> float:
+    return entry[0]

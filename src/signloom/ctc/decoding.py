@@ -1,0 +1,250 @@
+"""From emissions to glosses by named settings: which decoder, how wide a beam, which language model and how heavy.
+
+Shapes: T' output frames, V words.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, fields
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
+from signloom.ctc.fusion import MOST_BONUS, MOST_WEIGHT, NGramFusion
+from signloom.ctc.greedy import greedy_ids
+from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.ctc.ngram import NGram
+from signloom.ctc.spans import located
+from signloom.errors import CheckFailedError, Faults, InputError
+from signloom.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How glosses are read from emissions.
+
+    beam_size, tokens_per_frame: see `signloom.ctc.beam.prefix_beam`.
+    lm_weight: of the language model's natural log-probability; 0 leaves it out.
+    insertion_bonus: natural logarithm, added for each gloss.
+    Greedy decoding has no use for any of them.
+    Raises InputError with every value that cannot be.
+    """
+
+    decoder: Literal["greedy", "beam"] = "beam"
+    beam_size: int = BEAM_SIZE
+    tokens_per_frame: int = TOKENS_PER_FRAME
+    lm_weight: float = 0.0
+    insertion_bonus: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = Faults("decoding")
+        if self.decoder not in ("greedy", "beam"):
+            faults.add(f"decoder is {self.decoder!r}; needed greedy or beam")
+        for name in ("beam_size", "tokens_per_frame"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                faults.add(f"{name} is {value}; needed a whole number of at least 1")
+        if not (math.isfinite(self.lm_weight) and 0 <= self.lm_weight <= MOST_WEIGHT):
+            faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MOST_WEIGHT:g}")
+        if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MOST_BONUS):
+            faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MOST_BONUS:g} to {MOST_BONUS:g}")
+        faults.raise_if_any()
+
+    @property
+    def uses_language_model(self) -> bool:
+        return self.decoder == "beam" and self.lm_weight > 0
+
+    def __str__(self) -> str:
+        if self.decoder == "greedy":
+            return "greedy"
+        text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens a frame"
+        text += f", language model weight {self.lm_weight:g}" if self.lm_weight else ", no language model"
+        return text + (f", bonus {self.insertion_bonus:+g} a gloss" if self.insertion_bonus else "")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], *, place: str) -> Decoding:
+        """What `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
+        known = {field.name for field in fields(cls)}
+        wrong = sorted(set(record) - known)
+        if wrong:
+            raise InputError(f"{place}: decoding settings {', '.join(wrong)} are not known; known: {sorted(known)}")
+        try:
+            return cls(**record)
+        except (InputError, TypeError) as error:
+            raise InputError(f"{place}: {error}") from None
+
+
+class Decoder:
+    """Reads glosses from emissions over one vocabulary; what it learnt of the language model stays for the next.
+
+    language_model: needed where `decoding` gives it a weight.
+    Raises InputError when it is missing, or shares no gloss with the vocabulary.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, decoding: Decoding | None = None, language_model: NGram | None = None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.decoding = decoding or Decoding()
+        if self.decoding.uses_language_model and language_model is None:
+            raise InputError(
+                f"decoding: a language model is to weigh {self.decoding.lm_weight:g} and none is given; give one with "
+                "--lm, or let 'signloom tune' store one with the model"
+            )
+        self._fusion = None
+        if self.decoding.decoder == "beam" and (self.decoding.lm_weight or self.decoding.insertion_bonus):
+            self._fusion = NGramFusion(
+                vocabulary, language_model, weight=self.decoding.lm_weight, bonus=self.decoding.insertion_bonus
+            )
+
+    def n_best(self, log_probs: np.ndarray) -> list[Candidate]:
+        """Gloss sequences as ids with their scores, best first; greedy decoding finds only one.
+
+        log_probs: (T', V), column 0 blank.  Raises InputError when V is not the vocabulary's size, and for NaN or rows
+        that do not sum to 1 (greedy decoding: for NaN alone).
+        """
+        log_probs = np.asarray(log_probs)
+        if log_probs.ndim != 2 or log_probs.shape[1] != len(self.vocabulary):
+            raise InputError(
+                f"decoding: an emission of shape {log_probs.shape} and a vocabulary of {len(self.vocabulary)} words; "
+                "needed (T', V) over the vocabulary the model was trained with"
+            )
+        if self.decoding.decoder == "greedy":
+            (ids,) = greedy_ids(log_probs[None], np.array([len(log_probs)]))
+            return [Candidate(tuple(ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]
+        return prefix_beam(
+            log_probs,
+            beam_size=self.decoding.beam_size,
+            tokens_per_frame=self.decoding.tokens_per_frame,
+            fusion=self._fusion,
+        )
+
+    def ids(self, log_probs: np.ndarray) -> list[int]:
+        """The ids of the best gloss sequence of log_probs (T', V)."""
+        return list(self.n_best(log_probs)[0].ids)
+
+    def decode(self, emission: Emission, **location: Any) -> Hypothesis:
+        """The best gloss sequence with a time span and a confidence for each gloss.
+
+        location: timing and calibration, as `signloom.ctc.spans.located` takes them.
+        """
+        best = self.n_best(emission.log_probs)[0]
+        return Hypothesis(located(emission, best.ids, self.vocabulary, **location), best.score)
+
+
+class Decoders:
+    """Several processes that decode the emissions they are given; or this one alone, when `workers` is 1.
+
+    A context manager. Results come in the order of the emissions and are the same for any number of workers. With more
+    than one, a script must guard its own code with `if __name__ == "__main__":`, for the processes are spawned.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        decoding: Decoding | None = None,
+        language_model: NGram | None = None,
+        *,
+        workers: int = 1,
+    ) -> None:
+        if workers < 1:
+            raise InputError(f"decoding: workers is {workers}; needed at least 1")
+        # Made here in any case: what is wrong is told before processes are started.
+        self._decoder = Decoder(vocabulary, decoding, language_model)
+        self._pool: ProcessPoolExecutor | None = None
+        if workers > 1:
+            self._pool = ProcessPoolExecutor(
+                workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(vocabulary, decoding, language_model),
+            )
+
+    def submit(self, log_probs: Sequence[np.ndarray]) -> Callable[[], list[list[int]]]:
+        """Begins to decode log_probs, each (T', V); the result is what calling the answer gives."""
+        if self._pool is None:
+            found = [self._decoder.ids(one) for one in log_probs]
+            return lambda: found
+        # Copies, because a row of a padded batch would be sent with the whole batch.
+        future: Future[list[list[int]]] = self._pool.submit(_decode, [np.ascontiguousarray(one) for one in log_probs])
+        return lambda: _result(future)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def decode_all(
+    emissions: Iterable[np.ndarray],
+    vocabulary: Vocabulary,
+    decoding: Decoding | None = None,
+    language_model: NGram | None = None,
+    *,
+    workers: int = 1,
+    chunk: int = 16,
+    advance: Callable[[int], object] = lambda count: None,
+) -> list[list[int]]:
+    """The ids of the best gloss sequence of every emission (T', V), by as many processes as `workers`.
+
+    chunk: utterances sent to a process at once.  advance: told the number of utterances after each chunk.
+    """
+    found: list[list[int]] = []
+    with Decoders(vocabulary, decoding, language_model, workers=workers) as decoders:
+        pending = []
+        for part in _chunks(emissions, chunk):
+            pending.append(decoders.submit(part))
+            if workers == 1:
+                found += pending.pop()()
+                advance(len(part))
+        for answer in pending:
+            ids = answer()
+            found += ids
+            advance(len(ids))
+    return found
+
+
+def _chunks(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    part: list[np.ndarray] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _result(future: Future[list[list[int]]]) -> list[list[int]]:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise CheckFailedError(
+            "decoding: a process died (out of memory, or killed); run again with fewer --workers"
+        ) from None
+
+
+_worker: Decoder
+
+
+def _start_worker(vocabulary: Vocabulary, decoding: Decoding | None, language_model: NGram | None) -> None:
+    global _worker
+    _worker = Decoder(vocabulary, decoding, language_model)
+
+
+def _decode(log_probs: list[np.ndarray]) -> list[list[int]]:
+    return [_worker.ids(one) for one in log_probs]

@@ -1,0 +1,114 @@
+"""Shallow fusion: an n-gram model and a bonus for each gloss, as prefix beam search asks them.
+
+The beam ranks prefixes by ln p(paths) + weight * ln p(glosses, end of sentence) + bonus * (number of glosses).
+Source: Hannun et al. 2014, equation 2 (their alpha and beta).
+"""
+
+from __future__ import annotations
+
+import math
+
+from signloom.ctc.ngram import NGram
+from signloom.errors import InputError
+from signloom.vocabulary import Vocabulary
+
+_LN_10 = math.log(10)
+# A factor of 0 would forbid a word whatever the emission says, and a prefix could be left with no way on. ARPA's -99
+# for "impossible" is far beyond; 1e-90 outweighs any emission in practice and leaves room within a double.
+SMALLEST_FACTOR = 1e-90
+# Bounds of what may be asked: beyond these a factor of one gloss could leave a double's range within a few frames.
+MOST_WEIGHT = 20.0
+MOST_BONUS = 40.0
+
+
+class NGramFusion:
+    """An n-gram model over the words of a vocabulary, weighted, with a bonus a gloss.
+
+    model: None for the bonus alone.  weight: of the model's natural log-probability, at least 0.
+    bonus: natural logarithm, added for each gloss; a malus below 0.
+    A word of the vocabulary that the model does not know is its unknown word.
+
+    States are remembered from one utterance to the next; an instance is for one process.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, model: NGram | None, *, weight: float, bonus: float) -> None:
+        if not (math.isfinite(weight) and 0 <= weight <= MOST_WEIGHT):
+            raise InputError(f"beam search: lm_weight is {weight}; needed 0 to {MOST_WEIGHT:g}")
+        if not (math.isfinite(bonus) and abs(bonus) <= MOST_BONUS):
+            raise InputError(f"beam search: insertion_bonus is {bonus}; needed {-MOST_BONUS:g} to {MOST_BONUS:g}")
+        self.model = model if weight > 0 else None
+        self.weight = weight
+        self.bonus_factor = math.exp(bonus)
+        self.largest_factor = self.bonus_factor
+        self.words: list[int] = []
+        self._states: dict[tuple[int, ...], _State] = {}
+        context: tuple[int, ...] = ()
+        if self.model is not None:
+            check_shared(self.model, vocabulary)
+            self.words = [self.model.id_of(word) for word in vocabulary.words]
+            context = self.model.context_after((), self.model.start_id)
+        self.start = self.state(context)
+
+    def state(self, context: tuple[int, ...]) -> _State:
+        """The one state of that context."""
+        state = self._states.get(context)
+        if state is None:
+            state = self._states[context] = _State(self, context)
+        return state
+
+    def weighted(self, context: tuple[int, ...], word: int) -> float:
+        """The probability of a word of the model to the power of the weight."""
+        if self.model is None:
+            return 1.0
+        return math.exp(self.weight * _LN_10 * self.model.log_prob(context, word))
+
+
+class _State:
+    """See `signloom.ctc.beam.LanguageState`."""
+
+    __slots__ = ("_end", "_following", "_fusion", "context", "factors")
+
+    def __init__(self, fusion: NGramFusion, context: tuple[int, ...]) -> None:
+        self._fusion = fusion
+        self.context = context
+        self.factors: dict[int, float] = {}
+        self._following: dict[int, _State] = {}
+        self._end: float | None = None
+
+    def factor(self, token: int) -> float:
+        fusion = self._fusion
+        word = fusion.words[token] if fusion.model is not None else 0
+        factor = max(SMALLEST_FACTOR, fusion.weighted(self.context, word) * fusion.bonus_factor)
+        self.factors[token] = factor
+        return factor
+
+    def following(self, token: int) -> _State:
+        found = self._following.get(token)
+        if found is None:
+            fusion = self._fusion
+            found = self
+            if fusion.model is not None:
+                found = fusion.state(fusion.model.context_after(self.context, fusion.words[token]))
+            self._following[token] = found
+        return found
+
+    def ending(self) -> float:
+        if self._end is None:
+            model = self._fusion.model
+            end = 1.0 if model is None else self._fusion.weighted(self.context, model.end_id)
+            self._end = max(SMALLEST_FACTOR, end)
+        return self._end
+
+
+def check_shared(model: NGram, vocabulary: Vocabulary) -> int:
+    """How many glosses of the vocabulary the model knows. Raises InputError when that is none."""
+    # Blank and the unknown word are no glosses.
+    glosses = vocabulary.words[2:]
+    known = sum(gloss in model.glosses for gloss in glosses)
+    if not known:
+        raise InputError(
+            f"language model: none of the recogniser's {len(glosses)} glosses (such as {', '.join(glosses[:3])}) is "
+            f"among its {len(model.glosses)} words (such as {', '.join(sorted(model.glosses)[:3])}); give a language "
+            "model of the same glosses, spelled the same way"
+        )
+    return known

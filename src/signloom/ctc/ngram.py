@@ -1,0 +1,220 @@
+"""A back-off n-gram model over glosses: what follows what, with which probability.
+
+`signloom.ctc.arpa` reads and writes it, `signloom.ctc.kneser_ney` makes one of sentences, `signloom.ctc.fusion` lets it
+take part in beam search. Logarithms are to base 10, as ARPA files have them.
+
+Shapes: N n-grams of K words each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from signloom.errors import InputError
+
+START = "<s>"
+END = "</s>"
+UNKNOWN_WORD = "<unk>"
+# Other spellings of it in ARPA files.
+UNKNOWN_SPELLINGS = (UNKNOWN_WORD, "<UNK>", "<unknown>")
+# The logarithm that ARPA files write for a probability of 0.
+IMPOSSIBLE = -99.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """The n-grams of one order.
+
+    ids: (N, K) int32, numbers of words.  log_probs: (N,) float32, of the last word after the others.
+    backoffs: (N,) float32, what the shorter context's logarithm is raised by where these K words are the context of a
+    word that no longer n-gram holds; 0 where the file has none.
+    """
+
+    ids: np.ndarray
+    log_probs: np.ndarray
+    backoffs: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.int32))
+        for name in ("log_probs", "backoffs"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float32))
+        if self.ids.ndim != 2 or not (self.log_probs.shape == self.backoffs.shape == self.ids.shape[:1]):
+            raise InputError(
+                f"n-gram table: ids of shape {self.ids.shape} with {self.log_probs.shape} log-probabilities and "
+                f"{self.backoffs.shape} back-offs; needed (N, K), (N,), (N,)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """How well a model predicts sentences: 10 to the minus mean log10 probability of a word.
+
+    sentences, words: counted without sentence ends.  unknown: words the model does not know, counted in `words`.
+    value: over all words, unknown ones with the probability of `<unk>`, and the ends of sentences.
+    without_unknown: over the words it knows and the ends of sentences.
+    """
+
+    sentences: int
+    words: int
+    unknown: int
+    value: float
+    without_unknown: float
+
+    def __str__(self) -> str:
+        share = self.unknown / self.words if self.words else 0.0
+        return (
+            f"perplexity {self.value:.2f} over {self.words:,} words and {self.sentences:,} sentence ends; "
+            f"{self.unknown:,} words ({share:.1%}) unknown, each with the probability of {UNKNOWN_WORD}; "
+            f"{self.without_unknown:.2f} without them"
+        )
+
+
+@dataclass(frozen=True)
+class NGram:
+    """A back-off n-gram model.
+
+    words: all of them, `<s>` and `</s>` among them; a word's place is its number.
+    tables: of the orders 1, 2, ...; every word has its 1-gram, in the order of `words`.
+    A word that is not in `words` has the probability of `<unk>`; where the model has no `<unk>` (see `knows_unknown`)
+    that of its least probable word.
+    Source: Katz 1987; the format and its reading as SRILM's ngram-format(5).
+    """
+
+    words: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+    def __post_init__(self) -> None:
+        if not self.tables or not np.array_equal(self.tables[0].ids[:, 0], np.arange(len(self.words))):
+            raise InputError(f"n-gram model: 1-grams of other words than the {len(self.words)} of its list")
+        for order, table in enumerate(self.tables, 1):
+            if table.ids.shape[1] != order:
+                raise InputError(f"n-gram model: table {order} holds n-grams of {table.ids.shape[1]} words")
+            if len(table) and not 0 <= table.ids.min() <= table.ids.max() < len(self.words):
+                raise InputError(f"n-gram model: a {order}-gram of words outside 0..{len(self.words) - 1}")
+        missing = [word for word in (START, END) if word not in self._ids]
+        if missing:
+            raise InputError(f"n-gram model: no {' and no '.join(missing)} among its words; sentences need both")
+        if len(self._ids) != len(self.words):
+            raise InputError("n-gram model: a word occurs twice in its list")
+
+    def __reduce__(self) -> tuple[type[NGram], tuple[tuple[str, ...], tuple[Table, ...]]]:
+        # To another process go the arrays; it makes its own look-up tables of them.
+        return NGram, (self.words, self.tables)
+
+    @property
+    def order(self) -> int:
+        return len(self.tables)
+
+    @property
+    def num_ngrams(self) -> tuple[int, ...]:
+        """How many n-grams there are of each order."""
+        return tuple(len(table) for table in self.tables)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
+    def _log_probs(self) -> dict[tuple[int, ...], float]:
+        found: dict[tuple[int, ...], float] = {}
+        for table in self.tables:
+            found.update(zip(map(tuple, table.ids.tolist()), table.log_probs.tolist(), strict=True))
+        return found
+
+    @cached_property
+    def _backoffs(self) -> dict[tuple[int, ...], float]:
+        """By context: every n-gram that has a back-off or that a longer one begins with."""
+        found: dict[tuple[int, ...], float] = {}
+        for table in self.tables[1:]:
+            found.update(dict.fromkeys(map(tuple, table.ids[:, :-1].tolist()), 0.0))
+        for table in self.tables[:-1]:
+            there = table.backoffs != 0
+            found.update(zip(map(tuple, table.ids[there].tolist()), table.backoffs[there].tolist(), strict=True))
+        return found
+
+    @cached_property
+    def unknown_id(self) -> int:
+        """The number of `<unk>`, or of the least probable word where there is none."""
+        for spelling in UNKNOWN_SPELLINGS:
+            if spelling in self._ids:
+                return self._ids[spelling]
+        log_probs = self.tables[0].log_probs.astype(np.float64)
+        log_probs[[self._ids[START], self._ids[END]]] = np.inf
+        return int(log_probs.argmin())
+
+    @property
+    def knows_unknown(self) -> bool:
+        """Whether it has an `<unk>`."""
+        return any(spelling in self._ids for spelling in UNKNOWN_SPELLINGS)
+
+    @property
+    def start_id(self) -> int:
+        return self._ids[START]
+
+    @property
+    def end_id(self) -> int:
+        return self._ids[END]
+
+    @cached_property
+    def glosses(self) -> frozenset[str]:
+        """The words without those that mark sentences and the unknown."""
+        return frozenset(self.words) - {START, END, *UNKNOWN_SPELLINGS}
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._ids
+
+    def id_of(self, word: str) -> int:
+        """The number of a word; that of the unknown one for any other."""
+        return self._ids.get(word, self.unknown_id)
+
+    def log_prob(self, context: Sequence[int], word: int) -> float:
+        """The log10 probability of `word` after `context`, of which the last `order` - 1 words count."""
+        # Slicing by -0 would take all of it.
+        rest = tuple(context)[max(0, len(context) - self.order + 1) :]
+        total = 0.0
+        while True:
+            found = self._log_probs.get((*rest, word))
+            if found is not None or not rest:
+                return total + (IMPOSSIBLE if found is None else found)
+            total += self._backoffs.get(rest, 0.0)
+            rest = rest[1:]
+
+    def context_after(self, context: tuple[int, ...], word: int) -> tuple[int, ...]:
+        """The shortest context that tells as much as `context` and then `word`: equal ones predict the same."""
+        longer = (*context, word)
+        longer = longer[max(0, len(longer) - self.order + 1) :]
+        while longer and longer not in self._backoffs:
+            longer = longer[1:]
+        return longer
+
+    def sentence_log_probs(self, sentence: Sequence[str]) -> list[float]:
+        """The log10 probability of each word of a sentence and of its end."""
+        ids = [self.start_id, *(self.id_of(word) for word in sentence), self.end_id]
+        return [self.log_prob(ids[:at], ids[at]) for at in range(1, len(ids))]
+
+    def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
+        """The perplexity of sentences. Raises InputError when there are none."""
+        num_sentences = words = unknown = 0
+        total = known_total = 0.0
+        for sentence in sentences:
+            log_probs = self.sentence_log_probs(sentence)
+            is_known = [*(word in self._ids for word in sentence), True]
+            num_sentences += 1
+            words += len(sentence)
+            unknown += len(is_known) - sum(is_known)
+            total += math.fsum(log_probs)
+            known_total += math.fsum(value for value, known in zip(log_probs, is_known, strict=True) if known)
+        if not num_sentences:
+            raise InputError("perplexity: no sentences")
+        predicted = words + num_sentences
+        return Perplexity(
+            num_sentences, words, unknown, 10 ** (-total / predicted), 10 ** (-known_total / (predicted - unknown))
+        )
