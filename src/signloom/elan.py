@@ -22,8 +22,8 @@ from signloom.errors import InputError, MissingExtraError
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
-# A day of dense annotation on twenty tiers has about 50 MB.
-MAX_BYTES = 200_000_000
+# Hours of dense annotation on twenty tiers; read, it takes about ten times as much memory.
+MAX_BYTES = 50_000_000
 # ELAN nests tiers a few levels deep; more is a circle of references.
 _MAX_PARENTS = 50
 

@@ -19,6 +19,7 @@ KINDS: dict[str, Command] = {
         "signloom.importers.isharah", "tables of id|gloss (Isharah and others) + landmark files -> a corpus"
     ),
     "csl_daily": Command("signloom.importers.csl_daily", "CSL-Daily's annotations + landmark files -> a corpus"),
+    "elan": Command("signloom.importers.elan", "a tier of ELAN files (.eaf) + landmark files -> a corpus"),
     "clips": Command(
         "signloom.importers.clips", "folders of isolated clips, one folder a sign -> a corpus to compose from"
     ),

@@ -1,0 +1,303 @@
+"""ELAN files (.eaf): a tier of glosses joined with landmark files -> a corpus, or a table id|gloss without them.
+
+An ELAN file is one utterance, its glosses in order of time; with --segments TIER, a tier of sentences, every sentence
+is one, and the landmarks are cut by its times. Landmark files are found by the name of the linked video or of the ELAN
+file itself. The split of a file is the folder train, dev or test it lies in, else --split.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from signloom.console import say
+from signloom.corpus import SPLITS
+from signloom.elan import SUFFIX, Document, Interval, read_eaf
+from signloom.errors import Faults, InputError
+from signloom.files import atomic_write
+from signloom.importers.annotations import Annotation, LandmarkFiles, Source, check_annotations, check_splits
+from signloom.importers.building import Item, LeftOut, finish, listed, write_corpus
+from signloom.landmarks import Landmarks
+
+# Files of which the landmarks are kept at hand while their segments are cut; an hour of video has 0.6 GB.
+_CACHED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `signloom import elan`."""
+
+    annotations: list[str]
+    """ELAN files, or folders in which they lie."""
+    tier: str
+    """The tier with the glosses, an annotation a gloss."""
+    output: Path
+    """Folder of the new corpus; without --landmarks, the file of a table id|gloss (.csv)."""
+    landmarks: Path | None = None
+    """Folder with the landmark files of the videos, as 'signloom extract' wrote it."""
+    segments: str | None = None
+    """A tier of sentences: each becomes an utterance of its own."""
+    split: str = "train"
+    """Split of the files that lie in no folder train, dev or test."""
+    splits: list[str] = field(default_factory=lambda: list(SPLITS))
+    """Which splits to import, of train dev test."""
+    replace_spaces: str | None = None
+    """What to put for spaces within a gloss, such as - ; with spaces it is refused."""
+    licence: str | None = None
+    """Licence of the data, recorded in the corpus."""
+    skip_missing: bool = False
+    """Leave out what has no landmark file, listed in left_out.jsonl, instead of stopping."""
+    overwrite: bool = False
+    """Replace a corpus or table that is already there."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """An utterance of an ELAN file: what it shows, and from when to when (None: the whole file).
+
+    stems: names its landmark file may have.  spans: of its glosses, in milliseconds from its own start.
+    """
+
+    annotation: Annotation
+    stems: tuple[str, ...]
+    span: Interval | None
+    spans: tuple[tuple[int, int], ...]
+
+
+def run(options: Options) -> int:
+    """Exit status 0: the corpus, or the table, was written."""
+    splits = check_splits(options.splits)
+    if options.split not in SPLITS:
+        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    faults = Faults("import elan")
+    files = find_eaf(options.annotations, options.split, splits)
+    sentences: list[Sentence] = []
+    left_out: list[LeftOut] = []
+    for path, split in files.items():
+        try:
+            document = read_eaf(path)
+        except InputError as error:
+            faults.add(str(error))
+            continue
+        sentences += read_sentences(path, document, split, options, faults, left_out)
+    check_annotations([sentence.annotation for sentence in sentences], faults)
+    if options.landmarks is None:
+        faults.raise_if_any()
+        return _write_table(sentences, options, left_out)
+    return _join(sentences, list(files), options.landmarks, options, faults, left_out)
+
+
+def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[Path, str]:
+    """The ELAN files of files and folders, each with its split; those of other splits are left out.
+
+    Raises InputError with every path that does not exist or holds none.
+    """
+    faults = Faults("annotations")
+    found: dict[Path, str] = {}
+    for name in given:
+        root = Path(name)
+        if root.is_dir():
+            paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if path.is_file() and path.name[0] != ".")
+            if not paths:
+                faults.add(f"{root}: no files ending in {SUFFIX} in this folder")
+        elif root.is_file():
+            paths = [root]
+        else:
+            faults.add(f"{root}: no such file or folder")
+            continue
+        for path in paths:
+            folders = path.relative_to(root).parts[:-1] if root.is_dir() else ()
+            found[path] = next((part for part in (*reversed(folders), root.name) if part in SPLITS), default)
+    faults.raise_if_any()
+    chosen = {path: split for name in splits for path, split in found.items() if split == name}
+    if not chosen:
+        raise InputError(
+            f"annotations: no ELAN files of split {' or '.join(splits)}; the {len(found)} found are others"
+        )
+    return chosen
+
+
+def read_sentences(
+    path: Path, document: Document, split: str, options: Options, faults: Faults, left_out: list[LeftOut]
+) -> list[Sentence]:
+    """The utterances of one file; what is wrong is added to `faults`, segments without a gloss to `left_out`."""
+    tiers = [options.tier, *([options.segments] if options.segments is not None else [])]
+    missing = [tier for tier in tiers if tier not in document.tiers]
+    for tier in missing:
+        faults.add(f"{path}: no tier {tier!r}; it has {listed(map(repr, document.tiers)) or 'none'}")
+    if missing:
+        return []
+    stems = tuple(dict.fromkeys([*(Path(name).stem for name in document.media), path.stem]))
+    glosses = _clean(path, document.tiers[options.tier], options, faults)
+    _check_times(path, options.tier, glosses, faults)
+    signer = document.participants.get(options.tier)
+    if options.segments is None:
+        annotation = Annotation(path.stem, split, signer, tuple(gloss for *_, gloss in glosses), str(path))
+        return [Sentence(annotation, stems, None, tuple((start, end) for start, end, _ in glosses))]
+    segments = document.tiers[options.segments]
+    _check_times(path, options.segments, segments, faults)
+    if not segments:
+        faults.add(f"{path}: tier {options.segments!r} is empty; needed at least one sentence")
+    signer = signer or document.participants.get(options.segments)
+    sentences = []
+    covered = 0
+    for number, segment in enumerate(segments, 1):
+        # A gloss belongs where its middle lies: annotators do not hit the same millisecond twice.
+        inside = [item for item in glosses if 2 * segment.start_ms <= item.start_ms + item.end_ms < 2 * segment.end_ms]
+        covered += len(inside)
+        name = f"{path.stem}_{number:04d}"
+        place = f"{path} ({_clock(segment.start_ms)} to {_clock(segment.end_ms)})"
+        if not inside:
+            left_out.append(LeftOut(name, f"{place}: no gloss of tier {options.tier!r} in this segment"))
+            continue
+        spans = tuple(
+            (max(item.start_ms - segment.start_ms, 0), min(item.end_ms, segment.end_ms) - segment.start_ms)
+            for item in inside
+        )
+        annotation = Annotation(name, split, signer, tuple(gloss for *_, gloss in inside), place)
+        sentences.append(Sentence(annotation, stems, segment, spans))
+    if covered < len(glosses):
+        say(f"note: {path}: {len(glosses) - covered:,} of {len(glosses):,} glosses lie in no segment and are left out")
+    return sentences
+
+
+def _clean(path: Path, intervals: Sequence[Interval], options: Options, faults: Faults) -> list[Interval]:
+    """The annotations with their values as glosses: no spaces around them, none within."""
+    cleaned = []
+    for start, end, value in intervals:
+        words = value.split()
+        place = f"{path} ({_clock(start)})"
+        if not words:
+            faults.add(f"{place}: an annotation of tier {options.tier!r} is empty; fill it or remove it in ELAN")
+            continue
+        if len(words) > 1 and options.replace_spaces is None:
+            faults.add(f"{place}: gloss {value.strip()!r} holds spaces; needed one word, or pass --replace_spaces -")
+            continue
+        if "|" in value:
+            faults.add(f"{place}: gloss {value.strip()!r} holds a bar, which separates columns; rename it")
+            continue
+        cleaned.append(Interval(start, end, (options.replace_spaces or "").join(words)))
+    return cleaned
+
+
+def _check_times(path: Path, tier: str, intervals: Sequence[Interval], faults: Faults) -> None:
+    """Adds annotations to `faults` that end before they begin, or begin before the one before has ended."""
+    for start, end, value in intervals:
+        if start >= end or start < 0:
+            faults.add(
+                f"{path}: tier {tier!r}, {value!r:.40} is from {_clock(start)} to {_clock(end)}; correct its times"
+            )
+    for before, after in pairwise(intervals):
+        if after.start_ms < before.end_ms:
+            faults.add(
+                f"{path}: tier {tier!r}, {before.value!r:.40} ({_clock(before.start_ms)} to {_clock(before.end_ms)}) "
+                f"and {after.value!r:.40} (from {_clock(after.start_ms)}) overlap; needed one after the other"
+            )
+
+
+def _clock(milliseconds: int) -> str:
+    return f"{milliseconds / 1000:.3f} s"
+
+
+def _join(
+    sentences: Sequence[Sentence],
+    files: Sequence[Path],
+    folder: Path,
+    options: Options,
+    faults: Faults,
+    left_out: list[LeftOut],
+) -> int:
+    landmarks = LandmarkFiles(folder)
+    load = lru_cache(maxsize=_CACHED)(Landmarks.load)
+    items: list[Item] = []
+    for sentence in sentences:
+        annotation = sentence.annotation
+        try:
+            found = [landmarks.find(stem, annotation.split) for stem in sentence.stems]
+        except InputError as error:
+            faults.add(f"{annotation.place}: {error}")
+            continue
+        path = next((path for path in found if path is not None), None)
+        if path is None:
+            reason = f"{landmarks.why_missing(sentence.stems[0])} (looked for {', '.join(sentence.stems)})"
+            if options.skip_missing:
+                left_out.append(LeftOut(annotation.id, reason))
+            else:
+                faults.add(f"{annotation.place}: {reason}")
+                faults.advice = "what has no landmarks can be left out with --skip_missing"
+            continue
+        whole = sentence.span is None
+        items.append(
+            Item(
+                annotation.id,
+                annotation.split,
+                annotation.signer,
+                annotation.glosses,
+                annotation.place,
+                _reader(path, sentence, load),
+                path if whole else None,
+                {"tier": options.tier, "gloss_ms": [list(span) for span in sentence.spans]},
+            )
+        )
+    source = Source(
+        importer="elan",
+        title="ELAN annotations",
+        licence=options.licence or "not stated in the files; see where they come from",
+        citation="Wittenburg et al. 2006. ELAN: a Professional Framework for Multimodality Research. LREC",
+        files=files,
+        details={"tier": options.tier, "segments": options.segments},
+    )
+    made = write_corpus(
+        items,
+        options.output,
+        source.info(options.output.name),
+        faults=faults,
+        left_out=left_out,
+        overwrite=options.overwrite,
+    )
+    return finish(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
+
+
+def _reader(path: Path, sentence: Sentence, load: Callable[[Path], Landmarks]) -> Callable[[], Landmarks]:
+    return lambda: cut(load(path), sentence.span, path)
+
+
+def cut(landmarks: Landmarks, span: Interval | None, path: Path) -> Landmarks:
+    """The frames of a span; all of them without one. Raises InputError where it reaches past the clip's end."""
+    if span is None:
+        return landmarks
+    first, last = math.floor(span.start_ms * landmarks.fps / 1000), math.ceil(span.end_ms * landmarks.fps / 1000)
+    # A video's last frame lasts a little longer or shorter than its rate says.
+    if last > len(landmarks) + 1 or first >= len(landmarks):
+        raise InputError(
+            f"the segment ends at {_clock(span.end_ms)}, {path.name} at {landmarks.duration_seconds:.3f} s; "
+            "is it the right video, and its --fps right?"
+        )
+    source = {**landmarks.source, "cut_ms": [span.start_ms, span.end_ms]}
+    return replace(
+        landmarks, points=landmarks.points[first:last], visibility=landmarks.visibility[first:last], source=source
+    )
+
+
+def _write_table(sentences: Sequence[Sentence], options: Options, left_out: Sequence[LeftOut]) -> int:
+    path = options.output
+    if path.suffix != ".csv":
+        raise InputError(f"--output is {path}; without --landmarks a table is written, needed a name ending in .csv")
+    if path.exists() and not options.overwrite:
+        raise InputError(f"--output {path} is already there; choose another name or pass --overwrite")
+    if not sentences:
+        raise InputError(f"{', '.join(options.annotations)}: no utterance has a gloss; the table was not written")
+    with atomic_write(path, "w") as file:
+        file.write("id|split|signer|start_ms|end_ms|gloss\n")
+        for sentence in sentences:
+            item, (start, end) = sentence.annotation, sentence.span[:2] if sentence.span else ("", "")
+            file.write(f"{item.id}|{item.split}|{item.signer or ''}|{start}|{end}|{' '.join(item.glosses)}\n")
+    for entry in left_out:
+        say(f"left out: {entry.reason}")
+    print(f"{path}: {len(sentences):,} utterances, {sum(len(item.annotation.glosses) for item in sentences):,} glosses")
+    print("next: signloom import elan with --landmarks makes a corpus of them")
+    return 0
