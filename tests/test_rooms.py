@@ -24,6 +24,7 @@ FLOORS = [
     {"train"},
     {"report"},
     {"evaluate", "compare", "transcribe", "align", "export_pose"},
+    {"health"},
     {"quickstart"},
     {"cli"},
 ]

@@ -1,0 +1,1 @@
+"""Training health. Measuring (`learning`), judging (`judgement`) and showing (`show`) are kept apart."""

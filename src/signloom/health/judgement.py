@@ -1,0 +1,92 @@
+"""What measurements mean. Every threshold says where it comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from signloom.health.learning import Iterations, OverfitRun
+from signloom.health.settings import RELAXED, STANDARD
+
+# The levels of the overfit test's description: below which WER a model learns, learns well, and knows its samples.
+LEVELS = ((0.0, "perfect"), (0.05, "good"), (0.15, "learns"))
+
+CHECKLIST = (
+    "the annotations belong to the clips: look at a few with their glosses",
+    "hands are there: a corpus without them cannot be learnt ('signloom import' and 'extract' print the shares)",
+    "the landmarks were not normalised before they were imported: bones must keep their length within a clip",
+    "'signloom verify' lets the loss fall; if not, another --learning_rate tells a step too large from no gradient",
+    "another model: 'student' passing where 'teacher' fails points at the model, both failing at the data",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """passed: whether the model is fit for training as it is.  headline: in one sentence.  advice: what to do."""
+
+    passed: bool
+    headline: str
+    advice: tuple[str, ...] = ()
+
+
+def level(wer: float) -> str:
+    """How well a model knows the samples it was trained on, by its WER."""
+    if wer == 0:
+        return LEVELS[0][1]
+    return next((name for limit, name in LEVELS if wer < limit), "does not learn")
+
+
+def judge_overfit(runs: Sequence[OverfitRun]) -> Verdict:
+    """What the runs of one model, one a setting, say together."""
+    passed = {run.setting.name for run in runs if run.passed}
+    failed = {run.setting.name for run in runs if not run.passed}
+    names = " and ".join(run.setting.name for run in runs)
+    if not failed:
+        return Verdict(True, f"{'both settings pass' if len(runs) > 1 else f'{names} passes'}: the model learns")
+    if passed == {RELAXED.name}:
+        return Verdict(
+            False,
+            "only relaxed passes: over-regularised",
+            (
+                f"train with the relaxed settings: --dropout {RELAXED.dropout:g} "
+                f"--weight_decay {RELAXED.weight_decay:g} --augment false, then add one of them after the other",
+            ),
+        )
+    if passed == {STANDARD.name}:
+        return Verdict(
+            False,
+            f"only standard passes: a learning rate of {RELAXED.learning_rate:g} without regularisation is too much",
+            (f"train with the standard settings, --learning_rate {STANDARD.learning_rate:g} or less",),
+        )
+    best = min((run.final.wer for run in runs if run.final), default=math.inf)
+    short = [run for run in runs if run.final and run.zero_epoch is None and not run.failure and _still_learning(run)]
+    if best < LEVELS[-1][0] or short:
+        advice = ("the last epochs were still getting better: allow more of them with --max_epochs",)
+        state = f"still learning at {100 * best:.1f} % WER" if best < math.inf else "still learning"
+        return Verdict(False, f"{names} not passed within the epochs given, {state}", advice if short else CHECKLIST)
+    subject = "both settings fail" if len(runs) > 1 else f"{names} fails"
+    return Verdict(False, f"{subject}: broken, run the checklist", CHECKLIST)
+
+
+def judge_iterations(measured: Iterations) -> Verdict:
+    """Whether the loss is finite and fell from the first step to the last."""
+    steps = measured.steps
+    sick = next((number for number, step in enumerate(steps, 1) if not step.finite), None)
+    if sick is not None:
+        return Verdict(False, f"step {sick} is not finite", CHECKLIST)
+    first, last = steps[0].loss, steps[-1].loss
+    if min(step.loss for step in steps) < 0:
+        return Verdict(False, "a CTC loss below zero is a bug: it is minus the logarithm of a probability")
+    if not last < first:
+        return Verdict(False, f"the loss did not fall: {first:.3f} a gloss at first, {last:.3f} at last", CHECKLIST)
+    return Verdict(True, f"the loss fell from {first:.3f} to {last:.3f} a gloss in {len(steps)} steps")
+
+
+def _still_learning(run: OverfitRun) -> bool:
+    """Whether the last tenth of the epochs had a loss at least a twentieth lower than the tenth before it."""
+    tenth = max(1, len(run.epochs) // 10)
+    if len(run.epochs) < 2 * tenth:
+        return False
+    losses = [epoch.loss for epoch in run.epochs]
+    return sum(losses[-tenth:]) < 0.95 * sum(losses[-2 * tenth : -tenth])
