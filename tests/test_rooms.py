@@ -23,8 +23,7 @@ FLOORS = [
     {"calibrate"},
     {"train"},
     {"report"},
-    {"evaluate", "compare", "transcribe", "align", "export_pose"},
-    {"health"},
+    {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose"},
     {"quickstart"},
     {"cli"},
 ]

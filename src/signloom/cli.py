@@ -30,12 +30,11 @@ COMMANDS: dict[str, Command] = {
     "compose": Command("signloom.compose", "isolated clips -> a corpus of continuous utterances"),
     "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
-    "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
-    "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),
     "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
     "compare": Command("signloom.compare", "two systems on the same references: is the difference real, and where?"),
     "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
     "align": Command("signloom.align", "when each gloss of a known sentence was signed: forced alignment, to ELAN too"),
+    "score": Command("signloom.scoring", "word error rate of any hypothesis file against any reference file"),
     "export_pose": Command("signloom.export_pose", "landmark files -> .pose files, for the tools of pose-format"),
 }
 

@@ -150,7 +150,7 @@ def write_evaluation(
     with atomic_write(folder / f"hypotheses-{split}.csv", "w") as file:
         file.write("id|gloss\n")
         for utterance in result.utterances:
-            file.write(f"{utterance.id}|{' '.join(utterance.alignment.hypothesis)}\n")
+            file.write(f"{utterance.id}|{' '.join(utterance.hypothesis_as_given)}\n")
     path = folder / f"evaluation-{split}.json"
     with atomic_write(path, "w") as file:
         json.dump(record, file, indent=1, ensure_ascii=False)

@@ -9,6 +9,7 @@ Source: NIST SCTK 2.4, `doc/infmts.htm`, and what its sclite does with such file
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -238,7 +239,8 @@ def assign(segments: Sequence[Segment], words: Iterable[TimedWord]) -> list[list
     """
     taken: list[list[TimedWord]] = [[] for _ in segments]
     at = 0
-    ends = [segment.end for segment in segments]
+    # sclite keeps the times of segments in single precision and those of words in double: on a border it matters.
+    ends = [ctypes.c_float(segment.end).value for segment in segments]
     for word in words:
         while at < len(segments) - 1 and word.middle >= ends[at]:
             at += 1

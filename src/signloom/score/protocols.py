@@ -18,7 +18,7 @@ Change = Callable[[Sequence[str]], list[str]]
 
 # What stands for a hypothesis without words, so that sclite has something to align.
 EMPTY = "[EMPTY]"
-_ALIGNED = (
+ALIGNED = (
     "letters a-z without case; least-cost alignment as sclite (substitution 4, insertion 3, deletion 3); "
     "WER = (S + D + I) / reference glosses, over the whole split"
 )
@@ -28,18 +28,23 @@ _ALIGNED = (
 class Protocol:
     """A scoring rule.
 
-    name: with its variants.  rule: what it does, as a sentence to be printed beside the number.
+    name: with its variants.  changes: what becomes of the words before they are aligned, in words; with its variants.
     hypothesis, reference: the changes made to each, in order.  empty: the word that stands for a hypothesis without
     any; None where such a hypothesis is all deletions.
     sentence: the change of both sides when the clean-up is made on whole sentences; None where there is none.
     """
 
     name: str
-    rule: str
+    changes: str
     hypothesis: tuple[Change, ...] = ()
     reference: tuple[Change, ...] = ()
     empty: str | None = None
     sentence: Change | None = None
+
+    @property
+    def rule(self) -> str:
+        """What it does, as a sentence to be printed beside the number."""
+        return f"{self.changes}; {ALIGNED}"
 
     def clean_hypothesis(self, words: Sequence[str]) -> tuple[str, ...]:
         """The words of a hypothesis as they are aligned."""
@@ -55,13 +60,13 @@ class Protocol:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "plain": Protocol("plain", f"glosses as they stand, {_ALIGNED}"),
+    "plain": Protocol("plain", "glosses as they stand"),
     "phoenix2014": Protocol(
         "phoenix2014",
         "the official clean-up of PHOENIX-2014, of the hypothesis only and each gloss by itself (loc- cl- qu- poss- "
         "lh-, __EMOTION__ __PU__ __LEFTHAND__, -PLUSPLUS and RAUM deleted, ZEIGEN becomes ZEIGEN-BILDSCHIRM, glosses "
         "with __EPENTHESIS__ dropped; __ON__ and __OFF__ are scored); references as they stand; a hypothesis left "
-        f"without glosses counts as {EMPTY}; {_ALIGNED}",
+        f"without glosses counts as {EMPTY}",
         hypothesis=(cleanup.phoenix2014_words,),
         empty=EMPTY,
         sentence=cleanup.phoenix2014_sentence,
@@ -71,7 +76,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "the official clean-up of PHOENIX-2014-T, of both sides (glosses between __ and __ dropped, __ON__ and __OFF__ "
         "too; loc- cl- -PLUSPLUS and RAUM deleted); in the hypothesis repeated glosses merged; in the reference "
         "WIE AUSSEHEN and spelled letters joined and repeated words of A-Z merged; a hypothesis left without glosses "
-        f"counts as {EMPTY}; {_ALIGNED}",
+        f"counts as {EMPTY}",
         hypothesis=(cleanup.phoenix2014t_words,),
         reference=(cleanup.phoenix2014t_reference,),
         empty=EMPTY,
@@ -79,13 +84,12 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "isharah": Protocol(
         "isharah",
-        "the glosses of Isharah as they stand, nothing cleaned on either side, a missing hypothesis is all deletions; "
-        f"{_ALIGNED}",
+        "the glosses of Isharah as they stand, nothing cleaned on either side, a missing hypothesis is all deletions",
     ),
     "csl-daily": Protocol(
         "csl-daily",
         "the glosses of CSL-Daily, whole words and not their characters, as they stand on both sides, a missing "
-        f"hypothesis is all deletions; {_ALIGNED}",
+        "hypothesis is all deletions",
     ),
 }
 
@@ -148,7 +152,7 @@ def protocol_named(name: str) -> Protocol:
             protocol = replace(
                 protocol,
                 name=f"{protocol.name}+{variant}",
-                rule=f"{protocol.rule}; but, as variant {variant}, {VARIANTS[variant].rule}",
+                changes=f"{protocol.changes}; but, as variant {variant}, {VARIANTS[variant].rule}",
             )
     return protocol
 

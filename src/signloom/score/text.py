@@ -10,9 +10,11 @@ def summary(score: Score) -> str:
     """The word error rate with its interval, the counts it is made of, the signers, and the scoring rule."""
     interval = score.interval()
     words = score.reference_words
+    # A rule other than the plain one stands beside the number itself, so that they are not parted.
+    named = "" if score.protocol == "plain" else f" by {score.protocol}"
     lines = [
-        f"WER {percent(score.wer)}  ({interval.level:.0%} interval {percent(interval.low)} to {percent(interval.high)}"
-        f", bootstrap over {plural(len(score.utterances), 'utterance')})",
+        f"WER {percent(score.wer)}{named}  ({interval.level:.0%} interval {percent(interval.low)} to "
+        f"{percent(interval.high)}, bootstrap over {plural(len(score.utterances), 'utterance')})",
         f"  {score.substitutions:,} substitutions + {score.deletions:,} deletions + {score.insertions:,} insertions "
         f"= {plural(score.errors, 'error')} in {plural(words, 'reference gloss', 'reference glosses')}",
     ]
