@@ -21,6 +21,8 @@ from signloom.score.wer import Score
 
 # Errors of an utterance that are counted one by one in the chart; more share the last column.
 MAX_ERROR_COLUMNS = 8
+# The worst of many signers; the others can be opened.
+SIGNERS_SHOWN = 15
 # Nothing is ever loaded: not by this page, and not by a gloss that looks like HTML.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 KIND_NAMES = {
@@ -297,7 +299,12 @@ def _signers(score: Score) -> Html | None:
     note = None
     if len(parts) == 1:
         note = element("p", "All utterances are by one signer: the rate says nothing of others.", class_="soft small")
-    return element("section", element("h2", title), note, table(head, rows, numeric_from=2))
+    few, more = rows[:SIGNERS_SHOWN], rows[SIGNERS_SHOWN:]
+    rest = None
+    if more:
+        name = f"{plural(len(more), 'more signer')}, with fewer errors"
+        rest = element("details", element("summary", name), table(head, more, numeric_from=2))
+    return element("section", element("h2", title), note, table(head, few, numeric_from=2), rest)
 
 
 def _glosses() -> Html:

@@ -31,6 +31,7 @@ function el(tag, attributes, ...children) {
 // ---- state, in the address
 
 const state = new Map();
+let pending = 0;
 const get = name => state.get(name) || "";
 function readAddress() {
   state.clear();
@@ -38,8 +39,10 @@ function readAddress() {
 }
 function set(changes, {push = false} = {}) {
   for (const [name, value] of Object.entries(changes)) if (value) state.set(name, value); else state.delete(name);
-  const hash = "#" + new URLSearchParams([...state]).toString();
-  history[push ? "pushState" : "replaceState"](null, "", hash);
+  const write = () => history[push ? "pushState" : "replaceState"](null, "", "#" + new URLSearchParams([...state]));
+  // Browsers refuse to change the address at every keystroke of a fast typist.
+  clearTimeout(pending);
+  if (push) write(); else pending = setTimeout(write, 250);
   show();
 }
 const FILTERS = ["q", "ref", "hyp", "signer", "length", "only"];
@@ -307,15 +310,15 @@ readAddress();
 const drawings = pair ? [
   sortable("glosses", [
     gloss("gloss", "gloss", 0),
+    number("gain", "gained", gained, "missed by A less missed by B",
+      r => signed(gained(r), {ref: r.names[0], only: "all"})),
+    number("fewer", "fewer invented", fewer, "invented by A less invented by B",
+      r => signed(fewer(r), {hyp: r.names[0], only: "all"})),
     number("occurs", "signed", r => r.row[1], "how often it is in the references"),
     number("a", "missed by A", r => r.row[2]),
     number("b", "missed by B", r => r.row[3]),
-    number("gain", "gained by B", gained, "missed by A less missed by B",
-      r => signed(gained(r), {ref: r.names[0], only: "all"})),
     number("ia", "invented by A", r => r.row[4]),
     number("ib", "invented by B", r => r.row[5]),
-    number("fewer", "fewer by B", fewer, "invented by A less invented by B",
-      r => signed(fewer(r), {hyp: r.names[0], only: "all"})),
   ], rowsOf("glosses", 1), "gain-"),
 ] : [
   sortable("glosses", [
