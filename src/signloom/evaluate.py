@@ -18,6 +18,7 @@ from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
 from signloom.report import REPORT_PAGE, score_page_name
+from signloom.score.protocols import protocol_named
 from signloom.score.text import summary, worst_utterances
 from signloom.score.wer import Score, score
 
@@ -38,7 +39,7 @@ class Options:
     split: str = "test"
     """train, dev or test"""
     protocol: str = "plain"
-    """the scoring rule"""
+    """the scoring rule, e.g. plain or phoenix2014; variants go with its name: phoenix2014+without_on_off"""
     batch_size: int = 32
     """utterances decoded at once"""
     worst: int = 5
@@ -51,6 +52,8 @@ def run(options: Options) -> int:
     """The exit status: 0 when the split was scored."""
     if options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    # Before an hour of decoding, not after it.
+    protocol_named(options.protocol)
     if options.batch_size < 1 or options.worst < 0:
         raise InputError("--batch_size needs at least 1, --worst at least 0")
     try:

@@ -131,7 +131,7 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, 
         return [], ()
     first = lines[0][1]
     columns = (*ID_COLUMNS, *GLOSS_COLUMNS, *SIGNER_COLUMNS)
-    delimiter = delimiter_of(first, columns)
+    delimiter = delimiter_of(first.lower(), columns)
     names = [name.strip().strip('"').lower() for name in first.split(delimiter)] if delimiter else []
     if delimiter and set(names) & set(GLOSS_COLUMNS) and set(names) & set(ID_COLUMNS):
         # Columns are known by their names in small letters.
@@ -150,6 +150,11 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, 
     if delimiter is None:
         faults.add(
             f"{path}:{lines[0][0]}: neither bar, tab nor comma in {first[:60]!r}; needed id|glosses in each line"
+        )
+        return [], ()
+    if first.split(delimiter)[0].strip().strip('"').lower() in ID_COLUMNS:
+        faults.add(
+            f"{path}:{lines[0][0]}: columns {first[:80]!r} without one of glosses; needed {', '.join(GLOSS_COLUMNS)}"
         )
         return [], ()
     number = lines[0][0] - 1

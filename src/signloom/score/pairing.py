@@ -182,8 +182,7 @@ def _check_segments(recordings: dict[tuple[str, str], list[Segment]]) -> None:
                 faults.add(
                     f"{segment.place}: {segment.recording} {segment.channel} differs from {first.place} only by case"
                 )
-        ordered = sorted(group, key=lambda segment: (segment.start, segment.end))
-        for before, after in pairwise(ordered):
+        for before, after in pairwise(sorted(group, key=lambda segment: segment.start)):
             if after.start == before.start:
                 faults.add(
                     f"{after.place} ({after.recording}): begins at {after.start:g} s as the segment at {before.place} "
