@@ -105,10 +105,13 @@ def test_greedy_spans_lie_around_the_frames_that_emit_the_words():
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.6, 0.2], [0.1, 0.0, 0.8, 0.1], [0.1, 0.5, 0.2, 0.2]])
     emission = Emission(np.log(np.maximum(probs, 1e-30)), step_seconds=0.16, duration_seconds=0.6)
     first, second = greedy(emission, VOCABULARY, timing=Timing(0.0, 0.3)).glosses
-    # "A" is emitted from 0.16 to 0.48 s, its middle is 0.32; "<unknown>" from 0.48 to the end of the clip, 0.54
+    # "A" is emitted in the frames with middles 0.24 and 0.4 s, and a little in that with 0.08; "<unknown>" in the last,
+    # which the end of the clip cuts short, with its middle at 0.54 s.
+    weight = np.sqrt([0.1, 0.6, 0.8])
+    middle = weight @ [0.08, 0.24, 0.4] / weight.sum()
     assert (first.gloss, second.gloss) == ("A", UNKNOWN)
-    assert first.start_seconds == pytest.approx(0.32 - 0.15)
-    assert first.end_seconds == second.start_seconds == pytest.approx((0.32 + 0.54) / 2)
+    assert first.start_seconds == pytest.approx(middle - 0.15)
+    assert first.end_seconds == second.start_seconds == pytest.approx((middle + 0.54) / 2)
     assert second.end_seconds == 0.6
 
 

@@ -24,18 +24,8 @@ def random_log_probs(seed, frames, words):
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
-def blank_emission(frames, *, step=0.16):
-    probs = np.full((frames, 4), 0.1)
-    probs[:, 0] = 0.7
-    return Emission(np.log(probs), step, frames * step)
-
-
 def test_two_signs_meet_half_way_and_rest_belongs_to_none():
-    emission = blank_emission(25)
-    # emitted at 0.48 to 0.64, 0.96 to 1.12 and 2.88 to 3.04 s
-    alignment = Alignment(np.array([[3, 4], [6, 7], [18, 19]]), 0.0)
-    assert emission_seconds(emission, alignment) == pytest.approx([0.56, 1.04, 2.96])
-    found = spans(emission, alignment, Timing(-0.1, 0.5))
+    found = spans(np.array([0.56, 1.04, 2.96]), 4.0, Timing(-0.1, 0.5))
     expected = [
         # half of 0.5 s before the middle; half-way between 0.46 and 0.94
         (0.46 - 0.25, 0.70),
@@ -44,6 +34,23 @@ def test_two_signs_meet_half_way_and_rest_belongs_to_none():
         (2.86 - 0.375, 2.86 + 0.25),
     ]
     assert found == pytest.approx(np.array(expected))
+
+
+def test_an_emission_lies_between_the_frames_that_share_it():
+    probs = np.full((8, 4), 0.01)
+    probs[:, 0] = 0.97
+    probs[2, [0, 2]] = 0.89, 0.09
+    probs[3, [0, 2]] = 0.49, 0.49
+    probs[6, [0, 3]] = 0.49, 0.49
+    emission = Emission(np.log(probs), 0.16, 8 * 0.16)
+    alignment = Alignment(np.array([[3, 4], [6, 7]]), 0.0)
+    # Square roots of 0.09, 0.49 and 0.01 are 0.3, 0.7 and 0.1, in the frames with middles 2.5, 3.5 and 4.5.
+    expected = [0.16 * (2.5 * 0.3 + 3.5 * 0.7 + 4.5 * 0.1) / 1.1, 0.16 * 6.5]
+    assert emission_seconds(emission, [2, 3], alignment) == pytest.approx(expected)
+    # What a neighbour has is not shared.
+    assert emission_seconds(emission, [2, 2], Alignment(np.array([[2, 3], [3, 4]]), 0.0)) == pytest.approx(
+        [0.16 * (1.5 * 0.1 + 2.5 * 0.3) / 0.4, 0.16 * (3.5 * 0.7 + 4.5 * 0.1) / 0.8], rel=1e-6
+    )
 
 
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 3), max_size=6), st.floats(-2, 2), st.floats(0.05, 2))

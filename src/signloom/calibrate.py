@@ -84,5 +84,5 @@ def _located(
         ids = np.array(model.vocabulary.encode(item.glosses))
         if frames_needed(ids) <= len(emission.log_probs):
             alignment = forced_alignment(emission.log_probs, ids)
-            yield Located(landmarks, ids, emission_seconds(emission, alignment))
+            yield Located(landmarks, ids, emission_seconds(emission, ids, alignment))
         advance(1)

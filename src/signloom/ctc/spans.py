@@ -67,7 +67,7 @@ def located(
             "needed the vocabulary the model was trained with"
         )
     alignment = forced_alignment(emission.log_probs, ids)
-    times = spans(emission, alignment, timing)
+    times = spans(emission_seconds(emission, ids, alignment), emission.duration_seconds, timing)
     sure = confidences(emission.log_probs, ids, alignment)
     calibrate = calibration.apply if calibration else float
     return tuple(
@@ -76,33 +76,42 @@ def located(
     )
 
 
-def emission_seconds(emission: Emission, alignment: Alignment) -> np.ndarray:
-    """The middle of the frames in which each gloss is emitted, (S,) seconds, each later than the one before."""
-    edges = np.minimum(alignment.runs * emission.step_seconds, emission.duration_seconds)
-    middle: np.ndarray = edges.mean(axis=1)
-    return middle
+def emission_seconds(emission: Emission, ids: Sequence[int] | np.ndarray, alignment: Alignment) -> np.ndarray:
+    """When each gloss is emitted, (S,) seconds, each later than the one before.
+
+    The middle of its frames and of one on either side that no neighbour has, weighted by the square root of its
+    probability in them: where an emission falls between two frames, both have a share of it.
+    """
+    runs = alignment.runs
+    firsts = np.maximum(runs[:, 0] - 1, np.append(0, runs[:-1, 1])[: len(runs)])
+    lasts = np.minimum(runs[:, 1] + 1, np.append(runs[1:, 0], len(emission.log_probs))[: len(runs)])
+    moments = np.empty(len(runs))
+    for at, (first, last, word) in enumerate(zip(firsts, lasts, ids, strict=True)):
+        edges = np.minimum(np.arange(first, last + 1) * emission.step_seconds, emission.duration_seconds)
+        log_weight = emission.log_probs[first:last, word].astype(np.float64) / 2
+        weight = np.exp(log_weight - log_weight.max())
+        moments[at] = (edges[1:] + edges[:-1]) / 2 @ weight / weight.sum()
+    return moments
 
 
-def spans(emission: Emission, alignment: Alignment, timing: Timing | None = None) -> np.ndarray:
-    """Start and end of each gloss, (S, 2) seconds within 0..duration, in order and without overlap.
+def spans(emitted: np.ndarray, duration_seconds: float, timing: Timing | None = None) -> np.ndarray:
+    """Start and end of each gloss emitted at `emitted` (S,) seconds, (S, 2) seconds, in order and without overlap.
 
-    The middle of a sign is that of its emission, shifted as `timing` says. Two signs meet half-way between their
+    The middle of a sign is where it is emitted, shifted as `timing` says. Two signs meet half-way between their
     middles, unless these are so far apart that there is rest between them: no sign reaches further than 0.75 typical
     distances from its middle. The first and the last end half of one before and after theirs.
     """
     timing = timing or Timing()
-    emitted = emission_seconds(emission, alignment)
     if not len(emitted):
         return np.empty((0, 2))
-    duration = emission.duration_seconds
     shifted = emitted + timing.shift_seconds
     # Signs at the very edge of a clip are shifted less, so that all stay in it and in order.
-    middles = np.minimum(np.maximum(shifted, emitted / 2), (emitted + duration) / 2)
+    middles = np.minimum(np.maximum(shifted, emitted / 2), (emitted + duration_seconds) / 2)
     meetings = (middles[1:] + middles[:-1]) / 2
     outer, reach = timing.gloss_seconds / 2, _REACH * timing.gloss_seconds
     starts = np.maximum(np.append(middles[0] - outer, meetings), middles - reach)
     ends = np.minimum(np.append(meetings, middles[-1] + outer), middles + reach)
-    return np.clip(np.stack([starts, ends], axis=1), 0.0, duration)
+    return np.clip(np.stack([starts, ends], axis=1), 0.0, duration_seconds)
 
 
 def confidences(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray, alignment: Alignment) -> np.ndarray:

@@ -76,7 +76,7 @@ def fit_timing(clips: Iterable[Located]) -> Timing:
     For every moment around an emission it takes the share of the hands' variance that the gloss explains (one minus
     the variance within glosses over that of all): near 1 in the middle of the sign, 0 where the neighbours are signed.
     The shift is the centroid of the part of this curve that lies above half of its height. `gloss_seconds` is the
-    median distance of neighbouring emissions.
+    mean of the middle half of the distances of neighbouring emissions.
 
     Where fewer than two glosses occur three times or more, or the gloss explains nothing, the shift is 0.
     """
@@ -92,7 +92,9 @@ def fit_timing(clips: Iterable[Located]) -> Timing:
             token[inside] = hands[frames[inside]]
             tokens[gloss].append(token)
         distances += np.diff(clip.seconds).tolist()
-    gloss_seconds = float(np.median(distances)) if distances else DEFAULT_GLOSS_SECONDS
+    # The mean of the middle half: rests between signs do not count, nor does the grid of output frames.
+    middle = np.sort(distances)[len(distances) // 4 : len(distances) - len(distances) // 4]
+    gloss_seconds = float(middle.mean()) if len(middle) else DEFAULT_GLOSS_SECONDS
     explained = _explained([np.stack(found) for found in tokens.values() if len(found) >= _MIN_TOKENS])
     if explained is None or explained.max() <= 0:
         return Timing(0.0, gloss_seconds)
