@@ -158,5 +158,6 @@ def protocol_named(name: str) -> Protocol:
 
 
 def _nearest(name: str, known: dict[str, Protocol] | dict[str, Variant]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    simple = name.lower().replace("_", "-")
+    near = [simple] if simple in known else difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else "."
