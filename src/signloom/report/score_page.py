@@ -16,6 +16,7 @@ from signloom.report.score_style import SCORE_STYLE
 from signloom.report.sections import percent
 from signloom.report.style import STYLE
 from signloom.score.analysis import by_gloss, by_length, confusions, part
+from signloom.score.protocols import protocol_named
 from signloom.score.text import plural
 from signloom.score.wer import Score
 
@@ -82,7 +83,7 @@ def render_score_page(
             _headline(score),
             _lengths(score),
             _signers(score),
-            _glosses(),
+            _glosses(score),
             _pairs() if pairs else None,
             utterance_section("Utterances"),
         ],
@@ -307,7 +308,11 @@ def _signers(score: Score) -> Html | None:
     return element("section", element("h2", title), note, table(head, few, numeric_from=2), rest)
 
 
-def _glosses() -> Html:
+def _glosses(score: Score) -> Html:
+    empty = protocol_named(score.protocol).empty
+    note = ""
+    if empty and any(empty in utterance.alignment.hypothesis for utterance in score.utterances):
+        note = f" {empty} stands for a hypothesis without any gloss, as the scoring rule has it."
     presets = {
         "most missed": "glosses=missed-",
         "highest share missed": "glosses=rate-",
@@ -321,7 +326,7 @@ def _glosses() -> Html:
         element(
             "p",
             "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
-            "gloss. A number shows its utterances.",
+            f"gloss. A number shows its utterances.{note}",
             class_="soft small",
         ),
         element("div", *buttons, class_="tools"),

@@ -9,7 +9,7 @@ SCRIPT = r"""
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const KINDS = {S: "substituted", D: "deleted", I: "inserted"};
-const PAGE = 40, ROWS = 12;
+const PAGE = 25, ROWS = 12;
 const word = index => data.words[index];
 const lower = text => text.toLowerCase();
 const order = new Intl.Collator(undefined, {numeric: true}).compare;
@@ -65,7 +65,7 @@ function sortable(id, columns, rows, first) {
   const note = el("span", {class: "soft small"});
   const more = el("button", {type: "button"}, "Show more"), every = el("button", {type: "button"}, "Show all");
   const search = el("input", {type: "search", placeholder: "Find a gloss", "aria-label": "Find a gloss"});
-  let shown = ROWS;
+  let shown = ROWS, drawn = null;
   const start = get(id + ".find");
   search.value = start;
   search.addEventListener("input", () => { shown = ROWS; set({[id + ".find"]: search.value.trim()}); });
@@ -89,6 +89,9 @@ function sortable(id, columns, rows, first) {
     return columns.some(column => column.key === key) ? [key, chosen.endsWith("-")] : [first.slice(0, -1), true];
   }
   function draw() {
+    const view = [get(id), get(id + ".find"), shown].join("\n");
+    if (view === drawn) return;
+    drawn = view;
     const [key, down] = sorting(), wanted = lower(get(id + ".find"));
     if (document.activeElement !== search) search.value = get(id + ".find");
     const column = columns.find(item => item.key === key);
@@ -126,7 +129,7 @@ const systems = data.systems;
 const pair = systems.length === 2;
 const utterances = data.utterances.map(([id, signer, reference, sides, given], at) => {
   const errors = sides.map(([, kinds]) => kinds.length - kinds.split("C").length + 1);
-  const used = new Set([...reference, ...sides.flatMap(([words]) => words)]);
+  const used = new Set([reference, ...sides.map(([words]) => words), ...(given || []).map(([, words]) => words)].flat());
   const who = signer < 0 ? "" : data.signers[signer];
   return {id, at, signer: who, reference, sides, given, errors, length: reference.length,
     change: pair ? errors[1] - errors[0] : 0,
