@@ -249,7 +249,7 @@ def test_settings_are_checked_together_and_read_back():
         Decoding(decoder="best")
     tuned = Decoding(lm_weight=0.5, insertion_bonus=1.25)
     assert Decoding.from_json(tuned.to_json(), place="model") == tuned
-    assert str(tuned) == "beam 10, 20 tokens a frame, language model weight 0.5, bonus +1.25 a gloss"
+    assert str(tuned) == "beam 10, 20 tokens a frame, bonus +1.25 a gloss, weight 0.5 of the language model"
     assert str(Decoding(decoder="greedy")) == "greedy"
     with pytest.raises(InputError, match="model: decoding settings beam_width are not known"):
         Decoding.from_json({"beam_width": 3}, place="model")

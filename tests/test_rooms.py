@@ -23,7 +23,8 @@ FLOORS = [
     {"calibrate"},
     {"train"},
     {"report"},
-    {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose"},
+    {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose", "lm"},
+    {"tune"},
     {"quickstart"},
     {"cli"},
 ]

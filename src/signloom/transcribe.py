@@ -1,7 +1,8 @@
 """Glosses of a video, a folder of frames or a landmark file, with times and confidences.
 
 A video or a folder of frames goes through MediaPipe Holistic first (about real time on a laptop); the landmarks can be
-kept with --save_landmarks. Times are those of the greedy path's runs; confidences are the model's own probabilities.
+kept with --save_landmarks. The decoder is the model's own (beam search, with the language model that `signloom tune`
+stored) unless flags say otherwise.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from signloom.console import console
+from signloom.console import console, say
+from signloom.ctc.choice import DecodingOptions, describe
+from signloom.ctc.decoding import Decoder
 from signloom.errors import InputError, MissingExtraError
 
 
-@dataclass
-class Options:
+@dataclass(kw_only=True)
+class Options(DecodingOptions):
     """What `signloom transcribe` is told."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
@@ -46,11 +49,13 @@ def run(options: Options) -> int:
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     model = load(options.model)
+    decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
+    decoder = Decoder(model.vocabulary, decoding, language_model)
     given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
     landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
     if options.save_landmarks:
         landmarks.save(options.save_landmarks)
-    hypothesis = model.transcribe(landmarks)
+    hypothesis = model.decode(model.emission(landmarks), decoder)
     hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())
     if hands < 0.1:
         console.print(f"warning: a hand was found in only {hands:.0%} of {len(landmarks)} frames; is a signer in view?")
@@ -60,9 +65,11 @@ def run(options: Options) -> int:
             "duration_seconds": round(landmarks.duration_seconds, 3),
             "glosses": [span.to_json() for span in hypothesis.glosses],
             "score": hypothesis.score,
+            "decoder": describe(decoding, language_model),
         }
         print(json.dumps(record, ensure_ascii=False, indent=1))
         return 0
+    say(f"decoder: {describe(decoding, language_model)}")
     print(" ".join(hypothesis.words) or "(no gloss recognised)")
     for span in hypothesis.glosses:
         print(f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}")

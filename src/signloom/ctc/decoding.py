@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -65,8 +66,8 @@ class Decoding:
         if self.decoder == "greedy":
             return "greedy"
         text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens a frame"
-        text += f", language model weight {self.lm_weight:g}" if self.lm_weight else ", no language model"
-        return text + (f", bonus {self.insertion_bonus:+g} a gloss" if self.insertion_bonus else "")
+        text += f", bonus {self.insertion_bonus:+g} a gloss" if self.insertion_bonus else ""
+        return text + (f", weight {self.lm_weight:g} of the language model" if self.lm_weight else "")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -161,6 +162,7 @@ class Decoders:
             raise InputError(f"decoding: workers is {workers}; needed at least 1")
         # Made here in any case: what is wrong is told before processes are started.
         self._decoder = Decoder(vocabulary, decoding, language_model)
+        self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1:
             self._pool = ProcessPoolExecutor(
@@ -170,14 +172,23 @@ class Decoders:
                 initargs=(vocabulary, decoding, language_model),
             )
 
-    def submit(self, log_probs: Sequence[np.ndarray]) -> Callable[[], list[list[int]]]:
-        """Begins to decode log_probs, each (T', V); the result is what calling the answer gives."""
+    def map(self, parts: Iterable[Sequence[np.ndarray]]) -> Iterator[list[list[int]]]:
+        """The ids of the best gloss sequences of each part, a part being some log_probs (T', V) that go together.
+
+        Parts are taken as processes become free for them, so that few are held at once.
+        """
         if self._pool is None:
-            found = [self._decoder.ids(one) for one in log_probs]
-            return lambda: found
-        # Copies, because a row of a padded batch would be sent with the whole batch.
-        future: Future[list[list[int]]] = self._pool.submit(_decode, [np.ascontiguousarray(one) for one in log_probs])
-        return lambda: _result(future)
+            for part in parts:
+                yield [self._decoder.ids(log_probs) for log_probs in part]
+            return
+        pending: deque[Future[list[list[int]]]] = deque()
+        for part in parts:
+            # Copies, because a row of a padded batch would be sent with the whole batch.
+            pending.append(self._pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part]))
+            if len(pending) > 2 * self._workers:
+                yield _result(pending.popleft())
+        while pending:
+            yield _result(pending.popleft())
 
     def __enter__(self) -> Self:
         return self
@@ -205,14 +216,7 @@ def decode_all(
     """
     found: list[list[int]] = []
     with Decoders(vocabulary, decoding, language_model, workers=workers) as decoders:
-        pending = []
-        for part in _chunks(emissions, chunk):
-            pending.append(decoders.submit(part))
-            if workers == 1:
-                found += pending.pop()()
-                advance(len(part))
-        for answer in pending:
-            ids = answer()
+        for ids in decoders.map(_chunks(emissions, chunk)):
             found += ids
             advance(len(ids))
     return found

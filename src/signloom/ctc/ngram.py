@@ -109,6 +109,10 @@ class NGram:
         # To another process go the arrays; it makes its own look-up tables of them.
         return NGram, (self.words, self.tables)
 
+    def __str__(self) -> str:
+        counts = " + ".join(f"{count:,}" for count in self.num_ngrams)
+        return f"{self.order}-gram model of {len(self.glosses):,} glosses ({counts} n-grams)"
+
     @property
     def order(self) -> int:
         return len(self.tables)

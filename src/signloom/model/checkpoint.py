@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from signloom import layout
-from signloom.ctc.greedy import greedy
+from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.ctc.ngram import NGram, Table
+from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
@@ -24,6 +27,8 @@ from signloom.vocabulary import Vocabulary
 FORMAT = "signloom-model"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
+# Tensors of the file that are not weights: the n-grams of the language model.
+_LANGUAGE_MODEL = "language_model."
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class Model:
     """A recogniser with its vocabulary: what `signloom.load` returns.
 
     recognizer: in evaluation mode.  info: recipe, scores, environment and model card (training corpus and its
-    licence), for the record.
+    licence), for the record.  decoding, language_model: how its emissions are read, as `signloom tune` found best.
     """
 
     recognizer: Recognizer
     vocabulary: Vocabulary
     info: Mapping[str, Any] = field(default_factory=dict)
+    decoding: Decoding = field(default_factory=Decoding)
+    language_model: NGram | None = None
 
     def __post_init__(self) -> None:
         if self.recognizer.num_words != len(self.vocabulary):
@@ -58,7 +65,17 @@ class Model:
 
         `options` (crop, pixel_aspect, fps) go to `signloom.extract.extract_clip` where there are images to read.
         """
-        return greedy(self.emission(read_landmarks(source, **options)), self.vocabulary)
+        return self.decode(self.emission(read_landmarks(source, **options)))
+
+    def decode(self, emission: Emission, decoder: Decoder | None = None) -> Hypothesis:
+        """The glosses of an emission, with times and confidences; by the model's own decoder when none is given."""
+        settings = SpanSettings.of(self.info)
+        return (decoder or self.decoder).decode(emission, timing=settings.timing, calibration=settings.calibration)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The decoder that `decoding` and `language_model` describe."""
+        return Decoder(self.vocabulary, self.decoding, self.language_model)
 
     def save(self, path: Path) -> None:
         """Writes the model to one file, whole or not at all."""
@@ -72,8 +89,12 @@ class Model:
             "config": self.recognizer.config.to_json(),
             "vocabulary": list(self.vocabulary.words),
             "info": dict(self.info),
+            "decoding": self.decoding.to_json(),
         }
         weights = {name: tensor.contiguous() for name, tensor in self.recognizer.state_dict().items()}
+        if self.language_model is not None:
+            header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
+            weights |= _tensors_of(self.language_model)
         data = save(weights, metadata={"signloom": json.dumps(header, ensure_ascii=False)})
         with atomic_write(path) as file:
             file.write(data)
@@ -105,12 +126,40 @@ def load(path: Path | str) -> Model:
         ) from None
     check_header(header, path, FORMAT, FORMAT_VERSION)
     vocabulary = Vocabulary(tuple(header["vocabulary"]))
+    decoding = Decoding.from_json(header.get("decoding", {}), place=str(path))
+    language_model = _language_model(header.get("language_model"), weights, path)
     recognizer = Recognizer(ModelConfig.from_json(header["config"]), len(vocabulary))
     try:
         recognizer.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"{path}: weights do not fit the model they name ({error})") from None
-    return Model(recognizer, vocabulary, header["info"])
+    return Model(recognizer, vocabulary, header["info"], decoding, language_model)
+
+
+def _tensors_of(model: NGram) -> dict[str, torch.Tensor]:
+    """An n-gram model as tensors; its words go into the header."""
+    return {
+        f"{_LANGUAGE_MODEL}{order}.{name}": torch.from_numpy(getattr(table, name).copy())
+        for order, table in enumerate(model.tables, 1)
+        for name in ("ids", "log_probs", "backoffs")
+    }
+
+
+def _language_model(header: Mapping[str, Any] | None, weights: dict[str, torch.Tensor], path: Path) -> NGram | None:
+    """The language model whose tensors are among `weights`, from which they are taken; None where there is none."""
+    tensors = {name: weights.pop(name).numpy() for name in list(weights) if name.startswith(_LANGUAGE_MODEL)}
+    if header is None:
+        return None
+    try:
+        tables = tuple(
+            Table(*(tensors[f"{_LANGUAGE_MODEL}{order}.{name}"] for name in ("ids", "log_probs", "backoffs")))
+            for order in range(1, header["order"] + 1)
+        )
+        return NGram(tuple(header["words"]), tables)
+    except (KeyError, TypeError, InputError) as error:
+        raise InputError(
+            f"{path}: its language model is damaged ({error}); store it again with 'signloom tune'"
+        ) from None
 
 
 def read_landmarks(source: Landmarks | Path | str, **options: Any) -> Landmarks:
