@@ -3,12 +3,14 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signloom.corpus import Corpus
@@ -170,6 +172,7 @@ class TestPage:
         assert rebuilt(page.data) == [(u.id, u.alignment) for u in scored.utterances]
         assert [page.data["signers"][row[1]] for row in page.data["utterances"]] == ["ann", "ben & co", "ann"]
 
+    @settings(max_examples=25, deadline=None)
     @given(st.lists(st.tuples(GLOSS, st.lists(GLOSS), st.lists(GLOSS)), max_size=4))
     def test_any_gloss_survives_and_none_becomes_a_tag(self, rows):
         whole = score(
@@ -281,44 +284,56 @@ def test_a_difference_that_may_be_none_is_drawn_pale(low, high, none):
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-class Shown(Page):
-    """The page after its script ran: the ids of the listed utterances, and the rows of the tables of glosses."""
-
-    def __init__(self, text):
-        super().__init__(text)
-        self.ids = re.findall(r'class="head"><span><b><bdi>([^<]*)</bdi>', text)
-        self.rows = {
-            name: [
-                [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
-                for row in re.findall(r"<tr>(.*?)</tr>", body)
-            ]
-            for name, body in re.findall(r'<div id="(glosses|pairs)">.*?<tbody>(.*?)</tbody>', text, re.S)
-        }
-        self.raw = text
+# Goes from address to address as its user would, and leaves what the page then shows as JSON.
+WALK = """
+<script>
+const visits = %s.map(hash => {
+  history.replaceState(null, "", "#" + hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+  const text = node => node.textContent;
+  const rows = id => [...document.querySelectorAll(`#${id} tbody tr`)].map(row => [...row.cells].map(text));
+  const list = document.getElementById("list");
+  return {ids: [...list.querySelectorAll(".head b bdi")].map(text), status: text(document.getElementById("status")),
+    text: text(list), html: list.innerHTML, glosses: rows("glosses"), pairs: rows("pairs"),
+    wanted: list.querySelectorAll(".wanted").length};
+});
+document.body.append(Object.assign(document.createElement("pre"), {id: "visits", textContent: JSON.stringify(visits)}));
+</script>
+"""
 
 
 @pytest.fixture(scope="module")
 def browse(tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip("no chromium is installed to run the page's script")
-    profile = tmp_path_factory.mktemp("profile")
+    folder = tmp_path_factory.mktemp("browser")
 
-    def shown(path: Path, **state: str) -> Shown:
-        address = f"{path.resolve().as_uri()}#{urlencode(state)}"
+    def dumped(path: Path, address: str = "") -> str:
         flags = [
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            f"--user-data-dir={profile}",
-            "--virtual-time-budget=3000",
+            f"--user-data-dir={folder}",
+            "--virtual-time-budget=2000",
         ]
         done = subprocess.run(
-            [CHROMIUM, *flags, "--dump-dom", address], capture_output=True, timeout=60, check=True, encoding="utf-8"
-        )
+            [CHROMIUM, *flags, "--dump-dom", f"{path.resolve().as_uri()}#{address}"],
+            capture_output=True, timeout=120, check=True, encoding="utf-8",
+        )  # fmt: skip
         assert '<html lang="en" class="ready">' in done.stdout, "the page's script did not run to its end"
-        return Shown(done.stdout)
+        return done.stdout
 
-    return shown
+    def visits(path: Path, *states: dict[str, str]) -> list[SimpleNamespace]:
+        """What the page shows in each state; the first is in the address that the browser opens."""
+        walked = path.with_name(f"walked-{path.name}")
+        addresses = json.dumps([urlencode(state) for state in states])
+        walked.write_text(path.read_text(encoding="utf-8") + WALK % addresses, encoding="utf-8")
+        text = dumped(walked, urlencode(states[0]))
+        found = re.search('<pre id="visits">(.*?)</pre>', text, re.S)
+        return [SimpleNamespace(**visit) for visit in json.loads(unescape(found[1]))]
+
+    visits.dumped = dumped
+    return visits
 
 
 @pytest.fixture(scope="module")
@@ -331,52 +346,60 @@ def page(tmp_path_factory):
 
 
 class TestInABrowser:
-    def test_most_errors_first_a_few_at_a_time(self, browse, page):
-        shown = browse(page)
-        assert shown.ids[:4] == ["u5", "u1", "u3", "u2"]
-        assert len(shown.ids) in (25, 50)
-        assert "65 of 65 utterances" in shown.text
-        assert shown.rows["glosses"][0][:3] == ["B", "3", "2"]
-        # D was left out once and misread once, B misread once of three: the higher share first.
-        assert [row[:3] for row in shown.rows["pairs"]] == [["D", "&lt;!--", "1"], ["B", "X", "1"]]
+    def test_opened_as_it_is_and_with_an_address(self, browse, page):
+        shown = Page(browse.dumped(page))
         assert EVIL in shown.text
         assert shown.tags["script"] == 2
+        assert "65 of 65 utterances" in shown.text
+        assert "1 of 65 utterances" in Page(browse.dumped(page, "q=b+ann")).text
 
-    def test_search_sort_and_filters_come_from_the_address(self, browse, page):
-        assert browse(page, q="b ann").ids == ["u1"]
-        assert browse(page, only="wrong", sort="id").ids == ["u1", "u2", "u3", "u4", "u5"]
-        assert browse(page, only="wrong", sort="rate").ids == ["u3", "u5", "u1", "u2", "u4"]
-        assert browse(page, signer="ben & co").ids == ["u2"]
-        assert browse(page, length="3-4", sort="id", only="D").ids == ["u1", "u5"]
+    def test_search_sorting_and_filters(self, browse, page):
+        first, search, by_id, by_rate, signer, length, none = browse(
+            page,
+            {},
+            {"q": "b ann"},
+            {"only": "wrong", "sort": "id"},
+            {"only": "wrong", "sort": "rate"},
+            {"signer": "ben & co"},
+            {"length": "3-4", "sort": "id", "only": "D"},
+            {"q": "nobody"},
+        )
+        assert first.ids[:4] == ["u5", "u1", "u3", "u2"]
+        assert 20 < len(first.ids) < 65
+        assert first.glosses[0][:3] == ["B", "3", "2"]
+        # D was left out once and misread once, B misread once of three: the higher share first.
+        assert [row[:3] for row in first.pairs] == [["D", "<!--", "1"], ["B", "X", "1"]]
+        assert search.ids == ["u1"]
+        assert by_id.ids == ["u1", "u2", "u3", "u4", "u5"]
+        assert by_rate.ids == ["u3", "u5", "u1", "u2", "u4"]
+        assert signer.ids == ["u2"]
+        assert length.ids == ["u1", "u5"]
+        assert (none.ids, none.text, none.status) == ([], "No utterance fits.", "0 of 65 utterances")
 
     def test_utterances_of_a_missed_an_invented_and_a_confused_gloss(self, browse, page):
-        assert browse(page, ref="b").ids == ["u5", "u1"]
-        found = browse(page, hyp="X", glosses="invented-")
-        assert sorted(found.ids) == ["u1", "u2", "u3"]
-        assert found.raw.count("wanted") >= 3
-        assert found.rows["glosses"][0][0] == "X"
-        assert browse(page, ref="B", hyp="X").ids == ["u1"]
-
-    def test_right_to_left(self, browse, page):
-        shown = browse(page, q="معلم")
-        assert shown.ids == ["u4"]
-        assert re.search(r'class="aligned" dir="rtl"', shown.raw)
-        assert re.search(r"لغه</bdi><i class=\"kind\">I</i>", shown.raw)
-
-    def test_nothing_fits(self, browse, page):
-        assert "No utterance fits." in browse(page, q="nobody").text
+        missed, invented, confused, arabic = browse(
+            page, {"ref": "b"}, {"hyp": "X", "glosses": "invented-"}, {"ref": "B", "hyp": "X"}, {"q": "معلم"}
+        )
+        assert missed.ids == ["u5", "u1"]
+        assert sorted(invented.ids) == ["u1", "u2", "u3"]
+        assert invented.wanted == 3
+        assert invented.glosses[0][0] == "X"
+        assert confused.ids == ["u1"]
+        assert arabic.ids == ["u4"]
+        assert 'class="aligned" dir="rtl"' in arabic.html
+        assert re.search('لغه</bdi><i class="kind">I</i>', arabic.html)
 
     def test_comparison(self, browse, tmp_path):
-        a = score([("u1", ["A", "B"], ["A"]), ("u2", ["A"], ["A"]), ("u3", ["C"], ["X"]), ("u4", ["C"], ["C"])])
-        b = score(
-            [("u1", ["A", "B"], ["A", "B"]), ("u2", ["A"], ["A", "Y", "Y"]), ("u3", ["C"], ["Z"]), ("u4", ["C"], ["C"])]
-        )
+        rows = [("u1", "A B", "A", "A B"), ("u2", "A", "A", "A Y Y"), ("u3", "C", "X", "Z"), ("u4", "C", "C", "C")]
+        a, b = (score((row[0], row[1].split(), row[side].split()) for row in rows) for side in (2, 3))
         path = write_compare_page(compare(a, b), tmp_path / "compare.html")
-        shown = browse(path)
-        assert shown.ids == ["u2", "u1", "u3"]
-        assert "▼ worse by 2" in shown.text
-        assert "▲ better by 1" in shown.text
-        assert shown.rows["glosses"][0][:2] == ["B", "+1"]
-        assert browse(path, only="better").ids == ["u1"]
-        assert browse(path, only="same").ids == ["u4"]
-        assert browse(path, sort="better", only="all").ids == ["u1", "u3", "u4", "u2"]
+        first, better, same, improved = browse(
+            path, {}, {"only": "better"}, {"only": "same"}, {"sort": "better", "only": "all"}
+        )
+        assert first.ids == ["u2", "u1", "u3"]
+        assert "▼ worse by 2" in first.text
+        assert "▲ better by 1" in first.text
+        assert first.glosses[0][:2] == ["B", "+1"]
+        assert better.ids == ["u1"]
+        assert same.ids == ["u4"]
+        assert improved.ids == ["u1", "u3", "u4", "u2"]

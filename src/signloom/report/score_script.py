@@ -129,7 +129,8 @@ const systems = data.systems;
 const pair = systems.length === 2;
 const utterances = data.utterances.map(([id, signer, reference, sides, given], at) => {
   const errors = sides.map(([, kinds]) => kinds.length - kinds.split("C").length + 1);
-  const used = new Set([reference, ...sides.map(([words]) => words), ...(given || []).map(([, words]) => words)].flat());
+  const others = (given || []).map(([, words]) => words);
+  const used = new Set([reference, ...sides.map(([words]) => words), ...others].flat());
   const who = signer < 0 ? "" : data.signers[signer];
   return {id, at, signer: who, reference, sides, given, errors, length: reference.length,
     change: pair ? errors[1] - errors[0] : 0,
