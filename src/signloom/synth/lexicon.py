@@ -39,7 +39,7 @@ from signloom.synth.skin import FINGER, Limb, depth
 from signloom.synth.stroke import citation_form
 
 # Metres in the image plane (root mean square over the sign) by which two signs must differ in at least one respect.
-# About three times what signers and tokens differ in the same respect by default; places on the head are kept better.
+# Two to three times what signers and tokens differ in the same respect by default; places on the head are kept better.
 _APART_PLACE, _APART_PLACE_AT_HEAD, _APART_MOTION, _APART_SHAPE = 0.085, 0.035, 0.03, 0.02
 _NUM_PHASES = 8
 # How near a joint of the hand must come to the skin to touch it.

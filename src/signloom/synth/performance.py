@@ -146,7 +146,7 @@ def _idle_hand(
     rest: np.ndarray, last: np.ndarray, signer: Signer, weak_hand: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Where the weak hand waits during a one-handed sign, (26,): at rest, or lax and lower near where it was last."""
-    holds, share, slip = rng.random(), rng.uniform(0.1, 0.6), rng.standard_normal(3)
+    holds, share, slip = rng.random(), rng.uniform(0.0, 0.7), rng.standard_normal(3)
     if holds >= min(weak_hand * signer.holding, 0.95):
         state = rest.copy()
         state[PLACE] += 0.012 * slip

@@ -16,10 +16,10 @@ from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORI
 # takes 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
 _TEMPO = 1.1
 # Spread of one habit at signer variation 1.
-_LOCATION_METRES = 0.016
-_SPACE_METRES = 0.025
-_FINGER_DEGREES = 6.0
-_ORIENTATION_DEGREES = 8.0
+_LOCATION_METRES = 0.021
+_SPACE_METRES = 0.033
+_FINGER_DEGREES = 7.0
+_ORIENTATION_DEGREES = 9.5
 _CARRIAGE_DEGREES = (4.0, 3.5, 2.5)
 _LEAN_DEGREES = (2.5, 1.8, 3.0)
 _UNSTEADY_METRES = 0.0022
@@ -139,7 +139,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         turns=turns,
         shapes={name: np.exp(normal(0.18, 3)) for name in MOVEMENTS},
         rest=rest + normal(0.012, 3),
-        holding=float(np.clip(0.35 + 0.35 * normal(1.0), 0, 0.9)),
+        holding=float(np.clip(0.5 + 0.35 * normal(1.0), 0, 0.9)),
         expressiveness=about_one(0.25),
         left_handed=bool(rng.random() < dials.left_handed),
         smoothness=about_one(0.25),
