@@ -115,11 +115,11 @@ def render(files: RunFiles, folder: Path) -> str:
         transcript = files.transcript
         add("transcript.json", lambda: sections.transcript(transcript))
     for split, evaluation in files.evaluations.items():
-        add(f"evaluation-{split}.json", lambda e=evaluation, s=split: sections.signers(e, s))  # type: ignore[misc]
+        own = score_page_name(split) if split in files.score_pages and split != headline else None
+        add(f"evaluation-{split}.json", lambda e=evaluation, s=split, p=own: sections.signers(e, s, p))  # type: ignore[misc]
     if headline is not None:
-        add(f"evaluation-{headline}.json", lambda: sections.worst(files.evaluations[headline], headline))
-        if files.score_pages:
-            parts.append(sections.score_pages({split: score_page_name(split) for split in sorted(files.score_pages)}))
+        page = score_page_name(headline) if headline in files.score_pages else None
+        add(f"evaluation-{headline}.json", lambda: sections.worst(files.evaluations[headline], headline, page))
     add("run.json", lambda: sections.corpus(run))
     add("run.json", lambda: sections.settings(run))
     add("run.json", lambda: sections.next_steps(run, folder))

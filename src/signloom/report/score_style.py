@@ -16,7 +16,7 @@ input,select,button{font:inherit;font-size:.9rem;color:inherit;background:var(--
 border-radius:8px;padding:5px 10px;max-width:100%}
 input[type=search]{flex:1 1 14em;min-width:0}button{cursor:pointer}button:hover,select:hover{border-color:var(--calm)}
 :focus-visible{outline:2px solid var(--accent);outline-offset:1px}[hidden]{display:none!important}
-a{color:var(--accent)}td a{text-decoration-thickness:1px;text-underline-offset:2px}
+td a{text-decoration-thickness:1px;text-underline-offset:2px}
 th button{background:none;border:0;padding:0;font-weight:600;font-size:.93rem;color:var(--soft)}
 th[aria-sort=descending] button,th[aria-sort=ascending] button{color:var(--ink)}
 th[aria-sort=descending] button::after{content:" \\2193"}th[aria-sort=ascending] button::after{content:" \\2191"}

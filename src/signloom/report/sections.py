@@ -186,7 +186,7 @@ def transcript(record: Mapping[str, Any]) -> Html:
     )
 
 
-def signers(evaluation: Mapping[str, Any], split: str) -> Html | None:
+def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) -> Html | None:
     """A row a signer, and one for all of them."""
     parts = evaluation.get("signers") or {}
     columns = {
@@ -204,10 +204,10 @@ def signers(evaluation: Mapping[str, Any], split: str) -> Html | None:
     title = f"Signers of the {split} split"
     if evaluation.get("unseen_signers"):
         title += ", none of them in training"
-    return element("section", element("h2", title), table(head, rows))
+    return element("section", element("h2", title), table(head, rows), _score_link(split, page))
 
 
-def worst(evaluation: Mapping[str, Any], split: str) -> Html | None:
+def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) -> Html | None:
     """The utterances with the most errors, their alignments coloured."""
     if "utterances" not in evaluation:
         return None
@@ -251,14 +251,20 @@ def worst(evaluation: Mapping[str, Any], split: str) -> Html | None:
         element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no error.", class_="soft small"),
         legend if wrong else None,
         *items,
+        _score_link(split, page),
     )
 
 
-def score_pages(pages: Mapping[str, str]) -> Html:
-    """Links to the pages with every utterance, by split."""
-    links = [element("p", element("a", f"Every utterance of {split}", href=page)) for split, page in pages.items()]
-    what = "aligned, searchable, with errors by gloss, pair, signer and length"
-    return element("section", *links, element("p", what, class_="soft small"))
+def _score_link(split: str, page: str | None) -> Html | None:
+    """A link to the page with all of a split's utterances, where there is one."""
+    if page is None:
+        return None
+    return element(
+        "p",
+        element("a", f"Every utterance of {split}", href=page),
+        ", to search and sort, with the errors by gloss, confused pair, signer and length",
+        class_="small",
+    )
 
 
 def corpus(run: Mapping[str, Any]) -> Html | None:

@@ -13,7 +13,7 @@ body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-a
 main{max-width:1060px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 4px}h2{font-size:1.15rem;margin:0 0 10px}
 h3{font-size:.95rem;margin:0 0 6px;font-weight:600}p{margin:.4em 0}
-.soft,.unit,figcaption{color:var(--soft)}.small{font-size:.87rem}
+a{color:var(--accent)}.soft,.unit,figcaption{color:var(--soft)}.small{font-size:.87rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:18px 20px;margin:16px 0}
 .label{display:inline-block;background:var(--note-bg);color:var(--note);border-radius:99px;padding:2px 12px;
 font-size:.87rem;font-weight:600;margin:6px 6px 2px 0}
