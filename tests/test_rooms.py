@@ -25,6 +25,7 @@ FLOORS = [
     {"report"},
     {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose", "lm"},
     {"tune"},
+    {"health"},
     {"quickstart"},
     {"cli"},
 ]

@@ -30,6 +30,8 @@ COMMANDS: dict[str, Command] = {
     "compose": Command("signloom.compose", "isolated clips -> a corpus of continuous utterances"),
     "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
+    "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
+    "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),
     "lm": Command("signloom.lm", "an n-gram language model of gloss sentences, as an ARPA file; its perplexity"),
     "tune": Command("signloom.tune", "weigh a language model against a model on dev, and keep it with the model"),
     "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),

@@ -267,16 +267,10 @@ def _feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabu
     faults = Faults("training utterances that CTC cannot align")
     kept = []
     for item in items:
-        num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
-        available = int(recognizer.output_lengths(torch.tensor(num_frames)))
-        needed = frames_needed(vocabulary.encode(item.glosses))
-        if needed <= available:
-            kept.append(item)
+        if fault := unalignable(recognizer, item, vocabulary):
+            faults.add(fault)
         else:
-            faults.add(
-                f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
-                f"the model yields {available} from {num_frames}"
-            )
+            kept.append(item)
     if faults and not skip:
         faults.add("lower the model's stride with --frame_rate, or leave them out with --skip_infeasible")
         faults.raise_if_any()
@@ -285,6 +279,19 @@ def _feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabu
     if not kept:
         raise InputError("no training utterance is left that CTC can align")
     return kept
+
+
+def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str:
+    """Why CTC cannot align an utterance with the model's output, empty if it can."""
+    num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
+    available = int(recognizer.output_lengths(torch.tensor(num_frames)))
+    needed = frames_needed(vocabulary.encode(item.glosses))
+    if needed <= available:
+        return ""
+    return (
+        f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
+        f"the model yields {available} from {num_frames}"
+    )
 
 
 def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
