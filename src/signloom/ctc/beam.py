@@ -3,8 +3,9 @@
 Shapes: T' output frames, V words.
 
 Each frame first lets every prefix in the beam stay what it is (a blank, or its last gloss again). Once the beam is
-full, the least of these scores is what a new prefix must exceed to be kept, and tokens and prefixes are tried only as
-far as one still can. That leaves out work but never a result: the beam is the same as if all were tried.
+full, a new prefix must exceed the least of the best scores found so far to be kept; tokens and prefixes are tried from
+the most probable on, and only as far as one still can. That leaves out work but never a result: the beam is the same as
+if all were tried.
 
 Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2008, section 7.5.2; Hannun et al. 2014,
 "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", algorithm 1.
@@ -13,8 +14,9 @@ Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 
 from __future__ import annotations
 
 import math
+from heapq import heapify, heappushpop
 from operator import attrgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -141,18 +143,23 @@ def prefix_beam(
 class _Frames:
     """The probabilities of an emission, each frame's divided by its largest.
 
-    flat: all of them, frame after frame.  log_scale: sum of the logarithms of what they were divided by.
-    tokens: for each frame the most probable words but blank, best first, each with its probability.
+    flat: all of them, frame after frame.  highest: of each frame the largest but blank's.
+    log_scale: sum of the logarithms of what they were divided by.
     """
 
     def __init__(self, log_probs: np.ndarray, tokens_per_frame: int) -> None:
         self.num_frames, self.num_words = log_probs.shape
+        self._tokens_per_frame = min(tokens_per_frame, self.num_words)
+        if log_probs.dtype not in (np.float32, np.float64):
+            log_probs = log_probs.astype(np.float32)
         largest = log_probs.max(axis=1, keepdims=True)
         if not np.isfinite(largest).all():
             frame = int(np.flatnonzero(~np.isfinite(largest[:, 0]))[0])
             kind = "NaN" if np.isnan(largest[frame]) else f"nothing above {largest[frame, 0]}"
             raise InputError(f"beam search: {kind} in output frame {frame}; needed log-probabilities")
-        probs = np.exp(np.subtract(log_probs, largest, dtype=np.float64))
+        probs = np.ascontiguousarray(log_probs - largest)
+        # In place: to allocate another such array takes longer than to fill it.
+        np.exp(probs, out=probs)
         largest = largest[:, 0].astype(np.float64)
         # Logits may be so large that their exponential is not a number; any such sum is wrong.
         sums = probs.sum(axis=1) * np.exp(np.minimum(largest, 700.0))
@@ -163,23 +170,25 @@ class _Frames:
                 "log-probabilities (log_softmax of logits, natural logarithm)"
             )
         self.log_scale = float(largest.sum())
-        self.flat = memoryview(probs.reshape(-1))
-        if tokens_per_frame < self.num_words:
-            chosen = np.argpartition(probs, -tokens_per_frame, axis=1)[:, -tokens_per_frame:]
-            chosen.sort(axis=1)
-        else:
-            chosen = np.broadcast_to(np.arange(self.num_words), probs.shape)
-        values = np.take_along_axis(probs, chosen, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        words = np.take_along_axis(chosen, order, axis=1).tolist()
-        shares = np.take_along_axis(values, order, axis=1).tolist()
-        self.tokens = [list(zip(*row, strict=True)) for row in zip(words, shares, strict=True)]
+        self.flat = probs.reshape(-1).data
+        self.highest = probs[:, BLANK_ID + 1 :].max(axis=1).tolist()
+        self._probs = probs
+
+    def tokens(self, frame: int) -> list[tuple[int, float]]:
+        """The most probable words of a frame, best first, each with its probability; without blank."""
+        row = self._probs[frame]
+        asked = self._tokens_per_frame
+        chosen = np.argpartition(row, -asked)[-asked:] if asked < len(row) else np.arange(len(row))
+        values = row[chosen]
+        order = (-values).argsort()
+        pairs = zip(chosen[order].tolist(), values[order].tolist(), strict=True)
+        return [pair for pair in pairs if pair[0] != BLANK_ID]
 
 
 def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
     """The beam after the last frame, and the logarithm of what its probabilities were divided by."""
-    by_depth, by_total = attrgetter("depth"), attrgetter("total")
-    flat, num_words = frames.flat, frames.num_words
+    by_depth = attrgetter("depth")
+    flat, num_words, highest = frames.flat, frames.num_words, frames.highest
     log_scale = frames.log_scale
     base = -num_words
     most = 1.0
@@ -187,19 +196,19 @@ def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor
     for frame in range(frames.num_frames):
         base += num_words
         if not smallest < most < largest:
-            scale = max(beam, key=by_total).total
+            scale = max(node.total for node in beam)
             log_scale += math.log(scale)
             for node in beam:
                 node.blank /= scale
                 node.gloss /= scale
                 node.total /= scale
         # What prefixes had before this frame is needed below for what grows out of them.
-        before = [(node, node.blank, node.total) for node in beam]
+        before = [(node.total, node.blank, node) for node in beam]
         blank_prob = flat[base]
         least = math.inf
         most = 0.0
         # Longest first: a prefix takes from its parent what that had before this frame.
-        for node, _, total in before:
+        for total, _, node in before:
             parent = node.parent
             node.gloss = gloss = (node.gloss + (parent.blank if node.repeats else parent.total) * node.factor) * flat[
                 base + node.last
@@ -210,9 +219,9 @@ def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor
                 least = now
             if total > most:
                 most = total
-        if len(before) < beam_size:
-            least = 0.0
-        grown = _grow(frames.tokens[frame], before, most, least, largest_factor)
+        if len(beam) == beam_size and most * highest[frame] * largest_factor <= least:
+            continue
+        grown = _grow(frames.tokens(frame), before, beam_size, largest_factor)
         if grown:
             beam = _kept(beam, grown, beam_size)
             beam.sort(key=by_depth, reverse=True)
@@ -221,32 +230,43 @@ def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor
 
 def _grow(
     tokens: list[tuple[int, float]],
-    before: list[tuple[_Prefix, float, float]],
-    most: float,
-    least: float,
+    before: list[tuple[float, float, _Prefix]],
+    beam_size: int,
     largest_factor: float,
 ) -> list[tuple[float, _Prefix, int]]:
-    """Prefixes not in the beam that grow out of it in this frame with more than `least`: (score, parent, token)."""
+    """Prefixes that grow out of the beam in this frame and may be among its best: (score, parent, token).
+
+    before: the beam as it was before this frame: total, blank, prefix.  The prefixes themselves have this frame's.
+    """
     grown: list[tuple[float, _Prefix, int]] = []
-    bound = least / largest_factor
+    # The best scores so far, the least of them first: who does not exceed it cannot be among the best in the end.
+    best = [0.0] * (beam_size - len(before)) + [node.total for _, _, node in before]
+    heapify(best)
+    bound = best[0] / largest_factor
+    before = sorted(before, key=_score, reverse=True)
+    most = before[0][0]
     for token, prob in tokens:
         if most * prob <= bound:
             break
-        if token == BLANK_ID:
-            continue
-        for node, blank, total in before:
-            score = (blank if token == node.last else total) * prob
+        for total, blank, node in before:
+            score = total * prob
             if score <= bound:
-                continue
+                break
+            if token == node.last:
+                score = blank * prob
+                if score <= bound:
+                    continue
             child = node.children.get(token)
             if child is not None and child.total > 0.0:
                 continue
             if node.state is not None:
                 factor = node.state.factors.get(token)
                 score *= node.state.factor(token) if factor is None else factor
-                if score <= least:
+                if score <= best[0]:
                     continue
             grown.append((score, node, token))
+            heappushpop(best, score)
+            bound = best[0] / largest_factor
     return grown
 
 
@@ -275,5 +295,5 @@ def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_siz
     return kept
 
 
-def _score(entry: tuple[float, _Prefix, int]) -> float:
+def _score(entry: tuple[float, Any, Any]) -> float:
     return entry[0]
