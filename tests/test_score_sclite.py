@@ -70,7 +70,7 @@ def with_wordings(rng: random.Random, words: list[str], transcript: list[str], d
             for _ in range(rng.randrange(1, 4)):
                 inner = sentence(rng, words, rng.randrange(1, 4))
                 if rng.random() < 0.3:
-                    inner = ["@"]
+                    inner = rng.choice([["@"], ["@"], [*inner, "@"], ["@", "@"]])
                 choices.append(with_wordings(rng, words, inner, depth + 1) if depth < 1 else inner)
             if rng.random() < 0.5:
                 choices[rng.randrange(len(choices))] = [word]

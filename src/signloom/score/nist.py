@@ -14,7 +14,9 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from signloom.errors import Faults
 from signloom.score.alignment import fold
@@ -49,8 +51,7 @@ class Segment:
         return recording_key(self.recording, self.channel)
 
 
-@dataclass(frozen=True)
-class TimedWord:
+class TimedWord(NamedTuple):
     """A word of a ctm file, or words of which one is to be taken.
 
     start, middle: seconds; of alternatives the start of the first and the latest middle.  word: None where none was
@@ -64,11 +65,8 @@ class TimedWord:
     word: Item
     start_text: str
 
-    @property
-    def key(self) -> tuple[str, str]:
-        return recording_key(self.recording, self.channel)
 
-
+@lru_cache(maxsize=65536)
 def recording_key(recording: str, channel: str) -> tuple[str, str]:
     """What tells recordings apart: name and channel without the case of a-z, as sclite compares them."""
     return fold(recording), fold(channel)
@@ -107,7 +105,7 @@ def read_ctm(path: Path, faults: Faults) -> list[TimedWord]:
     words: list[TimedWord] = []
     alternatives: _Alternatives | None = None
     for place, line in _lines(path, faults):
-        fields = _SPACE.split(line.strip(" \t\f\v"))
+        fields = _fields(line)
         mark = fields[4].upper() if len(fields) > _CTM_FIELDS else ""
         if mark in ("<ALT_BEGIN>", "<ALT>", "<ALT_END>"):
             if (mark == "<ALT_BEGIN>") != (alternatives is None):
@@ -170,6 +168,7 @@ def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord 
     return TimedWord(fields[0], fields[1], start, start + duration / 2, word, fields[2])
 
 
+@lru_cache(maxsize=65536)
 def parse_word(text: str) -> str | None:
     """The word without its tags; None for `@`. Raises ValueError where nothing is left of it."""
     if text == "@":
@@ -182,8 +181,14 @@ def parse_word(text: str) -> str | None:
     return None if word == "@" else word
 
 
-def parse_transcript(text: str) -> tuple[Item, ...]:
-    """The words and alternations of a transcript. Raises ValueError for braces that do not match."""
+def parse_transcript(text: str, *, choice: bool = False) -> tuple[Item, ...]:
+    """The words and alternations of a transcript. Raises ValueError for braces that do not match.
+
+    choice: the text is one of several wordings. Only there, and beside such, `@` says something; else it is left out.
+    """
+    if "{" not in text:
+        words = tuple(parse_word(part) for part in _fields(text))
+        return words if choice else tuple(word for word in words if word is not None)
     items: list[Item] = []
     at = 0
     while at < len(text):
@@ -191,7 +196,7 @@ def parse_transcript(text: str) -> tuple[Item, ...]:
             at += 1
         elif text[at] == "{":
             end = _closing(text, at)
-            choices = [parse_transcript(choice) or (None,) for choice in _choices(text[at + 1 : end])]
+            choices = [parse_transcript(wording, choice=True) for wording in _choices(text[at + 1 : end])]
             if not choices:
                 raise ValueError(f"an alternation without words: {text[at : end + 1]!r}; write @ for no word")
             items.append(Alternation(tuple(choices)))
@@ -202,10 +207,7 @@ def parse_transcript(text: str) -> tuple[Item, ...]:
                 raise ValueError(f"a brace within the word {word_text!r}; put a space before an alternation")
             items.append(parse_word(word_text))
             at += len(word_text)
-    if any(isinstance(item, Alternation) for item in items):
-        return tuple(items)
-    # `@` by itself says nothing; only as one of several wordings does it.
-    return tuple(item for item in items if item is not None)
+    return tuple(items)
 
 
 def _closing(text: str, start: int) -> int:
@@ -250,11 +252,19 @@ def assign(segments: Sequence[Segment], words: Iterable[TimedWord]) -> list[list
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
     """The lines that are not comments, each with its place."""
+    name = str(path)
     return (
-        (f"{path}:{number}", line)
+        (f"{name}:{number}", line)
         for number, line in read_lines(path, faults) or ()
         if not line.lstrip().startswith(";;")
     )
+
+
+def _fields(text: str) -> list[str]:
+    """The parts between ASCII space; of other scripts' space, which may stand in a word, nothing is made."""
+    if text.isascii():
+        return text.split()
+    return [part for part in _SPACE.split(text) if part]
 
 
 def _number(text: str) -> float | None:

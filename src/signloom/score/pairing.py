@@ -145,9 +145,7 @@ def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _
     for segment in segments:
         recordings[segment.key].append(segment)
     _check_segments(recordings)
-    spoken: dict[tuple[str, str], list[TimedWord]] = defaultdict(list)
-    for word in words:
-        spoken[word.key].append(word)
+    spoken = _by_recording(words)
     partners = _channels(recordings, spoken, builder)
     names = Counter(recording for recording, _ in recordings)
     taken: dict[int, tuple[Item, ...] | None] = {}
@@ -216,6 +214,13 @@ def _channels(
     return partners
 
 
+def _by_recording(words: Sequence[TimedWord]) -> dict[tuple[str, str], list[TimedWord]]:
+    found: dict[tuple[str, str], list[TimedWord]] = defaultdict(list)
+    for word in words:
+        found[recording_key(word.recording, word.channel)].append(word)
+    return found
+
+
 def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], given: Sequence[str]) -> list[str]:
     notes = []
     if missing:
@@ -256,9 +261,7 @@ def _swapped(references: Source, hypotheses: Source) -> list[str]:
 def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
     """Notes on the order of a ctm: not that of its times, or one that scripts which sort text would change."""
     notes = []
-    by_recording: dict[tuple[str, str], list[TimedWord]] = defaultdict(list)
-    for word in words:
-        by_recording[word.key].append(word)
+    by_recording = _by_recording(words)
     shuffled = [group for group in by_recording.values() if any(b.start < a.start for a, b in pairwise(group))]
     if shuffled:
         notes.append(
