@@ -7,6 +7,7 @@ its interval is far narrower than those of the two rates, which may well overlap
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -301,6 +302,8 @@ def _by_word(alignment: Alignment) -> tuple[list[list[Op]], list[Op]]:
 
 def _segments(pair: Pair) -> Iterator[tuple[int, int]]:
     """The errors of A and of B in each segment of an utterance in which there is one."""
+    if not pair.a.errors and not pair.b.errors:
+        return
     errors = [0, 0]
     run = 0
     for _, *ops in merged(pair):
@@ -318,20 +321,24 @@ def _segments(pair: Pair) -> Iterator[tuple[int, int]]:
 
 
 def _resampled(pairs: tuple[Pair, ...], resamples: int, seed: int) -> np.ndarray:
-    """WER of B less WER of A in each of `resamples` draws, shape (resamples,)."""
-    changes = np.array([pair.change for pair in pairs])
-    words = np.array([pair.a.reference_words for pair in pairs])
+    """WER of B less WER of A in each of `resamples` draws, shape (resamples,).
+
+    Utterances of equal length and change are drawn as one kind: how often each kind comes in a draw of all utterances
+    with replacement is multinomial, and there are far fewer kinds than utterances.
+    """
+    kinds = Counter((pair.change, pair.a.reference_words) for pair in pairs)
+    changes, words = np.array(list(kinds)).T
+    shares = np.array(list(kinds.values())) / len(pairs)
     rng = np.random.default_rng(seed)
-    # Draws at once: a matter of memory only.
-    many = max(1, 2_000_000 // len(pairs))
     found: list[np.ndarray] = []
     missing = resamples
     while missing:
-        drawn = rng.integers(len(pairs), size=(min(many, missing), len(pairs)))
-        total = words[drawn].sum(axis=1)
+        # Draws at once: a matter of memory only.
+        drawn = rng.multinomial(len(pairs), shares, size=min(missing, max(1, 2_000_000 // len(kinds))))
+        total = drawn @ words
         # A draw of utterances without any reference word has no rate; another takes its place.
         kept = total > 0
-        found.append(changes[drawn].sum(axis=1)[kept] / total[kept])
+        found.append((drawn @ changes)[kept] / total[kept])
         missing -= int(kept.sum())
     return np.concatenate(found)
 
