@@ -1,8 +1,9 @@
 """How long decoding takes, beside flashlight-text and pyctcdecode, and how often they find the same.
 
 Emissions are those of a trained model: clips of one signer are joined to utterances of 800 frames, from which the model
-makes T' = 200. The sides take turns; times are CPU seconds of this one thread, each side keeping its best over the rounds. Install flashlight-text and
-pyctcdecode to have them measured; a side that is not installed is named as such. The model:
+makes T' = 200. The sides take turns; times are CPU seconds of one thread, which other work on the machine disturbs
+least. Install flashlight-text and pyctcdecode to have them measured; a side that is not installed is named as such. The
+model:
 
     signloom synth --preset easy --num_signs 1000 --num_train 3000 --num_dev 60 --num_test 60 --min_glosses 8 \\
         --max_glosses 16 --seed 0 --output big
