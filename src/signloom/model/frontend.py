@@ -25,6 +25,9 @@ CLAMP = 10.0
 MIN_STD = 1e-3
 # A shoulder width below this share of the image height is a detection error, not a signer.
 MIN_SCALE = 1e-3
+# Features taken into the statistics at a time: 64 MB in double precision. A batch of long clips in the full view would
+# be a gigabyte.
+FIT_VALUES = 8_000_000
 
 
 class FrontEnd(nn.Module):
@@ -179,10 +182,12 @@ class FrontEnd(nn.Module):
         total = torch.zeros(self.num_features, dtype=torch.float64)
         square, count = total.clone(), total.clone()
         for points, lengths in batches:
-            features = self.raw_features(points, lengths).flatten(0, 1).double()
-            total += features.nansum(0)
-            square += features.square().nansum(0)
-            count += torch.isfinite(features).sum(0)
+            rows = max(1, FIT_VALUES // (points.shape[1] * self.num_features))
+            for some, their_lengths in zip(points.split(rows), lengths.split(rows), strict=True):
+                features = self.raw_features(some, their_lengths).flatten(0, 1).double()
+                total += features.nansum(0)
+                square += features.square().nansum(0)
+                count += torch.isfinite(features).sum(0)
         if not count.any():
             raise InputError("front end: no landmarks to take statistics from; the training split is empty")
         mean = total / count.clamp(min=1)
