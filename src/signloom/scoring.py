@@ -128,5 +128,5 @@ def _page(result: Score, path: Path, pairing: Pairing, reference: str, hypothesi
         path,
         title=f"{Path(hypothesis).name} against {Path(reference).name}",
         subtitle=f"{hypothesis} against {reference}",
-        labels=pairing.notes,
+        labels=[*([f"scored by the variant {result.protocol}"] if "+" in result.protocol else []), *pairing.notes],
     )
