@@ -210,3 +210,21 @@ def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpu
     kept = SpanSettings.of(load(tmp_path / "model.safetensors").info)
     assert kept.to_json() == settings.to_json()
     assert correct_glosses(reference=["A", "B", "C"], hypothesis=["A", "X", "C", "D"]) == [True, False, True, False]
+
+
+@pytest.mark.parametrize(("format", "head"), [("srt", ""), ("vtt", "WEBVTT\n"), ("eaf", "<?xml"), ("text", "")])
+def test_transcribe_writes_the_same_formats(clip, model_file, tmp_path, capsys, format, head):
+    if format == "eaf":
+        pytest.importorskip("pympi")
+    from signloom.transcribe import Options, run
+
+    run(Options(source=clip, model=model_file, format=format))
+    printed = capsys.readouterr().out
+    run(Options(source=clip, model=model_file, format=format, output=tmp_path / "out"))
+    written = (tmp_path / "out").read_text(encoding="utf-8")
+    assert written.startswith(head)
+    # ELAN files hold the time at which they were made
+    assert re.sub("DATE=\\S+", "", written) == re.sub("DATE=\\S+", "", printed)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(InputError, match="is a folder; needed the name of a file"):
+        run(Options(source=clip, model=model_file, output=tmp_path))

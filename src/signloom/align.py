@@ -25,7 +25,7 @@ from signloom.errors import Faults, InputError, MissingExtraError
 from signloom.files import atomic_write, file_stem, inside, remove_temporary
 from signloom.importers.annotations import LandmarkFiles
 from signloom.landmarks import SUFFIX, Landmarks
-from signloom.subtitles import SUFFIXES, Format, write_spans
+from signloom.subtitles import SUFFIXES, Format, playable, write_spans
 from signloom.tables import read_table
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _align_one(options: Options, model: Model) -> int:
     except InputError as error:
         raise InputError(f"{options.source}: {error}") from None
     record = _record(str(options.source), landmarks, score)
-    write_spans(options.output or sys.stdout, spans, options.format, media=_media(options.source), record=record)
+    write_spans(options.output or sys.stdout, spans, options.format, media=playable(options.source), record=record)
     if (sure := mean_confidence(spans)) < options.min_confidence:
         say(
             f"warning: {options.source}: mean confidence {sure:.0%}, below {options.min_confidence:.0%}; these are "
@@ -332,8 +332,3 @@ def _next_step(options: Options) -> str:
 
 def _record(source: str, landmarks: Landmarks, score: float) -> Mapping[str, Any]:
     return {"source": source, "duration_seconds": round(landmarks.duration_seconds, 3), "score": round(score, 4)}
-
-
-def _media(source: Path) -> Path | None:
-    """The source where it is something ELAN can play."""
-    return source if source.is_file() and source.suffix != SUFFIX else None

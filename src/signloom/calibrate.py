@@ -45,7 +45,7 @@ def fit_spans(
 ) -> SpanSettings:
     """The settings of a model, fitted on train and dev of the corpus it was trained on.
 
-    decode: the decoder whose confidences are calibrated; greedy where not given. Confidences must come as they are.
+    decode: the decoder whose confidences are calibrated; the model's own where not given. They must come as they are.
     advance: told the number of clips after each.
 
     Unless all signers of dev are known, and none of them signs in train, the calibration is the default.
@@ -59,10 +59,9 @@ def fit_spans(
     if not dev or None in signers or signers & {item.signer for item in train}:
         return SpanSettings(timing)
     if decode is None:
-        from signloom.ctc.greedy import greedy
 
         def decode(emission: Emission, timing: Timing) -> Hypothesis:
-            return greedy(emission, model.vocabulary, timing=timing)
+            return model.decoder.decode(emission, timing=timing)
 
     confidences: list[float] = []
     correct: list[bool] = []
@@ -82,8 +81,10 @@ def correct_glosses(*, reference: Sequence[str], hypothesis: Sequence[str]) -> l
 def _located(
     model: Model, corpus: Corpus, utterances: Iterable[Utterance], advance: Callable[[int], object]
 ) -> Iterator[Located]:
-    """The clips that CTC can align, each with where its own glosses are emitted."""
+    """The clips that CTC can align, each with where its own glosses are emitted; none with a gloss not learnt."""
     for item in utterances:
+        if model.vocabulary.unknown(item.glosses):
+            continue
         landmarks = corpus.load(item)
         emission = model.emission(landmarks)
         ids = np.array(model.vocabulary.encode(item.glosses))

@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.elan import Interval, write_eaf
 from signloom.files import atomic_write
+from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 
 Format = Literal["text", "json", "srt", "vtt", "eaf"]
 SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}
@@ -67,6 +68,11 @@ def spans_text(
         for span in spans
     ]
     return "\n".join(lines) + "\n"
+
+
+def playable(source: Path) -> Path | None:
+    """The source of landmarks where it is a file that players and ELAN can open, not landmarks or a folder."""
+    return source if source.is_file() and source.suffix != LANDMARKS_SUFFIX else None
 
 
 def to_interval(span: GlossSpan) -> Interval:

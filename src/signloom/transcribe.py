@@ -7,15 +7,16 @@ stored) unless flags say otherwise.
 
 from __future__ import annotations
 
-import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from signloom.console import console, say
 from signloom.ctc.choice import DecodingOptions, describe
 from signloom.ctc.decoding import Decoder
 from signloom.errors import InputError, MissingExtraError
+from signloom.subtitles import Format, playable, write_spans
 
 
 @dataclass(kw_only=True)
@@ -28,8 +29,10 @@ class Options(DecodingOptions):
     """a video file, a folder of frames, or a landmark file (.npz)"""
     model: Path
     """a model file, or a run folder that holds model.safetensors"""
-    format: Literal["text", "json"] = "text"
-    """text for people, json for programs"""
+    format: Format = "text"
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN"""
+    output: Path | None = None
+    """write the result to this file, for ELAN best beside the video; to the terminal when not given"""
     crop: str | None = None
     """x,y,width,height of the signer in the image, in pixels or as shares of it"""
     pixel_aspect: float | None = None
@@ -48,6 +51,8 @@ def run(options: Options) -> int:
         raise MissingExtraError("model", str(error.name), "transcribing") from None
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
+    if options.output is not None and options.output.is_dir():
+        raise InputError(f"--output {options.output} is a folder; needed the name of a file")
     model = load(options.model)
     decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
     decoder = Decoder(model.vocabulary, decoding, language_model)
@@ -59,18 +64,16 @@ def run(options: Options) -> int:
     hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())
     if hands < 0.1:
         console.print(f"warning: a hand was found in only {hands:.0%} of {len(landmarks)} frames; is a signer in view?")
-    if options.format == "json":
-        record = {
-            "source": str(options.source),
-            "duration_seconds": round(landmarks.duration_seconds, 3),
-            "glosses": [span.to_json() for span in hypothesis.glosses],
-            "score": hypothesis.score,
-            "decoder": describe(decoding, language_model),
-        }
-        print(json.dumps(record, ensure_ascii=False, indent=1))
-        return 0
-    say(f"decoder: {describe(decoding, language_model)}")
-    print(" ".join(hypothesis.words) or "(no gloss recognised)")
-    for span in hypothesis.glosses:
-        print(f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}")
+    record = {
+        "source": str(options.source),
+        "duration_seconds": round(landmarks.duration_seconds, 3),
+        "score": hypothesis.score,
+        "decoder": describe(decoding, language_model),
+    }
+    if options.format == "text" or options.output:
+        say(f"decoder: {describe(decoding, language_model)}")
+    media = playable(options.source)
+    write_spans(options.output or sys.stdout, hypothesis.glosses, options.format, media=media, record=record)
+    if options.output:
+        say(f"{len(hypothesis.glosses)} glosses; written: {options.output}")
     return 0

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from signloom.calibrate import fit_spans, with_spans
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
 from signloom.ctc.arpa import read_arpa
@@ -132,6 +133,10 @@ def run(options: Options) -> int:
             advance=lambda: bar.advance(search),
         )
         bar.update(search, total=len(tuned.points), completed=len(tuned.points))
+    kept = language_model if tuned.decoding.uses_language_model else None
+    tuned_model = replace(model, decoding=tuned.decoding, language_model=kept)
+    # Confidences are those of a decoder: with another one they are calibrated anew.
+    model = with_spans(model, fit_spans(tuned_model, corpus))
     path = options.output or (options.model / f"model{SUFFIX}" if options.model.is_dir() else options.model)
     _store(model, tuned, language_model, path)
     print(_report(tuned, language_model))
