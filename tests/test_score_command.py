@@ -78,8 +78,8 @@ def test_what_is_missing_is_told_and_kept(files, capsys):
     record = json.loads(shown.out)
     assert (record["missing"], record["extra"]) == (["u2"], ["x"])
     assert (record["deletions"], record["substitutions"]) == (3, 0)
-    assert "warning: 1 of 2 utterances have no hypothesis and count as nothing recognised: u2" in shown.err
-    assert "warning: 1 hypotheses have no reference and are left out: x" in shown.err
+    assert "warning: no hypothesis for 1 of 2 utterances, scored as nothing recognised: u2" in shown.err
+    assert "warning: no reference for 1 hypothesis, left out: x" in shown.err
 
 
 def test_a_corpus_and_a_run_folder(tiny_corpus, tmp_path, capsys):

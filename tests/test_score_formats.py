@@ -178,8 +178,8 @@ def test_missing_and_extra_utterances_are_told_and_have_a_result(write):
     # An empty hypothesis is one; only u1 has none.
     assert (made.missing, made.extra) == (("u1",), ("x1",))
     assert made.notes == (
-        "1 of 3 utterances have no hypothesis and count as nothing recognised: u1",
-        "1 hypotheses have no reference and are left out: x1",
+        "no hypothesis for 1 of 3 utterances, scored as nothing recognised: u1",
+        "no reference for 1 hypothesis, left out: x1",
     )
     assert made.signers == {"u2": "S1", "u1": "S2", "u3": "S2"}
 
@@ -198,8 +198,8 @@ def test_words_of_a_recording_are_put_in_order_of_time_as_numbers(write):
     ctm = "u1 1 9.5 0.1 C\nu1 1 10.5 0.1 X\nu2 1 2.0 1 B\nu2 1 1.0 1 A\nu3 1 0 1 D\n"
     made = paired(write, ("ref.stm", STM), ("hyp.ctm", ctm))
     assert [found for _, _, found in made.triples] == [("A", "B"), ("C", "X"), ("D",)]
-    assert "the words of 1 recordings do not stand in order of time (first: u2)" in made.notes[0]
-    assert "the start times of 1 recordings do not sort as text (first: u1)" in made.notes[1]
+    assert "words not in order of time in 1 recording (first: u2)" in made.notes[0]
+    assert "start times that do not sort as text in 1 recording (first: u1)" in made.notes[1]
 
 
 def test_no_common_id_is_an_error_and_not_100_percent(write):
@@ -240,7 +240,7 @@ def test_words_belong_to_the_segment_in_which_their_middle_lies(write):
     ctm = "r A 0.1 .2 X1\nr A 1.1 .2 X2\nr A 1.9 .2 X3\nr A 2.4 .2 X4\nr A 3.4 .2 X5\nr A 7 .2 X6\n"
     made = paired(write, ("ref.stm", stm), ("hyp.ctm", ctm))
     assert made.triples == [("r a 1-2", ("A",), ("X1", "X2")), ("r a 4-5", ("B",), ("X5", "X6"))]
-    assert "1 segments are out of bounds" in made.notes[0]
+    assert "1 segment out of bounds" in made.notes[0]
 
 
 def test_channels(write):
@@ -249,7 +249,7 @@ def test_channels(write):
     assert made.triples == [("r a", ("A",), ("A",)), ("r b", ("B",), ("B",))]
     made = paired(write, ("ref.stm", "r 1 S 0 9 A\n"), ("hyp.ctm", "r A 1 1 A\n"))
     assert made.triples == [("r", ("A",), ("A",))]
-    assert "1 recordings have another channel in the hypotheses (r: 1 and a)" in made.notes[0]
+    assert "another channel in the hypotheses for 1 recording (r: 1 and a)" in made.notes[0]
     with pytest.raises(InputError, match=r"r: words on 2 channels \(A, B\)"):
         paired(write, ("ref.csv", "r|A\n"), ("hyp.ctm", "r A 1 1 A\nr B 1 1 B\n"))
 

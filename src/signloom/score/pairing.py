@@ -17,6 +17,7 @@ from signloom.errors import Faults, InputError
 from signloom.score.alternatives import Item
 from signloom.score.formats import Source
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
+from signloom.score.text import plural
 
 SHOWN = 5
 _HYPOTHESIS_NAMES = re.compile(r"(?:^|[-_.])(?:hyp|hyps|hypothes[ei]s|pred|preds|predictions?|output)(?:[-_.]|$)")
@@ -161,7 +162,9 @@ def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _
             taken[id(segment)] = tuple(word.word for word in own if word.word is not None)
     ignored = sum(segment.ignored for segment in segments)
     if ignored:
-        builder.notes.append(f"{ignored} segments are out of bounds (IGNORE_TIME_SEGMENT_IN_SCORING), with their words")
+        builder.notes.append(
+            f"{plural(ignored, 'segment')} out of bounds (IGNORE_TIME_SEGMENT_IN_SCORING), left out with its words"
+        )
     for segment in segments:
         if segment.ignored:
             continue
@@ -208,8 +211,8 @@ def _channels(
             renamed.append(key)
     if renamed:
         builder.notes.append(
-            f"{len(renamed)} recordings have another channel in the hypotheses ({renamed[0][0]}: {renamed[0][1]} and "
-            f"{partners[renamed[0]][1]}); as each has only one, they are taken for the same"
+            f"another channel in the hypotheses for {plural(len(renamed), 'recording')} ({renamed[0][0]}: "
+            f"{renamed[0][1]} and {partners[renamed[0]][1]}); where there is only one, it is taken for the same"
         )
     return partners
 
@@ -226,14 +229,14 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
     if missing:
         share = len(missing) / len(builder.pairs)
         notes.append(
-            f"{len(missing)} of {len(builder.pairs)} utterances have no hypothesis and count as nothing recognised: "
-            f"{_listed(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
+            f"no hypothesis for {len(missing)} of {plural(len(builder.pairs), 'utterance')}, scored as nothing "
+            f"recognised: {_listed(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
         )
     if extra:
-        notes.append(f"{len(extra)} hypotheses have no reference and are left out: {_listed(extra)}")
+        notes.append(f"no reference for {plural(len(extra), 'hypothesis', 'hypotheses')}, left out: {_listed(extra)}")
         if len(extra) > len(given) / 2:
             notes.append(
-                "most hypotheses have no reference; if the files were given the other way round, the reference is the "
+                "most hypotheses have no reference; if the files were given the other way round: the reference comes "
                 "first"
             )
     return notes
@@ -265,8 +268,8 @@ def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
     shuffled = [group for group in by_recording.values() if any(b.start < a.start for a, b in pairwise(group))]
     if shuffled:
         notes.append(
-            f"the words of {len(shuffled)} recordings do not stand in order of time (first: "
-            f"{shuffled[0][0].recording}); they are put in that order, which sclite does not do"
+            f"words not in order of time in {plural(len(shuffled), 'recording')} (first: {shuffled[0][0].recording}); "
+            "they are put in that order, which sclite does not do"
         )
     as_text = []
     for group in by_recording.values():
@@ -275,8 +278,8 @@ def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
             as_text.append(ordered[0].recording)
     if as_text:
         notes.append(
-            f"the start times of {len(as_text)} recordings do not sort as text (first: {as_text[0]}); here they are "
-            "numbers, but PHOENIX's own scripts sort them as text and would shuffle the words: write them with leading "
+            f"start times that do not sort as text in {plural(len(as_text), 'recording')} (first: {as_text[0]}); here "
+            "they are numbers, but PHOENIX's own scripts sort them as text and would shuffle the words: write leading "
             "zeros there"
         )
     return notes
