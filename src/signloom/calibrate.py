@@ -8,8 +8,10 @@ signers is closer to the truth (benchmarks/README.md).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,8 @@ from signloom.score.alignment import CORRECT, DELETION, align
 if TYPE_CHECKING:
     from signloom.ctc.hypothesis import Emission, Hypothesis
     from signloom.model.checkpoint import Model
+
+log = logging.getLogger("signloom.calibrate")
 
 # Clips of train that the timing is found on: with 100 it is the same to a quarter of a frame.
 NUM_TIMING_CLIPS = 400
@@ -71,6 +75,23 @@ def fit_spans(
         correct += correct_glosses(reference=item.glosses, hypothesis=found.words)
         advance(1)
     return SpanSettings(timing, Calibration.fit(confidences, correct))
+
+
+def store_spans(path: Path, corpus: Corpus) -> Model:
+    """The model in a file, with the settings fitted to it stored in that file too."""
+    from signloom.model.checkpoint import load
+
+    model = load(path)
+    settings = fit_spans(model, corpus)
+    model = with_spans(model, settings)
+    model.save(path)
+    log.info(
+        "signs lie %+.2f s from where the model emits them, %.2f s apart; confidences %s",
+        settings.timing.shift_seconds,
+        settings.timing.gloss_seconds,
+        "as they are" if settings.calibration == Calibration() else "calibrated on dev",
+    )
+    return model
 
 
 def correct_glosses(*, reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:

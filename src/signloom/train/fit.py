@@ -23,10 +23,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import signloom
-from signloom.calibrate import fit_spans, with_spans
+from signloom.calibrate import store_spans
 from signloom.console import console
 from signloom.corpus import Corpus, Utterance
-from signloom.ctc.calibration import Calibration
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
@@ -172,17 +171,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
     if history.best is None:
         raise InputError("training ended before its first epoch; give --max_minutes more time")
     history.plot(run)
-    model = load(run / MODEL_FILE)
-    spans = fit_spans(model, corpus)
-    model = with_spans(model, spans)
-    model.save(run / MODEL_FILE)
-    log.info(
-        "signs lie %+.2f s from where the model emits them, %.2f s apart; confidences %s",
-        spans.timing.shift_seconds,
-        spans.timing.gloss_seconds,
-        "as they are" if spans.calibration == Calibration() else "calibrated on dev",
-    )
-    return RunResult(run, history, history.best, seconds, model)
+    return RunResult(run, history, history.best, seconds, store_spans(run / MODEL_FILE, corpus))
 
 
 def _prepare_run(recipe: Recipe) -> Path:
