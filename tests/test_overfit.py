@@ -192,6 +192,17 @@ class TestJudgement:
         verdict = judge_overfit([made_up(STANDARD, BAD, losses=losses)])
         assert verdict.advice == ("the last epochs were still getting better: allow more of them with --max_epochs",)
 
+    def test_no_loss_in_training_and_errors_in_evaluation_is_batch_norm(self):
+        """As a student in batches of two of ten: loss 0, and 6 % of the glosses wrong in evaluation mode."""
+        run = made_up(RELAXED, [0.06] * 20, losses=[0.001] * 20)
+        for runs in ([run], [made_up(STANDARD, GOOD), run]):
+            verdict = judge_overfit(runs)
+            assert (
+                verdict.headline
+                == "relaxed knows the samples in training and errs on 6.0 % of their glosses in evaluation"
+            )
+            assert "give a larger --batch_size" in verdict.advice[0]
+
     def test_zero_epoch_is_that_of_the_last_stretch_without_errors(self):
         assert made_up(STANDARD, [0.2, 0, 0.1, 0, 0, 0, 0, 0]).zero_epoch == 4
         assert made_up(STANDARD, [0, 0, 0.1]).zero_epoch is None

@@ -12,6 +12,9 @@ from signloom.health.settings import RELAXED, STANDARD
 # The levels of the overfit test's description: below which WER a model learns, learns well, and knows its samples.
 LEVELS = ((0.0, "perfect"), (0.05, "good"), (0.15, "learns"))
 
+# A training loss a gloss below this is of a model that knows its samples: each gloss is 99 % sure.
+MEMORISED = 0.01
+
 CHECKLIST = (
     "the annotations belong to the clips: look at a few with their glosses",
     "hands are there: a corpus without them cannot be learnt ('signloom import' and 'extract' print the shares)",
@@ -44,6 +47,17 @@ def judge_overfit(runs: Sequence[OverfitRun]) -> Verdict:
     names = " and ".join(run.setting.name for run in runs)
     if not failed:
         return Verdict(True, f"{'both settings pass' if len(runs) > 1 else f'{names} passes'}: the model learns")
+    for run in runs:
+        if run.final and not run.failure and run.final.loss < MEMORISED and run.final.wer > 0:
+            return Verdict(
+                False,
+                f"{run.setting.name} knows the samples in training and errs on {100 * run.final.wer:.1f} % "
+                "of their glosses in evaluation",
+                (
+                    "batch norm has other statistics in evaluation than in batches of a few utterances: give a larger "
+                    "--batch_size, or leave it out to take all samples at once",
+                ),
+            )
     if passed == {RELAXED.name}:
         return Verdict(
             False,

@@ -26,7 +26,7 @@ from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.data import Batch, BucketSampler, UtteranceDataset, collate
-from signloom.train.fit import unalignable
+from signloom.train.prepare import unalignable
 from signloom.vocabulary import Vocabulary
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from signloom.console import progress_bar
 from signloom.corpus import Corpus
@@ -43,8 +43,6 @@ class Options:
     """the folder for overfit-MODEL.txt, .json and .png"""
     threads: int = 1
     """CPU threads"""
-
-    positionals: ClassVar[tuple[str, ...]] = ()
 
     def check(self) -> None:
         """Raises InputError with every value that cannot be."""
