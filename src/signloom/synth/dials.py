@@ -74,7 +74,7 @@ PRESETS: dict[str, dict[str, float]] = {
     },
 }
 # The dials that are shares of something, and the largest; the others go from 0 to _MOST.
-SHARES = {"grammar": 1.0, "pointing": 0.5, "repeats": 0.5, "rest_glosses": 1.0, "dialect": 1.0, "left_handed": 1.0}
+_SHARES = {"grammar": 1.0, "pointing": 0.5, "repeats": 0.5, "dialect": 1.0, "left_handed": 1.0}
 _MOST = 3.0
 # What a dial that is not given is set to: what the preset says.
 BY_PRESET: Any = None
@@ -130,23 +130,25 @@ class Dials:
     """dial, 0 to 3: how far its smoothing trails behind the motion"""
 
     def __post_init__(self) -> None:
-        """Sets what was not given. Raises InputError with every dial out of its range."""
+        """Sets what was not given. Raises InputError with every fault."""
+        preset = PRESETS.get(self.preset, {})
+        for name in dial_names():
+            given = getattr(self, name)
+            value = preset.get(name, 0) if given is None else given
+            object.__setattr__(self, name, bool(value) if name == "rest_glosses" else float(value))
+        self._faults().raise_if_any()
+
+    def _faults(self) -> Faults:
+        """What is wrong with the options."""
         faults = Faults("synth")
         if self.preset not in PRESETS:
             faults.add(f"--preset is {self.preset!r}; needed one of {', '.join(PRESETS)}")
         for name in dial_names():
-            given = getattr(self, name)
-            kind = bool if name == "rest_glosses" else float
-            object.__setattr__(self, name, kind(PRESETS.get(self.preset, {}).get(name, 0) if given is None else given))
-            value, most = getattr(self, name), SHARES.get(name, _MOST)
+            value, most = getattr(self, name), _SHARES.get(name, _MOST)
             if not 0 <= value <= most:
-                needed = f"a share from 0 to {most:g}" if name in SHARES else f"0 to {most:g} (0 is off)"
+                needed = f"a share from 0 to {most:g}" if name in _SHARES else f"0 to {most:g} (0 is off)"
                 faults.add(f"--{name} is {value:g}; needed {needed}")
-        self.check(faults)
-        faults.raise_if_any()
-
-    def check(self, faults: Faults) -> None:
-        """Adds what else is wrong; for what builds on the dials."""
+        return faults
 
 
 def dial_names() -> tuple[str, ...]:

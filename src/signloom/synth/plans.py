@@ -67,7 +67,8 @@ class Recipe(Dials):
     seed: int = 0
     """of every draw: same seed and options, same bytes"""
 
-    def check(self, faults: Faults) -> None:
+    def _faults(self) -> Faults:
+        faults = super()._faults()
         try:
             if min(parse_image_size(self.image_size)) < _LEAST_PIXELS:
                 faults.add(f"--image_size is {self.image_size}; needed at least {_LEAST_PIXELS} pixels each way")
@@ -88,9 +89,10 @@ class Recipe(Dials):
             )
         if not self.sentences:
             self._check_numbers(faults)
+        return faults
 
     def _check_numbers(self, faults: Faults) -> None:
-        """What matters only where the sentences are made up."""
+        """Adds what matters only where the sentences are made up."""
         if self.num_signs < 1:
             faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
         for name in ("num_train", "num_dev", "num_test"):
