@@ -220,11 +220,13 @@ def test_neighbours_are_the_most_alike():
 
 
 def test_a_lexicon_can_be_too_large(monkeypatch):
-    with pytest.raises(InputError, match="--num_signs is 1,000,000; the phonology has room for fewer than"):
+    with pytest.raises(
+        InputError, match="lexicon: 1,000,000 signs; the phonology .*; lower --num_signs, or give --sent"
+    ):
         make_lexicon(1_000_000, seed=0, minimal_pairs=0.5)
     for name in ("_APART_PLACE", "_APART_PLACE_AT_HEAD", "_APART_MOTION", "_APART_SHAPE"):
         monkeypatch.setattr(lexicon, name, 10.0)
-    with pytest.raises(InputError, match="after 1 signs the phonology of this seed found no further"):
+    with pytest.raises(InputError, match="lexicon: 2 signs; after 1 the phonology of this seed found no further"):
         make_lexicon(2, seed=0, minimal_pairs=0.5)
 
 

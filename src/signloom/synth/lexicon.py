@@ -61,6 +61,7 @@ _SIZE_SHARES, _SPEED_SHARES, _REPEATED, _TOUCHING = (0.15, 0.7, 0.15), (0.15, 0.
 _BROW_SHARES, _HEAD_SHARES = (0.7, 0.2, 0.1), (0.85, 0.05, 0.05, 0.05)
 # Where the phonology is full: seed 0 with 95 % minimal pairs finds no further sign after 31,769.
 _MOST_SIGNS = 40_000
+_FEWER_SIGNS = "lower --num_signs, or give --sentences with fewer distinct glosses"
 # Draws for each sign before the lexicon counts as full.
 _MAX_DRAWS = 200
 
@@ -76,10 +77,10 @@ def make_lexicon(
     Raises InputError for a number below 1, or above what the phonology can hold apart.
     """
     if num_signs < 1:
-        raise InputError(f"--num_signs is {num_signs}; needed at least 1 sign")
+        raise InputError(f"lexicon: {num_signs} signs; needed at least 1")
     if num_signs > _MOST_SIGNS:
         raise InputError(
-            f"--num_signs is {num_signs:,}; the phonology has room for fewer than {_MOST_SIGNS:,}, ask for fewer"
+            f"lexicon: {num_signs:,} signs; the phonology has room for fewer than {_MOST_SIGNS:,}; {_FEWER_SIGNS}"
         )
     rng = np.random.default_rng([seed, 1])
     num_families = max(1, round(num_signs * (1 - minimal_pairs)))
@@ -91,8 +92,8 @@ def make_lexicon(
     while count < num_signs:
         if misses >= _MAX_DRAWS:
             raise InputError(
-                f"--num_signs is {num_signs:,}; after {count:,} signs the phonology of this seed found no further "
-                "one that could be held apart; ask for fewer, or lower --minimal_pairs"
+                f"lexicon: {num_signs:,} signs; after {count:,} the phonology of this seed found no further one that "
+                f"could be held apart; lower --minimal_pairs, or {_FEWER_SIGNS}"
             )
         # Founders first; then the families grow in turn, and a full one makes room for a new founder.
         found = len(families) < num_families or misses >= _MAX_DRAWS // 2
