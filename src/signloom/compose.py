@@ -25,8 +25,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, listed
 from signloom.landmarks import Landmarks, interpolate
+from signloom.vocabulary import never_trained
 
 # How a sign is changed and joined; the ranges are inclusive.
 SPEED = (0.6, 1.1)
@@ -314,8 +315,8 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Re
         notes.append("the clips name no signer; signs of different people may be joined in one utterance")
     for group, glosses in sorted(by_group.items(), key=lambda item: str(item[0])):
         if len(glosses) < len(everything):
-            missing = sorted(everything - set(glosses))
-            notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {_shown(missing)}")
+            missing = listed(sorted(everything - set(glosses)))
+            notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
     for split in SPLITS:
         if not getattr(recipe, f"num_{split}"):
             continue
@@ -324,14 +325,14 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Re
         wanted = {gloss for group in groups for gloss in by_group[group]}
         if wanted - here:
             notes.append(
-                f"{split} has no clips of {_shown(sorted(wanted - here))}; a gloss needs 3 clips in a group to be in "
+                f"{split} has no clips of {listed(sorted(wanted - here))}; a gloss needs 3 clips in a group to be in "
                 "all of train, dev and test"
             )
     trained = {gloss for glosses in pools["train"].values() for gloss in glosses}
     for split in ("dev", "test"):
-        untrained = sorted({gloss for glosses in pools[split].values() for gloss in glosses} - trained)
+        untrained = {gloss for glosses in pools[split].values() for gloss in glosses} - trained
         if untrained and getattr(recipe, f"num_{split}"):
-            notes.append(f"{split} signs {_shown(untrained)}, which train never does; every one scores as an error")
+            notes.append(f"{never_trained(split, untrained)}; wherever one is signed it counts as an error")
     if len({clip.split for clip in corpus}) > 1:
         notes.append("the clips' own splits are not used; train, dev and test are shared out anew")
     unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
@@ -345,11 +346,6 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Re
             reasons.append("what --clips_per_gloss leaves over")
         notes.append(f"{unused} clips are in no split: {' and '.join(reasons)}")
     return notes
-
-
-def _shown(glosses: Sequence[str], limit: int = 12) -> str:
-    hidden = len(glosses) - limit
-    return ", ".join(glosses[:limit]) + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def _info(corpus: Corpus, recipe: Recipe) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The command line prints these without a traceback and exits with `exit_status`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -42,6 +43,13 @@ class TrainingError(SignloomError):
     """Training stopped because going on would have been wrong (NaN, nothing to learn from)."""
 
     exit_status = 1
+
+
+def listed(items: Iterable[str], *, shown: int = 20) -> str:
+    """The first items of a list, and how many more there are, for a message."""
+    items = list(items)
+    more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
 
 
 @dataclass

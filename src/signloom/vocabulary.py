@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from signloom.errors import InputError
+from signloom.errors import InputError, listed
 
 BLANK = "<blank>"
 UNKNOWN = "<unknown>"
 BLANK_ID = 0
 UNKNOWN_ID = 1
-# How many glosses a message names.
-_NUM_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -77,15 +75,19 @@ class Vocabulary:
         sentences: the reference glosses of the split, in which the unknown ones stay.
         """
         words = [gloss for sentence in sentences for gloss in sentence]
-        unknown = sorted(self.unknown(words))
+        unknown = self.unknown(words)
         if not unknown:
             return ""
         count = sum(gloss not in self for gloss in words)
-        more = f" and {len(unknown) - _NUM_SHOWN:,} more" if len(unknown) > _NUM_SHOWN else ""
         return (
-            f"{split} has {len(unknown):,} glosses that training never had ({', '.join(unknown[:_NUM_SHOWN])}{more}); "
-            f"they stay in the reference and count as errors, {count:,} of {len(words):,} words"
+            f"{never_trained(split, unknown)}; they stay in the reference and count as errors, {count:,} of "
+            f"{len(words):,} words"
         )
+
+
+def never_trained(split: str, glosses: Collection[str]) -> str:
+    """What a message says of the glosses that `split` has and training has not."""
+    return f"{split} has {len(glosses):,} glosses that training never had ({listed(sorted(glosses))})"
 
 
 def check_gloss(gloss: str, where: str) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, listed
 from signloom.files import file_stem
-from signloom.importers.building import Item, LeftOut, finish, listed, write_corpus
+from signloom.importers.building import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,13 +154,6 @@ def show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
         say(f"  {item.id}: {item.reason}")
     if len(left_out) > NUM_SHOWN:
         say(f"  ... and {len(left_out) - NUM_SHOWN:,} more")
-
-
-def listed(items: Iterable[str], *, shown: int = NUM_SHOWN) -> str:
-    """The first items of a list, and how many more there are."""
-    items = list(items)
-    more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
-    return ", ".join(items[:shown]) + more
 
 
 def signer_pattern(text: str, option: str) -> re.Pattern[str]:
