@@ -392,7 +392,7 @@ def signs(tmp_path):
     folder = tmp_path / "SI"
     write(folder / "train.csv", "id|gloss", "01_0001|سوال هو", "03_0001|هو معلم لغه اشاره")
     write(folder / "dev.txt", "id,gloss", '02_0001,"سوال  هو"')
-    write(folder / "test.csv", "id|gloss|text", "04_0001|هو|x")
+    write(folder / "test.tsv", "id\tgloss\ttext", "04_0001\tهو\tx")
     landmarks = extracted(tmp_path / "landmarks", "01/01_0001", "03/03_0001", "02/02_0001", "04/04_0001")
     return isharah.Options(annotations=[str(folder)], landmarks=landmarks, output=tmp_path / "corpus")
 

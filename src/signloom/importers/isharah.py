@@ -1,8 +1,8 @@
-"""Tables of `id|gloss` or `id,gloss` (Isharah, MSLR and others) joined with landmark files -> a corpus.
+"""Tables of `id` and `gloss` (Isharah, MSLR and others) joined with landmark files -> a corpus.
 
-One table a split, its name beginning with train, dev or test: train.csv, dev.txt, test-SI.csv. Further columns are
-ignored. Isharah's ids begin with the number of the signer (02_0001); for other tables --signer_pattern says how an
-id names its signer.
+Columns are separated by bars, commas or tabs: `id|gloss`. One table a split, its name beginning with train, dev or
+test: train.csv, dev.txt, test-SI.tsv. Further columns are ignored. Isharah's ids begin with the number of the signer
+(02_0001); for other tables --signer_pattern says how an id names its signer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from signloom.importers.building import signer_pattern
 from signloom.tables import read_table
 
 COLUMNS = ("id", "gloss")
-# Ending in .csv or .txt.
+# Ending in .csv, .txt or .tsv.
 PATTERNS = {split: f"{split}*.[ct][sx][vt]" for split in ("train", "dev", "test")}
 ISHARAH_SIGNER = r"^(\d+)_"
 
