@@ -22,15 +22,7 @@ import numpy as np
 from signloom import layout
 
 WINDOW = 16
-UPPER = layout.indices(
-    *(
-        f"pose.{name}"
-        for name in (
-            "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
-            "left_wrist right_wrist"
-        ).split()
-    )
-)
+UPPER = layout.subset("compact")[layout.subset_groups("compact")["pose"]]
 HANDS = slice(layout.GROUPS["left_hand"].start, layout.GROUPS["right_hand"].stop)
 
 
@@ -133,7 +125,7 @@ def families(windows: np.ndarray) -> dict[str, np.ndarray]:
         body_rough = np.sqrt((fourth(body) ** 2).mean(axis=1))
         hand_rough = np.sqrt(mean(fourth(hands) ** 2, 1).mean(axis=3))
         speed = np.linalg.norm(np.diff(body[..., :2], axis=1), axis=3)
-        opened = np.linalg.norm(np.diff(hands[..., (4, 8, 12, 16, 20), :2], axis=1), axis=4)
+        opened = np.linalg.norm(np.diff(hands[..., layout.FINGER_TIPS, :2], axis=1), axis=4)
     change = (there[:, 1:] != there[:, :-1]).sum(axis=1)
     made = {
         "jitter": np.concatenate([flat(np.log(body_rough + 1e-5)), flat(np.log(hand_rough + 1e-5))], axis=1),

@@ -56,7 +56,7 @@ class Hand:
     @property
     def length(self) -> float:
         """From the wrist to the knuckle of the middle finger and on to its tip, median over frames."""
-        knuckle = np.linalg.norm(self.points[:, 9, :2] - self.points[:, 0, :2], axis=1)
+        knuckle = np.linalg.norm(self.points[:, layout.KNUCKLES[1], :2] - self.points[:, 0, :2], axis=1)
         return float(2 * np.nanmedian(knuckle)) if self.present.any() else float("nan")
 
     def inside(self) -> np.ndarray:

@@ -54,6 +54,17 @@ def test_face_mirror_maps_mediapipes_named_contours_onto_each_other():
     assert mirrored(connections.FACEMESH_LEFT_EYEBROW) == points(connections.FACEMESH_RIGHT_EYEBROW)
     assert mirrored(connections.FACEMESH_LIPS) == points(connections.FACEMESH_LIPS)
     assert mirrored(connections.FACEMESH_FACE_OVAL) == points(connections.FACEMESH_FACE_OVAL)
+    # Our own outlines are those of the mesh: all of its points, and neighbours in it are neighbours here.
+    names = {"oval": "FACE_OVAL", "left_eye": "LEFT_EYE", "right_eye": "RIGHT_EYE"}
+    for name, theirs in names.items():
+        ring = np.array(layout.FACE_CONTOURS[name]) - start
+        edges = {frozenset(map(int, edge)) for edge in zip(ring, np.roll(ring, -1), strict=True)}
+        assert edges == {frozenset(edge) for edge in getattr(connections, f"FACEMESH_{theirs}")}
+    lips = {*layout.FACE_CONTOURS["lips"], *layout.FACE_CONTOURS["mouth"]}
+    assert {point - start for point in lips} == points(connections.FACEMESH_LIPS)
+    for side in ("left", "right"):
+        brow = {point - start for point in layout.FACE_CONTOURS[f"{side}_brow"]}
+        assert brow == points(getattr(connections, f"FACEMESH_{side.upper()}_EYEBROW"))
     # The mesh itself is symmetric but for six diagonals of its quadrilaterals.
     mesh = {frozenset(edge) for edge in connections.FACEMESH_TESSELATION}
     mirror = layout.mirror_map()[start:] - start
@@ -74,3 +85,20 @@ def test_subsets(name, count):
     groups = layout.subset_groups(name)
     assert sum(part.stop - part.start for part in groups.values()) == count
     assert groups["left_hand"].stop - groups["left_hand"].start == 21
+
+
+def test_joints_of_a_hand_are_found_by_name():
+    assert layout.hand_joints("wrist", "thumb_tip", "pinky_mcp").tolist() == [0, 4, 17]
+    names = [name.removeprefix("right_hand.") for name in layout.POINT_NAMES[layout.GROUPS["right_hand"]]]
+    assert [names[joint] for joint in layout.KNUCKLES] == ["index_mcp", "middle_mcp", "ring_mcp", "pinky_mcp"]
+    assert all(names[joint].endswith("_tip") for joint in layout.FINGER_TIPS)
+    with pytest.raises(InputError, match="no point named 'left_hand.tail'"):
+        layout.hand_joints("tail")
+
+
+def test_contours_begin_at_their_corners():
+    face = layout.GROUPS["face"].start
+    for side, outer, upper, inner, lower in (("right", 33, 159, 133, 145), ("left", 263, 386, 362, 374)):
+        rim = layout.FACE_CONTOURS[f"{side}_eye"]
+        assert [rim[place] - face for place in (0, 4, 8, 12)] == [outer, upper, inner, lower]
+    assert [layout.FACE_CONTOURS[name][0] - face for name in ("oval", "lips", "mouth")] == [10, 61, 78]

@@ -49,6 +49,9 @@ NUM_HAND_POINTS = len(_HAND)
 HAND_BONES: tuple[tuple[int, int], ...] = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )
+# Where the fingers leave the palm, index to pinky, and the tips, thumb to pinky, as positions in the hand.
+KNUCKLES = (5, 9, 13, 17)
+FINGER_TIPS = (4, 8, 12, 16, 20)
 
 _INDEX = {name: index for index, name in enumerate(POINT_NAMES)}
 
@@ -66,6 +69,24 @@ _RIGHT_BROW = (70, 63, 105, 107)
 _LEFT_BROW = (300, 293, 334, 336)
 _EYELIDS = (159, 145, 386, 374)
 
+# Closed outlines of the face mesh, whole and in order, as positions among the 543. An eye's goes from its outer corner
+# by the middle of the upper lid (the fifth), the inner corner (the ninth) and the middle of the lower lid; those of
+# lips and mouth (their inner edge) from the right corner by the upper lip; the oval from the forehead to the left.
+# Source: MediaPipe 0.10.21, `solutions/face_mesh_connections.py`.
+FACE_CONTOURS: dict[str, tuple[int, ...]] = {
+    name: tuple(GROUPS["face"].start + int(number) for number in numbers.split())
+    for name, numbers in {
+        "oval": "10 338 297 332 284 251 389 356 454 323 361 288 397 365 379 378 400 377 "
+        "152 148 176 149 150 136 172 58 132 93 234 127 162 21 54 103 67 109",
+        "right_eye": "33 246 161 160 159 158 157 173 133 155 154 153 145 144 163 7",
+        "left_eye": "263 466 388 387 386 385 384 398 362 382 381 380 374 373 390 249",
+        "right_brow": "70 63 105 66 107 55 65 52 53 46",
+        "left_brow": "300 293 334 296 336 285 295 282 283 276",
+        "lips": "61 185 40 39 37 0 267 269 270 409 291 375 321 405 314 17 84 181 91 146",
+        "mouth": "78 191 80 81 82 13 312 311 310 415 308 324 318 402 317 14 87 178 88 95",
+    }.items()
+}
+
 
 def index(name: str) -> int:
     """The position of a named point, e.g. `pose.left_shoulder` or `face.13`.
@@ -81,6 +102,11 @@ def index(name: str) -> int:
 def indices(*names: str) -> np.ndarray:
     """The positions of several named points, `(len(names),)` int."""
     return np.array([index(name) for name in names], dtype=np.int64)
+
+
+def hand_joints(*names: str) -> np.ndarray:
+    """The positions of several joints within a hand, `(len(names),)` int, e.g. of `wrist` and `thumb_tip`."""
+    return indices(*(f"left_hand.{name}" for name in names)) - GROUPS["left_hand"].start
 
 
 def group_of(point: int) -> str:

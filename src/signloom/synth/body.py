@@ -22,6 +22,9 @@ _THUMB_BONES = (0.225, 0.165, 0.135)
 _KNUCKLES = np.array([(0.475, 0, 0.125), (0.485, 0, 0.02), (0.455, 0, -0.075), (0.41, 0, -0.16)])
 _PHALANGES = np.array([(0.235, 0.135, 0.105), (0.25, 0.155, 0.11), (0.235, 0.145, 0.105), (0.18, 0.105, 0.095)])
 _DIP_PER_PIP = 0.65
+# Joints of the hand near which the pose model has points of its own: knuckle and next joint, and the thumb's knuckle.
+_INDEX, _PINKY = layout.hand_joints("index_mcp", "index_pip"), layout.hand_joints("pinky_mcp", "pinky_pip")
+_THUMB = layout.hand_joints("thumb_mcp")[0]
 
 # The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
 WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
@@ -99,9 +102,9 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
             "elbow": elbow,
             "wrist": hand[:, 0],
             # The pose model marks the knuckles here and is less sure of them than the hand model.
-            "pinky": hand[:, 17] + 0.15 * (hand[:, 18] - hand[:, 17]),
-            "index": hand[:, 5] + 0.3 * (hand[:, 6] - hand[:, 5]),
-            "thumb": hand[:, 2],
+            "pinky": hand[:, _PINKY[0]] + 0.15 * (hand[:, _PINKY[1]] - hand[:, _PINKY[0]]),
+            "index": hand[:, _INDEX[0]] + 0.3 * (hand[:, _INDEX[1]] - hand[:, _INDEX[0]]),
+            "thumb": hand[:, _THUMB],
             "hip": np.array((-body.hip_half_width, body.trunk, 0.02)),
             "knee": np.array((-body.hip_half_width, body.trunk + 0.5 * body.leg, 0.0)),
             "ankle": np.array((-body.hip_half_width, body.trunk + body.leg, 0.05)),
@@ -230,7 +233,7 @@ def arm_part(arm: Arm, body: Proportions, part: str) -> np.ndarray:
     elbows, hand = pose_arm(arm, body)
     shoulder, elbow, wrist = np.array((-body.shoulder_half_width, 0.0, 0.0)), elbows[0], hand[0, 0]
     first, last = {
-        "hand": (wrist, hand[0, 9]),
+        "hand": (wrist, hand[0, layout.KNUCKLES[1]]),
         "wrist": (wrist, wrist),
         "forearm": (elbow, wrist),
         "elbow": (elbow, elbow),

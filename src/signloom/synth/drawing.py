@@ -28,20 +28,10 @@ _HAIRS: tuple[Colour, ...] = ((52, 40, 34), (92, 64, 44), (28, 28, 32), (150, 11
 _SHIRTS: tuple[Colour, ...] = ((66, 76, 92), (84, 70, 88), (60, 86, 82), (92, 74, 70), (74, 82, 66))
 _INK: Colour = (45, 40, 44)
 
-# Contours of the face mesh. Source: MediaPipe 0.10.21, `solutions/face_mesh_connections.py`.
-_OVAL = (
-    "10 338 297 332 284 251 389 356 454 323 361 288 397 365 379 378 400 377 "
-    "152 148 176 149 150 136 172 58 132 93 234 127 162 21 54 103 67 109"
-)
-_EYES = (
-    "33 246 161 160 159 158 157 173 133 155 154 153 145 144 163 7",
-    "263 466 388 387 386 385 384 398 362 382 381 380 374 373 390 249",
-)
-_BROWS = ("70 63 105 66 107 55 65 52 53 46", "300 293 334 296 336 285 295 282 283 276")
-_LIPS = "61 185 40 39 37 0 267 269 270 409 291 375 321 405 314 17 84 181 91 146"
-_MOUTH = "78 191 80 81 82 13 312 311 310 415 308 324 318 402 317 14 87 178 88 95"
-_NOSTRILS = "64 98 97 2 326 327 294"
-_NOSE_SIDE = "168 197 195 45 48 64"
+# Lines of the face besides its contours, and the ends of its outline.
+_NOSTRILS = layout.indices(*(f"face.{number}" for number in (64, 98, 97, 2, 326, 327, 294)))
+_NOSE_SIDE = layout.indices(*(f"face.{number}" for number in (168, 197, 195, 45, 48, 64)))
+_TOP, _CHIN, _RIGHT, _LEFT = layout.indices("face.10", "face.152", "face.234", "face.454")
 
 
 @dataclass(frozen=True)
@@ -86,15 +76,6 @@ def draw_frame(points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, 
     large = pillow.Image.new("RGB", (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING), BACKGROUND)
     _Person(pillow.ImageDraw.Draw(large), points, height * _SUPERSAMPLING, look or Look()).draw()
     return large.reduce(_SUPERSAMPLING)
-
-
-def _numbers(text: str) -> list[int]:
-    return [layout.GROUPS["face"].start + int(number) for number in text.split()]
-
-
-_OVAL_POINTS, _LIP_POINTS, _MOUTH_POINTS = _numbers(_OVAL), _numbers(_LIPS), _numbers(_MOUTH)
-_EYE_POINTS, _BROW_POINTS = [_numbers(eye) for eye in _EYES], [_numbers(brow) for brow in _BROWS]
-_NOSTRIL_POINTS, _NOSE_POINTS = _numbers(_NOSTRILS), _numbers(_NOSE_SIDE)
 
 
 class _Person:
@@ -190,7 +171,7 @@ class _Person:
         if ears[0] is not None and ears[1] is not None:
             return (ears[0] + ears[1]) / 2
         if self._has_face():
-            return self.points[_OVAL_POINTS].mean(axis=0)
+            return self.points[list(layout.FACE_CONTOURS["oval"])].mean(axis=0)
         return self.place("nose")
 
     def _head_depth(self) -> float:
@@ -199,13 +180,15 @@ class _Person:
         depths = [float(ear[2]) for ear in ears if np.isfinite(ear[2])]
         return sum(depths) / len(depths) if depths else np.inf
 
+    def _contour(self, name: str) -> np.ndarray:
+        return self.points[list(layout.FACE_CONTOURS[name]), :2]
+
     def _has_face(self) -> bool:
         return bool(self.found[layout.GROUPS["face"]].all())
 
     def _long_hair(self) -> None:
         """Hair that falls behind the shoulders."""
-        face = self.points[layout.GROUPS["face"], :2]
-        top, chin, right, left = face[10], face[152], face[234], face[454]
+        top, chin, right, left = self.points[[_TOP, _CHIN, _RIGHT, _LEFT], :2]
         down, out = chin - top, (left - right) / 2
         middle = (left + right) / 2
         half = [
@@ -252,9 +235,8 @@ class _Person:
         self.brush.polygon(oval, pale, lit(pale, -0.35))
 
     def _face(self) -> None:
-        look, face = self.look, self.points[layout.GROUPS["face"], :2]
-        oval = self.points[_OVAL_POINTS, :2]
-        top, chin = face[10], face[152]
+        look, oval = self.look, self._contour("oval")
+        top, chin = self.points[[_TOP, _CHIN], :2]
         centre = (top + chin) / 2
         up = top - chin
         tall = max(float(np.linalg.norm(up)), 1e-6)
@@ -277,16 +259,17 @@ class _Person:
         band = 0.14 * tall * np.sqrt(np.sin(np.linspace(0, np.pi, len(edge))))[:, None]
         self.brush.polygon(np.concatenate([edge + 0.03 * tall * up, (edge - band * up)[::-1]]), look.hair)
         shade = lit(look.skin, -0.2)
-        self.brush.path(self.points[_NOSE_POINTS], shade, 1.2)
-        self.brush.path(self.points[_NOSTRIL_POINTS], lit(look.skin, -0.4), 1.5)
-        for eye in _EYE_POINTS:
-            self._eye(self.points[eye, :2])
-        for brow in _BROW_POINTS:
-            self.brush.polygon(self.points[brow, :2], lit(look.hair, -0.1))
+        self.brush.path(self.points[_NOSE_SIDE], shade, 1.2)
+        self.brush.path(self.points[_NOSTRILS], lit(look.skin, -0.4), 1.5)
+        for side in ("right", "left"):
+            self._eye(self._contour(f"{side}_eye"))
+        for side in ("right", "left"):
+            self.brush.polygon(self._contour(f"{side}_brow"), lit(look.hair, -0.1))
         lips = mix(look.skin, (176, 52, 62), 0.55)
-        self.brush.polygon(self.points[_LIP_POINTS, :2], lips)
-        mouth = self.points[_MOUTH_POINTS, :2]
-        gap = float(np.linalg.norm(face[13] - face[14]))
+        self.brush.polygon(self._contour("lips"), lips)
+        mouth = self._contour("mouth")
+        # Between the middles of the upper and the lower lip.
+        gap = float(np.linalg.norm(mouth[5] - mouth[15]))
         if gap > 1.5 * self.brush.line:
             self.brush.polygon(mouth, (92, 28, 34))
         self.brush.path(mouth[:11], lit(lips, -0.5), 0.8)

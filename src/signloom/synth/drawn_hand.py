@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from signloom import layout
 from signloom.synth.brush import Brush, Colour, Part, lit, paint
 
 # The signer's own left and right hand: orange and blue are told apart with any colour vision.
@@ -27,7 +28,7 @@ def draw_hand(brush: Brush, hand: np.ndarray, name: str, *, width: float) -> Non
     turn = float(first[0] * second[1] - first[1] * second[0]) / palm**2
     # Of a right hand whose fingers point up, the thumb is to the right (in the picture) when the palm is seen.
     back = -turn if name == "left_hand" else turn
-    middle = float(depths[[0, 5, 9, 13, 17]].mean())
+    middle = float(depths[[0, *layout.KNUCKLES]].mean())
 
     def shade(depth: float) -> Colour:
         return lit(colour, min(max(0.45 * (middle - depth) / palm, -0.28), 0.28))
@@ -43,7 +44,7 @@ def draw_hand(brush: Brush, hand: np.ndarray, name: str, *, width: float) -> Non
 
 
 def _palm(brush: Brush, hand: np.ndarray, palm: float, colour: Colour) -> None:
-    outline = [0, 1, 5, 9, 13, 17]
+    outline = [0, 1, *layout.KNUCKLES]
     edge = lit(colour, -0.45)
     radius = 0.12 * palm
     heel = hand[0, :2] + 0.22 * (hand[17, :2] - hand[0, :2]) + 0.12 * (hand[17, :2] - hand[5, :2])

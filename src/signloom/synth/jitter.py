@@ -148,7 +148,7 @@ def add_pose_errors(
     clusters = wander((num_frames, 9, 1), _CLUSTER_SECONDS * fps, rng, twice=True)[:, _CLUSTER_OF, 0]
     # The hips are where z begins: their own drift is everyone else's.
     errors[..., 2] = _DEPTH_FRAME * (common[..., 2] + np.float32(_DEPTH_OWN) * own[..., 2]) + _CLUSTER_DRIFT * clusters
-    errors[:, :23, 2] += _DRIFT * body
+    errors[:, : layout.index("pose.left_hip"), 2] += _DRIFT * body
     errors[..., 2] *= depth
     pose += errors * np.float32(scene.unit)
 

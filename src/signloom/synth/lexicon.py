@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom import layout
 from signloom.errors import InputError
 from signloom.synth.body import Arm, Posed, head_centre, pose_arms, wrist_bend
 from signloom.synth.camera import DISTANCE
@@ -45,7 +46,10 @@ _NUM_PHASES = 8
 # How near a joint of the hand must come to the skin to touch it.
 _TOUCH_METRES = 0.013
 # Joints that tell a hand's shape: finger tips and middle joints, and a knuckle at either side of the palm.
-_SHAPE_JOINTS = (3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18, 20)
+_SHAPE_JOINTS = layout.hand_joints(
+    *("thumb_ip", "thumb_tip", "index_mcp", "index_pip", "index_tip", "middle_pip", "middle_tip"),
+    *("ring_pip", "ring_tip", "pinky_mcp", "pinky_pip", "pinky_tip"),
+)
 # A wrist bends up to 80 degrees; an arm gives way for a little more.
 _WRIST_DEGREES = 95.0
 # The kinds of sign that the founders of families take turns in.

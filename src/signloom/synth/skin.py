@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from signloom import layout
 from signloom.synth import face
 
 # Half the thickness of a finger: a hand's joints keep this distance from the skin they touch.
@@ -31,7 +32,6 @@ _HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS = 0.01, 0.032, 0.04
 _FOREARM_SOFT = 0.02
 # The points of a limb that tell whether it is near: wrist, knuckles, forearm and upper arm.
 _MARKS = (0, 9, 26, 28, 33)
-_PALM = ((0, 0, 0, 0), (5, 9, 13, 17))
 
 
 @cache
@@ -100,7 +100,7 @@ class Limb:
     @classmethod
     def of(cls, shoulder: np.ndarray, elbow: np.ndarray, hand: np.ndarray) -> Limb:
         """From shoulder (3,), elbow (T, 3) and hand (T, 21, 3)."""
-        palm = 0.5 * (hand[:, _PALM[0]] + hand[:, _PALM[1]])
+        palm = 0.5 * (hand[:, :1] + hand[:, layout.KNUCKLES])
         share = np.linspace(0, 0.85, 6)[:, None]
         forearm = elbow[:, None] + share * (hand[:, :1] - elbow[:, None])
         share = np.linspace(0.2, 0.8, 4)[:, None]
