@@ -29,7 +29,7 @@ class Options(Recipe):
     overwrite: bool = False
     """replace a corpus that is already there"""
     preview: Path | None = None
-    """also draw what was simulated: a contact sheet (.png), an animation (.gif, .mp4), or a folder with all of them"""
+    """also draw it: a contact sheet (.png), an animation (.gif, .mp4), or a folder with both and film strips"""
 
     def recipe(self) -> Recipe:
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})

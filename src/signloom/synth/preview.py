@@ -13,9 +13,7 @@ import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from signloom.errors import InputError, MissingExtraError, SignloomError
 from signloom.files import atomic_write, file_stem
 from signloom.landmarks import Landmarks
 from signloom.synth.drawing import Look, draw_frame, import_pillow, look_of
+from signloom.synth.lettering import fitted, font_for, line_height, plain_font
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,9 +34,6 @@ _PAPER, _INK, _GREY, _MARK = (255, 255, 255), (35, 38, 44), (140, 144, 152), (21
 _BORDER, _BAR = (176, 182, 190), (222, 225, 230)
 # GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames a second only cost space.
 _MOST_GIF_FPS = 25.0
-# Scripts from here on are in none of the fonts that come with Python packages; what systems have for them.
-_EAST_ASIAN = 0x2E80
-_EAST_ASIAN_FONTS = ("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc", "STHeiti Light.ttc")
 
 
 def check_preview_path(path: Path) -> None:
@@ -46,7 +42,7 @@ def check_preview_path(path: Path) -> None:
     if path.suffix.lower() not in ("", *SUFFIXES):
         raise InputError(
             f"--preview is {path}; needed a file name that ends in .png (contact sheet), .gif or .mp4 (animation), or "
-            "a folder (all of them)"
+            "a folder (sheet, animation and film strips)"
         )
     if path.suffix and path.is_dir():
         raise InputError(f"--preview is {path}, which is a folder; needed the name of a file, or one without a suffix")
@@ -118,22 +114,20 @@ def draw_contact_sheet(
         rows.append((utterance, landmarks, _shown_frames(utterance, num_columns)))
     width = max(round(aspect_of(landmarks) * height) for _, landmarks, _ in rows)
     columns = max(len(shown) for _, _, shown in rows)
-    head, label, gap = _line(13), _line(11), 6
+    head, label, gap = line_height(13), line_height(11), 6
     sheet = pillow.Image.new(
         "RGB", (gap + columns * (width + gap), gap + len(rows) * (head + label + height + gap)), _PAPER
     )
     brush = pillow.ImageDraw.Draw(sheet)
     for row, (utterance, landmarks, shown) in enumerate(rows):
         top = gap + row * (head + label + height + gap)
-        brush.text((gap, top), _title(utterance), fill=_GREY, font=_font(12))
+        brush.text((gap, top), _title(utterance), fill=_GREY, font=plain_font(12))
         for column, (text, frame) in enumerate(shown):
             left = gap + column * (width + gap)
             number = f"frame {frame}"
-            room = width - brush.textlength(number, font=_font(11)) - gap
-            brush.text(
-                (left, top + head), _fitted(brush, text, 12, room), fill=_INK, font=_font_for(text, 12, bold=True)
-            )
-            brush.text((left + width, top + head), number, fill=_GREY, font=_font(11), anchor="ra")
+            room = width - brush.textlength(number, font=plain_font(11)) - gap
+            brush.text((left, top + head), fitted(brush, text, 12, room), fill=_INK, font=font_for(text, 12, bold=True))
+            brush.text((left + width, top + head), number, fill=_GREY, font=plain_font(11), anchor="ra")
             _paste(sheet, landmarks, frame, look_of(utterance.signer), (left, top + head + label, width, height))
     _save_png(sheet, path)
 
@@ -148,19 +142,22 @@ def draw_film_strip(
     pillow = import_pillow()
     landmarks = corpus.load(utterance)
     frames = range(min(start, len(landmarks) - 1), len(landmarks), step)[:num_frames]
-    height, columns, gap, label = 150, 10, 3, _line(10)
+    height, columns, gap, label = 150, 10, 3, line_height(10)
     width = round(aspect_of(landmarks) * height)
     rows = math.ceil(len(frames) / columns)
-    size = (gap + min(columns, len(frames)) * (width + gap), gap + _line(13) + rows * (height + label + gap))
+    size = (gap + min(columns, len(frames)) * (width + gap), gap + line_height(13) + rows * (height + label + gap))
     strip = pillow.Image.new("RGB", size, _PAPER)
     brush = pillow.ImageDraw.Draw(strip)
-    brush.text((gap, gap), _title(utterance), fill=_GREY, font=_font(12))
-    spans = _gloss_spans(utterance)
+    brush.text((gap, gap), _title(utterance), fill=_GREY, font=plain_font(12))
+    spans = _gloss_spans(utterance, "boundaries", "strokes")
     for place, frame in enumerate(frames):
-        left, top = gap + place % columns * (width + gap), gap + _line(13) + place // columns * (height + label + gap)
+        left, top = (
+            gap + place % columns * (width + gap),
+            gap + line_height(13) + place // columns * (height + label + gap),
+        )
         current = _gloss_at(spans, frame)
         text = f"{frame}" if current is None else f"{frame} {utterance.glosses[current]}"
-        brush.text((left, top), _fitted(brush, text, 10, width), fill=_INK, font=_font_for(text, 10))
+        brush.text((left, top), fitted(brush, text, 10, width), fill=_INK, font=font_for(text, 10))
         _paste(strip, landmarks, frame, look_of(utterance.signer), (left, top + label, width, height))
     _save_png(strip, path)
 
@@ -196,31 +193,27 @@ def aspect_of(landmarks: Landmarks) -> float:
 # Glosses in time
 
 
-@dataclass(frozen=True)
-class _Span:
-    start: int
-    end: int
+# First frame of a gloss and the one after its last.
+_Span = tuple[int, int]
 
 
-def _gloss_spans(utterance: Utterance) -> list[_Span]:
-    """When each gloss was signed, in frames; empty where nobody knows."""
-    spans = utterance.truth.get("boundaries") or utterance.truth.get("strokes") or []
-    if len(spans) != len(utterance.glosses):
-        return []
-    return [_Span(int(start), int(end)) for start, end in spans]
+def _gloss_spans(utterance: Utterance, *kinds: str) -> list[_Span]:
+    """When each gloss was signed, by the first of these `kinds` of truth that there is; empty where nobody knows."""
+    spans: Sequence[_Span] = next((utterance.truth[kind] for kind in kinds if utterance.truth.get(kind)), [])
+    return [(int(start), int(end)) for start, end in spans] if len(spans) == len(utterance.glosses) else []
 
 
 def _gloss_at(spans: Sequence[_Span], frame: int) -> int | None:
     """The number of the gloss that is signed in a frame, or None."""
-    number = bisect_right([span.start for span in spans], frame) - 1
-    return number if number >= 0 and frame < spans[number].end else None
+    number = bisect_right([start for start, _ in spans], frame) - 1
+    return number if number >= 0 and frame < spans[number][1] else None
 
 
 def _shown_frames(utterance: Utterance, count: int) -> list[tuple[str, int]]:
     """Label and frame of what a contact sheet shows: middles of signs, or evenly spread frames."""
-    spans = utterance.truth.get("strokes") or utterance.truth.get("boundaries") or []
-    if len(spans) == len(utterance.glosses):
-        middles = [(int(start) + int(end)) // 2 for start, end in spans]
+    spans = _gloss_spans(utterance, "strokes", "boundaries")
+    if spans:
+        middles = [(start + end) // 2 for start, end in spans]
         return list(zip(utterance.glosses, middles, strict=True))[:count]
     last = utterance.num_frames - 1
     return [("", round(last * (turn + 0.5) / count)) for turn in range(min(count, last + 1))]
@@ -249,9 +242,9 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
     pillow = import_pillow()
     gap, bar = 10, 6
     width = max(round(aspect_of(landmarks) * height) for _, landmarks in chosen)
-    size = (_even(width + 2 * gap), _even(gap + height + gap + bar + _line(18) + _line(12)))
+    size = (_even(width + 2 * gap), _even(gap + height + gap + bar + line_height(18) + line_height(12)))
     for utterance, landmarks in chosen:
-        spans, look = _gloss_spans(utterance), look_of(utterance.signer)
+        spans, look = _gloss_spans(utterance, "boundaries", "strokes"), look_of(utterance.signer)
         count = max(1, round(len(landmarks) * fps / landmarks.fps))
         previous: tuple[int, Image] | None = None
         for number in range(count):
@@ -288,14 +281,14 @@ def _caption(
     current = _gloss_at(spans, frame)
     brush.rectangle((left, top, left + width, top + bar), fill=_BAR)
     if current is not None:
-        span = spans[current]
-        brush.rectangle((left + span.start * share, top, left + span.end * share, top + bar), fill=(242, 186, 190))
-    for span in spans:
-        brush.line((left + span.start * share, top, left + span.start * share, top + bar), fill=_GREY)
+        start, end = spans[current]
+        brush.rectangle((left + start * share, top, left + end * share, top + bar), fill=(242, 186, 190))
+    for start, _ in spans:
+        brush.line((left + start * share, top, left + start * share, top + bar), fill=_GREY)
     brush.rectangle((left + frame * share - 1, top - 2, left + frame * share + 1, top + bar + 2), fill=_MARK)
     top += bar + 4
-    space = brush.textlength("  ", font=_font(15))
-    fonts = [_font_for(gloss, 15, bold=number == current) for number, gloss in enumerate(utterance.glosses)]
+    space = brush.textlength("  ", font=plain_font(15))
+    fonts = [font_for(gloss, 15, bold=number == current) for number, gloss in enumerate(utterance.glosses)]
     lengths = [brush.textlength(gloss, font=font) for gloss, font in zip(utterance.glosses, fonts, strict=True)]
     total = sum(lengths) + space * (len(lengths) - 1)
     starts = np.cumsum([0.0, *(length + space for length in lengths[:-1])])
@@ -309,51 +302,12 @@ def _caption(
         if place + lengths[number] > left and place < left + width:
             brush.text((place, top), gloss, fill=_INK if number == current or not spans else _GREY, font=font)
     note = f"{_title(utterance)} · frame {frame}"
-    brush.text((left + width / 2, top + _line(16)), note, fill=_GREY, font=_font(11), anchor="ma")
-
-
-def _line(size: int) -> int:
-    """Height of a line of text of this size."""
-    return round(1.45 * size)
+    brush.text((left + width / 2, top + line_height(16)), note, fill=_GREY, font=plain_font(11), anchor="ma")
 
 
 def _even(length: int) -> int:
     """Video codecs need even sides."""
     return length + length % 2
-
-
-@cache
-def _font(size: int, *, bold: bool = False) -> Any:
-    """DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters."""
-    image_font = import_pillow().ImageFont
-    try:
-        import matplotlib
-
-        fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        return image_font.truetype(str(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
-    except (ImportError, OSError):
-        return image_font.load_default(size)
-
-
-@cache
-def _font_for(text: str, size: int, *, bold: bool = False) -> Any:
-    """`_font`, or for a text in East Asian script the first font of the system that has it."""
-    if all(ord(letter) < _EAST_ASIAN for letter in text):
-        return _font(size, bold=bold)
-    for name in _EAST_ASIAN_FONTS:
-        with suppress(OSError):
-            return import_pillow().ImageFont.truetype(name, size)
-    return _font(size, bold=bold)
-
-
-def _fitted(brush: Any, text: str, size: int, room: float) -> str:
-    """The text, cut with an ellipsis where it is longer than its room."""
-    font = _font_for(text, size, bold=True)
-    if brush.textlength(text, font=font) <= room:
-        return text
-    while text and brush.textlength(f"{text}…", font=font) > room:
-        text = text[:-1]
-    return f"{text}…"
 
 
 # Files
