@@ -8,7 +8,7 @@ import pytest
 from conftest import random_landmarks
 from signloom import layout
 from signloom.baseline import dtw_distances, features, mean_pose_distances, nearest_neighbour
-from signloom.corpus import CorpusWriter
+from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
@@ -113,6 +113,11 @@ def test_the_mean_pose_tells_less_than_warping(tmp_path):
     clips = np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32)
     expected = np.linalg.norm(clips[:, None].mean(axis=2) - clips[None].mean(axis=2), axis=2)
     np.testing.assert_allclose(mean_pose_distances(clips, clips), expected, atol=1e-3)
+
+
+def test_an_unknown_method_is_refused(tiny_corpus):
+    with pytest.raises(InputError, match="nearest neighbour: method 'cosine'; needed one of dtw, mean_pose"):
+        nearest_neighbour(Corpus.open(tiny_corpus), method="cosine")
 
 
 def test_a_corpus_without_boundaries_is_refused(tmp_path):

@@ -25,11 +25,11 @@ from signloom.landmarks import Landmarks, interpolate
 NUM_FRAMES = 16
 # Half-width of the band around the diagonal (Sakoe and Chiba 1978), as a share of the length.
 BAND = 0.25
-_HAND_JOINTS = (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20)
-_HANDS = ("left", "right")
+# The joint before each tip tells little more than its neighbours do.
+_HAND_JOINTS = [joint for joint in range(layout.NUM_HAND_POINTS) if joint + 1 not in layout.FINGER_TIPS]
+# References of each gloss by each signer.
+_REFERENCES_PER_SIGNER = 2
 METHODS = {"dtw": "DTW", "mean_pose": "mean pose"}
-# Weight of where the hands are (in shoulder widths) against their shape (in hand lengths); see `features`.
-_PLACE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,25 +77,25 @@ def nearest_neighbour(
     corpus: Corpus,
     *,
     method: str = "dtw",
-    reference_split: str = "train",
-    query_split: str = "test",
-    references_per_signer: int = 2,
     max_queries: int | None = 400,
     boundaries: str = "boundaries",
     seed: int = 0,
 ) -> NeighbourResult:
-    """The error of the nearest neighbour on the isolated signs of a split.
+    """The error of the nearest neighbour on the isolated signs of the test split.
 
     method: `dtw`, or `mean_pose`, the distance of the means over time.
 
-    References are the first `references_per_signer` signs of each gloss by each signer of the reference split, in the
-    order of the manifest; queries the signs of the query split, or `max_queries` of them drawn with `seed`.
+    References are the first two signs of each gloss by each signer of the training split, in the order of the manifest;
+    queries the signs of the test split, or `max_queries` of them drawn with `seed`.
     boundaries: which spans of the utterances' truth to cut at.
 
-    Raises InputError for a corpus whose utterances do not know their boundaries, or one without either split.
+    Raises InputError for another method, and for a corpus whose utterances do not know their boundaries, or one without
+    either split.
     """
-    references, queries = _cuts(corpus, reference_split, boundaries), _cuts(corpus, query_split, boundaries)
-    references = _first_of_each(references, references_per_signer)
+    if method not in METHODS:
+        raise InputError(f"nearest neighbour: method {method!r}; needed one of {', '.join(METHODS)}")
+    references, queries = _cuts(corpus, "train", boundaries), _cuts(corpus, "test", boundaries)
+    references = _first_of_each(references, _REFERENCES_PER_SIGNER)
     if max_queries is not None and len(queries) > max_queries:
         chosen = np.random.default_rng(seed).choice(len(queries), size=max_queries, replace=False)
         queries = [queries[place] for place in np.sort(chosen)]
@@ -134,16 +134,13 @@ def features(landmarks: Landmarks) -> np.ndarray:
     )
     unit = max(float(unit), 1e-3)
     parts = []
-    for side in _HANDS:
+    for side in ("left", "right"):
         pose = _filled((points[:, layout.indices(f"pose.{side}_wrist", f"pose.{side}_elbow")] - root) / unit)
-        hand = points[:, layout.GROUPS[f"{side}_hand"]][:, list(_HAND_JOINTS)]
+        hand = points[:, layout.GROUPS[f"{side}_hand"]][:, _HAND_JOINTS]
         # 0.55 shoulder widths is a hand's length: shapes come out in hand lengths.
         shape = _filled((hand - hand[:, :1]) / (0.55 * unit))[:, 1:]
-        # Each of the two carries the weight of one point of the hand's shape, times `_PLACE_WEIGHT` for the place.
-        parts += [
-            _PLACE_WEIGHT * pose.reshape(len(points), -1),
-            shape.reshape(len(points), -1) / np.sqrt(shape.shape[1] / 4),
-        ]
+        # The shape's points together weigh as much as four of them, wrist and elbow as two.
+        parts += [pose.reshape(len(points), -1), shape.reshape(len(points), -1) / np.sqrt(shape.shape[1] / 4)]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
