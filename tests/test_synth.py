@@ -269,6 +269,9 @@ def test_boundaries_follow_one_another_and_hold_the_strokes(corpus):
             assert end == start
         for (start, end), (first, last) in zip(boundaries, strokes, strict=True):
             assert start <= first < last <= end
+        # Half of the way between two signs belongs to each.
+        for (_, end), (_, last), (first, _) in zip(boundaries, strokes, strokes[1:], strict=False):
+            assert abs((end - last) - (first - end)) <= 1
 
 
 def test_splits_share_no_test_signer_and_no_sentence(corpus):
@@ -377,8 +380,13 @@ def test_spans_are_the_runs_of_true():
 
 
 def test_the_head_is_where_the_face_is():
-    body = Proportions()
-    assert head_centre(body)[1] == pytest.approx(-0.19)
+    signer = make_signer(0, seed=0, dials=Dials(preset="clean"))
+    words = make_lexicon(5, seed=0, minimal_pairs=0.0)
+    motion = perform(words, signer, fps=25.0, dials=DIALS, rng=np.random.default_rng(0)).motion
+    rim = pose_body(motion, signer.proportions)[:, list(layout.FACE_CONTOURS["oval"])]
+    middle = 0.5 * (rim.min(axis=1) + rim.max(axis=1)) - motion.sway
+    # A head of 0.18 m that turns by up to 10 degrees.
+    assert np.abs(middle - head_centre(signer.proportions))[:, :2].max() < 0.03
 
 
 # Options and command

@@ -234,7 +234,7 @@ def test_glosses_last_as_long_as_on_phoenix():
     assert 11.7 < frames / glosses < 13.5
 
 
-def test_the_weak_hand_dial_drops_and_holds():
+def test_the_weak_hand_dial_holds():
     both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement != "hold")
     one = next(sign for sign in LEXICON if sign.kind == "one")
     signer = make_signer(0, seed=0, dials=CLEAN)
@@ -255,6 +255,86 @@ def test_the_weak_hand_dial_drops_and_holds():
     assert on.mean() > off.mean() + 0.02
 
 
+def test_the_weak_hand_dial_drops_out_of_two_handed_signs():
+    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement == "down")
+    signer = make_signer(0, seed=0, dials=CLEAN)
+
+    def dropped(dial):
+        """In how many tokens the weak hand stays down, of 100."""
+        heights = []
+        for seed in range(100):
+            dials = replace(CLEAN, weak_hand=dial)
+            motion = perform([both], signer, fps=25.0, dials=dials, rng=np.random.default_rng(seed)).motion
+            heights.append(motion.left.place[:, 1].min() - motion.right.place[:, 1].min())
+        return int((np.array(heights) > 0.08).sum())
+
+    # 0.06 at dial 1: 18 expected at 3, standard deviation 4.
+    assert dropped(0.0) == 0
+    assert 6 <= dropped(3.0) <= 32
+
+
+def test_coarticulation_weakens_the_weak_hand_of_two_handed_signs():
+    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement == "down")
+    signer = make_signer(0, seed=0, dials=CLEAN)
+
+    def share(dial):
+        """How far the weak hand goes, of how far the strong one does."""
+        ways = []
+        for seed in range(20):
+            dials = replace(CLEAN, coarticulation=dial)
+            performance = perform([both], signer, fps=25.0, dials=dials, rng=np.random.default_rng(seed))
+            start, end = performance.strokes[0]
+            motion = performance.motion
+            ways.append(np.ptp(motion.left.place[start:end, 1]) / np.ptp(motion.right.place[start:end, 1]))
+        return np.mean(ways)
+
+    assert share(0.0) > share(1.0) + 0.05 > share(2.0) + 0.1
+
+
+def test_fingers_begin_a_sign_a_little_as_they_ended_the_last():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    fist, spread = (Sign(shape, "one", shape, "space-low", "across-in", "hold") for shape in ("S", "5"))
+
+    def flexion(signs, dial):
+        dials = replace(CLEAN, coarticulation=dial)
+        performance = perform(signs, signer, fps=100.0, dials=dials, rng=np.random.default_rng(0))
+        start, end = performance.strokes[-1]
+        # A fifth into the sign: what the smoothing over its edge brings along is over.
+        return performance.motion.right.angles[start + (end - start) // 5, 5]
+
+    alone, after = (flexion(signs, 1.0) for signs in ([spread], [fist, spread]))
+    assert flexion([fist, spread], 0.0) == pytest.approx(flexion([spread], 0.0), abs=0.5)
+    assert after > alone + 2
+
+
+def test_mouth_brows_and_head_go_with_their_sign_and_eyes_blink():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    telling = replace(PLAIN, mouth="oo", brow="raised", head="nod")
+
+    def shown(sign):
+        performance = perform([PLAIN, sign, PLAIN], signer, fps=50.0, dials=CLEAN, rng=np.random.default_rng(0))
+        start, end = performance.strokes[1]
+        motion = performance.motion
+        return motion.expression[start:end], motion.head[start:end, 1], motion.expression[: start - 20]
+
+    (face, nod, before), (plain_face, plain_nod, _) = shown(telling), shown(PLAIN)
+    # Rounded lips and raised brows, and not before: blend weights about 1, blurred over the stroke's ends.
+    assert face[:, 2].max() > 0.7
+    assert face[:, 3].max() > 0.7
+    assert np.abs(before[:, [2, 3]]).max() < 0.1
+    assert np.abs(plain_face[:, :4]).max() < 0.1
+    # A nod of seven degrees there and back; the head's own sway is the same in both.
+    assert np.ptp(nod - plain_nod) > 5
+    blinks = expected = 0
+    for seed in range(8):
+        motion = perform([PLAIN] * 40, signer, fps=25.0, dials=CLEAN, rng=np.random.default_rng(seed)).motion
+        closed = motion.expression[:, 4] > 0.7
+        blinks += np.count_nonzero(closed[1:] & ~closed[:-1])
+        expected += len(motion) / 25 / 2.5
+    # One in 2.5 s on average, some of them in one another: about 40, three standard deviations are 19.
+    assert 0.5 * expected < blinks < 1.5 * expected
+
+
 def test_coarticulation_draws_signs_together_and_prepares_the_fingers():
     signer = make_signer(0, seed=0, dials=CLEAN)
     fist = Sign("A", "one", "S", "forehead", "up-out", "hold")
@@ -271,6 +351,47 @@ def test_coarticulation_draws_signs_together_and_prepares_the_fingers():
     flexions, heights = zip(*(end_of_first(dial) for dial in (0.0, 1.0, 3.0)), strict=True)
     assert flexions[0] > flexions[1] > flexions[2]
     assert heights[0] < heights[1] < heights[2]
+
+
+def test_tokens_of_one_sign_differ_as_their_dial_says():
+    signer = make_signer(0, seed=0, dials=CLEAN)
+    moving = replace(PLAIN, location="space-middle", movement="down")
+
+    def spread(dial):
+        """Standard deviations over tokens: of the hand's place, its way, its turn, its fingers and its time."""
+        rows = []
+        for seed in range(40):
+            dials = replace(CLEAN, token_variation=dial)
+            performance = perform([moving], signer, fps=50.0, dials=dials, rng=np.random.default_rng(seed))
+            start, end = performance.strokes[0]
+            arm = performance.motion.right
+            place, turn, angles = arm.place[start:end], arm.rotation[start:end], arm.angles[start:end]
+            rows.append(
+                (*place.mean(axis=0), np.ptp(place[:, 1]), *turn.mean(axis=0), *angles.mean(axis=0), end - start)
+            )
+        values = np.std(rows, axis=0)
+        return np.array([values[:3].mean(), values[3], values[4:8].mean(), values[8:24].mean(), values[24]])
+
+    none, one, three = (spread(dial) for dial in (0.0, 1.0, 3.0))
+    assert (none < 0.5 * one).all()
+    assert (one < three).all()
+
+
+def test_signers_differ_in_everything_as_far_as_their_dial_says():
+    def traits(dials):
+        rows = [make_signer(number, seed=0, dials=dials) for number in range(30)]
+        single = ("tempo", "amplitude", "holding", "expressiveness", "smoothness", "unsteadiness")
+        arrays = ("space", "shift", "rest", "carriage", "lean")
+        tables = ("places", "grips", "turns", "shapes")
+        bones = ("shoulder_half_width", "upper_arm", "forearm", "hand", "neck", "head", "trunk")
+        found = {name: [getattr(row, name) for row in rows] for name in (*single, *arrays)}
+        found |= {name: [np.concatenate([*getattr(row, name).values()]) for row in rows] for name in tables}
+        return found | {name: [getattr(row.proportions, name) for row in rows] for name in bones}
+
+    for name, values in traits(Dials(preset="phoenix")).items():
+        assert (np.std(values, axis=0) > 0).all(), name
+    for name, values in traits(CLEAN).items():
+        np.testing.assert_array_equal(values, np.broadcast_to(values[0], np.shape(values)), err_msg=name)
 
 
 def test_signers_have_a_dialect_and_habits_of_their_own():
