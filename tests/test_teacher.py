@@ -15,6 +15,8 @@ from signloom.model.checkpoint import Model, load
 from signloom.model.fusion import Fusion, ModalityAttention
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.train.fit import fit
+from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
 SMALL = TeacherConfig(
@@ -315,3 +317,38 @@ def test_presets_go_through_the_checkpoint(name, tmp_path):
     assert again.recognizer.config == preset(name)
     landmarks = random_landmarks(20)
     assert (again.emission(landmarks).log_probs == model.emission(landmarks).log_probs).all()
+
+
+class TestTraining:
+    """Teacher and auxiliary head through `fit`."""
+
+    @pytest.fixture(autouse=True)
+    def tiny_preset(self, monkeypatch):
+        monkeypatch.setitem(PRESETS, "tiny_teacher", SMALL)
+
+    def test_the_auxiliary_head_is_trained_by_its_weight_and_kept(self, tiny_corpus, tmp_path):
+        moved = {}
+        for weight in (0.0, 1.0):
+            recipe = Recipe(
+                data_dir=tiny_corpus,
+                output=tmp_path / str(weight),
+                preset="tiny_teacher",
+                epochs=1,
+                auxiliary_head=True,
+                auxiliary_weight=weight,
+                weight_decay=0.0,
+            )
+            head = fit(recipe).model.recognizer.auxiliary
+            # Its bias starts at 0.
+            moved[weight] = head.bias.detach().abs().max().item()
+        assert moved[0.0] == 0 < moved[1.0]
+
+    def test_a_run_can_start_from_a_teacher_with_or_without_an_auxiliary_head(self, tiny_corpus, tmp_path):
+        first = Recipe(
+            data_dir=tiny_corpus, output=tmp_path / "a", preset="tiny_teacher", epochs=1, auxiliary_head=True
+        )
+        donor = fit(first).model.recognizer
+        second = Recipe(data_dir=tiny_corpus, output=tmp_path / "b", init=tmp_path / "a", epochs=1, learning_rate=1e-12)
+        model = fit(second).model.recognizer
+        assert model.config == donor.config
+        torch.testing.assert_close(model.body.stem.weight, donor.body.stem.weight, atol=1e-6, rtol=0)
