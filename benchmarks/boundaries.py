@@ -14,6 +14,9 @@ aligned   the same for the whole reference, as `signloom align` finds it, whatev
 Confidences: expected calibration error on test over 10 bins of equally many glosses, of the mean probability of a gloss
 in its run and of ours, each as it is and with slope and offset fitted on dev. By chance: what perfectly calibrated
 confidences of these values would score, for so few glosses are never right exactly as often as they should be.
+
+Sentences doubted: of the clips' own sentences, and of the sentences of other clips aligned with them, those whose mean
+confidence is below 0.3, of which `signloom align` warns.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ import common
 import numpy as np
 
 FPS = 25.0
+# As `signloom align` has it: sentences whose mean confidence is below are doubted.
+DOUBT = 0.3
 
 
 def main() -> None:
@@ -43,7 +48,7 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
     from signloom.calibrate import correct_glosses, fit_spans
     from signloom.corpus import Corpus
     from signloom.ctc.calibration import Calibration, calibration_error
-    from signloom.ctc.collapse import collapse_batch
+    from signloom.ctc.collapse import collapse_batch, frames_needed
     from signloom.ctc.spans import confidences, emission_seconds, spans
     from signloom.ctc.timing import Timing
     from signloom.ctc.viterbi import Alignment, forced_alignment
@@ -126,11 +131,22 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
             "chance": float(np.mean(chance)),
             "auc": auc(*test),
         }
+    sentences: dict[str, list[float]] = {"own": [], "other": []}
+    test = emissions["test"]
+    for at, (item, emission) in enumerate(test):
+        # Far enough on that neighbouring utterances of one recording do not make it easy or hard.
+        for kind, glosses in (("own", item.glosses), ("other", test[(at + len(test) // 2) % len(test)][0].glosses)):
+            ids = model.vocabulary.encode(glosses)
+            if frames_needed(ids) <= len(emission.log_probs):
+                alignment = forced_alignment(emission.log_probs, ids)
+                sentences[kind].append(float(confidences(emission.log_probs, ids, alignment).mean()))
+    doubted = {kind: float((np.array(found) < DOUBT).mean()) for kind, found in sentences.items()}
     return {
         "corpus": str(root),
         "timing": settings.timing.to_json(),
         "boundaries": boundaries,
         "confidence": calibration,
+        "doubted": doubted,
     }
 
 
@@ -165,7 +181,10 @@ def show(results: dict[str, Any]) -> None:
     head = ["run", "confidence", "glosses", "right on dev", "on test", "ECE as it is", "calibrated", "by chance", "AUC"]
     print("\n" + common.table(head, rows))
     for run, found in results.items():
-        print(f"\n{run}: {found['timing']}")
+        own, other = found["doubted"]["own"], found["doubted"]["other"]
+        print(
+            f"\n{run}: {found['timing']}; sentences doubted: {own:.1%} of the clips' own, {other:.1%} of other clips'"
+        )
 
 
 if __name__ == "__main__":
