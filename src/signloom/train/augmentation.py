@@ -61,7 +61,7 @@ def augment(
     fps: float,
 ) -> np.ndarray:
     """`points` (T, P, 3) changed at random, (T', P, 3) with T' of at least `min_frames` (or T, if T is fewer)."""
-    points = _retimed(points, config, rng, min_frames, fps)
+    points = interpolate(points, retiming(len(points), config, rng, min_frames=min_frames, fps=fps))
     if config.mirror and rng.random() < config.mirror:
         points = points[:, layout.subset_mirror_map(subset)]
         points[..., 0] = 1.0 - points[..., 0]
@@ -89,11 +89,13 @@ def _jitter_shares(subset: str) -> np.ndarray:
     return shares
 
 
-def _retimed(
-    points: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, min_frames: int, fps: float
+def retiming(
+    num_frames: int, config: AugmentationConfig, rng: np.random.Generator, *, min_frames: int, fps: float
 ) -> np.ndarray:
-    """A copy at another tempo, some of its frames left out."""
-    num_frames = len(points)
+    """Where each frame of the changed clip lies in the clip, (T',), rising: another tempo, some frames left out.
+
+    It is what `augment` draws first: a generator of the same seed tells how a clip was, or will be, re-timed.
+    """
     count = max(round(num_frames * rng.uniform(1 - config.retime, 1 + config.retime)), min(min_frames, num_frames), 1)
     position = np.arange(count) * ((num_frames - 1) / max(count - 1, 1))
     if config.warp and count > 1:
@@ -106,7 +108,7 @@ def _retimed(
     kept = max(round(count * (1 - rng.uniform(0, config.drop_frames))), min(min_frames, count), 1)
     if kept < count:
         position = position[np.sort(rng.permutation(count)[:kept])]
-    return interpolate(points, np.minimum(position, num_frames - 1))
+    return np.minimum(position, num_frames - 1)
 
 
 def _change_signer(planes: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, subset: str) -> None:
