@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from signloom.calibrate import fit_spans, with_spans
+from signloom.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
 from signloom.ctc.arpa import read_arpa
@@ -133,12 +133,13 @@ def run(options: Options) -> int:
             advance=lambda: bar.advance(search),
         )
         bar.update(search, total=len(tuned.points), completed=len(tuned.points))
-    kept = language_model if tuned.decoding.uses_language_model else None
-    tuned_model = replace(model, decoding=tuned.decoding, language_model=kept)
-    # Confidences are those of a decoder: with another one they are calibrated anew.
-    model = with_spans(model, fit_spans(tuned_model, corpus))
+        kept = language_model if tuned.decoding.uses_language_model else None
+        model = replace(model, decoding=tuned.decoding, language_model=kept)
+        # Confidences are those of a decoder: with another one they are calibrated anew.
+        clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(corpus.split("train"))), unit="clips")
+        model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
     path = options.output or (options.model / f"model{SUFFIX}" if options.model.is_dir() else options.model)
-    _store(model, tuned, language_model, path)
+    _store(model, tuned, path)
     print(_report(tuned, language_model))
     say(f"written: {path}")
     say(f"next: signloom evaluate {options.output or options.model} --data_dir {options.data_dir} --split test")
@@ -258,8 +259,7 @@ def _decode(decoding: Decoding) -> list[list[int]]:
     return _worker(decoding)
 
 
-def _store(model: Model, tuned: Tuned, language_model: NGram, path: Path) -> None:
-    kept = language_model if tuned.decoding.uses_language_model else None
+def _store(model: Model, tuned: Tuned, path: Path) -> None:
     info = {
         **model.info,
         "tuned": {
@@ -270,7 +270,7 @@ def _store(model: Model, tuned: Tuned, language_model: NGram, path: Path) -> Non
             "wer": tuned.best.wer,
         },
     }
-    replace(model, info=info, decoding=tuned.decoding, language_model=kept).save(path)
+    replace(model, info=info).save(path)
 
 
 def _report(tuned: Tuned, language_model: NGram) -> str:
