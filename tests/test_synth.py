@@ -285,6 +285,17 @@ def test_splits_share_no_test_signer_and_no_sentence(corpus):
     assert {sign["gloss"] for sign in corpus.info["lexicon"]} <= known
 
 
+def test_sentences_of_dev_and_test_are_new_where_there_is_room():
+    # 8 signs make 64 sentences of two, of which training has at most 30: by chance many would be had twice.
+    recipe = replace(SMALL, num_signs=8, num_train=30, num_dev=20, num_test=20, min_glosses=2, max_glosses=2)
+    recipe = replace(recipe, rest_glosses=False, pointing=0.0, grammar=0.0, zipf=0.0)
+    sentences = {split: set() for split in SPLITS}
+    for plan in make_plans(recipe):
+        sentences[plan.split].add(tuple(sign.gloss for sign in plan.signs))
+    assert len(sentences["train"]) > 20
+    assert not sentences["train"] & (sentences["dev"] | sentences["test"])
+
+
 def test_the_truth_says_which_hands_are_missing_and_why(corpus):
     for utterance in corpus:
         landmarks = corpus.load(utterance)

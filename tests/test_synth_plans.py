@@ -78,6 +78,18 @@ def test_frame_rates_vary_by_signer_when_asked():
     assert {make_clip(still, plan).landmarks.fps for plan in make_plans(still)[:6]} == {25.0}
 
 
+def test_frames_come_twice_where_frame_rates_vary():
+    def repeated(dial):
+        recipe = replace(SMALL, **dict.fromkeys(dial_names()), preset="clean")
+        recipe = replace(recipe, frame_rate_variation=dial)
+        clips = [make_clip(recipe, plan).landmarks.points[:, 0, :2] for plan in make_plans(recipe)]
+        return sum(int((nose[1:] == nose[:-1]).all(axis=1).sum()) for nose in clips)
+
+    # Heads always sway a little; a fiftieth of about 1,200 frames.
+    assert repeated(0.0) == 0
+    assert 5 < repeated(1.0) < 60
+
+
 # Sentences
 
 

@@ -224,6 +224,35 @@ def test_a_jumping_wrist_leaves_its_place_in_the_frames_that_the_truth_names():
         assert away[~told].max() == 0
 
 
+def test_some_jumps_take_the_hand_along_and_only_those():
+    result = tracked(body(12000), wrist_jumps=3.0)
+    jumps = {hand: result.jumps[f"{hand.removesuffix('_hand')}_wrist"] for hand in HANDS}
+    assert all(set(result.lost[hand]) <= set(jumps[hand]) for hand in HANDS)
+    count, taken = (sum(len(spans[hand]) for hand in HANDS) for spans in (jumps, result.lost))
+    # 0.4 of about 40 jumps: 16, standard deviation 3.
+    assert 0.15 * count < taken < 0.65 * count
+
+
+def test_a_grainy_recording_has_more_jitter():
+    image = body(600, speed=0.5)
+    dials = replace(CLEAN, tracker_noise=1.0)
+    hands = slice(33, 75)
+    errors = [
+        track(image, replace(CAMERA, grain=grain), fps=FPS, dials=dials, rng=np.random.default_rng(0)).points[:, hands]
+        - image[:, hands]
+        for grain in (1.0, 2.0)
+    ]
+    # The same draws, twice as strong; single precision at coordinates around 1.
+    np.testing.assert_allclose(errors[1][..., :2], 2 * errors[0][..., :2], atol=1e-6)
+
+
+def test_visibility_wavers_with_the_noise():
+    wrist = layout.index("pose.right_wrist")
+    still, noisy = (tracked(body(600), tracker_noise=dial).visibility[:, wrist] for dial in (0.0, 1.0))
+    assert np.ptp(still) == 0 < np.std(noisy)
+    assert abs(noisy.mean() - still.mean()) < 0.1
+
+
 def test_smoothing_trails_behind_a_little_and_calms_a_resting_point():
     wrist = layout.index("pose.right_wrist")
     image = body(500, speed=1.0)
@@ -278,6 +307,28 @@ def test_wandering_noise_keeps_its_variance_and_correlation(twice):
 def camera_of(seed=0, size=(640, 480), **dials):
     rngs = np.random.default_rng(seed), np.random.default_rng(seed + 1000)
     return make_camera(*rngs, image_size=size, dials=replace(CLEAN, **dials))
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "expected"),
+    [
+        ({}, (0.1, 0.2, 0.0), (0.1, 0.2, 0.0)),
+        ({"scale": 2.0}, (0.1, 0.2, 0.0), (0.2, 0.4, 0.0)),
+        # Rolled clockwise: what was below is at the left.
+        ({"roll": 90.0}, (0.1, 0.2, 0.0), (-0.2, 0.1, 0.0)),
+        # Seen from the side: what was behind is at the right, what was at the right in front.
+        ({"yaw": 90.0}, (0.1, 0.2, 0.0), (0.0, 0.2 * 2.2 / 2.1, -0.1)),
+        ({"yaw": 90.0}, (0.0, 0.0, 0.5), (0.5, 0.0, 0.0)),
+        # At half the camera's distance of 2.2 m things look twice as large.
+        ({}, (0.1, 0.2, -1.1), (0.2, 0.4, -1.1)),
+        ({"scale": 2.0}, (0.1, 0.2, -1.1), (0.4, 0.8, -2.2)),
+    ],
+)
+def test_the_picture_of_a_point(change, place, expected):
+    image = project(np.array(place)[None, None], replace(CAMERA, middle=(0.0, 0.0), **change))[0, 0]
+    np.testing.assert_allclose(image, expected, atol=1e-9)
+    shifted = project(np.array(place)[None, None], replace(CAMERA, **change))[0, 0]
+    np.testing.assert_allclose(shifted - image, (0.65, 0.45, 0), atol=1e-9)
 
 
 def test_cameras_are_alike_without_variation_and_differ_with_it():
