@@ -9,7 +9,7 @@ from signloom import layout
 from signloom.ctc.calibration import Calibration, calibration_error, log_odds, reliability
 from signloom.ctc.collapse import collapse, frames_needed
 from signloom.ctc.hypothesis import Emission
-from signloom.ctc.spans import confidences, emission_seconds, located, spans
+from signloom.ctc.spans import SpanSettings, confidences, emission_seconds, located, spans
 from signloom.ctc.timing import Located, Timing, fit_timing
 from signloom.ctc.viterbi import Alignment, forced_alignment
 from signloom.errors import InputError
@@ -144,6 +144,10 @@ def test_timing_and_calibration_are_written_and_read_back():
         assert type(value).from_json(value.to_json()) == value
         with pytest.raises(InputError, match="needed"):
             type(value).from_json({"slope": "x"})
+    for broken in ([], {}, {"timing": 1}, {"timing": {}, "calibration": {}}):
+        with pytest.raises(InputError, match="needed"):
+            SpanSettings.of({"spans": broken})
+    assert SpanSettings.of({}) == SpanSettings()
     with pytest.raises(InputError, match="the second above 0"):
         Timing(0.0, 0.0)
     with pytest.raises(InputError, match="slope 0 or more"):

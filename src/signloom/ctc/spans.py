@@ -37,7 +37,10 @@ class SpanSettings:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> SpanSettings:
         """The settings of `to_json`. Raises InputError for anything else."""
-        return cls(Timing.from_json(record.get("timing", {})), Calibration.from_json(record.get("calibration", {})))
+        try:
+            return cls(Timing.from_json(record["timing"]), Calibration.from_json(record["calibration"]))
+        except (KeyError, TypeError):
+            raise InputError(f"spans: {record!r:.80}; needed timing and calibration") from None
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> SpanSettings:
