@@ -24,7 +24,7 @@ FLOORS = [
     {"train"},
     {"report"},
     {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose", "lm"},
-    {"tune"},
+    {"tune", "recipes", "crossval"},
     {"health"},
     {"quickstart"},
     {"cli"},

@@ -29,7 +29,9 @@ COMMANDS: dict[str, Command] = {
     "import": Command("signloom.importers", "annotations and other people's landmark formats -> a corpus"),
     "compose": Command("signloom.compose", "isolated clips -> a corpus of continuous utterances"),
     "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
+    "recipes": Command("signloom.recipes", "the named sets of training options that ship"),
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
+    "crossval": Command("signloom.crossval", "leave one signer out: train without each signer in turn, score on them"),
     "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
     "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),
     "lm": Command("signloom.lm", "an n-gram language model of gloss sentences, as an ARPA file; its perplexity"),
@@ -97,6 +99,8 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
 
 def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:
     """An instance of the dataclass `options` from command line arguments and `--config` files."""
+    import dataclasses
+
     import jsonargparse
 
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -129,18 +133,22 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     )
     parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
     types = _field_types(options)
+    fields = {field.name: field for field in dataclasses.fields(options)}
     for name in positionals:
         many = str(types[name]).startswith(("list", "tuple"))
         # argparse asks for the type of one item where there are many.
         kind = typing.get_args(types[name])[0] if many else types[name]
-        parser.add_argument(name, type=kind, help=_docstring(options, name), nargs="+" if many else None)
+        fewest = "+" if fields[name].default is dataclasses.MISSING else "*"
+        parser.add_argument(name, type=kind, help=_docstring(options, name), nargs=fewest if many else None)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
     for group in parser._action_groups:
         if group.title and group.title.startswith(
             (f"{options.__name__}(", (options.__doc__ or "?").split("\n")[0][:20])
         ):
             group.title = f"options of {program}"
-    values = parser.parse_args(_spelled_out(arguments, types))
+    # Options that stand for others (`--recipe NAME`) are told by the module.
+    expand: Callable[[list[str]], list[str]] = getattr(options, "expand", list)
+    values = parser.parse_args(_spelled_out(expand(arguments), types))
     values.pop("config", None)
     values = parser.instantiate(values)
     return options(**{name: values[name] for name in types})

@@ -1,10 +1,12 @@
-"""What Lightning calls during a run: the epoch's record, the best model, the progress bar, the first batch's line."""
+"""What Lightning calls during a run: record and best model of each epoch, state, end, progress, first line."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,35 @@ import lightning as L
 import torch
 
 from signloom.console import progress_bar
+from signloom.errors import TrainingError
 from signloom.model.checkpoint import Model
+from signloom.train import distributed
 from signloom.train.data import Batch
 from signloom.train.history import EpochRecord, History
 from signloom.train.module import RecognizerModule
 
 log = logging.getLogger("signloom.train")
+# Steps between two looks at the clock where processes must agree on what it says.
+CLOCK_STEPS = 10
+
+
+class Start(L.Callback):
+    """Before the first step, when every process has read what it starts from: makes the run folder ready."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        self.prepare = prepare
+
+    def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
+        trainer.strategy.barrier("read")
+        if trainer.is_global_zero:
+            self.prepare()
 
 
 class FirstBatch(L.Callback):
     """Logs, once, what the network sees: mean, spread and range of the features after normalisation."""
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Batch, batch_index: int) -> None:
-        if trainer.global_step or batch_index:
+        if trainer.global_step or batch_index or not trainer.is_global_zero:
             return
         with torch.no_grad():
             features = module.recognizer.frontend(batch.points, batch.lengths)
@@ -49,15 +67,23 @@ class EpochEnd(L.Callback):
         self._started = 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        self.history.rewind(trainer.current_epoch)
+        self.history.rewind(trainer.global_step)
+        # A run resumed within an epoch goes on with it: no start of the epoch will follow.
+        self._begin(trainer, module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: Any) -> None:
+        module.train_sums.zero_()
+        module.seconds_before = 0.0
+        self._begin(trainer, module)
+
+    def _begin(self, trainer: L.Trainer, module: Any) -> None:
         loader: Any = trainer.train_dataloader
         loader.dataset.epoch = trainer.current_epoch
-        loader.batch_sampler.set_epoch(trainer.current_epoch)
-        module.num_frames = 0
-        module.train_sums.zero_()
-        self._started = time.perf_counter()
+        loader.steps.set_epoch(trainer.current_epoch)
+        self._started = time.perf_counter() - module.seconds_before
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
+        module.seconds_before = time.perf_counter() - self._started
 
     def on_validation_start(self, trainer: L.Trainer, module: Any) -> None:
         self._train_seconds = time.perf_counter() - self._started
@@ -65,7 +91,7 @@ class EpochEnd(L.Callback):
     # Lightning runs the epoch's end hooks of training after those of validation: both figures are there by then.
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         metrics = trainer.callback_metrics
-        total, glosses = module.train_sums.tolist()
+        total, glosses, frames = distributed.total(module.train_sums, module.device)
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,
             train_loss=total / glosses,
@@ -73,15 +99,20 @@ class EpochEnd(L.Callback):
             dev_wer=metrics["dev_wer"].item(),
             learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
             seconds=time.perf_counter() - self._started,
-            frames_per_second=module.num_frames / self._train_seconds,
+            frames_per_second=frames / self._train_seconds,
+            steps=trainer.global_step,
         )
         better = self.history.add(record)
-        if better:
-            self.make_model(module, self.history).save(self.run / "model.safetensors")
-            module.recognizer.train()
-        self.history.write(self.run)
+        module.seconds_before = 0.0
         for name in ("train_loss", "frames_per_second"):
-            module.log(name, getattr(record, name), logger=True)
+            module.log(name, getattr(record, name), logger=True, rank_zero_only=True)
+        if not trainer.is_global_zero:
+            return
+        with disk_space(self.run):
+            if better:
+                self.make_model(module, self.history).save(self.run / "model.safetensors")
+                module.recognizer.train()
+            self.history.write(self.run)
         log.info(
             "epoch %d/%d: loss per gloss %.3f, dev %.3f, dev WER %.1f %%%s, %.0f frames/s",
             record.epoch,
@@ -94,6 +125,80 @@ class EpochEnd(L.Callback):
         )
 
 
+class Stop(L.Callback):
+    """Ends a run within an epoch, after a number of minutes (those before an interruption included) or of steps."""
+
+    def __init__(self, max_minutes: float | None, max_steps: int | None) -> None:
+        self.max_seconds = None if max_minutes is None else 60 * max_minutes
+        self.max_steps = max_steps
+        self._before = 0.0
+        self._started: float | None = None
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before = state["seconds"]
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self._started = time.monotonic()
+        self._judge(trainer)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
+        if step_done(trainer, batch_index):
+            self._judge(trainer)
+
+    def _judge(self, trainer: L.Trainer) -> None:
+        over = self.max_steps is not None and trainer.global_step >= self.max_steps
+        if self.max_seconds is not None:
+            over |= trainer.strategy.reduce_boolean_decision(self._seconds >= self.max_seconds, all=False)
+        if over:
+            trainer.should_stop = True
+
+
+class LastState(L.Callback):
+    """Keeps the whole state of the run, for `--resume`: after each epoch, and within it every so often."""
+
+    def __init__(self, path: Path, *, every_minutes: float, every_steps: int | None) -> None:
+        self.path = path
+        self.every_seconds, self.every_steps = 60 * every_minutes, every_steps
+        self._saved = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
+        # After an epoch's last batch come the scores on dev; the state is kept behind them.
+        if batch_index + 1 == trainer.num_training_batches or not step_done(trainer, batch_index):
+            return
+        if trainer.should_stop or self._due(trainer):
+            self._save(trainer)
+
+    def _due(self, trainer: L.Trainer) -> bool:
+        if self.every_steps is not None:
+            return trainer.global_step % self.every_steps == 0
+        if trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS:
+            return False
+        due = time.monotonic() - self._saved >= self.every_seconds
+        agreed: bool = trainer.strategy.reduce_boolean_decision(due, all=False)
+        return agreed
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        loader: Any = trainer.train_dataloader
+        # Where the run was stopped within an epoch, the state of that moment is kept already.
+        if loader.state_dict()["batches"] == 0:
+            self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        with disk_space(self.path.parent):
+            trainer.save_checkpoint(self.path)
+        self._saved = time.monotonic()
+
+
 class ProgressBar(L.Callback):
     """One bar for the whole run: steps, frames a second, time left."""
 
@@ -102,13 +207,14 @@ class ProgressBar(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self._progress.start()
+        loader: Any = trainer.train_dataloader
         total = int(trainer.num_training_batches) * int(trainer.max_epochs or 1)
-        done = int(trainer.num_training_batches) * trainer.current_epoch
+        done = int(trainer.num_training_batches) * trainer.current_epoch + loader.steps.start
         self._task = self._progress.add_task("training", total=total, completed=done, unit="frames", done=0)
         self._frames = 0
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
-        self._frames += batch.num_frames
+        self._frames += trainer.world_size * batch.num_frames
         self._progress.update(self._task, advance=1, done=self._frames)
 
     def on_train_end(self, trainer: L.Trainer, module: Any) -> None:
@@ -121,11 +227,20 @@ class ProgressBar(L.Callback):
         self._progress.stop()
 
 
-class LastState(L.Callback):
-    """Keeps the whole state of the run after each epoch, for `--resume`."""
+def step_done(trainer: L.Trainer, batch_index: int) -> bool:
+    """Whether the weights have just changed, rather than another batch been added to their gradient."""
+    return (batch_index + 1) % trainer.accumulate_grad_batches == 0 or batch_index + 1 == trainer.num_training_batches
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
-        trainer.save_checkpoint(self.path)
+@contextmanager
+def disk_space(run: Path) -> Iterator[None]:
+    """Says what a full disk means for a run: what was kept before is whole."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingError(
+            f"{run}: no space left on the disk. The model, the state and the history kept before are whole; "
+            "free some space and go on with the same options and --resume"
+        ) from error

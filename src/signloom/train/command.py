@@ -1,7 +1,8 @@
 """Train a recogniser on a corpus.
 
 The run folder holds at every moment the model with the lowest word error rate on the dev split (the test split is
-never read), the state to resume from, curves, history (json and csv), TensorBoard files and the log.
+never read), the state to resume from, curves, history (json and csv), TensorBoard files and the log. Recipes, several
+processes, SLURM and resuming are described in docs/training.md.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ def run(options: Recipe) -> int:
     """The exit status of a training run: 0 when it finished."""
     options.check()
     try:
+        from signloom.train.distributed import World
         from signloom.train.fit import fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "training") from None
     result = fit(options)
+    if World.of_environment().rank:
+        return 0
     best = result.best
     print(
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "

@@ -1,22 +1,27 @@
-"""Utterances to batches: reading, caching, augmentation, bucketing by length.
+"""Utterances to batches: reading, caching, augmentation. Which utterances share a batch is decided in `sampling`.
 
 Shapes: B utterances, T frames, P points of the view's subset, S glosses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
 from signloom.train.augmentation import AugmentationConfig, augment
+from signloom.train.sampling import BucketSampler, Pick, StepSampler
 from signloom.vocabulary import Vocabulary
+
+__all__ = ["Batch", "BucketSampler", "Example", "Loader", "UtteranceDataset", "collate"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Batch:
 
     points: (B, T, P, 3) float32 at the model's frame rate, NaN where missing and in padding.  lengths: (B,) int64.
     targets: (B, S) int64, padded with 0.  target_lengths: (B,) int64.  ids: of the utterances.
+    shares: (B,) float32, how much each counts in the batch's mean (see `sampling.StepSampler`); 0 for one that only
+    fills the batch.
     """
 
     points: Tensor
@@ -32,11 +39,14 @@ class Batch:
     targets: Tensor
     target_lengths: Tensor
     ids: tuple[str, ...]
+    shares: Tensor
 
     def __post_init__(self) -> None:
         size = len(self.ids)
-        shapes = (self.points.shape[0], len(self.lengths), len(self.targets), len(self.target_lengths))
-        if shapes != (size,) * 4 or self.points.ndim != 4:
+        shapes = tuple(
+            len(part) for part in (self.points, self.lengths, self.targets, self.target_lengths, self.shares)
+        )
+        if shapes != (size,) * 5 or self.points.ndim != 4:
             raise InputError(
                 f"batch: {size} ids with tensors of {shapes} utterances, points {tuple(self.points.shape)}"
             )
@@ -45,8 +55,12 @@ class Batch:
 
     @property
     def num_frames(self) -> int:
-        """Frames without padding."""
-        return int(self.lengths.sum())
+        """Frames without padding, of the utterances that count."""
+        return int(self.lengths[self.shares > 0].sum())
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of a value for each utterance `(B,)`, each by its share."""
+        return (values * self.shares).sum()
 
     def to(self, device: torch.device) -> Batch:
         return Batch(
@@ -55,16 +69,21 @@ class Batch:
             self.targets.to(device),
             self.target_lengths.to(device),
             self.ids,
+            self.shares.to(device),
         )
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance ready for a batch: points (T, P, 3) float32, target ids (S,), its id."""
+    """One utterance ready for a batch: points (T, P, 3) float32, target ids (S,), its id.
+
+    share: how much it counts in its batch; as much as any other where None.
+    """
 
     points: np.ndarray
     target: np.ndarray
     id: str
+    share: float | None = None
 
 
 class UtteranceDataset(Dataset[Example]):
@@ -100,6 +119,12 @@ class UtteranceDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.utterances)
 
+    def unchanged(self) -> UtteranceDataset:
+        """The same utterances without augmentation; what either has read, both have."""
+        other = copy.copy(self)
+        other.augmentation = None
+        return other
+
     def num_frames(self, index: int) -> int:
         """Frames of an utterance at the model's rate, before augmentation, without reading it."""
         utterance = self.utterances[index]
@@ -115,7 +140,8 @@ class UtteranceDataset(Dataset[Example]):
             self._cache[index] = points.astype(np.float16)
         return points
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, item: int | Pick) -> Example:
+        index, share = (item.index, item.share) if isinstance(item, Pick) else (item, None)
         points, target = self.points(index), self.targets[index]
         if self.augmentation is not None:
             rng = np.random.default_rng((self.seed, self.epoch, index))
@@ -127,7 +153,7 @@ class UtteranceDataset(Dataset[Example]):
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
             )
-        return Example(points, target, self.utterances[index].id)
+        return Example(points, target, self.utterances[index].id, share)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -145,37 +171,19 @@ def collate(examples: Sequence[Example]) -> Batch:
         torch.from_numpy(targets),
         torch.tensor([len(example.target) for example in examples]),
         tuple(example.id for example in examples),
+        torch.tensor([1 / len(examples) if example.share is None else example.share for example in examples]),
     )
 
 
-class BucketSampler(Sampler[list[int]]):
-    """Batches of utterances of similar length, in an order drawn from (seed, epoch).
+class Loader(DataLoader):
+    """The batches of a `StepSampler`; its state is how far it has come in its epoch, for Lightning to keep."""
 
-    Shuffled, sorted by length within stretches of `stretch` batches, cut into batches, and these shuffled again.
-    """
+    def __init__(self, data: UtteranceDataset, sampler: StepSampler) -> None:
+        super().__init__(data, batch_sampler=sampler, collate_fn=collate)
+        self.steps = sampler
 
-    def __init__(
-        self, lengths: Sequence[int], batch_size: int, *, seed: int = 0, shuffle: bool = True, stretch: int = 8
-    ) -> None:
-        self.lengths = np.asarray(lengths)
-        self.batch_size, self.seed, self.shuffle, self.stretch = batch_size, seed, shuffle, stretch
-        self.epoch = 0
+    def state_dict(self) -> dict[str, Any]:
+        return {"batches": self.steps.position % len(self.steps)}
 
-    def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
-        stretch = self.batch_size * self.stretch if self.shuffle else max(1, len(order))
-        batches = []
-        for start in range(0, len(order), stretch):
-            part = order[start : start + stretch]
-            part = part[np.argsort(self.lengths[part], kind="stable")]
-            batches += [part[at : at + self.batch_size].tolist() for at in range(0, len(part), self.batch_size)]
-        if self.shuffle:
-            batches = [batches[at] for at in rng.permutation(len(batches))]
-        yield from batches
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps.start = state["batches"]

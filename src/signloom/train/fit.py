@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from rich.logging import RichHandler
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 import signloom
 from signloom.calibrate import store_spans
@@ -30,11 +33,19 @@ from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
 from signloom.model.checkpoint import Model, load
-from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
-from signloom.train.data import BucketSampler, UtteranceDataset, collate
+from signloom.train import distributed
+from signloom.train.activations import checkpoint_activations
+from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
+from signloom.train.checkpoint_io import SafeCheckpointIO
+from signloom.train.data import Loader, UtteranceDataset, collate
+from signloom.train.distributed import World, launched
 from signloom.train.history import EpochRecord, History
+from signloom.train.lock import locked
+from signloom.train.module import RecognizerModule
+from signloom.train.prepare import build, feasible, not_too_long
 from signloom.train.recipe import Recipe
+from signloom.train.sampling import BucketSampler, StepSampler
 from signloom.vocabulary import Vocabulary
 
 log = logging.getLogger("signloom.train")
@@ -53,34 +64,40 @@ class RunResult:
     model: Model
 
 
-def fit(recipe: Recipe) -> RunResult:
+def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
     """Trains as the recipe says; the model with the lowest WER on dev is in the run folder at every moment.
 
-    Raises InputError for a corpus or options that cannot be trained on, TrainingError when a loss is not finite.
+    corpus: in the place of the one in `recipe.data_dir`; for one process only. Where torchrun or SLURM has started
+    several processes, each calls this with the same recipe, and each returns the same result.
+
+    Raises InputError for a corpus or options that cannot be trained on, or a run folder another process works in;
+    TrainingError when a loss is not finite or the disk is full.
     """
     recipe.check()
-    corpus = Corpus.open(recipe.data_dir)
-    if recipe.resume:
-        _check_same_run(recipe, corpus)
-    run = _prepare_run(recipe)
+    world = World.of_environment()
+    if world.launcher:
+        recipe = replace(recipe, devices=world.local_size)
+    if corpus is not None and recipe.devices > 1:
+        raise InputError(f"train: {recipe.devices} processes cannot share a corpus that lies in memory; needed 1")
+    corpus = corpus or Corpus.open(recipe.data_dir)
+    run = recipe.output
     threads = torch.get_num_threads()
-    torch.set_num_threads(recipe.threads)
-    try:
-        with _logging_to(run / "training.log"):
-            return _fit(recipe, corpus, run)
-    finally:
-        torch.set_num_threads(threads)
+    with ExitStack() as stack:
+        if world.rank == 0:
+            if recipe.resume:
+                _check_same_run(recipe, corpus)
+            stack.enter_context(locked(run))
+            _refuse_earlier(recipe)
+            stack.enter_context(_logging_to(run / "training.log"))
+        if recipe.devices > 1 and not world.launcher:
+            world = stack.enter_context(launched(_plain(asdict(recipe)), recipe.devices))
+        stack.callback(distributed.close)
+        stack.callback(torch.set_num_threads, threads)
+        torch.set_num_threads(recipe.threads)
+        return _fit(recipe, corpus, run, world)
 
 
-def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
-    import lightning as L
-    from lightning.pytorch.callbacks import Callback, EarlyStopping
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar
-    from signloom.train.checkpoint_io import SafeCheckpointIO
-    from signloom.train.module import RecognizerModule
-
+def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
     train_items, dev_items = corpus.split("train"), corpus.split("dev")
     if recipe.num_train_samples:
         order = np.random.default_rng(recipe.seed).permutation(len(train_items))
@@ -90,9 +107,10 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
         log.warning("%s", unknown)
 
     torch.manual_seed(recipe.seed)
-    recognizer, started_from = _build(recipe, vocabulary)
+    recognizer, started_from = build(recipe, vocabulary)
     config = recognizer.config
-    train_items = _feasible(recognizer, train_items, vocabulary, skip=recipe.skip_infeasible)
+    train_items = not_too_long(train_items, recipe.max_frames, config.fps)
+    train_items = feasible(recognizer, train_items, vocabulary, skip=recipe.skip_infeasible)
 
     def dataset(items: Sequence[Utterance], augment: bool) -> UtteranceDataset:
         return UtteranceDataset(
@@ -107,74 +125,132 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path) -> RunResult:
         )
 
     train, dev = dataset(train_items, recipe.augment), dataset(dev_items, False)
-    if not started_from:
-        recognizer.frontend.fit(_batches(dataset(train_items, False)))
-    sampler = BucketSampler([train.num_frames(at) for at in range(len(train))], recipe.batch_size, seed=recipe.seed)
-    dev_sampler = BucketSampler([dev.num_frames(at) for at in range(len(dev))], 4 * recipe.batch_size, shuffle=False)
-    module = RecognizerModule(recognizer, vocabulary, recipe, {item.id: item.glosses for item in dev_items})
+    # The other processes get the statistics from the first.
+    if not started_from and not recipe.resume and world.rank == 0:
+        recognizer.frontend.fit(_batches(train.unchanged()))
+    if recipe.checkpoint_activations:
+        checkpoint_activations(recognizer)
+    module = RecognizerModule(recognizer, vocabulary, recipe, {item.id: item.glosses for item in dev_items}, run=run)
     history = _read_history(run) if recipe.resume else History()
-    info = _info(recipe, corpus, recognizer, started_from)
+    info = _info(recipe, corpus, recognizer, started_from, world)
+
+    def prepare() -> None:
+        if not recipe.resume:
+            _clear(run, _LEFT_BY_A_RUN)
+        with atomic_write(run / "run.json", "w") as file:
+            json.dump(info, file, indent=1, ensure_ascii=False)
 
     def make_model(module: RecognizerModule, history: History) -> Model:
         best = history.best
         return Model(recognizer, vocabulary, {**info, "dev": {"protocol": "plain", **asdict(best)} if best else {}})
 
-    if not recipe.resume:
-        _clear(run)
-    with atomic_write(run / "run.json", "w") as file:
-        json.dump(info, file, indent=1, ensure_ascii=False)
-    log.info(
-        "%s: %s parameters, %d words, %d train and %d dev utterances of %s%s",
-        recipe.preset,
-        f"{recognizer.num_parameters:,}",
-        len(vocabulary),
-        len(train),
-        len(dev),
-        corpus.name,
-        f", started from {started_from}" if started_from else "",
-    )
-    callbacks: list[Callback] = [
-        FirstBatch(),
-        EpochEnd(run, history, make_model),
-        LastState(run / STATE_FILE),
-        ProgressBar(),
-    ]
-    if recipe.patience:
-        callbacks.append(EarlyStopping("dev_wer", patience=recipe.patience, check_on_train_epoch_end=False))
-    with _quiet_lightning():
-        trainer = L.Trainer(
-            accelerator="auto",
-            devices=1,
-            precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
-            max_epochs=recipe.epochs,
-            max_time=timedelta(minutes=recipe.max_minutes) if recipe.max_minutes else None,
-            accumulate_grad_batches=recipe.accumulate,
-            gradient_clip_val=recipe.gradient_clip,
-            callbacks=callbacks,
-            plugins=[SafeCheckpointIO()],
-            logger=TensorBoardLogger(run, name="", version="tensorboard"),
-            log_every_n_steps=min(10, len(sampler)),
-            num_sanity_val_steps=0,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
+    if world.rank == 0:
+        log.info(
+            "%s: %s parameters, %d words, %d train and %d dev utterances of %s%s%s",
+            recipe.preset,
+            f"{recognizer.num_parameters:,}",
+            len(vocabulary),
+            len(train),
+            len(dev),
+            corpus.name,
+            f", started from {started_from}" if started_from else "",
+            f", {world.size} processes" if world.size > 1 else "",
         )
+        if not recipe.resume:
+            # Lightning opens its files before it lets us prepare the folder.
+            _clear(run, ("tensorboard",))
+    with _quiet_lightning():
+        trainer = make_trainer(recipe, run, world, prepare, EpochEnd(run, history, make_model))
         started = time.perf_counter()
         trainer.fit(
             module,
-            DataLoader(train, batch_sampler=sampler, collate_fn=collate),
-            DataLoader(dev, batch_sampler=dev_sampler, collate_fn=collate),
+            Loader(train, train_sampler(train, recipe, world)),
+            Loader(dev, dev_sampler(dev, recipe, world)),
             ckpt_path=str(run / STATE_FILE) if recipe.resume else None,
         )
         seconds = time.perf_counter() - started
+        trainer.strategy.barrier("done")
     if history.best is None:
         raise InputError("training ended before its first epoch; give --max_minutes more time")
-    history.plot(run)
-    return RunResult(run, history, history.best, seconds, store_spans(run / MODEL_FILE, corpus))
+    if world.rank == 0:
+        history.plot(run)
+        store_spans(run / MODEL_FILE, corpus)
+    return RunResult(run, history, history.best, seconds, load(run / MODEL_FILE))
 
 
-def _prepare_run(recipe: Recipe) -> Path:
+def make_trainer(
+    recipe: Recipe, run: Path, world: World, prepare: Callable[[], None], epoch_end: EpochEnd
+) -> L.Trainer:
+    """Lightning's trainer for a recipe, on one process or many; `prepare` makes the run folder ready."""
+    callbacks: list[L.Callback] = [
+        Start(prepare),
+        FirstBatch(),
+        epoch_end,
+        Stop(recipe.max_minutes, recipe.max_steps),
+        LastState(run / STATE_FILE, every_minutes=recipe.save_every_minutes, every_steps=recipe.save_every_steps),
+    ]
+    if world.rank == 0:
+        callbacks.append(ProgressBar())
+    if recipe.patience:
+        callbacks.append(EarlyStopping("dev_wer", patience=recipe.patience, check_on_train_epoch_end=False))
+    strategy: Any = "auto"
+    if world.size > 1:
+        strategy = DDPStrategy(
+            # Batch norm's running statistics are averaged when they are needed, not sent around in every step.
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            # Every step uses every weight, in the same order: nothing has to be looked for.
+            static_graph=True,
+        )
+    return L.Trainer(
+        accelerator=recipe.accelerator,
+        devices=recipe.devices,
+        num_nodes=world.num_nodes,
+        strategy=strategy,
+        precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
+        max_epochs=recipe.epochs,
+        accumulate_grad_batches=recipe.accumulate,
+        # Clipping is the module's, which looks at the norm.
+        gradient_clip_val=recipe.gradient_clip,
+        callbacks=callbacks,
+        plugins=[SafeCheckpointIO()],
+        logger=TensorBoardLogger(run, name="", version="tensorboard"),
+        log_every_n_steps=1 if recipe.max_steps and recipe.max_steps < 10 else 10,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSampler:
+    """The batches of this process in each epoch: its part of steps of `batch_size * accumulate * processes`."""
+    # Augmentation may slow a clip down: the budget of frames is kept all the same.
+    slowest = 1 + recipe.augmentation.retime if recipe.augment and recipe.frames_per_batch else 1
+    steps = BucketSampler(
+        [math.ceil(slowest * data.num_frames(at)) for at in range(len(data))],
+        recipe.batch_size * recipe.accumulate * world.size,
+        seed=recipe.seed,
+        frames_per_batch=recipe.frames_per_batch,
+        pieces=recipe.accumulate * world.size,
+    )
+    return StepSampler(steps, accumulate=recipe.accumulate, num_processes=world.size, rank=world.rank)
+
+
+def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSampler:
+    """This process' part of the dev split; larger batches, since nothing is kept for a backward pass."""
+    steps = BucketSampler(
+        [data.num_frames(at) for at in range(len(data))],
+        4 * recipe.batch_size * world.size,
+        shuffle=False,
+        frames_per_batch=recipe.frames_per_batch,
+        pieces=world.size,
+    )
+    return StepSampler(steps, num_processes=world.size, rank=world.rank)
+
+
+def _refuse_earlier(recipe: Recipe) -> None:
     run = recipe.output
     earlier = [name for name in (MODEL_FILE, STATE_FILE, "history.json") if (run / name).exists()]
     if earlier and not (recipe.resume or recipe.overwrite):
@@ -182,26 +258,27 @@ def _prepare_run(recipe: Recipe) -> Path:
             f"{run}: already holds a run ({', '.join(earlier)}); pass --resume to go on with it, "
             "--overwrite to replace it, or another --output"
         )
-    run.mkdir(parents=True, exist_ok=True)
-    return run
 
 
 # Everything a run and what is made of it leave, but the log: that of a run that was replaced is worth keeping.
 _LEFT_BY_A_RUN = (
-    *(MODEL_FILE, STATE_FILE, "run.json", "history.json", "metrics.csv", "curves.png", "curves.pdf", "tensorboard"),
-    *("evaluation-*.json", "hypotheses-*.csv", "transcript.json", "report.html"),
+    *(MODEL_FILE, STATE_FILE, "run.json", "history.json", "metrics.csv", "curves.png", "curves.pdf"),
+    *("evaluation-*.json", "hypotheses-*.csv", "score-*.html", "transcript.json", "report.html", "not-finite.*"),
 )
 
 
-def _clear(run: Path) -> None:
+def _clear(run: Path, patterns: Sequence[str]) -> None:
     """Takes an earlier run away, once the new one is known to be possible; it may even have started from its model."""
-    for pattern in _LEFT_BY_A_RUN:
+    for pattern in patterns:
         for path in run.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # What may differ between a run and its resumption: where, how long and on how many threads, never what is learnt.
-FREE_TO_CHANGE = ("data_dir", "output", "resume", "overwrite", "threads", "max_minutes", "patience")
+FREE_TO_CHANGE = (
+    *("data_dir", "output", "resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
+    *("save_every_minutes", "save_every_steps", "checkpoint_activations", "accelerator"),
+)
 
 
 def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
@@ -211,13 +288,15 @@ def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
         raise InputError(f"{recipe.output}: nothing to resume; no {STATE_FILE} there. Train without --resume")
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
-        before, summary = begun["recipe"], begun["corpus"]["summary"]
+        # An option that an earlier version did not have was as it is when not given.
+        before = _plain(asdict(Recipe(recipe.data_dir))) | begun["recipe"]
+        summary = begun["corpus"]["summary"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{recipe.output}: nothing to resume; {path.name} cannot be read ({error})") from None
     faults = Faults(f"{recipe.output}: cannot be resumed with other options")
     for name, value in _plain(asdict(recipe)).items():
-        if name not in FREE_TO_CHANGE and before.get(name) != value:
-            faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
+        if name not in FREE_TO_CHANGE and before[name] != value:
+            faults.add(f"--{name} was {before[name]!r}, now {value!r}")
     if summary != _plain(corpus.summary()):
         faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()} where {summary} was trained on")
     if faults:
@@ -228,71 +307,6 @@ def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
 def _plain(value: Any) -> Any:
     """`value` as it comes back from JSON, paths as text."""
     return json.loads(json.dumps(value, default=str))
-
-
-def _build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
-    """A new recogniser, or one started from `--init`, and what it was started from."""
-    changes: dict[str, Any] = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    for name in ("frame_rate", "auxiliary_head"):
-        if getattr(recipe, name):
-            changes[name] = True
-    if recipe.init is None:
-        return Recognizer(preset(recipe.preset, **changes), len(vocabulary)), ""
-    donor = load(recipe.init)
-    recognizer = Recognizer(replace(donor.recognizer.config, **changes), len(vocabulary))
-    own = recognizer.state_dict()
-    # The auxiliary head starts anew: it matters only while the features are learnt.
-    weights = {
-        name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith("auxiliary.")
-    }
-    weights |= {name: value for name, value in own.items() if name.startswith("auxiliary.")}
-    shared = [word for word in vocabulary.words if word in donor.vocabulary]
-    for name in [name for name in weights if name.startswith("classifier.")]:
-        rows = own[name].clone()
-        rows[vocabulary.encode(shared)] = weights.pop(name)[donor.vocabulary.encode(shared)]
-        weights[name] = rows
-    recognizer.load_state_dict(weights)
-    new = [word for word in vocabulary.words if word not in donor.vocabulary]
-    log.info(
-        "started from %s: every weight but the classifier's rows of %d glosses it did not know%s; "
-        "the front end keeps the statistics the weights were trained with",
-        recipe.init,
-        len(new),
-        f" ({', '.join(new[:10])}{', ...' if len(new) > 10 else ''})" if new else "",
-    )
-    return recognizer, str(recipe.init)
-
-
-def _feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabulary, *, skip: bool) -> list[Utterance]:
-    """The utterances that CTC can align. Raises InputError naming the others, unless `skip`, which logs them."""
-    faults = Faults("training utterances that CTC cannot align")
-    kept = []
-    for item in items:
-        if fault := unalignable(recognizer, item, vocabulary):
-            faults.add(fault)
-        else:
-            kept.append(item)
-    if faults and not skip:
-        faults.add("lower the model's stride with --frame_rate, or leave them out with --skip_infeasible")
-        faults.raise_if_any()
-    for message in faults.messages:
-        log.warning("left out: %s", message)
-    if not kept:
-        raise InputError("no training utterance is left that CTC can align")
-    return kept
-
-
-def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str:
-    """Why CTC cannot align an utterance with the model's output, empty if it can."""
-    num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
-    available = int(recognizer.output_lengths(torch.tensor(num_frames)))
-    needed = frames_needed(vocabulary.encode(item.glosses))
-    if needed <= available:
-        return ""
-    return (
-        f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
-        f"the model yields {available} from {num_frames}"
-    )
 
 
 def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
@@ -308,7 +322,7 @@ def _read_history(run: Path) -> History:
         raise InputError(f"{run / 'history.json'}: cannot be read to resume ({error})") from None
 
 
-def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: str) -> dict[str, Any]:
+def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: str, world: World) -> dict[str, Any]:
     """What the checkpoint and `run.json` record of where a model comes from."""
     return {
         "signloom": signloom.__version__,
@@ -335,6 +349,7 @@ def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: 
             "system": platform.system(),
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
+            "processes": world.size,
         },
     }
 
@@ -374,6 +389,13 @@ def _quiet_lightning() -> Iterator[None]:
         # Lightning 2.6 on torch 2.13; harmless and not ours to mend.
         warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        # A short epoch of a few steps is a choice.
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # Old names of options, which torch 2.6 knows; weights of a convolution over time that lie as an image's.
+        warnings.filterwarnings("ignore", message=".*`broadcast_buffers` is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
+        # Every process logs the same figures: they are gathered before.
+        warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True.*")
         warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
         try:
             yield

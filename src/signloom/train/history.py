@@ -13,7 +13,10 @@ from signloom.files import atomic_write
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: losses per gloss, WER on dev by the plain rule, and what it cost."""
+    """One epoch: losses per gloss, WER on dev by the plain rule, and what it cost.
+
+    frames_per_second: of all processes together.  steps: of the optimiser since the start of the run.
+    """
 
     epoch: int
     train_loss: float
@@ -22,33 +25,36 @@ class EpochRecord:
     learning_rate: float
     seconds: float
     frames_per_second: float
+    steps: int = 0
 
 
 @dataclass
 class History:
-    """The epochs of a run, and which of them gave the model that was kept."""
+    """The epochs of a run, and which of them gave the model that was kept.
+
+    A run that was stopped within an epoch and gone on with has two records of it: at its stop and at its end.
+    """
 
     epochs: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
 
     @property
     def best(self) -> EpochRecord | None:
-        return next((record for record in self.epochs if record.epoch == self.best_epoch), None)
+        return min(self.epochs, key=lambda record: (record.dev_wer, record.dev_loss), default=None)
 
     def add(self, record: EpochRecord) -> bool:
         """Whether `record` is the best so far: a lower WER on dev, or the same at a lower dev loss."""
-        self.epochs.append(record)
         best = self.best
         better = best is None or (record.dev_wer, record.dev_loss) < (best.dev_wer, best.dev_loss)
+        self.epochs.append(record)
         if better:
             self.best_epoch = record.epoch
         return better
 
-    def rewind(self, epoch: int) -> None:
-        """Forgets what came after `epoch`: a run killed between its record and its state does that epoch again."""
-        self.epochs = [record for record in self.epochs if record.epoch <= epoch]
-        best = min(self.epochs, key=lambda record: (record.dev_wer, record.dev_loss), default=None)
-        self.best_epoch = best.epoch if best else 0
+    def rewind(self, steps: int) -> None:
+        """Forgets what came after a number of steps: a run killed between record and state does that epoch again."""
+        self.epochs = [record for record in self.epochs if record.steps <= steps]
+        self.best_epoch = self.best.epoch if self.best else 0
 
     def to_json(self) -> dict[str, Any]:
         return {"epochs": [asdict(record) for record in self.epochs], "best_epoch": self.best_epoch}

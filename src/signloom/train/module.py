@@ -2,98 +2,158 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 
 from signloom.ctc.greedy import greedy_ids
-from signloom.errors import TrainingError
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
+from signloom.train import distributed
 from signloom.train.data import Batch
+from signloom.train.guard import stop_if_gradient_not_finite, stop_if_not_finite
 from signloom.train.recipe import Recipe
+from signloom.train.schedule import adamw, schedule
 from signloom.vocabulary import Vocabulary
 
-PEAK = 10.0
-WARM_SHARE = 0.1
+
+class Losses(NamedTuple):
+    """Of each utterance of a batch `(B,)`: what is trained on, and its part that is CTC's of the main classifier."""
+
+    total: Tensor
+    ctc: Tensor
 
 
 class RecognizerModule(L.LightningModule):
     """Trains a recogniser by CTC; logs loss per gloss, and on dev the WER by the plain rule.
 
-    references: the glosses of every dev utterance by id, unknown ones included.
+    references: the glosses of every dev utterance by id, unknown ones included.  run: where a batch is kept whose loss
+    is not finite.  `training_losses` is what another way to train overrides.
     """
 
-    def __init__(self, recognizer: Recognizer, vocabulary: Vocabulary, recipe: Recipe, references: dict) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        references: dict,
+        *,
+        run: Path | None = None,
+    ) -> None:
         super().__init__()
         self.recognizer = recognizer
         self.vocabulary = vocabulary
         self.recipe = recipe
         self.references: dict[str, tuple[str, ...]] = references
-        self.num_frames = 0
-        self.train_sums = torch.zeros(2, dtype=torch.float64)
-        self._hypotheses: dict[str, list[str]] = {}
-        self._dev_loss: list[tuple[float, int]] = []
+        self.run = run
+        # Of this epoch so far, in this process: the sum of the losses, glosses, frames.
+        self.train_sums = torch.zeros(3, dtype=torch.float64)
+        # Of this epoch before the run was last interrupted, and of the whole run.
+        self.seconds_before = 0.0
+        self.gradient_norm = float("nan")
+        self._batch: Batch | None = None
+        # Of each dev utterance: its loss, None where it is not finite; its number of glosses; what was recognised.
+        self._dev: dict[str, tuple[float | None, int, list[str]]] = {}
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """CTC loss of each utterance `(B,)`, log-probabilities `(B, T', V)` and their lengths `(B,)`."""
         log_probs, lengths = self.recognizer(batch.points, batch.lengths)
         return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths), log_probs, lengths
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_losses(self, batch: Batch) -> Losses:
+        """What is trained on, for each utterance."""
         heads = self.recognizer.heads(batch.points, batch.lengths)
         losses = ctc_loss(heads.log_probs, heads.lengths, batch.targets, batch.target_lengths)
-        total = losses
-        if heads.auxiliary is not None:
-            auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
-            total = losses + self.recipe.auxiliary_weight * auxiliary
-        if not torch.isfinite(total).all():
-            bad = [name for name, loss in zip(batch.ids, total.tolist(), strict=True) if not abs(loss) < float("inf")]
-            raise TrainingError(
-                f"training stopped at epoch {self.current_epoch + 1}, step {batch_index + 1}: the loss of "
-                f"{', '.join(bad[:5])} is not finite. Look at these clips' landmarks, lower --learning_rate, "
-                "or train in single precision (--precision 32)"
-            )
-        self.num_frames += batch.num_frames
-        self.train_sums += torch.tensor([losses.detach().sum().item(), batch.target_lengths.sum().item()])
+        if heads.auxiliary is None:
+            return Losses(losses, losses)
+        auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
+        return Losses(losses + self.recipe.auxiliary_weight * auxiliary, losses)
+
+    def seed_step(self, batch_index: int) -> None:
+        """What chance does in a step (dropout) follows from (seed, epoch, batch, process) alone."""
+        words = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+    def on_fit_start(self) -> None:
+        distributed.share_buffers(self.recognizer)
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        self.seed_step(batch_index)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        losses = self.training_losses(batch)
+
+        def again() -> object:
+            self.seed_step(batch_index)
+            return self.training_losses(batch)
+
+        place = self._place(batch_index)
+        stop_if_not_finite(self.recognizer, batch, losses.total, again=again, place=place, folder=self.run)
+        self._batch = batch
+        counted = batch.shares > 0
+        glosses = batch.target_lengths[counted].sum()
+        self.train_sums += torch.tensor([losses.ctc.detach()[counted].sum().item(), glosses.item(), batch.num_frames])
         # Mean over utterances of the loss per gloss: long sentences count as much as short ones.
-        return (total / batch.target_lengths).mean()
+        return batch.mean(losses.total / batch.target_lengths)
+
+    def configure_gradient_clipping(self, optimizer: Any, *limits: Any, **also: Any) -> None:
+        norm = torch.nn.utils.clip_grad_norm_(self.recognizer.parameters(), self.recipe.gradient_clip)
+        assert self._batch is not None
+        place = self._place(self.trainer.fit_loop.epoch_loop.batch_idx)
+        stop_if_gradient_not_finite(self.recognizer, self._batch, norm, place=place, folder=self.run)
+        self.gradient_norm = norm.item()
+
+    def _place(self, batch_index: int) -> str:
+        return f"epoch {self.current_epoch + 1}, step {batch_index // self.recipe.accumulate + 1}"
 
     def on_validation_epoch_start(self) -> None:
-        self._hypotheses.clear()
-        self._dev_loss.clear()
+        distributed.average_statistics(self.recognizer)
+        self._dev.clear()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         losses, log_probs, lengths = self.losses(batch)
-        # A dev clip too short for its glosses has no finite loss; it counts in the WER all the same.
-        finite = torch.isfinite(losses)
-        self._dev_loss.append((losses[finite].sum().item(), int(batch.target_lengths[finite].sum())))
         ids = greedy_ids(log_probs.float().cpu().numpy(), lengths.cpu().numpy())
-        for name, found in zip(batch.ids, ids, strict=True):
-            self._hypotheses[name] = self.vocabulary.decode(found)
+        for name, loss, glosses, found in zip(
+            batch.ids, losses.tolist(), batch.target_lengths.tolist(), ids, strict=True
+        ):
+            # A dev clip too short for its glosses has no finite loss; it counts in the WER all the same.
+            self._dev[name] = (loss if np.isfinite(loss) else None, glosses, self.vocabulary.decode(found))
 
     def on_validation_epoch_end(self) -> None:
-        result = score((name, self.references[name], found) for name, found in self._hypotheses.items())
-        glosses = sum(count for _, count in self._dev_loss)
-        loss = sum(value for value, _ in self._dev_loss) / glosses if glosses else float("nan")
+        """The same figures in every process: each has scored its part of the dev split."""
+        found = {name: row for part in distributed.gather(self._dev, self.device) for name, row in part.items()}
+        rows = [(name, *found[name]) for name in self.references]
+        result = score((name, self.references[name], hypothesis) for name, _, _, hypothesis in rows)
+        finite = [(loss, count) for _, loss, count, _ in rows if loss is not None]
+        glosses = sum(count for _, count in finite)
+        loss = sum(loss for loss, _ in finite) / glosses if glosses else float("nan")
         self.log_dict({"dev_wer": result.wer, "dev_loss": loss}, prog_bar=False)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        distributed.average_statistics(self.recognizer)
+        checkpoint["state_dict"] = self.state_dict()
+        checkpoint["epoch_so_far"] = {
+            "sums": distributed.total(self.train_sums, self.device),
+            "seconds": self.seconds_before,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        so_far = checkpoint["epoch_so_far"]
+        if self.global_rank == 0:
+            self.train_sums += torch.tensor(so_far["sums"], dtype=torch.float64)
+        self.seconds_before = so_far["seconds"]
+
     def configure_optimizers(self) -> Any:
-        decayed = [parameter for parameter in self.recognizer.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in self.recognizer.parameters() if parameter.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.recipe.learning_rate,
-            # Lightning does not clip gradients for a fused optimiser in mixed precision.
-            fused=self.recipe.precision == "32",
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer = adamw(self.recognizer, self.recipe)
+        steps = int(self.trainer.estimated_stepping_batches)
+        made = schedule(
             optimizer,
-            max_lr=PEAK * self.recipe.learning_rate,
-            total_steps=max(2, int(self.trainer.estimated_stepping_batches)),
-            pct_start=WARM_SHARE,
-            anneal_strategy="cos",
+            self.recipe,
+            total_steps=min(steps, self.recipe.max_steps or steps),
+            steps_per_epoch=steps / self.recipe.epochs,
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, "interval": "step"}}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from signloom.errors import Faults
 from signloom.train.augmentation import AugmentationConfig
+from signloom.train.recipes import with_recipe
 
 
 @dataclass
@@ -16,6 +17,8 @@ class Recipe:
 
     data_dir: Path
     """the corpus: a folder made by 'signloom import', 'compose' or 'synth'"""
+    recipe: str = "default"
+    """a named set of options, listed by 'signloom recipes'; flags given beside it go before it"""
     output: Path = Path("runs/student")
     """the run folder: model, curves, history, logs"""
     preset: str = "student"
@@ -31,12 +34,26 @@ class Recipe:
     """passes over the training split"""
     max_minutes: float | None = None
     """stop after this many minutes of training; the schedule is fitted to the epochs, not to the minutes"""
+    max_steps: int | None = None
+    """stop after this many steps of the optimiser; the schedule is fitted to them"""
     batch_size: int = 16
-    """utterances in a step"""
+    """utterances in a batch of each process"""
+    frames_per_batch: int | None = None
+    """at most this many frames in a batch, padding included: a bound of memory. Batches of long utterances are then
+    smaller than --batch_size"""
+    max_frames: int | None = None
+    """leave out training utterances with more frames than this (at the model's rate), and say so; none is ever cut"""
     accumulate: int = 1
-    """steps whose gradients are summed before the weights change"""
+    """batches of each process over which a step's gradient is averaged before the weights change"""
+    checkpoint_activations: bool = False
+    """keep less in memory for the backward pass and compute it again: less memory, more time, the same gradients"""
     learning_rate: float = 3e-4
-    """base learning rate of AdamW; the schedule peaks at ten times this value"""
+    """base learning rate of AdamW; 'onecycle' peaks at ten times this value"""
+    schedule: Literal["onecycle", "plain", "cosine"] = "onecycle"
+    """of the learning rate. onecycle: up to ten times the base in the first tenth, then down by a cosine; plain: up to
+    the base over the warm-up, then constant; cosine: up to the base over the warm-up, then down to 0 by a cosine"""
+    warmup_epochs: float = 5.0
+    """length of the warm-up of 'plain' and 'cosine'"""
     weight_decay: float = 1e-4
     """decoupled weight decay of AdamW, on weights but not on biases and norms"""
     dropout: float | None = None
@@ -55,8 +72,12 @@ class Recipe:
     """leave out training utterances with more glosses than CTC can align in their frames, instead of refusing"""
     init: Path | None = None
     """start from this model's weights; the classifier is rebuilt for the corpus' vocabulary"""
+    save_every_minutes: float = 5.0
+    """keep the state to resume from this often within an epoch; it is also kept after every epoch"""
+    save_every_steps: int | None = None
+    """keep the state this often instead, in steps of the optimiser"""
     resume: bool = False
-    """go on with the run in --output from its last finished epoch"""
+    """go on with the run in --output from where its state was last kept"""
     overwrite: bool = False
     """replace an earlier run in --output"""
     augment: bool = True
@@ -64,29 +85,50 @@ class Recipe:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """how much training clips are changed"""
     threads: int = 1
-    """CPU threads; at the student's size more of them wait for each other longer than they compute"""
+    """CPU threads of each process; at the student's size more of them wait for each other longer than they compute"""
+    devices: int = 1
+    """processes on this machine that train together, one a GPU where there are GPUs; under torchrun or SLURM as many as
+    these have started"""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """where to compute; 'auto' takes a GPU if there is one"""
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Recipe:
+        """The recipe whose fields, paths as text, are in `record`."""
+        values = {**record, "augmentation": AugmentationConfig(**record["augmentation"])}
+        for name in ("data_dir", "output", "init"):
+            values[name] = None if values[name] is None else Path(values[name])
+        return cls(**values)
+
+    @staticmethod
+    def expand(arguments: list[str]) -> list[str]:
+        """Command line arguments in which `--recipe NAME` is followed up by the recipe's file."""
+        return with_recipe(arguments, "train")
 
     def check(self) -> None:
         """Raises InputError with every value that cannot be."""
         faults = Faults("train options")
-        for name in ("epochs", "batch_size", "accumulate", "threads"):
+        for name in ("epochs", "batch_size", "accumulate", "threads", "devices"):
             if getattr(self, name) < 1:
                 faults.add(f"--{name} is {getattr(self, name)}; needed at least 1")
-        for name in ("num_train_samples", "patience"):
+        optional = ("num_train_samples", "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
+        for name in optional:
             value = getattr(self, name)
             if value is not None and value < 1:
                 faults.add(f"--{name} is {value}; needed at least 1")
         if not self.learning_rate > 0:
             faults.add(f"--learning_rate is {self.learning_rate}; needed above 0")
-        for name in ("weight_decay", "auxiliary_weight"):
+        for name in ("weight_decay", "auxiliary_weight", "warmup_epochs"):
             if getattr(self, name) < 0:
                 faults.add(f"--{name} is {getattr(self, name)}; needed 0 or above")
         if not self.gradient_clip > 0:
             faults.add(f"--gradient_clip is {self.gradient_clip}; needed above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            faults.add(f"--max_minutes is {self.max_minutes}; needed above 0")
+        for name in ("max_minutes", "save_every_minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                faults.add(f"--{name} is {value}; needed above 0")
         if self.resume and self.overwrite:
             faults.add("--resume and --overwrite contradict each other")
         faults.raise_if_any()

@@ -1,0 +1,126 @@
+"""What is not finite stops a run: which batch, which utterances, which part of the model made it first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signloom.errors import TrainingError
+from signloom.files import atomic_write
+from signloom.train.data import Batch
+
+ADVICE = (
+    "Look at these clips' landmarks, lower --learning_rate, or train in single precision (--precision 32). "
+    "The state kept before it can be gone on from with --resume"
+)
+
+
+def stop_if_not_finite(
+    module: nn.Module,
+    batch: Batch,
+    losses: Tensor,
+    *,
+    again: Callable[[], object],
+    place: str,
+    folder: Path | None,
+) -> None:
+    """Raises TrainingError where a loss of `losses` `(B,)` is not finite, after keeping the batch in `folder`.
+
+    again: puts the batch through the model once more, with the same dropout, to find the first part that made it.
+    """
+    sick = ~torch.isfinite(losses.detach())
+    if not sick.any():
+        return
+    ids = [name for name, bad in zip(batch.ids, sick.tolist(), strict=True) if bad]
+    cause = first_cause(module, batch, again)
+    _stop(batch, ids, cause, place, folder, f"the loss of {_listed(ids)} is not finite")
+
+
+def stop_if_gradient_not_finite(
+    module: nn.Module, batch: Batch, norm: Tensor, *, place: str, folder: Path | None
+) -> None:
+    """Raises TrainingError where the norm of the gradient is not finite, after keeping the batch in `folder`."""
+    if torch.isfinite(norm):
+        return
+    # The backward pass reaches the last layers first: what is sick nearest to the loss made the others so.
+    names = [
+        name
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+    ]
+    cause = f"the gradient of {names[-1]} (and {len(names) - 1} more)" if names else "the sum of finite gradients"
+    _stop(batch, list(batch.ids), cause, place, folder, "a gradient is not finite though every loss was")
+
+
+def first_cause(module: nn.Module, batch: Batch, again: Callable[[], object]) -> str:
+    """The first part of `module` whose output is not finite when `again` runs it on the batch, in words."""
+    for name, value in module.named_parameters():
+        if not torch.isfinite(value).all():
+            return f"the weights {name}, no longer finite after an earlier step"
+    if torch.isinf(batch.points).any():
+        return "the landmarks themselves, which hold infinite values"
+    found: list[str] = []
+    with _watched(module, found), torch.no_grad():
+        again()
+    return found[0] if found else "the CTC loss, from finite log-probabilities"
+
+
+@contextmanager
+def _watched(module: nn.Module, found: list[str]) -> Iterator[None]:
+    """While the block runs, parts whose output is not finite are put into `found`, inner ones before outer ones."""
+
+    def watch(name: str, part: nn.Module) -> Any:
+        def hook(part: nn.Module, inputs: Any, output: Any) -> None:
+            if not all(torch.isfinite(value).all() for value in _tensors(output)):
+                found.append(f"{name} ({type(part).__name__})")
+
+        return part.register_forward_hook(hook)
+
+    handles = [watch(name, part) for name, part in module.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | None, what: str) -> None:
+    kept = ""
+    if folder is not None:
+        kept = f" The batch is kept in {folder / 'not-finite.npz'}, with its ids in not-finite.json."
+        # Plain containers only: the file is to be looked at where nothing is installed but NumPy.
+        with atomic_write(folder / "not-finite.npz") as file:
+            np.savez_compressed(
+                file,
+                points=batch.points.cpu().numpy(),
+                lengths=batch.lengths.cpu().numpy(),
+                targets=batch.targets.cpu().numpy(),
+                target_lengths=batch.target_lengths.cpu().numpy(),
+            )
+        with atomic_write(folder / "not-finite.json", "w") as file:
+            json.dump(
+                {"place": place, "what": what, "cause": cause, "not_finite": ids, "ids": list(batch.ids)},
+                file,
+                indent=1,
+                ensure_ascii=False,
+            )
+    raise TrainingError(f"training stopped at {place}: {what}; first made by {cause}.{kept} {ADVICE}")
+
+
+def _listed(ids: list[str]) -> str:
+    return ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

@@ -1,0 +1,111 @@
+"""What a run starts from: the recogniser as the recipe has it, and the utterances that can be learnt from.
+
+Without Lightning, which takes seconds to import: the quick checks of training health use it too.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from signloom.corpus import Utterance
+from signloom.ctc.collapse import frames_needed
+from signloom.errors import Faults, InputError
+from signloom.model.checkpoint import load
+from signloom.model.presets import preset
+from signloom.model.recognizer import Recognizer
+from signloom.train.recipe import Recipe
+from signloom.vocabulary import Vocabulary
+
+log = logging.getLogger("signloom.train")
+
+
+def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
+    """A new recogniser, or one started from `--init`, and what it was started from."""
+    changes: dict[str, Any] = {} if recipe.dropout is None else {"dropout": recipe.dropout}
+    for name in ("frame_rate", "auxiliary_head"):
+        if getattr(recipe, name):
+            changes[name] = True
+    if recipe.init is None:
+        return Recognizer(preset(recipe.preset, **changes), len(vocabulary)), ""
+    donor = load(recipe.init)
+    recognizer = Recognizer(replace(donor.recognizer.config, **changes), len(vocabulary))
+    own = recognizer.state_dict()
+    # The auxiliary head starts anew: it matters only while the features are learnt.
+    weights = {
+        name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith("auxiliary.")
+    }
+    weights |= {name: value for name, value in own.items() if name.startswith("auxiliary.")}
+    shared = [word for word in vocabulary.words if word in donor.vocabulary]
+    for name in [name for name in weights if name.startswith("classifier.")]:
+        rows = own[name].clone()
+        rows[vocabulary.encode(shared)] = weights.pop(name)[donor.vocabulary.encode(shared)]
+        weights[name] = rows
+    recognizer.load_state_dict(weights)
+    new = [word for word in vocabulary.words if word not in donor.vocabulary]
+    log.info(
+        "started from %s: every weight but the classifier's rows of %d glosses it did not know%s; "
+        "the front end keeps the statistics the weights were trained with",
+        recipe.init,
+        len(new),
+        f" ({', '.join(new[:10])}{', ...' if len(new) > 10 else ''})" if new else "",
+    )
+    return recognizer, str(recipe.init)
+
+
+def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> list[Utterance]:
+    """The utterances of at most `max_frames` frames; what is left out is logged. None is cut: glosses would be lost."""
+    if max_frames is None:
+        return items
+    lengths = [round(item.num_frames * fps / item.fps) for item in items]
+    kept = [item for item, length in zip(items, lengths, strict=True) if length <= max_frames]
+    long = sorted(
+        ((length, item.id) for item, length in zip(items, lengths, strict=True) if length > max_frames), reverse=True
+    )
+    if long:
+        log.warning(
+            "left out: %d of %d training utterances, longer than %d frames: %s%s",
+            len(long),
+            len(items),
+            max_frames,
+            ", ".join(f"{name} ({length})" for length, name in long[:10]),
+            ", ..." if len(long) > 10 else "",
+        )
+    if not kept:
+        raise InputError(f"--max_frames is {max_frames}; the shortest training utterance has {min(lengths)} frames")
+    return kept
+
+
+def feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabulary, *, skip: bool) -> list[Utterance]:
+    """The utterances that CTC can align. Raises InputError naming the others, unless `skip`, which logs them."""
+    faults = Faults("training utterances that CTC cannot align")
+    kept = []
+    for item in items:
+        if fault := unalignable(recognizer, item, vocabulary):
+            faults.add(fault)
+        else:
+            kept.append(item)
+    if faults and not skip:
+        faults.add("lower the model's stride with --frame_rate, or leave them out with --skip_infeasible")
+        faults.raise_if_any()
+    for message in faults.messages:
+        log.warning("left out: %s", message)
+    if not kept:
+        raise InputError("no training utterance is left that CTC can align")
+    return kept
+
+
+def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str:
+    """Why CTC cannot align an utterance with the model's output, empty if it can."""
+    num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
+    available = int(recognizer.output_lengths(torch.tensor(num_frames)))
+    needed = frames_needed(vocabulary.encode(item.glosses))
+    if needed <= available:
+        return ""
+    return (
+        f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
+        f"the model yields {available} from {num_frames}"
+    )

@@ -1,0 +1,27 @@
+"""One of several processes of a run on one machine: `python -m signloom.train.worker RECIPE`, the recipe as JSON.
+
+Started by `signloom.train.distributed.launched`; who starts processes by other means runs `signloom train` in each.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from signloom.errors import SignloomError
+from signloom.train.fit import fit
+from signloom.train.recipe import Recipe
+
+
+def main() -> int:
+    """The exit status; what went wrong is said on stderr as the command line says it."""
+    try:
+        fit(Recipe.from_json(json.loads(sys.argv[1])))
+    except SignloomError as error:
+        print(f"signloom: error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
