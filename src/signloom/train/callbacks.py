@@ -69,6 +69,8 @@ class EpochEnd(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self.history.rewind(trainer.global_step)
         # A run resumed within an epoch goes on with it: no start of the epoch will follow.
+        loader: Any = trainer.train_dataloader
+        loader.steps.start = module.batches_before
         self._begin(trainer, module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: Any) -> None:

@@ -52,8 +52,9 @@ class RecognizerModule(L.LightningModule):
         self.run = run
         # Of this epoch so far, in this process: the sum of the losses, glosses, frames.
         self.train_sums = torch.zeros(3, dtype=torch.float64)
-        # Of this epoch before the run was last interrupted, and of the whole run.
+        # Of this epoch so far, where the run was interrupted within it: how long it took, batches of each process.
         self.seconds_before = 0.0
+        self.batches_before = 0
         self.gradient_norm = float("nan")
         self._batch: Batch | None = None
         # Of each dev utterance: its loss, None where it is not finite; its number of glosses; what was recognised.
@@ -136,7 +137,10 @@ class RecognizerModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         distributed.average_statistics(self.recognizer)
         checkpoint["state_dict"] = self.state_dict()
+        # Lightning keeps it too, and reads it back too late.
+        loader: Any = self.trainer.train_dataloader
         checkpoint["epoch_so_far"] = {
+            **loader.state_dict(),
             "sums": distributed.total(self.train_sums, self.device),
             "seconds": self.seconds_before,
         }
@@ -146,6 +150,7 @@ class RecognizerModule(L.LightningModule):
         if self.global_rank == 0:
             self.train_sums += torch.tensor(so_far["sums"], dtype=torch.float64)
         self.seconds_before = so_far["seconds"]
+        self.batches_before = so_far["batches"]
 
     def configure_optimizers(self) -> Any:
         optimizer = adamw(self.recognizer, self.recipe)
