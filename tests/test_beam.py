@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from signloom.ctc.beam import prefix_beam
 from signloom.ctc.collapse import collapse
 from signloom.ctc.decoding import Decoder, Decoding, decode_all
+from signloom.ctc.forward import log_forward
 from signloom.ctc.fusion import NGramFusion
 from signloom.ctc.greedy import greedy_ids
 from signloom.ctc.hypothesis import Emission
@@ -129,7 +130,7 @@ def test_with_a_language_model_a_wide_beam_is_exhaustive_search_too(seed, weight
 def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread):
     log_probs = random_log_probs(seed, 12, 6, spread=spread)
     expected = plain_beam(log_probs, beam_size, tokens_per_frame)
-    found = prefix_beam(log_probs, beam_size=beam_size, tokens_per_frame=tokens_per_frame)
+    found = prefix_beam(log_probs, beam_size=beam_size, tokens_per_frame=tokens_per_frame, complete=False)
     assert [ids for ids, _ in found] == [ids for ids, _ in sorted(expected, key=lambda item: -item[1])]
     assert dict(found) == pytest.approx(dict(expected), abs=1e-9)
 
@@ -150,8 +151,37 @@ def test_nor_does_it_with_a_language_model(seed, beam_size, weight, bonus):
         return weight * math.log(10) * model.log_prob(words, model.end_id)
 
     expected = {ids: score + ending(ids) for ids, score in plain_beam(log_probs, beam_size, 3, factor)}
-    found = prefix_beam(log_probs, beam_size=beam_size, tokens_per_frame=3, fusion=fusion)
+    found = prefix_beam(log_probs, beam_size=beam_size, tokens_per_frame=3, fusion=fusion, complete=False)
     assert dict(found) == pytest.approx(expected, abs=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
+def test_a_narrow_beam_still_tells_the_probability_of_all_paths(seed, beam_size, with_model):
+    log_probs = random_log_probs(seed, 14, 4)
+    model = kneser_ney(SENTENCES, 3).model
+    fusion = NGramFusion(VOCABULARY, model, weight=0.7, bonus=0.5) if with_model else None
+    found = prefix_beam(log_probs, beam_size=beam_size, fusion=fusion)
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    ids, score = found[0]
+    expected = ctc_score(log_probs, ids)
+    if with_model:
+        words = [VOCABULARY.words[word] for word in ids]
+        expected += 0.7 * math.log(10) * sum(model.sentence_log_probs(words)) + 0.5 * len(ids)
+    assert score == pytest.approx(expected, abs=1e-5)
+    assert {ids for ids, _ in found} == {
+        ids for ids, _ in prefix_beam(log_probs, beam_size=beam_size, fusion=fusion, complete=False)
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_forward_probabilities_of_many_sentences_are_those_of_each(dtype):
+    log_probs = random_log_probs(5, 30, 6).astype(dtype)
+    sentences = [(), (1,), (2, 2, 2), (5, 4, 3, 2, 1), (1,) * 15]
+    found = log_forward(np.exp(log_probs), sentences)
+    # 15 equal glosses need 29 frames at least: 30 allow few paths, but some. One more is impossible.
+    assert found.tolist() == pytest.approx([ctc_score(log_probs, ids) for ids in sentences], rel=1e-5)
+    assert log_forward(np.exp(log_probs), [(1,) * 16]).tolist() == [-math.inf]
 
 
 def test_the_sum_over_paths_beats_the_best_path():

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import math
 from heapq import heapify, heappushpop
-from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from operator import attrgetter, itemgetter
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from signloom.ctc.forward import log_forward
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID
 
@@ -29,6 +30,8 @@ TOKENS_PER_FRAME = 20
 # best at most by 1 / V and the language model's factor (`SMALLEST_FACTOR` in fusion.py), so that a double's limit of
 # 1e-308 takes away nothing but what is far below the best.
 _RANGE = (1e-60, 1e60)
+# Natural logarithm: sequences whose scores are closer than this to the best may be better by the paths that were left.
+_CLOSE = 0.5
 # How far a row of probabilities may be from 1: single precision over thousands of words is off by 1e-5 at most.
 SUM_TOLERANCE = 1e-3
 
@@ -110,15 +113,17 @@ def prefix_beam(
     beam_size: int = BEAM_SIZE,
     tokens_per_frame: int = TOKENS_PER_FRAME,
     fusion: Fusion | None = None,
+    complete: bool = True,
 ) -> list[Candidate]:
     """The gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
 
     log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
     tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
     fusion: a language model, see `signloom.ctc.fusion`.
+    complete: rank sequences close to the best by all their paths, as CTC defines it, not by those the beam kept.
 
-    With a beam and tokens enough the score is that of all paths, as CTC defines it; with less it falls short of that
-    by the paths that were left. Of equal scores the one found first stands first.
+    The score of sequences further from the best, and of all when not `complete`, falls short by the paths that a narrow
+    beam left. Of equal scores the one found first stands first.
     Raises InputError for a beam of no width, NaN, and rows that do not sum to 1.
     """
     log_probs = check_log_probs(log_probs, "beam search")
@@ -136,14 +141,15 @@ def prefix_beam(
         ending = node.state.ending() if node.state is not None else 1.0
         if node.total > 0 and ending > 0:
             scored.append((math.log(node.total) + math.log(ending), node))
-    scored.sort(key=lambda pair: -pair[0])
-    return [Candidate(node.ids(), score + log_scale) for score, node in scored]
+    scored.sort(key=itemgetter(0), reverse=True)
+    found = [Candidate(node.ids(), score + log_scale) for score, node in scored]
+    return _completed(frames, found, [node for _, node in scored]) if complete else found
 
 
 class _Frames:
     """The probabilities of an emission, each frame's divided by its largest.
 
-    flat: all of them, frame after frame.  highest: of each frame the largest but blank's.
+    probs: (T', V).  flat: all of them, frame after frame.  highest: of each frame the largest but blank's.
     log_scale: sum of the logarithms of what they were divided by.
     """
 
@@ -172,17 +178,36 @@ class _Frames:
         self.log_scale = float(largest.sum())
         self.flat = probs.reshape(-1).data
         self.highest = probs[:, BLANK_ID + 1 :].max(axis=1).tolist()
-        self._probs = probs
+        self.probs = probs
 
-    def tokens(self, frame: int) -> list[tuple[int, float]]:
-        """The most probable words of a frame, best first, each with its probability; without blank."""
-        row = self._probs[frame]
+    def tokens(self, frame: int, floor: float) -> list[tuple[int, float]]:
+        """The most probable words of a frame above `floor`, best first, each with its probability; without blank."""
+        row = self.probs[frame]
         asked = self._tokens_per_frame
-        chosen = np.argpartition(row, -asked)[-asked:] if asked < len(row) else np.arange(len(row))
+        # A little lower: the comparison is in the precision of the emission.
+        chosen = np.flatnonzero(row > floor * (1 - 1e-6))
+        if len(chosen) > asked:
+            chosen = np.argpartition(row, -asked)[-asked:]
         values = row[chosen]
         order = (-values).argsort()
         pairs = zip(chosen[order].tolist(), values[order].tolist(), strict=True)
         return [pair for pair in pairs if pair[0] != BLANK_ID]
+
+
+def _completed(frames: _Frames, found: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
+    """The candidates, those close to the best with the score of all their paths, in the order of the scores."""
+    close = [at for at, candidate in enumerate(found) if candidate.score > found[0].score - _CLOSE]
+    exact = log_forward(frames.probs, [found[at].ids for at in close]) + frames.log_scale
+    for at, score in zip(close, exact.tolist(), strict=True):
+        node = nodes[at]
+        if node.state is not None:
+            score += math.log(node.state.ending())
+            while node.depth:
+                score += math.log(node.factor)
+                node = node.parent
+        # All paths make no less than those that were kept, but for rounding and what is too small for a double.
+        found[at] = Candidate(found[at].ids, max(score, found[at].score))
+    return sorted(found, key=lambda candidate: -candidate.score)
 
 
 def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
@@ -219,9 +244,11 @@ def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor
                 least = now
             if total > most:
                 most = total
-        if len(beam) == beam_size and most * highest[frame] * largest_factor <= least:
+        if len(beam) < beam_size:
+            least = 0.0
+        elif most * highest[frame] * largest_factor <= least:
             continue
-        grown = _grow(frames.tokens(frame), before, beam_size, largest_factor)
+        grown = _grow(frames.tokens(frame, least / (most * largest_factor)), before, beam_size, largest_factor)
         if grown:
             beam = _kept(beam, grown, beam_size)
             beam.sort(key=by_depth, reverse=True)
@@ -243,7 +270,7 @@ def _grow(
     best = [0.0] * (beam_size - len(before)) + [node.total for _, _, node in before]
     heapify(best)
     bound = best[0] / largest_factor
-    before = sorted(before, key=_score, reverse=True)
+    before = sorted(before, key=itemgetter(0), reverse=True)
     most = before[0][0]
     for token, prob in tokens:
         if most * prob <= bound:
@@ -274,7 +301,7 @@ def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_siz
     """The best of the beam and of what grew out of it; the others' probabilities are set to 0."""
     pool: list[tuple[float, _Prefix, int]] = [(node.total, node, -1) for node in beam]
     pool += grown
-    pool.sort(key=_score, reverse=True)
+    pool.sort(key=itemgetter(0), reverse=True)
     for _, node, token in pool[beam_size:]:
         if token < 0:
             node.blank = node.gloss = node.total = 0.0
@@ -293,7 +320,3 @@ def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_siz
             node = child
         kept.append(node)
     return kept
-
-
-def _score(entry: tuple[float, Any, Any]) -> float:
-    return entry[0]

@@ -1,0 +1,54 @@
+"""The probability of gloss sequences over all their CTC paths, many sequences at once.
+
+Shapes: T' output frames, V words, K sequences, S glosses of the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from signloom.vocabulary import BLANK_ID
+
+# Sums are divided by the largest this often; the probabilities of so few frames stay within a double.
+_RESCALE_FRAMES = 16
+
+
+def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    """The natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf where there is none.
+
+    probs: (T', V), column 0 blank; any scale of a row scales the result.
+    Source: Graves et al. 2006, equations 5 to 8.
+    """
+    longest = max(map(len, sequences))
+    states = np.full((len(sequences), 2 * longest + 1), BLANK_ID)
+    for row, ids in zip(states, sequences, strict=True):
+        row[1 : 2 * len(ids) : 2] = ids
+    # From one gloss to the next without a blank, where they differ; what pads shorter sequences is never read.
+    skips = np.zeros(states.shape)
+    skips[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
+    emitted = probs[:, states].astype(np.float64)
+    # Two columns of nothing before the first state, so that every state has two before it.
+    forward = np.zeros((len(sequences), states.shape[1] + 2))
+    forward[:, 2:4] = emitted[0, :, :2]
+    logs = np.zeros(len(sequences))
+    before, one_before, two_before = forward[:, 2:], forward[:, 1:-1], forward[:, :-2]
+    summed = np.empty(states.shape)
+    for frame in range(1, len(emitted)):
+        np.multiply(two_before, skips, out=summed)
+        summed += one_before
+        summed += before
+        np.multiply(summed, emitted[frame], out=before)
+        if not frame % _RESCALE_FRAMES:
+            largest = before.max(axis=1)
+            largest[largest == 0.0] = 1.0
+            before /= largest[:, None]
+            logs += np.log(largest)
+    last = 2 * np.array([len(ids) for ids in sequences]) + 2
+    rows = np.arange(len(sequences))
+    # A sequence of no glosses has one state; the column before it is nothing.
+    total = forward[rows, last] + forward[rows, last - 1]
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = np.log(total) + logs
+    return found
