@@ -31,7 +31,9 @@ TOKENS_PER_FRAME = 20
 # 1e-308 takes away nothing but what is far below the best.
 _RANGE = (1e-60, 1e60)
 # Natural logarithm: sequences whose scores are closer than this to the best may be better by the paths that were left.
-_CLOSE = 0.5
+_CLOSE = 1.0
+# And no more than so many of them, for the time it takes.
+_MOST_CLOSE = 4
 # How far a row of probabilities may be from 1: single precision over thousands of words is off by 1e-5 at most.
 SUM_TOLERANCE = 1e-3
 
@@ -120,7 +122,8 @@ def prefix_beam(
     log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
     tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
     fusion: a language model, see `signloom.ctc.fusion`.
-    complete: rank sequences close to the best by all their paths, as CTC defines it, not by those the beam kept.
+    complete: rank the best, up to four that are close to each other, by all their paths, as CTC defines it, not by
+    those the beam kept.
 
     The score of sequences further from the best, and of all when not `complete`, falls short by the paths that a narrow
     beam left. Of equal scores the one found first stands first.
@@ -196,7 +199,7 @@ class _Frames:
 
 def _completed(frames: _Frames, found: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
     """The candidates, those close to the best with the score of all their paths, in the order of the scores."""
-    close = [at for at, candidate in enumerate(found) if candidate.score > found[0].score - _CLOSE]
+    close = [at for at, candidate in enumerate(found[:_MOST_CLOSE]) if candidate.score > found[0].score - _CLOSE]
     exact = log_forward(frames.probs, [found[at].ids for at in close]) + frames.log_scale
     for at, score in zip(close, exact.tolist(), strict=True):
         node = nodes[at]
