@@ -254,12 +254,25 @@ def test_an_evaluation_writes_its_page_and_the_report_links_to_it(tiny_corpus, t
     result = score(
         ((item.id, item.glosses, item.glosses[1:]) for item in items), signers={u.id: u.signer for u in items}
     )
-    write_evaluation(tmp_path, result, model_path=tmp_path / "model.safetensors", corpus=corpus, split="test")
+    write_evaluation(
+        tmp_path, result, model_path=tmp_path / "model.safetensors", corpus=corpus, split="test", decoder="greedy"
+    )
     page = Page((tmp_path / "score-test.html").read_text(encoding="utf-8"))
     assert "tiny, test split" in page.text
     assert "none of these signers in training" in page.text
     assert "report.html" in page.addresses
     assert "score-test.html" in Page(write_report(tmp_path).read_text(encoding="utf-8")).addresses
+
+
+def test_a_baseline_stays_where_the_same_corpus_is_scored_again(tiny_corpus, tmp_path):
+    corpus = Corpus.open(tiny_corpus)
+    result = score((item.id, item.glosses, item.glosses) for item in corpus.split("test"))
+    about = {"model_path": tmp_path / "model.safetensors", "corpus": corpus, "split": "test", "decoder": "greedy"}
+    path = write_evaluation(tmp_path, result, **about, baseline={"name": "nearest neighbour", "error_rate": 0.5})
+    again = json.loads(write_evaluation(tmp_path, result, **about).read_text(encoding="utf-8"))
+    assert again["baseline"]["error_rate"] == 0.5
+    path.write_text(json.dumps({**again, "corpus": "another"}))
+    assert "baseline" not in json.loads(write_evaluation(tmp_path, result, **about).read_text(encoding="utf-8"))
 
 
 def test_right_to_left_is_told_by_the_first_letter():

@@ -99,7 +99,14 @@ def run(options: Options) -> int:
                 corpus=fold.corpus,
             )
             found = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
-            write_evaluation(folder, found, model_path=folder / "model.safetensors", corpus=fold.corpus, split="test")
+            write_evaluation(
+                folder,
+                found,
+                model_path=folder / "model.safetensors",
+                corpus=fold.corpus,
+                split="test",
+                decoder=trained.model.decoder_name,
+            )
         scores[fold.signer] = read_score(result)
         say(f"  WER {percent(scores[fold.signer].wer)}")
     pooled = _pooled(corpus, scores, options.protocol)

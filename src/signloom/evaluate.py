@@ -176,10 +176,14 @@ def write_evaluation(
     model_path: Path,
     corpus: Corpus,
     split: str,
-    decoder: str | None = None,
+    decoder: str,
     baseline: Mapping[str, Any] | None = None,
 ) -> Path:
-    """The path of the `evaluation-SPLIT.json` it writes, beside `hypotheses-SPLIT.csv` and `score-SPLIT.html`."""
+    """The path of the `evaluation-SPLIT.json` it writes, beside `hypotheses-SPLIT.csv` and `score-SPLIT.html`.
+
+    decoder: what decoded, as `signloom.ctc.choice.describe` names it.
+    baseline: what `signloom.baseline` made of the same split; where not given, that of an earlier evaluation stays.
+    """
     from signloom.report.score_page import write_score_page
     from signloom.report.sections import corpus_labels
 
@@ -190,16 +194,16 @@ def write_evaluation(
         "split": split,
         "corpus": corpus.name,
         "model": str(model_path),
-        "decoder": decoder or describe(Decoding(), None),
+        "decoder": decoder,
         "unseen_signers": None not in signers and not signers & trained,
     }
-    if baseline:
+    path = folder / f"evaluation-{split}.json"
+    if baseline := baseline or _baseline_of(path, corpus):
         record["baseline"] = dict(baseline)
     with atomic_write(folder / f"hypotheses-{split}.csv", "w") as file:
         file.write("id|gloss\n")
         for utterance in result.utterances:
             file.write(f"{utterance.id}|{' '.join(utterance.hypothesis_as_given)}\n")
-    path = folder / f"evaluation-{split}.json"
     with atomic_write(path, "w") as file:
         json.dump(record, file, indent=1, ensure_ascii=False)
     write_score_page(
@@ -212,3 +216,12 @@ def write_evaluation(
         link=("the run's report", REPORT_PAGE) if (folder / "run.json").is_file() else None,
     )
     return path
+
+
+def _baseline_of(path: Path, corpus: Corpus) -> Mapping[str, Any] | None:
+    """The baseline in an earlier evaluation of the same corpus; None where there is none."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        return earlier["baseline"] if earlier["corpus"] == corpus.name else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -86,6 +86,7 @@ def run(options: Options) -> int:
         model_path=options.output / "model.safetensors",
         corpus=corpus,
         split="test",
+        decoder=result.model.decoder_name,
         baseline={
             "name": "nearest neighbour by DTW, isolated signs",
             "error_rate": baseline.error_rate,
@@ -93,6 +94,7 @@ def run(options: Options) -> int:
             "note": f"{baseline.num_queries} signs cut out at their true boundaries, which the recogniser is not told",
         },
     )
+    print(f"  decoder: {result.model.decoder_name}")
     print("  " + summary(score).replace("\n", "\n  "))
 
     _step(5, "transcribing one utterance of an unseen signer")

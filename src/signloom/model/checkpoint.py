@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from signloom import layout
+from signloom.ctc.choice import describe
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.ngram import NGram, Table
@@ -76,6 +77,11 @@ class Model:
     def decoder(self) -> Decoder:
         """The decoder that `decoding` and `language_model` describe."""
         return Decoder(self.vocabulary, self.decoding, self.language_model)
+
+    @property
+    def decoder_name(self) -> str:
+        """The decoder as it is named beside every number it made."""
+        return describe(self.decoding, self.language_model)
 
     def save(self, path: Path) -> None:
         """Writes the model to one file, whole or not at all."""
