@@ -24,7 +24,7 @@ FLOORS = [
     {"train"},
     {"report"},
     {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose", "lm"},
-    {"tune", "recipes", "crossval"},
+    {"tune", "recipes", "crossval", "distill"},
     {"health"},
     {"quickstart"},
     {"cli"},

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
     "recipes": Command("signloom.recipes", "the named sets of training options that ship"),
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
+    "distill": Command("signloom.distill", "train a student that also learns from a teacher, and tell what that gave"),
     "crossval": Command("signloom.crossval", "leave one signer out: train without each signer in turn, score on them"),
     "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
     "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),

@@ -125,6 +125,13 @@ class UtteranceDataset(Dataset[Example]):
         other.augmentation = None
         return other
 
+    def in_view(self, view: str) -> UtteranceDataset:
+        """The same utterances with the points of another view."""
+        other = copy.copy(self)
+        other.view = view
+        other._cache = None if self._cache is None else {}
+        return other
+
     def num_frames(self, index: int) -> int:
         """Frames of an utterance at the model's rate, before augmentation, without reading it."""
         utterance = self.utterances[index]
@@ -139,6 +146,10 @@ class UtteranceDataset(Dataset[Example]):
             # Files hold half precision already; a clip that was resampled is rounded once more, far below the noise.
             self._cache[index] = points.astype(np.float16)
         return points
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """A batch of some of these examples."""
+        return collate(examples)
 
     def __getitem__(self, item: int | Pick) -> Example:
         index, share = (item.index, item.share) if isinstance(item, Pick) else (item, None)
@@ -178,8 +189,8 @@ def collate(examples: Sequence[Example]) -> Batch:
 class Loader(DataLoader):
     """The batches of a `StepSampler`; its state is how far it has come in its epoch, for Lightning to keep."""
 
-    def __init__(self, data: UtteranceDataset, sampler: StepSampler) -> None:
-        super().__init__(data, batch_sampler=sampler, collate_fn=collate)
+    def __init__(self, data: Any, sampler: StepSampler) -> None:
+        super().__init__(data, batch_sampler=sampler, collate_fn=data.collate)
         self.steps = sampler
 
     def state_dict(self) -> dict[str, Any]:

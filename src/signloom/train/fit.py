@@ -43,7 +43,7 @@ from signloom.train.distributed import World, launched
 from signloom.train.history import EpochRecord, History
 from signloom.train.lock import locked
 from signloom.train.module import RecognizerModule
-from signloom.train.prepare import build, feasible, not_too_long
+from signloom.train.prepare import build, feasible, not_too_long, train_split
 from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
 from signloom.vocabulary import Vocabulary
@@ -98,10 +98,7 @@ def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
 
 
 def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
-    train_items, dev_items = corpus.split("train"), corpus.split("dev")
-    if recipe.num_train_samples:
-        order = np.random.default_rng(recipe.seed).permutation(len(train_items))
-        train_items = [train_items[at] for at in sorted(order[: recipe.num_train_samples])]
+    train_items, dev_items = train_split(corpus, recipe), corpus.split("dev")
     vocabulary = Vocabulary.from_glosses(item.glosses for item in train_items)
     if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
         log.warning("%s", unknown)
@@ -130,9 +127,11 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
         recognizer.frontend.fit(_batches(train.unchanged()))
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)
-    module = RecognizerModule(recognizer, vocabulary, recipe, {item.id: item.glosses for item in dev_items}, run=run)
+    lessons = recipe.lessons(train, recognizer, vocabulary)
+    references = {item.id: item.glosses for item in dev_items}
+    module = lessons.module(recognizer, vocabulary, recipe, references, run=run)
     history = _read_history(run) if recipe.resume else History()
-    info = _info(recipe, corpus, recognizer, started_from, world)
+    info = {**_info(recipe, corpus, recognizer, started_from, world), **lessons.info}
 
     def prepare() -> None:
         if not recipe.resume:
@@ -164,7 +163,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
         started = time.perf_counter()
         trainer.fit(
             module,
-            Loader(train, train_sampler(train, recipe, world)),
+            Loader(lessons.train, train_sampler(train, recipe, world)),
             Loader(dev, dev_sampler(dev, recipe, world)),
             ckpt_path=str(run / STATE_FILE) if recipe.resume else None,
         )
@@ -264,6 +263,7 @@ def _refuse_earlier(recipe: Recipe) -> None:
 _LEFT_BY_A_RUN = (
     *(MODEL_FILE, STATE_FILE, "run.json", "history.json", "metrics.csv", "curves.png", "curves.pdf"),
     *("evaluation-*.json", "hypotheses-*.csv", "score-*.html", "transcript.json", "report.html", "not-finite.*"),
+    *("distillation.json", "emissions"),
 )
 
 
@@ -277,6 +277,7 @@ def _clear(run: Path, patterns: Sequence[str]) -> None:
 # What may differ between a run and its resumption: where, how long and on how many threads, never what is learnt.
 FREE_TO_CHANGE = (
     *("data_dir", "output", "resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
+    *("emissions", "other_corpus", "baseline"),
     *("save_every_minutes", "save_every_steps", "checkpoint_activations", "accelerator"),
 )
 
@@ -295,8 +296,8 @@ def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
         raise InputError(f"{recipe.output}: nothing to resume; {path.name} cannot be read ({error})") from None
     faults = Faults(f"{recipe.output}: cannot be resumed with other options")
     for name, value in _plain(asdict(recipe)).items():
-        if name not in FREE_TO_CHANGE and before[name] != value:
-            faults.add(f"--{name} was {before[name]!r}, now {value!r}")
+        if name not in FREE_TO_CHANGE and before.get(name) != value:
+            faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
     if summary != _plain(corpus.summary()):
         faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()} where {summary} was trained on")
     if faults:

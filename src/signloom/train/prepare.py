@@ -9,9 +9,10 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
-from signloom.corpus import Utterance
+from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.model.checkpoint import load
@@ -54,6 +55,15 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
         f" ({', '.join(new[:10])}{', ...' if len(new) > 10 else ''})" if new else "",
     )
     return recognizer, str(recipe.init)
+
+
+def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
+    """The training utterances a run begins with: all of them, or as many as the recipe wants, drawn by its seed."""
+    items = corpus.split("train")
+    if recipe.num_train_samples:
+        order = np.random.default_rng(recipe.seed).permutation(len(items))
+        items = [items[at] for at in sorted(order[: recipe.num_train_samples])]
+    return items
 
 
 def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> list[Utterance]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from signloom.errors import Faults
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
+
+if TYPE_CHECKING:
+    from signloom.model.recognizer import Recognizer
+    from signloom.train.data import UtteranceDataset
+    from signloom.train.lessons import Lessons
+    from signloom.vocabulary import Vocabulary
 
 
 @dataclass
@@ -99,6 +105,12 @@ class Recipe:
         for name in ("data_dir", "output", "init"):
             values[name] = None if values[name] is None else Path(values[name])
         return cls(**values)
+
+    def lessons(self, train: UtteranceDataset, recognizer: Recognizer, vocabulary: Vocabulary) -> Lessons:
+        """What is learnt from: here the training split and CTC. Another way to train overrides this."""
+        from signloom.train.lessons import Lessons
+
+        return Lessons(train)
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import sys
 
 from signloom.errors import SignloomError
+from signloom.train.distill_recipe import DistillRecipe
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 
@@ -16,7 +17,8 @@ from signloom.train.recipe import Recipe
 def main() -> int:
     """The exit status; what went wrong is said on stderr as the command line says it."""
     try:
-        fit(Recipe.from_json(json.loads(sys.argv[1])))
+        record = json.loads(sys.argv[1])
+        fit((DistillRecipe if "teacher" in record else Recipe).from_json(record))
     except SignloomError as error:
         print(f"signloom: error: {error}", file=sys.stderr)
         return error.exit_status
