@@ -37,17 +37,21 @@ class FrontEnd(nn.Module):
     and face: x and y, where the part itself is (hands, face), forward and backward differences, and whether the part
     was detected. `full` takes all 543 points and yields the 6,516 values of the older systems: pose 99, hands 126, face
     1,404, and 4,887 of motion, distances and angles.
+
+    share_hands: one set of statistics for both hands, the left one mirrored (compact view only). A hand's features are
+    then, by `mirror_signs`, exactly those of the other hand in a mirrored clip.
     """
 
     mean: Tensor
     std: Tensor
     fitted: Tensor
 
-    def __init__(self, view: str = "compact") -> None:
+    def __init__(self, view: str = "compact", *, share_hands: bool = False) -> None:
         super().__init__()
         if view not in VIEWS:
             raise InputError(f"front end: view {view!r}; needed one of {', '.join(VIEWS)}")
         self.view = view
+        self.share_hands = share_hands
         self.groups = layout.subset_groups(view)
         self.num_points = len(layout.subset(view))
         points = layout.subset(view).tolist()
@@ -70,6 +74,20 @@ class FrontEnd(nn.Module):
             "face": 3 * sizes["face"],
             "temporal": 9 * self.num_points,
         }
+
+    def mirror_signs(self) -> Tensor:
+        """What each feature is multiplied by where the clip is mirrored, `(F,)`: -1 for x and its differences, else 1.
+
+        That parts and points change sides comes on top. Raises InputError for the full view, whose angles do not follow
+        a sign.
+        """
+        if self.view != "compact":
+            raise InputError(f"front end: the {self.view} view has no signs to mirror it by; needed compact")
+        signs = torch.ones(self.num_features)
+        for part in self.modality_slices().values():
+            # x and y in turn, thrice; what comes last tells whether the part was detected.
+            signs[part.start : part.stop - 1 : 2] = -1
+        return signs
 
     def modality_slices(self) -> dict[str, slice]:
         """Where each modality lies in the features."""
@@ -188,6 +206,12 @@ class FrontEnd(nn.Module):
                 total += features.nansum(0)
                 square += features.square().nansum(0)
                 count += torch.isfinite(features).sum(0)
+        if self.share_hands:
+            left, right = (self.modality_slices()[name] for name in ("left_hand", "right_hand"))
+            signs = self.mirror_signs().double()
+            for sums, factors in ((total, signs), (square, signs.square()), (count, signs.square())):
+                sums[right] += factors[left] * sums[left]
+                sums[left] = factors[right] * sums[right]
         if not count.any():
             raise InputError("front end: no landmarks to take statistics from; the training split is empty")
         mean = total / count.clamp(min=1)

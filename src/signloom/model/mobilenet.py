@@ -14,11 +14,19 @@ from signloom.model.presets import StudentConfig
 
 
 class MobileNet(nn.Module):
-    """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`."""
+    """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`.
 
-    def __init__(self, config: StudentConfig, modalities: dict[str, slice]) -> None:
+    mirror_signs: `(F,)`, given where the left hand is mirrored by them and goes through the right hand's encoder.
+    """
+
+    left_signs: Tensor | None
+
+    def __init__(self, config: StudentConfig, modalities: dict[str, slice], mirror_signs: Tensor | None = None) -> None:
         super().__init__()
         self.modalities = modalities
+        left_signs = None if mirror_signs is None else mirror_signs[modalities["left_hand"]]
+        # Not in the checkpoint: it follows from the view.
+        self.register_buffer("left_signs", left_signs, persistent=False)
         self.encoders = nn.ModuleDict(
             {
                 name: ModalityEncoder(
@@ -27,6 +35,7 @@ class MobileNet(nn.Module):
                     num_layers=config.encoder_layers,
                 )
                 for name, part in modalities.items()
+                if name != "left_hand" or left_signs is None
             }
         )
         self.dropout = nn.Dropout(config.dropout)
@@ -65,11 +74,24 @@ class MobileNet(nn.Module):
             lengths = ceil_div(lengths, stride)
         return lengths
 
+    def encode(self, frames: Tensor) -> list[Tensor]:
+        """What the encoders make of frames `(N, F)`: for each modality, in their order, `(N, width)`."""
+        if self.left_signs is None:
+            return [self.encoders[name](frames[:, part]) for name, part in self.modalities.items()]
+        left, right = frames[:, self.modalities["left_hand"]], frames[:, self.modalities["right_hand"]]
+        # Both at once: the norms then have the statistics of both.
+        both = self.encoders["right_hand"](torch.cat([left * self.left_signs, right]))
+        hands = dict(zip(("left_hand", "right_hand"), both.chunk(2), strict=True))
+        return [
+            hands[name] if name in hands else self.encoders[name](frames[:, part])
+            for name, part in self.modalities.items()
+        ]
+
     def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
         """The padding of the output is 0."""
         packing = Packing(lengths, features.shape[0], features.shape[1])
         frames = packing.pack(features)
-        x = torch.cat([self.encoders[name](frames[:, part]) for name, part in self.modalities.items()], dim=-1)
+        x = torch.cat(self.encode(frames), dim=-1)
         x = F.hardswish(self.stem_norm(self.stem(self.dropout(x))))
         after = packing.strided(self.stem_conv.stride)
         x = F.hardswish(self.stem_conv_norm(after.pack(self.stem_conv(packing.unpack(x)))))

@@ -109,7 +109,8 @@ class StudentConfig(ModelConfig):
     """The one-dimensional MobileNetV3 student.
 
     encoder_widths: output width for each modality of the view.  encoder_layers: 1, or 2 with a hidden layer half-way
-    between input and output.  stem_*, blocks: the convolutions over time.  head_channels: width handed to the BiLSTM.
+    between input and output.  share_hands: the left hand, mirrored, goes through the right hand's encoder (compact view
+    only).  stem_*, blocks: the convolutions over time.  head_channels: width handed to the BiLSTM.
     """
 
     kind: ClassVar[str] = "mobilenet"
@@ -123,6 +124,17 @@ class StudentConfig(ModelConfig):
     stem_stride: int = 2
     squeeze_excite: bool = False
     head_channels: int = 192
+    share_hands: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.share_hands:
+            return
+        if self.view != "compact":
+            raise InputError(f"model: share_hands in the {self.view} view; needed compact, where each hand is apart")
+        widths = [self.encoder_widths[name] for name in ("left_hand", "right_hand")]
+        if widths[0] != widths[1]:
+            raise InputError(f"model: share_hands with encoders of widths {widths[0]} and {widths[1]}; needed the same")
 
 
 # The widths of GoogLeNet (Szegedy et al. 2015, table 1), which I3D keeps (Carreira and Zisserman 2017, figure 3).

@@ -43,10 +43,11 @@ class Heads:
     auxiliary: Tensor | None = None
 
 
-def build_body(config: ModelConfig, modalities: dict[str, slice]) -> MobileNet | Inception:
+def build_body(config: ModelConfig, frontend: FrontEnd) -> MobileNet | Inception:
     """The convolutions that a config describes, normalised features `(B, T, F)` to `(B, T', C)`."""
+    modalities = frontend.modality_slices()
     if isinstance(config, StudentConfig):
-        return MobileNet(config, modalities)
+        return MobileNet(config, modalities, frontend.mirror_signs() if config.share_hands else None)
     if isinstance(config, TeacherConfig):
         return Inception(config, modalities)
     raise InputError(f"model: no body for a config of type {type(config).__name__}")
@@ -64,8 +65,8 @@ class Recognizer(nn.Module):
             raise InputError(f"model: vocabulary of {num_words} words; needed blank, unknown and at least one gloss")
         self.config = config
         self.num_words = num_words
-        self.frontend = FrontEnd(config.view)
-        self.body = build_body(config, self.frontend.modality_slices())
+        self.frontend = FrontEnd(config.view, share_hands=isinstance(config, StudentConfig) and config.share_hands)
+        self.body = build_body(config, self.frontend)
         self.dropout = nn.Dropout(config.dropout)
         self.lstm = BiLSTM(self.body.out_channels, config.lstm_hidden, config.lstm_layers, config.dropout)
         width = 2 * config.lstm_hidden

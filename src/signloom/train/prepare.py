@@ -6,6 +6,7 @@ Without Lightning, which takes seconds to import: the quick checks of training h
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.model.checkpoint import load
-from signloom.model.presets import preset
+from signloom.model.presets import ModelConfig, preset
 from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
@@ -27,12 +28,15 @@ log = logging.getLogger("signloom.train")
 def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     """A new recogniser, or one started from `--init`, and what it was started from."""
     changes: dict[str, Any] = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    for name in ("frame_rate", "auxiliary_head"):
+    for name in ("frame_rate", "auxiliary_head", "share_hands"):
         if getattr(recipe, name):
             changes[name] = True
+    if recipe.classifier is not None:
+        changes["classifier"] = recipe.classifier
     if recipe.init is None:
         return Recognizer(preset(recipe.preset, **changes), len(vocabulary)), ""
     donor = load(recipe.init)
+    _check_same_weights(recipe, donor.recognizer.config, changes)
     recognizer = Recognizer(replace(donor.recognizer.config, **changes), len(vocabulary))
     own = recognizer.state_dict()
     # The auxiliary head starts anew: it matters only while the features are learnt.
@@ -55,6 +59,16 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
         f" ({', '.join(new[:10])}{', ...' if len(new) > 10 else ''})" if new else "",
     )
     return recognizer, str(recipe.init)
+
+
+def _check_same_weights(recipe: Recipe, config: ModelConfig, changes: Mapping[str, Any]) -> None:
+    """Raises InputError for changes under which the weights of `--init` mean something else, or are missing."""
+    faults = Faults(f"{recipe.init}: cannot be started from with other weights")
+    for name in ("share_hands", "classifier"):
+        has = getattr(config, name, None)
+        if name in changes and changes[name] != has:
+            faults.add(f"--{name} is {changes[name]}, there it is {has}; leave it out, or train without --init")
+    faults.raise_if_any()
 
 
 def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:

@@ -36,6 +36,14 @@ class Recipe:
     """also train a CTC classifier on the convolutional features, which is not used after training"""
     auxiliary_weight: float = 1.0
     """of the auxiliary head's loss"""
+    classifier: Literal["linear", "cosine"] | None = None
+    """linear, or cosine: weights and features of unit length, shared by the auxiliary head; the preset's own when not
+    given"""
+    share_hands: bool = False
+    """let the left hand, mirrored, go through the right hand's encoder (compact view only)"""
+    consistency: float = 0.0
+    """train on two views of each clip, each with other parts missing, and add this many times how differently they are
+    read; 2 is usual, and a step takes twice the time. 0: one view, nothing missing"""
     epochs: int = 40
     """passes over the training split"""
     max_minutes: float | None = None
@@ -110,6 +118,10 @@ class Recipe:
         """What is learnt from: here the training split and CTC. Another way to train overrides this."""
         from signloom.train.lessons import Lessons
 
+        if self.consistency:
+            from signloom.train.consistency import ConsistencyModule
+
+            return Lessons(train, ConsistencyModule)
         return Lessons(train)
 
     @staticmethod
@@ -130,8 +142,8 @@ class Recipe:
                 faults.add(f"--{name} is {value}; needed at least 1")
         if not self.learning_rate > 0:
             faults.add(f"--learning_rate is {self.learning_rate}; needed above 0")
-        for name in ("weight_decay", "auxiliary_weight", "warmup_epochs"):
-            if getattr(self, name) < 0:
+        for name in ("weight_decay", "auxiliary_weight", "warmup_epochs", "consistency"):
+            if not getattr(self, name) >= 0:
                 faults.add(f"--{name} is {getattr(self, name)}; needed 0 or above")
         if not self.gradient_clip > 0:
             faults.add(f"--gradient_clip is {self.gradient_clip}; needed above 0")
