@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.landmarks import Landmarks
+
+# No test times anything: a loaded machine makes none of them wrong.
+settings.register_profile("signloom", deadline=None)
+settings.load_profile("signloom")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -98,7 +98,7 @@ def ctc_score(log_probs, ids):
     return float(np.logaddexp.reduce(forward[-2:]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 4), st.floats(0.1, 6))
 def test_a_wide_beam_is_exhaustive_search(seed, num_frames, num_words, spread):
     log_probs = random_log_probs(seed, num_frames, num_words, spread=spread)
@@ -109,7 +109,7 @@ def test_a_wide_beam_is_exhaustive_search(seed, num_frames, num_words, spread):
     assert sum(math.exp(score) for _, score in found) == pytest.approx(1.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0, 2), st.floats(-2, 2))
 def test_with_a_language_model_a_wide_beam_is_exhaustive_search_too(seed, weight, bonus):
     log_probs = random_log_probs(seed, 5, 4)
@@ -125,7 +125,7 @@ def test_with_a_language_model_a_wide_beam_is_exhaustive_search_too(seed, weight
     assert dict(found) == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0.2, 5))
 def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread):
     log_probs = random_log_probs(seed, 12, 6, spread=spread)
@@ -135,7 +135,7 @@ def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_pe
     assert dict(found) == pytest.approx(dict(expected), abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.floats(0, 1.5), st.floats(-2, 2))
 def test_nor_does_it_with_a_language_model(seed, beam_size, weight, bonus):
     log_probs = random_log_probs(seed, 10, 4)
@@ -155,7 +155,7 @@ def test_nor_does_it_with_a_language_model(seed, beam_size, weight, bonus):
     assert dict(found) == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
 def test_a_narrow_beam_still_tells_the_probability_of_all_paths(seed, beam_size, with_model):
     log_probs = random_log_probs(seed, 14, 4)

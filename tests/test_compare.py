@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom import cli
@@ -63,7 +63,6 @@ class TestDifference:
         # Each rate alone is far less certain than their difference: unpaired, the two intervals overlap.
         assert found.a.interval().low < found.b.interval().high
 
-    @settings(deadline=None)
     @given(TRIPLES)
     def test_the_other_way_round_is_the_opposite(self, triples):
         found = both(triples, resamples=200)
@@ -132,7 +131,6 @@ class TestSegments:
         found = both(triples).segment_test
         assert (found.z, found.p_value) == (None, None)
 
-    @settings(deadline=None)
     @given(TRIPLES)
     def test_segments_hold_every_error(self, triples):
         found = both(triples, resamples=10)
@@ -224,7 +222,6 @@ class TestSameReferences:
             both([("A", "A", "A")], **options)
 
 
-@settings(deadline=None)
 @given(TRIPLES)
 def test_columns_hold_both_alignments(triples):
     for pair in both(triples, resamples=10).pairs:

@@ -425,7 +425,7 @@ def test_isharah_signers(signs):
 
 def test_a_test_table_without_glosses_is_a_fault(signs):
     # The public test tables of the challenges have ids only.
-    test = write(Path(signs.annotations[0]) / "test.csv", "id", "04_0001")
+    test = write(Path(signs.annotations[0]) / "test.tsv", "id", "04_0001")
     assert f"{test}:1: no column gloss; got id, needed id,gloss" in faults_of(isharah.run, signs)
 
 

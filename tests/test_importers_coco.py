@@ -244,7 +244,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=PLAIN, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_containers_are_read_as_pickle_reads_them(tmp_path_factory, value, protocol):
     path = tmp_path_factory.mktemp("plain") / "a.pkl"
@@ -371,7 +371,7 @@ def test_torch_tensors_that_show_more_than_they_hold_are_refused(tmp_path):
         load_pickle(tmp_path / "b.pkl")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=st.integers(0, 10_000), value=st.integers(0, 255), cut=st.integers(0, 400))
 def test_damaged_bytes_give_an_error_of_ours_or_a_value(tmp_path_factory, place, value, cut):
     content = bytearray(pickle.dumps({"a": [np.arange(4.0), {"b": 1}], "c": ("d", 2.5)}))

@@ -60,7 +60,7 @@ def with_gaps(seed: int) -> Landmarks:
     return replace(clip, points=points, visibility=rng.uniform(0, 1, (6, 33)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 1000),
     size=st.sampled_from([(640, 480), (210, 260), (1920, 1080)]),
@@ -253,7 +253,7 @@ def test_what_cannot_be_used_is_refused(tmp_path, content, message):
         read_pose(tmp_path / "a.pose")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 2000), flip=st.integers(0, 2000), value=st.integers(0, 255))
 def test_damaged_files_never_show_a_traceback(tmp_path_factory, cut, flip, value):
     content = bytearray(make_pose([("POSE_LANDMARKS", ["NOSE", "LEFT_EAR", "LEFT_WRIST"])], moving(num_frames=4)))

@@ -116,7 +116,7 @@ def test_all_faults_are_told_at_once_and_files_that_are_none(tmp_path):
         read_arpa(written(tmp_path, ""))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sentences_of_glosses, st.integers(1, 4))
 def test_probabilities_sum_to_one_after_any_context(sentences, order):
     model = kneser_ney(sentences, order).model
@@ -129,7 +129,7 @@ def test_probabilities_sum_to_one_after_any_context(sentences, order):
             assert total == pytest.approx(1.0, abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sentences_of_glosses, st.integers(1, 4), st.data())
 def test_backing_off_is_as_it_is_written_down(sentences, order, data):
     model = kneser_ney(sentences, order).model
@@ -152,7 +152,7 @@ def test_backing_off_is_as_it_is_written_down(sentences, order, data):
     assert model.log_prob(short, word) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sentences_of_glosses, st.integers(1, 4))
 def test_writing_and_reading_an_arpa_file_is_the_identity(tmp_path_factory, sentences, order):
     path = tmp_path_factory.mktemp("arpa") / "model.arpa"

@@ -120,7 +120,6 @@ class TestAnalysis:
         names = [bucket.name for bucket in by_length(utterances(lengths))]
         assert names == ["1-2", "3-4", "5-6", "7-8", "9-10", "11-12", "13-14", "15+"]
 
-    @settings(deadline=None)
     @given(st.lists(st.integers(0, 120), min_size=1, max_size=60))
     def test_every_utterance_is_in_one_bucket(self, lengths):
         buckets = by_length(utterances(lengths))
@@ -134,7 +133,6 @@ class TestAnalysis:
             assert all(bucket.low <= u.reference_words <= high for u in bucket.utterances)
             assert following is None or high < following.low
 
-    @settings(deadline=None)
     @given(
         st.lists(
             st.tuples(st.lists(st.sampled_from("abAB"), max_size=6), st.lists(st.sampled_from("abcA"), max_size=6)),
@@ -174,7 +172,7 @@ class TestPage:
         assert rebuilt(page.data) == [(u.id, u.alignment) for u in scored.utterances]
         assert [page.data["signers"][row[1]] for row in page.data["utterances"]] == ["ann", "ben & co", "ann"]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.lists(st.tuples(GLOSS, st.lists(GLOSS), st.lists(GLOSS)), max_size=4))
     def test_any_gloss_survives_and_none_becomes_a_tag(self, rows):
         whole = score(

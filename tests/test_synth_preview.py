@@ -143,7 +143,7 @@ def test_points_off_the_picture_are_cropped(person):
     assert (np.asarray(draw_frame(shifted)) == BACKGROUND).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0.0, 1e-6, 0.3, 50.0]), missing=st.floats(0, 1))
 def test_any_points_can_be_drawn(seed, spread, missing):
     rng = np.random.default_rng(seed)
