@@ -39,7 +39,7 @@ def stop_if_not_finite(
     if not sick.any():
         return
     ids = [name for name, bad in zip(batch.ids, sick.tolist(), strict=True) if bad]
-    cause = first_cause(module, batch, again)
+    cause = first_cause(module, again)
     _stop(batch, ids, cause, place, folder, f"the loss of {_listed(ids)} is not finite")
 
 
@@ -59,13 +59,11 @@ def stop_if_gradient_not_finite(
     _stop(batch, list(batch.ids), cause, place, folder, "a gradient is not finite though every loss was")
 
 
-def first_cause(module: nn.Module, batch: Batch, again: Callable[[], object]) -> str:
-    """The first part of `module` whose output is not finite when `again` runs it on the batch, in words."""
+def first_cause(module: nn.Module, again: Callable[[], object]) -> str:
+    """The first part of `module` whose output is not finite when `again` runs the batch, in words."""
     for name, value in module.named_parameters():
         if not torch.isfinite(value).all():
             return f"the weights {name}, no longer finite after an earlier step"
-    if torch.isinf(batch.points).any():
-        return "the landmarks themselves, which hold infinite values"
     found: list[str] = []
     with _watched(module, found), torch.no_grad():
         again()

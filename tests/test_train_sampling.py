@@ -1,0 +1,114 @@
+"""Which utterances make a step, and how it is shared: over batches, over processes, over an interruption."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signloom.train.sampling import BucketSampler, StepSampler
+
+LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=60)
+
+
+def picks(lengths, *, batch_size, accumulate, processes, epoch=0, frames=None):
+    """Of every process, its batches in an epoch."""
+    found = []
+    for rank in range(processes):
+        pieces = accumulate * processes
+        steps = BucketSampler(lengths, batch_size * pieces, seed=3, frames_per_batch=frames, pieces=pieces)
+        sampler = StepSampler(steps, accumulate=accumulate, num_processes=processes, rank=rank)
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        found.append(batches)
+    return found
+
+
+@given(LENGTHS, st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.none() | st.integers(1, 400))
+@settings(max_examples=150)
+def test_every_utterance_counts_once_in_an_epoch_and_every_process_has_as_many_batches(
+    lengths, batch_size, accumulate, processes, frames
+):
+    found = picks(lengths, batch_size=batch_size, accumulate=accumulate, processes=processes, frames=frames)
+    assert len({len(batches) for batches in found}) == 1
+    counted = Counter(pick.index for batches in found for batch in batches for pick in batch if pick.share)
+    assert counted == Counter(range(len(lengths)))
+    for start in range(0, len(found[0]), accumulate):
+        step = [pick for batches in found for batch in batches[start : start + accumulate] for pick in batch]
+        # Lightning averages over accumulated batches and DDP over processes: what is left is the plain mean.
+        size = sum(pick.share > 0 for pick in step)
+        shares = [pick.share / (accumulate * processes) for pick in step if pick.share]
+        assert shares == pytest.approx([1 / size] * size)
+
+
+@given(LENGTHS, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 500))
+@settings(max_examples=150)
+def test_no_batch_has_more_frames_than_its_budget(lengths, batch_size, accumulate, processes, frames):
+    epochs = [
+        picks(lengths, batch_size=batch_size, accumulate=accumulate, processes=processes, epoch=epoch, frames=frames)
+        for epoch in (0, 1)
+    ]
+    # The learning rate's schedule counts on it.
+    assert len(epochs[0][0]) == len(epochs[1][0])
+    for batch in (batch for found in epochs for batches in found for batch in batches):
+        padded = len(batch) * max(lengths[pick.index] for pick in batch)
+        # One utterance alone is never cut, however long.
+        assert padded <= frames or len(batch) == 1
+        assert len(batch) <= batch_size
+
+
+def test_a_step_has_the_same_utterances_however_it_is_shared():
+    lengths = np.random.default_rng(0).integers(10, 300, 90).tolist()
+
+    def steps(batch_size, accumulate, processes):
+        found = picks(lengths, batch_size=batch_size, accumulate=accumulate, processes=processes)
+        return [
+            sorted(
+                pick.index
+                for batches in found
+                for batch in batches[start : start + accumulate]
+                for pick in batch
+                if pick.share
+            )
+            for start in range(0, len(found[0]), accumulate)
+        ]
+
+    assert steps(12, 1, 1) == steps(3, 4, 1) == steps(4, 1, 3) == steps(2, 2, 3)
+
+
+def test_processes_get_as_many_frames():
+    lengths = np.random.default_rng(0).integers(10, 300, 200).tolist()
+    first, second = picks(lengths, batch_size=8, accumulate=1, processes=2)
+    frames = [[sum(lengths[pick.index] for pick in batch) for batch in batches] for batches in (first, second)]
+    ratios = np.divide(*frames)
+    assert np.abs(ratios - 1).mean() < 0.1
+
+
+@given(LENGTHS, st.integers(1, 5), st.integers(1, 3), st.data())
+def test_an_interrupted_epoch_goes_on_with_the_batches_that_are_left(lengths, batch_size, accumulate, data):
+    def sampler():
+        made = StepSampler(BucketSampler(lengths, batch_size * accumulate, seed=1), accumulate=accumulate)
+        made.set_epoch(4)
+        return made
+
+    whole = list(sampler())
+    done = data.draw(st.integers(0, len(whole)))
+    first = sampler()
+    assert [batch for batch, _ in zip(first, range(done), strict=False)] == whole[:done]
+    rest = sampler()
+    rest.start = done
+    assert list(rest) == whole[done:]
+    # Only that epoch is short.
+    assert len(list(rest)) == len(whole)
+
+
+def test_utterances_meet_others_in_every_epoch_within_a_budget_too():
+    lengths = np.random.default_rng(0).integers(10, 300, 300).tolist()
+    sampler = BucketSampler(lengths, 16, seed=0, frames_per_batch=1500)
+    first = {frozenset(batch) for batch in sampler}
+    sampler.set_epoch(1)
+    assert len(first & {frozenset(batch) for batch in sampler}) < len(first) / 4
+    padding = sum(len(batch) * max(lengths[at] for at in batch) for batch in sampler) / sum(lengths) - 1
+    assert padding < 0.35
