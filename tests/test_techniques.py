@@ -1,6 +1,10 @@
 """Options of models and training that an ablation decides on: shared hands, consistency, heads, who leads."""
 
+import importlib
+import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +24,6 @@ from signloom.model.frontend import FrontEnd
 from signloom.model.presets import Block, ModelConfig, StudentConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.consistency import SHARE, complementary_masks, consistency_loss, two_views
-from signloom.train.distill_recipe import DistillRecipe
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 
@@ -285,11 +288,85 @@ class TestTraining:
     def test_options_that_cannot_be_are_refused(self, tiny_corpus, tmp_path, capsys):
         with pytest.raises(InputError, match="--consistency is -1"):
             recipe(tiny_corpus, tmp_path, consistency=-1.0).check()
-        with pytest.raises(InputError, match="--consistency is 2; needed 0"):
-            DistillRecipe(data_dir=tiny_corpus, teacher=tmp_path, consistency=2.0).check()
         with pytest.raises(InputError, match="teacher has no share_hands"):
             fit(recipe(tiny_corpus, tmp_path / "a", preset="teacher", share_hands=True))
         given = ["train", str(tiny_corpus), "--output", str(tmp_path / "b"), "--classifier", "square"]
         with pytest.raises(SystemExit, match="2"):
             cli.main(given)
         assert "square" in capsys.readouterr().err
+
+
+@pytest.fixture
+def ablation(monkeypatch):
+    """The benchmark that measures all of these."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    return importlib.import_module("ablation")
+
+
+class TestAblation:
+    def test_every_setting_is_one_that_training_takes(self, ablation, tmp_path):
+        for name, setting in ablation.SETTINGS.items():
+            Recipe(data_dir=tmp_path, **setting.recipe).check()
+            replace(Recipe(tmp_path).augmentation, **setting.augmentation)
+            changed = (setting.recipe, setting.augmentation, not setting.motion, setting.mirror)
+            assert sum(map(bool, changed)) == (name != "default"), name
+
+    def test_a_tiny_one_runs_once_and_is_shown_again(self, ablation, tmp_path, monkeypatch, capsys):
+        output = tmp_path / "figures.json"
+        given = ["ablation.py", "--work", str(tmp_path), "--output", str(output), "--corpora", "simulated"]
+        given += ["--seeds", "0", "--epochs", "1", "--num_train", "24", "--num_dev", "2", "--num_test", "4"]
+        monkeypatch.setattr(sys, "argv", [*given, "--settings", "no_motion", "mirrored_test"])
+        ablation.main()
+        first = capsys.readouterr().out
+        assert [line.split(" | ")[0].strip("| ") for line in first.splitlines() if line.startswith("|")][2:] == [
+            "default",
+            "no motion features",
+            "in test, mirrored where the left hand leads",
+        ]
+        row = json.loads(output.read_text())["results"]["table"][1]
+        part = row["corpora"]["simulated"]
+        assert row["difference"] == part["difference"]
+        assert part["interval"][0] <= part["difference"] <= part["interval"][1]
+        assert not list(tmp_path.rglob("model.safetensors"))
+        monkeypatch.setattr(ablation, "corpus_of", lambda *_: pytest.fail("a run was made again"))
+        monkeypatch.setattr(sys, "argv", [*given, "--settings", "no_motion", "mirrored_test", "cosine", "--show"])
+        ablation.main()
+        again = capsys.readouterr().out
+        assert again.split("commit")[0] == first.split("commit")[0]
+
+    def test_motion_is_out_of_the_features_and_nothing_else_is(self, ablation):
+        clips = [(points_of(signed(seed=seed)), torch.tensor([30])) for seed in range(2)]
+        own, without = FrontEnd(), FrontEnd()
+        own.fit(clips)
+        with ablation.without_motion():
+            without.fit(clips)
+        shown, left = (front(clips[0][0])[0] for front in (own, without))
+        same = (shown == left).all(0)
+        assert (left[:, ~same] == 0).all()
+        raw = own.raw_features(clips[0][0])[0]
+        # What is not known in the first frame, or in the last, is a difference; those of the shoulders are 0 anyway.
+        ends = torch.isnan(raw[0]) | torch.isnan(raw[-1])
+        assert torch.equal(~same, ends & (shown != 0).any(0))
+        again = FrontEnd()
+        again.fit(clips)
+        assert torch.equal(again.std, own.std)
+
+    def test_the_difference_and_its_interval(self, ablation):
+        default = {f"u{at}": [2, 10] for at in range(20)}
+        better = {f"u{at}": [1, 10] for at in range(20)}
+        pair = ablation.gains(better, default)
+        assert pair[0].sum() / pair[1].sum() == pytest.approx(-0.1)
+        # The same in every utterance and seed: nothing to be unsure about.
+        assert ablation.interval(ablation.bootstrap([pair, pair])) == pytest.approx([-0.1, -0.1])
+        # Of two seeds that disagree either may be drawn twice.
+        low, high = ablation.interval(ablation.bootstrap([pair, ablation.gains(default, default)]))
+        assert (low, high) == pytest.approx((-0.1, 0))
+
+    def test_clips_in_which_the_left_hand_leads_are_mirrored(self, ablation, tiny_corpus):
+        corpus = Corpus.open(tiny_corpus)
+        item = corpus.split("dev")[0]
+        clip = corpus.load(item)
+        assert np.array_equal(ablation.right_leads(corpus).load(item).points, clip.points, equal_nan=True)
+        swapped = replace(corpus.load(item), points=clip.mirrored().points)
+        assert leading_hand(swapped) == "left"
