@@ -21,6 +21,7 @@ from signloom.model.presets import Block, InceptionModule, StudentConfig, Teache
 from signloom.model.recognizer import Recognizer
 from signloom.train import emissions as kept_emissions
 from signloom.train.augmentation import AugmentationConfig, augment, retiming
+from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
 from signloom.train.distill_recipe import DistillRecipe
 from signloom.train.distillation import DistillationModule, Teacher, lessons, soft_loss, soften
@@ -124,7 +125,7 @@ def test_soft_loss_is_zero_where_the_student_says_what_the_teacher_says(temperat
     assert (other > 0.01).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(0, 5), st.integers(0, 100), st.booleans())
 def test_padding_changes_neither_the_loss_nor_its_gradient(frames, padding, seed, leave_out_blank):
     teacher, student = log_probs(1, frames, 4, seed=seed), log_probs(1, frames, 4, seed=seed + 1).requires_grad_()
@@ -215,7 +216,7 @@ def test_equal_strides_and_no_change_of_tempo_are_the_identity(stride):
         np.testing.assert_array_equal(found, np.eye(outputs, dtype=np.float32))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 60),
     st.sampled_from([1, 2, 4]),
@@ -337,6 +338,34 @@ def test_the_loss_is_weighed_as_the_recipe_says(tiny_corpus, teacher, tmp_path):
     np.testing.assert_allclose((found[1.0].total / batch.target_lengths).tolist(), soft.tolist(), rtol=1e-4)
     expected = 0.25 * soft * batch.target_lengths + 0.75 * found[0.25].ctc
     np.testing.assert_allclose(found[0.25].total.tolist(), expected.tolist(), rtol=1e-4)
+
+
+def test_each_of_two_views_is_compared_with_the_teacher(tiny_corpus, teacher, tmp_path):
+    model, corpus = load(teacher), Corpus.open(tiny_corpus)
+    student = small(preset("tiny", auxiliary_head=True), len(model.vocabulary), 0)
+    data = UtteranceDataset(corpus, corpus.split("train"), model.vocabulary, view="compact", fps=25.0)
+    options = recipe(tiny_corpus, teacher, tmp_path, consistency=2.0, soft_weight=1.0)
+    options.check()
+    taught = lessons(options, data, student, model.vocabulary)
+    module = taught.module(student, model.vocabulary, options, {})
+    batch = taught.train.collate([taught.train[at] for at in (0, 1, 2)])
+    torch.manual_seed(0)
+    found = module.training_losses(batch)
+    assert len(found.heads.log_probs) == 6
+    theirs = module.teacher_log_probs(batch)
+    first, second = (
+        soft_loss(rows, found.heads.lengths[:3], theirs, batch.overlap) for rows in found.heads.log_probs.chunk(2)
+    )
+    assert not torch.allclose(first, second)
+    expected = (first + second) / 2 * batch.target_lengths
+    np.testing.assert_allclose(found.total.tolist(), expected.tolist(), rtol=1e-5)
+    # With a little weight for the rest, that of two views comes in: CTC, the auxiliary head's and the comparison.
+    module.recipe = replace(options, soft_weight=0.75)
+    torch.manual_seed(0)
+    both = module.training_losses(batch)
+    torch.manual_seed(0)
+    alone = ConsistencyModule.training_losses(module, batch)
+    np.testing.assert_allclose(both.total.tolist(), (0.75 * found.total + 0.25 * alone.total).tolist(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("student", "frame_rate"), [("tiny", False), ("tiny", True), ("tiny_teacher", False)])

@@ -111,4 +111,4 @@ class ConsistencyModule(RecognizerModule):
         total = losses + self.recipe.consistency * compared
         if heads.auxiliary is not None:
             total = total + self.recipe.auxiliary_weight * ctc(heads.auxiliary)
-        return Losses(total, losses)
+        return Losses(total, losses, heads)

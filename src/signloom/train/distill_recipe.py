@@ -75,11 +75,6 @@ class DistillRecipe(Recipe):
                 f"--soft_weight is {self.soft_weight:g}; needed above 0 and at most 1. Without a teacher there is "
                 "'signloom train'"
             )
-        if self.consistency:
-            faults.add(
-                f"--consistency is {self.consistency:g}; needed 0: a student learns from its teacher or from its own "
-                "two views, not from both"
-            )
         if self.emissions is not None and not self.cache:
             faults.add("--emissions is a folder for what --cache keeps; add --cache, or leave it out")
         faults.raise_if_any()

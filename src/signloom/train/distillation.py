@@ -22,7 +22,8 @@ from torch import Tensor
 from signloom.console import progress_bar
 from signloom.errors import InputError
 from signloom.model.checkpoint import Model, load
-from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.model.recognizer import Recognizer
+from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import Batch, UtteranceDataset
 from signloom.train.distill_recipe import DistillRecipe
 from signloom.train.distributed import World
@@ -110,36 +111,43 @@ class DistillationModule(RecognizerModule):
     """Trains a recogniser by `soft_weight * soft loss + (1 - soft_weight) * CTC`, both a gloss of the reference.
 
     The soft loss is a mean over output frames, the CTC loss is divided by the number of glosses, as in training without
-    a teacher; so neither grows with the length of an utterance. An auxiliary head learns by CTC alone.
+    a teacher; so neither grows with the length of an utterance. What else the recipe adds to CTC (an auxiliary head,
+    consistency between two views) stays with it; where a clip is read several times, each reading is compared with the
+    teacher's of the whole clip.
+
+    teacher: None where all it has to say is kept on disk.  alone: how the student would be trained without a teacher.
     """
 
     recipe: DistillRecipe
 
-    def __init__(self, *given: Any, teacher: Teacher | None, **options: Any) -> None:
+    def __init__(
+        self,
+        *given: Any,
+        teacher: Teacher | None,
+        alone: type[RecognizerModule] = RecognizerModule,
+        **options: Any,
+    ) -> None:
         super().__init__(*given, **options)
-        # None where all it has to say is kept on disk.
         self.teacher = teacher
+        self.alone = alone
 
     def training_losses(self, batch: Batch) -> Losses:
         if not isinstance(batch, TaughtBatch):
             raise InputError("distillation: a batch without its teacher's part; needed one of a TaughtDataset")
-        heads = self.recognizer.heads(batch.points, batch.lengths)
-        hard = ctc_loss(heads.log_probs, heads.lengths, batch.targets, batch.target_lengths)
+        hard = self.alone.training_losses(self, batch)
+        readings = len(hard.heads.log_probs) // len(batch.ids)
         soft = soft_loss(
-            heads.log_probs,
-            heads.lengths,
-            self.teacher_log_probs(batch),
-            batch.overlap,
+            hard.heads.log_probs,
+            hard.heads.lengths,
+            self.teacher_log_probs(batch).repeat(readings, 1, 1),
+            batch.overlap.repeat(readings, 1, 1),
             temperature=self.recipe.temperature,
             leave_out_blank=self.recipe.leave_out_blank,
         )
-        rest = hard
-        if heads.auxiliary is not None:
-            auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
-            rest = rest + self.recipe.auxiliary_weight * auxiliary
+        soft = soft.view(readings, -1).mean(0)
         weight = self.recipe.soft_weight
         # The step divides by the number of glosses: the soft loss is to come out of that as it is.
-        return Losses(weight * soft * batch.target_lengths + (1 - weight) * rest, hard)
+        return Losses(weight * soft * batch.target_lengths + (1 - weight) * hard.total, hard.ctc, hard.heads)
 
     def teacher_log_probs(self, batch: TaughtBatch) -> Tensor:
         """What the teacher says of a batch: as kept, else asked now."""
@@ -194,7 +202,11 @@ def lessons(recipe: DistillRecipe, train: UtteranceDataset, recognizer: Recogniz
         "dev": dict(teacher.info["dev"]),
         "asked": "once, about clips as recorded" if recipe.cache else "every epoch, about clips as changed at random",
     }
-    module = partial(DistillationModule, teacher=None if recipe.cache else Teacher(teacher.recognizer))
+    module = partial(
+        DistillationModule,
+        teacher=None if recipe.cache else Teacher(teacher.recognizer),
+        alone=ConsistencyModule if recipe.consistency else RecognizerModule,
+    )
     return Lessons(data, module, {"teacher": record})
 
 

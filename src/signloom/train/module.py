@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from signloom.ctc.greedy import greedy_ids
-from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.model.recognizer import Heads, Recognizer, ctc_loss
 from signloom.score.wer import score
 from signloom.train import distributed
 from signloom.train.data import Batch
@@ -22,10 +22,14 @@ from signloom.vocabulary import Vocabulary
 
 
 class Losses(NamedTuple):
-    """Of each utterance of a batch `(B,)`: what is trained on, and its part that is CTC's of the main classifier."""
+    """Of each utterance of a batch `(B,)`: what is trained on, and its part that is CTC's of the main classifier.
+
+    heads: what the losses are of, a multiple of B rows where every utterance was read several times.
+    """
 
     total: Tensor
     ctc: Tensor
+    heads: Heads
 
 
 class RecognizerModule(L.LightningModule):
@@ -70,9 +74,9 @@ class RecognizerModule(L.LightningModule):
         heads = self.recognizer.heads(batch.points, batch.lengths)
         losses = ctc_loss(heads.log_probs, heads.lengths, batch.targets, batch.target_lengths)
         if heads.auxiliary is None:
-            return Losses(losses, losses)
+            return Losses(losses, losses, heads)
         auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
-        return Losses(losses + self.recipe.auxiliary_weight * auxiliary, losses)
+        return Losses(losses + self.recipe.auxiliary_weight * auxiliary, losses, heads)
 
     def seed_step(self, batch_index: int) -> None:
         """What chance does in a step (dropout) follows from (seed, epoch, batch, process) alone."""
