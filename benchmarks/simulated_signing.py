@@ -2,9 +2,9 @@
 
 python benchmarks/simulated_signing.py [--presets clean easy phoenix hard]
 
-For each preset a corpus of --num_signs signs, 8 signers of whom 2 sign only the test split. On isolated signs of those
+For each preset a corpus of --num_signs signs, 10 signers of whom 2 sign only the test split. On isolated signs of those
 two, cut at their true boundaries: the nearest neighbour by the mean pose and by DTW (see `signloom/baseline.py`). On
-whole utterances, whose boundaries it is not told: a student trained for --epochs epochs, greedy decoding.
+whole utterances, whose boundaries it is not told: a student trained for --epochs epochs.
 
 Minimal pairs: of all substitutions, the share whose two signs differ in one parameter of the hands, against the share
 that would come of giving any other sign of the corpus with equal chances.
@@ -48,7 +48,12 @@ def measure(options: Any, preset: str) -> dict[str, Any]:
         corpus = Corpus.open(options.corpus)
     else:
         simulation = Simulation(
-            preset=preset, num_signs=options.num_signs, num_train=options.num_train, num_test=150, seed=options.seed
+            preset=preset,
+            num_signs=options.num_signs,
+            num_signers=10,
+            num_train=options.num_train,
+            num_test=200,
+            seed=options.seed,
         )
         corpus = synthesise(simulation, options.work / preset / "corpus", num_workers=2, overwrite=True)
     pairs = {frozenset(pair[:2]) for pair in corpus.info["confusability"]["minimal_pairs"]}
@@ -58,7 +63,7 @@ def measure(options: Any, preset: str) -> dict[str, Any]:
         "frames_a_gloss": sum(u.num_frames for u in corpus) / sum(len(u.glosses) for u in corpus),
     }
     for method in ("mean_pose", "dtw"):
-        found = nearest_neighbour(corpus, method=method)
+        found = nearest_neighbour(corpus, method=method, max_queries=None)
         row[method] = {"error": found.error_rate, "interval": found.error_interval, "signs": found.num_queries}
         row[method]["minimal_pairs"] = share(pairs, {(a, b): count for a, b, count in found.confusions})
     trained = fit(

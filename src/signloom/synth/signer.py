@@ -14,10 +14,10 @@ from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORI
 
 # The average signer's speed relative to that of the strokes and ways in `stroke` and `performance`: with it a gloss
 # takes 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
-_TEMPO = 1.1
+_TEMPO = 1.14
 # Spread of one habit at signer variation 1.
-_LOCATION_METRES = 0.021
-_SPACE_METRES = 0.033
+_LOCATION_METRES = 0.023
+_SPACE_METRES = 0.036
 _FINGER_DEGREES = 6.0
 _ORIENTATION_DEGREES = 8.0
 _CARRIAGE_DEGREES = (4.0, 3.5, 2.5)

@@ -42,7 +42,7 @@ _REST_SECONDS = (0.2, 0.44)
 _ACROSS_BELLY = np.array((0.75, 0.62, -0.1)), np.array((0.0, 0.25, 1.0))
 _ON_THIGH = np.array((0.12, 1.0, -0.25)), np.array((0.8, 0.0, 0.6))
 # What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
-_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.037, 13.5, 10.0, 0.33, 0.28
+_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.04, 13.5, 10.0, 0.33, 0.28
 # However short a stroke is, its path is no faster, metres a second; looked at in so many steps.
 _FASTEST, _FINE = 4.2, np.linspace(0, 1, 40)
 # How much lower a sign is made at coarticulation 1 when signed at twice the usual speed, metres.
