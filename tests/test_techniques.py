@@ -226,6 +226,11 @@ class TestLeadingHand:
         clip.points[10:, layout.GROUPS["right_hand"]] = np.nan
         assert leading_hand(clip) == "left"
 
+    def test_where_both_hands_do_the_same_neither_leads_by_a_little(self):
+        clip = moving("left", "right")
+        clip.points[:10, layout.GROUPS["right_hand"]] = np.nan
+        assert leading_hand(clip) == leading_hand(clip.mirrored()) == "right"
+
     def test_without_movement_presence_decides_and_without_that_it_is_the_right(self):
         still = replace(random_landmarks(10), points=np.repeat(random_landmarks(1).points, 10, axis=0))
         assert leading_hand(still) == "right"

@@ -164,14 +164,17 @@ class Landmarks:
 
 # Over this time a sign moves a hand by much more than a tracker's noise, and a hand at rest by no more.
 _STEP_SECONDS = 0.2
+# In signs of two hands that do the same, either is ahead by chance: in every tenth real clip of such words the left one
+# goes 1.4 times as far. Over a sentence that evens out.
+_AHEAD = 1.5
 
 
 def leading_hand(landmarks: Landmarks) -> str:
-    """The hand that signs more, `left` or `right`; `right` where there is nothing to choose by.
+    """The hand that leads, `left` or `right`; `right`, as most people's, where neither clearly does.
 
-    It is the one that goes further in the image: the sum over the clip, of where a hand's middle is from a fifth of a
-    second to the next. A hand that was not detected goes nowhere, so that presence counts as well. Where neither hand
-    moves, the one that was detected in more frames.
+    It is the one that goes further in the image, the left one by half as far again: the sum over the clip of how far a
+    hand's middle is from where it was a fifth of a second before. A hand that was not detected goes nowhere, so that
+    presence counts as well. Where neither hand moves, the one that was detected in more frames, likewise.
     """
     lag = max(1, round(_STEP_SECONDS * landmarks.fps))
     ways, frames = {}, {}
@@ -182,7 +185,7 @@ def leading_hand(landmarks: Landmarks) -> str:
         ways[side] = float(np.nansum(steps))
         frames[side] = int(landmarks.present(f"{side}_hand").sum())
     measure = ways if ways["left"] != ways["right"] else frames
-    return "left" if measure["left"] > measure["right"] else "right"
+    return "left" if measure["left"] > _AHEAD * measure["right"] else "right"
 
 
 def check_header(header: Any, path: Path, expected_format: str, expected_version: int) -> None:
