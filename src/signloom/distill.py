@@ -119,8 +119,9 @@ def table(corpus: Corpus, systems: list[System]) -> str:
     for system in systems:
         interval = system.score.interval()
         lines.append(
-            f"  {system.name:<{width}}  WER {percent(system.score.wer):>7}  (95 % interval {percent(interval.low)} to "
-            f"{percent(interval.high)})  {system.parameters:>10,} parameters"
+            f"  {system.name:<{width}}  WER {percent(system.score.wer):>8}"
+            f"  (95 % interval {percent(interval.low):>8} to {percent(interval.high):>8})"
+            f"  {system.parameters:>10,} parameters"
         )
     return "\n".join(lines)
 
