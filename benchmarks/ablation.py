@@ -38,8 +38,8 @@ UNSEEN = "Alex"
 FEW_CLIPS = 4
 SIMULATED_SEED = 100
 CORPORA = ("asl_dmohazab", "asl_TheCamNelson", "simulated")
-# Enough that the default errs little on signers it has seen, in about a minute: signs that are made anew every time take
-# longer to learn than a few clips.
+# Enough that the default errs little on signers it has seen, in about a minute: signs made anew each time take longer
+# to learn than a few clips.
 EPOCHS = {"asl_dmohazab": 10, "asl_TheCamNelson": 10, "simulated": 24}
 RESAMPLES = 2000
 
