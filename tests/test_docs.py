@@ -17,7 +17,11 @@ from signloom.importers import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of the benchmarks and of other programs.
-OTHER_FLAGS = {"help", "config", "output"}
+OTHER_FLAGS = {
+    *("help", "config", "output"),
+    *("standalone", "nnodes", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
+    *("nodes", "ntasks", "gres", "kill"),
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -162,6 +162,16 @@ class TestSchedule:
         assert rates[55] == pytest.approx(5e-3, rel=0.05)
         assert rates[-1] < 1e-5
 
+    @pytest.mark.parametrize("total", [*range(1, 24), 100])
+    def test_onecycle_fits_a_run_of_any_length(self, total):
+        optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1e-3)
+        made = schedule(optimizer, Recipe(data_dir="", learning_rate=1e-3), total_steps=total, steps_per_epoch=1)
+        for step in range(total):
+            assert 0 < optimizer.param_groups[0]["lr"] < 1.0001e-2
+            optimizer.step()
+            if step < total - 1:
+                made.step()
+
     def test_warm_up_is_counted_in_epochs_and_fits_into_a_short_run(self):
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
         schedule(optimizer, Recipe(data_dir="", schedule="plain", learning_rate=1.0), total_steps=3, steps_per_epoch=9)

@@ -22,6 +22,9 @@ def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_pe
     other way. Source: Smith and Topin 2018, as torch's OneCycleLR.
     """
     if recipe.schedule == "onecycle":
+        if WARM_SHARE * total_steps == 1:
+            # A warm-up of exactly one step, by which torch divides as by zero.
+            total_steps += 1
         return OneCycleLR(
             optimizer,
             max_lr=PEAK * recipe.learning_rate,
