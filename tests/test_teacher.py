@@ -135,7 +135,7 @@ def test_max_pooling_known_answer():
 
 
 @given(st.integers(1, 20), st.integers(1, 3), st.sampled_from([1, 3, 5, 7]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_temporal_convolution_is_torchs(num_frames, stride, kernel):
     conv = TemporalConv(3, 4, kernel=kernel, stride=stride)
     x = torch.randn(2, num_frames, 3)

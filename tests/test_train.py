@@ -340,7 +340,7 @@ class TestCommandLine:
 
 class TestAugmentation:
     @given(st.integers(1, 80), st.integers(1, 30), st.integers(0, 10_000))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_stays_alignable_and_finite(self, num_frames, min_frames, seed):
         points = random_landmarks(num_frames, seed=seed % 7).select("compact")
         before = points.copy()
@@ -460,7 +460,7 @@ TREE = st.recursive(
 
 
 @given(TREE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_training_state_survives_without_pickle(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("state") / "last.safetensors"
     weights = torch.randn(3, 2).to(torch.bfloat16)
