@@ -5,9 +5,9 @@ TEACHER is a hash of the teacher's weights, configuration and vocabulary, CLIP o
 changes, what was kept for something else is not read. Each file is whole or absent; a run that was killed goes on where
 it was.
 
-Half precision, and all words: at temperature 3 a soft loss then differs by less than a millionth (tests/
-test_distillation.py). Keeping the most probable words alone would take less, but softening lives off the others: with
-1,118 words, 32 of them hold 99.9 % of a frame and, softened, half of it.
+Half precision, and all words: at temperature 3 the divergence of what is kept from what was said is below a millionth
+(tests/test_distillation.py). Keeping the most probable words alone would take less, but softening lives off the others:
+of 1,118 words with normal logits of spread 3, the 32 most probable hold 82 % of a frame and, softened, 18 %.
 """
 
 from __future__ import annotations
