@@ -1,5 +1,6 @@
 """Losses of distillation, what a teacher says at the student's frames, emissions kept on disk, and the command."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from signloom.model import presets
 from signloom.model.checkpoint import Model, load
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer
+from signloom.train import distillation
 from signloom.train import emissions as kept_emissions
 from signloom.train.augmentation import AugmentationConfig, augment, retiming
 from signloom.train.consistency import ConsistencyModule
@@ -501,6 +503,15 @@ def test_a_damaged_emission_is_named(tiny_corpus, teacher, tmp_path):
     np.save(kept.path(item), np.zeros((3, 2), dtype=np.float16))
     with pytest.raises(InputError, match=r"float16 values of shape \(3, 2\)"):
         kept.read(item)
+
+
+def test_emissions_beside_a_teacher_that_is_somebody_elses(tiny_corpus, teacher, tmp_path, monkeypatch):
+    def read_only(*given, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(distillation, "keep_emissions", read_only)
+    with pytest.raises(InputError, match=r"run/emissions: emissions cannot be kept there \(Read-only .* --emissions"):
+        fit(recipe(tiny_corpus, teacher, tmp_path, cache=True))
 
 
 def test_another_teacher_or_clip_has_other_emissions(tiny_corpus, teacher, tmp_path):

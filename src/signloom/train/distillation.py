@@ -8,6 +8,7 @@ looks alike. Both are lost in the reference. The student is drawn to them in eve
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Callable
@@ -223,16 +224,24 @@ def _kept(recipe: DistillRecipe, teacher: Model, train: UtteranceDataset) -> Emi
     total = len(train)
     with progress_bar(disable=world.rank > 0) as bar:
         task = bar.add_task("asking the teacher", total=total, unit="utterances")
-        kept = keep_emissions(
-            teacher,
-            train.corpus,
-            train.utterances,
-            recipe.emissions_folder,
-            batch_size=recipe.batch_size,
-            device=device,
-            start=world.rank * total // world.size,
-            advance=lambda count: bar.advance(task, count),
-        )
+        try:
+            kept = keep_emissions(
+                teacher,
+                train.corpus,
+                train.utterances,
+                recipe.emissions_folder,
+                batch_size=recipe.batch_size,
+                device=device,
+                start=world.rank * total // world.size,
+                advance=lambda count: bar.advance(task, count),
+            )
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise InputError(
+                f"{recipe.emissions_folder}: emissions cannot be kept there ({error.strerror}); give a folder of yours "
+                "with --emissions"
+            ) from None
     log.info("teacher's emissions of %d training utterances: %s", total, kept.folder)
     return kept
 
