@@ -141,10 +141,17 @@ def advice(teacher: System, student: System, alone: System | None, comparisons: 
     lines = []
     rival = student if alone is None else alone
     if teacher.score.wer >= rival.score.wer:
-        lines += [
+        lines.append(
             f"The teacher is no better than the {'student' if alone is None else 'student alone'} "
-            f"({percent(teacher.score.wer)} against {percent(rival.score.wer)} on dev): there is little it can teach. "
-            "Try:",
+            f"({percent(teacher.score.wer)} against {percent(rival.score.wer)} on dev): there is little more it can "
+            "teach."
+        )
+        if alone is None:
+            lines.append(
+                "Whether the student owes it anything, the same student without a teacher tells: train it, --baseline."
+            )
+        lines += [
+            "To get further, try:",
             "  - a better teacher: more epochs, --preset teacher where it was teacher_compact or the other way round",
             "  - a teacher trained otherwise than the student: its errors are then others",
             "  - more weight for the reference: --soft_weight 0.3",
