@@ -1,6 +1,6 @@
 """Training throughput and peak memory: ours, against the shape of the original pipeline.
 
-python benchmarks/training_speed.py [--threads N] [--steps 20] [--rounds 5]
+python benchmarks/training_speed.py [--steps 20] [--rounds 5]
 
 All sides train on the same simulated utterances, with a classifier of --num_words words, in a process of their own.
 They are asked in turn for rounds of --steps optimiser steps, so that other work on the machine disturbs all alike.
@@ -8,11 +8,14 @@ They are asked in turn for rounds of --steps optimiser steps, so that other work
 ours: landmark files through `UtteranceDataset` (read once, then kept in half precision), augmentation, `BucketSampler`,
 batches of 16, the `student` preset with its front end, CTC, gradient clipping, AdamW: what `signloom train` does,
 without Lightning around it. The first pass over the data, which reads the files, is not timed.
+ours, 2 processes: what `signloom train --devices 2` does, two processes with batches of 16 each and averaged gradients.
 original: the same utterances as .npz files of features (T, 6516) float32, read by `np.load` at every step, z-scored
 by sample, padded batches of 4, the student of 14 M parameters with frame-rate output as one writes it in plain PyTorch
 (`plain_student.py`), CTC, AdamW.
 original, our layers: the same, but the body, BiLSTM and classifier of the `original_student` preset, whose layers are
 those of our student and leave out the padding. What is left then is the size of the features and of the network.
+
+Each of these has one thread; `original, 2 threads` is the original with torch's threads on two cores.
 
 Frames are those the network is trained on, without padding; ours after augmentation, which leaves out some. Memory is
 the largest resident size of the process; what it holds after its imports is given beside it.
@@ -21,18 +24,41 @@ the largest resident size of the process; what it holds after its imports is giv
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
 
-BATCH = {"ours": 16, "original": 4, "original, our layers": 4}
+
+@dataclass(frozen=True)
+class Side:
+    """batch_size: of each process.  against: the side with which its frames a second are compared."""
+
+    batch_size: int
+    against: str = ""
+    threads: int = 1
+    processes: int = 1
+
+
+# Steps before the first that is timed.
+WARM_UP = 2
+SIDES = {
+    "ours": Side(16, "original"),
+    "ours, 2 processes": Side(16, "original, 2 threads", processes=2),
+    "original": Side(4),
+    "original, 2 threads": Side(4, threads=2),
+    "original, our layers": Side(4),
+}
 
 
 def main() -> None:
@@ -41,7 +67,6 @@ def main() -> None:
     parser.add_argument("--num_words", type=int, default=1118, help="words of the classifier")
     parser.add_argument("--steps", type=int, default=20, help="optimiser steps in a round")
     parser.add_argument("--rounds", type=int, default=5, help="of each side")
-    parser.add_argument("--threads", type=int, help="torch's own choice when not given")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -55,8 +80,8 @@ def main() -> None:
 
 def measure(folder: Path, options: Any) -> dict[str, Any]:
     make_data(folder, options.utterances)
-    settings = {"folder": folder, "num_words": options.num_words, "steps": options.steps, "threads": options.threads}
-    sides = {side: common.Worker(__file__, {**settings, "side": side}) for side in BATCH}
+    settings = {"folder": folder, "num_words": options.num_words, "steps": options.steps, "rounds": options.rounds}
+    sides = {side: common.Worker(__file__, {**settings, "side": side}) for side in SIDES}
     rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     ready = {side: worker.ask("prepare") for side, worker in sides.items()}
     for number in range(options.rounds):
@@ -71,23 +96,23 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
         rates = [each["frames_per_second"] for each in rounds[side]]
         results[side] = {
             **ready[side],
-            "batch_size": BATCH[side],
+            "batch_size": SIDES[side].batch_size,
             "rates": rates,
             "frames_per_second": statistics.median(rates),
             "peak_memory_mib": rounds[side][-1]["peak_memory_mib"],
             "bytes_a_frame": bytes_a_frame(folder, side),
         }
-    for side in list(BATCH)[1:]:
-        ratios = [
-            ours["frames_per_second"] / other["frames_per_second"]
-            for ours, other in zip(rounds["ours"], rounds[side], strict=True)
-        ]
-        results[side]["ours_is_faster_by"] = {
-            "median": statistics.median(ratios),
-            "least": min(ratios),
-            "most": max(ratios),
-        }
-        results[side]["memory_of_ours"] = results[side]["peak_memory_mib"] / results["ours"]["peak_memory_mib"]
+    for side, about in SIDES.items():
+        if about.against:
+            ratios = [
+                one["frames_per_second"] / other["frames_per_second"]
+                for one, other in zip(rounds[side], rounds[about.against], strict=True)
+            ]
+            results[side]["faster_by"] = {
+                "median": statistics.median(ratios),
+                "least": min(ratios),
+                "most": max(ratios),
+            }
     return results
 
 
@@ -117,7 +142,7 @@ def bytes_a_frame(folder: Path, side: str) -> float:
 
     items = Corpus.open(folder / "corpus").split("train")
     paths = [
-        folder / "corpus" / item.landmarks if side == "ours" else folder / "original" / f"{item.id}.npz"
+        folder / "corpus" / item.landmarks if side.startswith("ours") else folder / "original" / f"{item.id}.npz"
         for item in items
     ]
     return sum(path.stat().st_size for path in paths) / sum(item.num_frames for item in items)
@@ -127,23 +152,31 @@ def work(settings: dict[str, Any]) -> None:
     """One side, in a process of its own."""
     import torch
 
-    if settings["threads"]:
-        torch.set_num_threads(settings["threads"])
+    side = SIDES[settings["side"]]
+    torch.set_num_threads(side.threads)
     torch.manual_seed(0)
+    folder, num_words = Path(settings["folder"]), settings["num_words"]
+    if settings.get("rank"):
+        # The second process of two: as many steps as the first, which waits for it in each of them.
+        steps, _ = ours(folder, num_words, rank=settings["rank"], processes=side.processes)
+        for _ in range(WARM_UP + settings["rounds"] * settings["steps"]):
+            next(steps)
+        return
     state: dict[str, Any] = {}
 
     def answer(request: str) -> dict[str, Any]:
         if request == "prepare":
             baseline = common.peak_memory_mib()
-            folder, num_words = Path(settings["folder"]), settings["num_words"]
-            if settings["side"] == "ours":
-                steps, parameters = ours(folder, num_words)
+            if side.processes > 1:
+                subprocess.Popen([sys.executable, __file__, "--worker", json.dumps({**settings, "rank": 1})])
+            if settings["side"].startswith("ours"):
+                steps, parameters = ours(folder, num_words, processes=side.processes)
             else:
-                steps, parameters = original(folder, num_words, plain=settings["side"] == "original")
+                steps, parameters = original(folder, num_words, plain=settings["side"] != "original, our layers")
             state["steps"] = steps
-            for _ in range(2):
+            for _ in range(WARM_UP):
                 next(steps)
-            return {"parameters": parameters, "memory_before_mib": baseline, "threads": torch.get_num_threads()}
+            return {"parameters": parameters, "memory_before_mib": baseline, "threads": side.threads}
         started = time.perf_counter()
         frames = sum(next(state["steps"]) for _ in range(settings["steps"]))
         seconds = time.perf_counter() - started
@@ -152,18 +185,20 @@ def work(settings: dict[str, Any]) -> None:
     common.serve(answer)
 
 
-def ours(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
-    """Optimiser steps, each giving the frames it trained on, and the model's parameters."""
+def ours(folder: Path, num_words: int, *, rank: int = 0, processes: int = 1) -> tuple[Iterator[int], int]:
+    """Optimiser steps, each giving the frames it trained on in all processes, and the model's parameters."""
     import torch
-    from torch.utils.data import DataLoader
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
 
     from signloom.corpus import Corpus
     from signloom.ctc.collapse import frames_needed
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer, ctc_loss
     from signloom.train.augmentation import AugmentationConfig
-    from signloom.train.data import BucketSampler, UtteranceDataset, collate
+    from signloom.train.data import Loader, UtteranceDataset
     from signloom.train.recipe import Recipe
+    from signloom.train.sampling import BucketSampler, StepSampler
     from signloom.vocabulary import Vocabulary
 
     recipe = Recipe(data_dir=folder / "corpus")
@@ -182,20 +217,30 @@ def ours(folder: Path, num_words: int) -> tuple[Iterator[int], int]:
     )
     for index in range(len(data)):
         data.points(index)
-    sampler = BucketSampler([data.num_frames(at) for at in range(len(data))], BATCH["ours"])
-    loader = DataLoader(data, batch_sampler=sampler, collate_fn=collate)
+    sampler = BucketSampler(
+        [data.num_frames(at) for at in range(len(data))], SIDES["ours"].batch_size * processes, pieces=processes
+    )
+    loader = Loader(data, StepSampler(sampler, num_processes=processes, rank=rank))
     optimizer = torch.optim.AdamW(recognizer.parameters(), recipe.learning_rate, fused=True)
     recognizer.train()
+    model: torch.nn.Module = recognizer
+    if processes > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=processes)
+        # As `signloom.train.fit` has Lightning do it.
+        model = DistributedDataParallel(
+            recognizer, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
+        )
 
     def steps() -> Iterator[int]:
-        while True:
+        for epoch in itertools.count():
+            loader.steps.set_epoch(epoch)
+            data.epoch = epoch
             for batch in loader:
-                log_probs, lengths = recognizer(batch.points, batch.lengths)
+                log_probs, lengths = model(batch.points, batch.lengths)
                 losses = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
-                step(optimizer, (losses / batch.target_lengths).mean(), recognizer, recipe.gradient_clip)
-                yield batch.num_frames
-            sampler.set_epoch(sampler.epoch + 1)
-            data.epoch += 1
+                step(optimizer, batch.mean(losses / batch.target_lengths), recognizer, recipe.gradient_clip)
+                # The other process has another piece of the same step, of nearly as many frames.
+                yield batch.num_frames * processes
 
     return steps(), recognizer.num_parameters
 
@@ -245,7 +290,7 @@ def original(folder: Path, num_words: int, *, plain: bool) -> tuple[Iterator[int
             targets[row, : len(target)] = torch.tensor(target)
         return features, torch.tensor(lengths), targets, torch.tensor(target_lengths)
 
-    loader = DataLoader(Features(), batch_size=BATCH["original"], shuffle=True, collate_fn=padded)
+    loader = DataLoader(Features(), batch_size=SIDES["original"].batch_size, shuffle=True, collate_fn=padded)
 
     def after_frontend(features: Tensor, lengths: Tensor) -> Tensor:
         """`Recognizer.forward` from the features on: they come from the file here."""
@@ -275,7 +320,7 @@ def step(optimizer: Any, loss: Any, model: Any, clip: float) -> None:
 
 def show(results: dict[str, Any]) -> None:
     rows = []
-    for side in BATCH:
+    for side in SIDES:
         row = results[side]
         rows.append(
             [
@@ -293,12 +338,13 @@ def show(results: dict[str, Any]) -> None:
     head = ["side", "parameters", "batch", "threads", "frames/s", "over rounds", "peak MiB", "after imports", "bytes"]
     print("\n" + common.table([*head[:-1], "bytes a frame on disk"], rows))
     print()
-    for side in list(BATCH)[1:]:
-        ratio = results[side]["ours_is_faster_by"]
-        print(
-            f"ours / {side}: {ratio['median']:.1f} times the frames/s (median of the ratios within a round, "
-            f"{ratio['least']:.1f} to {ratio['most']:.1f}), 1 / {results[side]['memory_of_ours']:.1f} of the memory"
-        )
+    for side, about in SIDES.items():
+        if about.against:
+            ratio = results[side]["faster_by"]
+            print(
+                f"{side} / {about.against}: {ratio['median']:.1f} times the frames/s (median of the ratios within a "
+                f"round, {ratio['least']:.1f} to {ratio['most']:.1f})"
+            )
 
 
 if __name__ == "__main__":
