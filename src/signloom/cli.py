@@ -131,6 +131,7 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         description=description.strip(),
         formatter_class=Formatter,
         exit_on_error=True,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
     types = _field_types(options)
@@ -202,7 +203,11 @@ def _with_nearest(message: str, options: type) -> str:
     """`message`, with the nearest known option named for every unknown one it speaks of."""
     known = list(_field_types(options))
     hints = []
-    for word in message.replace("'", " ").replace('"', " ").split():
+    words = message.replace("'", " ").replace('"', " ").split()
+    if "nrecognized" in message:
+        # The values of unknown flags are named too; only the flags themselves are misspelt.
+        words = [word for word in words if word.startswith("--")]
+    for word in words:
         name = word.strip(".,:()").lstrip("-").split("=")[0]
         if (
             name
