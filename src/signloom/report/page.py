@@ -13,6 +13,7 @@ from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.report import sections
 from signloom.report.html import Html, element, join
+from signloom.report.monitored import monitored
 from signloom.report.style import STYLE
 
 REPORT_PAGE = "report.html"
@@ -25,7 +26,7 @@ class RunFiles:
 
     run: `run.json`.  history: `history.json`.  evaluations: `evaluation-SPLIT.json` by split, test first.
     transcript: `transcript.json`.  curves: the bytes of `curves.png`, read only where there is no history.
-    score_pages: the splits whose `score-SPLIT.html` is there.
+    score_pages: the splits whose `score-SPLIT.html` is there.  monitors: `monitors.json`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class RunFiles:
     transcript: Mapping[str, Any] | None
     curves: bytes | None
     score_pages: frozenset[str] = frozenset()
+    monitors: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> RunFiles:
@@ -51,6 +53,7 @@ class RunFiles:
             evaluations={split: record for split, record in evaluations.items() if record is not None},
             transcript=_read(folder / "transcript.json"),
             curves=picture.read_bytes() if history is None and picture.is_file() else None,
+            monitors=_read(folder / "monitors.json"),
             score_pages=frozenset(split for split in evaluations if (folder / score_page_name(split)).is_file()),
         )
         if not (found.run or found.history or found.evaluations or found.transcript):
@@ -111,6 +114,9 @@ def render(files: RunFiles, folder: Path) -> str:
         add("history.json", lambda: sections.training(history))
     elif files.curves is not None:
         parts.append(_embedded(files.curves))
+    if files.monitors is not None:
+        monitors = files.monitors
+        add("monitors.json", lambda: monitored(monitors))
     if files.transcript is not None:
         transcript = files.transcript
         add("transcript.json", lambda: sections.transcript(transcript))

@@ -25,10 +25,13 @@ color:var(--accent)}.card span{font-size:.87rem;color:var(--soft);display:block}
 svg text{font-size:12px;fill:var(--soft)}svg.chart{width:100%;height:auto;display:block}
 .grid{stroke:var(--line);stroke-width:1}.best{stroke:var(--good);stroke-width:1.5;stroke-dasharray:4 3}
 polyline{fill:none;stroke-width:2.2;stroke-linejoin:round}
-.line0{stroke:var(--accent)}.line1{stroke:var(--calm)}.dot0{fill:var(--accent)}.dot1{fill:var(--calm)}
+.line0{stroke:var(--accent)}.line1{stroke:var(--calm)}.line2{stroke:var(--good)}
+.line3{stroke:var(--bad)}.dot0{fill:var(--accent)}.dot1{fill:var(--calm)}.dot2{fill:var(--good)}.dot3{fill:var(--bad)}
 .faint circle{opacity:0}.faint circle:hover{opacity:1}
 .key{display:inline-block;width:18px;height:3px;border-radius:2px;vertical-align:middle;margin:0 6px 0 12px}
 .key0{background:var(--accent)}.key1{background:var(--calm)}
+.key2{background:var(--good)}.key3{background:var(--bad)}.said{margin:0 0 10px;padding:8px 12px;border-radius:8px}
+.said.warn{background:var(--note-bg)}.said.fail{background:var(--bad-bg)}.said.ok{background:var(--good-bg)}
 .scroll{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;width:100%;font-size:.93rem}th,td{padding:5px 12px 5px 0;border-bottom:1px solid
 var(--line);text-align:left;vertical-align:top;overflow-wrap:normal}

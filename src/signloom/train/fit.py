@@ -43,6 +43,7 @@ from signloom.train.distributed import World, launched
 from signloom.train.history import EpochRecord, History
 from signloom.train.lock import locked
 from signloom.train.module import RecognizerModule
+from signloom.train.monitors import MONITORS_FILE, Monitors
 from signloom.train.prepare import build, feasible, not_too_long, train_split
 from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
@@ -185,6 +186,8 @@ def make_trainer(
         Start(prepare),
         FirstBatch(),
         epoch_end,
+        # Before the state is kept, which holds what they have said.
+        Monitors(run),
         Stop(recipe.max_minutes, recipe.max_steps),
         LastState(run / STATE_FILE, every_minutes=recipe.save_every_minutes, every_steps=recipe.save_every_steps),
     ]
@@ -263,7 +266,7 @@ def _refuse_earlier(recipe: Recipe) -> None:
 _LEFT_BY_A_RUN = (
     *(MODEL_FILE, STATE_FILE, "run.json", "history.json", "metrics.csv", "curves.png", "curves.pdf"),
     *("evaluation-*.json", "hypotheses-*.csv", "score-*.html", "transcript.json", "report.html", "not-finite.*"),
-    *("distillation.json", "emissions"),
+    *("distillation.json", "emissions", MONITORS_FILE),
 )
 
 

@@ -22,6 +22,14 @@ ADVICE = (
 )
 
 
+class NotFiniteError(TrainingError):
+    """A loss or a gradient is not finite.  headline: what happened.  cause: what made it first.  advice: what to do."""
+
+    def __init__(self, message: str, *, cause: str, advice: str) -> None:
+        self.headline, self.cause, self.advice = f"{message}; first made by {cause}", cause, advice
+        super().__init__(f"{self.headline}. {advice}")
+
+
 def stop_if_not_finite(
     module: nn.Module,
     batch: Batch,
@@ -100,7 +108,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | None, what: str) -> None:
     kept = ""
     if folder is not None:
-        kept = f" The batch is kept in {folder / 'not-finite.npz'}, with its ids in not-finite.json."
+        kept = f"The batch is kept in {folder / 'not-finite.npz'}, with its ids in not-finite.json. "
         # Plain containers only: the file is to be looked at where nothing is installed but NumPy.
         with atomic_write(folder / "not-finite.npz") as file:
             np.savez_compressed(
@@ -117,7 +125,7 @@ def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | N
                 indent=1,
                 ensure_ascii=False,
             )
-    raise TrainingError(f"training stopped at {place}: {what}; first made by {cause}.{kept} {ADVICE}")
+    raise NotFiniteError(f"training stopped at {place}: {what}", cause=cause, advice=kept + ADVICE)
 
 
 def _listed(ids: list[str]) -> str:

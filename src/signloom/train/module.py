@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +61,8 @@ class RecognizerModule(L.LightningModule):
         self.seconds_before = 0.0
         self.batches_before = 0
         self.gradient_norm = float("nan")
+        # Called with every batch's losses and reference lengths, by who only looks.
+        self.watch: Callable[[Losses, Tensor], None] | None = None
         self._batch: Batch | None = None
         # Of each dev utterance: its loss, None where it is not finite; its number of glosses; what was recognised.
         self._dev: dict[str, tuple[float | None, int, list[str]]] = {}
@@ -98,6 +101,8 @@ class RecognizerModule(L.LightningModule):
 
         place = self._place(batch_index)
         stop_if_not_finite(self.recognizer, batch, losses.total, again=again, place=place, folder=self.run)
+        if self.watch is not None:
+            self.watch(losses, batch.target_lengths)
         self._batch = batch
         counted = batch.shares > 0
         glosses = batch.target_lengths[counted].sum()
@@ -156,13 +161,13 @@ class RecognizerModule(L.LightningModule):
         self.seconds_before = so_far["seconds"]
         self.batches_before = so_far["batches"]
 
+    def planned_steps(self) -> tuple[int, float]:
+        """Steps of the optimiser that the schedule is made for, in all and in an epoch."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        return min(steps, self.recipe.max_steps or steps), steps / self.recipe.epochs
+
     def configure_optimizers(self) -> Any:
         optimizer = adamw(self.recognizer, self.recipe)
-        steps = int(self.trainer.estimated_stepping_batches)
-        made = schedule(
-            optimizer,
-            self.recipe,
-            total_steps=min(steps, self.recipe.max_steps or steps),
-            steps_per_epoch=steps / self.recipe.epochs,
-        )
+        total_steps, steps_per_epoch = self.planned_steps()
+        made = schedule(optimizer, self.recipe, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, "interval": "step"}}

@@ -32,8 +32,15 @@ def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_pe
             pct_start=WARM_SHARE,
             anneal_strategy="cos",
         )
-    warm = min(round(recipe.warmup_epochs * steps_per_epoch), total_steps - 1)
+    warm = warm_steps(recipe, total_steps, steps_per_epoch)
     return LambdaLR(optimizer, factor(recipe.schedule, warm_steps=warm, total_steps=total_steps))
+
+
+def warm_steps(recipe: Recipe, total_steps: int, steps_per_epoch: float) -> int:
+    """Steps until the learning rate is at its highest."""
+    if recipe.schedule == "onecycle":
+        return round(WARM_SHARE * total_steps)
+    return min(round(recipe.warmup_epochs * steps_per_epoch), total_steps - 1)
 
 
 def factor(name: str, *, warm_steps: int, total_steps: int) -> Callable[[int], float]:

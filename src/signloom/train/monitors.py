@@ -1,0 +1,291 @@
+"""Live monitors: what a run's gradients, units and outputs look like, said once where something is wrong.
+
+They only watch. Most of it is looked at in every EVERY_STEPS-th step, by forward hooks that are there in that step
+alone; two figures that a step has anyway, the norm of its gradient and its losses, in every step.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from signloom.files import atomic_write
+from signloom.model.blocks import BiLSTM, InvertedResidual
+from signloom.model.fusion import ModalityAttention, ModalityEncoder
+from signloom.model.inception import Inception, InceptionBlock
+from signloom.model.mobilenet import MobileNet
+from signloom.model.recognizer import Recognizer
+from signloom.train.callbacks import disk_space, step_done
+from signloom.train.guard import NotFiniteError
+from signloom.train.module import Losses
+from signloom.train.monitor_rules import Judge, Said, Sample
+from signloom.train.schedule import warm_steps
+from signloom.vocabulary import BLANK_ID
+
+log = logging.getLogger("signloom.train")
+MONITORS_FILE = "monitors.json"
+# Steps from one full look to the next; what it costs is measured by benchmarks/monitor_cost.py.
+EVERY_STEPS = 10
+# Below it a hard swish gives 0, and its slope is 0.
+HARDSWISH_ZERO = -3.0
+RELU_ZERO = 0.0
+LSTM_LIMIT = 0.99
+PARTS = {
+    "encoders": ("frontend.", "body.encoders.", "body.fusion."),
+    "body": ("body.",),
+    "recurrent layers": ("lstm.",),
+    "classifier": ("",),
+}
+
+
+class Monitors(L.Callback):
+    """Watches a run in the process that writes; in the others it does nothing.
+
+    What it says goes to the log; its figures go to TensorBoard under `monitors/`, and both into `monitors.json`.
+    """
+
+    def __init__(self, run: Path, *, every_steps: int = EVERY_STEPS) -> None:
+        self.run, self.every_steps = run, every_steps
+        self.judge = Judge()
+        self.epochs: list[dict[str, Any]] = []
+        # Of this epoch so far.
+        self.samples: list[dict[str, Any]] = []
+        self._lowest = math.inf
+        self._full = False
+        self._look = Look()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"judge": self.judge.to_json(), "epochs": self.epochs, "samples": self.samples}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.judge.restore(state["judge"])
+        self.epochs, self.samples = list(state["epochs"]), list(state["samples"])
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        self.judge.warm_steps = warm_steps(module.recipe, *module.planned_steps())
+        self.judge.num_words = module.recognizer.num_words
+        if trainer.global_step and trainer.is_global_zero:
+            # A run killed between a word and its next state has said it already.
+            self.judge.recall(_said_before(self.run / MONITORS_FILE))
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_index: int) -> None:
+        if not trainer.is_global_zero:
+            return
+        ends = step_done(trainer, batch_index)
+        self._full = ends and trainer.global_step % self.every_steps == 0
+        module.watch = self._watch
+        if self._full:
+            self._look = Look()
+            self._look.hook(module.recognizer)
+
+    def _watch(self, losses: Losses, target_lengths: Tensor) -> None:
+        self._lowest = min(self._lowest, losses.ctc.detach().min().item())
+        if self._full:
+            self._look.unhook()
+            self._look.outputs(losses, target_lengths)
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: Any, optimizer: Any) -> None:
+        if self._full:
+            self._look.gradient = gradient_norms(module.recognizer)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_index: int) -> None:
+        if not trainer.is_global_zero or not step_done(trainer, batch_index):
+            return
+        step, epoch = trainer.global_step, trainer.current_epoch + 1
+        said = self.judge.step(step=step, epoch=epoch, norm=module.gradient_norm, lowest_loss=self._lowest)
+        self._lowest = math.inf
+        if self._full:
+            # The gradients are still there, as the clipping has left them.
+            sample = self._look.sample(step, epoch, clipped=gradient_norms(module.recognizer))
+            said += self.judge.sample(sample)
+            self.samples.append(_figures(sample))
+            if trainer.logger is not None:
+                named = {f"monitors/{name}": value for name, value in self.samples[-1].items() if name != "epoch"}
+                trainer.logger.log_metrics(named, step=step)
+        for one in said:
+            log.warning("%s. %s", _sentence(one.headline), _sentence(one.advice))
+        if said:
+            self._write()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        if self.samples:
+            names = [name for name in self.samples[0] if name != "epoch"]
+            medians = {name: statistics.median(sample[name] for sample in self.samples) for name in names}
+            self.epochs.append({"epoch": trainer.current_epoch + 1, **medians})
+        self.samples = []
+        self._write()
+
+    def on_train_end(self, trainer: L.Trainer, module: Any) -> None:
+        module.watch = None
+
+    def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
+        self._look.unhook()
+        module.watch = None
+        if not isinstance(exception, NotFiniteError) or not trainer.is_global_zero:
+            return
+        if not self.judge.has_said("not_finite"):
+            at = {"step": trainer.global_step + 1, "epoch": trainer.current_epoch + 1}
+            cause, advice = exception.cause, exception.advice
+            said = Said("not_finite", "fail", exception.headline, None, "finite", (cause,), advice, at)
+            self.judge.said.append(said)
+        # The error itself goes to the user; here it is kept for the page.
+        self._write()
+
+    def _write(self) -> None:
+        record = {
+            "every_steps": self.every_steps,
+            "said": [said.to_json() for said in self.judge.said],
+            "epochs": self.epochs,
+        }
+        with disk_space(self.run), atomic_write(self.run / MONITORS_FILE, "w") as file:
+            json.dump(record, file, indent=1, ensure_ascii=False)
+
+
+class Look:
+    """The figures of one step while it is taken."""
+
+    def __init__(self) -> None:
+        self.gradient: dict[str, float] = {}
+        self._handles: list[RemovableHandle] = []
+        self._dead: dict[str, Tensor] = {}
+        self._saturated: dict[str, Tensor] = {}
+        self._outputs: dict[str, Tensor] = {}
+
+    def hook(self, recognizer: Recognizer) -> None:
+        for name, (norm, zero) in rectified(recognizer).items():
+
+            def dead(part: nn.Module, inputs: Any, output: Tensor, *, name: str = name, zero: float = zero) -> None:
+                self._dead[name] = (output.detach().amax(0) <= zero).float().mean()
+
+            self._handles.append(norm.register_forward_hook(dead))
+        for name, (layer, limit) in limited(recognizer).items():
+
+            def saturated(part: nn.Module, inputs: Any, output: Any, *, name: str = name, at: float = limit) -> None:
+                values = output[0] if isinstance(output, tuple) else output
+                self._saturated[name] = (values.detach().abs() >= at).float().mean()
+
+            self._handles.append(layer.register_forward_hook(saturated))
+
+    def unhook(self) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    @torch.no_grad()
+    def outputs(self, losses: Losses, target_lengths: Tensor) -> None:
+        """Takes what is needed of the outputs; nothing of the graph is kept."""
+        log_probs, lengths = losses.heads.log_probs.detach(), losses.heads.lengths
+        valid = torch.arange(log_probs.shape[1], device=lengths.device) < lengths[:, None]
+        # Only the frames that count, without a copy of the padding.
+        frames = log_probs[valid]
+        probs = frames.exp()
+        blank = probs[:, BLANK_ID]
+        entropy = -(probs * frames).sum(-1).mean() / math.log(frames.shape[-1])
+        views = len(log_probs) // len(target_lengths)
+        glosses = target_lengths.sum()
+        self._outputs = {
+            "loss": losses.ctc.detach().sum() / glosses,
+            "entropy": entropy,
+            "blank": blank.mean(),
+            "blank_share": (frames.argmax(-1) == BLANK_ID).float().mean(),
+            "emitted": (1 - blank).sum() / (views * glosses),
+        }
+
+    def sample(self, step: int, epoch: int, *, clipped: dict[str, float]) -> Sample:
+        return Sample(
+            step=step,
+            epoch=epoch,
+            **_numbers(self._outputs),
+            gradient=self.gradient,
+            clipped=clipped,
+            dead=_numbers(self._dead),
+            saturated=_numbers(self._saturated),
+        )
+
+
+def rectified(recognizer: Recognizer) -> dict[str, tuple[nn.Module, float]]:
+    """By name, the norms of the body behind which an activation gives nothing below a value, and that value."""
+
+    def of(module: nn.Module) -> Iterator[tuple[str, float]]:
+        names = [name for name, part in module.named_modules() if isinstance(part, nn.BatchNorm1d)]
+        if isinstance(module, ModalityEncoder):
+            yield from ((name, HARDSWISH_ZERO) for name in names)
+        elif isinstance(module, InvertedResidual):
+            yield from ((name, HARDSWISH_ZERO) for name in names if name != "project_norm")
+        elif isinstance(module, MobileNet):
+            yield from ((name, HARDSWISH_ZERO) for name in names if "." not in name)
+        elif isinstance(module, InceptionBlock):
+            yield from ((name, RELU_ZERO) for name in names)
+        elif isinstance(module, Inception):
+            yield from ((name, RELU_ZERO) for name in names if "." not in name)
+
+    return {
+        f"{outer}.{name}": (module.get_submodule(name), zero)
+        for outer, module in recognizer.named_modules()
+        for name, zero in of(module)
+    }
+
+
+def limited(recognizer: Recognizer) -> dict[str, tuple[nn.Module, float]]:
+    """By name, the layers whose values have a limit, and where it begins."""
+    found: dict[str, tuple[nn.Module, float]] = {}
+    for name, module in recognizer.named_modules():
+        if isinstance(module, ModalityAttention):
+            found[name] = (module, module.clamp)
+        elif isinstance(module, BiLSTM):
+            for number, layer in enumerate((*module.forward_layers, *module.backward_layers)):
+                found[f"{name}.{number}"] = (layer, LSTM_LIMIT)
+    return found
+
+
+def gradient_norms(recognizer: Recognizer) -> dict[str, float]:
+    """Norm of the gradient by part of the model, and of `all`; a part that has none is not there."""
+    found: dict[str, list[Tensor]] = {}
+    for name, parameter in recognizer.named_parameters():
+        if parameter.grad is not None:
+            part = next(part for part, starts in PARTS.items() if name.startswith(starts))
+            found.setdefault(part, []).append(torch.linalg.vector_norm(parameter.grad))
+    norms = {part: torch.linalg.vector_norm(torch.stack(values)) for part, values in found.items()}
+    if not norms:
+        return {}
+    norms["all"] = torch.linalg.vector_norm(torch.stack(list(norms.values())))
+    return _numbers(norms)
+
+
+def _numbers(values: dict[str, Tensor]) -> dict[str, float]:
+    """One transfer from the device for all of them."""
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True)) if values else {}
+
+
+def _figures(sample: Sample) -> dict[str, Any]:
+    """A sample as one flat row: of layers the worst only."""
+    row = asdict(sample)
+    for name in ("gradient", "clipped"):
+        row |= {f"{name}/{part}": value for part, value in row.pop(name).items()}
+    for name in ("dead", "saturated"):
+        row[name] = max(row[name].values(), default=0.0)
+    return row
+
+
+def _said_before(path: Path) -> list[dict[str, Any]]:
+    try:
+        said: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["said"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+    return said
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

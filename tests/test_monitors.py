@@ -1,0 +1,369 @@
+"""Live monitors: each planted fault is named once with its figure, a healthy run is not, and nothing is changed."""
+
+import json
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from signloom.errors import InputError, TrainingError
+from signloom.model import presets
+from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
+from signloom.model.recognizer import Recognizer
+from signloom.report import write_report
+from signloom.train import fit as fitting
+from signloom.train import module as training
+from signloom.train import monitor_rules
+from signloom.train.fit import fit
+from signloom.train.module import RecognizerModule
+from signloom.train.monitor_rules import SETTLED, Judge, Sample
+from signloom.train.monitors import Monitors, gradient_norms, limited, rectified
+from signloom.train.recipe import Recipe
+
+TINY = StudentConfig(
+    view="compact",
+    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
+    stem_channels=32,
+    blocks=(Block(3, 48, 32, 2),),
+    head_channels=32,
+    lstm_hidden=24,
+    lstm_layers=1,
+    dropout=0.1,
+)
+TEACHER = TeacherConfig(
+    view="compact",
+    encoder_width=16,
+    stem_channels=16,
+    modules=(InceptionModule("3b", 8, (8, 8), (4, 4), 4),),
+    lstm_hidden=12,
+    lstm_layers=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny_preset(monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
+    monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TEACHER)
+    # A look in each step: a test's run has few.
+    monkeypatch.setattr(fitting, "Monitors", lambda run: Monitors(run, every_steps=1))
+    monkeypatch.setattr(monitor_rules, "FIRST_STEPS", 1)
+
+
+@pytest.fixture
+def plant(monkeypatch):
+    """Changes the recogniser of the runs to come before their first step."""
+
+    def planted(change):
+        before = RecognizerModule.on_fit_start
+
+        def start(self):
+            before(self)
+            with torch.no_grad():
+                change(self)
+
+        monkeypatch.setattr(RecognizerModule, "on_fit_start", start)
+
+    return planted
+
+
+def recipe(corpus, output, **changes) -> Recipe:
+    values = {"epochs": 30, "batch_size": 4, "preset": "tiny", "learning_rate": 1e-3}
+    return Recipe(data_dir=corpus, output=output, **{**values, **changes})
+
+
+def said(run) -> list[dict]:
+    return json.loads((run / "monitors.json").read_text())["said"]
+
+
+def only(run, caplog) -> dict:
+    """The one thing that was said, which the log has once too."""
+    (one,) = said(run)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 1
+    assert warned[0].lower().startswith(one["headline"].lower())
+    assert one["advice"].lower() in warned[0].lower()
+    return one
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_teacher"])
+def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name):
+    result = fit(recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=60))
+    # It has learnt, through the early epochs in which all is blank.
+    assert result.best.dev_wer < 0.5
+    assert said(result.run) == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypatch):
+    weights = []
+    for watched in (True, False):
+        if not watched:
+            monkeypatch.setattr(fitting, "Monitors", lambda run: fitting.FirstBatch())
+        options = recipe(tiny_corpus, tmp_path / str(watched), epochs=3, consistency=0.2, accumulate=2)
+        weights.append(load_file(fit(replace(options, checkpoint_activations=True)).run / "last.safetensors"))
+        assert (tmp_path / str(watched) / "monitors.json").exists() == watched
+    assert weights[0].keys() == weights[1].keys()
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
+def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
+    monkeypatch.setattr(monitor_rules, "BEGINNING", 5)
+    plant(lambda module: module.recognizer.classifier.weight.mul_(0.1))
+    # Of 40 steps four are the warm-up; the rate is too small to learn anything.
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=1e-7))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "uniform_outputs"
+    # Words nearly alike: the entropy is nearly that of log V, here of blank, unknown and four signs.
+    assert 0.99 < one["value"] <= 1.0
+    assert f"log(1/6) = {-math.log(6):.2f}" in one["headline"]
+    assert f"{one['value']:.1%} of log V" in one["headline"]
+
+
+def test_a_classifier_of_zeros(tiny_corpus, tmp_path, plant, monkeypatch):
+    monkeypatch.setattr(monitor_rules, "BEGINNING", 5)
+
+    def zero(module):
+        module.recognizer.classifier.weight.zero_().requires_grad_(False)
+        module.recognizer.classifier.bias.zero_()
+
+    plant(zero)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=1e-7))
+    found = {one["id"]: one for one in said(tmp_path / "run")}
+    # Nothing passes back through weights of 0 either, and that is said too.
+    assert found["uniform_outputs"]["value"] == pytest.approx(1.0, abs=1e-4)
+    assert found["no_gradient"]["value"] == 0.0
+    assert len(said(tmp_path / "run")) == len(found)
+
+
+def test_everything_blank(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
+    monkeypatch.setattr(monitor_rules, "BEGINNING", 5)
+    plant(lambda module: module.recognizer.classifier.bias[0].fill_(30.0))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=5, learning_rate=1e-5))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "blank_collapse"
+    assert "its mean probability is 1.0000" in one["headline"]
+    assert "100.0% of frames" in one["headline"]
+
+
+def test_exploding_gradient(tiny_corpus, tmp_path, caplog, monkeypatch):
+    losses = RecognizerModule.training_losses
+
+    def scaled(self, batch):
+        found = losses(self, batch)
+        return found._replace(total=1000 * found.total)
+
+    monkeypatch.setattr(RecognizerModule, "training_losses", scaled)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=5))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "exploding_gradient"
+    assert one["value"] > 100
+    # Of 20 steps the first two are the warm-up; then three in a row.
+    assert one["figures"]["step"] == 5
+    assert f"{one['value']:.4g}" in one["headline"]
+
+
+def test_vanishing_gradient(tiny_corpus, tmp_path, caplog, monkeypatch):
+    losses = RecognizerModule.training_losses
+
+    def scaled(self, batch):
+        found = losses(self, batch)
+        return found._replace(total=1e-6 * found.total)
+
+    monkeypatch.setattr(RecognizerModule, "training_losses", scaled)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=1e-6))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "vanishing_gradient"
+    assert one["value"] < 1e-3
+    assert one["where"] == ["all weights"]
+
+
+def test_no_gradient_reaches_a_part(tiny_corpus, tmp_path, caplog, plant):
+    # What the BiLSTM makes of the body is next to nothing: its classifier learns, the body does not.
+    def cut(module):
+        for name, value in module.recognizer.lstm.named_parameters():
+            if "weight_ih" in name:
+                value.mul_(1e-7).requires_grad_(False)
+
+    plant(cut)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=1e-6))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "no_gradient"
+    assert one["value"] < 1e-3
+    assert "no gradient reaches the encoders and the body" in one["headline"]
+
+
+def test_dead_units(tiny_corpus, tmp_path, caplog, plant):
+    plant(lambda module: module.recognizer.body.blocks[0].expand_norm.bias[:36].fill_(-1e3))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3))
+    one = only(tmp_path / "run", caplog)
+    assert one["id"] == "dead_units"
+    # 36 of 48.
+    assert one["value"] == 0.75
+    assert one["where"] == ["body.blocks.0.expand_norm"]
+    assert "75% of the units of body.blocks.0.expand_norm are dead" in one["headline"]
+
+
+def test_saturated_lstm(tiny_corpus, tmp_path, caplog, plant):
+    def saturate(module):
+        bias = module.recognizer.lstm.forward_layers[0].bias_ih_l0
+        bias[:] = 50.0
+
+    plant(saturate)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3))
+    found = {one["id"]: one for one in said(tmp_path / "run")}
+    assert found["saturated_units"]["where"] == ["lstm.0"]
+    assert found["saturated_units"]["value"] > 0.5
+
+
+def test_attention_at_its_clamp(tiny_corpus, tmp_path, plant):
+    def clamp(module):
+        module.recognizer.body.fusion.attention.clamp = 1e-4
+
+    plant(clamp)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, preset="tiny_teacher"))
+    found = {one["id"]: one for one in said(tmp_path / "run")}
+    assert found["saturated_units"]["where"] == ["body.fusion.attention"]
+    assert "attention_clamp" in found["saturated_units"]["advice"]
+
+
+# The curves are drawn on a logarithmic scale.
+@pytest.mark.filterwarnings("ignore:.*non-positive.*", "ignore:.*cannot be log-scaled.*")
+def test_a_loss_below_zero_is_a_bug(tiny_corpus, tmp_path, caplog, monkeypatch):
+    loss = training.ctc_loss
+    monkeypatch.setattr(training, "ctc_loss", lambda *inputs: 0 * loss(*inputs) - 0.24)
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=2))
+    one = only(tmp_path / "run", caplog)
+    assert (one["id"], one["level"]) == ("negative_loss", "fail")
+    assert one["value"] == pytest.approx(-0.24)
+    assert "a CTC loss is -0.24: below zero" in one["headline"]
+    assert one["figures"]["step"] == 1
+
+
+def test_what_is_not_finite_is_kept_for_the_page(tiny_corpus, tmp_path, plant):
+    plant(lambda module: module.recognizer.body.stem.weight.fill_(float("nan")))
+    with pytest.raises(TrainingError, match="first made by the weights body.stem.weight"):
+        fit(recipe(tiny_corpus, tmp_path / "run", epochs=2))
+    (one,) = said(tmp_path / "run")
+    assert one["id"] == "not_finite"
+    assert one["where"][0].startswith("the weights body.stem.weight")
+    assert one["value"] is None
+
+
+def test_resumed_it_does_not_say_it_again(tiny_corpus, tmp_path, caplog, plant):
+    plant(lambda module: module.recognizer.body.blocks[0].expand_norm.bias[:36].fill_(-1e3))
+    options = recipe(tiny_corpus, tmp_path / "run", epochs=4, save_every_steps=3)
+    fit(options)
+    assert only(tmp_path / "run", caplog)["figures"]["step"] == 5
+    whole = json.loads((tmp_path / "run" / "monitors.json").read_text())
+
+    # Killed right after it was said: the state kept is that of step 4, which knows of none of it.
+    def killed(self, trainer):
+        if trainer.global_step == 5:
+            raise KeyboardInterrupt
+
+    run = tmp_path / "killed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting.Stop, "_judge", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit(replace(options, output=run))
+    assert len(said(run)) == 1
+    caplog.clear()
+    fit(replace(options, output=run, resume=True))
+    record = json.loads((run / "monitors.json").read_text())
+    assert record["said"] == whole["said"]
+    assert record["epochs"] == whole["epochs"]
+    assert "are dead" not in caplog.text
+
+
+def sample(step, **changes) -> Sample:
+    """What a healthy run shows on CTC's early plateau: all blank, but as much probability for glosses as there are."""
+    values = {"epoch": 1 + step // 100, "loss": 4.0, "entropy": 0.4, "blank": 0.75, "blank_share": 1.0, "emitted": 1.0}
+    gradient = {"all": 0.7, "encoders": 0.1, "body": 0.3}
+    return Sample(**{"step": step, **values, "gradient": gradient, **changes})
+
+
+def ids(judge, samples) -> list[str]:
+    return [one.id for each in samples for one in judge.sample(each)]
+
+
+def test_only_blank_is_natural_for_a_while_and_then_it_is_not():
+    judge = Judge(warm_steps=50, num_words=100)
+    assert ids(judge, (sample(step) for step in range(1, SETTLED + 1, 10))) == []
+    later = list(range(SETTLED + 1, 2 * SETTLED, 10))
+    assert ids(judge, map(sample, later)) == ["only_blank"]
+    assert judge.said[0].figures["step"] == later[19]
+    # Many steps of a large corpus are still few epochs.
+    judge = Judge(warm_steps=50, num_words=100)
+    assert ids(judge, (sample(step, epoch=2) for step in later)) == []
+
+
+def test_what_passes_is_not_said():
+    judge = Judge(num_words=100)
+    # Four looks in a row, then one that is well, and again.
+    dead = [sample(step, dead={"body": 1.0 if step % 5 else 0.0}) for step in range(200, 300)]
+    assert ids(judge, dead) == []
+    norms = [judge.step(step=step, epoch=1, norm=500.0 if step % 3 else 1.0, lowest_loss=1.0) for step in range(99)]
+    assert not any(norms)
+    # A small gradient of what is learnt is as it should be.
+    assert ids(judge, (sample(step, loss=0.2, gradient={"all": 1e-6}) for step in range(200, 300))) == []
+
+
+def test_the_warm_up_may_explode():
+    judge = Judge(warm_steps=10)
+    found = [step for step in range(1, 20) if judge.step(step=step, epoch=1, norm=1e4, lowest_loss=1.0)]
+    assert found == [13]
+
+
+def test_norms_by_part_and_what_clipping_leaves(tiny_corpus, tmp_path):
+    torch.manual_seed(0)
+    recognizer = Recognizer(TINY, 6)
+    assert gradient_norms(recognizer) == {}
+    for parameter in recognizer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    norms = gradient_norms(recognizer)
+    assert set(norms) == {"encoders", "body", "recurrent layers", "classifier", "all"}
+    # Of ones: the root of how many there are.
+    assert norms["all"] == pytest.approx(math.sqrt(recognizer.num_parameters))
+    assert norms["classifier"] == pytest.approx(math.sqrt(6 * 48 + 6))
+    run = fit(recipe(tiny_corpus, tmp_path / "run", epochs=2, gradient_clip=0.01)).run
+    for epoch in json.loads((run / "monitors.json").read_text())["epochs"]:
+        assert epoch["gradient/all"] > 0.1
+        assert epoch["clipped/all"] == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("config", [TINY, TEACHER], ids=["student", "teacher"])
+def test_layers_that_are_watched(config):
+    recognizer = Recognizer(config, 6)
+    norms = {name for name, part in recognizer.body.named_modules() if isinstance(part, torch.nn.BatchNorm1d)}
+    # Behind a projection there is no activation.
+    assert {f"body.{name}" for name in norms if "project_norm" not in name} == set(rectified(recognizer))
+    assert len(limited(recognizer)) == (2 if config is TINY else 3)
+
+
+def test_tensorboard_and_page_show_them(tiny_corpus, tmp_path, plant):
+    plant(lambda module: module.recognizer.body.blocks[0].expand_norm.bias.fill_(-1e3))
+    run = fit(recipe(tiny_corpus, tmp_path / "run", epochs=3)).run
+    board = EventAccumulator(str(run / "tensorboard")).Reload()
+    steps = [event.step for event in board.Scalars("monitors/gradient/encoders")]
+    assert steps == list(range(1, 13))
+    assert np.isfinite([event.value for event in board.Scalars("monitors/entropy")]).all()
+    page = write_report(run).read_text()
+    assert "Watched while it trained" in page
+    assert "100% of the units of body.blocks.0.expand_norm are dead" in page
+    assert page.count("<svg") >= 4
+    healthy = json.loads((run / "monitors.json").read_text()) | {"said": []}
+    (run / "monitors.json").write_text(json.dumps(healthy))
+    assert "Nothing was out of the ordinary" in write_report(run).read_text()
+
+
+def test_a_damaged_record_is_named(tiny_corpus, tmp_path):
+    run = fit(recipe(tiny_corpus, tmp_path / "run", epochs=1)).run
+    (run / "monitors.json").write_text('{"said": 3}')
+    with pytest.raises(InputError, match=r"monitors\.json: not what signloom writes"):
+        write_report(run)
