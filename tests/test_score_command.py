@@ -109,6 +109,8 @@ def test_signers_from_ids(files, capsys):
         (["--worst", "-1"], "--worst is -1; needed 0 or more"),
         (["--split", "dev"], "--split dev needs a corpus folder as reference"),
         (["--sentence_clean_up"], "did you mean --sentence_cleanup?"),
+        # No flag may be abbreviated, and a value is not taken for a misspelt flag (`plain` is near `split`).
+        (["--protoc", "plain"], "--protoc plain did you mean --protocol?\n"),
     ],
 )
 def test_misuse_is_told_without_a_traceback(files, capsys, arguments, message):
