@@ -9,9 +9,9 @@ from signloom.report.charts import curves
 from signloom.report.html import Html, element, join
 
 OUTPUT = {
-    "entropy, of log V": "entropy",
-    "mean probability of blank": "blank",
-    "frames read as blank": "blank_share",
+    "entropy of log V": "entropy",
+    "probability of blank": "blank",
+    "frames all blank": "blank_share",
 }
 GRADIENT = "gradient/"
 
