@@ -147,7 +147,10 @@ def test_everything_blank(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
     fit(recipe(tiny_corpus, tmp_path / "run", epochs=5, learning_rate=1e-5))
     one = only(tmp_path / "run", caplog)
     assert one["id"] == "blank_collapse"
+    # Of the glosses in the references the output expects none.
+    assert one["value"] < 1e-6
     assert "its mean probability is 1.0000" in one["headline"]
+    assert "0% of the reference's glosses" in one["headline"]
     assert "100.0% of frames" in one["headline"]
 
 

@@ -184,7 +184,7 @@ class Judge:
             "model can learn",
         )  # fmt: skip
         yield say(
-            "blank_collapse", sample.emitted < COLLAPSED and sample.step > BEGINNING, 5, sample.blank,
+            "blank_collapse", sample.emitted < COLLAPSED and sample.step > BEGINNING, 5, sample.emitted,
             f"at least {COLLAPSED:.0%} of the reference's glosses expected", "output",
             f"the output has collapsed to blank: its mean probability is {sample.blank:.4f} and it is the likeliest "
             f"word in {sample.blank_share:.1%} of frames, so that {sample.emitted:.0%} of the reference's glosses are "
