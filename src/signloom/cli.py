@@ -33,6 +33,9 @@ COMMANDS: dict[str, Command] = {
     "train": Command("signloom.train.command", "train a recogniser on a corpus"),
     "distill": Command("signloom.distill", "train a student that also learns from a teacher, and tell what that gave"),
     "crossval": Command("signloom.crossval", "leave one signer out: train without each signer in turn, score on them"),
+    "doctor": Command(
+        "signloom.health.doctor", "what makes training fail: checks of a corpus, a model, a run, a recipe"
+    ),
     "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
     "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),
     "lm": Command("signloom.lm", "an n-gram language model of gloss sentences, as an ARPA file; its perplexity"),

@@ -1,0 +1,136 @@
+"""What the doctor is asked to look at, found by what it is: a corpus, a model, a run, a recipe or a preset."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from signloom.corpus import HEADER, Corpus, Utterance
+from signloom.errors import InputError
+from signloom.model.checkpoint import SUFFIX, load
+from signloom.model.presets import PRESETS, ModelConfig, preset
+from signloom.model.recognizer import Recognizer
+from signloom.train.prepare import unalignable
+from signloom.train.recipes import find, recipes
+from signloom.vocabulary import Vocabulary
+
+# Of a model that is tried without a corpus.
+MADE_UP_WORDS = 40
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at.
+
+    name: as it was given.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None where
+    there is none to read.  trained: whether the weights are those of training; they are new otherwise.
+    """
+
+    name: str
+    kind: str
+    model_name: str
+    recognizer: Recognizer
+    vocabulary: Vocabulary
+    corpus: Corpus | None
+    trained: bool
+    seed: int
+
+    @property
+    def examine_data(self) -> bool:
+        """Whether the corpus itself is to be judged: it was given, it does not only serve to try a model on."""
+        return self.corpus is not None and self.kind in ("corpus", "recipe")
+
+    @property
+    def examine_model(self) -> bool:
+        return self.kind != "corpus"
+
+    @property
+    def suites(self) -> list[str]:
+        return ["data"] * self.examine_data + ["compatibility", "architecture"] * self.examine_model
+
+    @property
+    def description(self) -> str:
+        of = f", on {self.corpus.root} ({len(self.corpus):,} utterances)" if self.corpus is not None else ""
+        if self.kind == "corpus":
+            of = f": {len(self.corpus or ()):,} utterances, for {self.model_name}"
+        return f"{self.kind} {self.name}{of}"
+
+    def unalignable(self, utterance: Utterance) -> str:
+        """Why CTC cannot align an utterance with the model's output, empty if it can."""
+        return unalignable(self.recognizer, utterance, self.vocabulary)
+
+
+def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
+    """What `name` is of. Raises InputError for nothing known."""
+    path = Path(name)
+    given = Corpus.open(data_dir) if data_dir is not None else None
+    if (path / HEADER).is_file():
+        return _new(name, "corpus", preset("student"), "the preset student", Corpus.open(path), seed)
+    if path.suffix == SUFFIX or (path / f"model{SUFFIX}").is_file():
+        model = load(path)
+        kind = "run" if path.is_dir() else "model"
+        corpus = given or (_open(_data_dir(path)) if path.is_dir() else None)
+        return Subject(name, kind, name, model.recognizer, model.vocabulary, corpus, True, seed)
+    if path.suffix in (".yaml", ".yml") or name in recipes():
+        options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
+        config = _configured(options, name)
+        corpus = given or _open(options.get("data_dir"))
+        return _new(name, "recipe", config, f"the recipe {name}", corpus, seed)
+    if name in PRESETS:
+        return _new(name, "preset", preset(name), f"the preset {name}", given, seed)
+    raise InputError(
+        f"doctor: {name} is no corpus ({HEADER}), no model (model{SUFFIX}), no recipe ({', '.join(recipes())}) and no "
+        f"preset ({', '.join(PRESETS)})"
+    )
+
+
+def _new(name: str, kind: str, config: ModelConfig, words: str, corpus: Corpus | None, seed: int) -> Subject:
+    """A subject with new weights, its vocabulary that of the corpus' training split."""
+    glosses = [item.glosses for item in corpus or () if item.split == "train"]
+    # A corpus without a training split can still be looked at.
+    glosses = glosses or [item.glosses for item in corpus or ()]
+    vocabulary = Vocabulary.from_glosses(glosses or [[f"GLOSS-{number}" for number in range(MADE_UP_WORDS)]])
+    torch.manual_seed(seed)
+    return Subject(name, kind, words, Recognizer(config, len(vocabulary)), vocabulary, corpus, False, seed)
+
+
+def _open(folder: Any) -> Corpus | None:
+    """The corpus that a record names, if it is still there."""
+    return Corpus.open(folder) if folder and (Path(folder) / HEADER).is_file() else None
+
+
+def _data_dir(run: Path) -> Any:
+    try:
+        return json.loads((run / "run.json").read_text(encoding="utf-8"))["recipe"]["data_dir"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # A model alone in a folder is a model all the same.
+        return None
+
+
+def _recipe_options(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable recipe ({error})") from None
+    if not isinstance(options, dict):
+        raise InputError(f"{path}: a recipe is a table of options, got {type(options).__name__}")
+    return options
+
+
+def _configured(options: dict[str, Any], name: str) -> ModelConfig:
+    """The model that a recipe trains."""
+    changes = {
+        key: options[key]
+        for key in ("dropout", "frame_rate", "auxiliary_head", "share_hands", "classifier")
+        if options.get(key) not in (None, False)
+    }
+    try:
+        return preset(str(options.get("preset", "student")), **changes)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None

@@ -1,0 +1,141 @@
+"""The command `signloom doctor`: what it takes, what it prints, how it exits."""
+
+import json
+
+import pytest
+
+from conftest import tiny_sentence
+from signloom import cli
+from signloom.corpus import CorpusWriter
+from signloom.health.doctor import Options, run
+from signloom.model.checkpoint import Model
+from signloom.model.presets import preset
+from signloom.model.recognizer import Recognizer
+from signloom.synth.corpus import synthesise
+from signloom.synth.plans import Recipe
+from signloom.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("command") / "corpus"
+    return synthesise(Recipe(preset="clean", num_train=12, num_dev=2, num_test=2, num_signs=6), root)
+
+
+@pytest.fixture(scope="module")
+def run_folder(corpus, tmp_path_factory):
+    """The folder of a run, as training leaves it: the model and where its corpus lies."""
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
+    recognizer = Recognizer(preset("student"), len(vocabulary))
+    Model(recognizer, vocabulary).save(folder / "model.safetensors")
+    (folder / "run.json").write_text(json.dumps({"recipe": {"data_dir": str(corpus.root)}}), encoding="utf-8")
+    return folder
+
+
+def answer(capsys, *words):
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["doctor", *map(str, words)])
+    return exited.value.code, capsys.readouterr()
+
+
+def test_a_healthy_corpus_exits_0_and_says_what_was_measured(corpus, capsys):
+    status, output = answer(capsys, corpus.root)
+    assert status == 0
+    assert "ok   data.units" in output.out
+    assert "16 checks in" in output.out
+    assert "to do:" not in output.out
+
+
+def test_a_sick_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_path, capsys):
+    with CorpusWriter(tmp_path / "c", {"name": "twins"}) as writer:
+        for split in ("train", "test"):
+            clip = tiny_sentence(("UP", "DOWN"), seed=0)
+            writer.add(split, split=split, signer=split, glosses=("UP", "DOWN"), landmarks=clip)
+    status, output = answer(capsys, tmp_path / "c", "--check", "data.duplicates")
+    assert status == 1
+    assert "fail data.duplicates           1 clips stand in two splits" in output.out
+    assert "- train (train) = test (test)" in output.out
+    assert "to do: keep each clip in one split, once" in output.out
+    assert f"then signloom doctor {tmp_path / 'c'} --check data.duplicates" in output.out
+    assert "data.units" not in output.out
+
+
+def test_json_can_be_read_back(corpus, capsys):
+    status, output = answer(capsys, corpus.root, "--suite", "data", "--format", "json")
+    found = json.loads(output.out)
+    assert status == 0
+    assert (found["failed"], found["counts"]["fail"]) == (False, 0)
+    assert {"id", "level", "headline", "value", "threshold", "source", "where", "advice"} <= set(found["findings"][0])
+
+
+@pytest.mark.parametrize("words", [["student"], ["student", "--suite", "architecture"], ["teacher_compact"]])
+def test_presets_and_recipes_can_be_tried_without_a_corpus(words, capsys):
+    status, output = answer(capsys, *words)
+    assert status == 0
+    assert "architecture.gradient" in output.out
+    assert ("compatibility.once" in output.out or "compatibility.normalised_once" in output.out) == (len(words) == 1)
+    assert "data." not in output.out.replace("data_dir", "")
+
+
+def test_a_recipe_file_names_its_corpus_and_its_model(corpus, tmp_path, capsys):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(f"preset: student\nframe_rate: true\ndata_dir: {corpus.root}\n", encoding="utf-8")
+    status, output = answer(capsys, recipe, "--check", "data.feasible", "architecture.shape")
+    assert status == 0
+    assert "than output frames of the recipe" in output.out
+    assert "architecture.shape" in output.out
+
+
+def test_a_run_is_tried_on_the_corpus_it_was_trained_on(run_folder, corpus, capsys):
+    status, output = answer(capsys, run_folder, "--check", "compatibility.batches", "architecture")
+    assert status == 0
+    assert f"run {run_folder}, on {corpus.root} (16 utterances)" in output.out
+    assert "architecture.size" in output.out
+    status, output = answer(capsys, run_folder / "model.safetensors", "--suite", "architecture")
+    assert status == 0
+    assert f"model {run_folder / 'model.safetensors'}\n" in output.out
+
+
+def test_a_model_that_cannot_run_is_a_finding(corpus, monkeypatch):
+    from signloom.health.doctor import examine
+    from signloom.health.subject import find_subject
+
+    subject = find_subject("teacher_compact", None)
+    subject.recognizer.lstm.forward_layers[0].input_size = 3
+    diagnosis = examine(subject, checks=("architecture.shape",))
+    (finding,) = diagnosis.findings
+    assert (finding.id, finding.level) == ("architecture.shape", "fail")
+    assert finding.headline.startswith("the model cannot be tried: RuntimeError: input.size(-1) must be equal")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "doctor: nothing is no corpus (corpus.json), no model (model.safetensors), no recipe (default"),
+        (["student", "--check", "data.fps"], "doctor: no check 'data.fps' for this; known are compatibility.stat"),
+        (["student", "--suite", "data"], "student: no suite data for this; there are compatibility, architecture"),
+        (["student", "--threads", "0"], "doctor: --threads is 0; needed at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(words, message, capsys):
+    status, output = answer(capsys, *words)
+    assert status == 2
+    assert message in output.err
+
+
+def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("- 1\n", encoding="utf-8")
+    status, output = answer(capsys, tmp_path / "a.yaml")
+    assert (status, "a recipe is a table of options, got list" in output.err) == (2, True)
+    (tmp_path / "b.yaml").write_text("preset: student\ndropout: 3\n", encoding="utf-8")
+    status, output = answer(capsys, tmp_path / "b.yaml")
+    assert (status, "b.yaml: model: dropout 3; needed 0 to below 1" in output.err) == (2, True)
+
+
+def test_threads_are_as_they_were(corpus):
+    import torch
+
+    before = torch.get_num_threads()
+    assert run(Options(str(corpus.root), check=("data.fps",), threads=2)) == 0
+    assert torch.get_num_threads() == before
