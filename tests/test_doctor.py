@@ -54,7 +54,7 @@ def test_a_sick_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_pa
             writer.add(split, split=split, signer=split, glosses=("UP", "DOWN"), landmarks=clip)
     status, output = answer(capsys, tmp_path / "c", "--check", "data.duplicates")
     assert status == 1
-    assert "fail data.duplicates           1 clips stand in two splits" in output.out
+    assert "fail data.duplicates                 1 clips stand in two splits" in output.out
     assert "- train (train) = test (test)" in output.out
     assert "to do: keep each clip in one split, once" in output.out
     assert f"then signloom doctor {tmp_path / 'c'} --check data.duplicates" in output.out

@@ -77,6 +77,7 @@ def test_clips_standardised_one_by_one_are_named(simulated, tmp_path):
     assert findings["data.normalised"].level == "fail"
     assert "standardised before, each clip by itself" in findings["data.normalised"].headline
     assert findings["data.normalised"].value > 0.9
+    assert set(loud(findings)) == {"data.normalised"}
 
 
 def test_a_corpus_standardised_by_its_own_statistics_is_named(simulated, tmp_path):

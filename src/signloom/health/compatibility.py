@@ -31,10 +31,13 @@ def statistics(trial: Trial) -> Finding:
     mean, deviation, low, high, _ = _statistics(trial, _features(trial))
     off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, max(-low, high) - RANGE)
     level = "ok" if off <= 0 else "note" if off <= SLACK and trial.trained else "fail"
+    twice = level == "fail" and once(trial).level == "fail"
+    # One cause, one accusation.
+    level, see = ("note", ": see compatibility.normalised_once") if twice else (level, "")
     return Finding(
         "compatibility.statistics",
         level,
-        f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}",
+        f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}{see}",
         mean,
         "",
         f"mean within {MEAN:g} of 0, deviation {LOW:g} to {HIGH:g}, values within +-{RANGE:g} over a corpus",
@@ -101,6 +104,13 @@ def methods(trial: Trial) -> Finding:
                 "loss": float(loss_of(trial.recognizer, trial.batch)),
             }
     name, *others = table
+    if trial.trained and statistics(trial).level != "ok":
+        return Finding(
+            "compatibility.methods",
+            "note",
+            "cannot be told while the features are not like those of training: see compatibility.statistics",
+            figures=table,
+        )
     best = min(table, key=lambda key: table[key]["loss"])
     # Of new weights every loss is as good as another.
     wrong = trial.trained and best != name and table[best]["loss"] < 0.9 * table[name]["loss"]

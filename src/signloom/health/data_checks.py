@@ -145,6 +145,8 @@ def hands(figures: CorpusFigures) -> Finding:
 def zeros(figures: CorpusFigures) -> Finding:
     share = _mean(clip.zeros for clip in figures.clips)
     level = graded(share, warn=0.02, fail=0.1)
+    if level != "ok" and normalised(figures).level == "fail":
+        return Finding("data.zeros", "note", "cannot be told of landmarks that were standardised: see data.normalised")
     bad = _worst((clip.zeros, clip.utterance.id) for clip in figures.clips if clip.zeros > 0.02)
     return Finding(
         "data.zeros",
@@ -189,6 +191,9 @@ def motion(figures: CorpusFigures) -> Finding:
     swaps, jumps = (sum(getattr(clip, name) for clip in figures.clips) for name in ("swaps", "jumps"))
     rate = (swaps + jumps) / max(seconds, 1e-9)
     level = graded(rate, warn=0.25, fail=1.0)
+    # Standardising moves hands about as no tracker does: one cause, one accusation.
+    if level != "ok" and normalised(figures).level == "fail":
+        return Finding("data.motion", "note", "cannot be told of landmarks that were standardised: see data.normalised")
     bad = _worst((clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips if clip.swaps + clip.jumps)
     return Finding(
         "data.motion",

@@ -34,7 +34,7 @@ class Options:
     """a corpus, a model file, the folder of a run, a recipe (a name or a YAML file), or a preset"""
     data_dir: Path | None = None
     """the corpus to try a model on; when not given, the one the run or recipe names, or made-up landmarks"""
-    suite: Literal["all", "data", "compatibility", "architecture"] = "all"
+    suite: Literal["all", "data", "run", "compatibility", "architecture"] = "all"
     """which checks; all that the subject allows when not given"""
     check: tuple[str, ...] = ()
     """run these checks alone, as data.fps or data.fps data.motion"""
@@ -78,13 +78,14 @@ def run(options: Options) -> int:
 
 def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) -> Diagnosis:
     """What the checks of a suite, or those named, find. Raises InputError for a check that the subject has not."""
-    from signloom.health import annotation_checks, architecture, compatibility
+    from signloom.health import annotation_checks, architecture, compatibility, run_checks
     from signloom.health.data_figures import measure_corpus
     from signloom.health.trial import make_trial
 
     started = time.perf_counter()
     known = {
         "data": list(annotation_checks.CHECKS),
+        "run": list(run_checks.CHECKS),
         "compatibility": list(compatibility.CHECKS),
         "architecture": list(architecture.CHECKS),
     }
@@ -94,7 +95,8 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
     wanted = chosen(ids, checks)
     findings: list[Finding] = []
     data = [name for name in wanted if name in annotation_checks.CHECKS]
-    models = [name for name in wanted if name not in annotation_checks.CHECKS]
+    models = [name for name in wanted if name in known["compatibility"] + known["architecture"]]
+    findings += [run_checks.CHECKS[name](subject.epochs) for name in wanted if name in run_checks.CHECKS]
     with progress_bar() as bar:
         if data and subject.corpus is not None:
             task = bar.add_task("reading landmarks", total=len(subject.corpus), unit="clips")

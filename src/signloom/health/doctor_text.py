@@ -30,10 +30,10 @@ def print_diagnosis(diagnosis: Diagnosis, to: Console, rerun: str) -> None:
 
 def finding_lines(finding: Finding) -> list[Text]:
     """The level, the check and what it found; where a level asks for more, the threshold, where and what to do."""
-    lines = [Text.assemble((f"{finding.level:<5}", STYLES[finding.level]), f"{finding.id:<26}{finding.headline}")]
+    lines = [Text.assemble((f"{finding.level:<5}", STYLES[finding.level]), f"{finding.id:<32}{finding.headline}")]
     if finding.level not in ("warn", "fail"):
         return lines
-    indent = " " * 31
+    indent = " " * 37
     if finding.threshold:
         lines.append(Text(f"{indent}needed: {finding.threshold} ({finding.source})", style="dim"))
     for place in finding.where[:SHOWN]:

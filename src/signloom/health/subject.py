@@ -11,9 +11,11 @@ import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import InputError
+from signloom.health.run_checks import read_history
 from signloom.model.checkpoint import SUFFIX, load
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
+from signloom.train.history import EpochRecord
 from signloom.train.prepare import unalignable
 from signloom.train.recipes import find, recipes
 from signloom.vocabulary import Vocabulary
@@ -28,6 +30,7 @@ class Subject:
 
     name: as it was given.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None where
     there is none to read.  trained: whether the weights are those of training; they are new otherwise.
+    epochs: of a run.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Subject:
     corpus: Corpus | None
     trained: bool
     seed: int
+    epochs: tuple[EpochRecord, ...] = ()
 
     @property
     def examine_data(self) -> bool:
@@ -50,7 +54,11 @@ class Subject:
 
     @property
     def suites(self) -> list[str]:
-        return ["data"] * self.examine_data + ["compatibility", "architecture"] * self.examine_model
+        return (
+            ["data"] * self.examine_data
+            + ["run"] * bool(self.epochs)
+            + ["compatibility", "architecture"] * self.examine_model
+        )
 
     @property
     def description(self) -> str:
@@ -74,7 +82,8 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         model = load(path)
         kind = "run" if path.is_dir() else "model"
         corpus = given or (_open(_data_dir(path)) if path.is_dir() else None)
-        return Subject(name, kind, name, model.recognizer, model.vocabulary, corpus, True, seed)
+        epochs = read_history(path) if path.is_dir() else ()
+        return Subject(name, kind, name, model.recognizer, model.vocabulary, corpus, True, seed, epochs)
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
         config = _configured(options, name)
