@@ -168,14 +168,14 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
         run = folder / str(number)
         with contextlib.redirect_stderr(io.StringIO()):
             best = fit(Recipe(data_dir=corpus, output=run, **row)).best
-        late = [sample for sample in kept if sample["step"] > 100] or [{}]
+        late = [sample for sample in kept if sample["step"] > 100]
         learning = [sample for sample in kept if sample["loss"] > 1]
         results[name] = {
             "steps": kept[-1]["step"],
             "dev_wer": best.dev_wer,
             "last_all_blank": max((s["step"] for s in kept if s["blank_share"] >= 0.995), default=0),
             "last_uniform": max((s["step"] for s in kept if s["entropy"] > 0.95), default=0),
-            "least_emitted": min(sample.get("emitted", float("nan")) for sample in late),
+            "least_emitted": min((sample["emitted"] for sample in late), default=None),
             "least_gradient": min(min(v for k, v in s.items() if k.startswith("gradient/")) for s in learning),
             "largest_gradient": max(sample["gradient/all"] for sample in kept if sample["step"] > 10),
             "dead": max(sample["dead"] for sample in kept),
@@ -192,7 +192,7 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
             f"{row['dev_wer']:.1%}",
             row["last_all_blank"],
             row["last_uniform"],
-            f"{row['least_emitted']:.0%}",
+            "none looked at" if row["least_emitted"] is None else f"{row['least_emitted']:.0%}",
             f"{row['least_gradient']:.2g} to {row['largest_gradient']:.3g}",
             f"{row['dead']:.0%}",
             f"{row['saturated']:.0%}",

@@ -27,8 +27,8 @@ COLLAPSED = 0.25
 ALL_BLANK = 0.995
 SETTLED = 3000
 SETTLED_EPOCHS = 5
-# Steps whose gradients may be of any size: of healthy models the first had 210, the eleventh 32.
-FIRST_STEPS = 10
+# Steps whose gradients may be of any size: of healthy models the first had 210, the eleventh 106.
+FIRST_STEPS = 30
 # A look before this step is never one of a whole output: it starts out uniform.
 BEGINNING = 100
 DEAD = 0.5
