@@ -1,7 +1,9 @@
 """The command `signloom doctor`: what it takes, what it prints, how it exits."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from conftest import tiny_sentence
@@ -139,3 +141,30 @@ def test_threads_are_as_they_were(corpus):
     before = torch.get_num_threads()
     assert run(Options(str(corpus.root), check=("data.fps",), threads=2)) == 0
     assert torch.get_num_threads() == before
+
+
+def test_the_page_shows_level_evidence_advice_and_how_to_run_it_again(run_folder, tmp_path, capsys):
+    with CorpusWriter(tmp_path / "c", {"name": "still"}) as writer:
+        for number, split in enumerate(("train", "train", "test")):
+            clip = tiny_sentence(("UP", "DOWN"), seed=number)
+            still = replace(clip, points=np.repeat(clip.points[:1], len(clip), axis=0))
+            writer.add(f"<{number}>", split=split, signer=split, glosses=("UP", "DOWN"), landmarks=still)
+    page = tmp_path / "page.html"
+    status, output = answer(capsys, tmp_path / "c", "--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert status == 1
+    assert f"page: {page}" in output.err
+    assert '<i class="light fail"' in text
+    assert "the video was decoded or re-timed badly" in text
+    assert f"signloom doctor {tmp_path / 'c'} --check data.frozen" in text
+    # Text is escaped, skeletons are drawn, and nothing is loaded.
+    assert "&lt;0&gt;" in text
+    assert "<0>" not in text
+    assert '<line x1="' in text
+    assert "http" not in text
+    assert "How sure the model is" not in text
+    status, output = answer(capsys, run_folder, "--check", "compatibility.gradients", "--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert status == 0
+    assert "How sure the model is over time" in text
+    assert "body.encoders" in text

@@ -192,6 +192,14 @@ def test_the_statistics_of_another_corpus_are_named(trained_file, corpus):
     assert finding.value < -2
 
 
+def test_a_trained_model_without_statistics_is_named(trained_file, corpus):
+    def forget(recognizer):
+        recognizer.frontend.mean.zero_()
+        recognizer.frontend.std.fill_(1)
+
+    assert compatibility.statistics(trial_of(trained_file, corpus, forget)).level == "fail"
+
+
 def test_a_standardised_corpus_does_not_fit_the_statistics_of_a_model(trained_file, corpus, tmp_path):
     with CorpusWriter(tmp_path / "c", {"name": "standardised"}) as writer:
         for item in corpus:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from signloom.console import progress_bar
+from signloom.console import progress_bar, say
 from signloom.errors import InputError, MissingExtraError
 from signloom.health.findings import Diagnosis, Finding, chosen
 
@@ -40,6 +40,8 @@ class Options:
     """run these checks alone, as data.fps or data.fps data.motion"""
     format: Literal["text", "json"] = "text"
     """how the findings are printed"""
+    html: Path | None = None
+    """also write them to this file, a page with the evidence: skeletons of the worst clips, gradients, posteriors"""
     seed: int = 0
     """of the choice of utterances and of new weights"""
     threads: int = 1
@@ -61,8 +63,16 @@ def run(options: Options) -> int:
     try:
         subject = find_subject(options.subject, options.data_dir, options.seed)
         diagnosis = examine(subject, options.suite, options.check)
+        evidence = _evidence(subject, diagnosis) if options.html else {}
     finally:
         torch.set_num_threads(threads)
+    data = f" --data_dir {options.data_dir}" if options.data_dir else ""
+    rerun = f"signloom doctor {options.subject}{data} --check"
+    if options.html:
+        from signloom.report.health_page import write_health
+
+        write_health(diagnosis.to_json(), evidence, options.html, rerun)
+        say(f"page: {options.html}")
     if options.format == "json":
         print(json.dumps(diagnosis.to_json(), indent=1, ensure_ascii=False))
     else:
@@ -70,8 +80,6 @@ def run(options: Options) -> int:
 
         from signloom.health.doctor_text import print_diagnosis
 
-        data = f" --data_dir {options.data_dir}" if options.data_dir else ""
-        rerun = f"signloom doctor {options.subject}{data} --check"
         print_diagnosis(diagnosis, Console(highlight=False), rerun)
     return 1 if diagnosis.failed else 0
 
@@ -115,6 +123,23 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
                 findings.append(_tried(name, check, trial))
                 bar.update(task, advance=1)
     return Diagnosis(subject.description, tuple(findings), time.perf_counter() - started)
+
+
+def _evidence(subject: Subject, diagnosis: Diagnosis) -> dict[str, Any]:
+    """What the page draws."""
+    from signloom.health.evidence import posterior, skeletons
+    from signloom.health.trial import make_trial
+
+    found: dict[str, Any] = {}
+    if subject.corpus is not None:
+        found["skeletons"] = skeletons(diagnosis.findings, subject.corpus)
+    if subject.trained:
+        try:
+            found["posterior"] = posterior(make_trial(subject))
+        except RuntimeError:
+            # A model that cannot run has none; that is among the findings.
+            found["posterior"] = None
+    return found
 
 
 def _tried(name: str, check: Callable[[Trial], Finding], trial: Trial) -> Finding:

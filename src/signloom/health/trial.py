@@ -53,7 +53,7 @@ def make_trial(subject: Subject) -> Trial:
     examples = _from_corpus(subject, subject.corpus) if subject.corpus is not None else []
     examples = examples or simulated
     clips = tuple(torch.from_numpy(example.points).unsqueeze(0) for example in examples)
-    if not bool(recognizer.frontend.fitted):
+    if not subject.trained and not bool(recognizer.frontend.fitted):
         recognizer.frontend.fit((clip, torch.tensor([clip.shape[1]])) for clip in clips)
     return Trial(
         recognizer,

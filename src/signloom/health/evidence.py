@@ -1,0 +1,94 @@
+"""What a page shows beside findings: skeletons of the clips they name, and how sure a model is over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from signloom import layout
+from signloom.corpus import Corpus
+from signloom.errors import InputError
+from signloom.health.findings import Finding
+from signloom.health.trial import Trial, mode
+from signloom.landmarks import Landmarks
+from signloom.vocabulary import BLANK_ID
+
+CLIPS = 3
+FRAMES = 8
+_ARMS = (
+    ("left_shoulder", "right_shoulder"),
+    ("left_shoulder", "left_elbow"),
+    ("left_elbow", "left_wrist"),
+    ("right_shoulder", "right_elbow"),
+    ("right_elbow", "right_wrist"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+    ("left_hip", "right_hip"),
+    ("left_eye", "right_eye"),
+)
+
+
+def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
+    """For each finding that asks for something, the first clips it names: id and drawn frames.
+
+    A frame is a list of strokes `[part, x1, y1, x2, y2]` within 0..1 of what the clip covers.
+    """
+    by_id = {item.id: item for item in corpus}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in findings:
+        if finding.level not in ("warn", "fail"):
+            continue
+        for place in finding.where:
+            item = by_id.get(place) or by_id.get(place.partition(":")[0]) or by_id.get(place.partition(" ")[0])
+            if item is None or len(found.get(finding.id, ())) == CLIPS:
+                continue
+            try:
+                clip = corpus.load(item)
+            except InputError:
+                # That it cannot be read is the finding.
+                continue
+            found.setdefault(finding.id, []).append({"id": item.id, "frames": drawn(clip)})
+    return found
+
+
+def drawn(clip: Landmarks) -> list[list[list[Any]]]:
+    """Frames spread evenly over a clip, as strokes; a point that is missing has none."""
+    frames = np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int))
+    points = clip.points[frames, :, :2]
+    bones = [("body", layout.index(f"pose.{a}"), layout.index(f"pose.{b}")) for a, b in _ARMS]
+    for hand in ("left_hand", "right_hand"):
+        start = layout.GROUPS[hand].start
+        bones += [(hand, start + a, start + b) for a, b in layout.HAND_BONES]
+    used = points[:, sorted({point for _, *ends in bones for point in ends})]
+    if not np.isfinite(used).any():
+        return [[] for _ in frames]
+    low, high = np.nanmin(used, (0, 1)), np.nanmax(used, (0, 1))
+    # One scale for both axes, and for all frames.
+    placed = (points - low) / max(float((high - low).max()), 1e-6)
+    return [
+        [
+            [part, *(round(float(value), 3) for value in (*frame[a], *frame[b]))]
+            for part, a, b in bones
+            if np.isfinite(frame[[a, b]]).all()
+        ]
+        for frame in placed
+    ]
+
+
+def posterior(trial: Trial) -> dict[str, Any]:
+    """The probability of blank and of the likeliest gloss over the first clip tried, and its id."""
+    batch = trial.batch
+    with mode(trial.recognizer, training=False), torch.no_grad():
+        log_probs, lengths = trial.recognizer(batch.points[:1], batch.lengths[:1])
+    probabilities = log_probs[0, : int(lengths[0])].exp()
+    blank = probabilities[:, BLANK_ID].clone()
+    probabilities[:, BLANK_ID] = 0
+    return {
+        "id": batch.ids[0],
+        "step_seconds": trial.recognizer.step_seconds,
+        "blank": [round(value, 4) for value in blank.tolist()],
+        "gloss": [round(value, 4) for value in probabilities.max(-1).values.tolist()],
+    }

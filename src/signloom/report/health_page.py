@@ -1,0 +1,139 @@
+"""What `signloom doctor` found, as one page that loads nothing else. It shows findings; it judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signloom.files import atomic_write
+from signloom.report.charts import bars
+from signloom.report.html import Html, element, join
+from signloom.report.style import STYLE
+
+LEVELS = ("fail", "warn", "note", "ok")
+WORDS = {"fail": "broken", "warn": "look at it", "note": "good to know", "ok": "healthy"}
+HEALTH_STYLE = """
+.lights{display:flex;flex-wrap:wrap;gap:10px 26px;margin:12px 0}.lights b{font-size:1.5rem;margin-right:6px}
+.light{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin-right:.5em;flex:none}
+.light.fail{background:var(--bad)}.light.warn{background:#d98a00}.light.note{background:var(--accent)}
+.light.ok{background:var(--good)}
+.finding{border-top:1px solid var(--line);padding:10px 0}.finding:first-of-type{border-top:0}
+.finding h3{display:flex;align-items:baseline;margin:0}.finding h3 code{margin-left:auto;padding-left:12px;
+color:var(--soft);font-weight:400;white-space:nowrap}
+.finding ul{margin:.3em 0;padding-left:1.3em}.advice{font-weight:600}
+.strip{display:flex;gap:4px;overflow-x:auto;margin:4px 0 10px}
+.strip svg{width:118px;flex:none;background:var(--page);border-radius:6px}
+.strip line{stroke-width:.014;stroke-linecap:round}.body{stroke:var(--calm)}.left_hand{stroke:var(--accent)}
+.right_hand{stroke:var(--bad)}
+"""
+
+
+def write_health(record: Mapping[str, Any], evidence: Mapping[str, Any], path: Path, rerun: str) -> None:
+    """Writes the page.
+
+    record: a diagnosis as JSON.  evidence: `skeletons` by finding, `posterior`.  rerun: the command that runs one check
+    again, up to its name.
+    """
+    with atomic_write(path, "w") as file:
+        file.write(render(record, evidence, rerun))
+
+
+def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> str:
+    """The page as text."""
+    findings = sorted(record["findings"], key=lambda finding: LEVELS.index(finding["level"]))
+    suites = list(dict.fromkeys(finding["id"].partition(".")[0] for finding in record["findings"]))
+    sections = [
+        element(
+            "section",
+            element("h2", suite.capitalize()),
+            *(_finding(finding, evidence, rerun) for finding in findings if finding["id"].startswith(f"{suite}.")),
+        )
+        for suite in suites
+    ]
+    lights = [element("span", _light(level), element("b", record["counts"][level]), WORDS[level]) for level in LEVELS]
+    title = f"{record['subject']} - signloom doctor"
+    head = element(
+        "header",
+        element("h1", "Training health"),
+        element("p", record["subject"], class_="soft"),
+        element("div", *lights, class_="lights"),
+        element("p", f"{len(findings)} checks in {record['seconds']:.1f} seconds", class_="soft small"),
+    )
+    return "<!doctype html>\n" + element(
+        "html",
+        element(
+            "head",
+            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
+            element("title", title),
+            Html(f"<style>{STYLE}{HEALTH_STYLE}</style>"),
+        ),
+        element("body", element("main", head, *sections, _posterior(evidence.get("posterior")))),
+        lang="en",
+    )
+
+
+def _light(level: str) -> Html:
+    return element("i", class_=f"light {level}", title=WORDS[level])
+
+
+def _finding(finding: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> Html:
+    parts: list[Html | None] = [
+        element("h3", _light(finding["level"]), element("span", finding["headline"]), element("code", finding["id"]))
+    ]
+    loud = finding["level"] in ("warn", "fail")
+    if finding["advice"]:
+        parts.append(element("p", finding["advice"], class_="advice"))
+    if loud and finding["where"]:
+        parts.append(element("ul", *(element("li", element("bdi", place)) for place in finding["where"])))
+    for clip in evidence.get("skeletons", {}).get(finding["id"], ()):
+        parts.append(element("p", element("bdi", clip["id"]), class_="soft small"))
+        parts.append(element("div", *(_skeleton(frame) for frame in clip["frames"]), class_="strip"))
+    if finding["id"] == "compatibility.gradients" and finding["figures"]:
+        norms = {name: (float(value), None, None) for name, value in finding["figures"].items()}
+        parts.append(bars(norms, lambda value: f"{value:.3g}"))
+    if finding["threshold"]:
+        text = f"Held against: {finding['threshold']}. Where from: {finding['source']}."
+        parts.append(element("p", text, class_="soft small"))
+    if loud:
+        parts.append(element("pre", f"{rerun} {finding['id']}"))
+    return element("div", *parts, class_="finding", id=finding["id"])
+
+
+def _skeleton(strokes: Sequence[Sequence[Any]]) -> Html:
+    lines = [element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=part) for part, x1, y1, x2, y2 in strokes]
+    return element("svg", *lines, viewBox="-0.03 -0.03 1.06 1.06", role="img")
+
+
+def _posterior(found: Mapping[str, Any] | None) -> Html | None:
+    if not found:
+        return None
+    width, height = 1000, 150
+    count = max(1, len(found["blank"]) - 1)
+
+    def curve(values: Sequence[float], style: str) -> Html:
+        points = " ".join(f"{width * at / count:.1f},{height * (1 - value):.1f}" for at, value in enumerate(values))
+        return element("polyline", points=points, class_=style)
+
+    chart = element(
+        "svg",
+        curve(found["blank"], "line1"),
+        curve(found["gloss"], "line0"),
+        viewBox=f"-4 -4 {width + 8} {height + 8}",
+        role="img",
+        class_="chart",
+    )
+    seconds = len(found["blank"]) * found["step_seconds"]
+    legend = join(
+        element("i", class_="key key1"),
+        "probability of blank",
+        element("i", class_="key key0"),
+        "of the likeliest gloss",
+    )
+    return element(
+        "section",
+        element("h2", "How sure the model is over time"),
+        chart,
+        element("p", legend, class_="soft small"),
+        element("p", f"{found['id']}, {seconds:.1f} seconds, from 0 to 1", class_="soft small"),
+    )
