@@ -5,6 +5,8 @@ Shapes: B utterances padded to T frames, N frames of them that are not padding, 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,6 +58,27 @@ class Packing:
 def ceil_div(lengths: Tensor, stride: int) -> Tensor:
     """Frames that a convolution of `stride` with padding (kernel - 1) / 2 makes of `lengths` frames."""
     return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
+
+
+class Body(nn.Module):
+    """Features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`: what student and teacher have in common.
+
+    out_channels: C.  strides: of its layers over time, in their order.
+    """
+
+    out_channels: int
+    strides: tuple[int, ...]
+
+    @property
+    def stride(self) -> int:
+        """Input frames for each frame of the body's output."""
+        return math.prod(self.strides)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
+        for stride in self.strides:
+            lengths = ceil_div(lengths, stride)
+        return lengths
 
 
 class DepthwiseConv(nn.Module):

@@ -5,13 +5,11 @@ Source: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3,
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signloom.model.blocks import Packing, TemporalConv, ceil_div, max_pool
+from signloom.model.blocks import Body, Packing, TemporalConv, max_pool
 from signloom.model.fusion import Fusion
 from signloom.model.presets import InceptionModule, TeacherConfig
 
@@ -48,7 +46,7 @@ class InceptionBlock(nn.Module):
         return torch.cat([direct, first, second, pooled], dim=-1), packing
 
 
-class Inception(nn.Module):
+class Inception(Body):
     """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`."""
 
     def __init__(self, config: TeacherConfig, modalities: dict[str, slice]) -> None:
@@ -67,17 +65,6 @@ class Inception(nn.Module):
             channels = module.channels
         self.out_channels = channels
         self.strides = (config.stem_stride, config.stem_pool, *(module.pool for module in config.modules))
-
-    @property
-    def stride(self) -> int:
-        """Input frames for each frame of the body's output."""
-        return math.prod(self.strides)
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
-        for stride in self.strides:
-            lengths = ceil_div(lengths, stride)
-        return lengths
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
         """The padding of the output is 0."""

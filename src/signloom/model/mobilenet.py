@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signloom.model.blocks import DepthwiseConv, InvertedResidual, Packing, ceil_div
+from signloom.model.blocks import Body, DepthwiseConv, InvertedResidual, Packing
 from signloom.model.fusion import ModalityEncoder
 from signloom.model.presets import StudentConfig
 
 
-class MobileNet(nn.Module):
+class MobileNet(Body):
     """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`.
 
     mirror_signs: `(F,)`, given where the left hand is mirrored by them and goes through the right hand's encoder.
@@ -62,17 +60,6 @@ class MobileNet(nn.Module):
         self.head_norm = nn.BatchNorm1d(config.head_channels)
         self.out_channels = config.head_channels
         self.strides = (config.stem_stride, *(block.stride for block in config.blocks))
-
-    @property
-    def stride(self) -> int:
-        """Input frames for each frame of the body's output."""
-        return math.prod(self.strides)
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
-        for stride in self.strides:
-            lengths = ceil_div(lengths, stride)
-        return lengths
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """What the encoders make of frames `(N, F)`: for each modality, in their order, `(N, width)`."""

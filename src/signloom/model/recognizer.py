@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signloom.errors import InputError
-from signloom.model.blocks import BiLSTM, upsample
+from signloom.model.blocks import BiLSTM, Body, upsample
 from signloom.model.frontend import FrontEnd
 from signloom.model.inception import Inception
 from signloom.model.mobilenet import MobileNet
@@ -43,7 +43,7 @@ class Heads:
     auxiliary: Tensor | None = None
 
 
-def build_body(config: ModelConfig, frontend: FrontEnd) -> MobileNet | Inception:
+def build_body(config: ModelConfig, frontend: FrontEnd) -> Body:
     """The convolutions that a config describes, normalised features `(B, T, F)` to `(B, T', C)`."""
     modalities = frontend.modality_slices()
     if isinstance(config, StudentConfig):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from signloom.score.alignment import Op
 from signloom.score.compare import Comparison, Pair, merged
-from signloom.score.text import percent, plural
+from signloom.score.text import in_columns, percent, plural
 
 SIGNERS_SHOWN = 12
 # With fewer, the bootstrap draws the same few utterances over and over, and its intervals come out too narrow.
@@ -80,26 +80,10 @@ def render(pair: Pair, *, width: int = 100) -> str:
         texts = [reference or ""]
         for op in ops:
             texts += [_word(op, reference), "" if op is None or op.kind == "C" else op.kind]
-        cells = max(map(cell_len, texts))
-        texts[0] = texts[0] or "*" * cells
-        columns.append((cells, [text + " " * (cells - cell_len(text)) for text in texts]))
-    if not columns:
-        return f"{head}\n  REF  (no words)"
-    blocks: list[list[list[str]]] = []
-    used = width
-    for cells, column in columns:
-        if used + cells + 1 > width - 7:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(column)
-        used += cells + 1
-    lines = [head]
-    for block in blocks:
-        for label, row in zip(("REF", "A  ", "   ", "B  ", "   "), zip(*block, strict=True), strict=True):
-            line = f"  {label}  {' '.join(row)}".rstrip()
-            if line:
-                lines.append(line)
-    return "\n".join(lines)
+        texts[0] = texts[0] or "*" * max(map(cell_len, texts))
+        columns.append(texts)
+    lines = in_columns(columns, ("REF", "A", "", "B", ""), width=width)
+    return f"{head}\n{lines or '  REF  (no words)'}"
 
 
 def changes(comparison: Comparison) -> str:

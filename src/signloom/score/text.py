@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from signloom.score.alignment import CORRECT, Alignment
 from signloom.score.wer import Score, UtteranceScore
 
@@ -58,28 +60,35 @@ def render_alignment(alignment: Alignment, *, width: int = 100) -> str:
 
     columns = []
     for kind, reference, hypothesis in alignment.ops:
-        cells = max(cell_len(word) for word in (reference, hypothesis) if word is not None)
-        stars = "*" * cells
+        stars = "*" * max(cell_len(word) for word in (reference, hypothesis) if word is not None)
         words = (stars if reference is None else reference, stars if hypothesis is None else hypothesis)
-        texts = (*words, "" if kind == CORRECT else kind)
-        columns.append((cells, tuple(text + " " * (cells - cell_len(text)) for text in texts)))
-    if not columns:
-        return "  REF  (no words)\n  HYP  (no words)"
-    blocks: list[list[tuple[str, ...]]] = []
+        columns.append((*words, "" if kind == CORRECT else kind))
+    return in_columns(columns, ("REF", "HYP", ""), width=width) or "  REF  (no words)\n  HYP  (no words)"
+
+
+def in_columns(columns: Sequence[Sequence[str]], labels: Sequence[str], *, width: int) -> str:
+    """Columns of words as lines with a label each, broken at `width` cells of a terminal; rows left empty are dropped.
+
+    columns: of as many texts as there are labels.
+    """
+    from rich.cells import cell_len
+
+    blocks: list[list[list[str]]] = []
+    label_width = max(map(len, labels))
     used = width
-    for cells, column in columns:
-        if used + cells + 1 > width - 7:
+    for texts in columns:
+        cells = max(map(cell_len, texts))
+        if used + cells + 1 > width - label_width - 4:
             blocks.append([])
             used = 0
-        blocks[-1].append(column)
+        blocks[-1].append([text + " " * (cells - cell_len(text)) for text in texts])
         used += cells + 1
-    lines = []
-    for block in blocks:
-        for label, row in zip(("REF", "HYP", "   "), zip(*block, strict=True), strict=True):
-            line = f"  {label}  {' '.join(row)}".rstrip()
-            if line:
-                lines.append(line)
-    return "\n".join(lines)
+    lines = [
+        f"  {label:<{label_width}}  {' '.join(row)}".rstrip()
+        for block in blocks
+        for label, row in zip(labels, zip(*block, strict=True), strict=True)
+    ]
+    return "\n".join(line for line in lines if line)
 
 
 def percent(rate: float) -> str:
