@@ -11,6 +11,7 @@ from hypothesis import settings
 from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.landmarks import Landmarks
+from signloom.model.presets import Block, StudentConfig
 
 # No test times anything: a loaded machine makes none of them wrong.
 settings.register_profile("signloom", deadline=None)
@@ -35,6 +36,18 @@ def random_landmarks(num_frames: int = 20, *, seed: int = 0, fps: float = 25.0) 
     points[:, layout.index("pose.right_shoulder"), :2] = (0.35, 0.4)
     return Landmarks(points, np.full((num_frames, 33), 0.9), fps=fps, image_size=(640, 480))
 
+
+# A student that learns `tiny_corpus` in seconds.
+TINY_STUDENT = StudentConfig(
+    view="compact",
+    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
+    stem_channels=32,
+    blocks=(Block(3, 48, 32, 2),),
+    head_channels=32,
+    lstm_hidden=24,
+    lstm_layers=1,
+    dropout=0.0,
+)
 
 # Where the right hand goes in each gloss, relative to its rest, and how far its fingers are spread.
 TINY_SIGNS = {"UP": (0.0, -0.3, 0.02), "DOWN": (0.0, 0.25, 0.05), "LEFT": (0.3, 0.0, 0.08), "RIGHT": (-0.2, -0.1, 0.0)}

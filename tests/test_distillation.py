@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import TINY_STUDENT
 from signloom import cli, distill
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.collapse import frames_needed
@@ -18,7 +19,7 @@ from signloom.errors import InputError, LayoutError
 from signloom.evaluate import emissions as emissions_of
 from signloom.model import presets
 from signloom.model.checkpoint import Model, load
-from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig, preset
+from signloom.model.presets import InceptionModule, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer
 from signloom.train import distillation
 from signloom.train import emissions as kept_emissions
@@ -34,16 +35,6 @@ from signloom.train.recipes import recipes
 from signloom.train.taught import TaughtDataset, frame_edges, overlaps, wide_view
 from signloom.vocabulary import Vocabulary
 
-TINY = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(3, 48, 32, 2),),
-    head_channels=32,
-    lstm_hidden=24,
-    lstm_layers=1,
-    dropout=0.0,
-)
 TINY_TEACHER = TeacherConfig(
     view="full",
     encoder_width=16,
@@ -59,7 +50,7 @@ TINY_TEACHER = TeacherConfig(
 
 @pytest.fixture(autouse=True)
 def tiny_presets(monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
+    monkeypatch.setitem(presets.PRESETS, "tiny", TINY_STUDENT)
     monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TINY_TEACHER)
 
 
@@ -300,7 +291,7 @@ def test_a_teacher_learns_nothing(tiny_corpus, teacher, tmp_path):
     corpus = Corpus.open(tiny_corpus)
     items = corpus.split("train")
     model = load(teacher)
-    student = small(TINY, len(model.vocabulary), 0)
+    student = small(TINY_STUDENT, len(model.vocabulary), 0)
     data = UtteranceDataset(corpus, items, model.vocabulary, view="compact", fps=25.0)
     taught = lessons(recipe(tiny_corpus, teacher, tmp_path), data, student, model.vocabulary)
     references = {item.id: item.glosses for item in items}
@@ -325,7 +316,7 @@ def test_the_loss_is_weighed_as_the_recipe_says(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
     corpus = Corpus.open(tiny_corpus)
     items = corpus.split("train")
-    student = small(TINY, len(model.vocabulary), 0).eval()
+    student = small(TINY_STUDENT, len(model.vocabulary), 0).eval()
     data = UtteranceDataset(corpus, items, model.vocabulary, view="compact", fps=25.0)
     found = {}
     for weight in (0.25, 1.0):
@@ -403,7 +394,7 @@ def test_a_view_that_holds_both():
 def test_the_teacher_sees_the_clip_that_the_student_sees(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
     corpus = Corpus.open(tiny_corpus)
-    student = small(TINY, len(model.vocabulary), 0)
+    student = small(TINY_STUDENT, len(model.vocabulary), 0)
     data = UtteranceDataset(
         corpus,
         corpus.split("train"),
@@ -745,12 +736,12 @@ def test_a_batch_without_its_teacher_is_refused(tiny_corpus):
     vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
     data = UtteranceDataset(corpus, corpus.split("train"), vocabulary, view="compact", fps=25.0)
     options = recipe(tiny_corpus, "none", "none")
-    module = DistillationModule(small(TINY, len(vocabulary), 0), vocabulary, options, {}, teacher=None)
+    module = DistillationModule(small(TINY_STUDENT, len(vocabulary), 0), vocabulary, options, {}, teacher=None)
     with pytest.raises(InputError, match="a batch without its teacher's part"):
         module.training_losses(collate([data[0]]))
 
 
 def test_a_teacher_is_put_to_rest_at_once():
-    asked = Teacher(small(TINY, 6, 0).train())
+    asked = Teacher(small(TINY_STUDENT, 6, 0).train())
     assert not asked.recognizer.training
     assert not any(parameter.requires_grad for parameter in asked.recognizer.parameters())

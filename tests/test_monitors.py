@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import TINY_STUDENT
 from signloom.errors import InputError, TrainingError
 from signloom.model import presets
-from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
+from signloom.model.presets import InceptionModule, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.report import write_report
 from signloom.train import fit as fitting
@@ -25,16 +26,7 @@ from signloom.train.monitor_rules import SETTLED, Judge, Sample
 from signloom.train.monitors import Monitors, gradient_norms, limited, rectified
 from signloom.train.recipe import Recipe
 
-TINY = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(3, 48, 32, 2),),
-    head_channels=32,
-    lstm_hidden=24,
-    lstm_layers=1,
-    dropout=0.1,
-)
+TINY = replace(TINY_STUDENT, dropout=0.1)
 TEACHER = TeacherConfig(
     view="compact",
     encoder_width=16,

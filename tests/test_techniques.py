@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import random_landmarks, tiny_sentence
+from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
@@ -21,22 +21,13 @@ from signloom.landmarks import leading_hand
 from signloom.model import presets
 from signloom.model.checkpoint import load
 from signloom.model.frontend import FrontEnd
-from signloom.model.presets import Block, ModelConfig, StudentConfig
+from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.consistency import SHARE, complementary_masks, consistency_loss, two_views
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 
-TINY = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 16, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(3, 48, 32, 2),),
-    head_channels=32,
-    lstm_hidden=24,
-    lstm_layers=1,
-    dropout=0.0,
-)
+TINY = replace(TINY_STUDENT, encoder_widths={**TINY_STUDENT.encoder_widths, "left_hand": 16})
 GROUPS = layout.subset_groups("compact")
 
 

@@ -7,14 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import random_landmarks, tiny_sentence
+from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError, TrainingError
 from signloom.evaluate import evaluate
 from signloom.model import presets
 from signloom.model.checkpoint import load
-from signloom.model.presets import Block, StudentConfig
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import BucketSampler, UtteranceDataset, collate
@@ -23,21 +22,10 @@ from signloom.train.history import EpochRecord, History
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
-TINY = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(3, 48, 32, 2),),
-    head_channels=32,
-    lstm_hidden=24,
-    lstm_layers=1,
-    dropout=0.0,
-)
-
 
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
+    monkeypatch.setitem(presets.PRESETS, "tiny", TINY_STUDENT)
 
 
 def recipe(corpus, output, **changes) -> Recipe:
@@ -48,7 +36,7 @@ def recipe(corpus, output, **changes) -> Recipe:
 @pytest.fixture(scope="module")
 def learnt(tiny_corpus, tmp_path_factory):
     """A run that had the time to learn the tiny corpus."""
-    presets.PRESETS["tiny"] = TINY
+    presets.PRESETS["tiny"] = TINY_STUDENT
     try:
         return fit(recipe(tiny_corpus, tmp_path_factory.mktemp("learnt") / "run", epochs=30))
     finally:

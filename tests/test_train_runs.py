@@ -14,29 +14,19 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from conftest import tiny_sentence
+from conftest import TINY_STUDENT, tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
 from signloom.evaluate import evaluate
 from signloom.model import presets
-from signloom.model.presets import Block, StudentConfig
 from signloom.train import distributed
 from signloom.train.distributed import World
 from signloom.train.fit import fit
 from signloom.train.lock import locked
 from signloom.train.recipe import Recipe
 
-TINY = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(3, 48, 32, 2),),
-    head_channels=32,
-    lstm_hidden=24,
-    lstm_layers=1,
-    dropout=0.2,
-)
+TINY = replace(TINY_STUDENT, dropout=0.2)
 
 
 @pytest.fixture(autouse=True)
