@@ -176,9 +176,10 @@ def run_once(options: Any, name: str, corpus_name: str, seed: int) -> dict[str, 
 
 
 def scored(model: Any, corpus: Any) -> dict[str, Any]:
+    from signloom.ctc.decoding import Decoding
     from signloom.evaluate import evaluate
 
-    score = evaluate(model, corpus, "test")
+    score = evaluate(model, corpus, "test", decoding=Decoding(decoder="greedy"))
     return {
         "wer": score.wer,
         "protocol": score.protocol,
