@@ -95,10 +95,11 @@ def run(options: Options) -> int:
     if options.split is not None and not is_corpus:
         raise InputError(f"--split is of a corpus; {options.source} is none (a folder with {HEADER})")
     holds_landmarks = options.source.is_dir() and any(options.source.rglob(f"*{SUFFIX}"))
-    if not is_corpus and not (holds_landmarks and options.annotations):
-        return _align_one(options, load(options.model))
-    tasks = _corpus_tasks(options) if is_corpus else _folder_tasks(options)
-    return _align_many(options, load(options.model), tasks)
+    if is_corpus:
+        return _align_many(options, load(options.model), _corpus_tasks(options))
+    if holds_landmarks and options.annotations:
+        return _align_many(options, load(options.model), _folder_tasks(options.source, options.annotations))
+    return _align_one(options, load(options.model))
 
 
 def aligned(model: Model, landmarks: Landmarks, glosses: Sequence[str]) -> tuple[tuple[GlossSpan, ...], float]:
@@ -216,9 +217,8 @@ def _corpus_tasks(options: Options) -> list[Task]:
     return [Task(item.id, item.glosses, reader(item), item.id) for item in chosen]
 
 
-def _folder_tasks(options: Options) -> list[Task]:
-    assert options.annotations is not None
-    files = LandmarkFiles(options.source)
+def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
+    files = LandmarkFiles(source)
 
     def reader(name: str) -> Callable[[], Landmarks]:
         def read() -> Landmarks:
@@ -229,7 +229,7 @@ def _folder_tasks(options: Options) -> list[Task]:
 
         return read
 
-    sentences = _sentences(options.annotations)
+    sentences = _sentences(annotations)
     return [Task(name, glosses, reader(name), place) for name, (glosses, place) in sentences.items()]
 
 
@@ -239,7 +239,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
     folder, suffix = options.output, SUFFIXES[options.format]
-    _check_resume(options)
+    _check_resume(options, folder)
     failed: list[tuple[Task, str]] = []
     doubtful: list[tuple[float, str]] = []
     confidences: list[float] = []
@@ -280,9 +280,8 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     return 1 if failed else 0
 
 
-def _check_resume(options: Options) -> None:
+def _check_resume(options: Options, folder: Path) -> None:
     """Records what the folder's files are made of; raises InputError where other things made those that are there."""
-    assert options.output is not None
     sentences = options.annotations or options.source / MANIFEST
     path = options.model / "model.safetensors" if options.model.is_dir() else options.model
     made_of = {
@@ -290,9 +289,9 @@ def _check_resume(options: Options) -> None:
         "sentences_sha256": hashlib.sha256(sentences.read_bytes()).hexdigest(),
         "format": options.format,
     }
-    if options.output.is_dir():
-        remove_temporary(options.output)
-    record = options.output / RECORD
+    if folder.is_dir():
+        remove_temporary(folder)
+    record = folder / RECORD
     if record.is_file() and not options.overwrite:
         try:
             found = json.loads(record.read_text(encoding="utf-8"))
@@ -301,7 +300,7 @@ def _check_resume(options: Options) -> None:
         other = [name.removesuffix("_sha256") for name in made_of if found.get(name) != made_of[name]]
         if other:
             raise InputError(
-                f"{options.output}: holds alignments made with another {' and '.join(other)}; "
+                f"{folder}: holds alignments made with another {' and '.join(other)}; "
                 "choose another folder or pass --overwrite"
             )
     with atomic_write(record, "w") as file:

@@ -82,8 +82,9 @@ def _built(options: Options, corpus: Corpus | None) -> NGram:
         estimate = kneser_ney((sentence.glosses for sentence in read), options.order)
         source = ", ".join(map(str, options.sentences))
         count = len(read)
+    elif corpus is None:
+        raise InputError("lm: nothing to learn from; needed --data_dir, --sentences or --arpa")
     else:
-        assert corpus is not None
         estimate = training_estimate(corpus, options.order)
         source, count = f"{corpus.name}, train split", len(corpus.split("train"))
     print(f"{source}: {count:,} sentences; {estimate.model}")

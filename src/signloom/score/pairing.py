@@ -11,15 +11,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, listed
 from signloom.score.alternatives import Item
 from signloom.score.formats import Source
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
 from signloom.score.text import plural
 
-SHOWN = 5
+_few = partial(listed, shown=5)
 _HYPOTHESIS_NAMES = re.compile(r"(?:^|[-_.])(?:hyp|hyps|hypothes[ei]s|pred|preds|predictions?|output)(?:[-_.]|$)")
 _REFERENCE_NAMES = re.compile(r"(?:^|[-_.])(?:ref|refs|references?|gt|groundtruth|annotations?|corpus)(?:[-_.]|$)")
 
@@ -85,8 +86,8 @@ def pair(references: Source, hypotheses: Source) -> Pairing:
     extra = tuple(name for name in given if name not in builder.used)
     if len(missing) == len(builder.pairs):
         raise InputError(
-            f"{hypotheses.path}: none of its ids ({_listed(given)}) is in {references.path} "
-            f"({_listed([item.id for item in builder.pairs])}); needed hypotheses of the same utterances, under the "
+            f"{hypotheses.path}: none of its ids ({_few(given)}) is in {references.path} "
+            f"({_few([item.id for item in builder.pairs])}); needed hypotheses of the same utterances, under the "
             f"same ids{_hint(given, [item.id for item in builder.pairs])}"
         )
     return Pairing(
@@ -121,7 +122,7 @@ def _timed_sentences(words: Sequence[TimedWord]) -> dict[str, tuple[Item, ...]]:
     faults = Faults("ctm")
     for name, found in channels.items():
         if len(found) > 1:
-            faults.add(f"{name}: words on {len(found)} channels ({_listed(sorted(found))}); references tell of one")
+            faults.add(f"{name}: words on {len(found)} channels ({_few(sorted(found))}); references tell of one")
     faults.raise_if_any()
     by_id: dict[str, list[Item]] = {name: [] for name in channels}
     for word in sorted(words, key=lambda word: word.start):
@@ -230,10 +231,10 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
         share = len(missing) / len(builder.pairs)
         notes.append(
             f"no hypothesis for {len(missing)} of {plural(len(builder.pairs), 'utterance')}, scored as nothing "
-            f"recognised: {_listed(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
+            f"recognised: {_few(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
         )
     if extra:
-        notes.append(f"no reference for {plural(len(extra), 'hypothesis', 'hypotheses')}, left out: {_listed(extra)}")
+        notes.append(f"no reference for {plural(len(extra), 'hypothesis', 'hypotheses')}, left out: {_few(extra)}")
         if len(extra) > len(given) / 2:
             notes.append(
                 "most hypotheses have no reference; if the files were given the other way round: the reference comes "
@@ -296,8 +297,3 @@ def _hint(given: Sequence[str], wanted: Sequence[str]) -> str:
         if bare(name) in by_bare:
             return f"; {name!r} and {by_bare[bare(name)]!r} differ only by case, folder or ending"
     return ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return f"{shown} ... ({len(names)})" if len(names) > SHOWN else shown

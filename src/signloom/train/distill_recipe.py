@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from signloom.errors import Faults
 from signloom.train.recipe import Recipe
@@ -51,13 +51,11 @@ class DistillRecipe(Recipe):
         return self.emissions or folder / "emissions"
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> DistillRecipe:
+    def from_json(cls, record: dict[str, Any]) -> Self:
         """The recipe whose fields, paths as text, are in `record`."""
         paths = ("teacher", "emissions", "baseline")
         own = {name: None if record[name] is None else Path(record[name]) for name in paths}
-        made = super().from_json({**record, **own})
-        assert isinstance(made, DistillRecipe)
-        return made
+        return super().from_json({**record, **own})
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:

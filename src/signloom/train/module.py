@@ -112,7 +112,8 @@ class RecognizerModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *limits: Any, **also: Any) -> None:
         norm = torch.nn.utils.clip_grad_norm_(self.recognizer.parameters(), self.recipe.gradient_clip)
-        assert self._batch is not None
+        if self._batch is None:
+            raise RuntimeError("gradients are clipped before the first training step")
         place = self._place(self.trainer.fit_loop.epoch_loop.batch_idx)
         stop_if_gradient_not_finite(self.recognizer, self._batch, norm, place=place, folder=self.run)
         self.gradient_norm = norm.item()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from signloom.errors import Faults
 from signloom.train.augmentation import AugmentationConfig
@@ -107,7 +107,7 @@ class Recipe:
     """where to compute; 'auto' takes a GPU if there is one"""
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Recipe:
+    def from_json(cls, record: dict[str, Any]) -> Self:
         """The recipe whose fields, paths as text, are in `record`."""
         values = {**record, "augmentation": AugmentationConfig(**record["augmentation"])}
         for name in ("data_dir", "output", "init"):
