@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import random_landmarks
+from conftest import random_landmarks, worn_norms
 from signloom import layout
 from signloom.errors import InputError
 from signloom.model.blocks import Packing, TemporalConv, max_pool
@@ -54,15 +54,8 @@ def clip(num_frames: int, view: str = "compact", *, seed: int = 0) -> torch.Tens
 
 
 def recognizer(config: ModelConfig, num_words: int = 7) -> Recognizer:
-    """With batch norms as after training: at their start they would hide a mask's absence."""
     torch.manual_seed(0)
-    model = Recognizer(config, num_words)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm1d):
-            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, 0.1, 0.5)
-    return model.eval()
+    return worn_norms(Recognizer(config, num_words))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
