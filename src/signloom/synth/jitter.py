@@ -20,6 +20,9 @@ _HAND = 0.5
 # second: one value for its points about their middle, in hand lengths; it differs between frames by a factor (standard
 # deviation of its logarithm), for errors come in bursts: real ones have a kurtosis of 20 to 200.
 _SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0035, 0.021, 1.6, 0.95
+# However strong, a hand's errors stay below this, in hand lengths: one that is several times too large fills the
+# picture; of 60,000 real hands one in a thousand is longer than 0.7 to 2.5 shoulder widths, none longer than 2.8.
+_MOST = 0.5
 # Of these errors, how much is a turn or a change of size, a finger as a whole, each joint by itself, and how much the
 # whole hand's place beside it.
 _TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.6
@@ -43,8 +46,9 @@ _ARM_OFF, _ARM_WANDER, _ARM_SECONDS = 0.04, 0.042, 0.09
 _FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0018, 0.0008, 0.0009, 0.0004
 _FACE_SECONDS = 0.03
 # Holistic overstates the depth of the pose: of the real clips, the nose lies 1.4 to 1.8 shoulder widths before the
-# shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens.
-_POSE_DEPTH, _HAND_DEPTH = 4.4, 0.5
+# shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens;
+# the range of a face's z is 0.73 to 0.77 of that of its x, of the simulated shape 0.56.
+_POSE_DEPTH, _HAND_DEPTH, _FACE_DEPTH = 4.4, 0.5, 1.35
 # What remains to the depths that Holistic gives, by point: it flattens the head (eyes and ears lie 0.14 and 1.1 behind
 # the nose) and has elbows nearer than they are (0.3 to 1 before the shoulders).
 _ELBOW_DEPTH = 2.5
@@ -86,6 +90,7 @@ def add_hand_errors(
     sigma = _SHAPE_AT_REST + _SHAPE_FAST * speed / (speed + _HALF)
     sigma = sigma * (1 + _CROSSING * np.exp(-scene.apart / _CROSSING_WITHIN))
     sigma = sigma * np.exp(_BURSTS * np.clip(rng.standard_normal(num_frames), -2.5, 2.5))
+    sigma = np.minimum(sigma, _MOST / max(image, 1e-3))
     sigma = (sigma * _HAND * scene.unit).astype(np.float32)[:, None, None]
     fingers = rng.standard_normal((num_frames, 6, 3), dtype=np.float32)[:, _FINGER_OF]
     errors = _FINGER * _ALONG[:, None].astype(np.float32) * fingers
@@ -178,6 +183,7 @@ def report_depth(points: np.ndarray, unit: float, depth: float) -> None:
         z *= np.float32(1 + (_HAND_DEPTH - 1) * share)
     face = points[:, layout.GROUPS["face"], 2]
     face -= face.mean(axis=1, keepdims=True)
+    face *= np.float32(1 + (_FACE_DEPTH - 1) * share)
 
 
 def smooth_pose(points: np.ndarray, scene: Scene, fps: float, lag: float) -> None:
