@@ -231,6 +231,8 @@ def test_all_clips_that_are_no_isolated_signs_are_listed(tmp_path):
 def test_an_unknown_group_is_refused_and_the_nearest_named(signs):
     with pytest.raises(InputError, match=re.escape("no group 'bem'") + ".*did you mean 'ben'.*ann, ben, cyd"):
         share_clips(signs, Recipe(held_out=["bem"]))
+    with pytest.raises(InputError, match=re.escape("no group 'quite other'") + ".*; Groups: ann, ben, cyd"):
+        share_clips(signs, Recipe(held_out=["quite other"]))
     with pytest.raises(InputError, match="names every group"):
         share_clips(signs, Recipe(held_out=["ann", "ben", "cyd"]))
 

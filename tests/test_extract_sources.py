@@ -168,6 +168,16 @@ def test_a_frame_folder_is_read_in_order_and_hashed_by_names_and_contents(tmp_pa
     assert renamed.sha256() not in hashes
 
 
+def test_the_folder_of_a_clip_is_that_of_its_one_camera(tmp_path):
+    # PHOENIX: <id>/1/*.png. The clip's id is what a user names; beside other folders a 1 is a folder like them.
+    (tmp_path / "id").mkdir()
+    write_pictures(tmp_path / "id" / "1", [0, 100])
+    assert [int(frame[0, 0, 0]) for frame in open_clip(tmp_path / "id").frames()] == [0, 100]
+    write_pictures(tmp_path / "id" / "2", [0])
+    with pytest.raises(InputError, match="id: no frames; needed a folder with images"):
+        open_clip(tmp_path / "id")
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize(
     ("damage", "error"),
@@ -255,6 +265,14 @@ def test_an_absurd_rate_in_the_header_is_no_rate(tmp_path, microseconds, rate):
     reader = VideoReader(path)
     assert reader.fps is None
     assert len(list(reader.frames())) == 5
+
+
+def test_a_rate_of_zero_in_both_headers_is_no_rate(tmp_path):
+    # FFmpeg puts 25 in its place, in the time stamps too; ten frames are enough for these to be believed elsewhere.
+    path = with_frame_duration(write_video(tmp_path / "a.avi", 10, codec="MJPG"), 0, 0)
+    reader = VideoReader(path)
+    assert len(list(reader.frames())) == 10
+    assert reader.fps is None
 
 
 def test_time_stamps_belie_a_header_of_variable_rate():

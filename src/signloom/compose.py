@@ -285,9 +285,9 @@ def _check_held_out(corpus: Corpus, by_group: Pool, recipe: Recipe) -> None:
     for name in recipe.held_out:
         if name not in groups:
             near = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            listed = ", ".join(sorted(groups)[:20]) or "none: its clips name no signer"
-            faults.add(f"no group {name!r} in {corpus.root}{hint} Groups: {listed}")
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            known = listed(sorted(groups)) or "none: its clips name no signer"
+            faults.add(f"no group {name!r} in {corpus.root}; {hint}Groups: {known}")
     faults.raise_if_any()
     if set(recipe.held_out) == set(groups) and groups and recipe.num_train + recipe.num_dev:
         raise InputError(f"compose: --held_out names every group of {corpus.root}; needed one left to train on")

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from signloom.errors import InputError, MissingExtraError, SignloomError
-from signloom.extract.sources import frame_files
+from signloom.extract.sources import frame_files, with_camera
 
 DEFAULT_FPS = 25.0
 # Outside of this a header's rate is a time base or nonsense (browsers record webm with "1000 fps"), not a frame rate.
@@ -115,7 +115,7 @@ class ClipReader(Protocol):
 def open_clip(path: Path) -> ClipReader:
     """A reader of the video file or frame folder at `path`. Raises InputError when it is neither."""
     if path.is_dir():
-        return FrameFolderReader(path)
+        return FrameFolderReader(with_camera(path))
     if path.is_file():
         return VideoReader(path)
     raise InputError(f"{path}: no such video file or frame folder")
@@ -188,7 +188,8 @@ class VideoReader:
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a readable video{_kind_hint(path)}")
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        self.fps = _plausible(self._capture.get(cv2.CAP_PROP_FPS))
+        self._has_rate = not _is_avi_without_rate(path)
+        self.fps = _plausible(self._capture.get(cv2.CAP_PROP_FPS)) if self._has_rate else None
         self.pixel_aspect = self._pixel_aspect()
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         # Streams without an index report zero, negative or absurd counts.
@@ -229,8 +230,8 @@ class VideoReader:
                 f"{self.path}: the file is cut off; {number} of {self.expected_frames} frames could be read. "
                 "Copy or download it again"
             )
-
-        self.fps = _by_time_stamps(self.fps, number, (last_ms - first_ms) / 1000)
+        if self._has_rate:
+            self.fps = _by_time_stamps(self.fps, number, (last_ms - first_ms) / 1000)
 
     def sha256(self) -> str:
         with self.path.open("rb") as file:
@@ -239,6 +240,17 @@ class VideoReader:
 
 def _plausible(rate: float) -> float | None:
     return rate if math.isfinite(rate) and PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else None
+
+
+def _is_avi_without_rate(path: Path) -> bool:
+    """Whether an AVI's headers give its rate as 0, in place of which FFmpeg puts 25, in the time stamps too."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    main, stream = head.find(b"avih"), head.find(b"strh")
+    if head[:4] != b"RIFF" or main < 0 or not 0 <= stream <= len(head) - 36:
+        return False
+    scale_and_rate = (head[stream + 28 : stream + 32], head[stream + 32 : stream + 36])
+    return bytes(4) in scale_and_rate and head[main + 8 : main + 12] == bytes(4)
 
 
 def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> float | None:

@@ -164,6 +164,12 @@ def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
     return sorted(folders), sorted(files)
 
 
+def with_camera(folder: Path) -> Path:
+    """`<id>/1`, where the frames lie, for PHOENIX's `<id>`, else the folder itself."""
+    camera = folder / _CAMERA_FOLDER
+    return camera if _contents(folder) == ([camera], []) else folder
+
+
 def without_camera(folder: Path) -> Path:
     """`<id>` for PHOENIX's `<id>/1`, else the folder itself."""
     is_camera = folder.name == _CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])

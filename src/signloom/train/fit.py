@@ -303,8 +303,7 @@ def _check_same_run(recipe: Recipe, corpus: Corpus) -> None:
             faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
     if summary != _plain(corpus.summary()):
         faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()} where {summary} was trained on")
-    if faults:
-        faults.add("repeat them as they were; to train longer or otherwise, start a new run with --init")
+    faults.advice = "repeat them as they were; to train longer or otherwise, start a new run with --init"
     faults.raise_if_any()
 
 

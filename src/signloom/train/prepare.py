@@ -113,7 +113,7 @@ def feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabul
         else:
             kept.append(item)
     if faults and not skip:
-        faults.add("lower the model's stride with --frame_rate, or leave them out with --skip_infeasible")
+        faults.advice = "lower the model's stride with --frame_rate, or leave them out with --skip_infeasible"
         faults.raise_if_any()
     for message in faults.messages:
         log.warning("left out: %s", message)
