@@ -181,7 +181,10 @@ class Corpus:
         chosen = [utterance for utterance in self.utterances if utterance.split == name]
         if not chosen:
             counts = Counter(utterance.split for utterance in self.utterances)
-            raise InputError(f"{self.root}: split {name!r} has no utterances; there are {dict(counts)}")
+            others = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
+            raise InputError(
+                f"{self.root}: split {name!r} has no utterances; needed at least 1, got {others or 'none'}"
+            )
         return chosen
 
     def load(self, utterance: Utterance) -> Landmarks:

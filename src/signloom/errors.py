@@ -45,6 +45,11 @@ class TrainingError(SignloomError):
     exit_status = 1
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, for a message: `1 clip`, `1,200 clips`; plural: where an s does not make it."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def listed(items: Iterable[str], *, shown: int = 20) -> str:
     """The first items of a list, and how many more there are, for a message."""
     items = list(items)

@@ -11,12 +11,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, counted, listed
 from signloom.files import file_stem
 from signloom.importers.building import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
@@ -50,6 +51,10 @@ class Annotation:
     signer: str | None
     glosses: tuple[str, ...]
     place: str
+
+    def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> Item:
+        """The utterance with its landmarks; see `Item`."""
+        return Item(self.id, self.split, self.signer, self.glosses, self.place, read, file, source)
 
 
 @dataclass(frozen=True)
@@ -181,24 +186,14 @@ def join(
     missing: list[tuple[Annotation, str]] = []
     for annotation in annotations:
         try:
-            path, reason = files.find(annotation.id, annotation.split), ""
+            path = files.find(annotation.id, annotation.split)
         except InputError as error:
             faults.add(f"{annotation.place}: {error}")
             continue
         if path is None:
             missing.append((annotation, files.why_missing(annotation.id)))
-            continue
-        items.append(
-            Item(
-                annotation.id,
-                annotation.split,
-                annotation.signer,
-                annotation.glosses,
-                annotation.place,
-                _reader(path),
-                path,
-            )
-        )
+        else:
+            items.append(annotation.item(partial(Landmarks.load, path), path))
     if annotations and not items and not faults:
         faults.add(
             f"{options.landmarks}: none of the {len(annotations):,} utterances has a landmark file here; needed "
@@ -277,16 +272,12 @@ def extraction_failures(root: Path) -> Iterable[tuple[str, str]]:
                 continue
 
 
-def _reader(path: Path) -> Callable[[], Landmarks]:
-    return lambda: Landmarks.load(path)
-
-
 def tell_sizes(annotations: Sequence[Annotation], splits: Sequence[str], published: Mapping[str, int]) -> None:
-    """Says where a split does not have as many rows as the published data set."""
+    """Says where a split does not have as many rows as the published data set; one without any is a fault anyway."""
     for split in splits:
         count = sum(annotation.split == split for annotation in annotations)
-        if count != published[split]:
-            say(f"note: {split} has {count:,} rows, the published data set {published[split]:,}")
+        if count not in (0, published[split]):
+            say(f"note: {split} has {counted(count, 'row')}, the published data set {published[split]:,}")
 
 
 def _tell_unseen(items: Sequence[Item]) -> None:

@@ -7,63 +7,41 @@ it is `<signer>/<sign>/<clip>.npz`. Every clip becomes an utterance of one gloss
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import extraction_failures
-from signloom.importers.building import LeftOut, finish, signer_pattern, write_corpus
-from signloom.importers.isolated import SKIP_ADVICE, IsolatedClip, items_of
+from signloom.importers.building import LeftOut, signer_pattern
+from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.landmarks import SUFFIX, Landmarks
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(IsolatedOptions):
     """Options of `signloom import clips`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
     """Folder with a folder of landmark files for each sign."""
-    output: Path
-    """Folder of the new corpus; its landmark files are links to the given ones where the disk allows that."""
     signer_from: str = "none"
     """Who signs: 'none' (unknown), 'folder' (the tree is signer/sign/clip), or a regular expression with one (group)
     that finds the signer in a clip's name, e.g. '_(P[0-9]+)' for hello_P03_2.npz."""
-    licence: str | None = None
-    """Licence of the data, recorded in the corpus."""
-    skip_faulty: bool = False
-    """Leave out clips that cannot be used, listed in left_out.jsonl, instead of stopping."""
-    overwrite: bool = False
-    """Replace a corpus that is already there."""
 
 
 def run(options: Options) -> int:
     """Exit status 0: the corpus was written."""
     faults = Faults("import clips")
-    items = items_of(find_clips(options.source, options.signer_from, faults), faults)
+    clips = find_clips(options.source, options.signer_from, faults)
     left_out = [
         LeftOut(name, f"its extraction failed: {reason}") for name, reason in extraction_failures(options.source)
     ]
-    info = {
-        "name": options.output.name,
-        "importer": "clips",
-        "from": [options.source.resolve().name],
-        "licence": options.licence,
-    }
-    made = write_corpus(
-        items,
-        options.output,
-        info,
-        faults=faults,
-        left_out=left_out,
-        skip_faulty=options.skip_faulty,
-        advice=SKIP_ADVICE,
-        overwrite=options.overwrite,
+    return write_clips(
+        clips, options, importer="clips", sources=[options.source.resolve()], faults=faults, left_out=left_out
     )
-    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
 
 
 def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedClip]:
@@ -95,12 +73,8 @@ def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedCli
             if not signer:
                 faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
         origin = "/".join([root.resolve().name, *folders, file_name])
-        clips.append(IsolatedClip(name, folders[-1], signer, str(path), origin, _reader(path), path))
+        clips.append(IsolatedClip(name, folders[-1], signer, str(path), origin, partial(Landmarks.load, path), path))
     return clips
-
-
-def _reader(path: Path) -> Callable[[], Landmarks]:
-    return lambda: Landmarks.load(path)
 
 
 def _nothing_in(root: Path) -> str:

@@ -231,18 +231,9 @@ def _join(
                 faults.advice = "what has no landmarks can be left out with --skip_missing"
             continue
         whole = sentence.span is None
-        items.append(
-            Item(
-                annotation.id,
-                annotation.split,
-                annotation.signer,
-                annotation.glosses,
-                annotation.place,
-                _reader(path, sentence, load),
-                path if whole else None,
-                {"tier": options.tier, "gloss_ms": [list(span) for span in sentence.spans]},
-            )
-        )
+        spans = [list(span) for span in sentence.spans]
+        read = _reader(path, sentence, load)
+        items.append(annotation.item(read, path if whole else None, tier=options.tier, gloss_ms=spans))
     source = Source(
         importer="elan",
         title="ELAN annotations",

@@ -19,9 +19,8 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.importers.building import finish, write_corpus
 from signloom.importers.converting import check_aspect, check_rate, load_arrays
-from signloom.importers.isolated import SKIP_ADVICE, IsolatedClip, items_of
+from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.landmarks import Landmarks, parse_image_size
 
 # The groups of a frame by its width. Source: `extract_keypoints` of the tutorials this layout comes from, which
@@ -37,16 +36,14 @@ ASSUMED_IMAGE_SIZE = (1280, 720)
 _LARGEST_FRACTION = 20.0
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(IsolatedOptions):
     """Options of `signloom import holistic`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
     sources: list[Path]
     """Folders <sign>/<clip>/<frame>.npy, or .npz packings."""
-    output: Path
-    """Folder of the new corpus."""
     signer: list[str] = field(default_factory=list)
     """Who signs: one name for all sources, or one for each (--signer anna ben). Without it: the group of a packing,
     unknown for a folder."""
@@ -56,12 +53,6 @@ class Options:
     """Size of the images in pixels, e.g. 640x480. Without it: 1280x720, recorded as assumed."""
     pixel_aspect: float | None = None
     """Width of a pixel over its height, for anamorphic images. Without it: 1."""
-    licence: str | None = None
-    """Licence of the data, recorded in the corpus."""
-    skip_faulty: bool = False
-    """Leave out clips that cannot be used, listed in left_out.jsonl, instead of stopping."""
-    overwrite: bool = False
-    """Replace a corpus that is already there."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +74,8 @@ def run(options: Options) -> int:
     size = parse_image_size(options.image_size) if options.image_size else None
     camera = Camera(options.fps, size, options.pixel_aspect)
     faults = Faults("import holistic")
-    items = items_of(find_clips(options.sources, camera, signers=options.signer, faults=faults), faults)
-    info = {
-        "name": options.output.name,
-        "importer": "holistic",
-        "from": [source.name for source in options.sources],
-        "licence": options.licence,
-    }
-    made = write_corpus(
-        items,
-        options.output,
-        info,
-        faults=faults,
-        skip_faulty=options.skip_faulty,
-        advice=SKIP_ADVICE,
-        overwrite=options.overwrite,
-    )
-    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
+    clips = find_clips(options.sources, camera, signers=options.signer, faults=faults)
+    return write_clips(clips, options, importer="holistic", sources=options.sources, faults=faults)
 
 
 def read_clips(

@@ -9,12 +9,25 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults
-from signloom.importers.building import Item
+from signloom.importers.building import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import Landmarks
 
 # Nothing says how a collection of clips is to be split; `signloom compose` shares the clips itself.
 SPLIT = "train"
-SKIP_ADVICE = "clips that cannot be used can be left out with --skip_faulty"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsolatedOptions:
+    """Options that all importers of isolated clips have."""
+
+    output: Path
+    """Folder of the new corpus; landmark files are linked from where they lie, where the disk allows that."""
+    licence: str | None = None
+    """Licence of the data, recorded in the corpus."""
+    skip_faulty: bool = False
+    """Leave out clips that cannot be used, listed in left_out.jsonl, instead of stopping."""
+    overwrite: bool = False
+    """Replace a corpus that is already there."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +84,35 @@ def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[Item]:
         Item(clip.id, SPLIT, clip.signer, (clip.gloss,), clip.place, clip.read, clip.file, {"clip": clip.origin})
         for clip in clips
     ]
+
+
+def write_clips(
+    clips: Sequence[IsolatedClip],
+    options: IsolatedOptions,
+    *,
+    importer: str,
+    sources: Sequence[Path],
+    faults: Faults,
+    left_out: Sequence[LeftOut] = (),
+) -> int:
+    """Exit status 0, once the corpus of `clips` is written and reported.
+
+    importer: its kind.  sources: where the clips come from, for the record.
+    faults, left_out: those found so far; see `write_corpus`.
+    """
+    made = write_corpus(
+        items_of(clips, faults),
+        options.output,
+        {
+            "name": options.output.name,
+            "importer": importer,
+            "from": [source.name for source in sources],
+            "licence": options.licence,
+        },
+        faults=faults,
+        left_out=left_out,
+        skip_faulty=options.skip_faulty,
+        advice="clips that cannot be used can be left out with --skip_faulty",
+        overwrite=options.overwrite,
+    )
+    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
