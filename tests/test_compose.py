@@ -275,3 +275,11 @@ def test_the_command(signs, tmp_path, capsys):
         main([*arguments, "--num_train", "1", "--num_dev", "1", "--num_test", "1", "--overwrite"])
     assert ended.value.code == 0
     assert len(Corpus.open(tmp_path / "out")) == 3
+
+
+def test_the_command_says_unknown_where_clips_name_no_signer(tmp_path, capsys):
+    corpus = isolated(tmp_path / "c", {(None, "A"): 4})
+    with pytest.raises(SystemExit) as ended:
+        main(["compose", str(corpus.root), "--output", str(tmp_path / "out"), "--num_train", "1"])
+    assert ended.value.code == 0
+    assert re.search(r"train +1 .*  unknown$", capsys.readouterr().out, re.MULTILINE)

@@ -256,7 +256,7 @@ def run(options: Options) -> int:
         clips = sum(len(clips) for glosses in pool.values() for clips in glosses.values())
         print(
             f"  {split:<6}{row['utterances']:>11}{row['running_glosses']:>9}{row['distinct_glosses']:>10}"
-            f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(map(str, pool))}"
+            f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(group or 'unknown' for group in pool)}"
             f"{' (unseen)' if split == 'test' and options.held_out else ''}"
         )
     print(f"Next: signloom train --data_dir {options.output}")
