@@ -306,7 +306,7 @@ class TestAblation:
             Recipe(data_dir=tmp_path, **setting.recipe).check()
             replace(Recipe(tmp_path).augmentation, **setting.augmentation)
             changed = (setting.recipe, setting.augmentation, not setting.motion, setting.mirror)
-            assert sum(map(bool, changed)) == (name != "default"), name
+            assert sum(map(bool, changed)) == (name != ablation.BASE), name
 
     def test_a_tiny_one_runs_once_and_is_shown_again(self, ablation, tmp_path, monkeypatch, capsys):
         output = tmp_path / "figures.json"
@@ -316,7 +316,7 @@ class TestAblation:
         ablation.main()
         first = capsys.readouterr().out
         assert [line.split(" | ")[0].strip("| ") for line in first.splitlines() if line.startswith("|")][2:] == [
-            "default",
+            "one view, plain CTC",
             "no motion features",
             "in test, mirrored where the left hand leads",
         ]
