@@ -45,9 +45,9 @@ class TrainingError(SignloomError):
     exit_status = 1
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun, for a message: `1 clip`, `1,200 clips`; plural: where an s does not make it."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun, e.g. `1 error`, `2 errors`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(items: Iterable[str], *, shown: int = 20) -> str:

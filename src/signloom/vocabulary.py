@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from signloom.errors import InputError, counted, listed
+from signloom.errors import InputError, listed, plural
 
 BLANK = "<blank>"
 UNKNOWN = "<unknown>"
@@ -87,7 +87,7 @@ class Vocabulary:
 
 def never_trained(split: str, glosses: Collection[str]) -> str:
     """What a message says of the glosses that `split` has and training has not."""
-    count = counted(len(glosses), "gloss", "glosses")
+    count = plural(len(glosses), "gloss", "glosses")
     return f"{split} has {count} that training never had ({listed(sorted(glosses))})"
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from signloom import layout
 from signloom.console import progress_bar, say
-from signloom.errors import InputError, counted
+from signloom.errors import InputError, plural
 from signloom.extract.holistic import Settings
 from signloom.extract.parallel import Outcome, extract_all
 from signloom.extract.reading import Crop, import_cv2
@@ -116,16 +116,16 @@ def _others(found: Found) -> str:
 
 def _announce(found: Found, clips: list[Clip], state: State, removed: int, options: Options, workers: int) -> None:
     num_folders = sum(clip.is_folder for clip in clips)
-    kinds = f"{counted(len(clips) - num_folders, 'video')}, {counted(num_folders, 'frame folder')}"
+    kinds = f"{plural(len(clips) - num_folders, 'video')}, {plural(num_folders, 'frame folder')}"
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
     say(
-        f"{counted(len(clips), 'clip')}{of}: {kinds}; "
+        f"{plural(len(clips), 'clip')}{of}: {kinds}; "
         f"{len(state.done):,} done already, {len(state.missing):,} to extract{_others(found)}"
     )
     if state.missing:
-        say(f"with {counted(min(workers, len(state.missing)), 'worker')}")
+        say(f"with {plural(min(workers, len(state.missing)), 'worker')}")
     if removed:
-        say(f"removed {counted(removed, 'unfinished file')} of a run that was killed")
+        say(f"removed {plural(removed, 'unfinished file')} of a run that was killed")
 
 
 def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[Outcome]:
@@ -186,10 +186,10 @@ def _notes(done: dict[Clip, dict[str, Any]], failures: list[Outcome], log: Failu
     ]
     if empty:
         more = ", ..." if len(empty) > NUM_SHOWN else ""
-        say(f"note: nobody was found in {counted(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
+        say(f"note: nobody was found in {plural(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
     assumed = Counter((name, header[name]) for header in done.values() for name in header["assumed"])
     for (name, value), count in sorted(assumed.items()):
-        say(f"note: {name} is not given by {counted(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
+        say(f"note: {name} is not given by {plural(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
     if failures:
-        failed = counted(len(failures), "clip")
+        failed = plural(len(failures), "clip")
         say(f"{failed} failed, with the reasons in {log.path}; the same command tries again")

@@ -17,7 +17,7 @@ from typing import Any
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.errors import Faults, InputError, counted, listed
+from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem
 from signloom.importers.building import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
@@ -277,7 +277,7 @@ def tell_sizes(annotations: Sequence[Annotation], splits: Sequence[str], publish
     for split in splits:
         count = sum(annotation.split == split for annotation in annotations)
         if count not in (0, published[split]):
-            say(f"note: {split} has {counted(count, 'row')}, the published data set {published[split]:,}")
+            say(f"note: {split} has {plural(count, 'row')}, the published data set {published[split]:,}")
 
 
 def _tell_unseen(items: Sequence[Item]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from signloom.errors import plural
 from signloom.files import atomic_write
 from signloom.report.charts import Column, columns
 from signloom.report.html import Html, element, table
@@ -17,7 +18,6 @@ from signloom.report.sections import percent
 from signloom.report.style import STYLE
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.protocols import protocol_named
-from signloom.score.text import plural
 from signloom.score.wer import Score
 
 # Errors of an utterance that are counted one by one in the chart; more share the last column.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from signloom.errors import plural
 from signloom.score.alignment import Op
 from signloom.score.compare import Comparison, Pair, merged
-from signloom.score.text import in_columns, percent, plural
+from signloom.score.text import in_columns, percent
 
 SIGNERS_SHOWN = 12
 # With fewer, the bootstrap draws the same few utterances over and over, and its intervals come out too narrow.

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternatives import Item
 from signloom.score.formats import Source
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
-from signloom.score.text import plural
 
 _few = partial(listed, shown=5)
 _HYPOTHESIS_NAMES = re.compile(r"(?:^|[-_.])(?:hyp|hyps|hypothes[ei]s|pred|preds|predictions?|output)(?:[-_.]|$)")

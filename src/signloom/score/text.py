@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from signloom.errors import plural
 from signloom.score.alignment import CORRECT, Alignment
 from signloom.score.wer import Score, UtteranceScore
 
@@ -94,8 +95,3 @@ def in_columns(columns: Sequence[Sequence[str]], labels: Sequence[str], *, width
 def percent(rate: float) -> str:
     """A rate with two places, e.g. `7.31 %`."""
     return f"{100 * rate:.2f} %"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun, e.g. `1 error`, `2 errors`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
