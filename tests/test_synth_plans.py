@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import multiprocessing
 from collections import Counter
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from signloom.cli import dispatch
 from signloom.corpus import SPLITS, Corpus
-from signloom.errors import InputError
+from signloom.errors import CheckFailedError, InputError
 from signloom.landmarks import Landmarks
 from signloom.synth import corpus as module
 from signloom.synth.corpus import make_clip, synthesise
@@ -185,6 +186,17 @@ def test_a_killed_run_is_continued_and_ends_in_the_same_bytes(tmp_path, monkeypa
     assert set(made) == {utterance.id for utterance in whole} - set(first[1:])
     names = [str(path.relative_to(whole.root)) for path in files_of(whole.root)] + ["manifest.jsonl"]
     assert filecmp.cmpfiles(whole.root, again.root, names, shallow=False) == (names, [], [])
+
+
+def test_a_process_that_dies_is_told_and_what_was_done_is_kept(tmp_path):
+    def kill(frames: int) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    with pytest.raises(CheckFailedError, match="a process died .* is kept: give the same command again"):
+        synthesise(replace(SMALL, num_train=60), tmp_path / "killed", num_workers=2, progress=kill)
+    assert files_of(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "corpus.json").exists()
 
 
 def test_what_another_recipe_left_is_made_anew(tmp_path):

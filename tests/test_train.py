@@ -151,6 +151,27 @@ def test_fine_tuning_keeps_weights_and_rows_of_known_glosses(learnt, tmp_path, c
     torch.testing.assert_close(new["classifier.weight"][3], old["classifier.weight"][row], atol=1e-6, rtol=1e-4)
 
 
+def test_fine_tuning_may_take_the_new_corpus_statistics(learnt, tmp_path, caplog):
+    root = tmp_path / "larger"
+    with CorpusWriter(root, {}) as writer:
+        for number, split in enumerate(["train", "train", "dev"]):
+            clip = tiny_sentence(("UP", "LEFT"), seed=number)
+            clip = replace(clip, points=clip.points * np.array((2, 2, 1), dtype=np.float32))
+            writer.add(f"u{number}", split=split, signer="A", glosses=["UP", "LEFT"], landmarks=clip)
+    with caplog.at_level("INFO"):
+        tuned = fit(
+            recipe(root, tmp_path / "run", init=learnt.run, refit_statistics=True, epochs=1, learning_rate=1e-9)
+        )
+    assert "takes this corpus' statistics" in caplog.text
+    scratch = fit(recipe(root, tmp_path / "scratch", epochs=1))
+    old, new, own = (run.model.recognizer.state_dict() for run in (learnt, tuned, scratch))
+    for name in ("frontend.mean", "frontend.std"):
+        # Those that a model from scratch has of this corpus, to the last bit.
+        assert torch.equal(new[name], own[name])
+        assert not torch.equal(new[name], old[name])
+    torch.testing.assert_close(new["lstm.forward_layers.0.weight_ih_l0"], old["lstm.forward_layers.0.weight_ih_l0"])
+
+
 class TestBadInput:
     @pytest.fixture
     def infeasible(self, tmp_path):
@@ -224,6 +245,8 @@ class TestBadInput:
         with pytest.raises(InputError) as raised:
             recipe(tiny_corpus, "x", epochs=0, batch_size=-1, dropout=2.0, learning_rate=0.0).check()
         assert "4 faults" in str(raised.value)
+        with pytest.raises(InputError, match="--refit_statistics without --init"):
+            recipe(tiny_corpus, "x", refit_statistics=True).check()
 
     def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clip(self, tiny_corpus, tmp_path, monkeypatch):
         original = UtteranceDataset.__getitem__

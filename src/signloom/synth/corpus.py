@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -21,7 +22,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, check_output
-from signloom.errors import InputError, SignloomError
+from signloom.errors import CheckFailedError, InputError, SignloomError
 from signloom.files import inside
 from signloom.landmarks import Landmarks, interpolate, parse_image_size
 from signloom.synth.body import pose_body
@@ -59,7 +60,7 @@ def synthesise(
 
     progress: called after every utterance with its number of frames.
 
-    Raises InputError for what `make_plans` and `check_run` refuse.
+    Raises InputError for what `make_plans` and `check_run` refuse, CheckFailedError when a process dies.
     """
     check_run(output, num_workers=num_workers, overwrite=overwrite)
     plans = make_plans(recipe)
@@ -113,7 +114,13 @@ def _write_clips(
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
     with _one_thread_each(), ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
         write = partial(_write_clip, recipe, digest)
-        yield from pool.map(write, plans, paths, chunksize=chunk)
+        try:
+            yield from pool.map(write, plans, paths, chunksize=chunk)
+        except BrokenProcessPool:
+            raise CheckFailedError(
+                "synth: a process died (out of memory, or killed); what is done is kept: give the same command again, "
+                "with fewer --workers"
+            ) from None
 
 
 @contextmanager

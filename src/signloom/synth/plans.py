@@ -83,9 +83,10 @@ class Recipe(Dials):
         if self.num_signers < 1:
             faults.add(f"--num_signers is {self.num_signers}; needed at least 1")
         if not 0 <= self.num_test_signers <= self.num_signers:
+            alone = "; give --num_test_signers 0 --num_test 0 for one signer" if self.num_signers == 1 else ""
             faults.add(
-                f"--num_test_signers is {self.num_test_signers}, with {self.num_signers} signers in all; needed 0 to "
-                f"{self.num_signers}"
+                f"--num_test_signers is {self.num_test_signers}, --num_signers {self.num_signers}; needed 0 to "
+                f"{self.num_signers}{alone}"
             )
         if not self.sentences:
             self._check_numbers(faults)
@@ -106,7 +107,10 @@ class Recipe(Dials):
                 "--num_test_signers or set --num_train 0 --num_dev 0"
             )
         if self.num_test > 0 and self.num_test_signers == 0:
-            faults.add(f"--num_test is {self.num_test} but there are no test signers; raise --num_test_signers")
+            faults.add(
+                f"--num_test is {self.num_test} but there are no test signers; raise --num_test_signers or set "
+                "--num_test 0"
+            )
         if not 1 <= self.min_glosses <= self.max_glosses:
             faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
         elif 0 < self.num_train * self.min_glosses < self.num_signs:

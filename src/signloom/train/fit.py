@@ -124,7 +124,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
 
     train, dev = dataset(train_items, recipe.augment), dataset(dev_items, False)
     # The other processes get the statistics from the first.
-    if not started_from and not recipe.resume and world.rank == 0:
+    if (not started_from or recipe.refit_statistics) and not recipe.resume and world.rank == 0:
         recognizer.frontend.fit(_batches(train.unchanged()))
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)

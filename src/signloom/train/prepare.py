@@ -52,11 +52,13 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     recognizer.load_state_dict(weights)
     new = [word for word in vocabulary.words if word not in donor.vocabulary]
     log.info(
-        "started from %s: every weight but the classifier's rows of %d glosses it did not know%s; "
-        "the front end keeps the statistics the weights were trained with",
+        "started from %s: every weight but the classifier's rows of %d glosses it did not know%s; the front end %s",
         recipe.init,
         len(new),
         f" ({', '.join(new[:10])}{', ...' if len(new) > 10 else ''})" if new else "",
+        "takes this corpus' statistics"
+        if recipe.refit_statistics
+        else "keeps the statistics the weights were trained with",
     )
     return recognizer, str(recipe.init)
 

@@ -86,6 +86,8 @@ class Recipe:
     """leave out training utterances with more glosses than CTC can align in their frames, instead of refusing"""
     init: Path | None = None
     """start from this model's weights; the classifier is rebuilt for the corpus' vocabulary"""
+    refit_statistics: bool = False
+    """with --init: normalise by mean and spread of this corpus instead of the other model's, which its weights know"""
     save_every_minutes: float = 5.0
     """keep the state to resume from this often within an epoch; it is also kept after every epoch"""
     save_every_steps: int | None = None
@@ -153,6 +155,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 faults.add(f"--{name} is {value}; needed above 0")
+        if self.refit_statistics and self.init is None:
+            faults.add("--refit_statistics without --init; a new model always takes this corpus' statistics")
         if self.resume and self.overwrite:
             faults.add("--resume and --overwrite contradict each other")
         faults.raise_if_any()
