@@ -11,13 +11,18 @@ from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.health import learning
-from signloom.health.judgement import judge_iterations, judge_overfit, level
+from signloom.health.bisection import bisect
+from signloom.health.judgement import judge_bisection, judge_iterations, judge_overfit, level
 from signloom.health.learning import Epoch, Iterations, OverfitRun, Step, choose, first_iterations, overfit
-from signloom.health.settings import RELAXED, SETTINGS, STANDARD
-from signloom.health.show import iterations_text, overfit_text
+from signloom.health.settings import CHANGES, RELAXED, SETTINGS, STANDARD, changes_of, how_to_train, with_changes
+from signloom.health.show import OverfitReport, iterations_text, write_overfit
+from signloom.health.tested import find_tested
 from signloom.model import presets
+from signloom.model.checkpoint import Model
+from signloom.model.fusion import ModalityAttention
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
+from signloom.vocabulary import Vocabulary
 
 TINY_STUDENT = StudentConfig(
     view="compact",
@@ -59,7 +64,9 @@ def test_a_tiny_corpus_is_learnt_by_heart(model, setting, tiny_corpus):
     seen = []
     # Models this small and an epoch of one step ask for larger ones.
     setting = replace(setting, learning_rate=5e-3)
-    run = overfit(Corpus.open(tiny_corpus), model, setting, num_samples=5, max_epochs=400, on_epoch=seen.append)
+    run = overfit(
+        Corpus.open(tiny_corpus), find_tested(model), setting, num_samples=5, max_epochs=400, on_epoch=seen.append
+    )
     assert run.passed
     # It stopped as soon as five epochs in a row had no error.
     assert run.zero_epoch == len(run.epochs) - 4
@@ -74,21 +81,45 @@ def test_a_tiny_corpus_is_learnt_by_heart(model, setting, tiny_corpus):
 
 def test_the_same_seed_gives_the_same_curve(tiny_corpus):
     corpus = Corpus.open(tiny_corpus)
-    runs = [overfit(corpus, "tiny_teacher", STANDARD, num_samples=3, max_epochs=4, seed=seed) for seed in (1, 1, 2)]
+    runs = [
+        overfit(corpus, find_tested("tiny_teacher"), STANDARD, num_samples=3, max_epochs=4, seed=seed)
+        for seed in (1, 1, 2)
+    ]
     assert runs[0].epochs == runs[1].epochs != runs[2].epochs
     assert runs[0].ids == runs[1].ids
 
 
 def test_settings_reach_the_model():
-    teacher = STANDARD.configure("teacher")
+    config = presets.PRESETS["teacher"]
+    teacher = STANDARD.configure(config)
     assert (teacher.dropout, teacher.attention_dropout, teacher.attention_clamp) == (0.1, 0.1, 10)
-    relaxed = RELAXED.configure("teacher")
+    relaxed = RELAXED.configure(config)
     assert (relaxed.dropout, relaxed.attention_dropout, relaxed.attention_clamp) == (0, 0, 100)
     assert relaxed.attention
-    assert not replace(RELAXED, attention=False).configure("teacher").attention
-    assert RELAXED.configure("student").dropout == 0
-    with pytest.raises(InputError, match="no preset 'giant'"):
-        STANDARD.configure("giant")
+    assert not replace(RELAXED, attention=False).configure(config).attention
+    assert RELAXED.configure(presets.PRESETS["student"]).dropout == 0
+    assert STANDARD.describe(config).endswith("augmentation on, attention clamp 10")
+    assert STANDARD.describe(presets.PRESETS["student"]).endswith("augmentation on")
+    assert replace(STANDARD, attention=False).describe(config).endswith("attention off: plain average")
+
+
+def test_a_model_is_a_preset_a_file_or_a_run(tmp_path):
+    assert find_tested("tiny_student").config is TINY_STUDENT
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    config = replace(TINY_TEACHER, dropout=0.7, attention_dropout=0.3, attention_clamp=0.5)
+    Model(Recognizer(config, len(vocabulary)), vocabulary).save(tmp_path / "mine" / "model.safetensors")
+    for name in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
+        tested = find_tested(str(name))
+        assert (tested.name, tested.config) == ("mine", config)
+        # Regularised as it was trained; relaxed all the same.
+        standard = tested.setting("standard").configure(tested.config)
+        assert (standard.dropout, standard.attention_dropout, standard.attention_clamp) == (0.7, 0.3, 0.5)
+        assert tested.setting("relaxed") == RELAXED
+        assert tested.setting("standard").learning_rate == STANDARD.learning_rate
+    with pytest.raises(InputError, match="no preset 'giant', and no model file; known presets are student"):
+        find_tested("giant")
+    with pytest.raises(InputError, match="no such model"):
+        find_tested(str(tmp_path))
 
 
 def test_utterances_that_ctc_cannot_align_are_passed_over_and_named(tmp_path):
@@ -101,8 +132,8 @@ def test_utterances_that_ctc_cannot_align_are_passed_over_and_named(tmp_path):
     samples = choose(corpus, TINY_STUDENT, 10, seed=0)
     assert sorted(item.id for item in samples.utterances) == ["u1", "u2"]
     assert samples.left_out == ("u0: 9 glosses need at least 17 output frames, the model yields 6 from 24",)
-    run = overfit(corpus, "tiny_student", RELAXED, max_epochs=1)
-    assert "passed over, since CTC cannot align them: 1\n  u0: 9 glosses" in overfit_text([run], judge_overfit([run]))
+    run = overfit(corpus, find_tested("tiny_student"), RELAXED, max_epochs=1)
+    assert "passed over, since CTC cannot align them: 1\n  u0: 9 glosses" in report_of([run]).text()
 
 
 def test_nothing_that_ctc_can_align_is_refused(tmp_path):
@@ -126,16 +157,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeyp
     learning_loss = learning.ctc_loss
     monkeypatch.setattr(learning, "ctc_loss", sick)
     corpus = Corpus.open(tiny_corpus)
-    run = overfit(corpus, "tiny_student", RELAXED, num_samples=4, batch_size=2, max_epochs=10)
+    run = overfit(corpus, find_tested("tiny_student"), RELAXED, num_samples=4, batch_size=2, max_epochs=10)
     assert not run.passed
     # Two steps an epoch: the third is the second epoch's first.
     assert run.failure.startswith("epoch 2, step 1: loss nan")
     assert len(run.epochs) == 1
-    text = overfit_text([run], judge_overfit([run]))
+    text = report_of([run]).text()
     assert "NaN or Inf           yes: epoch 2, step 1: loss nan" in text
     assert "verdict: relaxed fails: broken, run the checklist" in text
     calls.clear()
-    steps = first_iterations(corpus, "tiny_student", RELAXED).steps
+    steps = first_iterations(corpus, find_tested("tiny_student"), RELAXED).steps
     assert len(steps) == 3
     assert not steps[-1].finite
 
@@ -144,18 +175,24 @@ def test_an_emission_that_is_not_finite_ends_the_run(tiny_corpus, monkeypatch):
     monkeypatch.setattr(
         Recognizer, "forward", lambda self, points, lengths: (torch.full((3, 9, 6), torch.nan), lengths)
     )
-    run = overfit(Corpus.open(tiny_corpus), "tiny_student", RELAXED, num_samples=3, max_epochs=10)
+    run = overfit(Corpus.open(tiny_corpus), find_tested("tiny_student"), RELAXED, num_samples=3, max_epochs=10)
     assert run.failure == "epoch 1: the log-probabilities in evaluation mode"
     assert run.gradient_norms is None
-    assert "final WER            none" in overfit_text([run], judge_overfit([run]))
+    assert "final WER            none" in report_of([run]).text()
 
 
-def made_up(setting, wers, *, failure="", losses=None):
+def made_up(setting, wers, *, failure="", losses=None, model="teacher"):
     losses = losses or [1.0] * len(wers)
     epochs = tuple(
-        Epoch(number, loss, wer, (0.5, 2.0)) for number, (wer, loss) in enumerate(zip(wers, losses, strict=True), 1)
+        Epoch(number, loss, wer, (0.5, 2.0), 0.5 * number)
+        for number, (wer, loss) in enumerate(zip(wers, losses, strict=True), 1)
     )
-    return OverfitRun("teacher", setting, 9, 7, ("u",), epochs, 20, 5, 1.0, failure)
+    described = setting.describe(presets.PRESETS[model])
+    return OverfitRun(model, setting, described, 9, 7, ("u",), epochs, 20, 5, 1.0, failure)
+
+
+def report_of(runs, **others):
+    return OverfitReport(tuple(runs), judge_overfit(runs, **others), **others)
 
 
 GOOD, BAD = [0.5, 0.1, 0, 0, 0, 0, 0], [0.9] * 20
@@ -229,17 +266,140 @@ class TestJudgement:
 
 
 def test_report_has_every_field():
-    runs = [made_up(STANDARD, BAD), made_up(RELAXED, GOOD)]
-    text = overfit_text(runs, judge_overfit(runs))
-    standard, relaxed = text.split("relaxed: ")
+    text = report_of([made_up(STANDARD, BAD), made_up(RELAXED, GOOD)]).text()
+    assert "levels: under 15 % learns, under 5 % good, 0 % perfect" in text
+    standard, relaxed = text.split("relaxed: passed (")
+    assert "standard: failed (learning rate 0.0005" in standard
     assert "final WER            90.00 % (does not learn)" in standard
-    assert "0 % reached          no" in standard
+    assert "0 % reached          no, in 20 of at most 20 epochs (1.0 s)" in standard
     assert "final WER            0.00 % (perfect)" in relaxed
-    assert "0 % reached          epoch 3" in relaxed
+    # The third of seven epochs of half a second.
+    assert "0 % reached          epoch 3, after 1.5 s (of at most 20 epochs)" in relaxed
     assert "NaN or Inf           no" in relaxed
     assert "final loss           1.0000 a gloss" in relaxed
-    assert "gradient norms       0.5 to 2" in relaxed
+    assert "gradient norms       min 0.5, max 2" in relaxed
     assert "verdict: only relaxed passes: over-regularised\nto do: train with" in text
+
+
+def test_another_model_is_compared_with_the_student():
+    runs = [made_up(STANDARD, BAD), made_up(RELAXED, BAD)]
+    baseline = [made_up(setting, GOOD, model="student") for setting in (STANDARD, RELAXED)]
+    report = report_of(runs, baseline=tuple(baseline))
+    assert report.verdict.advice[0] == (
+        "student passes on the same utterances: the data can be learnt, the fault is in teacher"
+    )
+    lines = report.text().splitlines()
+    at = lines.index("compared with student on the same utterances:")
+    assert [line.split() for line in lines[at + 2 : at + 4]] == [
+        ["standard", "teacher", "90.00", "%", "never", "1.0"],
+        ["standard", "student", "0.00", "%", "3", "1.5"],
+    ]
+    failing = [made_up(setting, BAD, model="student") for setting in (STANDARD, RELAXED)]
+    assert "student fails on the same utterances too" in judge_overfit(runs, baseline=failing).advice[0]
+
+
+def attempts(passing, *, helping=()):
+    """Trains nothing: passes where all of `passing` is switched, does better where some of `helping` is."""
+    tried = []
+
+    def attempt(name, setting):
+        names = set(name.split(" + "))
+        tried.append(names)
+        good = any(one <= names for one in passing)
+        return made_up(setting, GOOD if good else [0.5 if names & set(helping) else 0.9] * 20)
+
+    return attempt, tried
+
+
+class TestBisection:
+    base = made_up(STANDARD, BAD)
+    teacher, student = presets.PRESETS["teacher"], presets.PRESETS["student"]
+
+    def test_only_what_changes_something_is_tried(self):
+        assert changes_of(STANDARD, self.teacher) == list(CHANGES)
+        assert set(CHANGES) - set(changes_of(STANDARD, self.student)) == {"attention off", "attention clamp 100"}
+        # Relaxed has nothing left to take away but attention and half of its learning rate.
+        assert changes_of(RELAXED, self.teacher) == ["attention off", "learning rate 0.0001"]
+        both = with_changes(STANDARD, ("dropout off", "attention off"))
+        assert (both.dropout, both.attention, both.augment) == (0.0, False, True)
+        assert both.name == "standard, dropout off, attention off"
+        # Each can be passed on to training, in words or as a flag.
+        assert [how_to_train(name) for name in CHANGES][::5] == ["--dropout 0", "--learning_rate 0.001"]
+
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_the_one_that_unblocks_is_named(self, name):
+        attempt, tried = attempts([{name}])
+        found = bisect(self.base, self.teacher, attempt)
+        assert [one.name for one in found.unblocking] == [name]
+        assert len(tried) == len(CHANGES)
+        verdict = judge_bisection(found)
+        assert verdict.headline == f"{name} unblocks learning: 0 % from epoch 3"
+        assert verdict.advice == (f"train with {how_to_train(name)}",)
+
+    def test_what_unblocks_only_together_is_named_without_what_only_helps(self):
+        pair = {"dropout off", "attention off"}
+        attempt, _ = attempts([pair], helping=[*pair, "weight decay off"])
+        found = bisect(self.base, self.teacher, attempt)
+        assert set(found.needed) == pair
+        assert "only together dropout off and attention off" in judge_bisection(found).headline
+        # Even where none of them helps alone.
+        assert set(bisect(self.base, self.teacher, attempts([pair])[0]).needed) == pair
+
+    def test_where_nothing_unblocks_it_says_so_and_keeps_the_checklist(self):
+        attempt, tried = attempts([])
+        found = bisect(self.base, self.teacher, attempt)
+        # Each alone, and all at once, of the two learning rates one.
+        assert len(tried) == len(CHANGES) + 1
+        assert len(tried[-1]) == len(CHANGES) - 1
+        report = report_of([self.base], bisection=found)
+        assert "none of 8 changes to standard unblocks learning, nor all together" in report.verdict.headline
+        assert report.verdict.advice[0].startswith("the annotations belong to the clips")
+        assert "  dropout off " in report.text()
+
+    def test_the_report_and_the_picture_show_every_try(self, tmp_path):
+        found = bisect(self.base, self.student, attempts([{"dropout off"}], helping=["augmentation off"])[0])
+        report = report_of([self.base], bisection=found)
+        text = report.text()
+        assert "what unblocks standard, at most 20 epochs a try:" in text
+        assert "dropout off           passes: 0 % from epoch 3" in text
+        assert "augmentation off      fails: WER 50.0 %, loss 1.000 a gloss; helps" in text
+        assert "to do: train with --dropout 0" in text
+        paths = write_overfit(report, tmp_path)
+        assert paths["png"].read_bytes().startswith(b"\x89PNG")
+        record = json.loads(paths["json"].read_text())
+        assert record["bisection"]["tries"][0]["changes"] == ["dropout off"]
+
+    def test_a_blocking_dropout_is_found_by_training(self, tiny_corpus):
+        corpus, tested = Corpus.open(tiny_corpus), find_tested("tiny_student")
+        setting = replace(STANDARD, dropout=0.95, learning_rate=5e-3, augment=False, weight_decay=0.0)
+        base = overfit(corpus, tested, setting, num_samples=3, max_epochs=60)
+        assert not base.passed
+
+        def attempt(name, changed):
+            return overfit(corpus, tested, changed, num_samples=3, max_epochs=60)
+
+        assert "dropout off" in [one.name for one in bisect(base, tested.config, attempt).unblocking]
+
+    def test_attention_that_breaks_the_model_is_found_by_training(self, tiny_corpus, monkeypatch):
+        """Attention whose output is not finite: only a model without it can learn."""
+        monkeypatch.setattr(ModalityAttention, "forward", lambda self, tokens: tokens * torch.nan)
+        corpus, tested = Corpus.open(tiny_corpus), find_tested("tiny_teacher")
+        setting = replace(RELAXED, learning_rate=5e-3)
+        base = overfit(corpus, tested, setting, num_samples=3, max_epochs=60)
+        assert base.failure
+
+        def attempt(name, changed):
+            return overfit(corpus, tested, changed, num_samples=3, max_epochs=60)
+
+        found = bisect(base, tested.config, attempt)
+        assert [one.name for one in found.unblocking] == ["attention off"]
+
+
+def test_time_that_is_over_ends_a_run_and_is_told(tiny_corpus):
+    run = overfit(Corpus.open(tiny_corpus), find_tested("tiny_student"), STANDARD, num_samples=2, max_seconds=0.0)
+    # An epoch is finished once it has begun.
+    assert (len(run.epochs), run.out_of_time, run.passed) == (1, True, False)
+    assert "; the time was over)" in report_of([run]).text()
 
 
 def test_iterations_are_shown_a_line_a_step():
@@ -253,9 +413,11 @@ class TestCommands:
     def test_overfit(self, tiny_corpus, tmp_path, capsys, monkeypatch):
         monkeypatch.setitem(SETTINGS, "standard", replace(STANDARD, learning_rate=5e-3))
         arguments = f"overfit --data_dir {tiny_corpus} --model tiny_teacher --num_samples 4 --output {tmp_path}"
+        arguments += " --baseline tiny_student"
         assert cli.dispatch(arguments.split()) == 0
         out = capsys.readouterr().out
         assert "verdict: both settings pass: the model learns" in out
+        assert "compared with tiny_student on the same utterances:" in out
         assert f"next: signloom train --data_dir {tiny_corpus} --preset tiny_teacher" in out
         assert (tmp_path / "overfit-tiny_teacher.txt").read_text().strip() in out
         assert (tmp_path / "overfit-tiny_teacher.png").read_bytes().startswith(b"\x89PNG")
@@ -267,7 +429,25 @@ class TestCommands:
     def test_overfit_that_is_not_reached(self, tiny_corpus, tmp_path, capsys):
         arguments = f"overfit --data_dir {tiny_corpus} --model tiny_student --max_epochs 2 --output {tmp_path}"
         assert cli.dispatch([*arguments.split(), "--setting", "relaxed"]) == 1
-        assert "0 % reached          no" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "0 % reached          no" in out
+        assert "--model tiny_student --bisect true" in out
+
+    def test_bisect_and_switches(self, tiny_corpus, tmp_path, capsys):
+        """A dropout that lets nothing through, on a run's own model; each switch reaches the setting."""
+        vocabulary = Vocabulary.from_glosses([["UP"]])
+        Model(Recognizer(TINY_TEACHER, len(vocabulary)), vocabulary).save(tmp_path / "mine" / "model.safetensors")
+        arguments = f"overfit --data_dir {tiny_corpus} --model {tmp_path / 'mine'} --output {tmp_path} --num_samples 2"
+        arguments += " --setting standard --baseline none --max_epochs 3 --bisect true --bisect_epochs 2 --dropout 0.9"
+        arguments += " --attention_clamp 3 --weight_decay 0 --augment false --learning_rate 1e-6"
+        assert cli.dispatch(arguments.split()) == 1
+        out = capsys.readouterr().out
+        assert "learning rate 1e-06, dropout 0.9, weight decay 0, augmentation off, attention clamp 3" in out
+        assert "what unblocks standard, at most 2 epochs a try:" in out
+        assert "compared with" not in out
+        assert (tmp_path / "overfit-mine.json").is_file()
+        assert cli.dispatch([*arguments.split(), "--bisect", "false", "--attention", "false"]) == 1
+        assert "attention off: plain average" in capsys.readouterr().out
 
     def test_verify(self, tiny_corpus, capsys):
         assert cli.dispatch(f"verify --data_dir {tiny_corpus} --model tiny_teacher".split()) == 0
@@ -288,6 +468,10 @@ class TestCommands:
                 "overfit --num_samples 0 --batch_size 0",
                 r"--num_samples is 0; needed at least 1(.|\n)*--batch_size is 0",
             ),
+            ("overfit --dropout 1", "--dropout is 1.0; needed 0 to below 1"),
+            ("overfit --attention_clamp 0", "--attention_clamp is 0.0; needed above 0"),
+            ("overfit --baseline giant", "--baseline is 'giant'; needed none or one of student"),
+            ("overfit --model giant", "no preset 'giant'"),
             ("verify --num_steps 1", "--num_steps is 1; needed at least 2 to see the loss fall"),
             ("verify --learning_rate 0", "--learning_rate is 0.0; needed above 0"),
             ("verify --model giant", "no preset 'giant'"),

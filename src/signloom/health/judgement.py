@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from signloom.health.bisection import Bisection
 from signloom.health.learning import Iterations, OverfitRun
-from signloom.health.settings import RELAXED, STANDARD
+from signloom.health.settings import RELAXED, STANDARD, how_to_train
 
 # The levels of the overfit test's description: below which WER a model learns, learns well, and knows its samples.
 LEVELS = ((0.0, "perfect"), (0.05, "good"), (0.15, "learns"))
@@ -21,6 +22,7 @@ CHECKLIST = (
     "the landmarks were not normalised before they were imported: bones must keep their length within a clip",
     "'signloom verify' lets the loss fall; if not, another --learning_rate tells a step too large from no gradient",
     "another model: 'student' passing where 'teacher' fails points at the model, both failing at the data",
+    "--bisect true takes dropout, attention, its clamp and the rest away, one at a time, and says what unblocks",
 )
 
 
@@ -40,8 +42,58 @@ def level(wer: float) -> str:
     return next((name for limit, name in LEVELS if wer < limit), "does not learn")
 
 
-def judge_overfit(runs: Sequence[OverfitRun]) -> Verdict:
-    """What the runs of one model, one a setting, say together."""
+def judge_overfit(
+    runs: Sequence[OverfitRun],
+    *,
+    baseline: Sequence[OverfitRun] = (),
+    bisection: Bisection | None = None,
+) -> Verdict:
+    """What the runs of one model, one a setting, say together.
+
+    baseline: those of another model in the same settings.  bisection: what was found to unblock the first that fails.
+    """
+    verdict = _judge_settings(runs)
+    if verdict.passed:
+        return verdict
+    advice = verdict.advice
+    if baseline and not any(run.passed for run in runs):
+        other = baseline[0].model
+        advice = (
+            f"{other} passes on the same utterances: the data can be learnt, the fault is in {runs[0].model}"
+            if any(run.passed for run in baseline)
+            else f"{other} fails on the same utterances too: look at the data first",
+            *advice,
+        )
+    if bisection is None:
+        return Verdict(False, verdict.headline, advice)
+    found = judge_bisection(bisection)
+    return Verdict(False, f"{verdict.headline}; {found.headline}", found.advice or advice)
+
+
+def judge_bisection(bisection: Bisection) -> Verdict:
+    """What unblocks a setting that failed; no advice where nothing does."""
+    base = bisection.base
+    if bisection.unblocking:
+        first, *others = bisection.unblocking
+        advice = (
+            f"train with {how_to_train(first.name)}",
+            *(f"or with {how_to_train(one.name)}: 0 % from epoch {one.run.zero_epoch}" for one in others),
+        )
+        return Verdict(
+            False,
+            f"{first.name} unblocks learning: 0 % from epoch {first.run.zero_epoch}"
+            + (f" (so do {', '.join(one.name for one in others)})" if others else ""),
+            advice,
+        )
+    if bisection.needed:
+        together = " and ".join(bisection.needed)
+        train = ", ".join(how_to_train(name) for name in bisection.needed)
+        return Verdict(False, f"only together {together} unblock learning", (f"train with {train}",))
+    tried = len(bisection.tries)
+    return Verdict(False, f"none of {tried} changes to {base.setting.name} unblocks learning, nor all together")
+
+
+def _judge_settings(runs: Sequence[OverfitRun]) -> Verdict:
     passed = {run.setting.name for run in runs if run.passed}
     failed = {run.setting.name for run in runs if not run.passed}
     names = " and ".join(run.setting.name for run in runs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from signloom.ctc.collapse import frames_needed
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError
 from signloom.health.settings import Setting
+from signloom.health.tested import Tested
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
@@ -48,12 +49,15 @@ class Epoch:
 
     number: from 1.  loss: mean over the epoch's steps, augmentation and dropout included.  wer: after it, of the clips
     as they are, the model in evaluation mode, greedily decoded.  gradient_norms: least and greatest, before clipping.
+    seconds: since the run began.
     """
 
     number: int
     loss: float
     wer: float
     gradient_norms: tuple[float, float]
+    # No two runs take the same time.
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,12 @@ class OverfitRun:
 
     epochs: those that were finished.  max_epochs: as many as it might have had.  hold: epochs without an error that
     end it.  failure: where a loss or gradient was no longer finite, else empty.  left_out: utterances that CTC cannot
-    align at the model's stride, why each.
+    align at the model's stride, why each.  out_of_time: whether the time given was over before the epochs were.
     """
 
     model: str
     setting: Setting
+    description: str
     parameters: int
     vocabulary_size: int
     ids: tuple[str, ...]
@@ -76,6 +81,7 @@ class OverfitRun:
     seconds: float
     failure: str = ""
     left_out: tuple[str, ...] = ()
+    out_of_time: bool = False
 
     @property
     def passed(self) -> bool:
@@ -91,6 +97,11 @@ class OverfitRun:
                 break
             found = epoch.number
         return found
+
+    @property
+    def zero_seconds(self) -> float | None:
+        """When that epoch was finished."""
+        return None if self.zero_epoch is None else self.epochs[self.zero_epoch - 1].seconds
 
     @property
     def final(self) -> Epoch | None:
@@ -168,24 +179,25 @@ def choose(corpus: Corpus, config: ModelConfig, num_samples: int, seed: int) -> 
 
 def overfit(
     corpus: Corpus,
-    model: str,
+    model: Tested,
     setting: Setting,
     *,
     num_samples: int = 10,
     max_epochs: int = 3000,
+    max_seconds: float = math.inf,
     batch_size: int | None = None,
     gradient_clip: float = 1.0,
     hold: int = 5,
     seed: int = 0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> OverfitRun:
-    """Trains the preset `model` on a few utterances until `hold` epochs in a row have no error.
+    """Trains a new model of the build of `model` on a few utterances until `hold` epochs in a row have no error.
 
     batch_size: all utterances when None.
 
-    Raises InputError for an unknown preset or a corpus without a training utterance that CTC can align.
+    Raises InputError for a corpus without a training utterance that CTC can align.
     """
-    config = setting.configure(model)
+    config = setting.configure(model.config)
     samples = choose(corpus, config, num_samples, seed)
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -202,7 +214,7 @@ def overfit(
     sampler = BucketSampler([train.num_frames(at) for at in range(len(train))], batch_size or len(train), seed=seed)
     references = [samples.vocabulary.decode(train.targets[at].tolist()) for at in range(len(train))]
     epochs: list[Epoch] = []
-    failure, clear = "", 0
+    failure, clear, out_of_time = "", 0, False
     started = time.perf_counter()
     for number in range(1, max_epochs + 1):
         train.epoch = number
@@ -217,14 +229,17 @@ def overfit(
         if wer is None:
             failure = f"epoch {number}: the log-probabilities in evaluation mode"
             break
-        epochs.append(Epoch(number, sum(step.loss for step in steps) / len(steps), wer, (min(norms), max(norms))))
+        loss, seconds = sum(step.loss for step in steps) / len(steps), time.perf_counter() - started
+        epochs.append(Epoch(number, loss, wer, (min(norms), max(norms)), seconds))
         on_epoch(epochs[-1])
         clear = clear + 1 if wer == 0 else 0
-        if clear == hold:
+        out_of_time = seconds > max_seconds
+        if clear == hold or out_of_time:
             break
     return OverfitRun(
-        model,
+        model.name,
         setting,
+        setting.describe(model.config),
         recognizer.num_parameters,
         len(samples.vocabulary),
         tuple(item.id for item in samples.utterances),
@@ -234,12 +249,13 @@ def overfit(
         time.perf_counter() - started,
         failure,
         samples.left_out,
+        out_of_time and clear < hold,
     )
 
 
 def first_iterations(
     corpus: Corpus,
-    model: str,
+    model: Tested,
     setting: Setting,
     *,
     num_steps: int = 10,
@@ -248,11 +264,11 @@ def first_iterations(
     seed: int = 0,
     on_step: Callable[[int, Step], None] = lambda number, step: None,
 ) -> Iterations:
-    """Trains the preset `model` on one batch for a few steps; stops at one that is not finite.
+    """Trains a new model of the build of `model` on one batch for a few steps; stops at one that is not finite.
 
     Raises InputError as `overfit` does.
     """
-    config = setting.configure(model)
+    config = setting.configure(model.config)
     samples = choose(corpus, config, batch_size, seed)
     torch.manual_seed(seed)
     recognizer = Recognizer(config, len(samples.vocabulary))
@@ -268,7 +284,7 @@ def first_iterations(
         steps.append(step)
         on_step(len(steps), step)
     return Iterations(
-        model,
+        model.name,
         recognizer.num_parameters,
         batch.ids,
         setting.learning_rate,

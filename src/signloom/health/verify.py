@@ -22,7 +22,8 @@ class Options:
     data_dir: Path
     """the corpus, of which training utterances are taken"""
     model: str = "student"
-    """the preset to verify: student, teacher, ..."""
+    """what to verify: a preset (student, teacher, ...), or a model file or run folder, of whose build a new model is
+    made"""
     num_steps: int = 10
     """iterations"""
     batch_size: int = 4
@@ -59,15 +60,18 @@ def run(options: Options) -> int:
         from signloom.health.judgement import judge_iterations
         from signloom.health.learning import first_iterations
         from signloom.health.show import iterations_text
+        from signloom.health.tested import find_tested
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "the verification") from None
+    corpus = Corpus.open(options.data_dir)
+    tested = find_tested(options.model)
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
         measured = first_iterations(
-            Corpus.open(options.data_dir),
-            options.model,
-            dataclasses.replace(STANDARD, learning_rate=options.learning_rate),
+            corpus,
+            tested,
+            dataclasses.replace(tested.setting(STANDARD.name), learning_rate=options.learning_rate),
             num_steps=options.num_steps,
             batch_size=options.batch_size,
             gradient_clip=options.gradient_clip,
