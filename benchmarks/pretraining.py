@@ -20,6 +20,8 @@ import common
 import numpy as np
 from composed_asl import signs_corpus
 
+from signloom.train.recipe import Recipe
+
 RESAMPLES = 2000
 SIDES = ("scratch", "pretrained")
 
@@ -36,6 +38,8 @@ def main() -> None:
     parser.add_argument("--simulated_epochs", type=int, default=10)
     parser.add_argument("--num_train", type=int, default=300, help="composed training utterances")
     parser.add_argument("--epochs", type=int, default=30, help="on the composed utterances, for both sides")
+    parser.add_argument("--refit_statistics", action="store_true", help="as in `train`, for the started side")
+    parser.add_argument("--learning_rate", type=float, default=Recipe.learning_rate, help="of the started side")
     options = parser.parse_args()
     simulated = pretrained(options)
     runs = []
@@ -61,7 +65,6 @@ def pretrained(options: Any) -> Path:
     from signloom.synth.corpus import synthesise
     from signloom.synth.plans import Recipe as Simulation
     from signloom.train.fit import fit
-    from signloom.train.recipe import Recipe
 
     run: Path = options.work / "simulated_student"
     if (run / "done").exists():
@@ -98,17 +101,22 @@ def run_once(options: Any, group: str, clips: int, seed: int, side: str, simulat
         "side": side,
         **{name: getattr(options, name) for name in ("num_train", "epochs", "num_signs", "num_simulated")},
     }
-    folder = options.work / "runs" / f"{group}-{clips}-{seed}-{side}"
+    name = f"{group}-{clips}-{seed}-{side}"
+    start: dict[str, Any] = {}
+    if side == "pretrained":
+        varied = {"refit_statistics": options.refit_statistics, "learning_rate": options.learning_rate}
+        settings |= varied
+        start = {"init": simulated, **varied}
+        name += f"-{options.learning_rate:g}" + ("-refitted" if options.refit_statistics else "")
+    folder = options.work / "runs" / name
 
     def make() -> dict[str, Any]:
         corpus = composed(options, group, clips, seed)
         from signloom.evaluate import evaluate
         from signloom.train.fit import fit
-        from signloom.train.recipe import Recipe
 
-        init = simulated if side == "pretrained" else None
         trained = fit(
-            Recipe(data_dir=corpus.root, output=folder, seed=seed, epochs=options.epochs, init=init, overwrite=True)
+            Recipe(data_dir=corpus.root, output=folder, seed=seed, epochs=options.epochs, overwrite=True, **start)
         )
         score = evaluate(trained.model, corpus, "test")
         return {
