@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from signloom.health.data_checks import LANDMARK_CHECKS, Check
+from signloom.health.data_checks import CHOSEN, LANDMARK_CHECKS, Check
 from signloom.health.data_figures import ClipFigures, CorpusFigures
 from signloom.health.findings import LEVELS, Finding, graded, worse
 
@@ -18,6 +18,9 @@ REPEATS = 4
 OFTEN = 0.01
 # A gloss takes about half a second; nobody signs ten a second, or rests ten seconds in each.
 FASTEST_GLOSS_SECONDS, SLOWEST_GLOSS_SECONDS = 0.1, 10.0
+# Clips and annotations of fewer, or of more alike, lengths tell nothing of whether they belong together.
+FEWEST_PAIRS, LEAST_SPREAD = 20, 0.15
+LEAST_FIT, SLIPPED_FIT = 0.3, 0.5
 
 
 def duplicates(figures: CorpusFigures) -> Finding:
@@ -111,6 +114,66 @@ def annotation_faults(figures: CorpusFigures) -> Finding:
         tuple(text for _, text in sorted(faults, key=lambda fault: LEVELS.index(fault[0]), reverse=True)[:SHOWN]),
         "correct these in the annotations, or take the clips out, and import again" if faults else "",
     )
+
+
+def pairing(figures: CorpusFigures) -> Finding:
+    """Whether clips with more glosses are longer; where another place in the split fits better, annotations slipped."""
+    found: dict[str, dict[str, float]] = {}
+    where, levels = [], ["ok"]
+    for split in _splits(figures):
+        items = [item for item in figures.corpus if item.split == split]
+        seconds = np.array([item.duration_seconds for item in items])
+        counts = np.array([len(item.glosses) for item in items], dtype=float)
+        if len(items) < FEWEST_PAIRS or counts.std() < LEAST_SPREAD * counts.mean() or not seconds.std():
+            continue
+        here = _correlation(seconds, counts)
+        by_slip = {slip: _correlation(*_slipped(seconds, counts, slip)) for slip in (-3, -2, -1, 1, 2, 3)}
+        slip = max(by_slip, key=lambda key: by_slip[key])
+        found[split] = {"here": here, "slip": slip, "there": by_slip[slip]}
+        # Of so few pairs a correlation strays by this much from none.
+        chance = 2.6 / np.sqrt(len(items))
+        if here >= max(LEAST_FIT, chance):
+            continue
+        slipped = by_slip[slip] >= max(SLIPPED_FIT, chance, here + 0.3)
+        levels.append("fail")
+        where.append(
+            f"{split}: correlation {here:.2f} in {len(items):,} clips"
+            + (
+                f"; with the glosses of the utterance {abs(slip)} {'after' if slip > 0 else 'before'} it "
+                f"{by_slip[slip]:.2f}"
+                if slipped
+                else ""
+            )
+        )
+    least = min((row["here"] for row in found.values()), default=1.0)
+    return Finding(
+        "data.pairing",
+        worse(levels),
+        f"the length of clips does not go with their number of glosses (correlation {least:.2f})"
+        if where
+        else f"longer clips have more glosses (correlation at least {least:.2f})"
+        if found
+        else "clips or annotations are too few, or too alike in length, to tell whether they belong together",
+        least if found else None,
+        "correlation of seconds and glosses",
+        f"at least {LEAST_FIT:g}, in splits of {FEWEST_PAIRS} or more",
+        f"{CHOSEN}; healthy ones have 0.6 to 0.97, annotations of other clips -0.2 to 0.2",
+        tuple(where),
+        "the annotations are not those of the clips: look at a few with their glosses, mend the list that joins them "
+        "(a line too many, another order), and import again"
+        if where
+        else "",
+        {split: dict(row) for split, row in found.items()},
+    )
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else 0.0
+
+
+def _slipped(seconds: np.ndarray, counts: np.ndarray, slip: int) -> tuple[np.ndarray, np.ndarray]:
+    """The lengths, and the number of glosses of the utterance so many places after (below 0: before) each."""
+    return (seconds[:-slip], counts[slip:]) if slip > 0 else (seconds[-slip:], counts[:slip])
 
 
 def unknown(figures: CorpusFigures) -> Finding:
@@ -226,6 +289,7 @@ MANIFEST_CHECKS: dict[str, Check] = {
     "data.duplicates": duplicates,
     "data.signers": signers,
     "data.annotations": annotation_faults,
+    "data.pairing": pairing,
     "data.unknown": unknown,
     "data.feasible": feasible,
     "data.lengths": lengths,

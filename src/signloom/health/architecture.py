@@ -6,6 +6,7 @@ All of them use simulated signing in which every part is seen, so that a corpus 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 from signloom import layout
 from signloom.health.findings import Finding
 from signloom.health.trial import Trial, loss_of, mode
+from signloom.model.fusion import ModalityAttention
 from signloom.train.data import Batch
+from signloom.train.monitor_rules import SATURATED
 from signloom.vocabulary import BLANK, BLANK_ID, UNKNOWN, UNKNOWN_ID
 
 SPEC = "the requirements of the architecture, docs/health.md"
@@ -24,6 +27,8 @@ LENGTHS = (1, 2, 3, 5, 8, 17, 32, 50)
 MAX_BYTES = 100_000_000
 # A body whose output is the same in every frame has none; the least seen in a new model is 0.2.
 LEAST_VARIATION = 1e-3
+# The output of a model that says the same in every frame to the last digits of single precision.
+LEAST_OUTPUT = 1e-6
 
 
 def time_kept(trial: Trial) -> Finding:
@@ -38,8 +43,12 @@ def time_kept(trial: Trial) -> Finding:
                 wrong.append(f"{length} frames: {log_probs.shape[1]} output frames, {expected} expected")
         # Before the BiLSTM: its first and last steps vary even where it is fed one frame over and over.
         varying = min(_variation(recognizer.features(batch.points[at : at + 1, :n])[0][0]) for at, n in _clips(batch))
-    pooled = varying < LEAST_VARIATION
-    sick = bool(wrong) or pooled
+        constant = varying < LEAST_VARIATION or all(
+            _variation(recognizer(batch.points[at : at + 1, :n])[0][0]) < LEAST_OUTPUT for at, n in _clips(batch)
+        )
+    # Units that are dead give the same in every frame as well: new weights tell the one from the other.
+    pooled = constant and (not trial.trained or not _varies_anew(trial))
+    sick = bool(wrong) or constant
     return Finding(
         "architecture.time",
         "fail" if sick else "ok",
@@ -47,14 +56,42 @@ def time_kept(trial: Trial) -> Finding:
         if wrong
         else "the output is the same in every frame: time was pooled to one step"
         if pooled
+        else "the output is the same in every frame, by its weights: with new ones it is not"
+        if constant
         else f"every length comes out as predicted; {100 * varying:.0f} % of what the features are varies over time",
         varying,
         "deviation over time / root mean square",
         f"at least {LEAST_VARIATION:g}, and the predicted length for every input",
         SPEC,
         tuple(wrong),
-        "no pooling over the whole sequence, and strides as the model's output_lengths has them" if sick else "",
+        "no pooling over the whole sequence, and strides as the model's output_lengths has them"
+        if wrong or pooled
+        else "its units are dead or its output has collapsed: start anew, with a lower --learning_rate"
+        if sick
+        else "",
+        {"pooled": pooled, "constant": constant},
     )
+
+
+def _varies_anew(trial: Trial) -> bool:
+    """Whether the features and the output of the same model with new weights vary over time."""
+    recognizer, batch = copy.deepcopy(trial.recognizer), trial.simulated
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for module in recognizer.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+        for parameter in recognizer.parameters():
+            if not bool(torch.isfinite(parameter).all()) or not bool(parameter.any()):
+                parameter.normal_(std=0.1)
+    # By the statistics of the batch: those kept belong to the old weights.
+    with mode(recognizer, training=True), torch.no_grad():
+        recognizer.dropout.p = 0.0
+        return any(
+            _variation(recognizer.features(batch.points[at : at + 1, :n])[0][0]) >= LEAST_VARIATION
+            and _variation(recognizer(batch.points[at : at + 1, :n])[0][0]) >= LEAST_OUTPUT
+            for at, n in _clips(batch)
+        )
 
 
 def shape(trial: Trial) -> Finding:
@@ -246,6 +283,44 @@ def gradient(trial: Trial) -> Finding:
     )
 
 
+def attention(trial: Trial) -> Finding:
+    """How much of what attention adds stands at its clamp, where no gradient passes."""
+    shares: dict[str, float] = {}
+
+    def watch(name: str, clamp: float) -> Callable[..., None]:
+        def hook(part: object, inputs: object, output: Tensor) -> None:
+            shares[name] = float((output.abs() >= clamp).float().mean())
+
+        return hook
+
+    layers = {name: part for name, part in trial.recognizer.named_modules() if isinstance(part, ModalityAttention)}
+    handles = [part.register_forward_hook(watch(name, part.clamp)) for name, part in layers.items()]
+    try:
+        with mode(trial.recognizer, training=False), torch.no_grad():
+            trial.recognizer(trial.simulated.points, trial.simulated.lengths)
+    finally:
+        for handle in handles:
+            handle.remove()
+    worst = max(shares, key=lambda name: shares[name], default="")
+    share = shares.get(worst, 0.0)
+    sick = share >= SATURATED
+    clamp = layers[worst].clamp if worst else math.inf
+    return Finding(
+        "architecture.attention",
+        "fail" if sick else "ok",
+        f"{100 * share:.0f} % of what attention adds stands at its clamp of +-{clamp:g}"
+        if layers
+        else "there is no attention among the modalities",
+        share,
+        "share of values",
+        f"below {100 * SATURATED:g} %",
+        "the live monitors' limit: where values are cut off no gradient passes",
+        (worst,) if sick else (),
+        "widen attention_clamp in the model's config (10 is usual), and train again" if sick else "",
+        {"clamp": clamp},
+    )
+
+
 def _clips(batch: Batch) -> list[tuple[int, int]]:
     return [(at, int(length)) for at, length in enumerate(batch.lengths)]
 
@@ -275,4 +350,5 @@ CHECKS: dict[str, Check] = {
     "architecture.padding": padding,
     "architecture.mirror": mirror,
     "architecture.gradient": gradient,
+    "architecture.attention": attention,
 }

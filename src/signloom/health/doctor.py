@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -86,14 +87,16 @@ def run(options: Options) -> int:
 
 def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) -> Diagnosis:
     """What the checks of a suite, or those named, find. Raises InputError for a check that the subject has not."""
-    from signloom.health import annotation_checks, architecture, compatibility, run_checks
+    from signloom.health import annotation_checks, architecture, compatibility, output_checks, run_checks
+    from signloom.health.causes import name_causes
     from signloom.health.data_figures import measure_corpus
+    from signloom.health.readings import read
     from signloom.health.trial import make_trial
 
     started = time.perf_counter()
     known = {
         "data": list(annotation_checks.CHECKS),
-        "run": list(run_checks.CHECKS),
+        "run": list(run_checks.CHECKS) + list(output_checks.CHECKS) * subject.readable,
         "compatibility": list(compatibility.CHECKS),
         "architecture": list(architecture.CHECKS),
     }
@@ -104,7 +107,9 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
     findings: list[Finding] = []
     data = [name for name in wanted if name in annotation_checks.CHECKS]
     models = [name for name in wanted if name in known["compatibility"] + known["architecture"]]
-    findings += [run_checks.CHECKS[name](subject.epochs) for name in wanted if name in run_checks.CHECKS]
+    outputs = [name for name in wanted if name in output_checks.CHECKS]
+    if subject.run is not None:
+        findings += [run_checks.CHECKS[name](subject.run) for name in wanted if name in run_checks.CHECKS]
     with progress_bar() as bar:
         if data and subject.corpus is not None:
             task = bar.add_task("reading landmarks", total=len(subject.corpus), unit="clips")
@@ -115,6 +120,13 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
                 on_clip=lambda: bar.update(task, advance=1),
             )
             findings += [annotation_checks.CHECKS[name](figures) for name in data]
+        if outputs:
+            task = bar.add_task("reading with the model", total=1, unit="pass")
+            # A model that cannot run has none; that is among the findings on the model.
+            with suppress(RuntimeError, ValueError, IndexError):
+                readings = read(subject)
+                findings += [output_checks.CHECKS[name](readings) for name in outputs]
+            bar.update(task, advance=1)
         if models:
             task = bar.add_task("trying the model", total=len(models), unit="checks")
             trial = make_trial(subject)
@@ -122,7 +134,9 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
                 check = compatibility.CHECKS.get(name) or architecture.CHECKS[name]
                 findings.append(_tried(name, check, trial))
                 bar.update(task, advance=1)
-    return Diagnosis(subject.description, tuple(findings), time.perf_counter() - started)
+    findings.sort(key=lambda finding: wanted.index(finding.id))
+    seconds = time.perf_counter() - started
+    return Diagnosis(subject.description, tuple(findings), seconds, name_causes(findings))
 
 
 def _evidence(subject: Subject, diagnosis: Diagnosis) -> dict[str, Any]:

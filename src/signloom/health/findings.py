@@ -49,12 +49,33 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """What is most likely wrong.
+
+    id: its name.  headline: in words.  evidence: of each finding that supports it, its id and what it measured.
+    advice: what to do.
+    """
+
+    id: str
+    headline: str
+    evidence: tuple[tuple[str, str], ...]
+    advice: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Diagnosis:
-    """All that a doctor found.  subject: what was looked at.  seconds: that it took."""
+    """All that a doctor found.
+
+    subject: what was looked at.  seconds: that it took.  causes: what most likely made the findings, likeliest first.
+    """
 
     subject: str
     findings: tuple[Finding, ...]
     seconds: float
+    causes: tuple[Cause, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -68,6 +89,7 @@ class Diagnosis:
             "subject": self.subject,
             "failed": self.failed,
             "seconds": round(self.seconds, 2),
+            "causes": [cause.to_json() for cause in self.causes],
             "counts": {level: self.count(level) for level in LEVELS},
             "findings": [finding.to_json() for finding in self.findings],
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import InputError
-from signloom.health.run_checks import read_history
+from signloom.health.run_record import RunRecord, is_run, read_run
 from signloom.model.checkpoint import SUFFIX, load
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
-from signloom.train.history import EpochRecord
 from signloom.train.prepare import unalignable
 from signloom.train.recipes import find, recipes
 from signloom.vocabulary import Vocabulary
@@ -30,7 +28,7 @@ class Subject:
 
     name: as it was given.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None where
     there is none to read.  trained: whether the weights are those of training; they are new otherwise.
-    epochs: of a run.
+    run: the record of a run.
     """
 
     name: str
@@ -41,22 +39,27 @@ class Subject:
     corpus: Corpus | None
     trained: bool
     seed: int
-    epochs: tuple[EpochRecord, ...] = ()
+    run: RunRecord | None = None
 
     @property
     def examine_data(self) -> bool:
         """Whether the corpus itself is to be judged: it was given, it does not only serve to try a model on."""
-        return self.corpus is not None and self.kind in ("corpus", "recipe")
+        return self.corpus is not None and self.kind in ("corpus", "recipe", "run")
 
     @property
     def examine_model(self) -> bool:
         return self.kind != "corpus"
 
     @property
+    def readable(self) -> bool:
+        """Whether a run's model can be asked what it reads in its corpus."""
+        return self.run is not None and self.trained and self.corpus is not None
+
+    @property
     def suites(self) -> list[str]:
         return (
             ["data"] * self.examine_data
-            + ["run"] * bool(self.epochs)
+            + ["run"] * (self.run is not None)
             + ["compatibility", "architecture"] * self.examine_model
         )
 
@@ -78,12 +81,11 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
     given = Corpus.open(data_dir) if data_dir is not None else None
     if (path / HEADER).is_file():
         return _new(name, "corpus", preset("student"), "the preset student", Corpus.open(path), seed)
-    if path.suffix == SUFFIX or (path / f"model{SUFFIX}").is_file():
+    if path.suffix == SUFFIX:
         model = load(path)
-        kind = "run" if path.is_dir() else "model"
-        corpus = given or (_open(_data_dir(path)) if path.is_dir() else None)
-        epochs = read_history(path) if path.is_dir() else ()
-        return Subject(name, kind, name, model.recognizer, model.vocabulary, corpus, True, seed, epochs)
+        return Subject(name, "model", name, model.recognizer, model.vocabulary, given, True, seed)
+    if is_run(path):
+        return _run(name, path, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
         config = _configured(options, name)
@@ -112,12 +114,16 @@ def _open(folder: Any) -> Corpus | None:
     return Corpus.open(folder) if folder and (Path(folder) / HEADER).is_file() else None
 
 
-def _data_dir(run: Path) -> Any:
-    try:
-        return json.loads((run / "run.json").read_text(encoding="utf-8"))["recipe"]["data_dir"]
-    except (OSError, ValueError, KeyError, TypeError):
-        # A model alone in a folder is a model all the same.
-        return None
+def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
+    run = read_run(path)
+    corpus = given or _open(run.options.get("data_dir"))
+    if corpus is not None:
+        run = replace(run, corpus={**run.corpus, "importer": corpus.info.get("importer", "")})
+    if not (path / f"model{SUFFIX}").is_file():
+        # It ended before its first epoch did; what can be tried is the model it began with.
+        return replace(_new(name, "run", _configured(dict(run.options), name), name, corpus, seed), run=run)
+    model = load(path)
+    return Subject(name, "run", name, model.recognizer, model.vocabulary, corpus, True, seed, run)
 
 
 def _recipe_options(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ HEALTH_STYLE = """
 .finding h3{display:flex;align-items:baseline;margin:0}.finding h3 code{margin-left:auto;padding-left:12px;
 color:var(--soft);font-weight:400;white-space:nowrap}
 .finding ul{margin:.3em 0;padding-left:1.3em}.advice{font-weight:600}
+.cause{border-left:6px solid var(--bad)}.cause h2{margin-top:0}
 .strip{display:flex;gap:4px;overflow-x:auto;margin:4px 0 10px}
 .strip svg{width:118px;flex:none;background:var(--page);border-radius:6px}
 .strip line{stroke-width:.014;stroke-linecap:round}.body{stroke:var(--calm)}.left_hand{stroke:var(--accent)}
@@ -52,6 +53,7 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         for suite in suites
     ]
     lights = [element("span", _light(level), element("b", record["counts"][level]), WORDS[level]) for level in LEVELS]
+    curve = _posterior(evidence.get("posterior"))
     title = f"{record['subject']} - signloom doctor"
     head = element(
         "header",
@@ -68,9 +70,23 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
             element("title", title),
             Html(f"<style>{STYLE}{HEALTH_STYLE}</style>"),
         ),
-        element("body", element("main", head, *sections, _posterior(evidence.get("posterior")))),
+        element("body", element("main", head, _causes(record["causes"]), *sections, curve)),
         lang="en",
     )
+
+
+def _causes(causes: Sequence[Mapping[str, Any]]) -> Html | None:
+    if not causes:
+        return None
+    parts: list[Html] = [element("h2", f"Most likely cause: {causes[0]['headline']}")]
+    for number, cause in enumerate(causes):
+        if number:
+            parts.append(element("p", f"Also possible: {cause['headline']}"))
+        shown = [element("li", element("code", name), " ", headline) for name, headline in cause["evidence"]]
+        parts.append(element("ul", *shown, class_="small"))
+        if not number:
+            parts.append(element("p", cause["advice"], class_="advice"))
+    return element("section", *parts, class_="cause")
 
 
 def _light(level: str) -> Html:
