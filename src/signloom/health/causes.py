@@ -53,7 +53,7 @@ def normalised_corpus(found: Found) -> Cause | None:
     )
 
 
-def annotations(found: Found) -> Cause | None:
+def other_annotations(found: Found) -> Cause | None:
     supports = [name for name in ("data.pairing", "run.annotations") if found.failed(name)]
     if not supports:
         return None
@@ -162,7 +162,7 @@ def blank(found: Found) -> Cause | None:
 
 CAUSES: tuple[Callable[[Found], Cause | None], ...] = (
     normalised_corpus,
-    annotations,
+    other_annotations,
     time_pooled,
     vocabulary,
     normalised_model,

@@ -63,18 +63,23 @@ class Reading:
         """The share of others' annotations that are less probable than its own; NaN without any."""
         if not len(self.others):
             return float("nan")
-        return float((self.own > self.others).mean() + 0.5 * (self.own == self.others).mean())
+        return float(np.mean(np.sign(self.own - self.others) / 2 + 0.5))
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Readings of train and dev.  whole_dev: whether they are of all of dev.  run: the record they belong to."""
+    """Readings of train and dev.
+
+    whole_dev: whether they are of all of dev.  num_trained: utterances the model was trained on.  run: the record they
+    belong to.
+    """
 
     corpus: Corpus
     vocabulary: Vocabulary
     train: tuple[Reading, ...]
     dev: tuple[Reading, ...]
     whole_dev: bool
+    num_trained: int
     run: RunRecord
 
     def score(self, readings: Sequence[Reading]) -> Score:
@@ -114,6 +119,7 @@ def read(subject: Subject) -> Readings:
         _read(subject, _some(trained, NUM_TRAIN, rng), trained, rng),
         _read(subject, dev if whole else _some(dev, SOME_DEV, rng), dev, rng),
         whole,
+        len(trained),
         run,
     )
 

@@ -38,8 +38,10 @@ def best_renaming(pairs: Pairs, num_words: int) -> np.ndarray:
             ops = align(reference=names, hypothesis=[str(renaming[word]) for word in found]).ops
             words = iter(found)
             for op in ops:
-                word = next(words) if op.hypothesis is not None else None
-                if word is not None and op.reference is not None:
+                if op.hypothesis is None:
+                    continue
+                word = next(words)
+                if op.reference is not None:
                     counts[word, int(op.reference)] += 1
         found_again = _assigned(counts)
         if (found_again == renaming).all():

@@ -59,26 +59,31 @@ def is_run(folder: Path) -> bool:
 
 def read_run(folder: Path) -> RunRecord:
     """What is there of a run. Raises InputError for a damaged file."""
-    history = _read(folder / "history.json", lambda record: History.from_json(record)) or History()
+    history = _read(folder / "history.json", History.from_json) or History()
     info = _read(folder / "run.json", lambda record: {"recipe": record["recipe"], "corpus": record.get("corpus", {})})
-    monitors = _read(
-        folder / "monitors.json",
-        lambda record: (tuple(record["epochs"]), {said["id"]: said for said in record["said"]}),
-    )
-    found = {}
-    for path in sorted(folder.glob("evaluation-*.json")):
-        record = _read(path, lambda record: {**record, "reference_words": int(record["reference_words"])})
-        found[path.stem.removeprefix("evaluation-")] = record
+    monitors = _read(folder / "monitors.json", _monitors)
+    evaluations = {
+        path.stem.removeprefix("evaluation-"): _read(
+            path, lambda record: {**record, "reference_words": int(record["reference_words"])}
+        )
+        for path in sorted(folder.glob("evaluation-*.json"))
+    }
+    watched, said = monitors or ((), {})
     return RunRecord(
-        folder,
-        tuple(history.epochs),
-        history.best_epoch,
-        (info or {}).get("recipe", {}),
-        (info or {}).get("corpus", {}),
-        *(monitors or ((), {})),
-        _read(folder / "not-finite.json", dict) or {},
-        found,
+        folder=folder,
+        epochs=tuple(history.epochs),
+        best_epoch=history.best_epoch,
+        options=(info or {}).get("recipe", {}),
+        corpus=(info or {}).get("corpus", {}),
+        watched=watched,
+        said=said,
+        not_finite=_read(folder / "not-finite.json", dict) or {},
+        evaluations=evaluations,
     )
+
+
+def _monitors(record: Any) -> tuple[tuple[dict[str, float], ...], dict[str, dict[str, Any]]]:
+    return tuple(record["epochs"]), {said["id"]: said for said in record["said"]}
 
 
 def recipe_of(run: RunRecord) -> Recipe | None:
