@@ -326,7 +326,7 @@ def test_a_renaming_is_found_from_what_was_read():
     renamed = [(reference, tuple(names[word] for word in found)) for reference, found in RIGHT]
     found = CHECKS["run.names"](readings(renamed))
     assert (found.level, found.value) == ("fail", 0.0)
-    assert "U is read as Z's word" in found.where
+    assert "U is read where Z was signed" in found.where
     # Words that are wrong in no order have no renaming.
     rng = np.random.default_rng(0)
     noise = [(reference, tuple(rng.choice(list("UVWXYZ"), 2))) for reference, _ in RIGHT]

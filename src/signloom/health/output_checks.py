@@ -199,7 +199,7 @@ def names(readings: Readings) -> Finding:
     read = Counter(word for one in readings.every for word in one.found)
     vocabulary = readings.vocabulary.words
     moved = [
-        f"{vocabulary[word]} is read as {vocabulary[renaming[word]]}'s word"
+        f"{vocabulary[word]} is read where {vocabulary[renaming[word]]} was signed"
         for word, _ in read.most_common()
         if renaming[word] != word
     ]
