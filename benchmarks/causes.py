@@ -26,6 +26,7 @@ BASE: dict[str, Any] = {
     "preset": "small_student",
     "learning_rate": 1e-3,
     "augment": False,
+    "consistency": 0.0,
     "batch_size": 4,
     "epochs": 16,
 }

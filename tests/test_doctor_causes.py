@@ -77,6 +77,7 @@ def healthy(corpus, tmp_path_factory):
             preset="small_student",
             learning_rate=1e-3,
             augment=False,
+            consistency=0.0,
             batch_size=4,
             epochs=16,
         )
@@ -206,6 +207,7 @@ def test_a_learning_rate_that_is_too_high_is_named(corpus, tmp_path):
             preset="small_student",
             learning_rate=1.0,
             augment=False,
+            consistency=0.0,
             epochs=2,
         )
     )

@@ -39,7 +39,7 @@ class Found:
 
     def cause(self, name: str, headline: str, supports: Sequence[str], advice: str = "") -> Cause:
         known = [self._by_id[key] for key in supports if key in self._by_id]
-        evidence = tuple((finding.id, finding.headline) for finding in known)
+        evidence = tuple((finding.id, "; ".join([finding.headline, *finding.where[:1]])) for finding in known)
         return Cause(name, headline, evidence, advice or next((one.advice for one in known if one.advice), ""))
 
 
