@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -111,6 +113,23 @@ def test_atomic_write_keeps_the_old_file_on_an_error(tmp_path):
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a folder; needed the name of a file"), atomic_write(tmp_path):
+        pass
+    with pytest.raises(InputError, match="a part of this path is a file"), atomic_write(tmp_path / "file" / "a"):
+        pass
+    # As a full disk does it, where the error of a write names no file.
+    with pytest.raises(OSError, match="No space") as caught, atomic_write(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a"))
+    # Another file's error keeps that file's name.
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "a"):
+        (tmp_path / "missing").read_bytes()
+    assert caught.value.filename == str(tmp_path / "missing")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 GLOSS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=12).filter(

@@ -20,10 +20,19 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
 
     It is written beside `path` under a temporary name ending in `.part`, flushed to the disk and renamed.
     An error (a full disk, an interrupt) removes the temporary file and leaves an older `path` untouched.
+    Raises InputError where `path` is a folder or lies below a file; an OSError names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; needed the name of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path}: a part of this path is a file; needed a folder to write into") from None
+    except OSError as error:
+        error.filename = str(path)
+        raise
     # mkstemp makes files that only their owner reads; a corpus is shared as any other file is.
     umask = os.umask(0)
     os.umask(umask)
@@ -35,8 +44,11 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        # A full disk names no file, a failed rename the temporary one.
+        if isinstance(error, OSError) and error.filename in (None, name):
+            error.filename, error.filename2 = str(path), None
         raise
 
 
