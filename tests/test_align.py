@@ -11,7 +11,7 @@ from signloom.corpus import Corpus
 from signloom.ctc.calibration import Calibration
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
-from signloom.subtitles import spans_text, to_interval, write_spans
+from signloom.subtitles import SUFFIXES, format_of, spans_text, to_interval, write_spans
 from signloom.vocabulary import Vocabulary
 
 SPANS = (GlossSpan("REGEN", 0.32, 0.7204, 0.987), GlossSpan("<unknown>", 0.7204, 3661.5, 0.5))
@@ -45,6 +45,16 @@ def test_text_is_the_sentence_and_a_line_a_gloss():
 
 def test_no_span_is_shorter_than_a_millisecond():
     assert to_interval(GlossSpan("A", 0.5001, 0.5002, 1.0))[:2] == (500, 501)
+
+
+def test_the_ending_of_the_output_tells_the_format_where_none_is_given():
+    assert format_of(None, Path("clip.eaf")) == "eaf"
+    assert format_of(None, Path("CLIP.SRT")) == "srt"
+    assert format_of(None, Path("folder")) == format_of(None, None) == "text"
+    assert format_of("vtt", Path("cues.txt")) == format_of("vtt", None) == "vtt"
+    # A text under the name of an ELAN file could not be opened there.
+    with pytest.raises(InputError, match=r"clip.eaf has the ending of eaf, --format is text; needed .txt, or leave"):
+        format_of("text", Path("clip.eaf"))
 
 
 def test_a_stream_and_a_file_get_the_same(tmp_path):
@@ -224,8 +234,10 @@ def test_transcribe_writes_the_same_formats(clip, model_file, tmp_path, capsys, 
     run(Options(source=clip, model=model_file, format=format))
     printed = capsys.readouterr().out
     run(Options(source=clip, model=model_file, format=format, output=tmp_path / "out"))
+    run(Options(source=clip, model=model_file, output=tmp_path / f"named{SUFFIXES[format]}"))
     written = (tmp_path / "out").read_text(encoding="utf-8")
     assert written.startswith(head)
+    assert (tmp_path / f"named{SUFFIXES[format]}").read_text(encoding="utf-8").startswith(head)
     # ELAN files hold the time at which they were made
     assert re.sub("DATE=\\S+", "", written) == re.sub("DATE=\\S+", "", printed)
     assert capsys.readouterr().out == ""

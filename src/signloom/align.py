@@ -25,7 +25,7 @@ from signloom.errors import Faults, InputError, MissingExtraError
 from signloom.files import atomic_write, file_stem, inside, remove_temporary
 from signloom.importers.annotations import LandmarkFiles
 from signloom.landmarks import SUFFIX, Landmarks
-from signloom.subtitles import SUFFIXES, Format, playable, write_spans
+from signloom.subtitles import SUFFIXES, Format, format_of, playable, write_spans
 from signloom.tables import read_table
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ class Options:
     """a table id|gloss with the sentences, for one clip or a folder of landmark files"""
     split: str | None = None
     """of a corpus only train, dev or test; all when not given"""
-    format: Format = "text"
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN"""
+    format: Format | None = None
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; when not given the one that the ending
+    of --output names, else text"""
     output: Path | None = None
     """the file of one clip, or the folder for many"""
     min_confidence: float = 0.3
@@ -67,6 +68,10 @@ class Options:
     """width of a pixel over its height; the video's own when not given"""
     fps: float | None = None
     """frames a second, where the source does not say"""
+
+    @property
+    def written_format(self) -> Format:
+        return format_of(self.format, self.output)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,7 @@ def mean_confidence(spans: Sequence[GlossSpan]) -> float:
 def _align_one(options: Options, model: Model) -> int:
     from signloom.model.checkpoint import read_landmarks
 
+    format = options.written_format
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed a file for one clip")
     if options.output is not None and options.output.exists() and not options.overwrite:
@@ -157,7 +163,7 @@ def _align_one(options: Options, model: Model) -> int:
     except InputError as error:
         raise InputError(f"{options.source}: {error}") from None
     record = _record(str(options.source), landmarks, score)
-    write_spans(options.output or sys.stdout, spans, options.format, media=playable(options.source), record=record)
+    write_spans(options.output or sys.stdout, spans, format, media=playable(options.source), record=record)
     if (sure := mean_confidence(spans)) < options.min_confidence:
         say(
             f"warning: {options.source}: mean confidence {sure:.0%}, below {options.min_confidence:.0%}; these are "
@@ -238,7 +244,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
         raise InputError(f"{options.source} holds {len(tasks):,} clips; give a folder for the results with --output")
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
-    folder, suffix = options.output, SUFFIXES[options.format]
+    folder, suffix = options.output, SUFFIXES[options.written_format]
     _check_resume(options, folder)
     failed: list[tuple[Task, str]] = []
     doubtful: list[tuple[float, str]] = []
@@ -258,7 +264,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
                 else:
                     landmarks = task.read()
                     spans, score = aligned(model, landmarks, task.glosses)
-                    write_spans(path, spans, options.format, record=_record(task.id, landmarks, score))
+                    write_spans(path, spans, options.written_format, record=_record(task.id, landmarks, score))
                     confidences.append(mean_confidence(spans))
                     if confidences[-1] < options.min_confidence:
                         doubtful.append((confidences[-1], task.id))
@@ -287,7 +293,7 @@ def _check_resume(options: Options, folder: Path) -> None:
     made_of = {
         "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "sentences_sha256": hashlib.sha256(sentences.read_bytes()).hexdigest(),
-        "format": options.format,
+        "format": options.written_format,
     }
     if folder.is_dir():
         remove_temporary(folder)
@@ -324,9 +330,9 @@ def _tell(lines: Sequence[str]) -> None:
 
 
 def _next_step(options: Options) -> str:
-    if options.format == "eaf":
+    if options.written_format == "eaf":
         return f"open the files of {options.output} in ELAN"
-    return f"--format eaf makes files for ELAN; those of {options.output} are {SUFFIXES[options.format]}"
+    return f"--format eaf makes files for ELAN; those of {options.output} are {SUFFIXES[options.written_format]}"
 
 
 def _record(source: str, landmarks: Landmarks, score: float) -> Mapping[str, Any]:

@@ -5,15 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, get_args
 
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.elan import Interval, write_eaf
+from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 
 Format = Literal["text", "json", "srt", "vtt", "eaf"]
 SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}
+
+
+def format_of(format: Format | None, output: Path | None) -> Format:
+    """The format that was asked for; where none was, the one that the ending of `output` names, else text.
+
+    Raises InputError where the ending is that of another format, which no player and no ELAN would open.
+    """
+    ending = "" if output is None else output.suffix.lower()
+    named: Format | None = next((known for known in get_args(Format) if SUFFIXES[known] == ending), None)
+    if format is not None and named not in (None, "text", format):
+        raise InputError(
+            f"--output {output} has the ending of {named}, --format is {format}; needed {SUFFIXES[format]}, or leave "
+            "out --format"
+        )
+    return format or named or "text"
 
 
 def write_spans(

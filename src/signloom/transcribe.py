@@ -16,7 +16,7 @@ from signloom.console import console, say
 from signloom.ctc.choice import DecodingOptions, describe
 from signloom.ctc.decoding import Decoder
 from signloom.errors import InputError, MissingExtraError
-from signloom.subtitles import Format, playable, write_spans
+from signloom.subtitles import Format, format_of, playable, write_spans
 
 
 @dataclass(kw_only=True)
@@ -29,8 +29,9 @@ class Options(DecodingOptions):
     """a video file, a folder of frames, or a landmark file (.npz)"""
     model: Path
     """a model file, or a run folder that holds model.safetensors"""
-    format: Format = "text"
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN"""
+    format: Format | None = None
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; when not given the one that the ending
+    of --output names, else text"""
     output: Path | None = None
     """write the result to this file, for ELAN best beside the video; to the terminal when not given"""
     crop: str | None = None
@@ -53,6 +54,7 @@ def run(options: Options) -> int:
         raise InputError(f"{options.source}: no such file or folder")
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed the name of a file")
+    format = format_of(options.format, options.output)
     model = load(options.model)
     decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
     decoder = Decoder(model.vocabulary, decoding, language_model)
@@ -70,10 +72,10 @@ def run(options: Options) -> int:
         "score": hypothesis.score,
         "decoder": describe(decoding, language_model),
     }
-    if options.format == "text" or options.output:
+    if format == "text" or options.output:
         say(f"decoder: {describe(decoding, language_model)}")
     media = playable(options.source)
-    write_spans(options.output or sys.stdout, hypothesis.glosses, options.format, media=media, record=record)
+    write_spans(options.output or sys.stdout, hypothesis.glosses, format, media=media, record=record)
     if options.output:
         say(f"{len(hypothesis.glosses)} glosses; written: {options.output}")
     return 0
