@@ -15,6 +15,7 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import NoneType, UnionType
 from typing import Any, NoReturn
 
 from signloom import __version__
@@ -112,7 +113,7 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     class Parser(jsonargparse.ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
             print(
-                f"{program}: error: {_with_nearest(message, options)}\nSee '{program} --help'.",
+                f"{program}: error: {_with_nearest(_in_words(message, options), options)}\nSee '{program} --help'.",
                 file=sys.stderr,
             )
             raise SystemExit(2)
@@ -200,6 +201,29 @@ def _docstring(options: type, name: str) -> str:
     parsed = docstring_parser.parse_from_object(options)
     described = {param.arg_name: param.description or "" for param in parsed.params}
     return inspect.cleandoc(described.get(name, ""))
+
+
+# What an option of each type needs, in words.
+_NEEDED: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _in_words(message: str, options: type) -> str:
+    """What jsonargparse says of a value of the wrong type, put as other errors are; any other message as it is."""
+    found = re.match(r'Parser key "(\w+)":.*[Vv]alue: (.*)', message, re.DOTALL)
+    if not found:
+        return message
+    hint = _field_types(options).get(found[1])
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, UnionType) else (hint,)
+    needed: list[str] = []
+    for kind in kinds:
+        if typing.get_origin(kind) is typing.Literal:
+            needed += typing.get_args(kind)
+        elif kind in _NEEDED:
+            needed.append(_NEEDED[kind])
+        elif kind is not NoneType:
+            return message
+    choice = f"{', '.join(needed[:-1])} or {needed[-1]}" if len(needed) > 1 else "".join(needed)
+    return f"--{found[1]} is {found[2].strip()!r}; needed {choice}"
 
 
 def _with_nearest(message: str, options: type) -> str:
