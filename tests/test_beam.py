@@ -261,6 +261,7 @@ def test_a_language_model_that_forbids_does_not_leave_the_beam_empty():
         (np.log([[0.5, 0.5], [0.5, 0.4]]), {}, "output frame 1 sum to 0.9, needed 1"),
         (np.array([[0.5, 0.5], [math.nan, 0.5]]), {}, "NaN in output frame 1"),
         (np.full((1, 2), -math.inf), {}, "nothing above -inf in output frame 0"),
+        (np.array([[0.0, math.inf]]), {}, "infinity in output frame 0"),
         (np.array([[900.0, 1.0]]), {}, "sum to .*log_softmax of logits"),
         (np.zeros((0, 3)), {}, "T' of at least 1"),
         (np.zeros((3, 1)), {}, "V of at least 2"),

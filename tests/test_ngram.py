@@ -80,7 +80,9 @@ def test_without_an_unknown_word_the_least_probable_stands_for_it(tmp_path):
     model = read_arpa(written(tmp_path, text))
     assert not model.knows_unknown
     assert model.id_of("NEVER") == model.id_of("B")
-    assert model.perplexity([["A", "NEVER"]]).unknown == 1
+    found = model.perplexity([["A", "NEVER"]])
+    assert found.unknown == 1
+    assert "unknown, each with the probability of the least probable word" in str(found)
 
 
 @pytest.mark.parametrize(

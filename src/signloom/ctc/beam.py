@@ -164,7 +164,8 @@ class _Frames:
         largest = log_probs.max(axis=1, keepdims=True)
         if not np.isfinite(largest).all():
             frame = int(np.flatnonzero(~np.isfinite(largest[:, 0]))[0])
-            kind = "NaN" if np.isnan(largest[frame]) else f"nothing above {largest[frame, 0]}"
+            worst = float(largest[frame, 0])
+            kind = "NaN" if math.isnan(worst) else "infinity" if worst > 0 else "nothing above -inf"
             raise InputError(f"beam search: {kind} in output frame {frame}; needed log-probabilities")
         probs = np.ascontiguousarray(log_probs - largest)
         # In place: to allocate another such array takes longer than to fill it.

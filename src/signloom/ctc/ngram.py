@@ -60,6 +60,7 @@ class Perplexity:
     sentences, words: counted without sentence ends.  unknown: words the model does not know, counted in `words`.
     value: over all words, unknown ones with the probability of `<unk>`, and the ends of sentences.
     without_unknown: over the words it knows and the ends of sentences.
+    knows_unknown: whether the model has `<unk>`; its least probable word stands for it where not.
     """
 
     sentences: int
@@ -67,12 +68,14 @@ class Perplexity:
     unknown: int
     value: float
     without_unknown: float
+    knows_unknown: bool = True
 
     def __str__(self) -> str:
         share = self.unknown / self.words if self.words else 0.0
+        stand_in = UNKNOWN_WORD if self.knows_unknown else "the least probable word"
         return (
             f"perplexity {self.value:.2f} over {self.words:,} words and {self.sentences:,} sentence ends; "
-            f"{self.unknown:,} words ({share:.1%}) unknown, each with the probability of {UNKNOWN_WORD}; "
+            f"{self.unknown:,} words ({share:.1%}) unknown, each with the probability of {stand_in}; "
             f"{self.without_unknown:.2f} without them"
         )
 
@@ -220,5 +223,10 @@ class NGram:
             raise InputError("perplexity: no sentences")
         predicted = words + num_sentences
         return Perplexity(
-            num_sentences, words, unknown, 10 ** (-total / predicted), 10 ** (-known_total / (predicted - unknown))
+            num_sentences,
+            words,
+            unknown,
+            10 ** (-total / predicted),
+            10 ** (-known_total / (predicted - unknown)),
+            self.knows_unknown,
         )
