@@ -261,6 +261,10 @@ def test_summary_says_what_one_needs():
         "scoring rule 'plain'",
     ):
         assert part in text
+    variant = [score([("u1", ["A"], words)], protocol="plain+merge_repeats") for words in (["A"], ["B"])]
+    # A rule other than the plain one stands beside each number that it made.
+    assert summary(compare(*variant)).count("% by plain+merge_repeats  S ") == 2
+    assert "Word error rate by plain+merge_repeats" in render_compare_page(compare(*variant))
     assert changed_utterances(both([("A", "A", "A")])) == "No utterance has more or fewer errors under B."
 
 

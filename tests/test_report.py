@@ -120,7 +120,7 @@ def test_a_whole_run(run):
         "Word error rate on unseen signers 60.0 %",
         "DTW 80.0 % signs cut out",
         "Scoring rule “plain”: glosses as they stand",
-        "Here 1 substitutions, 1 deletions and 1 insertions in 5 reference glosses",
+        "Here 1 substitution, 1 deletion and 1 insertion in 5 reference glosses",
         "1.93 M student",
         "10 s 4 epochs",
         "kept: epoch 3",

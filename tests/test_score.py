@@ -237,7 +237,7 @@ def test_shown_as_text():
     made = score(PAIRS, signers=SIGNERS)
     shown = summary(made)
     assert "WER 87.50 %" in shown
-    assert "1 substitutions + 3 deletions + 3 insertions = 7 errors in 8 reference glosses" in shown
+    assert "1 substitution + 3 deletions + 3 insertions = 7 errors in 8 reference glosses" in shown
     assert "ben  WER 150.00 %  S 0 D 0 I 3 of 2, 2 utterances" in shown
     assert "scoring rule 'plain': glosses as they stand" in shown
     assert worst_utterances(made, 3).split("\n\n")[2] == (

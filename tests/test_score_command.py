@@ -34,7 +34,7 @@ def test_text(files, capsys):
     shown = capsys.readouterr()
     assert "hyp.ctm against " in shown.out
     assert "WER 25.00 % by phoenix2014  (95% interval" in shown.out
-    assert "0 substitutions + 1 deletions + 0 insertions = 1 error in 4 reference glosses" in shown.out
+    assert "0 substitutions + 1 deletion + 0 insertions = 1 error in 4 reference glosses" in shown.out
     assert "scoring rule 'phoenix2014': the official clean-up of PHOENIX-2014" in shown.out
     assert "REF  __ON__ REGEN NORD\n  HYP  __ON__ ***** NORD\n" in shown.out
     assert "next: --html score.html" in shown.err
@@ -106,6 +106,8 @@ def test_signers_from_ids(files, capsys):
         (["--protocol", "phoenix"], "scoring rule 'phoenix' is not known; did you mean 'phoenix2014'"),
         (["--protocol", "isharah", "--sentence_cleanup"], "cleans nothing, so it has no variant sentence_cleanup"),
         (["--format", "xml"], "--format is 'xml'; needed text or json"),
+        (["--worst", "few"], "--worst is 'few'; needed a whole number\n"),
+        (["--output", "score.html"], "--output is score.html; needed a .json file or a folder (a page is made by"),
         (["--worst", "-1"], "--worst is -1; needed 0 or more"),
         (["--split", "dev"], "--split dev needs a corpus folder as reference"),
         (["--sentence_clean_up"], "did you mean --sentence_cleanup?"),
@@ -116,6 +118,13 @@ def test_signers_from_ids(files, capsys):
 def test_misuse_is_told_without_a_traceback(files, capsys, arguments, message):
     assert signloom("score", files / "ref.stm", files / "hyp.ctm", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_named(files, capsys):
+    assert signloom("score", files / "ref.stm", files / "hyp.ctm", "--html", files) == 2
+    assert capsys.readouterr().err.endswith(f"signloom: error: {files}: is a folder; needed the name of a file\n")
+    assert signloom("score", files / "ref.stm", files / "hyp.ctm", "--output", files / "ref.stm" / "a.json") == 2
+    assert "a part of this path is a file; needed a folder to write into" in capsys.readouterr().err
 
 
 def test_files_that_do_not_fit_are_an_error_not_100_percent(files, capsys):

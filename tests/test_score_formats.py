@@ -214,7 +214,9 @@ def test_no_common_id_is_an_error_and_not_100_percent(write):
     [
         (("a.ctm", "u1 1 0 1 A\n"), ("b.stm", STM), "a.ctm, given as reference, is a ctm"),
         (("a.csv", "u1|A\n"), ("b.stm", STM), "b.stm, given as hypothesis, is an stm"),
-        (("a.csv", "u1|A\n"), ("b.csv", "id|folder|signer|annotation\nu1|f|S|A\n"), "has the columns of a corpus"),
+        (("a.csv", "u1|A\n"), ("b.csv", "id|folder|signer|annotation\nu1|f|S|A\n"), "has a column annotation, as"),
+        (("a.csv", "id,prediction\nu1,A\n"), ("b.csv", "u1|A\n"), "a.csv, given as reference, has a column prediction"),
+        (("a.csv", "u1|A\nu2|\n"), ("b.csv", "u1|A\nu2|B\n"), "1 reference without a gloss, and no such hypothesis"),
         (("x.hyp.csv", "u1|A\n"), ("b.csv", "u1|A\n"), "the reference is named x.hyp.csv"),
         (("a.csv", "u1|A\n"), ("x.ref.txt", "u1|A\n"), "the hypothesis is named x.ref.txt"),
     ],

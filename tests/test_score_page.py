@@ -164,6 +164,9 @@ class TestPage:
         for words in ("tiny, test split", "a.stm against b.ctm", "simulated", "66.7 %", "95 % interval", "bootstrap"):
             assert words in page.text
         assert scored.rule in page.text
+        # A rule other than the plain one stands beside the number itself.
+        variant = score([("u1", ["A", "B"], ["A"])], protocol="phoenix2014+merge_repeats")
+        assert "Word error rate by phoenix2014+merge_repeats" in page_of(variant).text
         assert re.search(r"4 +correct .*1 +substituted .*1 +deleted .*2 +inserted", page.text)
         assert "ben & co" in page.text
 
@@ -326,6 +329,9 @@ def browse(tmp_path_factory):
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
             f"--user-data-dir={folder}",
             "--virtual-time-budget=2000",
         ]

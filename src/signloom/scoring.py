@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from signloom.console import say
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files import atomic_write
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.pairing import Pairing, pair
@@ -63,6 +63,8 @@ def run(options: Options) -> int:
         raise InputError(f"--format is {options.format!r}; needed text or json")
     if options.worst < 0:
         raise InputError(f"--worst is {options.worst}; needed 0 or more")
+    if options.output is not None and options.output.suffix not in ("", ".json") and not options.output.is_dir():
+        raise InputError(f"--output is {options.output}; needed a .json file or a folder (a page is made by --html)")
     variants = [name for name in VARIANTS if getattr(options, name)]
     protocol = protocol_named("+".join([options.protocol, *variants])).name
     references = read_references(options.reference, split=options.split)
@@ -82,7 +84,7 @@ def run(options: Options) -> int:
     if options.format == "json":
         print(json.dumps(record, ensure_ascii=False, indent=1))
     else:
-        print(f"{hypotheses.path} against {references.path}, {len(pairing.pairs):,} utterances")
+        print(f"{hypotheses.path} against {references.path}, {plural(len(pairing.pairs), 'utterance')}")
         print(summary(result))
         if options.worst:
             print("\n" + worst_utterances(result, options.worst))

@@ -12,6 +12,7 @@ from signloom.report.score_page import document, header, quoted, rule_note, utte
 from signloom.report.sections import percent
 from signloom.score.compare import Comparison
 from signloom.score.compare_text import FEW, FEW_UTTERANCES, changes, points, segment_sentence
+from signloom.score.text import by_rule
 
 
 def write_compare_page(comparison: Comparison, path: Path | str, *, title: str | None = None) -> Path:
@@ -71,7 +72,7 @@ def _headline(comparison: Comparison) -> Html:
         element("p", f"{changes(comparison)}.", class_="soft"),
         element(
             "div",
-            element("figure", element("h3", "Word error rate"), bars(rates, percent)),
+            element("figure", element("h3", f"Word error rate{by_rule(comparison.a.protocol)}"), bars(rates, percent)),
             element(
                 "figure",
                 element("h3", "Difference in points, B less A"),

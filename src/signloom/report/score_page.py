@@ -18,6 +18,7 @@ from signloom.report.sections import percent
 from signloom.report.style import STYLE
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.protocols import protocol_named
+from signloom.score.text import by_rule
 from signloom.score.wer import Score
 
 # Errors of an utterance that are counted one by one in the chart; more share the last column.
@@ -165,7 +166,7 @@ def _headline(score: Score) -> Html:
     share = percent(perfect / len(score.utterances))
     lead = element(
         "div",
-        element("span", "Word error rate"),
+        element("span", f"Word error rate{by_rule(score.protocol)}"),
         element("b", percent(score.wer)),
         element(
             "span",

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from signloom.errors import plural
 from signloom.report.charts import Span, bars, curves, timeline
 from signloom.report.html import Html, element, join, table
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
+from signloom.score.text import by_rule
 
 WORST = 8
 KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
@@ -48,7 +50,7 @@ def headline(
     whose = "unseen signers" if evaluation.get("unseen_signers") else f"the {split} split"
     lead = element(
         "div",
-        element("span", f"Word error rate on {whose}"),
+        element("span", f"Word error rate{by_rule(evaluation['protocol'])} on {whose}"),
         element("b", percent(evaluation["wer"])),
         element(
             "span",
@@ -77,8 +79,9 @@ def headline(
             "p",
             element("b", f"Scoring rule “{evaluation['protocol']}”: "),
             evaluation["rule"],
-            f". Here {evaluation['substitutions']:,} substitutions, {evaluation['deletions']:,} deletions and "
-            f"{evaluation['insertions']:,} insertions in {evaluation['reference_words']:,} reference glosses.",
+            f". Here {plural(evaluation['substitutions'], 'substitution')}, "
+            f"{plural(evaluation['deletions'], 'deletion')} and {plural(evaluation['insertions'], 'insertion')} in "
+            f"{plural(evaluation['reference_words'], 'reference gloss', 'reference glosses')}.",
             class_="soft small",
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from signloom.errors import plural
 from signloom.score.alignment import Op
 from signloom.score.compare import Comparison, Pair, merged
-from signloom.score.text import in_columns, percent
+from signloom.score.text import by_rule, in_columns, percent
 
 SIGNERS_SHOWN = 12
 # With fewer, the bootstrap draws the same few utterances over and over, and its intervals come out too narrow.
@@ -22,7 +22,8 @@ def summary(comparison: Comparison) -> str:
     for letter, name, score in (("A", comparison.name_a, a), ("B", comparison.name_b, b)):
         counts = f"S {score.substitutions:,} D {score.deletions:,} I {score.insertions:,}"
         words = plural(score.reference_words, "reference gloss", "reference glosses")
-        lines.append(f"  {letter}  {name:<{width}}  WER {percent(score.wer):>8}  {counts} of {words}")
+        rate = f"WER {percent(score.wer):>8}{by_rule(score.protocol)}"
+        lines.append(f"  {letter}  {name:<{width}}  {rate}  {counts} of {words}")
     lines += [
         "",
         f"  B less A: {points(comparison.difference)} points, {100 * interval.level:g} % interval "

@@ -112,7 +112,7 @@ def _read(path: Path, what: str) -> Source:
     _tell_twice(source.sentences, faults)
     faults.raise_if_any()
     if not (source.sentences or source.segments or source.timed):
-        raise InputError(f"{path}: no {what} in it")
+        raise InputError(f"{path}: no {what} in it; needed at least one")
     return source
 
 

@@ -20,6 +20,7 @@ from signloom.score.formats import Source
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
 
 _few = partial(listed, shown=5)
+_ANNOTATED_COLUMNS, _RECOGNISED_COLUMNS = ("annotation", "orth", "reference"), ("hypothesis", "prediction")
 _HYPOTHESIS_NAMES = re.compile(r"(?:^|[-_.])(?:hyp|hyps|hypothes[ei]s|pred|preds|predictions?|output)(?:[-_.]|$)")
 _REFERENCE_NAMES = re.compile(r"(?:^|[-_.])(?:ref|refs|references?|gt|groundtruth|annotations?|corpus)(?:[-_.]|$)")
 
@@ -249,8 +250,13 @@ def _swapped(references: Source, hypotheses: Source) -> list[str]:
         signs.append(f"{references.path.name}, given as reference, is a ctm, which recognisers write")
     if hypotheses.form == "stm":
         signs.append(f"{hypotheses.path.name}, given as hypothesis, is an stm, which references are kept in")
-    if "annotation" in hypotheses.columns or "orth" in hypotheses.columns:
-        signs.append(f"{hypotheses.path.name}, given as hypothesis, has the columns of a corpus' annotations")
+    if found := [name for name in _RECOGNISED_COLUMNS if name in references.columns]:
+        signs.append(f"{references.path.name}, given as reference, has a column {found[0]}")
+    if found := [name for name in _ANNOTATED_COLUMNS if name in hypotheses.columns]:
+        signs.append(f"{hypotheses.path.name}, given as hypothesis, has a column {found[0]}, as annotations have")
+    empty = sum(not item.glosses for item in references.sentences)
+    if empty and hypotheses.sentences and all(item.glosses for item in hypotheses.sentences):
+        signs.append(f"{plural(empty, 'reference')} without a gloss, and no such hypothesis")
     ref_name, hyp_name = references.path.name.lower(), hypotheses.path.name.lower()
     if _HYPOTHESIS_NAMES.search(ref_name) and not _REFERENCE_NAMES.search(ref_name):
         signs.append(f"the reference is named {references.path.name}")

@@ -13,13 +13,12 @@ def summary(score: Score) -> str:
     """The word error rate with its interval, the counts it is made of, the signers, and the scoring rule."""
     interval = score.interval()
     words = score.reference_words
-    # A rule other than the plain one stands beside the number itself, so that they are not parted.
-    named = "" if score.protocol == "plain" else f" by {score.protocol}"
     lines = [
-        f"WER {percent(score.wer)}{named}  ({interval.level:.0%} interval {percent(interval.low)} to "
+        f"WER {percent(score.wer)}{by_rule(score.protocol)}  ({interval.level:.0%} interval {percent(interval.low)} to "
         f"{percent(interval.high)}, bootstrap over {plural(len(score.utterances), 'utterance')})",
-        f"  {score.substitutions:,} substitutions + {score.deletions:,} deletions + {score.insertions:,} insertions "
-        f"= {plural(score.errors, 'error')} in {plural(words, 'reference gloss', 'reference glosses')}",
+        f"  {plural(score.substitutions, 'substitution')} + {plural(score.deletions, 'deletion')} + "
+        f"{plural(score.insertions, 'insertion')} = {plural(score.errors, 'error')} in "
+        f"{plural(words, 'reference gloss', 'reference glosses')}",
     ]
     if len(score.by_signer) > 1:
         width = max(map(len, score.by_signer))
@@ -90,6 +89,11 @@ def in_columns(columns: Sequence[Sequence[str]], labels: Sequence[str], *, width
         for label, row in zip(labels, zip(*block, strict=True), strict=True)
     ]
     return "\n".join(line for line in lines if line)
+
+
+def by_rule(protocol: str) -> str:
+    """What stands beside a number that a rule other than the plain one made, so that they are not parted."""
+    return "" if protocol == "plain" else f" by {protocol}"
 
 
 def percent(rate: float) -> str:
