@@ -16,6 +16,7 @@ from signloom.model.fusion import Fusion, ModalityAttention
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.train.fit import fit
+from signloom.train.prepare import build
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
@@ -335,6 +336,24 @@ class TestTraining:
             # Its bias starts at 0.
             moved[weight] = head.bias.detach().abs().max().item()
         assert moved[0.0] == 0 < moved[1.0]
+
+    def test_attention_can_be_left_out_or_clamped_otherwise(self, tiny_corpus, tmp_path):
+        vocabulary = Vocabulary.from_glosses([["A", "B"]])
+        wanted = Recipe(data_dir=tiny_corpus, preset="tiny_teacher", attention=False, attention_clamp=3.0)
+        plain, _ = build(wanted, vocabulary)
+        assert plain.config == replace(SMALL, attention=False, attention_clamp=3.0)
+        assert build(Recipe(data_dir=tiny_corpus, preset="tiny_teacher"), vocabulary)[0].config == SMALL
+        with pytest.raises(InputError, match="student has no attention"):
+            build(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
+        # Without attention there are no weights of it to start from; a clamp has none.
+        Model(plain, vocabulary).save(tmp_path / "model.safetensors")
+        start = Recipe(data_dir=tiny_corpus, init=tmp_path, attention_clamp=20.0)
+        assert build(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
+        with pytest.raises(InputError, match="--attention is True, there it is False; leave it out"):
+            build(replace(start, attention=True), vocabulary)
+        Model(Recognizer(STUDENT, len(vocabulary)), vocabulary).save(tmp_path / "model.safetensors")
+        with pytest.raises(InputError, match="--attention_clamp is 20.0, there is none in a model of kind mobilenet"):
+            build(start, vocabulary)
 
     def test_a_run_can_start_from_a_teacher_with_or_without_an_auxiliary_head(self, tiny_corpus, tmp_path):
         first = Recipe(

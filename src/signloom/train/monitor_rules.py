@@ -212,7 +212,7 @@ class Judge:
                 "saturated_units", sample.saturated, SATURATED,
                 "the values of {} stand at their limit, where no gradient passes",
                 "lower --learning_rate; where it is attention, its clamp is too tight for what it "
-                "adds: widen attention_clamp in the model's config",
+                "adds: raise --attention_clamp",
             ),
         ):  # fmt: skip
             layer, share = max(shares.items(), key=lambda item: item[1], default=("", 0.0))

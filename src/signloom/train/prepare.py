@@ -31,8 +31,9 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     for name in ("frame_rate", "auxiliary_head", "share_hands"):
         if getattr(recipe, name):
             changes[name] = True
-    if recipe.classifier is not None:
-        changes["classifier"] = recipe.classifier
+    for name in ("classifier", "attention", "attention_clamp"):
+        if getattr(recipe, name) is not None:
+            changes[name] = getattr(recipe, name)
     if recipe.init is None:
         return Recognizer(preset(recipe.preset, **changes), len(vocabulary)), ""
     donor = load(recipe.init)
@@ -66,10 +67,12 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
 def _check_same_weights(recipe: Recipe, config: ModelConfig, changes: Mapping[str, Any]) -> None:
     """Raises InputError for changes under which the weights of `--init` mean something else, or are missing."""
     faults = Faults(f"{recipe.init}: cannot be started from with other weights")
-    for name in ("share_hands", "classifier"):
+    for name, value in changes.items():
         has = getattr(config, name, None)
-        if name in changes and changes[name] != has:
-            faults.add(f"--{name} is {changes[name]}, there it is {has}; leave it out, or train without --init")
+        if not hasattr(config, name):
+            faults.add(f"--{name} is {value}, there is none in a model of kind {config.kind}; leave it out")
+        elif name in ("share_hands", "classifier", "attention") and value != has:
+            faults.add(f"--{name} is {value}, there it is {has}; leave it out, or train without --init")
     faults.raise_if_any()
 
 

@@ -41,6 +41,11 @@ class Recipe:
     given"""
     share_hands: bool = False
     """let the left hand, mirrored, go through the right hand's encoder (compact view only)"""
+    attention: bool | None = None
+    """the teacher's: let the modalities of a frame attend to each other (true) or take their plain average (false); the
+    preset's own when not given"""
+    attention_clamp: float | None = None
+    """the teacher's: largest absolute value of what attention adds; the preset's own when not given"""
     consistency: float = 2.0
     """train on two views of each clip, each with other parts missing, and add this many times how differently they are
     read; a step takes nearly twice the time. 0: one view, nothing missing"""
