@@ -114,7 +114,11 @@ def test_a_model_that_cannot_run_is_a_finding(corpus, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "doctor: nothing is no corpus (corpus.json), no model (model.safetensors), no recipe (default"),
+        (["nothing"], "doctor: nothing is no such file; needed a corpus (corpus.json), a model (model.safetensors), a"),
+        (["studnet"], "or a preset (student, original_student, teacher, teacher_compact, teacher_original); did you"),
+        (["defualt"], "did you mean default?"),
+        (["."], "doctor: . is a folder without corpus.json or model.safetensors; needed a corpus"),
+        (["pyproject.toml"], "doctor: pyproject.toml is another kind of file; needed a corpus"),
         (["student", "--check", "data.fps"], "doctor: no check 'data.fps' for this; known are compatibility.stat"),
         (["student", "--suite", "data"], "student: no suite data for this; there are compatibility, architecture"),
         (["student", "--threads", "0"], "doctor: --threads is 0; needed at least 1"),
@@ -130,6 +134,12 @@ def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("- 1\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "a.yaml")
     assert (status, "a recipe is a table of options, got list" in output.err) == (2, True)
+    # Trained by this, the student would be the default one, and not what was meant.
+    (tmp_path / "c.yaml").write_text("presett: teacher\nfrobnicate: 1\n", encoding="utf-8")
+    status, output = answer(capsys, tmp_path / "c.yaml")
+    assert status == 2
+    assert "no option 'presett' of training; did you mean 'preset'?" in output.err
+    assert "no option 'frobnicate' of training" in output.err
     (tmp_path / "b.yaml").write_text("preset: student\ndropout: 3\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "b.yaml")
     assert (status, "b.yaml: model: dropout 3; needed 0 to below 1" in output.err) == (2, True)
@@ -167,4 +177,8 @@ def test_the_page_shows_level_evidence_advice_and_how_to_run_it_again(run_folder
     text = page.read_text(encoding="utf-8")
     assert status == 0
     assert "How sure the model is over time" in text
+    # The first clip tried, with what its annotation says, and seconds below the curves.
+    assert "Annotated: <bdi>" in text
+    assert ">1 s</text>" in text
+    assert f"One check again: <code>signloom doctor {run_folder} --check CHECK" in text
     assert "body.encoders" in text

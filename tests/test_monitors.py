@@ -348,6 +348,9 @@ def test_tensorboard_and_page_show_them(tiny_corpus, tmp_path, plant):
     steps = [event.step for event in board.Scalars("monitors/gradient/encoders")]
     assert steps == list(range(1, 13))
     assert np.isfinite([event.value for event in board.Scalars("monitors/entropy")]).all()
+    (text,) = board.Tensors("monitors/dead_units/text_summary")
+    assert b"are dead" in text.tensor_proto.string_val[0]
+    assert text.step == 5
     page = write_report(run).read_text()
     assert "Watched while it trained" in page
     assert "100% of the units of body.blocks.0.expand_norm are dead" in page

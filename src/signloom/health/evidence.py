@@ -79,16 +79,29 @@ def drawn(clip: Landmarks) -> list[list[list[Any]]]:
 
 
 def posterior(trial: Trial) -> dict[str, Any]:
-    """The probability of blank and of the likeliest gloss over the first clip tried, and its id."""
+    """The probability of blank and of the likeliest gloss over the first clip tried; what it reads, and was to read.
+
+    read: `[gloss, output frame]`, the middle frame of each.
+    """
     batch = trial.batch
     with mode(trial.recognizer, training=False), torch.no_grad():
         log_probs, lengths = trial.recognizer(batch.points[:1], batch.lengths[:1])
     probabilities = log_probs[0, : int(lengths[0])].exp()
+    path = probabilities.argmax(-1).numpy()
     blank = probabilities[:, BLANK_ID].clone()
     probabilities[:, BLANK_ID] = 0
+    words = trial.vocabulary.words
+    starts = np.flatnonzero(np.diff(path, prepend=-1))
+    ends = [*starts[1:], len(path)]
     return {
         "id": batch.ids[0],
         "step_seconds": trial.recognizer.step_seconds,
         "blank": [round(value, 4) for value in blank.tolist()],
         "gloss": [round(value, 4) for value in probabilities.max(-1).values.tolist()],
+        "read": [
+            [words[path[start]], (int(start) + int(end) - 1) / 2]
+            for start, end in zip(starts, ends, strict=True)
+            if path[start] != BLANK_ID
+        ],
+        "reference": [words[number] for number in batch.targets[0, : int(batch.target_lengths[0])].tolist()],
     }

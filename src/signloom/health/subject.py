@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,12 @@ from typing import Any
 import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
-from signloom.errors import InputError
+from signloom.errors import Faults, InputError
 from signloom.health.run_record import RunRecord, is_run, read_run
 from signloom.model.checkpoint import SUFFIX, load
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
+from signloom.train.distill_recipe import DistillRecipe
 from signloom.train.prepare import unalignable
 from signloom.train.recipes import find, recipes
 from signloom.vocabulary import Vocabulary
@@ -93,9 +96,17 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         return _new(name, "recipe", config, f"the recipe {name}", corpus, seed)
     if name in PRESETS:
         return _new(name, "preset", preset(name), f"the preset {name}", given, seed)
+    near = difflib.get_close_matches(name, [*recipes(), *PRESETS], n=1)
+    what = (
+        f"a folder without {HEADER} or model{SUFFIX}"
+        if path.is_dir()
+        else "another kind of file"
+        if path.exists()
+        else "no such file"
+    )
     raise InputError(
-        f"doctor: {name} is no corpus ({HEADER}), no model (model{SUFFIX}), no recipe ({', '.join(recipes())}) and no "
-        f"preset ({', '.join(PRESETS)})"
+        f"doctor: {name} is {what}; needed a corpus ({HEADER}), a model (model{SUFFIX}), a recipe "
+        f"({', '.join(recipes())}) or a preset ({', '.join(PRESETS)})" + (f"; did you mean {near[0]}?" if near else "")
     )
 
 
@@ -135,6 +146,14 @@ def _recipe_options(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a readable recipe ({error})") from None
     if not isinstance(options, dict):
         raise InputError(f"{path}: a recipe is a table of options, got {type(options).__name__}")
+    # Those of distillation are those of training and more.
+    known = [field.name for field in dataclasses.fields(DistillRecipe)]
+    faults = Faults(str(path))
+    for key in options:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            faults.add(f"no option {key!r} of training" + (f"; did you mean {near[0]!r}?" if near else ""))
+    faults.raise_if_any()
     return options
 
 

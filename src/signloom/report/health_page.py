@@ -23,6 +23,7 @@ HEALTH_STYLE = """
 color:var(--soft);font-weight:400;white-space:nowrap}
 .finding ul{margin:.3em 0;padding-left:1.3em}.advice{font-weight:600}
 .cause{border-left:6px solid var(--bad)}.cause h2{margin-top:0}
+.finding .bars{margin-top:10px}
 .strip{display:flex;gap:4px;overflow-x:auto;margin:4px 0 10px}
 .strip svg{width:118px;flex:none;background:var(--page);border-radius:6px}
 .strip line{stroke-width:.014;stroke-linecap:round}.body{stroke:var(--calm)}.left_hand{stroke:var(--accent)}
@@ -61,6 +62,7 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         element("p", record["subject"], class_="soft"),
         element("div", *lights, class_="lights"),
         element("p", f"{len(findings)} checks in {record['seconds']:.1f} seconds", class_="soft small"),
+        element("p", "One check again: ", element("code", f"{rerun} CHECK"), class_="soft small"),
     )
     return "<!doctype html>\n" + element(
         "html",
@@ -124,32 +126,54 @@ def _skeleton(strokes: Sequence[Sequence[Any]]) -> Html:
 def _posterior(found: Mapping[str, Any] | None) -> Html | None:
     if not found:
         return None
-    width, height = 1000, 150
+    left, top, width, height = 34, 40, 1000, 150
     count = max(1, len(found["blank"]) - 1)
 
+    def across(frame: float) -> float:
+        return left + width * frame / count
+
     def curve(values: Sequence[float], style: str) -> Html:
-        points = " ".join(f"{width * at / count:.1f},{height * (1 - value):.1f}" for at, value in enumerate(values))
+        points = " ".join(f"{across(at):.1f},{top + height * (1 - value):.1f}" for at, value in enumerate(values))
         return element("polyline", points=points, class_=style)
 
+    def level(value: float) -> Html:
+        y = top + height * (1 - value)
+        line = element("line", x1=left, y1=y, x2=left + width, y2=y, class_="grid")
+        return join(line, element("text", f"{value:g}", x=left - 8, y=y + 4, text_anchor="end"))
+
+    seconds = len(found["blank"]) * found["step_seconds"]
+    # Two rows by turns, so that neighbours stay legible.
+    glosses = [
+        element("text", gloss, x=f"{across(frame):.1f}", y=top - 8 - 15 * (number % 2), text_anchor="middle")
+        for number, (gloss, frame) in enumerate(found["read"])
+    ]
+    ticks = [
+        element("text", f"{at} s", x=f"{across(at / found['step_seconds']):.1f}", y=top + height + 18)
+        for at in range(int(count * found["step_seconds"]) + 1)
+    ]
     chart = element(
         "svg",
+        *(level(value) for value in (0, 0.5, 1)),
         curve(found["blank"], "line1"),
         curve(found["gloss"], "line0"),
-        viewBox=f"-4 -4 {width + 8} {height + 8}",
+        *glosses,
+        *ticks,
+        viewBox=f"0 0 {left + width + 30} {top + height + 26}",
         role="img",
         class_="chart",
     )
-    seconds = len(found["blank"]) * found["step_seconds"]
     legend = join(
         element("i", class_="key key1"),
         "probability of blank",
         element("i", class_="key key0"),
-        "of the likeliest gloss",
+        "of the likeliest gloss; above it what is read there",
     )
     return element(
         "section",
         element("h2", "How sure the model is over time"),
         chart,
         element("p", legend, class_="soft small"),
-        element("p", f"{found['id']}, {seconds:.1f} seconds, from 0 to 1", class_="soft small"),
+        element("p", element("bdi", found["id"]), f", {seconds:.1f} seconds", class_="soft small"),
+        element("p", "Annotated: ", element("bdi", " ".join(found["reference"])), class_="small"),
+        element("p", "Read: ", element("bdi", " ".join(gloss for gloss, _ in found["read"]) or "-"), class_="small"),
     )

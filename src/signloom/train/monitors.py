@@ -17,6 +17,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -52,7 +53,8 @@ PARTS = {
 class Monitors(L.Callback):
     """Watches a run in the process that writes; in the others it does nothing.
 
-    What it says goes to the log; its figures go to TensorBoard under `monitors/`, and both into `monitors.json`.
+    What it says goes to the log, its figures and what it says to TensorBoard under `monitors/`, and both into
+    `monitors.json`.
     """
 
     def __init__(self, run: Path, *, every_steps: int = EVERY_STEPS) -> None:
@@ -115,6 +117,9 @@ class Monitors(L.Callback):
                 trainer.logger.log_metrics(named, step=step)
         for one in said:
             log.warning("%s. %s", _sentence(one.headline), _sentence(one.advice))
+            if isinstance(trainer.logger, TensorBoardLogger):
+                text = f"{_sentence(one.headline)}. {_sentence(one.advice)}."
+                trainer.logger.experiment.add_text(f"monitors/{one.id}", text, step)
         if said:
             self._write()
 
