@@ -130,6 +130,15 @@ def test_what_cannot_be_is_refused(words, message, capsys):
     assert message in output.err
 
 
+def test_a_recipe_without_attention_is_tried_without(tmp_path):
+    from signloom.health.subject import find_subject
+
+    path = tmp_path / "average.yaml"
+    path.write_text("preset: teacher_compact\nattention: false\nattention_clamp: 3\n", encoding="utf-8")
+    config = find_subject(str(path), None).recognizer.config
+    assert (config.attention, config.attention_clamp) == (False, 3)
+
+
 def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("- 1\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "a.yaml")

@@ -1,5 +1,6 @@
 """The overfit test and the ten iterations: what they measure, how it is judged, what is shown."""
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from signloom.model.checkpoint import Model
 from signloom.model.fusion import ModalityAttention
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
+from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
 TINY_STUDENT = StudentConfig(
@@ -323,8 +325,10 @@ class TestBisection:
         both = with_changes(STANDARD, ("dropout off", "attention off"))
         assert (both.dropout, both.attention, both.augment) == (0.0, False, True)
         assert both.name == "standard, dropout off, attention off"
-        # Each can be passed on to training, in words or as a flag.
+        # Each can be passed on to training.
         assert [how_to_train(name) for name in CHANGES][::5] == ["--dropout 0", "--learning_rate 0.001"]
+        flags = {field.name for field in dataclasses.fields(Recipe)}
+        assert {how_to_train(name).split()[0].removeprefix("--") for name in CHANGES} <= flags
 
     @pytest.mark.parametrize("name", CHANGES)
     def test_the_one_that_unblocks_is_named(self, name):

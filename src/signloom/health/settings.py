@@ -62,7 +62,7 @@ STANDARD = Setting("standard", learning_rate=5e-4, dropout=0.1, weight_decay=1e-
 RELAXED = Setting("relaxed", learning_rate=1e-3, dropout=0.0, weight_decay=0.0, augment=False, attention_clamp=100.0)
 SETTINGS = {setting.name: setting for setting in (STANDARD, RELAXED)}
 
-# What a search for the cause tries, each by itself: the fields it sets, and how to train so. The relaxed setting's
+# What a search for the cause tries, each by itself, and the flags that train so. The relaxed setting's
 # figures, attention left out altogether, and a learning rate ten times smaller than the relaxed one's.
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "dropout off": {"dropout": 0.0, "attention_dropout": 0.0},
@@ -78,8 +78,8 @@ HOW = {
     "augment": "--augment false",
     "weight_decay": "--weight_decay 0",
     "learning_rate": "--learning_rate {:g}",
-    "attention": "a config with attention=False, which averages the modalities",
-    "attention_clamp": "a config with attention_clamp={:g}",
+    "attention": "--attention false",
+    "attention_clamp": "--attention_clamp {:g}",
 }
 
 
@@ -107,6 +107,6 @@ def with_changes(setting: Setting, names: tuple[str, ...]) -> Setting:
 
 
 def how_to_train(name: str) -> str:
-    """What gives training the same change."""
+    """The flag that gives training the same change."""
     field, value = next(iter(CHANGES[name].items()))
     return HOW[field].format(value)

@@ -164,6 +164,8 @@ def _configured(options: dict[str, Any], name: str) -> ModelConfig:
         for key in ("dropout", "frame_rate", "auxiliary_head", "share_hands", "classifier")
         if options.get(key) not in (None, False)
     }
+    # False is a choice here: the plain average.
+    changes |= {key: options[key] for key in ("attention", "attention_clamp") if options.get(key) is not None}
     try:
         return preset(str(options.get("preset", "student")), **changes)
     except InputError as error:
