@@ -13,6 +13,7 @@ from signloom.model import presets
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.activations import checkpoint_activations
+from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
 from signloom.train.fit import fit
 from signloom.train.module import RecognizerModule
@@ -232,7 +233,7 @@ class TestNotFinite:
             self.run(tiny_corpus, tmp_path / "run")
 
     def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(self, tiny_corpus, tmp_path, monkeypatch):
-        losses = RecognizerModule.training_losses
+        losses = ConsistencyModule.training_losses
 
         class Sick(torch.autograd.Function):
             @staticmethod
@@ -247,7 +248,7 @@ class TestNotFinite:
             found = losses(self, batch)
             return found._replace(total=Sick.apply(found.total))
 
-        monkeypatch.setattr(RecognizerModule, "training_losses", faulty)
+        monkeypatch.setattr(ConsistencyModule, "training_losses", faulty)
         with pytest.raises(
             TrainingError, match="step 1: a gradient is not finite though every loss was; first made by"
         ):
