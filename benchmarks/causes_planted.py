@@ -32,7 +32,7 @@ class Fault:
 
 
 def add_presets() -> None:
-    """Models of a twentieth of the student's and teacher's size."""
+    """A student and a teacher of a few hundred thousand parameters."""
     from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
 
     student = StudentConfig(
@@ -44,7 +44,7 @@ def add_presets() -> None:
         lstm_hidden=96,
         lstm_layers=1,
     )
-    PRESETS["small_student"] = PRESETS["small_shared"] = student
+    PRESETS["small_student"] = student
     PRESETS["small_teacher"] = TeacherConfig(
         view="compact",
         encoder_width=32,
