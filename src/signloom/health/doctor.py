@@ -2,9 +2,9 @@
 
 A corpus is read once and measured: missing points, frozen frames, swapped hands, features that were standardised
 before, clips and signers in two splits, annotations, lengths. A model (a preset, a checkpoint, the folder of a run or a
-recipe) is tried: what it makes of features, padding, batches, mirrors and gradients. Of a run its record is read too, and
-what its model reads in its corpus. Every finding has a level (ok, note, warn, fail), the number, the threshold and what to
-do; where together they speak for a known cause, it is named first. Exit status 1 if a check fails.
+recipe) is tried: what it makes of features, padding, batches, mirrors and gradients. Of a run the record is read too,
+and what its model reads in its corpus. Every finding has a level (ok, note, warn, fail), the number, the threshold and
+what to do; where they speak for a cause that is known, it is named first. Exit status 1 if a check fails.
 """
 
 from __future__ import annotations
