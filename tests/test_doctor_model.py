@@ -43,6 +43,8 @@ def train(corpus, path, *, normalise=True):
     torch.manual_seed(0)
     subject = find_subject("student", corpus.root)
     trial = make_trial(replace(subject, recognizer=Recognizer(TINY_STUDENT, len(subject.vocabulary))))
+    # All that its normalisation will be judged by.
+    trial = replace(trial, compared=make_trial(replace(subject, trained=True)).compared)
     frontend = trial.recognizer.frontend
     statistics = frontend.mean.clone(), frontend.std.clone()
     if not normalise:
@@ -52,7 +54,7 @@ def train(corpus, path, *, normalise=True):
     trial.recognizer.train()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = compatibility.loss_of(trial.recognizer, trial.batch)
+        loss = compatibility.loss_of(trial.recognizer, trial.compared)
         loss.backward()
         nn.utils.clip_grad_norm_(trial.recognizer.parameters(), 1.0)
         optimizer.step()

@@ -26,6 +26,8 @@ from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 # Enough to tell statistics of features by a few hundredths, few enough for seconds.
 NUM_STATISTICS = 64
 NUM_TRIED = 4
+# Of four clips, one that is read badly decides which normalisation fits best: see docs/health.md.
+NUM_COMPARED = 32
 SIMULATED_SIGNS = 8
 
 
@@ -33,7 +35,8 @@ SIMULATED_SIGNS = 8
 class Trial:
     """A model and what it is tried with.
 
-    recognizer: a copy, which the checks may train.  batch: of the corpus where there is one.  simulated: a batch of
+    recognizer: a copy, which the checks may train.  batch: of the corpus where there is one; compared: more
+    of it, where the weights are those of training.  simulated: a batch of
     simulated signing in which every part is seen.  clips: for statistics of features, `(1, T, P, 3)` each.
     trained: whether the weights are those of training.
     """
@@ -41,6 +44,7 @@ class Trial:
     recognizer: Recognizer
     vocabulary: Vocabulary
     batch: Batch
+    compared: Batch
     simulated: Batch
     clips: tuple[Tensor, ...]
     trained: bool
@@ -59,6 +63,7 @@ def make_trial(subject: Subject) -> Trial:
         recognizer,
         subject.vocabulary,
         collate(examples[:NUM_TRIED]),
+        collate(examples[: NUM_COMPARED if subject.trained else NUM_TRIED]),
         collate(simulated[:NUM_TRIED]),
         clips,
         subject.trained,
@@ -118,6 +123,12 @@ def first(batch: Batch, count: int) -> Batch:
         ids=batch.ids[:count],
         shares=torch.full((count,), 1 / count),
     )
+
+
+def losses_of(recognizer: Recognizer, batch: Batch) -> Tensor:
+    """CTC loss per gloss of each utterance, `(B,)`, by the main classifier."""
+    log_probs, lengths = recognizer(batch.points, batch.lengths)
+    return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths) / batch.target_lengths
 
 
 def loss_of(recognizer: Recognizer, batch: Batch) -> Tensor:
