@@ -360,13 +360,29 @@ class TestBisection:
         assert report.verdict.advice[0].startswith("the annotations belong to the clips")
         assert "  dropout off " in report.text()
 
+    def test_learning_within_the_epochs_of_a_try_is_enough(self):
+        """As a student with dropout 0.9: without it WER is 0 in the last of 100 epochs, not yet in five in a row."""
+
+        def attempt(name, setting):
+            return made_up(setting, [0.9] * 18 + [0.04, 0.0] if name == "dropout off" else BAD)
+
+        found = bisect(self.base, self.student, attempt)
+        assert [one.name for one in found.unblocking] == ["dropout off"]
+        assert judge_bisection(found).headline == (
+            "dropout off unblocks learning: WER 0.0 %, loss 1.000 a gloss after 20 epochs"
+        )
+        assert "dropout off           learns: WER 0.0 %" in report_of([self.base], bisection=found).text()
+        # What has learnt already is unblocked by nothing less than 0 % for five epochs.
+        assert not bisect(made_up(STANDARD, [0.1] * 20), self.student, attempt).unblocking
+
     def test_the_report_and_the_picture_show_every_try(self, tmp_path):
         found = bisect(self.base, self.student, attempts([{"dropout off"}], helping=["augmentation off"])[0])
         report = report_of([self.base], bisection=found)
         text = report.text()
         assert "what unblocks standard, at most 20 epochs a try:" in text
         assert "dropout off           passes: 0 % from epoch 3" in text
-        assert "augmentation off      fails: WER 50.0 %, loss 1.000 a gloss; helps" in text
+        assert "augmentation off      fails: WER 50.0 %, loss 1.000 a gloss after 20 epochs; helps" in text
+        assert "verdict: standard fails; dropout off unblocks learning: 0 % from epoch 3" in text
         assert "to do: train with --dropout 0" in text
         paths = write_overfit(report, tmp_path)
         assert paths["png"].read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from signloom.model.presets import ModelConfig
 
 # A change helps when it brings WER down by this much, or the loss by a tenth, in as many epochs.
 LESS_WER, LESS_LOSS = 0.02, 0.9
+# The WER below which the overfit test's description says that a model learns.
+LEARNS = 0.15
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Try:
 @dataclass(frozen=True)
 class Bisection:
     """The search.  base: the run that failed.  tries: in the order they were made.  needed: the fewest changes found
-    that pass together where none passes alone; empty where all together fail, or were not needed."""
+    that unblock together where none does alone; empty where all together fail, or one is enough."""
 
     base: OverfitRun
     tries: tuple[Try, ...]
@@ -36,13 +39,13 @@ class Bisection:
 
     @property
     def unblocking(self) -> list[Try]:
-        """Changes that pass alone, the fastest first."""
-        alone = [one for one in self.tries if len(one.changes) == 1 and one.run.passed]
-        return sorted(alone, key=lambda one: one.run.zero_epoch or 0)
+        """Changes that let it learn by themselves, the fastest first."""
+        alone = [one for one in self.tries if len(one.changes) == 1 and unblocks(one.run, self.base)]
+        return sorted(alone, key=lambda one: (not one.run.passed, one.run.zero_epoch or math.inf, _end(one.run)))
 
 
 def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Setting], OverfitRun]) -> Bisection:
-    """What makes the setting of `base`, which failed, pass.
+    """What lets a model learn in the setting of `base`, which failed.
 
     attempt: trains with a setting; its name is given for display.
     """
@@ -53,7 +56,7 @@ def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Settin
         if done is None:
             done = Try(changes, attempt(" + ".join(changes), with_changes(base.setting, changes)))
             tries.append(done)
-        return done.run.passed
+        return unblocks(done.run, base)
 
     alone = changes_of(base.setting, config)
     # All of them, though one may pass: which of them do is the answer.
@@ -71,6 +74,13 @@ def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Settin
                     needed = fewer
             return Bisection(base, tuple(tries), needed)
     return Bisection(base, tuple(tries))
+
+
+def unblocks(run: OverfitRun, base: OverfitRun) -> bool:
+    """Whether a run passes, or learns where `base` does not: a try has fewer epochs than the test itself."""
+    learns = not run.failure and run.final is not None and run.final.wer < LEARNS
+    stuck = base.final is None or base.final.wer >= LEARNS or bool(base.failure)
+    return run.passed or (learns and stuck)
 
 
 def helps(run: OverfitRun, base: OverfitRun) -> bool:
@@ -93,4 +103,4 @@ def _compatible(tries: list[Try]) -> tuple[str, ...]:
 
 
 def _end(run: OverfitRun) -> tuple[float, float]:
-    return (run.final.wer, run.final.loss) if run.final else (float("inf"), float("inf"))
+    return (run.final.wer, run.final.loss) if run.final else (math.inf, math.inf)

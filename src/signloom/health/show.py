@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from signloom.files import atomic_write
-from signloom.health.bisection import Bisection, helps
+from signloom.health.bisection import Bisection, helps, unblocks
 from signloom.health.findings import plain
-from signloom.health.judgement import LEVELS, Verdict, level
+from signloom.health.judgement import LEVELS, Verdict, level, outcome
 from signloom.health.learning import Iterations, OverfitRun
 
 COLOURS = ("#5b7fa6", "#c8553d", "#6a994e", "#8e6c8a", "#b08d57", "#4f9d9d")
@@ -104,17 +104,11 @@ def _bisection_lines(bisection: Bisection) -> list[str]:
     lines = [f"what unblocks {bisection.base.setting.name}, at most {_tries_epochs(bisection)} epochs a try:"]
     width = max((len(one.name) for one in bisection.tries), default=0)
     for one in bisection.tries:
-        run, found = one.run, "fails"
-        if run.passed:
-            found = f"passes: 0 % from epoch {run.zero_epoch}"
-        elif run.failure:
-            found = f"not finite: {run.failure}"
-        else:
-            found = (
-                f"fails: WER {100 * run.final.wer:.1f} %, loss {run.final.loss:.3f} a gloss" if run.final else "fails"
-            )
-            found += "; helps" if helps(run, bisection.base) else ""
-        lines.append(f"  {one.name:<{width}}  {found}")
+        told = "passes" if one.run.passed else "learns" if unblocks(one.run, bisection.base) else "fails"
+        lines.append(
+            f"  {one.name:<{width}}  {told}: {outcome(one.run)}"
+            + ("; helps" if told == "fails" and not one.run.failure and helps(one.run, bisection.base) else "")
+        )
     return lines
 
 
@@ -147,7 +141,7 @@ def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
 
 
 def draw_overfit(report: OverfitReport, path: Path) -> None:
-    """WER and loss over epochs: a line for each run, dashed for the model compared with, dotted for tries that pass."""
+    """WER and loss over epochs: a line for each run, dashed for the other model's, dotted for tries that learn."""
     from matplotlib.figure import Figure
 
     first, *_ = report.runs
@@ -158,7 +152,9 @@ def draw_overfit(report: OverfitReport, path: Path) -> None:
     lines = [(run, run.setting.name, "-") for run in report.runs]
     lines += [(run, f"{run.model}, {run.setting.name}", "--") for run in report.baseline]
     if report.bisection is not None:
-        lines += [(one.run, one.name, ":") for one in report.bisection.tries if one.run.passed]
+        lines += [
+            (one.run, one.name, ":") for one in report.bisection.tries if unblocks(one.run, report.bisection.base)
+        ]
     for number, (run, name, style) in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
         numbers = [epoch.number for epoch in run.epochs]
