@@ -271,6 +271,33 @@ def test_the_same_clip_with_other_glosses_is_a_fault_of_annotation(tmp_path):
     assert (found.level, found.where) == ("fail", ("u0 and u9: the same clip with different glosses",))
 
 
+def paired(root, *, slip=0, frames=None):
+    """24 clips of one to four glosses, each with the glosses of the one `slip` places after it."""
+    words = [("UP", "DOWN", "LEFT", "RIGHT")[: 1 + (3 * number + number // 4) % 4] for number in range(24)]
+    with CorpusWriter(root, {"name": "paired"}) as writer:
+        for number in range(24):
+            clip = tiny_sentence(words[number], seed=number)
+            points = np.resize(clip.points, (frames or len(clip), *clip.points.shape[1:]))
+            clip = Landmarks(points, np.resize(clip.visibility, (len(points), 33)), fps=25.0)
+            glosses = words[(number + slip) % 24]
+            writer.add(f"u{number}", split="train", signer="A", glosses=glosses, landmarks=clip)
+    return examine(Corpus.open(root))["data.pairing"]
+
+
+def test_annotations_that_slipped_are_named_with_where_they_came_from(tmp_path):
+    # Twelve frames a gloss: lengths follow the annotation exactly.
+    assert (paired(tmp_path / "right").level, paired(tmp_path / "r").value) == ("ok", pytest.approx(1))
+    found = paired(tmp_path / "slipped", slip=1)
+    assert found.level == "fail"
+    assert "with the glosses of the utterance 1 before it 1.00" in found.where[0]
+
+
+def test_clips_that_are_all_as_long_tell_nothing_of_their_annotations(tmp_path):
+    found = paired(tmp_path / "c", frames=60)
+    assert (found.level, found.value) == ("ok", None)
+    assert "too alike in length" in found.headline
+
+
 def test_glosses_that_training_never_had_are_counted(tmp_path):
     found = examine(small(tmp_path / "c", glosses=lambda n: ("UP", "NEW" if n >= 8 else "DOWN")))["data.unknown"]
     # One of the two glosses of each test clip.
