@@ -314,7 +314,7 @@ def attention(trial: Trial) -> Finding:
         f"below {100 * SATURATED:g} %",
         "the live monitors' limit: where values are cut off no gradient passes",
         (worst,) if sick else (),
-        "widen attention_clamp in the model's config (10 is usual), and train again" if sick else "",
+        "widen --attention_clamp (10 is usual), and train again" if sick else "",
         {"clamp": clamp},
     )
 
