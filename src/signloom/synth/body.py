@@ -12,6 +12,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth import face, skin
+from signloom.synth.contact import Contact, Touching
 from signloom.synth.reach import before_ribs, reach, smooth, smooth_maximum
 from signloom.synth.rotations import cross, head_rotation, matrix
 
@@ -28,9 +29,16 @@ _THUMB = layout.hand_joints("thumb_mcp")[0]
 
 # The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
 WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
-# How often a hand is brought to what it touches, how often then out of what it would pass through, and when it is
-# there.
-_TOUCHES, _EVASIONS, _CLOSE_ENOUGH = 4, 5, 0.0015
+# How often a hand is brought to what it touches, how often then out of what it would pass through (less often where the
+# last word follows), and when it is there.
+_TOUCHES, _EVASIONS, _FIRST_EVASIONS, _CLOSE_ENOUGH = 4, 5, 1, 0.0015
+# The last word: how often a hand is moved or turned to the skin while it evades, how often it then only evades, when it
+# is there and when out of what it would pass through.
+_LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 6, 1, 0.007, 0.006
+# How much gives way at a contact, metres: the skin under the fingers, the trunk and the other forearm beside the forearm.
+_PRESSES, _GIVES, _GIVES_ON_ARM = 0.006, 0.02, 0.01
+# Where a touching arm makes way for the other: not only before it, also back to its own side.
+_ASIDE = np.array((-0.8, 0.0, -0.6))
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class Arm:
 
     place: (T, 3) where the touching point of the hand is.  touching: (T,) which point that is, as a share of the
     hand's length.  rotation: (T, 4) unit quaternions (w, x, y, z) from the hand's axes.  angles: (T, 16) degrees.
-    skin, other_arm: (T,) in 0..1 how firmly the hand touches head or trunk, and the other arm.
+    skin, other_arm: (T,) in 0..1 how firmly the hand touches head or trunk, and the other arm.  contacts: the hand
+    comes to the skin in one frame of each of them at least.
     """
 
     place: np.ndarray
@@ -63,6 +72,7 @@ class Arm:
     angles: np.ndarray
     skin: np.ndarray
     other_arm: np.ndarray
+    contacts: tuple[Contact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,12 +213,13 @@ def pose_arm(
         axes = _orthonormal(smooth(_limit_wrist(axes, wrist - elbow), passes))
     moved[:, 2] -= before_ribs(_wrist(arm, axes, body) + moved, body, around)
     asked = axes
-    for turn in range(_TOUCHES + _EVASIONS + 1):
+    turns = _TOUCHES + (_FIRST_EVASIONS if arm.contacts else _EVASIONS)
+    for turn in range(turns + 1):
         elbow, wrist = reach(_wrist(arm, axes, body) + moved, body, passes)
         # Not from turn to turn: a limit that is met twice would bend the hand further each time.
         axes = _limit_wrist(asked, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
-        if turn == _TOUCHES + _EVASIONS:
+        if turn == turns:
             break
         depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
         move = np.zeros_like(wrist)
@@ -224,6 +235,54 @@ def pose_arm(
         if np.abs(move).max() < _CLOSE_ENOUGH:
             break
         moved += move
+    if arm.contacts:
+        firmness = np.maximum(arm.skin, arm.other_arm)
+        touching = Touching(arm.contacts, firmness, body, head_centre(body), head, other, hand, fps)
+        return _touch(touching, arm, body, shape, asked, moved, hand, passes, around)
+    return elbow, hand
+
+
+def _touch(
+    touching: Touching,
+    arm: Arm,
+    body: Proportions,
+    shape: np.ndarray,
+    asked: np.ndarray,
+    moved: np.ndarray,
+    hand: np.ndarray,
+    passes: int,
+    around: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Elbow (T, 3) and hand (T, 21, 3) of an arm, brought to the skin at its contacts.
+
+    shape: (T, 21, 3) the hand's joints along its axes.  asked: (T, 3, 3) those axes before limits.  moved: (T, 3) how
+    far the hand has been moved so far.  hand: (T, 21, 3) where it then is.  passes, around: for smoothing.
+    """
+    turned = asked
+    for turn in range(_LAST + _LAST_EVASIONS + 1):
+        there = turn > _LAST
+        if turn < _LAST:
+            ways, joints = touching.ways(hand)
+            there = bool(np.abs(ways).max() < _NEAR_ENOUGH)
+            if not there and turn % 2 == 0:
+                moved = moved + touching.bent(ways)
+            elif not there:
+                turned = matrix(touching.turned(hand, ways, joints)) @ asked
+        elbow, wrist = reach(_wrist(arm, asked, body) + moved, body, passes)
+        axes = _limit_wrist(turned, wrist - elbow)
+        hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
+        if turn == _LAST + _LAST_EVASIONS:
+            break
+        depth = skin.depth(hand, touching.centre, body.head, touching.head, body.shoulder_half_width)
+        forearm = skin.forearm_depth(elbow, wrist, body.shoulder_half_width) - _GIVES * touching.near
+        evasion = np.maximum(depth - _PRESSES * touching.near, forearm).clip(0, None)
+        aside = np.zeros(len(hand))
+        if touching.other is not None:
+            _, aside = touching.other.pull(hand, elbow, arm.other_arm, _GIVES_ON_ARM * touching.near)
+        if there and max(evasion.max(), aside.max()) < _OUT_ENOUGH:
+            break
+        moved = moved + smooth_maximum(aside, around)[:, None] * _ASIDE
+        moved[:, 2] -= smooth_maximum(evasion, around)
     return elbow, hand
 
 

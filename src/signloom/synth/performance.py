@@ -6,17 +6,18 @@ Shapes: T frames. The states of an arm are as in `stroke`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from signloom.synth.body import Motion
+from signloom.synth.contact import Contact
 from signloom.synth.dials import Dials
 from signloom.synth.face import EXPRESSIONS
 from signloom.synth.movements import minimum_jerk
 from signloom.synth.signer import Signer
-from signloom.synth.signs import BROWS, HEADS, MOUTHS, Sign
-from signloom.synth.stroke import ANGLES, PLACE, ROTATION, Setting, as_arm, rest_state, stroke, unroll
+from signloom.synth.signs import BROWS, HEADS, LOCATIONS, MOUTHS, Sign
+from signloom.synth.stroke import ANGLES, PLACE, ROTATION, SKIN, Setting, as_arm, rest_state, stroke, unroll
 from signloom.synth.variants import signs_as_signed
 
 # The way between two strokes at tempo 1: its shortest time and the time per metre (a way of half a metre peaks near
@@ -120,7 +121,10 @@ def perform(
     tremor = signer.unsteadiness * _wander(length, fps, _TREMOR_SECONDS, rng, 6)
     for track, shake in zip(tracks, (tremor[:, :3], tremor[:, 3:]), strict=True):
         track[:, PLACE] += shake
-    arms = [as_arm(track) for track in tracks]
+    arms = [
+        replace(as_arm(track), contacts=_contacts(signs, spans, track, weak=weak))
+        for track, weak in zip(tracks, (False, True), strict=True)
+    ]
     motion = Motion(
         right=arms[0],
         left=arms[1],
@@ -133,6 +137,17 @@ def perform(
         fps=fps,
     )
     return Performance(motion, tuple(spans), _boundaries(spans, ways), in_dialect)
+
+
+def _contacts(
+    signs: Sequence[Sign], spans: Sequence[tuple[int, int]], states: np.ndarray, *, weak: bool
+) -> tuple[Contact, ...]:
+    """Where the strong or the weak hand, whose states are (T, 26), touches; one that drops out of a sign does not."""
+    return tuple(
+        Contact(start, end, LOCATIONS[sign.location].anchor)
+        for sign, (start, end) in zip(signs, spans, strict=True)
+        if sign.contact and (not weak or (sign.symmetric and states[start:end, SKIN].max() > 0.4))
+    )
 
 
 def _boundaries(spans: list[tuple[int, int]], ways: list[int]) -> tuple[tuple[int, int], ...]:

@@ -27,7 +27,7 @@ from signloom.synth.sentences import Sentence, read_sentences, vocabulary_of
 from signloom.synth.signs import Sign, pointing_sign, rest_sign
 
 # Of the generator's results: goes up when the same options would give other data.
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 _MAX_FPS = 240.0
 # No hand can be seen in a smaller picture.
 _LEAST_PIXELS = 32

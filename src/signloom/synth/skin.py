@@ -35,8 +35,8 @@ _MARKS = (0, 9, 26, 28, 33)
 
 
 @cache
-def _head_surface() -> np.ndarray:
-    """z a finger in front of the skin of an average head, on a grid about its middle, (rows of y, columns of x)."""
+def head_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A grid about the middle of an average head, x, y, and z a finger in front of the skin, each (rows, columns)."""
     y, x = np.mgrid[-_GRID_Y : _GRID_Y + 1e-9 : _CELL, -_GRID_X : _GRID_X + 1e-9 : _CELL]
     radius = np.sqrt((x / _HEAD[0]) ** 2 + (y / _HEAD[1]) ** 2)
     # Outside of its outline the head recedes, so that a hand that passes it meets no step; below, there is the throat.
@@ -48,8 +48,15 @@ def _head_surface() -> np.ndarray:
     weights = 1 / (squared + 1e-6) ** 2
     on_mesh = (weights * mesh[:, 2]).sum(axis=-1) / weights.sum(axis=-1)
     surface = np.where(squared.min(axis=-1) < 0.012**2, on_mesh, surface) - FINGER
-    surface.setflags(write=False)
-    return surface
+    for values in (x, y, surface):
+        values.setflags(write=False)
+    return x, y, surface
+
+
+def trunk_surface(x: np.ndarray, y: np.ndarray, shoulder_half_width: float) -> np.ndarray:
+    """z a finger in front of the skin of the trunk, or of nothing beside it, at each x and y."""
+    inside = np.clip(1 - (x / (1.1 * shoulder_half_width)) ** 2, 0, None) * np.clip((y + 0.03) / 0.1, 0, 1)
+    return np.where(inside > 0, -_TRUNK_DEPTH * np.sqrt(inside), _NOTHING)
 
 
 def depth(
@@ -62,7 +69,7 @@ def depth(
     relative = (hand - centre) / head
     if rotation is not None:
         relative = relative @ rotation
-    surface = _head_surface()
+    _, _, surface = head_surface()
     rows, columns = surface.shape
     x = np.clip((relative[..., 0] + _GRID_X) / _CELL, 0, columns - 1.001)
     y = np.clip((relative[..., 1] + _GRID_Y) / _CELL, 0, rows - 1.001)
@@ -73,9 +80,7 @@ def depth(
     above = flat[cell] * (1 - right) + flat[cell + 1] * right
     below = flat[cell + columns] * (1 - right) + flat[cell + columns + 1] * right
     deepest = head * (relative[..., 2] - above * (1 - low) - below * low)
-    across = hand[..., 0] / (1.1 * shoulder_half_width)
-    inside = np.clip(1 - across**2, 0, None) * np.clip((hand[..., 1] + 0.03) / 0.1, 0, 1)
-    trunk = np.where(inside > 0, -_TRUNK_DEPTH * np.sqrt(inside), _NOTHING)
+    trunk = trunk_surface(hand[..., 0], hand[..., 1], shoulder_half_width)
     return np.maximum(deepest, hand[..., 2] - trunk).max(axis=1)
 
 
@@ -109,18 +114,28 @@ class Limb:
         return cls(np.concatenate([hand, palm, forearm, upper], axis=1), radii)
 
     def clearance(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The least distance (T,) of a hand's joints (T, 21, 3) from the skin of the limb, negative inside of it, and
-        the unit vector (T, 3) from that joint to the limb. squared: (T, 21, K) distances, where known."""
+        """The first two of what `nearest` gives."""
+        distance, direction, _ = self.nearest(hand, squared)
+        return distance, direction
+
+    def nearest(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The least distance (T,) of a hand's joints (T, 21, 3) from the skin of the limb, negative inside of it, the
+        unit vector (T, 3) from that joint to the limb, and which joint it is (T,). squared: (T, 21, K) distances,
+        where known."""
         squared = self.squared(hand) if squared is None else squared
         distance = np.sqrt(np.clip(squared, 1e-10, None)) - self.radii
         joint, point = np.divmod(distance.reshape(len(hand), -1).argmin(axis=1), distance.shape[2])
         frames = np.arange(len(hand))
         vector = self.points[frames, point] - hand[frames, joint]
-        return distance[frames, joint, point], vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)
+        direction = vector / np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-6)
+        return distance[frames, joint, point], direction, joint
 
-    def pull(self, hand: np.ndarray, elbow: np.ndarray, firmness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pull(
+        self, hand: np.ndarray, elbow: np.ndarray, firmness: np.ndarray, give: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What a hand (T, 21, 3) must move to touch the limb as firmly as (T,) in 0..1 says, (T, 3), and how far it
-        and its forearm from the elbow (T, 3) must evade it towards the camera, (T,) metres."""
+        and its forearm from the elbow (T, 3) must evade it towards the camera, (T,) metres. give: (T,) metres by which
+        the forearm may come nearer."""
         towards, evasion = np.zeros((len(hand), 3)), np.zeros(len(hand))
         # Only where the arms come near each other.
         middle = 0.5 * (hand[:, :1] + elbow[:, None])
@@ -134,9 +149,9 @@ class Limb:
             # A hand's joint rests on the skin by a little less than a finger's half thickness.
             towards[near] = (firmness * np.clip(clearance - 0.003, 0, _FURTHEST))[:, None] * direction
             forearm = elbow[:, None] + np.linspace(0.3, 0.9, 4)[:, None] * (hand[:, :1] - elbow[:, None])
-            evasion[near] = np.maximum(
-                limb.before(hand, squared, 0.001), limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)
-            )
+            before = limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)
+            before = before if give is None else before - give[near]
+            evasion[near] = np.maximum(limb.before(hand, squared, 0.001), before)
         return towards, evasion
 
     def squared(self, points: np.ndarray) -> np.ndarray:

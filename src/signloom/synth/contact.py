@@ -1,0 +1,142 @@
+"""The last word of a hand that is to touch: what brings it, at one frame of its sign, to the nearest skin there.
+
+Shapes: n contacts, T frames. Metres as in `body`; an arm is a right one on its own side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signloom import layout
+from signloom.synth.rotations import cross
+from signloom.synth.skin import Limb, head_surface, trunk_surface
+
+if TYPE_CHECKING:
+    from signloom.synth.body import Proportions
+
+# How long before and after its frame a hand bends from its way to touch, seconds; the frame is one in which it touches
+# at least this firmly, as a share of its sign's firmest.
+_BEND_SECONDS, _FIRM = 0.2, 0.8
+# Skin is looked for on every third line of the grid of the head and in such steps on the trunk, metres.
+_HEAD_STEP, _TRUNK_STEP = 3, 0.016
+# The joints of the hand that touch: neither wrist nor root of the thumb; the fingers beyond the knuckles where it is
+# this far away, metres.
+_TOUCH_WITH = np.arange(2, layout.NUM_HAND_POINTS)
+_FINGERS, _FINGERS_FROM = np.setdiff1d(np.arange(5, layout.NUM_HAND_POINTS), layout.KNUCKLES), 0.015
+# How near a joint rests on the skin of the other arm, and the shortest lever by which a hand is turned, metres.
+_RESTS, _LEVER = 0.003, 0.05
+# How far a hand turns in its wrist to touch, radians.
+_FURTHEST_TURN = np.radians(55.0)
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A sign's frames [start, end) in which the hand touches `anchor`: the skin of `head` or `trunk`, or the other
+    `arm`."""
+
+    start: int
+    end: int
+    anchor: str
+
+
+class Touching:
+    """The contacts of one arm, each at a frame (n,) of its own: where the hand comes nearest anyway.
+
+    head: (T, 3, 3) how the head is turned.  other: the other arm, where this one acts on it.  near: (T,) in 0..1 how
+    near in time a contact is.
+    """
+
+    def __init__(
+        self,
+        contacts: tuple[Contact, ...],
+        firmness: np.ndarray,
+        body: Proportions,
+        centre: np.ndarray,
+        head: np.ndarray | None,
+        other: Limb | None,
+        hand: np.ndarray,
+        fps: float,
+    ) -> None:
+        """firmness: (T,) in 0..1 how firmly the hand touches.  centre: (3,) of the head.  hand: (T, 21, 3) as it comes
+        without the last word."""
+        self.contacts, self.head, self.other = contacts, head, other
+        self.centre, self.size, self.width = centre, body.head, body.shoulder_half_width
+        self.frames = np.zeros(len(contacts), dtype=np.intp)
+        for number, contact in enumerate(contacts):
+            firm = firmness[contact.start : contact.end]
+            frames = contact.start + np.flatnonzero(firm >= _FIRM * firm.max())
+            ways, _ = self._nearest(hand, contact.anchor, frames)
+            self.frames[number] = frames[(ways**2).sum(axis=1).argmin()]
+        away = np.abs(np.arange(len(hand)) - self.frames[:, None]) / max(2.0, _BEND_SECONDS * fps)
+        self._bends = 0.5 + 0.5 * np.cos(np.pi * np.minimum(away, 1))
+        self.near = self._bends.max(axis=0)
+        self._turns = np.zeros((len(contacts), 3))
+
+    def ways(self, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the hand (T, 21, 3) lacks to the skin at each contact, (n, 3), and from which of its joints, (n,)."""
+        ways, joints = np.zeros((len(self.contacts), 3)), np.zeros(len(self.contacts), dtype=np.intp)
+        for number, contact in enumerate(self.contacts):
+            frames = self.frames[number : number + 1]
+            way, joint = self._nearest(hand, contact.anchor, frames)
+            if (way**2).sum() > _FINGERS_FROM**2:
+                way, joint = self._nearest(hand, contact.anchor, frames, _FINGERS)
+            ways[number], joints[number] = way[0], joint[0]
+        return ways, joints
+
+    def bent(self, ways: np.ndarray) -> np.ndarray:
+        """Moves at the contacts (n, 3) as they come and go, (T, 3)."""
+        return self._bends.T @ ways
+
+    def turned(self, hand: np.ndarray, ways: np.ndarray, joints: np.ndarray) -> np.ndarray:
+        """Quaternions (T, 4) that turn the hand (T, 21, 3) about its wrist, further each time, so that its joints come
+        the ways nearer; as far as the contacts are near in time."""
+        lever = hand[self.frames, joints] - hand[self.frames, 0]
+        self._turns += cross(lever, ways) / np.maximum((lever**2).sum(axis=1, keepdims=True), _LEVER**2)
+        angle = np.linalg.norm(self._turns, axis=1, keepdims=True)
+        self._turns *= np.minimum(1, _FURTHEST_TURN / np.maximum(angle, 1e-9))
+        turns = self.bent(self._turns)
+        angle = np.linalg.norm(turns, axis=1, keepdims=True)
+        return np.concatenate([np.cos(angle / 2), np.sin(angle / 2) * turns / np.maximum(angle, 1e-9)], axis=1)
+
+    def _nearest(
+        self, hand: np.ndarray, anchor: str, frames: np.ndarray, which: np.ndarray = _TOUCH_WITH
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The shortest way from one of some joints of the hand (T, 21, 3) to the skin in some frames (n,), (n, 3), and
+        which joint that is, (n,)."""
+        joints = hand[frames[:, None], which]
+        if anchor == "arm" and self.other is not None:
+            limb = Limb(self.other.points[frames], self.other.radii)
+            distance, direction, joint = limb.nearest(joints)
+            return np.clip(distance - _RESTS, 0, None)[:, None] * direction, which[joint]
+        if anchor == "head":
+            joints = (joints - self.centre) / self.size
+            joints = joints if self.head is None else joints @ self.head[frames]
+            skin = _head_skin()
+        else:
+            skin = _trunk_skin(self.width)
+        squared = (joints**2).sum(axis=2)[:, :, None] + (skin**2).sum(axis=1) - 2 * joints @ skin.T
+        joint, point = np.divmod(squared.reshape(len(frames), -1).argmin(axis=1), len(skin))
+        way = skin[point] - joints[np.arange(len(frames)), joint]
+        if anchor == "head":
+            way = self.size * way
+            way = way if self.head is None else np.einsum("nij,nj->ni", self.head[frames], way)
+        return way, which[joint]
+
+
+@cache
+def _head_skin() -> np.ndarray:
+    """Points a finger in front of the skin of an average head about its middle, (N, 3)."""
+    x, y, z = (values[::_HEAD_STEP, ::_HEAD_STEP] for values in head_surface())
+    shown = z < 0
+    return np.stack([x[shown], y[shown], z[shown]], axis=1)
+
+
+@lru_cache(maxsize=64)
+def _trunk_skin(shoulder_half_width: float) -> np.ndarray:
+    """Points a finger in front of the skin of a trunk, (N, 3)."""
+    y, x = np.mgrid[0.0:0.42:_TRUNK_STEP, -shoulder_half_width:shoulder_half_width:_TRUNK_STEP]
+    return np.stack([x, y, trunk_surface(x, y, shoulder_half_width)], axis=-1).reshape(-1, 3)
