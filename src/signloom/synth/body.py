@@ -35,7 +35,7 @@ _TOUCHES, _EVASIONS, _FIRST_EVASIONS, _CLOSE_ENOUGH = 4, 5, 1, 0.0015
 # The last word: how often a hand is moved or turned to the skin while it evades, how often it then only evades, when it
 # is there and when out of what it would pass through.
 _LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 6, 1, 0.007, 0.006
-# How much gives way at a contact, metres: the skin under the fingers, the trunk and the other forearm beside the forearm.
+# How much gives way at a contact, metres: the skin to fingers, the trunk and the other forearm to a forearm.
 _PRESSES, _GIVES, _GIVES_ON_ARM = 0.006, 0.02, 0.01
 # Where a touching arm makes way for the other: not only before it, also back to its own side.
 _ASIDE = np.array((-0.8, 0.0, -0.6))
