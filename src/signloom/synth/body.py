@@ -29,14 +29,14 @@ _THUMB = layout.hand_joints("thumb_mcp")[0]
 
 # The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
 WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
-# How often a hand is brought to what it touches and how often then out of what it would pass through, by itself and
-# where the last word follows; and when it is there.
-_TOUCHES, _EVASIONS, _FIRST_TOUCHES, _FIRST_EVASIONS, _CLOSE_ENOUGH = 4, 5, 2, 0, 0.0015
+# How often a hand is brought to what it touches, how often then out of what it would pass through (less often where the
+# last word follows), and when it is there.
+_TOUCHES, _EVASIONS, _FIRST_EVASIONS, _CLOSE_ENOUGH = 4, 5, 2, 0.0015
 # The last word: how often a hand is moved or turned to the skin while it evades, how often it then only evades, when it
 # is there and when out of what it would pass through.
-_LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 14, 1, 0.007, 0.006
+_LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 14, 1, 0.007, 0.007
 # How much gives way at a contact, metres: the skin to fingers, the trunk and the other forearm to a forearm.
-_PRESSES, _GIVES, _GIVES_ON_ARM = 0.006, 0.02, 0.01
+_PRESSES, _GIVES, _GIVES_ON_ARM = 0.008, 0.02, 0.01
 # Where a touching arm makes way for the other: not only before it, also back to its own side.
 _ASIDE = np.array((-0.8, 0.0, -0.6))
 
@@ -213,13 +213,13 @@ def pose_arm(
         axes = _orthonormal(smooth(_limit_wrist(axes, wrist - elbow), passes))
     moved[:, 2] -= before_ribs(_wrist(arm, axes, body) + moved, body, around)
     asked = axes
-    touches, evasions = (_FIRST_TOUCHES, _FIRST_EVASIONS) if arm.contacts else (_TOUCHES, _EVASIONS)
-    for turn in range(touches + evasions + 1):
+    turns = _TOUCHES + (_FIRST_EVASIONS if arm.contacts else _EVASIONS)
+    for turn in range(turns + 1):
         elbow, wrist = reach(_wrist(arm, axes, body) + moved, body, passes)
         # Not from turn to turn: a limit that is met twice would bend the hand further each time.
         axes = _limit_wrist(asked, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
-        if turn == touches + evasions:
+        if turn == turns:
             break
         depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
         move = np.zeros_like(wrist)
@@ -227,9 +227,9 @@ def pose_arm(
         if other is not None:
             towards, aside = other.pull(hand, elbow, arm.other_arm)
             evasion += aside
-            if turn < touches:
+            if turn < _TOUCHES:
                 move += smooth(towards, passes)
-        if turn < touches:
+        if turn < _TOUCHES:
             move[:, 2] += smooth(skin.firm(depth, arm.skin), passes)
         move[:, 2] -= smooth_maximum(evasion, around)
         if np.abs(move).max() < _CLOSE_ENOUGH:
