@@ -13,7 +13,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth.rotations import cross
-from signloom.synth.skin import Limb, head_surface, trunk_surface
+from signloom.synth.skin import RESTS, Limb, head_surface, trunk_surface
 
 if TYPE_CHECKING:
     from signloom.synth.body import Proportions
@@ -27,8 +27,8 @@ _HEAD_STEP, _TRUNK_STEP = 3, 0.016
 # this far away, metres.
 _TOUCH_WITH = np.arange(2, layout.NUM_HAND_POINTS)
 _FINGERS, _FINGERS_FROM = np.setdiff1d(np.arange(5, layout.NUM_HAND_POINTS), layout.KNUCKLES), 0.015
-# How near a joint rests on the skin of the other arm, and the shortest lever by which a hand is turned, metres.
-_RESTS, _LEVER = 0.003, 0.05
+# The shortest lever by which a hand is turned, metres.
+_LEVER = 0.05
 # How far a hand turns in its wrist to touch, radians.
 _FURTHEST_TURN = np.radians(55.0)
 
@@ -111,7 +111,7 @@ class Touching:
         if anchor == "arm" and self.other is not None:
             limb = Limb(self.other.points[frames], self.other.radii)
             distance, direction, joint = limb.nearest(joints)
-            return np.clip(distance - _RESTS, 0, None)[:, None] * direction, which[joint]
+            return np.clip(distance - RESTS, 0, None)[:, None] * direction, which[joint]
         if anchor == "head":
             joints = (joints - self.centre) / self.size
             joints = joints if self.head is None else joints @ self.head[frames]

@@ -15,6 +15,8 @@ from signloom.synth import face
 
 # Half the thickness of a finger: a hand's joints keep this distance from the skin they touch.
 FINGER = 0.008
+# A joint rests on the skin of the other arm by a little less than that.
+RESTS = 0.003
 # Half width and height of the head about its middle, and its depth where the mesh of the face does not reach.
 _HEAD = (0.078, 0.115, 0.098)
 _TRUNK_DEPTH = 0.11
@@ -146,8 +148,7 @@ class Limb:
             hand, elbow, firmness = hand[near], elbow[near], firmness[near]
             squared = limb.squared(hand)
             clearance, direction = limb.clearance(hand, squared)
-            # A hand's joint rests on the skin by a little less than a finger's half thickness.
-            towards[near] = (firmness * np.clip(clearance - 0.003, 0, _FURTHEST))[:, None] * direction
+            towards[near] = (firmness * np.clip(clearance - RESTS, 0, _FURTHEST))[:, None] * direction
             forearm = elbow[:, None] + np.linspace(0.3, 0.9, 4)[:, None] * (hand[:, :1] - elbow[:, None])
             before = limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)
             before = before if give is None else before - give[near]

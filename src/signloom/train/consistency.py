@@ -93,7 +93,7 @@ class ConsistencyModule(RecognizerModule):
     """Trains a recogniser by CTC, the mean of both views, and `consistency` times how differently they are read.
 
     The comparison is a mean over output frames, and CTC is divided by the number of glosses; so neither grows with the
-    length of an utterance. An auxiliary head learns by CTC alone. A step takes twice the time and memory.
+    length of an utterance. An auxiliary head learns by CTC alone. A step takes twice the memory, and more time.
     """
 
     def training_losses(self, batch: Batch) -> Losses:

@@ -48,7 +48,7 @@ class Recipe:
     """the teacher's: largest absolute value of what attention adds; the preset's own when not given"""
     consistency: float = 2.0
     """train on two views of each clip, each with other parts missing, and add this many times how differently they are
-    read; a step takes nearly twice the time. 0: one view, nothing missing"""
+    read; training takes about half as long again. 0: one view, nothing missing"""
     epochs: int = 40
     """passes over the training split"""
     max_minutes: float | None = None
