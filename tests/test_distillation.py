@@ -622,6 +622,17 @@ def test_an_untrained_teacher_is_refused(tiny_corpus, teacher, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_holds_a_run_is_refused_before_anybody_is_scored(tiny_corpus, teacher, tmp_path, monkeypatch):
+    def scored(*given):
+        raise AssertionError("scored first")
+
+    monkeypatch.setattr("signloom.distill._scored_teacher", scored)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history.json").write_text("{}")
+    with pytest.raises(InputError, match="run: already holds a run"):
+        run_distill(tiny_corpus, teacher, tmp_path / "run")
+
+
 def test_a_teacher_of_other_glosses_is_refused(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
     for words, message in (

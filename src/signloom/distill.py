@@ -49,12 +49,13 @@ def run(options: DistillRecipe) -> int:
     try:
         from signloom.model.checkpoint import load
         from signloom.train.distributed import World
-        from signloom.train.fit import fit
+        from signloom.train.fit import fit, refuse_earlier
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "distillation") from None
     if World.of_environment().rank:
         fit(options)
         return 0
+    refuse_earlier(options)
     corpus = Corpus.open(options.data_dir)
     teacher = _scored_teacher(options, corpus)
     # Before an hour of training, not after it.

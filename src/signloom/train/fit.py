@@ -88,7 +88,7 @@ def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
             if recipe.resume:
                 _check_same_run(recipe, corpus)
             stack.enter_context(locked(run))
-            _refuse_earlier(recipe)
+            refuse_earlier(recipe)
             stack.enter_context(_logging_to(run / "training.log"))
         if recipe.devices > 1 and not world.launcher:
             world = stack.enter_context(launched(_plain(asdict(recipe)), recipe.devices))
@@ -252,7 +252,8 @@ def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSam
     return StepSampler(steps, num_processes=world.size, rank=world.rank)
 
 
-def _refuse_earlier(recipe: Recipe) -> None:
+def refuse_earlier(recipe: Recipe) -> None:
+    """Raises InputError where the run folder holds a run that is neither to be resumed nor to be replaced."""
     run = recipe.output
     earlier = [name for name in (MODEL_FILE, STATE_FILE, "history.json") if (run / name).exists()]
     if earlier and not (recipe.resume or recipe.overwrite):
