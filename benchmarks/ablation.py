@@ -80,7 +80,9 @@ SETTINGS = {
     "mirror": Setting("half of the clips mirrored", augmentation={"mirror": 0.5}),
     "auxiliary_head": Setting("auxiliary head", {"auxiliary_head": True}),
     "cosine": Setting("cosine classifier", {"classifier": "cosine"}),
-    "auxiliary_cosine": Setting("auxiliary head and cosine classifier", {"auxiliary_head": True, "classifier": "cosine"}),
+    "auxiliary_cosine": Setting(
+        "auxiliary head and cosine classifier", {"auxiliary_head": True, "classifier": "cosine"}
+    ),
     "consistency": Setting("consistency of two views", {"consistency": 2.0}),
     "auxiliary_consistency": Setting("auxiliary head and two views", {"auxiliary_head": True, "consistency": 2.0}),
     "share_hands": Setting("one encoder for both hands", {"share_hands": True}),
