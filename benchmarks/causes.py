@@ -27,6 +27,7 @@ BASE: dict[str, Any] = {
     "learning_rate": 1e-3,
     "augment": False,
     "consistency": 0.0,
+    "auxiliary_head": False,
     "batch_size": 4,
     "epochs": 16,
 }

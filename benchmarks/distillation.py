@@ -132,7 +132,8 @@ def recipe(options: Any, data_dir: Path, folder: Path, settings: dict[str, Any])
         return Recipe(**given, preset=settings["preset"])
     if side == "original":
         # As recipes/student_optimised.yaml.
-        rates: dict[str, Any] = {"batch_size": 8, "weight_decay": 1e-5, "dropout": 0.05, "consistency": 0.0}
+        rates: dict[str, Any] = {"batch_size": 8, "weight_decay": 1e-5, "dropout": 0.05}
+        rates |= {"consistency": 0.0, "auxiliary_head": False}
         return Recipe(**given, preset="original_student", **rates)
     if side == "student":
         return Recipe(**given)

@@ -167,7 +167,7 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
         kept.clear()
         run = folder / str(number)
         with contextlib.redirect_stderr(io.StringIO()):
-            best = fit(Recipe(data_dir=corpus, output=run, **{"consistency": 0.0, **row})).best
+            best = fit(Recipe(data_dir=corpus, output=run, **{"consistency": 0.0, "auxiliary_head": False, **row})).best
         late = [sample for sample in kept if sample["step"] > 100]
         learning = [sample for sample in kept if sample["loss"] > 1]
         results[name] = {

@@ -78,6 +78,7 @@ def healthy(corpus, tmp_path_factory):
             learning_rate=1e-3,
             augment=False,
             consistency=0.0,
+            auxiliary_head=False,
             batch_size=4,
             epochs=16,
         )
@@ -208,6 +209,7 @@ def test_a_learning_rate_that_is_too_high_is_named(corpus, tmp_path):
             learning_rate=1.0,
             augment=False,
             consistency=0.0,
+            auxiliary_head=False,
             epochs=2,
         )
     )

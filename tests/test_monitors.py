@@ -66,6 +66,7 @@ def plant(monkeypatch):
 def recipe(corpus, output, **changes) -> Recipe:
     # One view: faults are planted in the loss of a plain step, and a few epochs have to be enough.
     values = {"epochs": 30, "batch_size": 4, "preset": "tiny", "learning_rate": 1e-3, "consistency": 0.0}
+    values["auxiliary_head"] = False
     return Recipe(data_dir=corpus, output=output, **{**values, **changes})
 
 

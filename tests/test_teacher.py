@@ -1,11 +1,13 @@
 """The teacher: fusion, Inception modules, presets, and the auxiliary head that both models can have."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from conftest import random_landmarks, worn_norms
 from signloom import layout
@@ -15,6 +17,7 @@ from signloom.model.checkpoint import Model, load
 from signloom.model.fusion import Fusion, ModalityAttention
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.fit import fit
 from signloom.train.prepare import build
 from signloom.train.recipe import Recipe
@@ -320,7 +323,7 @@ class TestTraining:
     def tiny_preset(self, monkeypatch):
         monkeypatch.setitem(PRESETS, "tiny_teacher", SMALL)
 
-    def test_the_auxiliary_head_is_trained_by_its_weight_and_kept(self, tiny_corpus, tmp_path):
+    def test_the_auxiliary_head_is_trained_by_its_weight_and_in_no_model(self, tiny_corpus, tmp_path):
         moved = {}
         for weight in (0.0, 1.0):
             recipe = Recipe(
@@ -332,22 +335,29 @@ class TestTraining:
                 auxiliary_weight=weight,
                 weight_decay=0.0,
             )
-            head = fit(recipe).model.recognizer.auxiliary
+            result = fit(recipe)
             # Its bias starts at 0.
-            moved[weight] = head.bias.detach().abs().max().item()
+            state = SafeCheckpointIO().load_checkpoint(result.run / "last.safetensors")["state_dict"]
+            (bias,) = (value for name, value in state.items() if name.endswith("auxiliary.bias"))
+            moved[weight] = bias.abs().max().item()
+            assert result.model.recognizer.auxiliary is None
+            assert not [name for name in load_file(result.run / "model.safetensors") if "auxiliary" in name]
+            record = json.loads((result.run / "run.json").read_text())
+            assert record["model"]["parameters"] == result.model.recognizer.num_parameters
         assert moved[0.0] == 0 < moved[1.0]
 
     def test_attention_can_be_left_out_or_clamped_otherwise(self, tiny_corpus, tmp_path):
         vocabulary = Vocabulary.from_glosses([["A", "B"]])
-        wanted = Recipe(data_dir=tiny_corpus, preset="tiny_teacher", attention=False, attention_clamp=3.0)
+        one_head = {"data_dir": tiny_corpus, "auxiliary_head": False}
+        wanted = Recipe(**one_head, preset="tiny_teacher", attention=False, attention_clamp=3.0)
         plain, _ = build(wanted, vocabulary)
         assert plain.config == replace(SMALL, attention=False, attention_clamp=3.0)
-        assert build(Recipe(data_dir=tiny_corpus, preset="tiny_teacher"), vocabulary)[0].config == SMALL
+        assert build(Recipe(**one_head, preset="tiny_teacher"), vocabulary)[0].config == SMALL
         with pytest.raises(InputError, match="student has no attention"):
             build(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
         # Without attention there are no weights of it to start from; a clamp has none.
         Model(plain, vocabulary).save(tmp_path / "model.safetensors")
-        start = Recipe(data_dir=tiny_corpus, init=tmp_path, attention_clamp=20.0)
+        start = Recipe(**one_head, init=tmp_path, attention_clamp=20.0)
         assert build(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
         with pytest.raises(InputError, match="--attention is True, there it is False; leave it out"):
             build(replace(start, attention=True), vocabulary)
@@ -360,7 +370,8 @@ class TestTraining:
             data_dir=tiny_corpus, output=tmp_path / "a", preset="tiny_teacher", epochs=1, auxiliary_head=True
         )
         donor = fit(first).model.recognizer
-        second = Recipe(data_dir=tiny_corpus, output=tmp_path / "b", init=tmp_path / "a", epochs=1, learning_rate=1e-12)
-        model = fit(second).model.recognizer
-        assert model.config == donor.config
-        torch.testing.assert_close(model.body.stem.weight, donor.body.stem.weight, atol=1e-6, rtol=0)
+        for heads in (True, False):
+            given = {"init": tmp_path / "a", "auxiliary_head": heads, "learning_rate": 1e-12}
+            model = fit(Recipe(data_dir=tiny_corpus, output=tmp_path / f"b{heads}", epochs=1, **given)).model.recognizer
+            assert model.config == donor.config
+            torch.testing.assert_close(model.body.stem.weight, donor.body.stem.weight, atol=1e-6, rtol=0)

@@ -255,7 +255,7 @@ class TestTraining:
         options = {"share_hands": True, "classifier": "cosine", "auxiliary_head": True, "consistency": 2.0}
         result = fit(recipe(tiny_corpus, tmp_path / "run", epochs=30, **options))
         config = load(tmp_path / "run").recognizer.config
-        assert (config.share_hands, config.classifier, config.auxiliary_head) == (True, "cosine", True)
+        assert (config.share_hands, config.classifier, config.auxiliary_head) == (True, "cosine", False)
         front = result.model.recognizer.frontend
         left, right = (front.modality_slices()[name] for name in ("left_hand", "right_hand"))
         assert torch.equal(front.std[left], front.std[right])

@@ -31,8 +31,8 @@ def tiny_preset(monkeypatch):
 
 def recipe(corpus, output, **changes) -> Recipe:
     values = {"epochs": 2, "batch_size": 4, "preset": "tiny", "augment": False, "threads": 1, "learning_rate": 1e-3}
-    # Learnt by heart in half of the epochs and of the time; two views have tests of their own.
-    values["consistency"] = 0.0
+    # Learnt by heart in half of the epochs and of the time; two views and two heads have tests of their own.
+    values |= {"consistency": 0.0, "auxiliary_head": False}
     return Recipe(data_dir=corpus, output=output, **{**values, **changes})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import Landmarks, check_header
 from signloom.model.presets import ModelConfig
-from signloom.model.recognizer import Recognizer
+from signloom.model.recognizer import AUXILIARY, Recognizer
 from signloom.vocabulary import Vocabulary
 
 FORMAT = "signloom-model"
@@ -84,7 +84,7 @@ class Model:
         return describe(self.decoding, self.language_model)
 
     def save(self, path: Path) -> None:
-        """Writes the model to one file, whole or not at all."""
+        """Writes the model to one file, whole or not at all; without the auxiliary head, which training alone has."""
         from safetensors.torch import save
 
         header = {
@@ -92,12 +92,16 @@ class Model:
             "version": FORMAT_VERSION,
             "layout": layout.NAME,
             "layout_version": layout.VERSION,
-            "config": self.recognizer.config.to_json(),
+            "config": replace(self.recognizer.config, auxiliary_head=False).to_json(),
             "vocabulary": list(self.vocabulary.words),
             "info": dict(self.info),
             "decoding": self.decoding.to_json(),
         }
-        weights = {name: tensor.contiguous() for name, tensor in self.recognizer.state_dict().items()}
+        weights = {
+            name: tensor.contiguous()
+            for name, tensor in self.recognizer.state_dict().items()
+            if not name.startswith(AUXILIARY)
+        }
         if self.language_model is not None:
             header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
             weights |= _tensors_of(self.language_model)

@@ -51,7 +51,8 @@ class ModelConfig:
     view: the front end's view.  frame_rate: interpolate back to the frame rate before the BiLSTM, so that there is an
     output for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and
     features of unit length and scale 32.  auxiliary_head: a second CTC classifier on the convolutional features, in
-    training only; it shares the classifier's weights where that is `cosine`.  fps: the frame rate the model reads.
+    training only and in no model file; it shares the classifier's weights where that is `cosine`.  fps: the frame rate
+    the model reads.
     """
 
     kind: ClassVar[str]

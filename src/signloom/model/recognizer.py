@@ -17,6 +17,8 @@ from signloom.model.presets import ModelConfig, StudentConfig, TeacherConfig
 from signloom.vocabulary import BLANK_ID
 
 COSINE_SCALE = 32.0
+# What the names of the auxiliary head's weights begin with.
+AUXILIARY = "auxiliary."
 
 
 class CosineClassifier(nn.Module):
@@ -86,7 +88,8 @@ class Recognizer(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Of what reads signing, and is kept: without the auxiliary head, which training alone has."""
+        return sum(parameter.numel() for name, parameter in self.named_parameters() if not name.startswith(AUXILIARY))
 
     @property
     def stride(self) -> int:

@@ -18,7 +18,7 @@ from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.model.checkpoint import load
 from signloom.model.presets import ModelConfig, preset
-from signloom.model.recognizer import Recognizer
+from signloom.model.recognizer import AUXILIARY, Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
@@ -41,10 +41,8 @@ def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     recognizer = Recognizer(replace(donor.recognizer.config, **changes), len(vocabulary))
     own = recognizer.state_dict()
     # The auxiliary head starts anew: it matters only while the features are learnt.
-    weights = {
-        name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith("auxiliary.")
-    }
-    weights |= {name: value for name, value in own.items() if name.startswith("auxiliary.")}
+    weights = {name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith(AUXILIARY)}
+    weights |= {name: value for name, value in own.items() if name.startswith(AUXILIARY)}
     shared = [word for word in vocabulary.words if word in donor.vocabulary]
     for name in [name for name in weights if name.startswith("classifier.")]:
         rows = own[name].clone()

@@ -32,8 +32,8 @@ class Recipe:
     reconstruction of an original: 'original_student' (14 M parameters), 'teacher_original' (stride 16 inside)"""
     frame_rate: bool = False
     """emit an output for every frame instead of every fourth"""
-    auxiliary_head: bool = False
-    """also train a CTC classifier on the convolutional features, which is not used after training"""
+    auxiliary_head: bool = True
+    """also train a CTC classifier on the convolutional features, which the kept model does without"""
     auxiliary_weight: float = 1.0
     """of the auxiliary head's loss"""
     classifier: Literal["linear", "cosine"] | None = None
