@@ -201,6 +201,37 @@ def test_contact_is_lost_where_there_is_nothing_to_touch():
 # Performance
 
 
+def test_hands_are_up_where_a_sentence_without_a_gloss_of_rest_is_cut_out_of_a_text():
+    """What is glossed can be seen: a sentence that begins with __ON__ begins lower than one that does not."""
+    higher = []
+    for number in range(40):
+        signer = make_signer(number % 8, seed=1, dials=Dials())
+        heights = {}
+        for glossed in (False, True):
+            performance = perform(
+                LEXICON[:3], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(number), rest_glossed=glossed
+            )
+            place = performance.motion.right.place
+            heights[glossed] = place[[0, -1], 1]
+            # Nothing but the ends is another: the strokes have the same lengths.
+            lengths = [end - start for start, end in performance.strokes]
+            assert lengths == heights.setdefault("lengths", lengths)
+            assert performance.boundaries[0][0] > 0
+            assert performance.boundaries[-1][1] < len(place)
+        # y points down.
+        higher += list(heights[False] - heights[True])
+    assert min(higher) > 0.0
+    assert np.median(higher) > 0.1
+    # Where rest is glossed it is as it was.
+    words = [rest_sign("__ON__"), *LEXICON[:3], rest_sign("__OFF__")]
+    signer = make_signer(0, seed=1, dials=Dials())
+    one, other = (
+        perform(words, signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0), rest_glossed=glossed)
+        for glossed in (False, True)
+    )
+    np.testing.assert_array_equal(one.motion.right.place, other.motion.right.place)
+
+
 def test_rest_signs_are_the_rest_at_the_ends():
     signer = make_signer(0, seed=0, dials=CLEAN)
     words = [rest_sign("__ON__"), *LEXICON[:3], rest_sign("__OFF__")]

@@ -30,7 +30,7 @@ from signloom.synth.camera import make_camera, project
 from signloom.synth.dials import dial_names
 from signloom.synth.lexicon import confusability
 from signloom.synth.performance import perform
-from signloom.synth.plans import GENERATOR_VERSION, Plan, Recipe, lexicon_of, make_plans
+from signloom.synth.plans import GENERATOR_VERSION, Plan, Recipe, lexicon_of, make_plans, rest_is_glossed
 from signloom.synth.signer import Signer, make_signer
 from signloom.synth.tracker import track
 
@@ -170,7 +170,7 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
     image_size = parse_image_size(recipe.image_size)
     camera = make_camera(setting, rng, image_size=image_size, dials=recipe)
     fps = _frame_rate(recipe, setting)
-    performance = perform(plan.signs, signer, fps=fps, dials=recipe, rng=rng)
+    performance = perform(plan.signs, signer, fps=fps, dials=recipe, rng=rng, rest_glossed=rest_is_glossed(recipe))
     points = pose_body(performance.motion, signer.proportions)
     if signer.left_handed:
         points = points[:, layout.mirror_map()] * np.array((-1, 1, 1), dtype=points.dtype)

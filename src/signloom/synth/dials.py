@@ -95,7 +95,8 @@ class Dials:
     repeats: float = BY_PRESET
     """share of the glosses, 0 to 0.5, that repeat the one before"""
     rest_glosses: bool = BY_PRESET
-    """let sentences begin with __ON__ and end with __OFF__ (the hands rise from rest and sink) as often as PHOENIX's"""
+    """let sentences begin with __ON__ and end with __OFF__ (the hands rise from rest and sink) as often as PHOENIX's;
+    other sentences then begin and end with hands that are up, as if cut out of a longer text"""
     signer_variation: float = BY_PRESET
     """dial, 0 to 3: how much bodies, posture, tempo, amplitude and habits of handshape and place differ by signer"""
     dialect: float = BY_PRESET

@@ -1,4 +1,4 @@
-"""A sentence in time: strokes of the signs, minimum-jerk ways between them, rest at both ends.
+"""A sentence in time: strokes of the signs, minimum-jerk ways between them, hands that rest or wait at both ends.
 
 Shapes: T frames. The states of an arm are as in `stroke`.
 """
@@ -17,7 +17,18 @@ from signloom.synth.face import EXPRESSIONS
 from signloom.synth.movements import minimum_jerk
 from signloom.synth.signer import Signer
 from signloom.synth.signs import BROWS, HEADS, LOCATIONS, MOUTHS, Sign
-from signloom.synth.stroke import ANGLES, PLACE, ROTATION, SKIN, Setting, as_arm, rest_state, stroke, unroll
+from signloom.synth.stroke import (
+    ANGLES,
+    PLACE,
+    ROTATION,
+    SKIN,
+    Setting,
+    as_arm,
+    raised_state,
+    rest_state,
+    stroke,
+    unroll,
+)
 from signloom.synth.variants import signs_as_signed
 
 # The way between two strokes at tempo 1: its shortest time and the time per metre (a way of half a metre peaks near
@@ -26,6 +37,8 @@ _WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.1, 0.38
 # How far towards the camera such a way bows per metre of height.
 _SWING = 0.12
 _IDLE_SECONDS = (0.16, 0.4)
+# How long hands are seen that wait between two sentences of one text, where the clip is cut.
+_WAIT_SECONDS = (0.0, 0.16)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
 # At coarticulation 1: how far a sign's place is drawn to its neighbours', how far the fingers and the weak hand are
@@ -45,7 +58,7 @@ class Performance:
     motion: of the body, right arm strong (a left-handed signer is mirrored later).
     strokes: for each sign the frames [start, end) in which its parameters are shown.
     boundaries: for each sign [start, end) including its half of the ways to its neighbours; they follow one another
-    without a gap, the rest at either end of the utterance stays outside.
+    without a gap; hands that rest or wait at either end of the utterance, and are not glossed, stay outside.
     dialect: positions of the signs that the signer made in dialect.
     """
 
@@ -62,8 +75,13 @@ def perform(
     fps: float,
     dials: Dials,
     rng: np.random.Generator,
+    rest_glossed: bool = False,
 ) -> Performance:
-    """The motion of one sentence, in the signer's own forms of the signs."""
+    """The motion of one sentence, in the signer's own forms of the signs.
+
+    rest_glossed: whether the corpus has glosses for hands at rest. Where a sentence then begins or ends without one, it
+    is cut out of a longer text and the hands are up; else they rise from rest and sink again in every sentence.
+    """
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
     rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
@@ -84,9 +102,9 @@ def perform(
         pieces.append((right, left))
         length += len(right)
 
-    def idle() -> None:
-        count = max(1, round(rng.uniform(*_IDLE_SECONDS) * fps))
-        append(np.repeat(rest[0][None], count, axis=0), np.repeat(rest[1][None], count, axis=0))
+    def idle(hands: tuple[np.ndarray, np.ndarray], seconds: tuple[float, float]) -> None:
+        count = max(1, round(rng.uniform(*seconds) * fps))
+        append(*(np.repeat(hand[None], count, axis=0) for hand in hands))
 
     def go_to(right: np.ndarray, left: np.ndarray) -> None:
         bend, haste = 0.08 * rng.standard_normal(3), np.exp(0.1 * rng.standard_normal())
@@ -103,16 +121,26 @@ def perform(
             _way(now[0], right, count, distance * bend, early), _way(now[1], left, count, 0.5 * distance * bend, early)
         )
 
+    before = after = rest
+    seconds = _IDLE_SECONDS
+    if rest_glossed:
+        # Numbers of its own: the signs are made as they are in a corpus without such glosses.
+        own = rng.spawn(1)[0]
+        before, after = (
+            (raised_state(rest[0], signer, own, strong=True), raised_state(rest[1], signer, own, strong=False))
+            for _ in range(2)
+        )
+        seconds = _WAIT_SECONDS
     # A sign of idle hands is the rest at its end of the sentence.
     if signs[0].kind != "rest":
-        idle()
+        idle(before, seconds)
     for right, left in strokes:
         go_to(right[0], left[0])
         spans.append((length, length + len(right)))
         append(right, left)
     if signs[-1].kind != "rest":
-        go_to(*rest)
-        idle()
+        go_to(*after)
+        idle(after, seconds)
     else:
         ways.append(0)
 

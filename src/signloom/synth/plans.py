@@ -27,7 +27,7 @@ from signloom.synth.sentences import Sentence, read_sentences, vocabulary_of
 from signloom.synth.signs import Sign, pointing_sign, rest_sign
 
 # Of the generator's results: goes up when the same options would give other data.
-GENERATOR_VERSION = 5
+GENERATOR_VERSION = 6
 _MAX_FPS = 240.0
 # No hand can be seen in a smaller picture.
 _LEAST_PIXELS = 32
@@ -174,6 +174,14 @@ def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
     if glosses is None:
         return signs
     return tuple(replace(sign, gloss=gloss) for sign, gloss in zip(signs, glosses, strict=True))
+
+
+@lru_cache(maxsize=4)
+def rest_is_glossed(recipe: Recipe) -> bool:
+    """Whether sentences of this recipe that begin or end at rest say so by a gloss."""
+    if not recipe.sentences:
+        return bool(recipe.rest_glosses)
+    return any(gloss in REST_GLOSSES for sentence in _sentences(recipe) for gloss in sentence.glosses)
 
 
 @lru_cache(maxsize=4)

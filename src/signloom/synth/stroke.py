@@ -6,7 +6,7 @@ skin (1) and the weak arm (1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from signloom.synth.signs import (
     closed_handshape,
     handshape_angles,
     orientation_axes,
+    rest_sign,
     touching_point,
 )
 
@@ -38,6 +39,9 @@ WIDTH = 26
 # A plain stroke at tempo 1; with the ways between strokes 10 to 14 frames a sign at 25 frames/s, as in PHOENIX-2014.
 STROKE_SECONDS = 0.225
 _REST_SECONDS = (0.2, 0.44)
+# Between two sentences: how often the weak hand is up as well, and by how much hands are up elsewhere (standard
+# deviation, metres).
+_BOTH_UP, _RAISED_METRES = 0.5, 0.03
 # Where the fingers of an idle hand point and where its palm faces.
 _ACROSS_BELLY = np.array((0.75, 0.62, -0.1)), np.array((0.0, 0.25, 1.0))
 _ON_THIGH = np.array((0.12, 1.0, -0.25)), np.array((0.8, 0.0, 0.6))
@@ -79,6 +83,16 @@ def rest_state(signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.
     palm /= np.linalg.norm(palm)
     state[ROTATION] = quaternion(np.stack([fingers, palm, np.cross(fingers, palm)], axis=1))
     state[ANGLES] = (0.35 + 0.25 * apart) * handshape_angles("C") + 3 * rng.standard_normal(16)
+    return state
+
+
+def raised_state(rest: np.ndarray, signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
+    """The state (26,) of an arm between two sentences of one text: lax, but up, though the weak one not always."""
+    stays, lift, slip = rng.random(), rng.uniform(0.7, 1.0), rng.standard_normal(3)
+    state = rest.copy()
+    if strong or stays < _BOTH_UP:
+        place = place_of(replace(rest_sign(""), location="space-middle"), signer)
+        state[PLACE] += lift * (place - state[PLACE]) + _RAISED_METRES * slip
     return state
 
 
