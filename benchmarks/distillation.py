@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--teacher", default="teacher", help="preset of the teacher")
     parser.add_argument("--epochs", type=int, default=24, help="of student, distilled and kept")
     parser.add_argument("--teacher_epochs", type=int, default=16)
+    parser.add_argument("--teacher_consistency", type=float, default=2.0, help="0: it reads one view of each clip")
     parser.add_argument("--original_epochs", type=int, default=24)
     parser.add_argument("--soft_weight", type=float, default=0.7)
     parser.add_argument("--temperature", type=float, default=3.0)
@@ -84,7 +85,7 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
         "threads": options.threads,
         **corpus_settings(options, name),
     }
-    teacher = {"preset": options.teacher, "epochs": options.teacher_epochs}
+    teacher = {"preset": options.teacher, "epochs": options.teacher_epochs, "consistency": options.teacher_consistency}
     if side == "teacher":
         settings |= teacher
     elif side == "original":
@@ -129,7 +130,7 @@ def recipe(options: Any, data_dir: Path, folder: Path, settings: dict[str, Any])
     given |= {"seed": settings["seed"], "epochs": settings["epochs"]}
     side = settings["side"]
     if side == "teacher":
-        return Recipe(**given, preset=settings["preset"])
+        return Recipe(**given, preset=settings["preset"], consistency=settings["consistency"])
     if side == "original":
         # As recipes/student_optimised.yaml.
         rates: dict[str, Any] = {"batch_size": 8, "weight_decay": 1e-5, "dropout": 0.05}
