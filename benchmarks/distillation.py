@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24, help="of student, distilled and kept")
     parser.add_argument("--teacher_epochs", type=int, default=16)
     parser.add_argument("--teacher_consistency", type=float, default=2.0, help="0: it reads one view of each clip")
+    parser.add_argument("--consistency", type=float, default=2.0, help="of student, distilled and kept")
     parser.add_argument("--original_epochs", type=int, default=24)
     parser.add_argument("--soft_weight", type=float, default=0.7)
     parser.add_argument("--temperature", type=float, default=3.0)
@@ -91,7 +92,7 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
     elif side == "original":
         settings["epochs"] = options.original_epochs
     else:
-        settings["epochs"] = options.epochs
+        settings |= {"epochs": options.epochs, "consistency": options.consistency}
     if side in ("kept", "distilled"):
         # Its result is one of this very teacher, so that the teacher's has to be there first.
         run_once(options, name, seed, "teacher")
@@ -136,6 +137,7 @@ def recipe(options: Any, data_dir: Path, folder: Path, settings: dict[str, Any])
         rates: dict[str, Any] = {"batch_size": 8, "weight_decay": 1e-5, "dropout": 0.05}
         rates |= {"consistency": 0.0, "auxiliary_head": False}
         return Recipe(**given, preset="original_student", **rates)
+    given["consistency"] = settings["consistency"]
     if side == "student":
         return Recipe(**given)
     kept = ("temperature", "soft_weight", "leave_out_blank")
