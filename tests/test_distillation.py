@@ -661,7 +661,7 @@ def test_a_teacher_of_another_corpus_is_refused_unless_told_otherwise(tiny_corpu
     assert "teacher" in capsys.readouterr().out
     as_teacher(model, tmp_path / "older", corpus={**model.info["corpus"], "summary": {}})
     with pytest.raises(InputError, match="another corpus: 'tiny' of other utterances"):
-        run_distill(tiny_corpus, tmp_path / "older", tmp_path / "run")
+        run_distill(tiny_corpus, tmp_path / "older", tmp_path / "new")
 
 
 def test_a_teacher_of_another_layout_is_refused(tiny_corpus, teacher, tmp_path, monkeypatch):
