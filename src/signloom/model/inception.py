@@ -1,6 +1,8 @@
 """The teacher's body: I3D over time alone, behind a fusion of the modalities.
 
-Source: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3, with time in the place of the volume.
+Sources: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3, with time in the place of the volume;
+Szegedy et al. 2017, "Inception-v4, Inception-ResNet and the impact of residual connections on learning", section 3.2,
+for what goes around a module.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ POOL_KERNEL = 3
 class InceptionBlock(nn.Module):
     """Four branches side by side: 1x1; 1x1 and a convolution, twice; max pooling and 1x1.
 
-    The 1x1 of the first three branches are one layer, since they read the same frames.
+    The 1x1 of the first three branches are one layer, since they read the same frames. residual: what went in is added
+    to the first channels of what comes out.
     """
 
-    def __init__(self, in_channels: int, module: InceptionModule) -> None:
+    def __init__(self, in_channels: int, module: InceptionModule, *, residual: bool = False) -> None:
         super().__init__()
         self.pool = module.pool
+        self.residual = residual
         self.widths = [module.direct, module.first[0], module.second[0]]
         self.enter = nn.Linear(in_channels, sum(self.widths), bias=False)
         self.enter_norm = nn.BatchNorm1d(sum(self.widths))
@@ -43,7 +47,10 @@ class InceptionBlock(nn.Module):
         first = F.relu(self.first_norm(packing.pack(self.first(packing.unpack(first)))))
         second = F.relu(self.second_norm(packing.pack(self.second(packing.unpack(second)))))
         pooled = F.relu(self.pooled_norm(self.pooled(max_pool(x, packing, POOL_KERNEL)[0])))
-        return torch.cat([direct, first, second, pooled], dim=-1), packing
+        after = torch.cat([direct, first, second, pooled], dim=-1)
+        if self.residual:
+            after = after + F.pad(x, (0, after.shape[-1] - x.shape[-1]))
+        return after, packing
 
 
 class Inception(Body):
@@ -61,7 +68,7 @@ class Inception(Body):
         self.inception = nn.ModuleDict()
         channels = config.stem_channels
         for module in config.modules:
-            self.inception[module.name] = InceptionBlock(channels, module)
+            self.inception[module.name] = InceptionBlock(channels, module, residual=config.residual)
             channels = module.channels
         self.out_channels = channels
         self.strides = (config.stem_stride, config.stem_pool, *(module.pool for module in config.modules))

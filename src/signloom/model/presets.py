@@ -159,6 +159,7 @@ class TeacherConfig(ModelConfig):
     encoder_width: of each modality's token.  attention: let each frame's tokens attend to each other before they are
     averaged; else the plain average.  attention_clamp: largest absolute value of what attention adds to a token.
     stem_*: the convolution before the first max pooling, whose stride is `stem_pool`.  modules: the Inception modules.
+    residual: add what goes into a module to what comes out of it, which must be no narrower.
     """
 
     kind: ClassVar[str] = "inception"
@@ -175,9 +176,13 @@ class TeacherConfig(ModelConfig):
     stem_stride: int = 2
     stem_pool: int = 2
     modules: tuple[InceptionModule, ...] = I3D_MODULES
+    residual: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        widths = [self.stem_channels, *(module.channels for module in self.modules)]
+        if self.residual and widths != sorted(widths):
+            raise InputError(f"model: residual Inception modules of widths {widths}; needed none narrower than before")
         if not self.attention_clamp > 0:
             raise InputError(f"model: attention_clamp {self.attention_clamp}; needed above 0")
         if not 0 <= self.attention_dropout < 1:
@@ -228,8 +233,8 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     # The teacher at a quarter of the frame rate from its stem on, since a gloss takes about twelve frames; sized as the
     # one of the original notes (7,287,581 parameters at 973 words).
-    "teacher": TeacherConfig(view="full", lstm_hidden=256, lstm_layers=1),
-    "teacher_compact": TeacherConfig(view="compact", lstm_hidden=256, lstm_layers=1),
+    "teacher": TeacherConfig(view="full", residual=True, lstm_hidden=256, lstm_layers=1),
+    "teacher_compact": TeacherConfig(view="compact", residual=True, lstm_hidden=256, lstm_layers=1),
     # A reconstruction of the teacher of the original notes: I3D's own strides, 16 in all, and back to the frame rate.
     "teacher_original": TeacherConfig(
         view="full",
