@@ -15,6 +15,7 @@ from signloom.errors import InputError
 from signloom.model.blocks import Packing, TemporalConv, max_pool
 from signloom.model.checkpoint import Model, load
 from signloom.model.fusion import Fusion, ModalityAttention
+from signloom.model.inception import InceptionBlock
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.train.checkpoint_io import SafeCheckpointIO
@@ -35,6 +36,7 @@ SMALL = TeacherConfig(
 VARIANTS = {
     "default": SMALL,
     "average": replace(SMALL, attention=False),
+    "residual": replace(SMALL, residual=True),
     "full": replace(SMALL, view="full"),
     "stride 16": replace(SMALL, modules=tuple(replace(module, pool=2) for module in SMALL.modules), frame_rate=True),
     "auxiliary": replace(SMALL, auxiliary_head=True, classifier="cosine"),
@@ -102,6 +104,31 @@ def test_time_is_not_pooled_and_probabilities_sum_to_one():
         log_probs, _ = model(clip(80))
         torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]))
         assert log_probs[0].std(0).max() > 1e-3
+
+
+@torch.inference_mode()
+def test_residual_modules_add_what_goes_in_to_what_comes_out():
+    plain, residual = (
+        InceptionBlock(12, InceptionModule("3b", 6, (4, 6), (3, 4), 4, 2), residual=r) for r in (False, True)
+    )
+    residual.load_state_dict(plain.state_dict())
+    x = torch.randn(30, 12)
+    packing = Packing(torch.tensor([20, 10]), 2, 20)
+    with_it, after = residual(x, packing)
+    without, _ = plain(x, packing)
+    pooled, _ = max_pool(x, packing, 3, 2)
+    torch.testing.assert_close(with_it[:, :12], without[:, :12] + pooled)
+    torch.testing.assert_close(with_it[:, 12:], without[:, 12:])
+    assert len(with_it) == len(pooled)
+    assert after.lengths.tolist() == [10, 5]
+    # Ours have them, the reconstruction has not, and they have no weights.
+    assert [preset(name).residual for name in ("teacher", "teacher_compact", "teacher_original")] == [True, True, False]
+    # A model file of before they were there.
+    record = SMALL.to_json()
+    record.pop("residual")
+    assert ModelConfig.from_json(record) == SMALL
+    with pytest.raises(InputError, match=r"residual Inception modules of widths \[30, 20, 20\]"):
+        replace(SMALL, residual=True, stem_channels=30)
 
 
 def test_training_statistics_leave_padding_out():
