@@ -68,7 +68,9 @@ class FeatureModule(DistillationModule):
 
     def training_losses(self, batch: Any) -> Losses:
         found = super().training_losses(batch)
-        student, teacher = self.project(self.seen["student"]), batch.overlap @ self.seen["teacher"].detach()
+        student = self.project(self.seen["student"])
+        shares = batch.matches / batch.matches.sum(-1, keepdim=True).clamp(min=1)
+        teacher = shares @ self.seen["teacher"].detach()
         readings = len(student) // len(teacher)
         distance = 1 - F.cosine_similarity(student, teacher.repeat(readings, 1, 1), dim=-1)
         lengths = found.heads.lengths

@@ -15,6 +15,7 @@ from conftest import TINY_STUDENT
 from signloom import cli, distill
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.collapse import frames_needed
+from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError, LayoutError
 from signloom.evaluate import emissions as emissions_of
 from signloom.model import presets
@@ -27,12 +28,12 @@ from signloom.train.augmentation import AugmentationConfig, augment, retiming
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
 from signloom.train.distill_recipe import DistillRecipe
-from signloom.train.distillation import DistillationModule, Teacher, lessons, soft_loss, soften
+from signloom.train.distillation import DistillationModule, Teacher, at_student_frames, lessons, soft_loss
 from signloom.train.emissions import fingerprint, keep_emissions
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import recipes
-from signloom.train.taught import TaughtDataset, frame_edges, overlaps, wide_view
+from signloom.train.taught import TaughtDataset, frame_edges, matching, wide_view
 from signloom.vocabulary import Vocabulary
 
 TINY_TEACHER = TeacherConfig(
@@ -80,7 +81,7 @@ def log_probs(*shape: int, seed: int = 0, spread: float = 3.0) -> torch.Tensor:
 
 
 def same_frames(frames: int, size: int = 1) -> torch.Tensor:
-    return torch.eye(frames).expand(size, -1, -1)
+    return torch.eye(frames, dtype=torch.bool).expand(size, -1, -1)
 
 
 # Losses
@@ -129,10 +130,10 @@ def test_padding_changes_neither_the_loss_nor_its_gradient(frames, padding, seed
     def padded(values, fill):
         return torch.cat([values, torch.full((1, padding, 4), fill)], dim=1)
 
-    overlap = torch.zeros(1, frames + padding, frames + padding)
-    overlap[:, :frames, :frames] = torch.eye(frames)
+    matches = torch.zeros(1, frames + padding, frames + padding, dtype=torch.bool)
+    matches[:, :frames, :frames] = torch.eye(frames, dtype=torch.bool)
     longer = padded(student.detach(), -1.3).requires_grad_()
-    found = soft_loss(longer, lengths, padded(teacher, 0.0), overlap, leave_out_blank=leave_out_blank)
+    found = soft_loss(longer, lengths, padded(teacher, 0.0), matches, leave_out_blank=leave_out_blank)
     (theirs,) = torch.autograd.grad(found.sum(), longer)
     assert found.item() == pytest.approx(alone.item(), rel=1e-5, abs=1e-7)
     assert torch.allclose(theirs[:, :frames], gradient, atol=1e-6)
@@ -185,66 +186,94 @@ def test_without_blank_a_frame_counts_by_what_the_teacher_leaves_to_words():
 # Frames of one in the time of the other
 
 
-def test_overlaps_by_hand():
+def test_matches_by_hand():
     # A student at every fourth frame, a teacher at every frame: four of its frames each, and the two that are left.
     edges = frame_edges(np.arange(10), 10, stride=4, num_outputs=3)
     assert edges.tolist() == [0, 4, 8, 10]
-    found = overlaps(edges, 1.0, 10)
-    assert found.shape == (3, 10)
-    np.testing.assert_allclose(found[0], [0.25] * 4 + [0] * 6)
-    np.testing.assert_allclose(found[2], [0] * 8 + [0.5] * 2)
+    found = matching(edges, 1.0, 10)
+    assert found.astype(int).tolist() == [[1] * 4 + [0] * 6, [0] * 4 + [1] * 4 + [0] * 2, [0] * 8 + [1] * 2]
     # The other way round: each student frame lies in one teacher frame.
-    back = overlaps(frame_edges(np.arange(10), 10, stride=1, num_outputs=10), 4.0, 3)
+    back = matching(frame_edges(np.arange(10), 10, stride=1, num_outputs=10), 4.0, 3)
+    assert back.sum(1).tolist() == [1] * 10
     assert back.argmax(1).tolist() == [0] * 4 + [1] * 4 + [2] * 2
-    assert set(back.ravel().tolist()) == {0.0, 1.0}
-    # Steps that do not fit: the second frame of two lies in thirds of a step.
-    np.testing.assert_allclose(overlaps(np.array([0.0, 2, 4]), 3.0, 2), [[1, 0], [0.5, 0.5]])
+    # Steps that do not fit: of the second step two thirds lie in the second frame, which is its alone.
+    assert matching(np.array([0.0, 2, 4]), 3.0, 2).tolist() == [[True, False], [False, True]]
+    # A clip made faster: two steps in one frame. One made slower: the same step again where none lies most.
+    assert matching(np.array([0.0, 8, 12]), 4.0, 3).tolist() == [[True, True, False], [False, False, True]]
+    assert matching(np.array([0.0, 1, 3, 4]), 4.0, 1).tolist() == [[True]] * 3
 
 
 @pytest.mark.parametrize("stride", [1, 4])
 def test_equal_strides_and_no_change_of_tempo_are_the_identity(stride):
     for frames in range(1, 14):
         outputs = -(-frames // stride)
-        found = overlaps(frame_edges(np.arange(frames), frames, stride, outputs), stride, outputs)
-        np.testing.assert_array_equal(found, np.eye(outputs, dtype=np.float32))
+        found = matching(frame_edges(np.arange(frames), frames, stride, outputs), stride, outputs)
+        np.testing.assert_array_equal(found, np.eye(outputs, dtype=bool))
 
 
-@settings(max_examples=60)
-@given(
+tempos = given(
     st.integers(1, 60),
     st.sampled_from([1, 2, 4]),
     st.sampled_from([1.0, 2.0, 4.0, 3.3]),
     st.integers(0, 1000),
     st.booleans(),
 )
-def test_every_frame_is_shared_out_whatever_the_tempo(frames, stride, step, seed, strong):
+
+
+def retimed(frames, stride, step, seed, strong):
+    """Edges of output frames of a clip that was re-timed at random, and the teacher's frames."""
     config = AugmentationConfig(retime=0.5 if strong else 0.25, drop_frames=0.25)
     positions = retiming(frames, config, np.random.default_rng(seed), min_frames=1, fps=25.0)
-    outputs = -(-len(positions) // stride)
-    edges = frame_edges(positions, frames, stride, outputs)
-    found = overlaps(edges, step, max(1, int(np.ceil(frames / step))))
+    edges = frame_edges(positions, frames, stride, -(-len(positions) // stride))
+    return edges, max(1, int(np.ceil(frames / step)))
+
+
+@settings(max_examples=60)
+@tempos
+def test_every_frame_has_its_match_whatever_the_tempo(frames, stride, step, seed, strong):
+    edges, num_steps = retimed(frames, stride, step, seed, strong)
+    found = matching(edges, step, num_steps)
     assert (np.diff(edges) >= 0).all()
     assert edges[0] == 0
     assert edges[-1] == frames
-    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
-    # Time does not run backwards: neither do the places the frames are compared with.
-    places = found @ np.arange(found.shape[1])
-    assert (np.diff(places) >= -1e-4).all()
+    # No step is lost, and none stands in two frames but where it fills what lies between: time does not run backwards.
+    assert found.any(1).all()
+    assert found.any(0).all()
+    first, last = found.argmax(1), num_steps - 1 - found[:, ::-1].argmax(1)
+    assert (first[1:] >= last[:-1]).all()
+    assert (found.sum(1) == last - first + 1).all()
 
 
-def test_an_overlap_that_cannot_be_is_refused():
+@settings(max_examples=60)
+@tempos
+def test_no_gloss_is_lost_by_another_tempo_or_stride(frames, stride, step, seed, strong):
+    """What a teacher says in single frames, its blanks between them, is what the student is told to say."""
+    edges, num_steps = retimed(frames, stride, step, seed, strong)
+    matches = torch.from_numpy(matching(edges, step, num_steps))[None]
+    # So far apart that no two of them come into one frame of a clip twice as fast.
+    apart = 2 + int(np.ceil(4 * stride / step))
+    glosses = [1 + at % 3 for at in range(0, num_steps, apart)]
+    said = torch.zeros(1, num_steps, dtype=torch.long)
+    said[0, ::apart] = torch.tensor(glosses)
+    teacher = torch.log_softmax(8.0 * torch.nn.functional.one_hot(said, 4).float(), -1)
+    told = at_student_frames(teacher, matches)
+    assert greedy_ids(told.numpy(), np.array([told.shape[1]])) == [glosses]
+
+
+def test_impossible_frames_are_refused():
     with pytest.raises(InputError, match="1 edges, 3 steps of 4.0"):
-        overlaps(np.array([0.0]), 4.0, 3)
+        matching(np.array([0.0]), 4.0, 3)
 
 
-def test_emissions_are_averaged_as_probabilities():
-    teacher = torch.tensor([[[0.8, 0.2], [0.2, 0.8]]]).log()
-    found = soften(teacher, torch.tensor([[[0.5, 0.5], [1.0, 0.0]]]), 1.0)
-    np.testing.assert_allclose(found[0], [[0.5, 0.5], [0.8, 0.2]], rtol=1e-6)
+def test_of_several_frames_the_least_blank_is_taken_as_it_is():
+    teacher = torch.tensor([[[0.8, 0.2], [0.2, 0.8], [0.6, 0.4]]]).log()
+    matches = torch.tensor([[[True, True, False], [False, False, True], [True, False, True]]])
+    found = at_student_frames(teacher, matches)
+    np.testing.assert_allclose(found.exp()[0], [[0.2, 0.8], [0.6, 0.4], [0.6, 0.4]], rtol=1e-6)
 
 
 def test_a_retimed_clip_is_compared_with_the_emission_of_the_same_moment(tiny_corpus):
-    """The mean of the frame's number, as an emission would have it, is where augmentation took the frame from."""
+    """The numbers of the frames that match are where augmentation took the frame from."""
     corpus = Corpus.open(tiny_corpus)
     items = corpus.split("train")
     vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
@@ -272,7 +301,7 @@ def test_a_retimed_clip_is_compared_with_the_emission_of_the_same_moment(tiny_co
         for index in range(4):
             example = taught[index]
             read = 64 * example.points[:, 0, 0]
-            told = example.overlap @ np.arange(example.overlap.shape[1])
+            told = example.matches @ np.arange(example.matches.shape[1]) / example.matches.sum(1)
             assert len(read) == len(told)
             # Half a frame is where neighbours in a clip meet; at most two of them were dropped in a row or so.
             assert np.abs(read - told).max() < 3
@@ -326,7 +355,7 @@ def test_the_loss_is_weighed_as_the_recipe_says(tiny_corpus, teacher, tmp_path):
         batch = taught.train.collate([taught.train[at] for at in (0, 1, 2)])
         found[weight] = module.training_losses(batch)
     log_probs, lengths = student(batch.points, batch.lengths)
-    soft = soft_loss(log_probs, lengths, module.teacher_log_probs(batch), batch.overlap)
+    soft = soft_loss(log_probs, lengths, module.teacher_log_probs(batch), batch.matches)
     # The training step divides each utterance's loss by its glosses.
     np.testing.assert_allclose((found[1.0].total / batch.target_lengths).tolist(), soft.tolist(), rtol=1e-4)
     expected = 0.25 * soft * batch.target_lengths + 0.75 * found[0.25].ctc
@@ -347,7 +376,7 @@ def test_each_of_two_views_is_compared_with_the_teacher(tiny_corpus, teacher, tm
     assert len(found.heads.log_probs) == 6
     theirs = module.teacher_log_probs(batch)
     first, second = (
-        soft_loss(rows, found.heads.lengths[:3], theirs, batch.overlap) for rows in found.heads.log_probs.chunk(2)
+        soft_loss(rows, found.heads.lengths[:3], theirs, batch.matches) for rows in found.heads.log_probs.chunk(2)
     )
     assert not torch.allclose(first, second)
     expected = (first + second) / 2 * batch.target_lengths
@@ -380,8 +409,8 @@ def test_kept_emissions_are_those_of_the_teacher_asked_where_nothing_is_changed(
         batch = taught.train.collate([taught.train[at] for at in range(5)])
         assert (batch.teacher_log_probs is None) != cache
         log_probs, lengths = recognizer(batch.points, batch.lengths)
-        assert batch.overlap.shape[:2] == log_probs.shape[:2]
-        losses[cache] = soft_loss(log_probs, lengths, module.teacher_log_probs(batch), batch.overlap)
+        assert batch.matches.shape[:2] == log_probs.shape[:2]
+        losses[cache] = soft_loss(log_probs, lengths, module.teacher_log_probs(batch), batch.matches)
     # Half precision: log-probabilities near -10 are good to 0.004, a third of that at temperature 3, and errors cancel.
     np.testing.assert_allclose(losses[True].tolist(), losses[False].tolist(), rtol=2e-3, atol=1e-5)
 

@@ -38,21 +38,22 @@ from signloom.vocabulary import BLANK_ID, Vocabulary
 log = logging.getLogger("signloom.train")
 
 
-def soften(teacher_log_probs: Tensor, overlap: Tensor, temperature: float) -> Tensor:
-    """The teacher's probabilities at a temperature, at the student's frames: (B, T', V), rows sum to 1, 0 in padding.
+def at_student_frames(teacher_log_probs: Tensor, matches: Tensor) -> Tensor:
+    """What the teacher says at the student's frames, (B, T', V): of the frames that match, the least blank one's.
 
-    Softened first, then averaged by overlap: the gradient of the soft loss is then that of comparing each student frame
-    with every teacher frame it overlaps, weighted by how much. (Averaged log-probabilities would be no distribution,
-    and would lose a gloss that either frame does not have.)
+    A frame is taken as it is, never a mean of several: CTC says a gloss in one frame with blank on both sides, and half
+    a gloss and half a blank would teach the student to say nothing.
     """
-    return overlap @ torch.softmax(teacher_log_probs.float() / temperature, dim=-1)
+    blank = teacher_log_probs[:, None, :, BLANK_ID].expand(matches.shape)
+    chosen = blank.masked_fill(~matches, torch.inf).argmin(-1)
+    return teacher_log_probs.gather(1, chosen[..., None].expand(-1, -1, teacher_log_probs.shape[-1]))
 
 
 def soft_loss(
     log_probs: Tensor,
     lengths: Tensor,
     teacher_log_probs: Tensor,
-    overlap: Tensor,
+    matches: Tensor,
     *,
     temperature: float = 3.0,
     leave_out_blank: bool = False,
@@ -60,7 +61,7 @@ def soft_loss(
     """`T^2 * KL(teacher_T || student_T)` of each utterance `(B,)`, the mean over its valid output frames; at least 0.
 
     log_probs: (B, T', V) of the student.  lengths: (B,) of it; frames from there on count for nothing.
-    teacher_log_probs: (B, J, V), no gradient goes there.  overlap: (B, T', J), see `TaughtBatch`.
+    teacher_log_probs: (B, J, V), no gradient goes there.  matches: (B, T', J), see `TaughtBatch`.
     T^2 keeps the gradient of the order of temperature 1, which softening divides by T^2.
     Minimum: 0, where the student says what the teacher says at its frames.
     Source: Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network", section 2.
@@ -71,16 +72,14 @@ def soft_loss(
     blow it up. What remains says nothing of when a gloss is signed: that is left to CTC.
     """
     valid = torch.arange(log_probs.shape[1], device=log_probs.device) < lengths[:, None]
-    teacher_log_probs = teacher_log_probs.detach()
+    teacher_log_probs = at_student_frames(teacher_log_probs.detach().float(), matches)
     if leave_out_blank:
         words = torch.arange(log_probs.shape[-1], device=log_probs.device) != BLANK_ID
-        sureness = 1 - teacher_log_probs[..., BLANK_ID].float().exp()
-        weights = (overlap @ sureness.clamp(0, 1)[..., None])[..., 0] * valid
+        weights = (1 - teacher_log_probs[..., BLANK_ID].exp()).clamp(0, 1) * valid
         log_probs, teacher_log_probs = log_probs[..., words], teacher_log_probs[..., words]
     else:
         weights = valid.to(torch.float32)
-    with torch.no_grad():
-        targets = soften(teacher_log_probs, overlap, temperature)
+    targets = torch.softmax(teacher_log_probs / temperature, dim=-1)
     student = torch.log_softmax(log_probs.float() / temperature, dim=-1)
     divergence = (torch.xlogy(targets, targets) - targets * student).sum(-1)
     # Rounding can make the divergence of equals a little negative.
@@ -141,7 +140,7 @@ class DistillationModule(RecognizerModule):
             hard.heads.log_probs,
             hard.heads.lengths,
             self.teacher_log_probs(batch).repeat(readings, 1, 1),
-            batch.overlap.repeat(readings, 1, 1),
+            batch.matches.repeat(readings, 1, 1),
             temperature=self.recipe.temperature,
             leave_out_blank=self.recipe.leave_out_blank,
         )

@@ -3,7 +3,7 @@
 Shapes: B utterances, T frames, T' output frames of the student, J of the teacher, V words.
 
 Teacher and student may differ in view and in stride, and a clip may be re-timed at random. All of it comes down to one
-matrix for each utterance: which share of each student frame lies in each teacher frame.
+matrix for each utterance: which teacher frames match each student frame.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from signloom.train.sampling import Pick
 class TaughtBatch(Batch):
     """A batch with its teacher's part.
 
-    overlap: (B, T', J) float32, the share of each student frame that lies in each teacher frame; rows sum to 1, those
-    of padding to 0.  teacher_log_probs: (B, J, V) float32, emissions that were kept; else None, and
+    matches: (B, T', J) bool, the teacher's frames that match each student frame, at least one; none in padding.
+    teacher_log_probs: (B, J, V) float32, emissions that were kept; else None, and
     teacher_points: (B, T, P', 3) float32, the same clips in the teacher's view, None where that is the student's.
     """
 
-    overlap: Tensor = field(default_factory=lambda: torch.empty(0))
+    matches: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
     teacher_log_probs: Tensor | None = None
     teacher_points: Tensor | None = None
 
@@ -44,7 +44,7 @@ class TaughtBatch(Batch):
         base = super().to(device)
         return TaughtBatch(
             **{name: getattr(base, name) for name in Batch.__dataclass_fields__},
-            overlap=self.overlap.to(device),
+            matches=self.matches.to(device),
             teacher_log_probs=moved(self.teacher_log_probs),
             teacher_points=moved(self.teacher_points),
         )
@@ -54,7 +54,7 @@ class TaughtBatch(Batch):
 class TaughtExample(Example):
     """One utterance with its teacher's part, as in `TaughtBatch` without B."""
 
-    overlap: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    matches: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=bool))
     teacher_log_probs: np.ndarray | None = None
     teacher_points: np.ndarray | None = None
 
@@ -71,22 +71,30 @@ def frame_edges(positions: np.ndarray, num_frames: int, stride: int, num_outputs
     return edges[np.minimum(stride * np.arange(num_outputs + 1), len(positions))]
 
 
-def overlaps(edges: np.ndarray, step: float, num_steps: int) -> np.ndarray:
-    """The share of each frame that lies in each of `num_steps` steps, (N, num_steps) float32; rows sum to 1.
+def matching(edges: np.ndarray, step: float, num_steps: int) -> np.ndarray:
+    """Which of `num_steps` steps match each frame, (N, num_steps) bool; at least one does.
+
+    A step matches the frame that shares most of it, and no other, so that what a teacher says in one frame alone, as it
+    does of a gloss, is said in one frame of the student, neither lost nor shared out over two. A frame that no step
+    matches so takes the one that it shares most of.
 
     edges: (N + 1,), where the frames begin and end, rising.  step: the length of a step in the same unit; the first
     begins at 0, the last goes on for ever. A frame without length lies in the step it stands in.
     """
     if len(edges) < 2 or not step > 0 or num_steps < 1:
-        raise InputError(f"overlap: {len(edges)} edges, {num_steps} steps of {step}; needed 2, 1, and a length above 0")
+        raise InputError(f"frames: {len(edges)} edges, {num_steps} steps of {step}; needed 2, 1, and a length above 0")
     bounds = step * np.arange(num_steps + 1)
     bounds[-1] = max(bounds[-1], edges[-1] + step)
     shared = np.minimum(edges[1:, None], bounds[1:]) - np.maximum(edges[:-1, None], bounds[:-1])
     shared = np.maximum(shared, 0.0)
-    empty = edges[1:] - edges[:-1] <= 1e-6
-    shared[empty] = 0
-    shared[empty, np.minimum((edges[:-1][empty] / step).astype(int), num_steps - 1)] = 1
-    return (shared / shared.sum(1, keepdims=True)).astype(np.float32)
+    matches = np.zeros(shared.shape, dtype=bool)
+    (reached,) = np.nonzero(shared.any(0))
+    matches[shared[:, reached].argmax(0), reached] = True
+    (alone,) = np.nonzero(~matches.any(1))
+    stands = np.minimum((edges[:-1] / step).astype(int), num_steps - 1)
+    nearest = np.where(shared.any(1), shared.argmax(1), stands)
+    matches[alone, nearest[alone]] = True
+    return matches
 
 
 class TaughtDataset(Dataset[Example]):
@@ -151,8 +159,8 @@ class TaughtDataset(Dataset[Example]):
             points = example.points[:, _positions_in(self.data.view, self.view)]
         if kept is None and self.teacher_view != self.view:
             seen = example.points[:, _positions_in(self.data.view, self.teacher_view)]
-        overlap = overlaps(edges, self.teacher_step, num_steps)
-        return TaughtExample(points, example.target, example.id, example.share, overlap, kept, seen)
+        matches = matching(edges, self.teacher_step, num_steps)
+        return TaughtExample(points, example.target, example.id, example.share, matches, kept, seen)
 
     def _positions(self, index: int) -> tuple[np.ndarray, int]:
         """Where each frame of this epoch's example lies in the utterance, and the utterance's frames."""
@@ -169,22 +177,22 @@ class TaughtDataset(Dataset[Example]):
         """A batch of examples, padded to the longest."""
         base = collate(examples)
         size = len(examples)
-        overlap = np.zeros((size, *np.max([example.overlap.shape for example in examples], axis=0)), dtype=np.float32)
+        matches = np.zeros((size, *np.max([example.matches.shape for example in examples], axis=0)), dtype=bool)
         emissions, views = None, None
         if (first := examples[0].teacher_log_probs) is not None:
-            emissions = np.zeros((size, overlap.shape[2], first.shape[1]), dtype=np.float32)
+            emissions = np.zeros((size, matches.shape[2], first.shape[1]), dtype=np.float32)
         if (seen := examples[0].teacher_points) is not None:
             views = np.full((size, base.points.shape[1], *seen.shape[1:]), np.nan, dtype=np.float32)
         for row, example in enumerate(examples):
-            rows, steps = example.overlap.shape
-            overlap[row, :rows, :steps] = example.overlap
+            rows, steps = example.matches.shape
+            matches[row, :rows, :steps] = example.matches
             if emissions is not None and example.teacher_log_probs is not None:
                 emissions[row, :steps] = example.teacher_log_probs
             if views is not None and example.teacher_points is not None:
                 views[row, : len(example.teacher_points)] = example.teacher_points
         return TaughtBatch(
             **{name: getattr(base, name) for name in Batch.__dataclass_fields__},
-            overlap=torch.from_numpy(overlap),
+            matches=torch.from_numpy(matches),
             teacher_log_probs=None if emissions is None else torch.from_numpy(emissions),
             teacher_points=None if views is None else torch.from_numpy(views),
         )
