@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from conftest import random_landmarks, worn_norms
 from signloom import layout
+from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.model.blocks import Packing, TemporalConv, max_pool
 from signloom.model.checkpoint import Model, load
@@ -18,6 +20,7 @@ from signloom.model.fusion import Fusion, ModalityAttention
 from signloom.model.inception import InceptionBlock
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.train import prepare
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.fit import fit
 from signloom.train.prepare import build
@@ -402,3 +405,12 @@ class TestTraining:
             model = fit(Recipe(data_dir=tiny_corpus, output=tmp_path / f"b{heads}", epochs=1, **given)).model.recognizer
             assert model.config == donor.config
             torch.testing.assert_close(model.body.stem.weight, donor.body.stem.weight, atol=1e-6, rtol=0)
+
+    def test_a_head_that_an_older_model_file_holds_can_be_left_out(self, tiny_corpus, monkeypatch):
+        items = Corpus.open(tiny_corpus).split("train")
+        vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
+        older = Model(Recognizer(preset("tiny_teacher", auxiliary_head=True), len(vocabulary)), vocabulary, {})
+        monkeypatch.setattr(prepare, "load", lambda path: older)
+        for heads in (True, False):
+            made, _ = prepare.build(Recipe(tiny_corpus, init=Path("older"), auxiliary_head=heads), vocabulary)
+            assert (made.auxiliary is not None) == heads

@@ -28,7 +28,9 @@ log = logging.getLogger("signloom.train")
 def build(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer, str]:
     """A new recogniser, or one started from `--init`, and what it was started from."""
     changes: dict[str, Any] = {} if recipe.dropout is None else {"dropout": recipe.dropout}
-    for name in ("frame_rate", "auxiliary_head", "share_hands"):
+    # Off as well as on: the model of --init may have one.
+    changes["auxiliary_head"] = recipe.auxiliary_head
+    for name in ("frame_rate", "share_hands"):
         if getattr(recipe, name):
             changes[name] = True
     for name in ("classifier", "attention", "attention_clamp"):
