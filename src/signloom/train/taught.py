@@ -23,6 +23,9 @@ from signloom.train.augmentation import retiming
 from signloom.train.data import Batch, Example, UtteranceDataset, collate
 from signloom.train.sampling import Pick
 
+# The share of a teacher's frame from which on it matches a student's that is not the one which holds most of it.
+HELD = 0.2
+
 
 @dataclass(frozen=True)
 class TaughtBatch(Batch):
@@ -74,9 +77,9 @@ def frame_edges(positions: np.ndarray, num_frames: int, stride: int, num_outputs
 def matching(edges: np.ndarray, step: float, num_steps: int) -> np.ndarray:
     """Which of `num_steps` steps match each frame, (N, num_steps) bool; at least one does.
 
-    A step matches the frame that shares most of it, and no other, so that what a teacher says in one frame alone, as it
-    does of a gloss, is said in one frame of the student, neither lost nor shared out over two. A frame that no step
-    matches so takes the one that it shares most of.
+    A step matches the frame that holds most of it, so that what a teacher says in one frame alone, as it does of a
+    gloss, is never lost, and every other frame that holds at least HELD of it: which of two it would have said it in,
+    had the clip begun a little later, nobody knows. A frame that no step matches so takes the one it holds most of.
 
     edges: (N + 1,), where the frames begin and end, rising.  step: the length of a step in the same unit; the first
     begins at 0, the last goes on for ever. A frame without length lies in the step it stands in.
@@ -87,7 +90,7 @@ def matching(edges: np.ndarray, step: float, num_steps: int) -> np.ndarray:
     bounds[-1] = max(bounds[-1], edges[-1] + step)
     shared = np.minimum(edges[1:, None], bounds[1:]) - np.maximum(edges[:-1, None], bounds[:-1])
     shared = np.maximum(shared, 0.0)
-    matches = np.zeros(shared.shape, dtype=bool)
+    matches = shared >= HELD * step
     (reached,) = np.nonzero(shared.any(0))
     matches[shared[:, reached].argmax(0), reached] = True
     (alone,) = np.nonzero(~matches.any(1))
