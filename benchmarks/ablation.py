@@ -92,9 +92,12 @@ SETTINGS = {
     "mirrored_test": Setting("in test, mirrored where the left hand leads", mirror="test"),
     "mirrored_all": Setting("in training and test, mirrored where the left hand leads", mirror="all"),
     "full_view": Setting("full view (all 543 points)", {"preset": "student_full"}),
+    "teacher_compact": Setting("teacher on the student's points", {"preset": "teacher_compact"}),
+    "teacher": Setting("teacher on all 543 points", {"preset": "teacher"}),
+    "teacher_original": Setting("teacher of stride 16, all points", {"preset": "teacher_original"}),
 }
 # Several times as slow as the rest, and asked for by name.
-SLOW = ("full_view",)
+SLOW = ("full_view", "teacher_compact", "teacher", "teacher_original")
 
 
 def main() -> None:
