@@ -316,6 +316,17 @@ def test_glosses_that_are_never_read_are_listed():
     assert (found.level, found.value, found.where) == ("warn", 2 / 7, tuple("QWXYZ"))
 
 
+def test_a_gloss_that_nothing_in_the_clips_tells_is_named():
+    # Half of the sentences end with R, and so do half of those that are read, but not the same ones.
+    rest = [((*words, *"R" * (n % 2)), (*words, *"R" * (n // 2 % 2))) for n, (words, _) in enumerate(RIGHT)]
+    found = CHECKS["run.glosses"](readings(rest))
+    assert (found.level, found.value, found.where) == ("warn", 0.0, ("R: 9 of 18 missed, 9 invented",))
+    assert found.headline.startswith("R makes 18 of 18 errors on utterances of train")
+    # Where other glosses are as hard, the model is at its beginning.
+    poor = [(reference, found[:1]) for reference, found in rest]
+    assert CHECKS["run.glosses"](readings(poor)).level == "ok"
+
+
 def test_signers_of_dev_are_compared_with_each_other_and_with_train():
     wrong = [(reference, tuple(reversed(found))) for reference, found in RIGHT if found[0] != found[1]]
     by = [(*pair, signer) for signer in "ABC" for pair in (wrong if signer == "C" else RIGHT)]

@@ -12,6 +12,7 @@ import numpy as np
 from signloom.health.findings import Finding
 from signloom.health.readings import Reading, Readings
 from signloom.health.renaming import best_renaming, errors
+from signloom.score.analysis import by_gloss
 from signloom.train.monitor_rules import ALL_BLANK, BEGINNING, COLLAPSED, SETTLED, SETTLED_EPOCHS, UNIFORM
 
 HEALTHY_RUNS = "healthy and faulty runs, docs/health.md"
@@ -26,6 +27,8 @@ LEARNT, CHANCE = 0.9, 0.55
 FEWEST_TRAINED = 50
 # Share of clips for which the annotation of another place in the split is more probable than their own.
 NEIGHBOUR_WINS = 0.7
+# A gloss missed or invented so often, of its occurrences, is not learnt, where all others are read this well.
+UNTOLD, OTHERS_KNOWN = 0.4, 0.15
 # Word error rates are the same but for the order of sums; where training ran on another machine, or in half precision,
 # a few words differ.
 SAME, CLOSE = 5e-4, 0.01
@@ -118,6 +121,41 @@ def vocabulary(readings: Readings) -> Finding:
         HEALTHY_RUNS,
         tuple(never[:10]),
         "glosses that are too rare to be learnt, or two names for one sign: more examples, or merge them"
+        if sick
+        else "",
+    )
+
+
+def glosses(readings: Readings) -> Finding:
+    """Glosses that a model does not learn from the very utterances it was trained on, where it learns all others."""
+    score = readings.score(readings.train)
+    counts = by_gloss(score)
+    hard = [
+        one for one in counts if one.occurrences >= FEWEST and one.missed + one.invented >= UNTOLD * one.occurrences
+    ]
+    # Every error is one gloss missed, or one too many.
+    errors_of = sum(one.missed + one.inserted for one in hard)
+    words = score.reference_words - sum(one.occurrences for one in hard)
+    others = (score.errors - errors_of) / words if words else math.nan
+    sick = bool(hard) and others <= OTHERS_KNOWN
+    return Finding(
+        "run.glosses",
+        "warn" if sick else "ok",
+        f"{', '.join(one.gloss for one in hard[:5])} make{'s' if len(hard) == 1 else ''} {errors_of} of "
+        f"{score.errors} errors on utterances of train, all other glosses are read at {100 * others:.1f} %: nothing in "
+        "the clips may tell them"
+        if sick
+        else "no gloss stays behind the others on train",
+        others,
+        "WER of the other glosses on train",
+        f"no gloss of {FEWEST} and more wrong in {100 * UNTOLD:g} % where the others are read at "
+        f"{100 * OTHERS_KNOWN:g} % or better",
+        HEALTHY_RUNS,
+        tuple(
+            f"{one.gloss}: {one.missed} of {one.occurrences} missed, {one.invented} invented" for one in hard if sick
+        ),
+        "look at clips with and without them: labels of what is not signed (rest, pauses, comments) are to be left out "
+        "of the annotations; one sign under two names is to have one"
         if sick
         else "",
     )
@@ -349,6 +387,7 @@ CHECKS: dict[str, Check] = {
     "run.uniform": uniform,
     "run.blank": blank,
     "run.vocabulary": vocabulary,
+    "run.glosses": glosses,
     "run.one_gloss": one_gloss,
     "run.signers": signers,
     "run.names": names,
