@@ -163,7 +163,7 @@ def advice(teacher: System, student: System, alone: System | None, comparisons: 
         lines += [
             "The student is more than a point behind its teacher. Try:",
             "  - more epochs: a student that imitates gains from patience longer than one that does not",
-            "  - asking the teacher every epoch, without --cache, where that was given",
+            "  - asking the teacher the other way: once with --cache, or every epoch without it",
             "  - a larger student, or --temperature 1.5 to 5",
         ]
     if "baseline" in comparisons and not comparisons["baseline"].real:
