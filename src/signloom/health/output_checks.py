@@ -142,14 +142,14 @@ def glosses(readings: Readings) -> Finding:
         "run.glosses",
         "warn" if sick else "ok",
         f"{', '.join(one.gloss for one in hard[:5])} make{'s' if len(hard) == 1 else ''} {errors_of} of "
-        f"{score.errors} errors on utterances of train, all other glosses are read at {100 * others:.1f} %: nothing in "
-        "the clips may tell them"
+        f"{score.errors} errors on utterances of train, all others have a WER of {100 * others:.1f} %: nothing in the "
+        "clips may tell them"
         if sick
         else "no gloss stays behind the others on train",
         others,
         "WER of the other glosses on train",
-        f"no gloss of {FEWEST} and more wrong in {100 * UNTOLD:g} % where the others are read at "
-        f"{100 * OTHERS_KNOWN:g} % or better",
+        f"no gloss of {FEWEST} and more wrong in {100 * UNTOLD:g} % where the others have a WER of "
+        f"{100 * OTHERS_KNOWN:g} % or less",
         HEALTHY_RUNS,
         tuple(
             f"{one.gloss}: {one.missed} of {one.occurrences} missed, {one.invented} invented" for one in hard if sick
