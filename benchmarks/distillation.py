@@ -31,10 +31,8 @@ import common
 SIDES = ("original", "student", "teacher", "kept", "distilled", "features")
 # Which differences are looked at: the second less the first.
 PAIRS = (
-    *(("student", taught) for taught in ("kept", "distilled")),
-    *(("teacher", taught) for taught in ("kept", "distilled")),
-    ("kept", "distilled"),
-    ("distilled", "features"),
+    *(("student", "kept"), ("student", "distilled"), ("teacher", "kept"), ("teacher", "distilled")),
+    *(("kept", "distilled"), ("distilled", "features")),
 )
 SIMULATED = "simulated"
 
@@ -44,7 +42,8 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="the .npz packing of composed corpora")
     parser.add_argument("--work", type=Path, default=Path("runs/distillation"), help="corpora, runs and results")
     parser.add_argument("--corpora", nargs="+", default=["dmohazab", "TheCamNelson", SIMULATED])
-    parser.add_argument("--sides", nargs="+", default=list(SIDES[1:5]), choices=SIDES)
+    usual = [side for side in SIDES if side not in ("original", "features")]
+    parser.add_argument("--sides", nargs="+", default=usual, choices=SIDES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=4, help="training clips of each sign and group")
     parser.add_argument("--num_train", type=int, default=1000, help="composed training utterances")
@@ -59,7 +58,9 @@ def main() -> None:
     parser.add_argument("--soft_weight", type=float, default=0.7)
     parser.add_argument("--temperature", type=float, default=3.0)
     parser.add_argument("--leave_out_blank", action="store_true")
-    parser.add_argument("--features", default="recurrent", help="recurrent or body: what the side features compares")
+    parser.add_argument(
+        "--features", default="recurrent", choices=("recurrent", "body"), help="what the side features compares"
+    )
     parser.add_argument("--feature_weight", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--calls", type=int, default=30)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from signloom.model.recognizer import Recognizer
     from signloom.train.lessons import Lessons
 
-LAYERS = ("recurrent", "body")
-
 
 @dataclass(kw_only=True)
 class FeatureRecipe(DistillRecipe):
@@ -33,7 +31,7 @@ class FeatureRecipe(DistillRecipe):
     feature_weight: float = 1.0
     """of the comparison of features, beside which that of outputs and CTC keep their weights"""
     features: str = "recurrent"
-    """which are compared"""
+    """which are compared: recurrent or body"""
 
     def lessons(self, train: Any, recognizer: Any, vocabulary: Any) -> Lessons:
         """As without features, trained by the module that compares them."""
@@ -44,6 +42,8 @@ class FeatureRecipe(DistillRecipe):
 
 class FeatureModule(DistillationModule):
     """Adds `feature_weight * (1 - cos(W student, teacher))`, the mean over output frames, to what is trained on."""
+
+    recipe: FeatureRecipe
 
     def __init__(self, recognizer: Recognizer, *given: Any, **options: Any) -> None:
         super().__init__(recognizer, *given, **options)
@@ -56,8 +56,6 @@ class FeatureModule(DistillationModule):
         # With the auxiliary head it is trained, and left out of model files.
         self.project = nn.Linear(self._width(recognizer, layer), self._width(self.teacher.recognizer, layer))
         recognizer.auxiliary.add_module("features", self.project)
-
-    recipe: FeatureRecipe
 
     @staticmethod
     def _width(model: Recognizer, layer: str) -> int:
