@@ -744,19 +744,21 @@ def system(name, wer, words=100):
 def test_advice_follows_the_scores():
     from signloom.score.compare import compare
 
-    def advice(teacher, student, alone=None):
+    def advice(teacher, student, alone=None, **known):
         a, b = system("teacher", teacher), system("student", student)
         c = None if alone is None else system("alone", alone)
         found = {"teacher": compare(a.score, b.score)}
         if c is not None:
             found["baseline"] = compare(c.score, b.score)
-        return "\n".join(distill.advice(a, b, c, found))
+        return "\n".join(distill.advice(a, b, c, found, **known))
 
     assert advice(0.05, 0.055) == ""
     assert "The teacher is no better than the student (10.00 % against 5.00 % on dev)" in advice(0.10, 0.05)
     assert "no better than the student alone (10.00 % against 8.00 %" in advice(0.10, 0.05, 0.08)
     assert "--soft_weight 0.3" in advice(0.10, 0.05)
     assert "harder dev split" in advice(0.0, 0.0)
+    assert "a dev split of other signers" in advice(0.10, 0.05, dev_is_known=True)
+    assert "other signers" not in advice(0.10, 0.05)
     assert "more than a point behind" in advice(0.05, 0.20)
     assert "no difference that dev could show" in advice(0.05, 0.055, 0.06)
     assert advice(0.01, 0.02, 0.40) == ""

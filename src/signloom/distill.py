@@ -78,7 +78,7 @@ def run(options: DistillRecipe) -> int:
         f"{result.seconds:.0f} s of training, best of {len(result.history.epochs)} epochs: {result.best.epoch}\n"
         f"model and curves: {result.run}"
     )
-    for line in advice(teacher, student, alone, comparisons):
+    for line in advice(teacher, student, alone, comparisons, dev_is_known=_dev_is_known(corpus)):
         print(line)
     say(f"written: {result.run / RESULT}")
     say(f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test")
@@ -137,8 +137,23 @@ def difference(what: str, comparison: Comparison) -> str:
     )
 
 
-def advice(teacher: System, student: System, alone: System | None, comparisons: dict[str, Comparison]) -> list[str]:
-    """What the scores say of the teacher, and what to try; empty where it has taught what it knows."""
+def _dev_is_known(corpus: Corpus) -> bool:
+    """Whether everybody in dev signs in train as well."""
+    return {item.signer for item in corpus.split("dev")} <= {item.signer for item in corpus.split("train")}
+
+
+def advice(
+    teacher: System,
+    student: System,
+    alone: System | None,
+    comparisons: dict[str, Comparison],
+    *,
+    dev_is_known: bool = False,
+) -> list[str]:
+    """What the scores say of the teacher, and what to try; empty where it has taught what it knows.
+
+    dev_is_known: nobody in dev is new to the models.
+    """
     lines = []
     rival = student if alone is None else alone
     if teacher.score.wer >= rival.score.wer:
@@ -157,6 +172,11 @@ def advice(teacher: System, student: System, alone: System | None, comparisons: 
             "  - a teacher trained otherwise than the student: its errors are then others",
             "  - more weight for the reference: --soft_weight 0.3",
         ]
+        if dev_is_known:
+            lines.append(
+                "  - a dev split of other signers: everybody in this one is in train too, and strangers are where a "
+                "teacher can be better all the same"
+            )
         if teacher.score.wer == 0 or rival.score.wer == 0:
             lines.append("  - a harder dev split: nothing is wrong in this one, so that it cannot tell who is better")
     elif student.score.wer - teacher.score.wer > CLOSE:
