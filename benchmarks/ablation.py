@@ -186,8 +186,8 @@ def run_once(options: Any, name: str, corpus_name: str, seed: int) -> dict[str, 
 
 
 def scored(model: Any, corpus: Any) -> dict[str, Any]:
+    from signloom.commands.evaluate import evaluate
     from signloom.ctc.decoding import Decoding
-    from signloom.evaluate import evaluate
 
     score = evaluate(model, corpus, "test", decoding=Decoding(decoder="greedy"))
     return {
@@ -199,21 +199,21 @@ def scored(model: Any, corpus: Any) -> dict[str, Any]:
 
 def corpus_of(options: Any, name: str, seed: int) -> Any:
     """A corpus of one seed, made if it is not there."""
-    from signloom.compose import Recipe, compose
+    from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe as Simulation
+    from signloom.synth.plans import SynthOptions
 
     sizes = {key: getattr(options, key) for key in ("num_train", "num_dev", "num_test")}
     output = options.work / "corpora" / "-".join(map(str, (name, seed, *sizes.values())))
     if (output / "corpus.json").exists():
         return Corpus.open(output)
     if name == "simulated":
-        return synthesise(Simulation(preset="phoenix", num_signs=60, seed=SIMULATED_SEED + seed, **sizes), output)
+        return synthesise(SynthOptions(preset="phoenix", num_signs=60, seed=SIMULATED_SEED + seed, **sizes), output)
     signs = signs_corpus(options)
     groups = (name.removeprefix("asl_"), UNSEEN)
     chosen = Corpus(signs.root, signs.info, tuple(clip for clip in signs if clip.signer in groups))
-    return compose(chosen, output, Recipe(held_out=[UNSEEN], clips_per_gloss=FEW_CLIPS, seed=seed, **sizes))
+    return compose(chosen, output, ComposeOptions(held_out=[UNSEEN], clips_per_gloss=FEW_CLIPS, seed=seed, **sizes))
 
 
 def right_leads(corpus: Any) -> Any:

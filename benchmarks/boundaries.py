@@ -45,14 +45,14 @@ def main() -> None:
 def measure(run: Path, root: Path) -> dict[str, Any]:
     import torch
 
-    from signloom.calibrate import correct_glosses, fit_spans
     from signloom.corpus import Corpus
-    from signloom.ctc.calibration import Calibration, calibration_error
     from signloom.ctc.collapse import collapse_batch, frames_needed
+    from signloom.ctc.confidence import Calibration, calibration_error
     from signloom.ctc.spans import confidences, emission_seconds, spans
     from signloom.ctc.timing import Timing
     from signloom.ctc.viterbi import Alignment, forced_alignment
-    from signloom.model.checkpoint import load
+    from signloom.inference.calibrate import correct_glosses, fit_spans
+    from signloom.inference.model import load
     from signloom.score.alignment import CORRECT, DELETION, INSERTION, align
 
     torch.set_num_threads(1)

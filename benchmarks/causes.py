@@ -120,10 +120,10 @@ def _trained_and_asked(
 ) -> dict[str, Any]:
     import torch
 
+    from signloom.commands.evaluate import evaluate, write_evaluation
     from signloom.corpus import Corpus
     from signloom.errors import SignloomError
-    from signloom.evaluate import evaluate, write_evaluation
-    from signloom.health.doctor import examine
+    from signloom.health.examine import examine
     from signloom.health.subject import find_subject
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
@@ -163,18 +163,17 @@ def _trained_and_asked(
 
 def corpus(options: Namespace, kind: str, seed: int) -> Path:
     """The corpus of a kind and seed, made if it is not there."""
-    from signloom.compose import Recipe as Composition
-    from signloom.compose import compose
+    from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
     from signloom.importers import holistic
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe as Simulation
+    from signloom.synth.plans import SynthOptions
 
     root: Path = options.work / "corpora" / f"{kind}-{seed}"
     if (root / "corpus.json").exists():
         return root
     if kind == "simulated":
-        simulation = Simulation(
+        simulation = SynthOptions(
             preset="clean",
             num_signs=10,
             num_signers=4,
@@ -193,7 +192,7 @@ def corpus(options: Namespace, kind: str, seed: int) -> Path:
     if not (signs / "corpus.json").exists():
         with planted.quiet():
             holistic.run(holistic.Options(sources=[options.source], output=signs))
-    composition = Composition(num_train=80, num_dev=24, num_test=12, min_glosses=2, max_glosses=4, seed=seed)
+    composition = ComposeOptions(num_train=80, num_dev=24, num_test=12, min_glosses=2, max_glosses=4, seed=seed)
     compose(Corpus.open(signs), root, composition, overwrite=True)
     return root
 

@@ -202,7 +202,7 @@ def _pooled(method: str, pool: Callable[[Any], Any]) -> Callable[[], AbstractCon
 
 def _file_renamed(order: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path, Path], None]:
     def change(run: Path, root: Path) -> None:
-        from signloom.model.checkpoint import load
+        from signloom.inference.model import load
         from signloom.vocabulary import Vocabulary
 
         model = load(run)
@@ -273,7 +273,7 @@ def _blank_prior(strength: float) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def _blank_bias(run: Path, root: Path) -> None:
-    from signloom.model.checkpoint import load
+    from signloom.inference.model import load
 
     model = load(run)
     model.recognizer.classifier.bias.data[0] += 20.0
@@ -340,9 +340,9 @@ def _exchanged_in_training() -> AbstractContextManager[Any]:
 
 def _exchanged_evaluation(split: str, utterances: bool) -> Callable[[Path, Path], None]:
     def write(run: Path, root: Path) -> None:
+        from signloom.commands.evaluate import evaluate
         from signloom.corpus import Corpus
-        from signloom.evaluate import evaluate
-        from signloom.model.checkpoint import load
+        from signloom.inference.model import load
         from signloom.score.wer import score
 
         corpus = Corpus.open(root)

@@ -73,7 +73,7 @@ def run_once(options: Any, group: str, compose_seed: int, train_seed: int) -> di
 
     def make() -> dict[str, Any]:
         corpus = composed(options, group, compose_seed, sizes)
-        from signloom.evaluate import evaluate
+        from signloom.commands.evaluate import evaluate
         from signloom.train.fit import fit
         from signloom.train.recipe import Recipe
 
@@ -95,11 +95,11 @@ def run_once(options: Any, group: str, compose_seed: int, train_seed: int) -> di
 
 def composed(options: Any, group: str, seed: int, sizes: dict[str, int]) -> Any:
     """The corpus of one held-out group and compose seed, made if it is not there."""
-    from signloom.compose import Recipe, compose
+    from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
 
     output = options.work / "corpora" / f"{group}-compose{seed}"
-    recipe = Recipe(held_out=[group], seed=seed, **sizes)
+    recipe = ComposeOptions(held_out=[group], seed=seed, **sizes)
     if (output / "corpus.json").exists():
         corpus = Corpus.open(output)
         made_with = corpus.info["composed"]

@@ -23,12 +23,12 @@ import common
 import numpy as np
 import torch
 
+from signloom.commands.lm import training_estimate
 from signloom.corpus import Corpus
 from signloom.ctc.collapse import collapse
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.greedy import greedy_ids
-from signloom.lm import training_estimate
-from signloom.model.checkpoint import Model, load
+from signloom.inference.model import Model, load
 from signloom.train.data import UtteranceDataset, collate
 
 NUM_FRAMES = 800

@@ -113,8 +113,8 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         corpus = made_corpus(options, name, seed)
+        from signloom.commands.evaluate import evaluate
         from signloom.ctc.decoding import Decoding
-        from signloom.evaluate import evaluate
         from signloom.train.fit import fit
 
         started = time.perf_counter()
@@ -135,7 +135,7 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
 
 
 def recipe(options: Any, data_dir: Path, folder: Path, settings: dict[str, Any]) -> Any:
-    from signloom.train.distill_recipe import DistillRecipe
+    from signloom.train.distill.recipe import DistillRecipe
     from signloom.train.recipe import Recipe
 
     given = {"data_dir": data_dir, "output": folder, "overwrite": True, "threads": options.threads}
@@ -178,16 +178,15 @@ def made_corpus(options: Any, name: str, seed: int) -> Any:
     def make() -> dict[str, Any]:
         if name == SIMULATED:
             from signloom.synth.corpus import synthesise
-            from signloom.synth.plans import Recipe as Simulation
+            from signloom.synth.plans import SynthOptions
 
             numbers = {"num_signs": settings["num_signs"], "num_train": settings["num_train"], "num_test": 200}
-            simulation = Simulation(preset="phoenix", num_signers=10, num_test_signers=2, seed=seed, **numbers)
+            simulation = SynthOptions(preset="phoenix", num_signers=10, num_test_signers=2, seed=seed, **numbers)
             synthesise(simulation, output, num_workers=2, overwrite=True)
         else:
-            from signloom.compose import Recipe as Composition
-            from signloom.compose import compose
+            from signloom.compose import ComposeOptions, compose
 
-            composition = Composition(
+            composition = ComposeOptions(
                 held_out=[name], clips_per_gloss=options.clips, num_train=options.num_train, seed=seed
             )
             compose(signs_corpus(options), output, composition, overwrite=True)

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signloom.train.distill_recipe import DistillRecipe
-from signloom.train.distillation import DistillationModule
+from signloom.train.distill.module import DistillationModule
+from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.module import Losses
 
 if TYPE_CHECKING:
     from signloom.model.recognizer import Recognizer
-    from signloom.train.lessons import Lessons
+    from signloom.train.method import Lessons
 
 
 @dataclass(kw_only=True)

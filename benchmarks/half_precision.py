@@ -81,9 +81,9 @@ def sources(options: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
 
 def simulated(count: int) -> Iterator[Clip]:
     from signloom.synth.corpus import make_clip
-    from signloom.synth.plans import Recipe, make_plans
+    from signloom.synth.plans import SynthOptions, make_plans
 
-    recipe = Recipe(num_train=count, num_signs=min(20, 3 * count), num_dev=0, num_test=0)
+    recipe = SynthOptions(num_train=count, num_signs=min(20, 3 * count), num_dev=0, num_test=0)
     for plan in make_plans(recipe):
         yield clip_of(make_clip(recipe, plan).landmarks, rounded=False)
 

@@ -115,8 +115,8 @@ def prepare(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, A
     import torch
     import torch.nn.functional as F
 
+    from signloom.inference.model import Model
     from signloom.model.blocks import upsample
-    from signloom.model.checkpoint import Model
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
     from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary

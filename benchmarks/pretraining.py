@@ -63,7 +63,7 @@ def pretrained(options: Any) -> Path:
     """The run folder of the student trained on simulated signing, made if it is not there."""
     from signloom.corpus import Corpus
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe as Simulation
+    from signloom.synth.plans import SynthOptions
     from signloom.train.fit import fit
 
     run: Path = options.work / "simulated_student"
@@ -72,7 +72,7 @@ def pretrained(options: Any) -> Path:
     folder = options.work / "simulated"
     if not (folder / "corpus.json").exists():
         # Every sign as often as any other, in sentences as long as those that are composed.
-        simulation = Simulation(
+        simulation = SynthOptions(
             preset="phoenix",
             num_signs=options.num_signs,
             num_train=options.num_simulated,
@@ -112,7 +112,7 @@ def run_once(options: Any, group: str, clips: int, seed: int, side: str, simulat
 
     def make() -> dict[str, Any]:
         corpus = composed(options, group, clips, seed)
-        from signloom.evaluate import evaluate
+        from signloom.commands.evaluate import evaluate
         from signloom.train.fit import fit
 
         trained = fit(
@@ -131,13 +131,13 @@ def run_once(options: Any, group: str, clips: int, seed: int, side: str, simulat
 
 
 def composed(options: Any, group: str, clips: int, seed: int) -> Any:
-    from signloom.compose import Recipe, compose
+    from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
 
     output = options.work / "corpora" / f"{group}-{clips}-{seed}"
     if (output / "corpus.json").exists():
         return Corpus.open(output)
-    recipe = Recipe(held_out=[group], num_train=options.num_train, clips_per_gloss=clips, seed=seed)
+    recipe = ComposeOptions(held_out=[group], num_train=options.num_train, clips_per_gloss=clips, seed=seed)
     return compose(signs_corpus(options), output, recipe)
 
 

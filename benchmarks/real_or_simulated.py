@@ -94,10 +94,10 @@ def real_windows(sources: Iterable[Path], count: int) -> dict[str, np.ndarray]:
 def simulated_windows(preset: str, num_turns: int, count: int) -> list[np.ndarray]:
     """For each turn windows of two signers of its own."""
     from signloom.synth.corpus import make_clip
-    from signloom.synth.plans import Recipe, make_plans
+    from signloom.synth.plans import SynthOptions, make_plans
 
     signers = 2 * num_turns
-    recipe = Recipe(
+    recipe = SynthOptions(
         preset=preset,
         num_signs=60,
         num_signers=signers,

@@ -21,7 +21,7 @@ from pathlib import Path
 from common import ROOT, finish, parser, table
 
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.pairing import pair
+from signloom.score.match_ids import pair
 from signloom.score.wer import Score, score
 
 VOCABULARY = 1000

@@ -36,18 +36,18 @@ def main() -> None:
 
 
 def measure(options: Any, preset: str) -> dict[str, Any]:
-    from signloom.baseline import nearest_neighbour
+    from signloom.commands.evaluate import evaluate
     from signloom.corpus import Corpus
-    from signloom.evaluate import evaluate
+    from signloom.synth.baseline import nearest_neighbour
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe as Simulation
+    from signloom.synth.plans import SynthOptions
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 
     if options.corpus:
         corpus = Corpus.open(options.corpus)
     else:
-        simulation = Simulation(
+        simulation = SynthOptions(
             preset=preset,
             num_signs=options.num_signs,
             num_signers=10,

@@ -59,9 +59,9 @@ def real(path: Path, max_clips: int) -> list[Any]:
 
 def simulated(preset: str, count: int) -> list[Any]:
     from signloom.synth.corpus import make_clip
-    from signloom.synth.plans import Recipe, make_plans
+    from signloom.synth.plans import SynthOptions, make_plans
 
-    recipe = Recipe(preset=preset, num_train=count, num_signs=min(30, 3 * count), num_dev=0, num_test=0)
+    recipe = SynthOptions(preset=preset, num_train=count, num_signs=min(30, 3 * count), num_dev=0, num_test=0)
     return [make_clip(recipe, plan).landmarks for plan in make_plans(recipe)]
 
 

@@ -95,9 +95,9 @@ def main() -> None:
 
 def simulate(root: Path, utterances: int) -> Path:
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe
+    from signloom.synth.plans import SynthOptions
 
-    synthesise(Recipe(num_signs=40, num_train=utterances, num_dev=40, num_test=10, grammar=0.0, zipf=0.0), root)
+    synthesise(SynthOptions(num_signs=40, num_train=utterances, num_dev=40, num_test=10, grammar=0.0, zipf=0.0), root)
     return root
 
 

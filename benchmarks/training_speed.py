@@ -122,10 +122,10 @@ def make_data(folder: Path, num_utterances: int) -> None:
 
     from signloom.model.frontend import FrontEnd
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import Recipe
+    from signloom.synth.plans import SynthOptions
 
     # As long as those of PHOENIX-2014 SI5: 142 frames.
-    recipe = Recipe(num_signs=20, num_train=num_utterances, num_dev=1, num_test=1, min_glosses=9, max_glosses=14)
+    recipe = SynthOptions(num_signs=20, num_train=num_utterances, num_dev=1, num_test=1, min_glosses=9, max_glosses=14)
     corpus = synthesise(recipe, folder / "corpus")
     frontend = FrontEnd("full")
     (folder / "original").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signloom.corpus import Corpus
-from signloom.ctc.calibration import Calibration
+from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
 from signloom.subtitles import SUFFIXES, format_of, spans_text, to_interval, write_spans
@@ -69,7 +69,7 @@ def test_a_stream_and_a_file_get_the_same(tmp_path):
 def model_file(tiny_corpus, tmp_path_factory) -> Path:
     """An untrained model of the tiny corpus: what it finds is nonsense, how it is told is not."""
     pytest.importorskip("torch")
-    from signloom.model.checkpoint import Model
+    from signloom.inference.model import Model
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
 
@@ -80,7 +80,7 @@ def model_file(tiny_corpus, tmp_path_factory) -> Path:
 
 
 def call(source, model_file, **given):
-    from signloom.align import Options, run
+    from signloom.commands.align import Options, run
 
     return run(Options(source=Path(source), model=model_file, **given))
 
@@ -202,9 +202,9 @@ def test_many_clips_need_a_folder(tiny_corpus, model_file, tmp_path):
 
 
 def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpus, model_file, tmp_path):
-    from signloom.calibrate import correct_glosses, fit_spans, store_spans, with_spans
     from signloom.ctc.spans import SpanSettings
-    from signloom.model.checkpoint import load
+    from signloom.inference.calibrate import correct_glosses, fit_spans, store_spans, with_spans
+    from signloom.inference.model import load
 
     model, told = load(model_file), []
     assert SpanSettings.of(model.info) == SpanSettings()
@@ -229,7 +229,7 @@ def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpu
 def test_transcribe_writes_the_same_formats(clip, model_file, tmp_path, capsys, format, head):
     if format == "eaf":
         pytest.importorskip("pympi")
-    from signloom.transcribe import Options, run
+    from signloom.commands.transcribe import Options, run
 
     run(Options(source=clip, model=model_file, format=format))
     printed = capsys.readouterr().out

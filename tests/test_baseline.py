@@ -7,14 +7,14 @@ import pytest
 
 from conftest import random_landmarks
 from signloom import layout
-from signloom.baseline import dtw_distances, features, mean_pose_distances, nearest_neighbour
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
+from signloom.synth.baseline import dtw_distances, features, mean_pose_distances, nearest_neighbour
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import Recipe
+from signloom.synth.plans import SynthOptions
 
-EASY = Recipe(
+EASY = SynthOptions(
     num_signs=8,
     num_signers=3,
     num_test_signers=1,

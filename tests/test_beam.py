@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from signloom.ctc.beam import prefix_beam
 from signloom.ctc.collapse import collapse
 from signloom.ctc.decoding import Decoder, Decoding, decode_all
-from signloom.ctc.forward import log_forward
-from signloom.ctc.fusion import NGramFusion
+from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.kneser_ney import kneser_ney
+from signloom.ctc.lm_fusion import NGramFusion
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 

@@ -6,9 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
+from signloom.findings import Diagnosis, Finding
 from signloom.health.causes import CAUSES, name_causes
-from signloom.health.doctor_text import print_diagnosis
-from signloom.health.findings import Diagnosis, Finding
+from signloom.health.text import print_diagnosis
 from signloom.report.health_page import render
 
 

@@ -12,28 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TINY_STUDENT
-from signloom import cli, distill
+from signloom import cli
+from signloom.commands import distill
+from signloom.commands.evaluate import emissions as emissions_of
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError, LayoutError
-from signloom.evaluate import emissions as emissions_of
+from signloom.inference.model import Model, load
 from signloom.model import presets
-from signloom.model.checkpoint import Model, load
 from signloom.model.presets import InceptionModule, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer
-from signloom.train import distillation
-from signloom.train import emissions as kept_emissions
 from signloom.train.augmentation import AugmentationConfig, augment, retiming
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
-from signloom.train.distill_recipe import DistillRecipe
-from signloom.train.distillation import DistillationModule, Teacher, at_student_frames, lessons, soft_loss
-from signloom.train.emissions import fingerprint, keep_emissions
+from signloom.train.distill import cached_emissions as kept_emissions
+from signloom.train.distill import module as distillation
+from signloom.train.distill.cached_emissions import fingerprint, keep_emissions
+from signloom.train.distill.module import DistillationModule, Teacher, at_student_frames, lessons, soft_loss
+from signloom.train.distill.recipe import DistillRecipe
+from signloom.train.distill.targets import TaughtDataset, frame_edges, matching, wide_view
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import recipes
-from signloom.train.taught import TaughtDataset, frame_edges, matching, wide_view
 from signloom.vocabulary import Vocabulary
 
 TINY_TEACHER = TeacherConfig(
@@ -656,7 +657,7 @@ def test_a_folder_that_holds_a_run_is_refused_before_anybody_is_scored(tiny_corp
     def scored(*given):
         raise AssertionError("scored first")
 
-    monkeypatch.setattr("signloom.distill._scored_teacher", scored)
+    monkeypatch.setattr("signloom.commands.distill._scored_teacher", scored)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "history.json").write_text("{}")
     with pytest.raises(InputError, match="run: already holds a run"):

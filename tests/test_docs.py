@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from signloom import cli
+from signloom import cli, importers
+from signloom import commands as commands_table
 from signloom.corpus import Corpus
-from signloom.importers import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,9 +53,8 @@ def test_a_command_of_the_documentation_is_understood(line, monkeypatch, capsys)
 
 def option_names() -> set[str]:
     modules = [
-        import_module(command.module)
-        for command in (*cli.COMMANDS.values(), *KINDS.values())
-        if not hasattr(import_module(command.module), "KINDS")
+        *(import_module(commands_table.module_of(name)) for name in cli.COMMANDS if name != "import"),
+        *(import_module(importers.module_of(kind)) for kind in importers.KINDS),
     ]
     names = set()
     for module in modules:
@@ -88,7 +87,7 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
 
 
 def test_the_python_of_the_documentation_runs(tmp_path, tiny_corpus, monkeypatch, capsys):
-    from signloom.model.checkpoint import Model
+    from signloom.inference.model import Model
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
     from signloom.vocabulary import Vocabulary

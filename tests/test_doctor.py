@@ -9,19 +9,19 @@ import pytest
 from conftest import tiny_sentence
 from signloom import cli
 from signloom.corpus import CorpusWriter
-from signloom.health.doctor import Options, run
-from signloom.model.checkpoint import Model
+from signloom.health.examine import Options, run
+from signloom.inference.model import Model
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import Recipe
+from signloom.synth.plans import SynthOptions
 from signloom.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("command") / "corpus"
-    return synthesise(Recipe(preset="clean", num_train=12, num_dev=2, num_test=2, num_signs=6), root)
+    return synthesise(SynthOptions(preset="clean", num_train=12, num_dev=2, num_test=2, num_signs=6), root)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_run_is_tried_on_the_corpus_it_was_trained_on(run_folder, corpus, caps
 
 
 def test_a_model_that_cannot_run_is_a_finding(corpus, monkeypatch):
-    from signloom.health.doctor import examine
+    from signloom.health.examine import examine
     from signloom.health.subject import find_subject
 
     subject = find_subject("teacher_compact", None)

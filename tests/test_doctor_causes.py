@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 import torch
 
+from signloom.commands.evaluate import evaluate, write_evaluation
 from signloom.corpus import Corpus
-from signloom.evaluate import evaluate, write_evaluation
-from signloom.health.doctor import examine
-from signloom.health.output_checks import CHECKS
-from signloom.health.readings import Reading, Readings, read
-from signloom.health.renaming import best_renaming
+from signloom.health.checks.gloss_permutation import best_renaming
+from signloom.health.checks.outputs import CHECKS
+from signloom.health.checks.predictions import Reading, Readings, read
+from signloom.health.examine import examine
 from signloom.health.run_record import RunRecord
 from signloom.health.subject import find_subject
+from signloom.inference.model import Model, load
 from signloom.model import presets
-from signloom.model.checkpoint import Model, load
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import Recipe as Simulation
+from signloom.synth.plans import SynthOptions
 from signloom.train.fit import fit
 from signloom.train.history import EpochRecord
 from signloom.train.recipe import Recipe
@@ -51,7 +51,7 @@ def small_presets():
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    simulation = Simulation(
+    simulation = SynthOptions(
         preset="clean",
         num_signs=6,
         num_signers=3,

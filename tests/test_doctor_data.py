@@ -12,12 +12,12 @@ from conftest import tiny_sentence
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
-from signloom.health.annotation_checks import CHECKS
-from signloom.health.data_figures import measure_clip, measure_corpus
-from signloom.health.findings import Finding, chosen, graded, worse
+from signloom.findings import Finding, chosen, graded, worse
+from signloom.health.checks.annotations import CHECKS
+from signloom.health.checks.figures import measure_clip, measure_corpus
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import Recipe
+from signloom.synth.plans import SynthOptions
 
 SPLITS = ("train",) * 6 + ("dev",) * 2 + ("test",) * 2
 
@@ -26,7 +26,7 @@ SPLITS = ("train",) * 6 + ("dev",) * 2 + ("test",) * 2
 def simulated(request, tmp_path_factory):
     """Simulated signing with its own bones: the tiny clips of the other tests have random ones."""
     root = tmp_path_factory.mktemp("simulated") / request.param
-    return synthesise(Recipe(preset=request.param, num_train=24, num_dev=4, num_test=4, num_signs=8), root)
+    return synthesise(SynthOptions(preset=request.param, num_train=24, num_dev=4, num_test=4, num_signs=8), root)
 
 
 def changed(corpus, root, change=lambda clip, number: clip, rename=lambda item, number: {}):
@@ -321,13 +321,12 @@ def test_one_gloss_that_is_nearly_all_is_named(tmp_path):
 
 
 def test_real_signing_is_left_alone(shared_data, tmp_path):
-    from signloom.compose import Recipe as ComposeRecipe
-    from signloom.compose import compose
+    from signloom.compose import ComposeOptions, compose
     from signloom.importers import holistic
 
     source = shared_data / "asl_words" / "traduttore_asl.npz"
     holistic.run(holistic.Options(sources=[source], output=tmp_path / "signs"))
-    recipe = ComposeRecipe(held_out=["dmohazab"], num_train=40, num_dev=8, num_test=10)
+    recipe = ComposeOptions(held_out=["dmohazab"], num_train=40, num_dev=8, num_test=10)
     corpus = compose(Corpus.open(tmp_path / "signs"), tmp_path / "c", recipe)
     assert loud(examine(corpus)) == {}
 

@@ -10,16 +10,16 @@ from torch import nn
 
 from conftest import tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
-from signloom.health import architecture, compatibility
+from signloom.health.checks import architecture, compatibility
+from signloom.health.checks.probe import make_trial
 from signloom.health.subject import find_subject
-from signloom.health.trial import make_trial
+from signloom.inference.model import Model
 from signloom.model import presets
 from signloom.model.blocks import BiLSTM
-from signloom.model.checkpoint import Model
 from signloom.model.frontend import FrontEnd
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import Recipe
+from signloom.synth.plans import SynthOptions
 from test_doctor_data import zscored
 from test_overfit import TINY_STUDENT, TINY_TEACHER
 
@@ -35,7 +35,7 @@ def tiny_presets(monkeypatch):
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     root = tmp_path_factory.mktemp("doctor") / "corpus"
-    return synthesise(Recipe(preset="phoenix", num_train=32, num_dev=2, num_test=2, num_signs=8), root)
+    return synthesise(SynthOptions(preset="phoenix", num_train=32, num_dev=2, num_test=2, num_signs=8), root)
 
 
 def train(corpus, path, *, normalise=True):

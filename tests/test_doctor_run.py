@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from signloom.errors import InputError
-from signloom.health.run_checks import CHECKS
+from signloom.health.checks.run import CHECKS
 from signloom.health.run_record import RunRecord, read_run
 from signloom.train.history import EpochRecord, History
 

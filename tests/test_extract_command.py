@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import waving
+from signloom.commands import extract as command
+from signloom.commands.extract import Options, run
 from signloom.errors import InputError, MissingExtraError, SignloomError
-from signloom.extract import command, parallel
-from signloom.extract.command import Options, run
+from signloom.extract import parallel
 from signloom.extract.holistic import Settings
 from signloom.extract.resume import FailureLog, read_header, remove_unfinished, survey
 from signloom.extract.sources import Clip, find_clips

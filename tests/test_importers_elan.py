@@ -8,10 +8,10 @@ import pytest
 from conftest import random_landmarks
 from signloom.corpus import Corpus
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.elan import Interval, read_eaf, write_eaf
+from signloom.eaf import Interval, read_eaf, write_eaf
 from signloom.errors import InputError
-from signloom.importers.building import LEFT_OUT
 from signloom.importers.elan import Options, run
+from signloom.importers.write_corpus import LEFT_OUT
 from signloom.subtitles import write_spans
 
 pympi = pytest.importorskip("pympi")
@@ -148,7 +148,7 @@ def test_files_of_strangers_are_refused_not_trusted(tmp_path, text, message):
 
 
 def test_a_file_too_large_is_not_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr("signloom.elan.MAX_BYTES", 100)
+    monkeypatch.setattr("signloom.eaf.MAX_BYTES", 100)
     with pytest.raises(InputError, match="needed an ELAN file of at most 100"):
         read_eaf(eaf(tmp_path / "a.eaf", {"Gloss": [(0, 10, "A")]}))
     with pytest.raises(InputError, match="no such file"):

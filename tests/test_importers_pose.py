@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
-from signloom import cli, export_pose, layout
+from signloom import cli, layout
+from signloom.commands import export_pose
 from signloom.errors import InputError, MissingExtraError
 from signloom.importers import pose as importer
 from signloom.importers.pose import pose_format_name, read_pose, write_pose

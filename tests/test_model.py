@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from conftest import random_landmarks, worn_norms
 from signloom import layout
 from signloom.errors import InputError, LayoutError
+from signloom.inference.model import Model, load
 from signloom.model.blocks import BiLSTM, Packing, SqueezeExcite, upsample
-from signloom.model.checkpoint import Model, load
 from signloom.model.frontend import FrontEnd
 from signloom.model.presets import PRESETS, Block, StudentConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss

@@ -11,16 +11,16 @@ from conftest import tiny_sentence
 from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
-from signloom.health import learning
-from signloom.health.bisection import bisect
-from signloom.health.judgement import judge_bisection, judge_iterations, judge_overfit, level
-from signloom.health.learning import Epoch, Iterations, OverfitRun, Step, choose, first_iterations, overfit
-from signloom.health.settings import CHANGES, RELAXED, SETTINGS, STANDARD, changes_of, how_to_train, with_changes
-from signloom.health.show import OverfitReport, iterations_text, write_overfit
-from signloom.health.tested import find_tested
+from signloom.health.overfit import training as learning
+from signloom.health.overfit.architecture import find_tested
+from signloom.health.overfit.bisection import bisect
+from signloom.health.overfit.regimes import CHANGES, RELAXED, SETTINGS, STANDARD, changes_of, how_to_train, with_changes
+from signloom.health.overfit.report import OverfitReport, iterations_text, write_overfit
+from signloom.health.overfit.training import Epoch, Iterations, OverfitRun, Step, choose, first_iterations, overfit
+from signloom.health.overfit.verdict import judge_bisection, judge_iterations, judge_overfit, level
+from signloom.inference.model import Model
 from signloom.model import presets
-from signloom.model.checkpoint import Model
-from signloom.model.fusion import ModalityAttention
+from signloom.model.modality_fusion import ModalityAttention
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe

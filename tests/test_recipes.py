@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from conftest import TINY_SIGNS, tiny_sentence
-from signloom import cli, crossval
+from signloom import cli
+from signloom.commands import crossval
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.train.recipe import Recipe

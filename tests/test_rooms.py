@@ -13,20 +13,20 @@ ROOT = Path(signloom.__file__).parent
 
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
-    {"errors", "commands"},
-    {"layout", "elan"},
+    {"errors"},
+    {"layout", "eaf", "findings"},
     {"files", "console", "tables"},
     {"landmarks", "vocabulary"},
     {"corpus"},
-    {"ctc", "score", "extract", "importers", "synth", "compose", "baseline"},
+    {"ctc", "score", "extract", "importers", "compose"},
+    {"drawing"},
+    {"synth"},
     {"model", "subtitles"},
-    {"calibrate"},
+    {"inference"},
     {"train"},
     {"report"},
-    {"evaluate", "scoring", "compare", "transcribe", "align", "export_pose", "lm"},
-    {"tune", "recipes", "crossval", "distill"},
     {"health"},
-    {"quickstart"},
+    {"commands"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from signloom.errors import InputError
-from signloom.score.alternatives import Alternation
+from signloom.score.alternations import Alternation
 from signloom.score.formats import read_hypotheses, read_references
+from signloom.score.match_ids import pair
 from signloom.score.nist import parse_transcript, parse_word
-from signloom.score.pairing import pair
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signloom.commands.evaluate import write_evaluation
 from signloom.corpus import Corpus
-from signloom.evaluate import write_evaluation
 from signloom.report import write_report
 from signloom.report.charts import Column, columns, difference
 from signloom.report.compare_page import write_compare_page

@@ -8,7 +8,7 @@ import pytest
 
 from signloom.errors import InputError
 from signloom.score import cleanup
-from signloom.score.alternatives import Alternation, align_items
+from signloom.score.alternations import Alternation, align_items
 from signloom.score.protocols import EMPTY, PROTOCOLS, VARIANTS, protocol_named
 from signloom.score.text import summary
 from signloom.score.wer import Score, score

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.pairing import pair
+from signloom.score.match_ids import pair
 from signloom.score.wer import Score, score
 
 # Where Debian's package `sctk` puts it; elsewhere it is on the path.

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom import layout
-from signloom.ctc.calibration import Calibration, calibration_error, log_odds, reliability
 from signloom.ctc.collapse import collapse, frames_needed
+from signloom.ctc.confidence import Calibration, calibration_error, log_odds, reliability
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.spans import SpanSettings, confidences, emission_seconds, located, spans
 from signloom.ctc.timing import Located, Timing, fit_timing

@@ -20,13 +20,15 @@ from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours
 from signloom.synth.movements import MOVEMENTS, minimum_jerk
 from signloom.synth.performance import perform
-from signloom.synth.plans import Recipe, lexicon_of, make_plans
+from signloom.synth.plans import SynthOptions, lexicon_of, make_plans
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
 
 DIALS = Dials(left_handed=0.0)
-SMALL = Recipe(num_signs=12, num_signers=4, num_test_signers=1, num_train=12, num_dev=4, num_test=6, max_glosses=5)
+SMALL = SynthOptions(
+    num_signs=12, num_signers=4, num_test_signers=1, num_train=12, num_dev=4, num_test=6, max_glosses=5
+)
 
 
 @pytest.fixture(scope="module")
@@ -426,12 +428,12 @@ def test_the_head_is_where_the_face_is():
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Recipe(**options)
+        SynthOptions(**options)
 
 
 def test_all_faults_are_shown_together():
     with pytest.raises(InputError, match="synth: 3 faults"):
-        Recipe(num_signs=0, fps=0.0, tracker_noise=9.0)
+        SynthOptions(num_signs=0, fps=0.0, tracker_noise=9.0)
 
 
 def test_the_command_writes_a_corpus_and_a_preview(tmp_path, capsys):

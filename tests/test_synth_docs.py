@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from signloom.drawing.preview import check_preview_path
 from signloom.errors import InputError
 from signloom.synth.corpus import synthesise
 from signloom.synth.dials import PRESETS, Dials, dial_names
-from signloom.synth.plans import Recipe, make_plans
-from signloom.synth.preview import check_preview_path
+from signloom.synth.plans import SynthOptions, make_plans
 from signloom.synth.sentences import read_sentences
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulated-signing.md"
-FEW = Recipe(num_signs=3, num_signers=2, num_test_signers=1, num_train=2, num_dev=0, num_test=2, max_glosses=3)
+FEW = SynthOptions(num_signs=3, num_signers=2, num_test_signers=1, num_train=2, num_dev=0, num_test=2, max_glosses=3)
 
 
 def table(first_column):
@@ -48,7 +48,7 @@ def test_the_page_names_every_key_of_the_truth_and_its_python_reads_it(tmp_path,
 
 def test_training_sentences_without_room_for_every_sign_are_refused():
     # Two glosses a sentence, and rest takes one of them in about half of the sentences.
-    recipe = Recipe(num_signs=60, num_train=30, min_glosses=2, max_glosses=2)
+    recipe = SynthOptions(num_signs=60, num_train=30, min_glosses=2, max_glosses=2)
     with pytest.raises(InputError, match="30 training utterances have no room for all 60 signs beside pointing"):
         make_plans(recipe)
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_simulated(tmp_path):
 
 def test_a_picture_in_which_nothing_can_be_seen_is_refused():
     with pytest.raises(InputError, match="--image_size is 640x31; needed at least 32 pixels each way"):
-        Recipe(image_size="640x31")
+        SynthOptions(image_size="640x31")
 
 
 def test_a_file_of_sentences_is_given_once(tmp_path):
@@ -80,7 +80,7 @@ def test_sentences_of_nothing_but_rest_are_refused(tmp_path):
     file = tmp_path / "all.txt"
     file.write_text("__ON__ __OFF__\n")
     with pytest.raises(InputError, match="sentences: nothing but rest .__ON__, __OFF__.; needed at least one sign"):
-        make_plans(Recipe(sentences=(file,)))
+        make_plans(SynthOptions(sentences=(file,)))
 
 
 def test_files_of_one_name_in_two_folders_are_both_recorded(tmp_path):
@@ -88,7 +88,7 @@ def test_files_of_one_name_in_two_folders_are_both_recorded(tmp_path):
     for file in files:
         file.parent.mkdir()
         file.write_text(f"{file.parent.name}\n")
-    first = Recipe(sentences=tuple(files))
+    first = SynthOptions(sentences=tuple(files))
     assert list(first.record()["sentences"]) == ["all.txt", "all.txt (2)"]
     before = first.digest
     files[0].write_text("other\n")

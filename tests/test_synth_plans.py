@@ -17,9 +17,11 @@ from signloom.synth import corpus as module
 from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import PRESETS, Dials, dial_names
 from signloom.synth.grammar import SPECIAL_GLOSSES
-from signloom.synth.plans import Plan, Recipe, lexicon_of, make_plans
+from signloom.synth.plans import Plan, SynthOptions, lexicon_of, make_plans
 
-SMALL = Recipe(num_signs=10, num_signers=3, num_test_signers=1, num_train=10, num_dev=2, num_test=4, max_glosses=5)
+SMALL = SynthOptions(
+    num_signs=10, num_signers=3, num_test_signers=1, num_train=10, num_dev=2, num_test=4, max_glosses=5
+)
 SENTENCES = """id|folder|signer|annotation
 a1|a1/1/*.png|Signer01|__ON__ WETTER  morgen __OFF__
 a2|a2/1/*.png|Signer02|morgen REGEN cl-KOMMEN
@@ -107,7 +109,7 @@ def test_sentences_begin_and_end_at_rest_and_point():
 
 
 def test_the_sentences_of_a_corpus_are_signed_by_its_signers(sentences, tmp_path):
-    recipe = Recipe(sentences=sentences, seed=3)
+    recipe = SynthOptions(sentences=sentences, seed=3)
     corpus = synthesise(recipe, tmp_path / "corpus")
     by_id = {utterance.id: utterance for utterance in corpus}
     assert by_id["a1"].glosses == ("__ON__", "WETTER", "morgen", "__OFF__")
@@ -133,7 +135,7 @@ def test_the_sentences_of_a_corpus_are_signed_by_its_signers(sentences, tmp_path
 def test_sentences_without_splits_and_signers_get_them(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("\n".join(f"A{n % 7} B{n % 5} C{n % 3}" for n in range(40)) + "\n")
-    plans = make_plans(Recipe(sentences=(path,), num_signers=4, num_test_signers=1))
+    plans = make_plans(SynthOptions(sentences=(path,), num_signers=4, num_test_signers=1))
     assert Counter(plan.split for plan in plans) == {"train": 32, "dev": 4, "test": 4}
     assert {plan.signer_name for plan in plans if plan.split == "test"} == {"signer04"}
     assert {plan.signer_name for plan in plans if plan.split != "test"} == {"signer01", "signer02", "signer03"}
@@ -147,7 +149,7 @@ def test_the_real_sentences_can_be_signed(shared_data, tmp_path):
     # A lexicon for all 4,376 takes long; with a twelfth of them it is much smaller.
     some = tmp_path / train.name
     some.write_text("\n".join([head, *lines[::12]]), encoding="utf-8")
-    recipe = Recipe(sentences=(*others, some), minimal_pairs=0.5)
+    recipe = SynthOptions(sentences=(*others, some), minimal_pairs=0.5)
     plans = make_plans(recipe)
     assert sum(plan.split == "train" for plan in plans) == len(lines[::12]) == 365
     assert {plan.signer_name for plan in plans if plan.split == "test"} == {"Signer05"}
@@ -166,7 +168,7 @@ def test_a_killed_run_is_continued_and_ends_in_the_same_bytes(tmp_path, monkeypa
     whole = synthesise(SMALL, tmp_path / "whole")
     made: list[str] = []
 
-    def dies(recipe: Recipe, plan: Plan):
+    def dies(recipe: SynthOptions, plan: Plan):
         if len(made) == 7:
             raise KeyboardInterrupt
         made.append(plan.id)
@@ -240,9 +242,9 @@ def test_the_command_signs_sentences_at_a_preset(sentences, tmp_path, capsys):
 )
 def test_other_options_out_of_range_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Recipe(**options)
+        SynthOptions(**options)
 
 
 def test_one_signer_is_enough_without_a_test_split():
-    plans = make_plans(Recipe(num_signs=5, num_signers=1, num_test_signers=0, num_train=4, num_dev=1, num_test=0))
+    plans = make_plans(SynthOptions(num_signs=5, num_signers=1, num_test_signers=0, num_train=4, num_dev=1, num_test=0))
     assert {plan.signer_name for plan in plans} == {"signer01"}

@@ -11,17 +11,9 @@ from PIL import Image
 from conftest import random_landmarks
 from signloom import layout
 from signloom.corpus import CorpusWriter
-from signloom.errors import InputError, MissingExtraError
-from signloom.landmarks import Landmarks
-from signloom.synth.body import pose_body
-from signloom.synth.camera import make_camera, project
-from signloom.synth.corpus import synthesise
-from signloom.synth.dials import Dials
-from signloom.synth.drawing import BACKGROUND, Look, draw_frame, look_of
-from signloom.synth.drawn_hand import HAND_COLOURS
-from signloom.synth.performance import perform
-from signloom.synth.plans import Recipe
-from signloom.synth.preview import (
+from signloom.drawing.hand import HAND_COLOURS
+from signloom.drawing.person import BACKGROUND, Look, draw_frame, look_of
+from signloom.drawing.preview import (
     animate,
     check_preview_path,
     choose,
@@ -29,11 +21,19 @@ from signloom.synth.preview import (
     draw_film_strip,
     write_preview,
 )
+from signloom.errors import InputError, MissingExtraError
+from signloom.landmarks import Landmarks
+from signloom.synth.body import pose_body
+from signloom.synth.camera import make_camera, project
+from signloom.synth.corpus import synthesise
+from signloom.synth.dials import Dials
+from signloom.synth.performance import perform
+from signloom.synth.plans import SynthOptions
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import Sign
 from signloom.synth.tracker import track
 
-RECIPE = Recipe(
+RECIPE = SynthOptions(
     num_signs=10, num_signers=3, num_test_signers=1, num_train=6, num_dev=2, num_test=2, max_glosses=4, lost_hands=0.0
 )
 

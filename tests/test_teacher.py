@@ -14,16 +14,16 @@ from conftest import random_landmarks, worn_norms
 from signloom import layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
+from signloom.inference.model import Model, load
 from signloom.model.blocks import Packing, TemporalConv, max_pool
-from signloom.model.checkpoint import Model, load
-from signloom.model.fusion import Fusion, ModalityAttention
 from signloom.model.inception import InceptionBlock
+from signloom.model.modality_fusion import Fusion, ModalityAttention
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
-from signloom.train import prepare
+from signloom.train import build as prepare
+from signloom.train.build import build
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.fit import fit
-from signloom.train.prepare import build
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
+from signloom.commands.evaluate import evaluate
 from signloom.corpus import Corpus
 from signloom.errors import InputError
-from signloom.evaluate import evaluate
+from signloom.inference.model import load
 from signloom.landmarks import leading_hand
 from signloom.model import presets
-from signloom.model.checkpoint import load
 from signloom.model.frontend import FrontEnd
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer

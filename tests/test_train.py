@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
+from signloom.commands.evaluate import evaluate
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
-from signloom.evaluate import evaluate
+from signloom.inference.model import load
 from signloom.model import presets
-from signloom.model.checkpoint import load
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import BucketSampler, UtteranceDataset, collate

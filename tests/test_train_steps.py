@@ -12,7 +12,7 @@ from signloom.errors import InputError, TrainingError
 from signloom.model import presets
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
-from signloom.train.activations import checkpoint_activations
+from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
 from signloom.train.fit import fit

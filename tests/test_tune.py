@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from signloom import cli
+from signloom.commands.tune import tune
 from signloom.corpus import Corpus
 from signloom.ctc.arpa import read_arpa, write_arpa
-from signloom.ctc.choice import DecodingOptions, describe, model_note
 from signloom.ctc.decoding import Decoder, Decoding
+from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.errors import InputError
-from signloom.tune import tune
 from signloom.vocabulary import Vocabulary
 
 GRAMMAR = [["HE", "EATS", "FISH"], ["SHE", "DRINKS", "TEA"], ["HE", "EATS", "RICE"], ["SHE", "DRINKS", "MILK"]]
@@ -75,7 +75,7 @@ def test_a_language_model_that_knows_nothing_gets_no_weight(torn):
 def run_folder(tiny_corpus, tmp_path_factory):
     """A run folder with a model of fixed random weights: enough to see which decoder is used."""
     torch = pytest.importorskip("torch")
-    from signloom.model.checkpoint import Model
+    from signloom.inference.model import Model
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
 
@@ -136,7 +136,7 @@ class TestCommands:
             self.call("lm", *arguments)
 
     def test_tune_stores_what_it_found_and_other_commands_use_it(self, run, tiny_corpus, capsys):
-        from signloom.model.checkpoint import load
+        from signloom.inference.model import load
 
         assert self.call("tune", run, "--data_dir", tiny_corpus, "--order", 2) == 0
         out = capsys.readouterr().out
@@ -174,7 +174,7 @@ class TestCommands:
 
     def test_a_model_file_gives_back_its_language_model(self, run, tiny_corpus):
         from signloom.corpus import Corpus
-        from signloom.model.checkpoint import load
+        from signloom.inference.model import load
 
         plain = load(run)
         assert (plain.decoding, plain.language_model) == (Decoding(), None)

@@ -18,8 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from signloom.corpus import Corpus, Utterance
     from signloom.errors import InputError, SignloomError
+    from signloom.inference.model import load
     from signloom.landmarks import Landmarks
-    from signloom.model.checkpoint import load
     from signloom.vocabulary import Vocabulary
 
 # Imported on first use, so that `import signloom` and `signloom --help` cost nothing.
@@ -29,7 +29,7 @@ _HOMES = {
     "InputError": "signloom.errors",
     "SignloomError": "signloom.errors",
     "Landmarks": "signloom.landmarks",
-    "load": "signloom.model.checkpoint",
+    "load": "signloom.inference.model",
     "Vocabulary": "signloom.vocabulary",
 }
 __all__ = [

@@ -18,36 +18,9 @@ from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, NoReturn
 
-from signloom import __version__
-from signloom.commands import Command
+from signloom import __version__, commands, importers
+from signloom.commands import COMMANDS
 from signloom.errors import SignloomError
-
-COMMANDS: dict[str, Command] = {
-    "quickstart": Command(
-        "signloom.quickstart", "the whole road on simulated signing: corpus, training, scores, report"
-    ),
-    "extract": Command("signloom.extract.command", "videos or frame folders -> landmark files, by MediaPipe Holistic"),
-    "import": Command("signloom.importers", "annotations and other people's landmark formats -> a corpus"),
-    "compose": Command("signloom.compose", "isolated clips -> a corpus of continuous utterances"),
-    "synth": Command("signloom.synth.command", "a corpus of simulated signing, its truth known"),
-    "recipes": Command("signloom.recipes", "the named sets of training options that ship"),
-    "train": Command("signloom.train.command", "train a recogniser on a corpus"),
-    "distill": Command("signloom.distill", "train a student that also learns from a teacher, and tell what that gave"),
-    "crossval": Command("signloom.crossval", "leave one signer out: train without each signer in turn, score on them"),
-    "doctor": Command(
-        "signloom.health.doctor", "what makes training fail: checks of a corpus, a model, a run, a recipe"
-    ),
-    "verify": Command("signloom.health.verify", "ten iterations on one batch of a corpus: does the loss fall?"),
-    "overfit": Command("signloom.health.overfit", "can a model learn ten utterances of a corpus by heart?"),
-    "lm": Command("signloom.lm", "an n-gram language model of gloss sentences, as an ARPA file; its perplexity"),
-    "tune": Command("signloom.tune", "weigh a language model against a model on dev, and keep it with the model"),
-    "evaluate": Command("signloom.evaluate", "word error rate of a model on a split of a corpus"),
-    "compare": Command("signloom.compare", "two systems on the same references: is the difference real, and where?"),
-    "transcribe": Command("signloom.transcribe", "glosses of a video, a frame folder or a landmark file"),
-    "align": Command("signloom.align", "when each gloss of a known sentence was signed: forced alignment, to ELAN too"),
-    "score": Command("signloom.scoring", "word error rate of any hypothesis file against any reference file"),
-    "export_pose": Command("signloom.export_pose", "landmark files -> .pose files, for the tools of pose-format"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -81,18 +54,14 @@ def dispatch(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"signloom {__version__}")
         return 0
-    name, command = arguments[0], _lookup(arguments[0], COMMANDS, "command")
-    rest, program = arguments[1:], f"signloom {name}"
-    module = import_module(command.module)
+    name, rest = _known(arguments[0], COMMANDS, "command"), arguments[1:]
+    module, program = import_module(commands.module_of(name)), f"signloom {name}"
     if hasattr(module, "KINDS"):
         if not rest or rest[0] in ("-h", "--help"):
             print(_table(f"{program} KIND [options]", module.KINDS))
             return 0 if rest else 2
-        module, program, rest = (
-            import_module(_lookup(rest[0], module.KINDS, "kind").module),
-            f"{program} {rest[0]}",
-            rest[1:],
-        )
+        kind = _known(rest[0], module.KINDS, "kind")
+        module, program, rest = import_module(importers.module_of(kind)), f"{program} {kind}", rest[1:]
     return run_module(module, program, rest)
 
 
@@ -247,18 +216,19 @@ def _with_nearest(message: str, options: type) -> str:
     return " ".join([message.strip(), *dict.fromkeys(hints)])
 
 
-def _lookup(name: str, table: dict[str, Command], noun: str) -> Command:
+def _known(name: str, table: dict[str, str], noun: str) -> str:
+    """Returns `name` where the table has it; otherwise exits, naming the nearest."""
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"signloom: error: unknown {noun} {name!r}{hint}\nKnown: {', '.join(table)}", file=sys.stderr)
         raise SystemExit(2)
-    return table[name]
+    return name
 
 
-def _table(usage: str, table: dict[str, Command]) -> str:
+def _table(usage: str, table: dict[str, str]) -> str:
     width = max(map(len, table)) + 2
-    rows = "\n".join(f"  {name:<{width}}{command.help}" for name, command in table.items())
+    rows = "\n".join(f"  {name:<{width}}{text}" for name, text in table.items())
     program = usage.split(" [")[0]
     return f"usage: {usage}\n\n{rows}\n\n'{program} --help' tells a command's options."
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ CACHED_CLIPS = 1500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ComposeOptions:
     """What to compose."""
 
     held_out: list[str] = field(default_factory=list)
@@ -77,20 +77,6 @@ class Recipe:
         faults.raise_if_any()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(Recipe):
-    """Options of `signloom compose`."""
-
-    positionals: ClassVar[tuple[str, ...]] = ("corpus",)
-
-    corpus: Path
-    """a corpus of isolated clips, each of one gloss"""
-    output: Path
-    """the folder of the new corpus"""
-    overwrite: bool = False
-    """replace a corpus that is already there"""
-
-
 # The clips an utterance is drawn from: gloss -> clips, for each group.
 Pool = dict[str | None, dict[str, list[Utterance]]]
 
@@ -106,7 +92,7 @@ class Shares:
     notes: tuple[str, ...]
 
 
-def share_clips(corpus: Corpus, recipe: Recipe) -> Shares:
+def share_clips(corpus: Corpus, recipe: ComposeOptions) -> Shares:
     """The clips of an isolated-sign corpus shared among the splits; see the module's text for the rule.
 
     Raises InputError with every clip that is not one gloss of one group, for a held-out group that is not there, and
@@ -139,7 +125,12 @@ def share_clips(corpus: Corpus, recipe: Recipe) -> Shares:
 
 
 def compose(
-    corpus: Corpus, output: Path, recipe: Recipe | None = None, *, overwrite: bool = False, progress: bool = False
+    corpus: Corpus,
+    output: Path,
+    recipe: ComposeOptions | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
 ) -> Corpus:
     """The corpus of continuous utterances made from isolated clips and written to the folder `output`.
 
@@ -148,7 +139,7 @@ def compose(
     Clips of differing frame rates are first brought to the rate that most of them have.
     Raises InputError as `share_clips` does, and for an `output` that holds a corpus unless `overwrite`.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or ComposeOptions()
     if Path(output).resolve() == corpus.root.resolve():
         raise InputError(f"{output}: is the folder of the clips themselves; choose another --output")
     pools = share_clips(corpus, recipe).pools
@@ -180,7 +171,7 @@ def compose(
     return Corpus.open(output)
 
 
-def draw(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> tuple[str | None, list[str], list[Utterance]]:
+def draw(pool: Pool, recipe: ComposeOptions, rng: np.random.Generator) -> tuple[str | None, list[str], list[Utterance]]:
     """The group, glosses and clips of one utterance.
 
     A group is drawn in proportion to its clips, then for each sign a gloss of the group with equal chances and one of
@@ -240,29 +231,6 @@ def common_fps(rates: Iterable[float]) -> float:
     return max(Counter(rates).items(), key=lambda item: (item[1], item[0]))[0]
 
 
-def run(options: Options) -> int:
-    """Composes, and says what came of it."""
-    from signloom.console import console
-
-    corpus = Corpus.open(options.corpus)
-    shares = share_clips(corpus, options)
-    for note in shares.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
-    made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)
-    print(f"{options.output}: {len(made)} utterances from {len(corpus)} clips, seed {options.seed}")
-    print(f"  {'split':<6}{'utterances':>11}{'glosses':>9}{'distinct':>10}{'minutes':>9}{'clips':>7}  signers")
-    for split, row in made.summary().items():
-        pool = shares.pools[split]
-        clips = sum(len(clips) for glosses in pool.values() for clips in glosses.values())
-        print(
-            f"  {split:<6}{row['utterances']:>11}{row['running_glosses']:>9}{row['distinct_glosses']:>10}"
-            f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(group or 'unknown' for group in pool)}"
-            f"{' (unseen)' if split == 'test' and options.held_out else ''}"
-        )
-    print(f"Next: signloom train --data_dir {options.output}")
-    return 0
-
-
 def _by_group(corpus: Corpus) -> Pool:
     faults = Faults(f"{corpus.root}: not a corpus of isolated clips")
     unnamed = sum(clip.signer is None for clip in corpus)
@@ -279,7 +247,7 @@ def _by_group(corpus: Corpus) -> Pool:
     return by_group
 
 
-def _check_held_out(corpus: Corpus, by_group: Pool, recipe: Recipe) -> None:
+def _check_held_out(corpus: Corpus, by_group: Pool, recipe: ComposeOptions) -> None:
     faults = Faults("compose: --held_out")
     groups = [group for group in by_group if group is not None]
     for name in recipe.held_out:
@@ -307,7 +275,7 @@ def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
     return {"train": shuffled[dev + test :], "dev": shuffled[:dev], "test": shuffled[dev : dev + test]}
 
 
-def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Recipe) -> list[str]:
+def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: ComposeOptions) -> list[str]:
     """What a user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
     notes = []
@@ -348,10 +316,10 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Re
     return notes
 
 
-def _info(corpus: Corpus, recipe: Recipe) -> dict[str, Any]:
+def _info(corpus: Corpus, recipe: ComposeOptions) -> dict[str, Any]:
     own = {"format", "version", "layout", "layout_version"}
     kept = {key: value for key, value in corpus.info.items() if key not in own}
-    values = {name: value for name, value in asdict(recipe).items() if name in Recipe.__dataclass_fields__}
+    values = {name: value for name, value in asdict(recipe).items() if name in ComposeOptions.__dataclass_fields__}
     return {**kept, "name": f"{corpus.name}-composed", "composed": {"from": corpus.name, **values}}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.elan import Interval, write_eaf
+from signloom.eaf import Interval, write_eaf
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX

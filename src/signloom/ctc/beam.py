@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from signloom.ctc.forward import log_forward
+from signloom.ctc.forward_score import log_forward
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID
 
@@ -121,7 +121,7 @@ def prefix_beam(
 
     log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
     tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
-    fusion: a language model, see `signloom.ctc.fusion`.
+    fusion: a language model, see `signloom.ctc.lm_fusion`.
     complete: rank the best, up to four that are close to each other, by all their paths, as CTC defines it, not by
     those the beam kept.
 

@@ -18,9 +18,9 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
-from signloom.ctc.fusion import MOST_BONUS, MOST_WEIGHT, NGramFusion
 from signloom.ctc.greedy import greedy_ids
 from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.ctc.lm_fusion import MOST_BONUS, MOST_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.errors import CheckFailedError, Faults, InputError

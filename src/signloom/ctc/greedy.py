@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from signloom.ctc.calibration import Calibration
 from signloom.ctc.collapse import collapse_batch
+from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.spans import located
 from signloom.ctc.timing import Timing

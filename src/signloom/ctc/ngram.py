@@ -1,7 +1,7 @@
 """A back-off n-gram model over glosses: what follows what, with which probability.
 
-`signloom.ctc.arpa` reads and writes it, `signloom.ctc.kneser_ney` makes one of sentences, `signloom.ctc.fusion` lets it
-take part in beam search. Logarithms are to base 10, as ARPA files have them.
+`signloom.ctc.arpa` reads and writes it, `signloom.ctc.kneser_ney` makes one of sentences, `signloom.ctc.lm_fusion`
+lets it take part in beam search. Logarithms are to base 10, as ARPA files have them.
 
 Shapes: N n-grams of K words each.
 """

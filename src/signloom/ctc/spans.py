@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.ctc.calibration import Calibration
+from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import Emission, GlossSpan
 from signloom.ctc.timing import Timing
 from signloom.ctc.viterbi import Alignment, forced_alignment
@@ -26,7 +26,7 @@ INFO_KEY = "spans"
 
 @dataclass(frozen=True)
 class SpanSettings:
-    """How the spans and confidences of one model are made; see `signloom.calibrate.fit_spans`."""
+    """How the spans and confidences of one model are made; see `signloom.inference.calibrate.fit_spans`."""
 
     timing: Timing = field(default_factory=Timing)
     calibration: Calibration = field(default_factory=Calibration)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from signloom.health.findings import Cause, Finding
+from signloom.findings import Cause, Finding
 from signloom.train.monitor_rules import STILL_TO_LEARN
 
 # A trained model reads clips so much better under another normalisation, and then as well as a healthy one.

@@ -11,8 +11,8 @@ import torch
 from signloom import layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
-from signloom.health.findings import Finding
-from signloom.health.trial import Trial, mode
+from signloom.findings import Finding
+from signloom.health.checks.probe import Trial, mode
 from signloom.landmarks import Landmarks
 from signloom.vocabulary import BLANK_ID
 

@@ -13,11 +13,11 @@ import torch
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import Faults, InputError
 from signloom.health.run_record import RunRecord, is_run, read_run
-from signloom.model.checkpoint import SUFFIX, load
+from signloom.inference.model import SUFFIX, load
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
-from signloom.train.distill_recipe import DistillRecipe
-from signloom.train.prepare import unalignable
+from signloom.train.build import unalignable
+from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.recipes import find, recipes
 from signloom.vocabulary import Vocabulary
 

@@ -19,7 +19,7 @@ from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem
-from signloom.importers.building import Item, LeftOut, finish, write_corpus
+from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 

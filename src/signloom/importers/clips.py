@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import extraction_failures
-from signloom.importers.building import LeftOut, signer_pattern
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
+from signloom.importers.write_corpus import LeftOut, signer_pattern
 from signloom.landmarks import SUFFIX, Landmarks
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from signloom import layout
 from signloom.errors import InputError
 from signloom.files import atomic_write
-from signloom.importers.converting import (
+from signloom.importers.convert_landmarks import (
     Clip,
     Outcome,
     check_aspect,

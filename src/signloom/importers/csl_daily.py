@@ -27,7 +27,7 @@ from signloom.importers.annotations import (
     join,
     tell_sizes,
 )
-from signloom.importers.building import LeftOut
+from signloom.importers.write_corpus import LeftOut
 from signloom.tables import read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.elan import SUFFIX, Document, Interval, read_eaf
+from signloom.eaf import SUFFIX, Document, Interval, read_eaf
 from signloom.errors import Faults, InputError, listed
 from signloom.files import atomic_write
 from signloom.importers.annotations import Annotation, LandmarkFiles, Source, check_annotations, check_splits
-from signloom.importers.building import Item, LeftOut, finish, write_corpus
+from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import Landmarks
 
 # Files of which the landmarks are kept at hand while their segments are cut; an hour of video has 0.6 GB.

@@ -19,7 +19,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError
-from signloom.importers.converting import (
+from signloom.importers.convert_landmarks import (
     Clip,
     Outcome,
     check_aspect,

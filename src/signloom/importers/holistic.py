@@ -19,7 +19,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.importers.converting import check_aspect, check_rate, load_arrays
+from signloom.importers.convert_landmarks import check_aspect, check_rate, load_arrays
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.landmarks import Landmarks, parse_image_size
 

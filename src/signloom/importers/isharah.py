@@ -22,7 +22,7 @@ from signloom.importers.annotations import (
     find_tables,
     join,
 )
-from signloom.importers.building import signer_pattern
+from signloom.importers.write_corpus import signer_pattern
 from signloom.tables import read_table
 
 COLUMNS = ("id", "gloss")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults
-from signloom.importers.building import Item, LeftOut, finish, write_corpus
+from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
 from signloom.landmarks import Landmarks
 
 # Nothing says how a collection of clips is to be split; `signloom compose` shares the clips itself.

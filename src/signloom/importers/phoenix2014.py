@@ -26,7 +26,7 @@ from signloom.importers.annotations import (
     join,
     tell_sizes,
 )
-from signloom.importers.building import LeftOut
+from signloom.importers.write_corpus import LeftOut
 from signloom.landmarks import Landmarks
 from signloom.tables import read_table
 

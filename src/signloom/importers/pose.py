@@ -23,7 +23,7 @@ import numpy as np
 from signloom import layout
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
-from signloom.importers.converting import Clip, Outcome, check_rate, convert, find_files, finish
+from signloom.importers.convert_landmarks import Clip, Outcome, check_rate, convert, find_files, finish
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".pose"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signloom.model.blocks import Body, Packing, TemporalConv, max_pool
-from signloom.model.fusion import Fusion
+from signloom.model.modality_fusion import Fusion
 from signloom.model.presets import InceptionModule, TeacherConfig
 
 POOL_KERNEL = 3

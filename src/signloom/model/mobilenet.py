@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signloom.model.blocks import Body, DepthwiseConv, InvertedResidual, Packing
-from signloom.model.fusion import ModalityEncoder
+from signloom.model.modality_fusion import ModalityEncoder
 from signloom.model.presets import StudentConfig
 
 

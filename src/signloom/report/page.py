@@ -13,7 +13,7 @@ from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.report import sections
 from signloom.report.html import Html, element, join
-from signloom.report.monitored import monitored
+from signloom.report.monitors_section import monitored
 from signloom.report.style import STYLE
 
 REPORT_PAGE = "report.html"

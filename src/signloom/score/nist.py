@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from signloom.errors import Faults
 from signloom.score.alignment import fold
-from signloom.score.alternatives import Alternation, Item
+from signloom.score.alternations import Alternation, Item
 from signloom.tables import read_lines
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"

@@ -13,7 +13,7 @@ import numpy as np
 
 from signloom.errors import Faults, InputError
 from signloom.score.alignment import Alignment, faults_of
-from signloom.score.alternatives import Item, align_items, is_plain
+from signloom.score.alternations import Item, align_items, is_plain
 from signloom.score.protocols import Protocol, protocol_named
 
 LEVEL = 0.95

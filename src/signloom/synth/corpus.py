@@ -30,7 +30,7 @@ from signloom.synth.camera import make_camera, project
 from signloom.synth.dials import dial_names
 from signloom.synth.lexicon import confusability
 from signloom.synth.performance import perform
-from signloom.synth.plans import GENERATOR_VERSION, Plan, Recipe, lexicon_of, make_plans, rest_is_glossed
+from signloom.synth.plans import GENERATOR_VERSION, Plan, SynthOptions, lexicon_of, make_plans, rest_is_glossed
 from signloom.synth.signer import Signer, make_signer
 from signloom.synth.tracker import track
 
@@ -49,7 +49,7 @@ class Clip:
 
 
 def synthesise(
-    recipe: Recipe,
+    recipe: SynthOptions,
     output: Path,
     *,
     num_workers: int = 1,
@@ -101,7 +101,7 @@ def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
 
 
 def _write_clips(
-    recipe: Recipe, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
+    recipe: SynthOptions, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
 ) -> Iterator[dict[str, Any]]:
     """The truth of every utterance in order, its landmark file written."""
     digest = recipe.digest
@@ -139,7 +139,7 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _write_clip(recipe: Recipe, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
+def _write_clip(recipe: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
     """The truth of one utterance, its landmark file written unless an interrupted run of this recipe has done so."""
     made = _made_before(path, digest, plan)
     if made is None:
@@ -161,7 +161,7 @@ def _made_before(path: Path, digest: str, plan: Plan) -> dict[str, Any] | None:
     return truth
 
 
-def make_clip(recipe: Recipe, plan: Plan) -> Clip:
+def make_clip(recipe: SynthOptions, plan: Plan) -> Clip:
     """One utterance, signed, filmed and tracked."""
     signer = _signer(recipe, plan.signer)
     rng = np.random.default_rng([recipe.seed, 4, SPLITS.index(plan.split), plan.number])
@@ -200,18 +200,18 @@ def make_clip(recipe: Recipe, plan: Plan) -> Clip:
 
 
 @lru_cache(maxsize=64)
-def _signer(recipe: Recipe, number: int) -> Signer:
+def _signer(recipe: SynthOptions, number: int) -> Signer:
     return make_signer(number, seed=recipe.seed, dials=recipe)
 
 
-def _frame_rate(recipe: Recipe, setting: np.random.Generator) -> float:
+def _frame_rate(recipe: SynthOptions, setting: np.random.Generator) -> float:
     """Frames per second of the camera that records a signer."""
     other = setting.random() < min(recipe.frame_rate_variation, 1.0) * 0.75
     rate = _FRAME_RATES[int(setting.integers(1, len(_FRAME_RATES)))]
     return recipe.fps * rate if other else recipe.fps
 
 
-def _irregular_frames(points: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+def _irregular_frames(points: np.ndarray, recipe: SynthOptions, rng: np.random.Generator) -> np.ndarray:
     """The points (T, P, 3) as a camera takes them whose frames come early or late, or twice."""
     count = len(points)
     late = _FRAME_JITTER * np.clip(rng.standard_normal(count), -3, 3)

@@ -36,7 +36,7 @@ _DEV_SHARE, _TEST_SHARE = 0.1, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(Dials):
+class SynthOptions(Dials):
     """What to simulate."""
 
     num_signs: int = 40
@@ -150,7 +150,7 @@ class Plan:
 
 
 @lru_cache(maxsize=2)
-def make_plans(recipe: Recipe) -> tuple[Plan, ...]:
+def make_plans(recipe: SynthOptions) -> tuple[Plan, ...]:
     """Who signs what in every utterance, in the order train, dev, test.
 
     Raises InputError for sentences that cannot be read, a lexicon that cannot be made, or training sentences without
@@ -160,7 +160,7 @@ def make_plans(recipe: Recipe) -> tuple[Plan, ...]:
 
 
 @lru_cache(maxsize=4)
-def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
+def lexicon_of(recipe: SynthOptions) -> tuple[Sign, ...]:
     """The signs of a recipe, without rest and pointing; with `--sentences`, one for each of their glosses."""
     glosses = vocabulary_of(_sentences(recipe)) if recipe.sentences else None
     if glosses is not None and not glosses:
@@ -177,7 +177,7 @@ def lexicon_of(recipe: Recipe) -> tuple[Sign, ...]:
 
 
 @lru_cache(maxsize=4)
-def rest_is_glossed(recipe: Recipe) -> bool:
+def rest_is_glossed(recipe: SynthOptions) -> bool:
     """Whether sentences of this recipe that begin or end at rest say so by a gloss."""
     if not recipe.sentences:
         return bool(recipe.rest_glosses)
@@ -185,12 +185,12 @@ def rest_is_glossed(recipe: Recipe) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _sentences(recipe: Recipe) -> tuple[Sentence, ...]:
+def _sentences(recipe: SynthOptions) -> tuple[Sentence, ...]:
     return read_sentences(recipe.sentences)
 
 
 @lru_cache(maxsize=4)
-def _grammar(recipe: Recipe) -> Grammar:
+def _grammar(recipe: SynthOptions) -> Grammar:
     return make_grammar(
         recipe.num_signs,
         seed=recipe.seed,
@@ -202,7 +202,7 @@ def _grammar(recipe: Recipe) -> Grammar:
     )
 
 
-def _plans_of_grammar(recipe: Recipe) -> list[Plan]:
+def _plans_of_grammar(recipe: SynthOptions) -> list[Plan]:
     """Every sign occurs in train; no sentence of dev or test occurs in train where there is room for others."""
     grammar, lexicon = _grammar(recipe), lexicon_of(recipe)
     num_training = recipe.num_signers - recipe.num_test_signers
@@ -276,7 +276,7 @@ def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[t
     return [tuple(sentence) for sentence in result]
 
 
-def _plans_of_file(recipe: Recipe) -> list[Plan]:
+def _plans_of_file(recipe: SynthOptions) -> list[Plan]:
     """The sentences of a file, by its own signers; where it names none, signers take turns as in made-up sentences."""
     sentences = _sentences(recipe)
     lexicon = {sign.gloss: sign for sign in lexicon_of(recipe)}
@@ -301,7 +301,7 @@ def _plans_of_file(recipe: Recipe) -> list[Plan]:
     return plans
 
 
-def _splits(recipe: Recipe, sentences: tuple[Sentence, ...]) -> list[str]:
+def _splits(recipe: SynthOptions, sentences: tuple[Sentence, ...]) -> list[str]:
     """The split of each sentence: its own, or one drawn for all that have none."""
     order = np.random.default_rng([recipe.seed, 6]).permutation(len(sentences))
     dev, test = (round(share * len(sentences)) for share in (_DEV_SHARE, _TEST_SHARE))

@@ -15,7 +15,7 @@ import torch
 
 from signloom.console import progress_bar
 from signloom.errors import TrainingError
-from signloom.model.checkpoint import Model
+from signloom.inference.model import Model
 from signloom.train import distributed
 from signloom.train.data import Batch
 from signloom.train.history import EpochRecord, History

@@ -26,16 +26,17 @@ from rich.logging import RichHandler
 from torch import Tensor
 
 import signloom
-from signloom.calibrate import store_spans
 from signloom.console import console
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
-from signloom.model.checkpoint import Model, load
+from signloom.inference.calibrate import store_spans
+from signloom.inference.model import Model, load
 from signloom.model.recognizer import Recognizer
 from signloom.train import distributed
-from signloom.train.activations import checkpoint_activations
+from signloom.train.activation_checkpointing import checkpoint_activations
+from signloom.train.build import build, feasible, not_too_long, train_split
 from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import Loader, UtteranceDataset, collate
@@ -44,7 +45,6 @@ from signloom.train.history import EpochRecord, History
 from signloom.train.lock import locked
 from signloom.train.module import RecognizerModule
 from signloom.train.monitors import MONITORS_FILE, Monitors
-from signloom.train.prepare import build, feasible, not_too_long, train_split
 from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
 from signloom.vocabulary import Vocabulary

@@ -16,7 +16,7 @@ from signloom.model.recognizer import Heads, Recognizer, ctc_loss
 from signloom.score.wer import score
 from signloom.train import distributed
 from signloom.train.data import Batch
-from signloom.train.guard import stop_if_gradient_not_finite, stop_if_not_finite
+from signloom.train.non_finite import stop_if_gradient_not_finite, stop_if_not_finite
 from signloom.train.recipe import Recipe
 from signloom.train.schedule import adamw, schedule
 from signloom.vocabulary import Vocabulary

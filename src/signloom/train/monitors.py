@@ -23,14 +23,14 @@ from torch.utils.hooks import RemovableHandle
 
 from signloom.files import atomic_write
 from signloom.model.blocks import BiLSTM, InvertedResidual
-from signloom.model.fusion import ModalityAttention, ModalityEncoder
 from signloom.model.inception import Inception, InceptionBlock
 from signloom.model.mobilenet import MobileNet
+from signloom.model.modality_fusion import ModalityAttention, ModalityEncoder
 from signloom.model.recognizer import Recognizer
 from signloom.train.callbacks import disk_space, step_done
-from signloom.train.guard import NotFiniteError
 from signloom.train.module import Losses
 from signloom.train.monitor_rules import Judge, Said, Sample
+from signloom.train.non_finite import NotFiniteError
 from signloom.train.schedule import warm_steps
 from signloom.vocabulary import BLANK_ID
 

@@ -13,7 +13,7 @@ from signloom.train.recipes import with_recipe
 if TYPE_CHECKING:
     from signloom.model.recognizer import Recognizer
     from signloom.train.data import UtteranceDataset
-    from signloom.train.lessons import Lessons
+    from signloom.train.method import Lessons
     from signloom.vocabulary import Vocabulary
 
 
@@ -123,7 +123,7 @@ class Recipe:
 
     def lessons(self, train: UtteranceDataset, recognizer: Recognizer, vocabulary: Vocabulary) -> Lessons:
         """What is learnt from: here the training split and CTC. Another way to train overrides this."""
-        from signloom.train.lessons import Lessons
+        from signloom.train.method import Lessons
 
         if self.consistency:
             from signloom.train.consistency import ConsistencyModule

@@ -9,7 +9,7 @@ import json
 import sys
 
 from signloom.errors import SignloomError
-from signloom.train.distill_recipe import DistillRecipe
+from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 

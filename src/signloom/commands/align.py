@@ -1,0 +1,339 @@
+"""When each gloss of a known sentence was signed: forced alignment with a model, of one clip or of many.
+
+SOURCE is a video, a folder of frames or a landmark file, its sentence given by --glosses or found in --annotations
+(id|gloss) by the clip's name; or a folder of landmark files with --annotations; or a corpus, whose own sentences are
+taken. Of one clip the result goes to the terminal or to the file --output; of many, a file for each goes into the
+folder --output, and a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from signloom.console import progress_bar, say
+from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus, Utterance
+from signloom.errors import Faults, InputError, MissingExtraError
+from signloom.files import atomic_write, file_stem, inside, remove_temporary
+from signloom.importers.annotations import LandmarkFiles
+from signloom.landmarks import SUFFIX, Landmarks
+from signloom.subtitles import SUFFIXES, Format, format_of, playable, write_spans
+from signloom.tables import read_table
+
+if TYPE_CHECKING:
+    from signloom.ctc.hypothesis import GlossSpan
+    from signloom.inference.model import Model
+
+RECORD, FAILED = "align.json", "failed.jsonl"
+# How many utterances a message names.
+_NUM_SHOWN = 10
+
+
+@dataclass
+class Options:
+    """What `signloom align` is told."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("source",)
+
+    source: Path
+    """a video, a folder of frames, a landmark file (.npz), a folder of landmark files, or a corpus"""
+    model: Path
+    """a model file, or a run folder that holds model.safetensors"""
+    glosses: str | None = None
+    """the sentence that one clip shows, its glosses separated by spaces"""
+    annotations: Path | None = None
+    """a table id|gloss with the sentences, for one clip or a folder of landmark files"""
+    split: str | None = None
+    """of a corpus only train, dev or test; all when not given"""
+    format: Format | None = None
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; when not given the one that the ending
+    of --output names, else text"""
+    output: Path | None = None
+    """the file of one clip, or the folder for many"""
+    min_confidence: float = 0.3
+    """warn of sentences whose mean confidence is below this: they are probably not what the clip shows"""
+    overwrite: bool = False
+    """make files anew that are already there"""
+    crop: str | None = None
+    """x,y,width,height of the signer in the image, in pixels or as shares of it"""
+    pixel_aspect: float | None = None
+    """width of a pixel over its height; the video's own when not given"""
+    fps: float | None = None
+    """frames a second, where the source does not say"""
+
+    @property
+    def written_format(self) -> Format:
+        return format_of(self.format, self.output)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One clip of many: its id, the glosses it shows, how to read its landmarks, and where that is written."""
+
+    id: str
+    glosses: tuple[str, ...]
+    read: Callable[[], Landmarks]
+    place: str
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when everything was aligned, 1 when some of many could not be."""
+    if not 0 <= options.min_confidence <= 1:
+        raise InputError(f"--min_confidence is {options.min_confidence}; needed a share from 0 to 1")
+    if not options.source.exists():
+        raise InputError(f"{options.source}: no such file or folder")
+    if options.glosses is not None and options.annotations is not None:
+        raise InputError("--glosses and --annotations both say what is signed; give one of them")
+    try:
+        from signloom.inference.model import load
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("model", str(error.name), "aligning") from None
+    is_corpus = (options.source / HEADER).is_file()
+    if options.split is not None and not is_corpus:
+        raise InputError(f"--split is of a corpus; {options.source} is none (a folder with {HEADER})")
+    holds_landmarks = options.source.is_dir() and any(options.source.rglob(f"*{SUFFIX}"))
+    if is_corpus:
+        return _align_many(options, load(options.model), _corpus_tasks(options))
+    if holds_landmarks and options.annotations:
+        return _align_many(options, load(options.model), _folder_tasks(options.source, options.annotations))
+    return _align_one(options, load(options.model))
+
+
+def aligned(model: Model, landmarks: Landmarks, glosses: Sequence[str]) -> tuple[tuple[GlossSpan, ...], float]:
+    """The glosses of a known sentence with a span and a confidence each, and the log-probability of their best path.
+
+    Raises InputError for an empty sentence, a gloss the model does not know, and more glosses than the clip can hold.
+    """
+    from signloom.ctc.spans import SpanSettings, located
+    from signloom.ctc.viterbi import forced_alignment
+
+    if not glosses:
+        raise InputError("the annotation is empty; needed at least one gloss")
+    check_known(glosses, model.vocabulary.words)
+    emission, ids = model.emission(landmarks), model.vocabulary.encode(glosses)
+    score = forced_alignment(emission.log_probs, ids).score
+    settings = SpanSettings.of(model.info)
+    spans = located(emission, ids, model.vocabulary, timing=settings.timing, calibration=settings.calibration)
+    return spans, score
+
+
+def check_known(glosses: Sequence[str], words: Sequence[str]) -> None:
+    """Raises InputError naming every gloss that a model does not know, with the one it knows that is most like it."""
+    unknown = [gloss for gloss in dict.fromkeys(glosses) if gloss not in words[1:]]
+    if not unknown:
+        return
+    named = []
+    for gloss in unknown[:_NUM_SHOWN]:
+        folded = {word.casefold(): word for word in words[2:]}
+        near = difflib.get_close_matches(gloss.casefold(), folded, n=1, cutoff=0.6)
+        named.append(f"{gloss!r}" + (f" (did you mean {folded[near[0]]!r}?)" if near else ""))
+    more = f" and {len(unknown) - _NUM_SHOWN} more" if len(unknown) > _NUM_SHOWN else ""
+    raise InputError(
+        f"the model does not know {', '.join(named)}{more}; needed glosses of its training, {len(words) - 2:,} in all"
+    )
+
+
+def mean_confidence(spans: Sequence[GlossSpan]) -> float:
+    return float(np.mean([span.confidence for span in spans]))
+
+
+def _align_one(options: Options, model: Model) -> int:
+    from signloom.inference.model import read_landmarks
+
+    format = options.written_format
+    if options.output is not None and options.output.is_dir():
+        raise InputError(f"--output {options.output} is a folder; needed a file for one clip")
+    if options.output is not None and options.output.exists() and not options.overwrite:
+        raise InputError(f"--output {options.output} is already there; choose another name or pass --overwrite")
+    glosses = _sentence(options)
+    # Before a video is extracted, which takes as long as it plays.
+    check_known(glosses, model.vocabulary.words)
+    given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
+    landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
+    try:
+        spans, score = aligned(model, landmarks, glosses)
+    except InputError as error:
+        raise InputError(f"{options.source}: {error}") from None
+    record = _record(str(options.source), landmarks, score)
+    write_spans(options.output or sys.stdout, spans, format, media=playable(options.source), record=record)
+    if (sure := mean_confidence(spans)) < options.min_confidence:
+        say(
+            f"warning: {options.source}: mean confidence {sure:.0%}, below {options.min_confidence:.0%}; these are "
+            f"probably not the glosses it shows. Compare: signloom transcribe {options.source} --model {options.model}"
+        )
+    if options.output:
+        say(f"{len(spans)} glosses aligned, mean confidence {sure:.0%}; written: {options.output}")
+    return 0
+
+
+def _sentence(options: Options) -> tuple[str, ...]:
+    """The glosses of one clip, as --glosses or --annotations say. Raises InputError where neither does."""
+    if options.glosses is not None:
+        if not options.glosses.split():
+            raise InputError("--glosses is empty; needed at least one gloss")
+        return tuple(options.glosses.split())
+    if options.annotations is None:
+        raise InputError(
+            f"{options.source}: what does it show? Give --glosses 'A B C', or --annotations TABLE with a row of its "
+            "name"
+        )
+    sentences = _sentences(options.annotations)
+    stem = options.source.stem if options.source.is_file() else options.source.name
+    if stem not in sentences:
+        near = difflib.get_close_matches(stem, sentences, n=1)
+        hint = f" (there is {near[0]!r})" if near else ""
+        raise InputError(f"{options.annotations}: no row with id {stem!r}{hint}; needed one for {options.source}")
+    glosses, place = sentences[stem]
+    if not glosses:
+        raise InputError(f"{place}: the annotation is empty; needed at least one gloss")
+    return glosses
+
+
+def _sentences(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
+    """The glosses and the place of each id of a table. Raises InputError with all its faults."""
+    faults = Faults(str(path))
+    sentences: dict[str, tuple[tuple[str, ...], str]] = {}
+    for row in read_table(path, ("id", "gloss"), faults, delimiter=None):
+        if row["id"] in sentences:
+            faults.add(f"{row.place}: its id already stands at {sentences[row['id']][1]}; ids must be unique")
+        sentences[row["id"]] = tuple(row["gloss"].split()), row.place
+    faults.raise_if_any()
+    return sentences
+
+
+def _corpus_tasks(options: Options) -> list[Task]:
+    if options.glosses is not None or options.annotations is not None:
+        raise InputError(f"{options.source} is a corpus with its own sentences; leave out --glosses and --annotations")
+    if options.split is not None and options.split not in SPLITS:
+        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    corpus = Corpus.open(options.source)
+    chosen = corpus.utterances if options.split is None else corpus.split(options.split)
+
+    def reader(item: Utterance) -> Callable[[], Landmarks]:
+        return lambda: corpus.load(item)
+
+    return [Task(item.id, item.glosses, reader(item), item.id) for item in chosen]
+
+
+def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
+    files = LandmarkFiles(source)
+
+    def reader(name: str) -> Callable[[], Landmarks]:
+        def read() -> Landmarks:
+            path = files.find(name, "")
+            if path is None:
+                raise InputError(files.why_missing(name))
+            return Landmarks.load(path)
+
+        return read
+
+    sentences = _sentences(annotations)
+    return [Task(name, glosses, reader(name), place) for name, (glosses, place) in sentences.items()]
+
+
+def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
+    if options.output is None:
+        raise InputError(f"{options.source} holds {len(tasks):,} clips; give a folder for the results with --output")
+    if options.output.exists() and not options.output.is_dir():
+        raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
+    folder, suffix = options.output, SUFFIXES[options.written_format]
+    _check_resume(options, folder)
+    failed: list[tuple[Task, str]] = []
+    doubtful: list[tuple[float, str]] = []
+    confidences: list[float] = []
+    kept = 0
+    owners: dict[str, str] = {}
+    with progress_bar() as bar:
+        bar_task = bar.add_task("aligning", total=len(tasks), unit="clips")
+        for task in tasks:
+            try:
+                name = f"{file_stem(task.id)}{suffix}"
+                if owners.setdefault(name.casefold(), task.id) != task.id:
+                    raise InputError(f"{name} is already the file of {owners[name.casefold()]}; rename one")
+                path = inside(folder, name)
+                if path.is_file() and not options.overwrite:
+                    kept += 1
+                else:
+                    landmarks = task.read()
+                    spans, score = aligned(model, landmarks, task.glosses)
+                    write_spans(path, spans, options.written_format, record=_record(task.id, landmarks, score))
+                    confidences.append(mean_confidence(spans))
+                    if confidences[-1] < options.min_confidence:
+                        doubtful.append((confidences[-1], task.id))
+            except InputError as error:
+                text = str(error)
+                failed.append((task, text if text.startswith(task.place) else f"{task.place}: {text}"))
+            bar.advance(bar_task)
+    _write_failed(folder, failed)
+    done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (f", {kept:,} already there" if kept else "")
+    mean = f"; mean confidence {np.mean(confidences):.0%}" if confidences else ""
+    print(f"{folder}: {done}{mean}")
+    if doubtful:
+        say(f"warning: {len(doubtful):,} below {options.min_confidence:.0%}, probably not what these clips show:")
+        _tell([f"{name}: mean confidence {sure:.0%}" for sure, name in sorted(doubtful)])
+    if failed:
+        say(f"not aligned: {len(failed):,}, all listed in {folder / FAILED}")
+        _tell([text for _, text in failed])
+    print(f"next: {_next_step(options)}")
+    return 1 if failed else 0
+
+
+def _check_resume(options: Options, folder: Path) -> None:
+    """Records what the folder's files are made of; raises InputError where other things made those that are there."""
+    sentences = options.annotations or options.source / MANIFEST
+    path = options.model / "model.safetensors" if options.model.is_dir() else options.model
+    made_of = {
+        "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sentences_sha256": hashlib.sha256(sentences.read_bytes()).hexdigest(),
+        "format": options.written_format,
+    }
+    if folder.is_dir():
+        remove_temporary(folder)
+    record = folder / RECORD
+    if record.is_file() and not options.overwrite:
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+        other = [name.removesuffix("_sha256") for name in made_of if found.get(name) != made_of[name]]
+        if other:
+            raise InputError(
+                f"{folder}: holds alignments made with another {' and '.join(other)}; "
+                "choose another folder or pass --overwrite"
+            )
+    with atomic_write(record, "w") as file:
+        json.dump({**made_of, "model": str(options.model), "source": str(options.source)}, file, indent=1)
+
+
+def _write_failed(folder: Path, failed: Sequence[tuple[Task, str]]) -> None:
+    if not failed:
+        (folder / FAILED).unlink(missing_ok=True)
+        return
+    with atomic_write(folder / FAILED, "w") as file:
+        for task, reason in failed:
+            file.write(json.dumps({"id": task.id, "reason": reason}, ensure_ascii=False) + "\n")
+
+
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines[:_NUM_SHOWN]:
+        say(f"  {line}")
+    if len(lines) > _NUM_SHOWN:
+        say(f"  ... and {len(lines) - _NUM_SHOWN:,} more")
+
+
+def _next_step(options: Options) -> str:
+    if options.written_format == "eaf":
+        return f"open the files of {options.output} in ELAN"
+    return f"--format eaf makes files for ELAN; those of {options.output} are {SUFFIXES[options.written_format]}"
+
+
+def _record(source: str, landmarks: Landmarks, score: float) -> Mapping[str, Any]:
+    return {"source": source, "duration_seconds": round(landmarks.duration_seconds, 3), "score": round(score, 4)}

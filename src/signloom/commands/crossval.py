@@ -1,0 +1,242 @@
+"""Leave one signer out: a model for each signer, trained on the others and scored on that one.
+
+It says how well the recogniser reads people it has never seen, from every signer of a corpus instead of one. All
+utterances of the signer, of whatever split, are the test of its fold. The best epoch of a fold is chosen on the corpus'
+dev utterances by other signers, or, where there are none, on a share of the training utterances. Every other utterance
+by the other signers is trained on. All options of 'signloom train' hold for every fold.
+
+A fold's run folder is OUTPUT/SIGNER. A run that was stopped goes on when the same command is given again: finished
+folds are kept, one that was begun is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from signloom.commands.evaluate import evaluate, write_evaluation
+from signloom.console import say
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import Faults, InputError, MissingExtraError
+from signloom.files import atomic_write, file_stem
+from signloom.score.protocols import protocol_named
+from signloom.score.text import percent
+from signloom.score.wer import Score, read_score, score
+from signloom.train.recipe import Recipe
+
+RESULT = "crossval.json"
+
+
+@dataclass(kw_only=True)
+class Options(Recipe):
+    """What `signloom crossval` is told: what 'signloom train' is told, and this."""
+
+    signers: tuple[str, ...] = ()
+    """leave out these in turn; every signer of the corpus when not given"""
+    dev_share: float = 0.1
+    """share of the training utterances that chooses the best epoch, where the corpus' dev split is the signer's own"""
+    protocol: str = "plain"
+    """the scoring rule of the table, e.g. plain or phoenix2014"""
+    output: Path = Path("runs/crossval")
+    """a folder for the table, with a run folder for each signer"""
+
+    def check(self) -> None:
+        """Raises InputError with every value that cannot be."""
+        super().check()
+        faults = Faults("crossval options")
+        if not 0 < self.dev_share < 1:
+            faults.add(f"--dev_share is {self.dev_share}; needed between 0 and 1")
+        if self.devices > 1:
+            faults.add(f"--devices is {self.devices}; folds are trained by one process each")
+        if self.resume:
+            faults.add("--resume is not needed: the same command goes on where it was stopped")
+        faults.raise_if_any()
+        protocol_named(self.protocol)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One signer left out: the corpus with its splits redrawn, and where the dev utterances are from."""
+
+    signer: str
+    corpus: Corpus
+    dev_from: str
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when every fold was trained and scored."""
+    options.check()
+    try:
+        from signloom.train.fit import fit
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", str(error.name), "training") from None
+    corpus = Corpus.open(options.data_dir)
+    folds = [
+        leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)
+        for signer in chosen_signers(corpus, options.signers)
+    ]
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    _check_same(options, corpus)
+    scores: dict[str, Score] = {}
+    for number, fold in enumerate(folds, 1):
+        folder = options.output / file_stem(fold.signer)
+        result = folder / "evaluation-test.json"
+        counts = {name: row["utterances"] for name, row in fold.corpus.summary().items()}
+        say(
+            f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and {counts['dev']} dev utterances"
+            f" ({fold.dev_from}), {counts['test']} to score"
+        )
+        if result.exists() and not options.overwrite:
+            say("  finished before")
+        else:
+            begun = (folder / "last.safetensors").exists() and not options.overwrite
+            # What a killed process left without a state to resume from is begun anew.
+            trained = fit(
+                replace(recipe, output=folder, resume=begun, overwrite=not begun),
+                corpus=fold.corpus,
+            )
+            found = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
+            write_evaluation(
+                folder,
+                found,
+                model_path=folder / "model.safetensors",
+                corpus=fold.corpus,
+                split="test",
+                decoder=trained.model.decoder_name,
+            )
+        scores[fold.signer] = read_score(result)
+        say(f"  WER {percent(scores[fold.signer].wer)}")
+    pooled = _pooled(corpus, scores, options.protocol)
+    with atomic_write(options.output / RESULT, "w") as file:
+        json.dump(
+            {
+                **_settings(options, corpus),
+                "folds": {
+                    fold.signer: {"dev_from": fold.dev_from, **scores[fold.signer].to_json(utterances=False)}
+                    for fold in folds
+                },
+                "pooled": pooled.to_json(utterances=False),
+            },
+            file,
+            indent=1,
+            ensure_ascii=False,
+        )
+    print(table(scores, pooled))
+    print(f"written: {options.output / RESULT}")
+    print(f"next: the worst signer's errors, in {options.output / file_stem(_worst(scores))}/score-test.html")
+    return 0
+
+
+def chosen_signers(corpus: Corpus, names: Sequence[str]) -> list[str]:
+    """The signers to leave out. Raises InputError for unknown ones, and for a corpus that does not tell enough."""
+    nameless = sum(utterance.signer is None for utterance in corpus)
+    known = sorted({utterance.signer for utterance in corpus if utterance.signer is not None})
+    if nameless:
+        raise InputError(
+            f"{corpus.root}: {nameless} of {len(corpus)} utterances do not say who signs; they might be by the one who "
+            "is left out. Give signers when importing (--signer_from, or a column signer)"
+        )
+    if len(known) < 2:
+        raise InputError(f"{corpus.root}: one signer, {known[0]}; needed at least 2 to leave one out")
+    if unknown := sorted(set(names) - set(known)):
+        raise InputError(f"--signers: no {', '.join(unknown)} in {corpus.root}; there are {', '.join(known)}")
+    return [name for name in known if name in names] if names else known
+
+
+def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fold:
+    """The corpus with all utterances of a signer as its test split, and of nobody else."""
+    import numpy as np
+
+    others = [utterance for utterance in corpus if utterance.signer != signer]
+    dev = {utterance.id for utterance in others if utterance.split == "dev"}
+    dev_from = "the corpus' own"
+    if not dev or len(dev) == len(others):
+        count = max(1, round(dev_share * len(others)))
+        drawn = np.random.default_rng(seed).permutation(len(others))[:count]
+        dev, dev_from = {others[at].id for at in drawn}, f"{dev_share:.0%} of the training utterances"
+    if len(dev) == len(others):
+        raise InputError(
+            f"{corpus.root}: without {signer} one utterance is left; needed at least 2, one to train on and one for dev"
+        )
+
+    def placed(utterance: Utterance) -> Utterance:
+        if utterance.signer == signer:
+            return replace(utterance, split="test")
+        return replace(utterance, split="dev" if utterance.id in dev else "train")
+
+    name = f"{corpus.name} without {signer}"
+    redrawn = Corpus(corpus.root, {**corpus.info, "name": name}, tuple(placed(utterance) for utterance in corpus))
+    return Fold(signer, redrawn, dev_from)
+
+
+def table(scores: dict[str, Score], pooled: Score) -> str:
+    """A row for each signer and one for all of them."""
+    rows = [
+        [
+            name,
+            percent(found.wer),
+            f"{percent(found.interval().low)} to {percent(found.interval().high)}",
+            *(f"{count:,}" for count in (found.substitutions, found.deletions, found.insertions)),
+            f"{found.reference_words:,}",
+            f"{len(found.utterances):,}",
+        ]
+        for name, found in [*scores.items(), ("all", pooled)]
+    ]
+    head = ["signer left out", "WER", "95% interval", "S", "D", "I", "glosses", "utterances"]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [head, *rows]
+    ]
+    rates = [found.wer for found in scores.values()]
+    mean = f"mean over signers {percent(sum(rates) / len(rates))}, {percent(min(rates))} to {percent(max(rates))}"
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], mean, f"scoring rule {pooled.protocol!r}"])
+
+
+def _pooled(corpus: Corpus, scores: dict[str, Score], protocol: str) -> Score:
+    found = {row.id: row.hypothesis_as_given for part in scores.values() for row in part.utterances}
+    return score(
+        ((item.id, item.glosses, found[item.id]) for item in corpus if item.id in found),
+        protocol=protocol,
+        signers={item.id: item.signer for item in corpus if item.signer is not None},
+    )
+
+
+def _worst(scores: dict[str, Score]) -> str:
+    return max(scores, key=lambda name: scores[name].wer)
+
+
+def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
+    """What a cross-validation is of: options that decide what is learnt and how it is scored, and the corpus."""
+    from signloom.train.fit import FREE_TO_CHANGE
+
+    values = json.loads(json.dumps(asdict(options), default=str))
+    return {
+        "corpus": {"name": corpus.name, "summary": json.loads(json.dumps(corpus.summary()))},
+        "options": {name: value for name, value in values.items() if name not in (*FREE_TO_CHANGE, "signers")},
+    }
+
+
+def _check_same(options: Options, corpus: Corpus) -> None:
+    """Raises InputError naming what differs from the folds that are in the folder already; keeps what they are of."""
+    path = options.output / "folds.json"
+    settings = _settings(options, corpus)
+    if path.exists() and not options.overwrite:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        faults = Faults(
+            f"{options.output}: holds folds of other options", advice="give another --output or --overwrite"
+        )
+        for name, value in settings["options"].items():
+            if before["options"].get(name) != value:
+                faults.add(f"--{name} was {before['options'].get(name)!r}, now {value!r}")
+        if before["corpus"] != settings["corpus"]:
+            faults.add(f"the corpus in {options.data_dir} is another than that of the folds")
+        faults.raise_if_any()
+    with atomic_write(path, "w") as file:
+        json.dump(settings, file, indent=1, ensure_ascii=False)

@@ -1,0 +1,217 @@
+"""Train a student that learns from a teacher as well as from the reference, and tell what that gave.
+
+The teacher is a model of 'signloom train', of any preset, with the same glosses. It is frozen. In every output frame
+the student is drawn to the teacher's probabilities, softened by --temperature, and to the reference by CTC. Views and
+strides may differ. All options of 'signloom train' hold.
+
+At the end the student's word error rate on dev stands beside its teacher's, with the interval of their difference, and
+with --baseline beside that of the same student without a teacher. The test split is never read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from signloom.console import say
+from signloom.corpus import Corpus
+from signloom.ctc.decoding import Decoding
+from signloom.errors import InputError, MissingExtraError
+from signloom.files import atomic_write
+from signloom.score.compare import Comparison, compare
+from signloom.score.text import percent
+from signloom.score.wer import Score
+from signloom.train.distill.recipe import DistillRecipe
+
+if TYPE_CHECKING:
+    from signloom.inference.model import Model
+
+Options = DistillRecipe
+RESULT = "distillation.json"
+GREEDY = Decoding(decoder="greedy")
+# A student this close to its teacher has learnt what there was to learn (docs/training.md).
+CLOSE = 0.01
+
+
+@dataclass(frozen=True)
+class System:
+    """A model on dev: its name in the table, its score, its size."""
+
+    name: str
+    score: Score
+    parameters: int
+
+
+def run(options: DistillRecipe) -> int:
+    """The exit status: 0 when the student was trained, whether or not the teacher was of use."""
+    options.check()
+    try:
+        from signloom.inference.model import load
+        from signloom.train.distributed import World
+        from signloom.train.fit import fit, refuse_earlier
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", str(error.name), "distillation") from None
+    if World.of_environment().rank:
+        fit(options)
+        return 0
+    refuse_earlier(options)
+    corpus = Corpus.open(options.data_dir)
+    teacher = _scored_teacher(options, corpus)
+    # Before an hour of training, not after it.
+    alone = None
+    if options.baseline is not None:
+        alone = _system(f"student alone ({options.baseline})", load(options.baseline), corpus)
+    result = fit(options)
+    student = _system("student, distilled", result.model, corpus)
+    comparisons = {"teacher": compare(teacher.score, student.score, name_a="teacher", name_b="student")}
+    if alone is not None:
+        comparisons["baseline"] = compare(alone.score, student.score, name_a="alone", name_b="distilled")
+    systems = [system for system in (teacher, student, alone) if system is not None]
+    with atomic_write(result.run / RESULT, "w") as file:
+        json.dump(_record(options, corpus, systems, comparisons), file, indent=1, ensure_ascii=False)
+    print(table(corpus, systems))
+    print(difference("student less teacher", comparisons["teacher"]))
+    if alone is not None:
+        print(difference("distilled less alone", comparisons["baseline"]))
+    print(
+        f"{result.seconds:.0f} s of training, best of {len(result.history.epochs)} epochs: {result.best.epoch}\n"
+        f"model and curves: {result.run}"
+    )
+    for line in advice(teacher, student, alone, comparisons, dev_is_known=_dev_is_known(corpus)):
+        print(line)
+    say(f"written: {result.run / RESULT}")
+    say(f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test")
+    return 0
+
+
+def _scored_teacher(options: DistillRecipe, corpus: Corpus) -> System:
+    """The teacher on dev. Raises InputError for one that has nothing to teach."""
+    from signloom.inference.model import load
+    from signloom.train.build import train_split
+    from signloom.train.distill.check_teacher import UNTRAINED_WER, check_teacher
+    from signloom.vocabulary import Vocabulary
+
+    model = load(options.teacher)
+    items = train_split(corpus, options)
+    check_teacher(model, options, corpus, Vocabulary.from_glosses(item.glosses for item in items))
+    teacher = _system("teacher", model, corpus)
+    if not teacher.score.wer < UNTRAINED_WER:
+        raise InputError(
+            f"{options.teacher}: cannot teach here: its WER on dev is {percent(teacher.score.wer)} now, where its "
+            f"record says {percent(model.info['dev']['dev_wer'])}; is it the model of that run, and this its corpus?"
+        )
+    say(f"teacher: {options.teacher}, WER on dev {percent(teacher.score.wer)}")
+    return teacher
+
+
+def _system(name: str, model: Model, corpus: Corpus) -> System:
+    from signloom.commands.evaluate import evaluate
+
+    # Greedy, as epochs are chosen: a language model that one of them was tuned with would hide what was learnt.
+    score = evaluate(model, corpus, "dev", decoding=GREEDY)
+    return System(name, score, model.recognizer.num_parameters)
+
+
+def table(corpus: Corpus, systems: list[System]) -> str:
+    """A line for each system: WER on dev, its interval, the size."""
+    width = max(len(system.name) for system in systems)
+    lines = [f"{corpus.name}, dev split, {len(systems[0].score.utterances)} utterances, greedy decoding, plain rule"]
+    for system in systems:
+        interval = system.score.interval()
+        lines.append(
+            f"  {system.name:<{width}}  WER {percent(system.score.wer):>8}"
+            f"  (95 % interval {percent(interval.low):>8} to {percent(interval.high):>8})"
+            f"  {system.parameters:>10,} parameters"
+        )
+    return "\n".join(lines)
+
+
+def difference(what: str, comparison: Comparison) -> str:
+    """The difference of two WERs with its interval, and whether it can be claimed."""
+    low, high = comparison.interval.low, comparison.interval.high
+    claim = "more than chance on these utterances" if comparison.real else "chance alone could make that"
+    return (
+        f"  {what}: {100 * comparison.difference:+.2f} points of WER "
+        f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}): {claim}"
+    )
+
+
+def _dev_is_known(corpus: Corpus) -> bool:
+    """Whether everybody in dev signs in train as well."""
+    return {item.signer for item in corpus.split("dev")} <= {item.signer for item in corpus.split("train")}
+
+
+def advice(
+    teacher: System,
+    student: System,
+    alone: System | None,
+    comparisons: dict[str, Comparison],
+    *,
+    dev_is_known: bool = False,
+) -> list[str]:
+    """What the scores say of the teacher, and what to try; empty where it has taught what it knows.
+
+    dev_is_known: nobody in dev is new to the models.
+    """
+    lines = []
+    rival = student if alone is None else alone
+    if teacher.score.wer >= rival.score.wer:
+        lines.append(
+            f"The teacher is no better than the {'student' if alone is None else 'student alone'} "
+            f"({percent(teacher.score.wer)} against {percent(rival.score.wer)} on dev): there is little more it can "
+            "teach."
+        )
+        if alone is None:
+            lines.append(
+                "Whether the student owes it anything, the same student without a teacher tells: train it, --baseline."
+            )
+        lines += [
+            "To get further, try:",
+            "  - a better teacher: more epochs, --preset teacher where it was teacher_compact or the other way round",
+            "  - a teacher trained otherwise than the student: its errors are then others",
+            "  - more weight for the reference: --soft_weight 0.3",
+        ]
+        if dev_is_known:
+            lines.append(
+                "  - a dev split of other signers: everybody in this one is in train too, and strangers are where a "
+                "teacher can be better all the same"
+            )
+        if teacher.score.wer == 0 or rival.score.wer == 0:
+            lines.append("  - a harder dev split: nothing is wrong in this one, so that it cannot tell who is better")
+    elif student.score.wer - teacher.score.wer > CLOSE:
+        lines += [
+            "The student is more than a point behind its teacher. Try:",
+            "  - more epochs: a student that imitates gains from patience longer than one that does not",
+            "  - asking the teacher the other way: once with --cache, or every epoch without it",
+            "  - a larger student, or --temperature 1.5 to 5",
+        ]
+    if "baseline" in comparisons and not comparisons["baseline"].real:
+        lines.append(
+            "Distilled or alone makes no difference that dev could show. Train both with several --seed before you "
+            "believe either."
+        )
+    return lines
+
+
+def _record(
+    options: DistillRecipe, corpus: Corpus, systems: list[System], comparisons: dict[str, Comparison]
+) -> dict[str, Any]:
+    return {
+        "corpus": corpus.name,
+        "split": "dev",
+        "decoder": str(GREEDY),
+        "teacher": str(options.teacher),
+        "systems": [
+            {"name": item.name, "parameters": item.parameters, **item.score.to_json(utterances=False)}
+            for item in systems
+        ],
+        "comparisons": {
+            name: {
+                "difference": item.difference,
+                "interval": {"low": item.interval.low, "high": item.interval.high, "level": item.interval.level},
+                "real": item.real,
+            }
+            for name, item in comparisons.items()
+        },
+    }

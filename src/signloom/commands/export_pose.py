@@ -1,0 +1,70 @@
+"""Writes landmark files as `.pose` files, which the tools of pose-format read: viewers, converters, data loaders.
+
+The layout is pose-format's own of MediaPipe Holistic: body, face (468 points), left and right hand, in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from signloom.console import progress_bar
+from signloom.errors import Faults, InputError
+from signloom.files import remove_temporary
+from signloom.importers.convert_landmarks import find_files
+from signloom.importers.pose import SUFFIX as POSE_SUFFIX
+from signloom.importers.pose import require_pose_format, write_pose
+from signloom.importers.write_corpus import say
+from signloom.landmarks import SUFFIX, Landmarks
+
+
+@dataclass
+class Options:
+    sources: list[Path]
+    """landmark files, or folders with such files anywhere below (a corpus is one)"""
+    output: Path
+    """folder for the .pose files: <output>/<path below the source>.pose"""
+    overwrite: bool = False
+    """write files that are already there again"""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+
+def run(options: Options) -> int:
+    """Exit status: 0 when every file was written, 1 when some could not be read."""
+    require_pose_format()
+    files = find_files(options.sources, (SUFFIX,), options.output)
+    options.output.mkdir(parents=True, exist_ok=True)
+    remove_temporary(options.output)
+    faults = Faults("not written", shown=50)
+    written = kept = frames = sizeless = 0
+    with progress_bar() as progress:
+        task = progress.add_task("export_pose", total=len(files), unit="frames", done=0)
+        for path, name in files:
+            target = options.output / f"{name}{POSE_SUFFIX}"
+            if target.exists() and not options.overwrite:
+                kept += 1
+            else:
+                try:
+                    landmarks = Landmarks.load(path)
+                    write_pose(landmarks, target)
+                except InputError as error:
+                    faults.add(str(error))
+                else:
+                    written, frames = written + 1, frames + len(landmarks)
+                    sizeless += landmarks.image_size is None
+            progress.update(task, advance=1, done=frames)
+    there = f" ({kept:,} more were already there; --overwrite writes them again)" if kept else ""
+    print(f"{options.output}: {written:,} .pose files, {frames:,} frames{there}")
+    if sizeless:
+        say(f"note: {sizeless:,} clips came without an image size; 1000 x 1000 was written")
+    if written + kept:
+        print(f"next: visualize_pose -i {options.output}/<name>.pose -o clip.mp4 (a tool of pose-format) draws one")
+    if not faults:
+        return 0
+    try:
+        faults.raise_if_any()
+    except InputError as error:
+        say(f"signloom export_pose: {error}")
+    return 1

@@ -1,0 +1,206 @@
+"""The whole road in one go, on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
+
+No video and no licensed corpus is needed. What it shows is that the road works on this machine, and how well on data
+whose difficulty is measured beside it; figures on simulated signing say nothing of real signing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signloom.console import console, progress_bar
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import MissingExtraError
+from signloom.files import atomic_write
+
+EPOCHS = 20
+
+
+@dataclass
+class Options:
+    """What `signloom quickstart` is told."""
+
+    output: Path = Path("runs/quickstart")
+    """the run folder: corpus, model, curves, report"""
+    num_signs: int = 40
+    """signs in the simulated lexicon"""
+    num_train: int = 900
+    """training utterances"""
+    num_dev: int = 80
+    """utterances on which the best epoch is chosen"""
+    num_test: int = 120
+    """utterances by the unseen signers"""
+    epochs: int = EPOCHS
+    """passes over the training split"""
+    seed: int = 0
+    """of the corpus and the training"""
+    workers: int = 2
+    """processes that simulate side by side"""
+    overwrite: bool = False
+    """replace an earlier quickstart in --output"""
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when every step was done."""
+    try:
+        import lightning  # noqa: F401 - absent packages are told before minutes of work
+        import torch  # noqa: F401
+
+        from signloom.commands.evaluate import evaluate, write_evaluation
+        from signloom.train.fit import fit
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("train", str(error.name), "the quickstart") from None
+    from signloom.report import write_report
+    from signloom.score.text import percent, summary
+    from signloom.synth.baseline import nearest_neighbour
+    from signloom.train.recipe import Recipe
+
+    started = time.perf_counter()
+    corpus = _simulate(options)
+    _step(2, "how hard the corpus is: nearest neighbour by DTW on isolated signs of the unseen signers")
+    baseline = nearest_neighbour(corpus)
+    print(f"  {baseline}")
+
+    _step(3, "training the student")
+    recipe = Recipe(
+        data_dir=corpus.root,
+        output=options.output,
+        epochs=options.epochs,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+    result = fit(recipe)
+
+    _step(4, "scoring on signers the model has never seen")
+    score = evaluate(result.model, corpus, "test")
+    low, high = baseline.error_interval
+    write_evaluation(
+        options.output,
+        score,
+        model_path=options.output / "model.safetensors",
+        corpus=corpus,
+        split="test",
+        decoder=result.model.decoder_name,
+        baseline={
+            "name": "nearest neighbour by DTW, isolated signs",
+            "error_rate": baseline.error_rate,
+            "interval": {"low": low, "high": high},
+            "note": f"{baseline.num_queries} signs cut out at their true boundaries, which the recogniser is not told",
+        },
+    )
+    print(f"  decoder: {result.model.decoder_name}")
+    print("  " + summary(score).replace("\n", "\n  "))
+
+    _step(5, "transcribing one utterance of an unseen signer")
+    utterance = corpus.split("test")[0]
+    transcript = _transcribe(result.model, corpus, utterance)
+    print(f"  {utterance.id}, signed by {utterance.signer}")
+    print(f"  reference   {' '.join(utterance.glosses)}")
+    print(f"  recognised  {' '.join(span['gloss'] for span in transcript['hypothesis'])}")
+    with atomic_write(options.output / "transcript.json", "w") as file:
+        json.dump(transcript, file, indent=1, ensure_ascii=False)
+    _complete_record(options.output, result.seconds)
+    report = write_report(options.output)
+    minutes = (time.perf_counter() - started) / 60
+    print(
+        f"\nWER {percent(score.wer)} on unseen simulated signers, where DTW errs on {percent(baseline.error_rate)} of "
+        f"isolated signs; {minutes:.1f} minutes in all.\n"
+        f"Report: {report}\n\nWith your own data{_activation()}:"
+    )
+    for step in NEXT_STEPS:
+        print(f"  {step['text']}\n    {step['command']}")
+    return 0
+
+
+NEXT_STEPS = (
+    {
+        "text": "Turn videos into landmarks (pip install -e '.[extract]'):",
+        "command": "signloom extract my_videos --output landmarks",
+    },
+    {
+        "text": "One folder a sign? Make continuous utterances of the clips:",
+        "command": "signloom import clips landmarks --output signs && signloom compose signs --output corpus",
+    },
+    {
+        "text": "Annotated sentences (PHOENIX, CSL-Daily, Isharah)? Join them with their landmarks:",
+        "command": "signloom import phoenix2014 --help",
+    },
+    {
+        "text": "Train, score, use:",
+        "command": "signloom train --data_dir corpus --output runs/mine && "
+        "signloom evaluate runs/mine --data_dir corpus && signloom transcribe clip.mp4 --model runs/mine",
+    },
+)
+
+
+def _activation() -> str:
+    """How to make `signloom` a command of the shell, where it is not one yet."""
+    return "" if shutil.which("signloom") else f" (first: source {Path(sys.prefix) / 'bin' / 'activate'})"
+
+
+def _step(number: int, text: str) -> None:
+    print(f"\n[{number}/5] {text}", flush=True)
+
+
+def _simulate(options: Options) -> Corpus:
+    from signloom.synth.corpus import synthesise
+    from signloom.synth.plans import SynthOptions
+
+    _step(1, "simulating a corpus: 8 signers, 2 of them only in test")
+    recipe = SynthOptions(
+        num_signs=options.num_signs,
+        num_train=options.num_train,
+        num_dev=options.num_dev,
+        num_test=options.num_test,
+        seed=options.seed,
+        # Every sign as often as any other: a few hundred sentences of a real language would not show them all.
+        grammar=0.0,
+        zipf=0.0,
+        pointing=0.0,
+        repeats=0.0,
+        rest_glosses=False,
+    )
+    total = recipe.num_train + recipe.num_dev + recipe.num_test
+    with progress_bar() as bar:
+        task = bar.add_task("simulating", total=total, unit="utterances")
+        corpus = synthesise(
+            recipe,
+            options.output / "corpus",
+            num_workers=options.workers,
+            overwrite=options.overwrite,
+            progress=lambda frames: bar.advance(task),
+        )
+    for split, row in corpus.summary().items():
+        print(
+            f"  {split:<6}{row['utterances']:>5} utterances {row['running_glosses']:>6} glosses "
+            f"{row['signers']:>2} signers {60 * row['hours']:6.1f} minutes"
+        )
+    console.print(f"  corpus: {corpus.root}")
+    return corpus
+
+
+def _transcribe(model: Any, corpus: Corpus, utterance: Utterance) -> dict[str, Any]:
+    """The transcript of one utterance beside its reference, as the report page reads it."""
+    hypothesis = model.transcribe(corpus.load(utterance))
+    boundaries = utterance.truth.get("boundaries", [])
+    return {
+        "id": utterance.id,
+        "reference": list(utterance.glosses),
+        "reference_spans": [[start / utterance.fps, end / utterance.fps] for start, end in boundaries],
+        "hypothesis": [span.to_json() for span in hypothesis.glosses],
+        "duration_seconds": utterance.duration_seconds,
+    }
+
+
+def _complete_record(run: Path, seconds: float) -> None:
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record["training_seconds"] = seconds
+    record["next_steps"] = list(NEXT_STEPS)
+    with atomic_write(run / "run.json", "w") as file:
+        json.dump(record, file, indent=1, ensure_ascii=False)

@@ -1,0 +1,134 @@
+"""Word error rate of hypotheses against references, from any two files, by a scoring rule that is named with it.
+
+Substitutions, deletions, insertions and words are those of NIST's sclite; nothing else needs to be installed. REFERENCE
+is an stm file, a table (csv with id|gloss, id,gloss, or the columns of PHOENIX, CSL-Daily or Isharah), JSON lines, or a
+corpus folder with --split. HYPOTHESIS is a ctm file, a table, JSON lines, or a run folder that 'signloom evaluate'
+filled. Rules: plain, phoenix2014, phoenix2014t, isharah, csl-daily (docs/scoring.md tells what each does).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from signloom.console import say
+from signloom.errors import InputError, plural
+from signloom.files import atomic_write
+from signloom.score.formats import read_hypotheses, read_references
+from signloom.score.match_ids import Pairing, pair
+from signloom.score.protocols import VARIANTS, protocol_named
+from signloom.score.text import summary, worst_utterances
+from signloom.score.wer import Score, score
+
+FORMATS = ("text", "json")
+
+
+@dataclass
+class Options:
+    """What `signloom score` is told."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("reference", "hypothesis")
+
+    reference: Path
+    """what was signed: .stm, .csv, .txt, .tsv, .jsonl, or a corpus folder"""
+    hypothesis: Path
+    """what was recognised: .ctm, .csv, .txt, .tsv, .jsonl, or a run folder"""
+    protocol: str = "plain"
+    """the scoring rule: plain, phoenix2014, phoenix2014t, isharah or csl-daily"""
+    without_on_off: bool = False
+    """variant: drop __ON__ and __OFF__ from both sides"""
+    merge_repeats: bool = False
+    """variant: merge repeated glosses on both sides"""
+    sentence_cleanup: bool = False
+    """variant: clean whole sentences of both sides, as Python scorers do, not single words of the hypothesis"""
+    split: str | None = None
+    """train, dev or test of a corpus or a run folder"""
+    signer_pattern: str | None = None
+    r"""regular expression with one (group) that finds the signer in an id, e.g. '^(\d+)_' for Isharah"""
+    worst: int = 5
+    """how many of the worst utterances are shown"""
+    format: str = "text"
+    """text or json"""
+    output: Path | None = None
+    """write the score as JSON, for 'signloom compare': a .json file, or a folder for score.json"""
+    html: Path | None = None
+    """write the score as a page: where the errors are, every utterance aligned"""
+
+
+def run(options: Options) -> int:
+    """The exit status: 0 when the hypotheses were scored."""
+    if options.format not in FORMATS:
+        raise InputError(f"--format is {options.format!r}; needed text or json")
+    if options.worst < 0:
+        raise InputError(f"--worst is {options.worst}; needed 0 or more")
+    if options.output is not None and options.output.suffix not in ("", ".json") and not options.output.is_dir():
+        raise InputError(f"--output is {options.output}; needed a .json file or a folder (a page is made by --html)")
+    variants = [name for name in VARIANTS if getattr(options, name)]
+    protocol = protocol_named("+".join([options.protocol, *variants])).name
+    references = read_references(options.reference, split=options.split)
+    hypotheses = read_hypotheses(options.hypothesis, split=options.split)
+    pairing = pair(references, hypotheses)
+    for note in pairing.notes:
+        say(f"warning: {note}")
+    result = score(pairing.triples, protocol=protocol, signers=_signers(pairing, options.signer_pattern))
+    record = {
+        **result.to_json(),
+        "reference": str(references.path),
+        "hypothesis": str(hypotheses.path),
+        "missing": list(pairing.missing),
+        "extra": list(pairing.extra),
+        "notes": list(pairing.notes),
+    }
+    if options.format == "json":
+        print(json.dumps(record, ensure_ascii=False, indent=1))
+    else:
+        print(f"{hypotheses.path} against {references.path}, {plural(len(pairing.pairs), 'utterance')}")
+        print(summary(result))
+        if options.worst:
+            print("\n" + worst_utterances(result, options.worst))
+    written = _write(options.output, record)
+    if written:
+        say(f"written: {written}")
+    if options.html:
+        say(f"page: {_page(result, options.html, pairing, str(references.path), str(hypotheses.path))}")
+    if written:
+        say(f"next: signloom compare {written} OTHER.json, the score of another system on the same references")
+    else:
+        say("next: --html score.html shows where the errors are; --output score.json keeps it for 'signloom compare'")
+    return 0
+
+
+def _signers(pairing: Pairing, pattern: str | None) -> dict[str, str | None]:
+    if pattern is None:
+        return pairing.signers
+    from signloom.importers.write_corpus import signer_pattern
+
+    compiled = signer_pattern(pattern, "--signer_pattern")
+    found = {item.id: compiled.search(item.id) for item in pairing.pairs}
+    without = [name for name, match in found.items() if not match]
+    if without:
+        raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
+    return {name: match[1] if match else None for name, match in found.items()}
+
+
+def _write(output: Path | None, record: dict[str, Any]) -> Path | None:
+    if output is None:
+        return None
+    path = output if output.suffix == ".json" else output / "score.json"
+    with atomic_write(path, "w") as file:
+        json.dump(record, file, ensure_ascii=False, indent=1)
+    return path
+
+
+def _page(result: Score, path: Path, pairing: Pairing, reference: str, hypothesis: str) -> Path:
+    from signloom.report.score_page import write_score_page
+
+    return write_score_page(
+        result,
+        path,
+        title=f"{Path(hypothesis).name} against {Path(reference).name}",
+        subtitle=f"{hypothesis} against {reference}",
+        labels=[*([f"scored by the variant {result.protocol}"] if "+" in result.protocol else []), *pairing.notes],
+    )

@@ -1,0 +1,68 @@
+"""Simulated signing -> a corpus whose truth is known: what was signed when, by whom, and where the tracker failed.
+
+A lexicon of made-up signs (handshape, place, orientation and movement of one or two hands) is signed in sentences by
+simulated signers and seen by a simulated camera and tracker, as all 543 points of MediaPipe Holistic. Test signers
+occur in test only. Each line of the manifest holds the utterance's truth: the frames of every gloss, the signer,
+and the spans in which hands or face were lost, out of view or taken for one another. The same seed and options give the
+same bytes. docs/simulated-signing.md has the presets and what the truth means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from signloom.console import console, progress_bar
+from signloom.drawing.preview import check_preview_path, write_preview
+from signloom.synth.corpus import check_run, synthesise
+from signloom.synth.plans import SynthOptions, lexicon_of, make_plans
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SynthOptions):
+    """Options of `signloom synth`."""
+
+    output: Path
+    """the folder of the new corpus"""
+    workers: int = 1
+    """processes that simulate side by side"""
+    overwrite: bool = False
+    """replace a corpus that is already there"""
+    preview: Path | None = None
+    """also draw it: a contact sheet (.png), an animation (.gif, .mp4), or a folder with both and film strips"""
+
+    def recipe(self) -> SynthOptions:
+        return SynthOptions(**{field.name: getattr(self, field.name) for field in fields(SynthOptions)})
+
+
+def run(options: Options) -> int:
+    # A large lexicon takes minutes: what cannot be written is told before.
+    check_run(options.output, num_workers=options.workers, overwrite=options.overwrite)
+    if options.preview is not None:
+        check_preview_path(options.preview)
+    recipe = options.recipe()
+    num_frames = 0
+    with progress_bar() as bar:
+        task = bar.add_task("making the lexicon and the sentences", total=None, unit="frames", done=0)
+        bar.update(task, description="simulating", total=len(make_plans(recipe)))
+
+        def advance(frames: int) -> None:
+            nonlocal num_frames
+            num_frames += frames
+            bar.update(task, advance=1, done=num_frames)
+
+        corpus = synthesise(
+            recipe, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
+        )
+    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {len(lexicon_of(recipe))} signs")
+    for split, row in corpus.summary().items():
+        print(
+            f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "
+            f"{row['signers']:>3} {'signer ' if row['signers'] == 1 else 'signers'} {60 * row['hours']:7.1f} minutes"
+        )
+    if options.preview is not None:
+        written = write_preview(corpus, options.preview)
+        print(f"preview: {', '.join(str(path) for path in written)}")
+    if {"train", "dev"} <= set(corpus.summary()):
+        console.print(f"Next: signloom train --data_dir {options.output}")
+    return 0

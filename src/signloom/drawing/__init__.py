@@ -1,0 +1,1 @@
+"""Draws landmarks as a person: pictures and clips of any landmark file."""

@@ -1,0 +1,1 @@
+"""The overfit test: can a model learn ten utterances by heart?"""

@@ -1,0 +1,185 @@
+"""Measurements and verdicts as text, JSON and pictures."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from signloom.files import atomic_write
+from signloom.findings import plain
+from signloom.health.overfit.bisection import Bisection, helps, unblocks
+from signloom.health.overfit.training import Iterations, OverfitRun
+from signloom.health.overfit.verdict import LEVELS, Verdict, level, outcome
+
+COLOURS = ("#5b7fa6", "#c8553d", "#6a994e", "#8e6c8a", "#b08d57", "#4f9d9d")
+TITLE_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class OverfitReport:
+    """What an overfit test shows: a run for each setting, the verdict, the runs of the model compared with in the same
+    settings, and what was found to unblock."""
+
+    runs: tuple[OverfitRun, ...]
+    verdict: Verdict
+    baseline: tuple[OverfitRun, ...] = ()
+    bisection: Bisection | None = None
+
+    def text(self) -> str:
+        """A block for each run, the comparison, the tries, then the verdict and what to do."""
+        first = self.runs[0]
+        lines = [
+            f"overfit test: {first.model}, {first.parameters:,} parameters, vocabulary of {first.vocabulary_size} "
+            f"words, {len(first.ids)} utterances",
+            f"levels: {', '.join(f'under {100 * limit:.0f} % {name}' for limit, name in reversed(LEVELS[1:]))}, "
+            f"{100 * LEVELS[0][0]:.0f} % {LEVELS[0][1]}",
+        ]
+        for run in self.runs:
+            lines += ["", *_run_lines(run)]
+        if self.baseline:
+            lines += ["", *_comparison_lines(self.runs, self.baseline)]
+        if self.bisection is not None:
+            lines += ["", *_bisection_lines(self.bisection)]
+        left_out = dict.fromkeys(fault for run in self.runs for fault in run.left_out)
+        if left_out:
+            lines += [
+                "",
+                f"passed over, since CTC cannot align them: {len(left_out)}",
+                *(f"  {fault}" for fault in left_out),
+            ]
+        return "\n".join([*lines, "", *_verdict_lines(self.verdict)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": asdict(self.verdict),
+            "runs": [asdict(run) for run in self.runs],
+            "baseline": [asdict(run) for run in self.baseline],
+            "bisection": None if self.bisection is None else asdict(self.bisection),
+        }
+
+
+def _run_lines(run: OverfitRun) -> list[str]:
+    final, norms = run.final, run.gradient_norms
+    reached = f"no, in {_extent(run)}"
+    if run.zero_epoch:
+        reached = f"epoch {run.zero_epoch}, after {run.zero_seconds:.1f} s (of at most {run.max_epochs} epochs)"
+        reached += "" if run.passed else f", but not for {run.hold} epochs"
+    return [
+        f"{run.setting.name}: {'passed' if run.passed else 'failed'} ({run.description})",
+        f"  final WER            {f'{100 * final.wer:.2f} % ({level(final.wer)})' if final else 'none'}",
+        f"  0 % reached          {reached}",
+        f"  NaN or Inf           {f'yes: {run.failure}' if run.failure else 'no'}",
+        f"  final loss           {f'{final.loss:.4f} a gloss' if final else 'none'}",
+        f"  gradient norms       {f'min {norms[0]:.4g}, max {norms[1]:.4g}' if norms else 'none'}",
+    ]
+
+
+def _extent(run: OverfitRun) -> str:
+    over = "; the time was over" if run.out_of_time else ""
+    return f"{len(run.epochs)} of at most {run.max_epochs} epochs ({run.seconds:.1f} s{over})"
+
+
+def _comparison_lines(runs: Sequence[OverfitRun], baseline: Sequence[OverfitRun]) -> list[str]:
+    other = baseline[0].model
+    same = {run.ids for run in (*runs, *baseline)}
+    lines = [
+        f"compared with {other} on {'the same' if len(same) == 1 else 'other (CTC cannot align the same)'} utterances:",
+        f"  {'setting':<12}{'model':<20}{'final WER':>10}{'0 % from epoch':>17}{'seconds':>10}",
+    ]
+    for run, beside in zip(runs, baseline, strict=True):
+        for one in (run, beside):
+            wer = f"{100 * one.final.wer:.2f} %" if one.final else "none"
+            lines.append(
+                f"  {one.setting.name:<12}{one.model:<20}{wer:>10}{one.zero_epoch or 'never':>17}"
+                f"{one.zero_seconds or one.seconds:>10.1f}"
+            )
+    return lines
+
+
+def _bisection_lines(bisection: Bisection) -> list[str]:
+    lines = [f"what unblocks {bisection.base.setting.name}, at most {_tries_epochs(bisection)} epochs a try:"]
+    width = max((len(one.name) for one in bisection.tries), default=0)
+    for one in bisection.tries:
+        told = "passes" if one.run.passed else "learns" if unblocks(one.run, bisection.base) else "fails"
+        lines.append(
+            f"  {one.name:<{width}}  {told}: {outcome(one.run)}"
+            + ("; helps" if told == "fails" and not one.run.failure and helps(one.run, bisection.base) else "")
+        )
+    return lines
+
+
+def _tries_epochs(bisection: Bisection) -> int:
+    return max((one.run.max_epochs for one in bisection.tries), default=0)
+
+
+def iterations_text(measured: Iterations, verdict: Verdict) -> str:
+    """A line a step, then the verdict."""
+    lines = [
+        f"verify: {measured.model}, {measured.parameters:,} parameters, one batch of {len(measured.ids)} utterances, "
+        f"learning rate {measured.learning_rate:g}",
+        "step   loss a gloss   gradient norm",
+    ]
+    lines += [
+        f"{number:4}   {step.loss:12.4f}   {step.gradient_norm:13.4g}" for number, step in enumerate(measured.steps, 1)
+    ]
+    return "\n".join([*lines, "", *_verdict_lines(verdict)])
+
+
+def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
+    """Writes `overfit-MODEL.txt`, `.json` and `.png` into `folder`; the paths by suffix."""
+    paths = {suffix: folder / f"overfit-{report.runs[0].model}.{suffix}" for suffix in ("txt", "json", "png")}
+    with atomic_write(paths["txt"], "w") as file:
+        file.write(report.text() + "\n")
+    with atomic_write(paths["json"], "w") as file:
+        json.dump(plain(report.to_json()), file, indent=1)
+    draw_overfit(report, paths["png"])
+    return paths
+
+
+def draw_overfit(report: OverfitReport, path: Path) -> None:
+    """WER and loss over epochs: a line for each run, dashed for the other model's, dotted for tries that learn."""
+    from matplotlib.figure import Figure
+
+    first, *_ = report.runs
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    title = f"{first.model} on {len(first.ids)} utterances: {report.verdict.headline}"
+    figure.suptitle("\n".join(textwrap.wrap(title, TITLE_WIDTH)), fontsize=11)
+    wer, loss = figure.subplots(1, 2)
+    lines = [(run, run.setting.name, "-") for run in report.runs]
+    lines += [(run, f"{run.model}, {run.setting.name}", "--") for run in report.baseline]
+    if report.bisection is not None:
+        lines += [
+            (one.run, one.name, ":") for one in report.bisection.tries if unblocks(one.run, report.bisection.base)
+        ]
+    for number, (run, name, style) in enumerate(lines):
+        colour = COLOURS[number % len(COLOURS)]
+        numbers = [epoch.number for epoch in run.epochs]
+        label = name + (f": 0 % from epoch {run.zero_epoch}" if run.zero_epoch else "")
+        wer.plot(numbers, [100 * epoch.wer for epoch in run.epochs], style, color=colour, label=label)
+        loss.plot(numbers, [epoch.loss for epoch in run.epochs], style, color=colour)
+        if run.zero_epoch:
+            wer.plot(run.zero_epoch, 0, "o", color=colour, clip_on=False)
+    wer.set(title="word error rate on the training utterances", xlabel="epoch", ylabel="%", ylim=(0, None))
+    loss.set(title="CTC loss per gloss", xlabel="epoch")
+    # A loss below zero is a fault, and has to be seen; a logarithm has no place for it.
+    if any(epoch.loss > 0 for run, *_ in lines for epoch in run.epochs):
+        loss.set_yscale("log", nonpositive="clip")
+    for axes in (wer, loss):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def _verdict_lines(verdict: Verdict) -> list[str]:
+    lines = [f"verdict: {verdict.headline}"]
+    if len(verdict.advice) == 1:
+        lines.append(f"to do: {verdict.advice[0]}")
+    elif verdict.advice:
+        lines += ["to check, in this order:", *(f"  {number}. {item}" for number, item in enumerate(verdict.advice, 1))]
+    return lines

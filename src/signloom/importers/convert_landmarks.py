@@ -1,0 +1,258 @@
+"""What the converters of landmark formats share: files in, landmark files out, resumable, every fault listed.
+
+A converter is a function from one file to its clips. `convert` runs it over files and folder trees and writes
+`<output>/<name>.npz` for each clip. A second run makes only what is missing, or what another source file or other
+settings had made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signloom.console import progress_bar, say
+from signloom.errors import Faults, InputError
+from signloom.files import file_stem, inside, remove_temporary
+from signloom.importers.write_corpus import located
+from signloom.landmarks import SUFFIX, Landmarks
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip a file holds: its name (ids may have slashes) and how to get its landmarks.
+
+    name: relative to the folder the file lies in; None takes the file's own name.
+    """
+
+    name: str | None
+    landmarks: Callable[[], Landmarks]
+
+
+@dataclass
+class Outcome:
+    """What a conversion did. notes: things worth telling once, with how often they occurred."""
+
+    written: int = 0
+    kept: int = 0
+    frames: int = 0
+    detected: Counter[str] = field(default_factory=Counter)
+    assumed: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    faults: Faults = field(default_factory=lambda: Faults("not converted", shown=50))
+
+
+def find_files(
+    sources: Iterable[Path], suffixes: tuple[str, ...], output: Path, *, strip: tuple[str, ...] | None = None
+) -> list[tuple[Path, str]]:
+    """The files to convert and the name of each: its path below the given folder without the suffix.
+
+    A file given by itself is taken whatever its suffix. Hidden files, and what lies in `output`, are left out.
+    strip: the suffixes that are no part of a name, all of them by default.
+
+    Raises InputError for a source that does not exist, two files that would get one name, or nothing found.
+    """
+    found: dict[str, Path] = {}
+    faults = Faults("sources")
+    results = output.resolve()
+    for source in sources:
+        if source.is_dir():
+            paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+            named = [(path, path.relative_to(source)) for path in paths]
+            named = [
+                (path, name)
+                for path, name in named
+                if not any(part.startswith(".") for part in name.parts) and not path.resolve().is_relative_to(results)
+            ]
+            if not named:
+                faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder")
+        elif source.is_file():
+            named = [(source, Path(source.name))]
+        else:
+            faults.add(f"{source}: no such file or folder")
+            continue
+        for path, relative in named:
+            known = relative.suffix.lower() in (suffixes if strip is None else strip)
+            name = (relative.with_suffix("") if known else relative).as_posix()
+            if name in found and found[name] != path:
+                faults.add(f"{path} and {found[name]} would both be written to {name}{SUFFIX}; convert them apart")
+            found.setdefault(name, path)
+    faults.raise_if_any()
+    return [(path, name) for name, path in found.items()]
+
+
+def convert(
+    files: list[tuple[Path, str]],
+    output: Path,
+    read: Callable[[Path, Outcome], Iterable[Clip]],
+    *,
+    importer: str,
+    settings: Mapping[str, Any],
+    read_before_naming: Callable[[Path], bool] = lambda path: False,
+) -> Outcome:
+    """What was done: every clip of `files` has its landmark file under `output`, or its fault is in the outcome.
+
+    read: the clips of one file; InputError from it, or from a clip, is a fault of that file or clip alone.
+    settings: the options that shape the result, recorded with every clip.
+    read_before_naming: whether a file must be opened to know its clips' names (a pickle of many clips).
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    remove_temporary(output)
+    outcome = Outcome()
+    owners: dict[Path, str] = {}
+    total = len(files)
+    with progress_bar() as progress:
+        task = progress.add_task(f"import {importer}", total=total, unit="frames", done=0)
+        for path, name in files:
+            try:
+                source = {
+                    "importer": importer,
+                    "file": path.name,
+                    "sha256": sha256_of(path),
+                    "settings": dict(settings),
+                }
+                if not read_before_naming(path) and _up_to_date(_target(output, name), source):
+                    _own(owners, _target(output, name), path)
+                    outcome.kept += 1
+                    continue
+                clips = list(read(path, outcome))
+                total += len(clips) - 1
+                progress.update(task, total=total)
+                for clip in clips:
+                    _convert_clip(clip, path, name, output, source, outcome, owners)
+                    progress.update(task, advance=1, done=outcome.frames)
+                progress.update(task, advance=-1)
+            except InputError as error:
+                outcome.faults.add(located(str(path), error))
+            finally:
+                progress.update(task, advance=1, done=outcome.frames)
+    return outcome
+
+
+def _convert_clip(
+    clip: Clip,
+    path: Path,
+    name: str,
+    output: Path,
+    source: dict[str, Any],
+    outcome: Outcome,
+    owners: dict[Path, str],
+) -> None:
+    own_name = clip.name if clip.name is not None else name
+    place = f"{path} ({clip.name})" if clip.name is not None else str(path)
+    source = source if clip.name is None else {**source, "clip": clip.name}
+    try:
+        target = _target(output, own_name)
+        _own(owners, target, path)
+        if _up_to_date(target, source):
+            outcome.kept += 1
+            return
+        landmarks = clip.landmarks()
+        landmarks = replace(landmarks, source={**landmarks.source, **source})
+        landmarks.save(target)
+    except InputError as error:
+        outcome.faults.add(located(place, error))
+        return
+    outcome.written += 1
+    outcome.frames += len(landmarks)
+    outcome.assumed.update(landmarks.assumed)
+    for group in ("pose", "left_hand", "right_hand", "face"):
+        outcome.detected[group] += int(landmarks.present(group).sum())
+
+
+def finish(outcome: Outcome, output: Path, *, importer: str, next_step: str) -> int:
+    """The exit status, after a summary of the conversion on stdout and its faults on stderr."""
+    clips = outcome.written + outcome.kept
+    kept = f", {outcome.kept:,} already there" if outcome.kept else ""
+    print(f"{output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted")
+    if outcome.frames:
+        shares = ", ".join(
+            f"{group.replace('_', ' ')} {100 * count / outcome.frames:.0f} %"
+            for group, count in outcome.detected.items()
+        )
+        print(f"frames in which a part was detected: {shares}")
+    for name, count in outcome.assumed.items():
+        say(f"assumed, not given by the source: {name} ({count:,} clips)")
+    for note, count in outcome.notes.items():
+        say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
+    if clips:
+        print(f"next: {next_step}")
+    if not outcome.faults:
+        return 0
+    try:
+        outcome.faults.raise_if_any()
+    except InputError as error:
+        say(f"signloom import {importer}: {error}")
+    return 1
+
+
+def check_rate(fps: float | None) -> None:
+    """Raises InputError unless `fps` is None or a usable frame rate."""
+    if fps is not None and not 0 < fps <= 1000:
+        raise InputError(f"--fps is {fps}; needed a rate above 0 and up to 1000")
+
+
+def check_aspect(pixel_aspect: float | None) -> None:
+    """Raises InputError unless `pixel_aspect` is None or a plausible width of a pixel over its height."""
+    if pixel_aspect is not None and not 0.2 <= pixel_aspect <= 5:
+        raise InputError(f"--pixel_aspect is {pixel_aspect}; needed the width of a pixel over its height, 0.2 to 5")
+
+
+def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file that `keys` name and it has, or that of a .npy file under the first key.
+
+    No pickled object is ever loaded: an array of objects is refused if `keys` name it and ignored otherwise.
+
+    Raises InputError for an unreadable file, and for an archive with none of `keys`.
+    """
+    try:
+        # A file opened here is closed whatever happens; np.load leaves that of a damaged archive open.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {keys[0]: loaded}
+            held = list(loaded.files)
+            found = {key: loaded[key] for key in keys if key in held}
+    except Exception as error:
+        # NumPy, zipfile and zlib each raise errors of their own for damaged files.
+        raise InputError(f"not a readable NumPy file of numbers ({error})") from None
+    if not found:
+        names = ", ".join(held[:8]) or "nothing"
+        raise InputError(f"no array named {' or '.join(keys)}; got {names}; rename the one that holds the points")
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _target(output: Path, name: str) -> Path:
+    parts = name.split("/")
+    return inside(output, "/".join([*parts[:-1], file_stem(parts[-1]) + SUFFIX]))
+
+
+def _own(owners: dict[Path, str], target: Path, path: Path) -> None:
+    owner = owners.setdefault(target, str(path))
+    if owner != str(path):
+        raise InputError(f"{target} was already written from {owner}; convert them to different folders")
+
+
+def _up_to_date(target: Path, source: dict[str, Any]) -> bool:
+    """Whether `target` was made from this source with these settings; False where it is missing or out of date.
+
+    Raises InputError where another tool made it: that file is not this importer's to replace.
+    """
+    if not target.exists():
+        return False
+    found = Landmarks.load(target).source
+    if found.get("importer") != source["importer"]:
+        maker = found.get("importer") or found.get("extractor") or "something else"
+        raise InputError(f"{target} was made by {maker}; choose another --output or remove it")
+    return all(found.get(key) == source.get(key) for key in ("sha256", "settings", "clip"))

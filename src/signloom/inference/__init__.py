@@ -1,0 +1,1 @@
+"""Trained models in use: the model, its engines, evaluation, calibration."""
