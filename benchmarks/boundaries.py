@@ -50,7 +50,7 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
     from signloom.ctc.confidence import Calibration, calibration_error
     from signloom.ctc.spans import confidences, emission_seconds, spans
     from signloom.ctc.timing import Timing
-    from signloom.ctc.viterbi import Alignment, forced_alignment
+    from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
     from signloom.inference.calibrate import correct_glosses, fit_spans
     from signloom.inference.model import load
     from signloom.score.alignment import CORRECT, DELETION, INSERTION, align
@@ -66,7 +66,9 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
         (ids,) = collapse_batch(emission.log_probs.argmax(axis=1)[None])
         return ids, forced_alignment(emission.log_probs, ids)
 
-    def errors(place: Callable[[Any, list[int], Alignment], np.ndarray], *, known: bool = False) -> dict[str, Any]:
+    def errors(
+        place: Callable[[Any, list[int], ForcedAlignment], np.ndarray], *, known: bool = False
+    ) -> dict[str, Any]:
         """Span minus truth of starts and ends, in frames."""
         found: list[np.ndarray] = []
         for item, emission in emissions["test"]:
@@ -90,7 +92,7 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
             "p90": float(np.quantile(both, 0.9)),
         }
 
-    def by(timing: Timing) -> Callable[[Any, list[int], Alignment], np.ndarray]:
+    def by(timing: Timing) -> Callable[[Any, list[int], ForcedAlignment], np.ndarray]:
         return lambda emission, ids, alignment: spans(
             emission_seconds(emission, ids, alignment), emission.duration_seconds, timing
         )
@@ -102,7 +104,7 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
         "aligned": errors(by(settings.timing), known=True),
     }
 
-    def mean_probability(log_probs: np.ndarray, ids: list[int], alignment: Alignment) -> np.ndarray:
+    def mean_probability(log_probs: np.ndarray, ids: list[int], alignment: ForcedAlignment) -> np.ndarray:
         runs = zip(ids, alignment.runs.tolist(), strict=True)
         return np.array([min(1.0, float(np.exp(log_probs[first:last, word]).mean())) for word, (first, last) in runs])
 

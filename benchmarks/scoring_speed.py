@@ -21,7 +21,7 @@ from pathlib import Path
 from common import ROOT, finish, parser, table
 
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.match_ids import pair
+from signloom.score.match_ids import match_ids
 from signloom.score.wer import Score, score
 
 VOCABULARY = 1000
@@ -59,7 +59,7 @@ def sorted_copy(path: Path, folder: Path) -> Path:
 
 
 def counted(stm: Path, ctm: Path, protocol: str) -> Score:
-    paired = pair(read_references(stm), read_hypotheses(ctm))
+    paired = match_ids(read_references(stm), read_hypotheses(ctm))
     return score(paired.triples, protocol=protocol, signers=paired.signers)
 
 

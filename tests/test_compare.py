@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from signloom import cli
 from signloom.errors import InputError
 from signloom.report.compare_page import render_compare_page
-from signloom.score.compare import compare, merged
+from signloom.score.compare import aligned_columns, compare
 from signloom.score.compare_text import changed_utterances, render, summary
 from signloom.score.wer import score
 
@@ -225,7 +225,7 @@ class TestSameReferences:
 @given(TRIPLES)
 def test_columns_hold_both_alignments(triples):
     for pair in both(triples, resamples=10).pairs:
-        columns = list(merged(pair))
+        columns = list(aligned_columns(pair))
         assert tuple(reference for reference, *_ in columns if reference is not None) == pair.a.alignment.reference
         for side, utterance in ((1, pair.a), (2, pair.b)):
             assert [column[side] for column in columns if column[side] is not None] == list(utterance.alignment.ops)

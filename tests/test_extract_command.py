@@ -307,7 +307,7 @@ def test_without_mediapipe_the_command_says_so_before_it_starts(monkeypatch, tmp
 
 
 def test_workers_that_die_one_after_the_other_stop_the_run(tmp_path):
-    outcome = parallel.Outcome(Clip(tmp_path / "a.mp4", "a"), "failed")
+    outcome = parallel.ClipResult(Clip(tmp_path / "a.mp4", "a"), "failed")
     parallel._raise_if_hopeless(outcome, 9)
     with pytest.raises(SignloomError, match="10 worker processes died one after the other"):
         parallel._raise_if_hopeless(outcome, 10)

@@ -13,7 +13,7 @@ from signloom import cli, layout
 from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
 from signloom.importers import KINDS, clips, holistic
-from signloom.importers.holistic import Camera, landmarks_from_frames
+from signloom.importers.holistic import CameraInfo, landmarks_from_frames
 
 WIDE = 1280 / 720
 
@@ -62,7 +62,7 @@ def faults_of(run, options) -> str:
 def test_every_value_of_258_finds_its_point():
     # Value k of the frame is k + 1, so each point shows where it was read from.
     frame = np.arange(1, 259, dtype=np.float32)[None] / 100
-    clip = landmarks_from_frames(frame, Camera(25, (100, 100)))
+    clip = landmarks_from_frames(frame, CameraInfo(25, (100, 100)))
     points = clip.points[0] * 100
     np.testing.assert_allclose(points[layout.index("pose.nose")], [1, 2, 3], rtol=1e-5)
     np.testing.assert_allclose(points[layout.index("pose.right_foot_index")], [129, 130, 131], rtol=1e-5)
@@ -76,7 +76,7 @@ def test_every_value_of_258_finds_its_point():
 
 def test_every_value_of_1662_finds_its_point():
     frame = np.arange(1, 1663, dtype=np.float32)[None] / 100
-    points = landmarks_from_frames(frame, Camera(25, (100, 100))).points[0] * 100
+    points = landmarks_from_frames(frame, CameraInfo(25, (100, 100))).points[0] * 100
     # The face follows the pose's 132 values, the hands the face's 1,404.
     np.testing.assert_allclose(points[layout.index("face.0")], [133, 134, 135], rtol=1e-5)
     np.testing.assert_allclose(points[layout.index("face.467")], [1534, 1535, 1536], rtol=1e-5)
@@ -86,10 +86,10 @@ def test_every_value_of_1662_finds_its_point():
 
 def test_coordinates_become_units_of_the_image_height():
     frame = np.full((1, 258), 0.5, dtype=np.float32)
-    wide = landmarks_from_frames(frame, Camera(30, (1280, 720)))
+    wide = landmarks_from_frames(frame, CameraInfo(30, (1280, 720)))
     # Half of the width of a 16:9 image is 0.889 of its height; z shares the scale of x.
     np.testing.assert_allclose(wide.points[0, 0], [0.5 * WIDE, 0.5, 0.5 * WIDE], rtol=1e-6)
-    narrow = landmarks_from_frames(frame, Camera(30, (210, 260), 260 / 300))
+    narrow = landmarks_from_frames(frame, CameraInfo(30, (210, 260), 260 / 300))
     # 210x260 shown as 210x300: width 0.7 of the height.
     np.testing.assert_allclose(narrow.points[0, 0], [0.35, 0.5, 0.35], rtol=1e-6)
     np.testing.assert_array_equal(wide.visibility, np.full((1, 33), 0.5, dtype=np.float32))
@@ -98,9 +98,9 @@ def test_coordinates_become_units_of_the_image_height():
 def test_what_is_not_given_is_recorded_as_assumed():
     clip = landmarks_from_frames(frames())
     assert (clip.fps, clip.image_size, clip.assumed) == (25.0, (1280, 720), ("fps", "image_size"))
-    clip = landmarks_from_frames(frames(), Camera(fps=30.0))
+    clip = landmarks_from_frames(frames(), CameraInfo(fps=30.0))
     assert (clip.fps, clip.assumed) == (30.0, ("image_size",))
-    assert landmarks_from_frames(frames(), Camera(25.0, (1280, 720))).assumed == ()
+    assert landmarks_from_frames(frames(), CameraInfo(25.0, (1280, 720))).assumed == ()
 
 
 @given(
@@ -166,7 +166,7 @@ def test_a_folder_becomes_a_corpus(tmp_path, capsys):
     ]
     # Frame 10 comes after frame 9, not after frame 1.
     stored = corpus.load(corpus.utterances[0])
-    expected = landmarks_from_frames(frames(12, seed=2), Camera(30.0, (640, 480)))
+    expected = landmarks_from_frames(frames(12, seed=2), CameraInfo(30.0, (640, 480)))
     np.testing.assert_allclose(stored.points, expected.points, atol=1e-3)
     assert (stored.image_size, stored.assumed) == ((640, 480), ())
     assert stored.source == {"importer": "holistic", "clip": "MP_Data/good job/0"}

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from signloom import cli, layout
 from signloom.errors import InputError
 from signloom.importers import coco_wholebody as importer
-from signloom.importers.coco_wholebody import SOURCES, Reading, to_landmarks
+from signloom.importers.coco_wholebody import SOURCES, KeypointSettings, to_landmarks
 from signloom.importers.pickles import load_pickle
 from signloom.landmarks import Landmarks
 
-PHOENIX = Reading(image_size=(210, 260), pixel_aspect=260 / 300, fps=25.0)
+PHOENIX = KeypointSettings(image_size=(210, 260), pixel_aspect=260 / 300, fps=25.0)
 
 
 def keypoints(num_frames=8, seed=0, size=(210, 260)) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_every_point_of_the_compact_subset_is_given():
 def test_the_middle_of_an_eyelid_is_that_of_its_two_points():
     values = keypoints()
     values[:, 23 + 37], values[:, 23 + 38] = (40, 50, 1), (44, 54, 1)
-    clip = to_landmarks(values, Reading(image_size=(210, 260), pixel_aspect=1.0))
+    clip = to_landmarks(values, KeypointSettings(image_size=(210, 260), pixel_aspect=1.0))
     np.testing.assert_allclose(at(clip, "face.159")[0], (42 / 260, 52 / 260, 0), rtol=1e-6)
     values[:, 23 + 38, 2] = 0.1
     clip = to_landmarks(values, PHOENIX)
@@ -110,7 +110,7 @@ def test_low_scores_are_missing_and_never_the_origin():
     np.testing.assert_array_equal(clip.present("pose"), np.arange(8) != 3)
     np.testing.assert_array_equal(clip.present("left_hand"), ~np.isin(np.arange(8), (3, 5)))
     assert np.isnan(clip.points[3]).all()
-    lower = to_landmarks(values, Reading(image_size=(210, 260), min_score=0.0))
+    lower = to_landmarks(values, KeypointSettings(image_size=(210, 260), min_score=0.0))
     np.testing.assert_array_equal(lower.present("left_hand"), np.arange(8) != 3)
 
 
@@ -127,7 +127,7 @@ def test_what_is_not_given_is_recorded_as_assumed():
     values = keypoints()
     values[0, 0] = (199.5, 250.2, 0.9)
     values[..., :2] = np.minimum(values[..., :2], (199.5, 250.2))
-    clip = to_landmarks(values, Reading())
+    clip = to_landmarks(values, KeypointSettings())
     assert set(clip.assumed) == {"z", "image_size", "pixel_aspect", "fps"}
     assert clip.image_size == (200, 251)
 
@@ -197,7 +197,7 @@ def test_a_pickle_of_many_clips_gives_landmarks_and_glosses(tmp_path, capsys, pa
     table = (tmp_path / "out" / "phoenix-2014.train.csv").read_text()
     assert table == "id|gloss\ntrain/clip0|MORGEN REGEN\ntrain/clip1|ABEND\n"
     clip = Landmarks.load(tmp_path / "out" / "train" / "clip1.npz")
-    expected = to_landmarks(keypoints(seed=1), Reading(image_size=(210, 260)))
+    expected = to_landmarks(keypoints(seed=1), KeypointSettings(image_size=(210, 260)))
     np.testing.assert_allclose(clip.points, expected.points, atol=1e-3)
     assert command(*arguments) == 0
     assert "0 converted, 2 already there" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from conftest import random_landmarks
 from signloom.corpus import Corpus
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.eaf import Interval, read_eaf, write_eaf
+from signloom.eaf import TimedAnnotation, read_eaf, write_eaf
 from signloom.errors import InputError
 from signloom.importers.elan import Options, run
 from signloom.importers.write_corpus import LEFT_OUT
@@ -69,8 +69,8 @@ def test_what_align_writes_opens_in_pympi_and_comes_back(tmp_path):
     assert link["MIME_TYPE"] == "video/mp4"
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
     found = read_eaf(path)
-    assert found.tiers["gloss"][2] == Interval(1000, 2000, "Ä")
-    assert found.tiers["confidence"][0] == Interval(100, 520, "0.88")
+    assert found.tiers["gloss"][2] == TimedAnnotation(1000, 2000, "Ä")
+    assert found.tiers["confidence"][0] == TimedAnnotation(100, 520, "0.88")
     assert found.media == ("clip 1.mp4",)
 
 
@@ -82,8 +82,8 @@ def test_a_video_beside_the_file_is_linked_by_its_name(tmp_path):
 
 
 def test_control_characters_that_xml_cannot_hold_are_left_out(tmp_path):
-    (tmp_path / "a.eaf").write_text(write_eaf([Interval(0, 5, "A\x0bB")], [1.0]), encoding="utf-8")
-    assert read_eaf(tmp_path / "a.eaf").tiers["gloss"] == (Interval(0, 5, "AB"),)
+    (tmp_path / "a.eaf").write_text(write_eaf([TimedAnnotation(0, 5, "A\x0bB")], [1.0]), encoding="utf-8")
+    assert read_eaf(tmp_path / "a.eaf").tiers["gloss"] == (TimedAnnotation(0, 5, "AB"),)
 
 
 def test_moments_that_were_never_set_and_glosses_that_refer_to_others(tmp_path):
@@ -112,9 +112,9 @@ def test_moments_that_were_never_set_and_glosses_that_refer_to_others(tmp_path):
     assert [item[:2] for item in found.tiers["sentence"]] == [(0, 300), (300, 600), (600, 900), (1000, 1600)]
     # Three share the 0.6 s of the one they belong to, in the order of their chain.
     assert found.tiers["word"] == (
-        Interval(1000, 1200, "a21"),
-        Interval(1200, 1400, "a22"),
-        Interval(1400, 1600, "a23"),
+        TimedAnnotation(1000, 1200, "a21"),
+        TimedAnnotation(1200, 1400, "a22"),
+        TimedAnnotation(1400, 1600, "a23"),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from signloom import cli, layout
 from signloom.errors import InputError
 from signloom.importers import features6516 as importer
-from signloom.importers.features6516 import Picture, read_features, standardised
+from signloom.importers.features6516 import Picture, read_features, why_standardised
 from signloom.landmarks import Landmarks
 
 WEBCAM = Picture((1280, 720), 1.0, 30.0, ())
@@ -106,7 +106,7 @@ def test_a_mask_that_claims_zeros_is_noted_and_an_upside_down_one_refused(tmp_pa
     points = person()
     points[4, layout.GROUPS["left_hand"]] = 0
     np.savez(tmp_path / "a.npz", features=features(points), detection_masks=np.ones((20, 543)))
-    outcome = importer.Outcome()
+    outcome = importer.Conversion()
     assert not read_features(tmp_path / "a.npz", WEBCAM, outcome=outcome).present("left_hand")[4]
     assert any("all zero were taken as missing" in note for note in outcome.notes)
     np.savez(tmp_path / "b.npz", features=features(person()), detection_masks=np.zeros((20, 543)))
@@ -131,8 +131,8 @@ def scalings(clips: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
 @pytest.mark.parametrize("kind", ["z-score of the corpus", "z-score of the clip", "one z-score for all"])
 def test_standardised_features_are_refused_and_plain_ones_are_not(tmp_path, kind):
     clips = [person(seed=seed, shift=0.03 * seed) for seed in range(6)]
-    assert [standardised(clip) for clip in clips] == [""] * 6
-    found = [bool(standardised(clip)) for clip in scalings(clips)[kind]]
+    assert [why_standardised(clip) for clip in clips] == [""] * 6
+    found = [bool(why_standardised(clip)) for clip in scalings(clips)[kind]]
     assert np.mean(found) >= 0.8
     for number, clip in enumerate(scalings(clips)[kind]):
         np.save(tmp_path / f"{number}.npy", features(clip))
@@ -168,7 +168,7 @@ def real_clips(folder) -> list[np.ndarray]:
 def test_real_recordings_pass_and_are_recognised_once_standardised(shared_data):
     clips = real_clips(shared_data)
     assert len(clips) == 105
-    assert [reason for reason in map(standardised, clips) if reason] == []
+    assert [reason for reason in map(why_standardised, clips) if reason] == []
     # One scale for all keeps every shape: only the range of values tells. The sample of the corpus does the rest.
     expected = {
         "z-score of the corpus": 0.9,
@@ -181,7 +181,7 @@ def test_real_recordings_pass_and_are_recognised_once_standardised(shared_data):
         warnings.simplefilter("ignore", RuntimeWarning)
         scaled = scalings(clips)
     for kind, share in expected.items():
-        assert np.mean([bool(standardised(clip)) for clip in scaled[kind]]) >= share, kind
+        assert np.mean([bool(why_standardised(clip)) for clip in scaled[kind]]) >= share, kind
 
 
 @pytest.mark.parametrize(

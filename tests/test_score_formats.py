@@ -9,7 +9,7 @@ import pytest
 from signloom.errors import InputError
 from signloom.score.alternations import Alternation
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.match_ids import pair
+from signloom.score.match_ids import match_ids
 from signloom.score.nist import parse_transcript, parse_word
 
 
@@ -169,7 +169,7 @@ STM = (
 
 
 def paired(write, reference: tuple[str, str], hypothesis: tuple[str, str]):
-    return pair(read_references(write(*reference)), read_hypotheses(write(*hypothesis)))
+    return match_ids(read_references(write(*reference)), read_hypotheses(write(*hypothesis)))
 
 
 def test_missing_and_extra_utterances_are_told_and_have_a_result(write):

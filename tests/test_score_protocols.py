@@ -219,5 +219,5 @@ def test_a_string_is_no_list_of_words():
 
 
 def test_repeats_are_merged_once_each():
-    assert cleanup.merged(["A", "A", "B", "A", "A", "A"]) == ["A", "B", "A"]
-    assert cleanup.merged([]) == []
+    assert cleanup.merge_repeats(["A", "A", "B", "A", "A", "A"]) == ["A", "B", "A"]
+    assert cleanup.merge_repeats([]) == []

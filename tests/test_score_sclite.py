@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.match_ids import pair
+from signloom.score.match_ids import match_ids
 from signloom.score.wer import Score, score
 
 # Where Debian's package `sctk` puts it; elsewhere it is on the path.
@@ -22,7 +22,7 @@ WORDS = ["A", "b", "ÄPFEL", "هو", "a", "B", "WIE-AUSSEHEN", "你好", "it's",
 
 
 def scored(reference: Path, hypothesis: Path, protocol: str = "plain") -> Score:
-    pairing = pair(read_references(reference), read_hypotheses(hypothesis))
+    pairing = match_ids(read_references(reference), read_hypotheses(hypothesis))
     return score(pairing.triples, protocol=protocol, signers=pairing.signers)
 
 
@@ -175,9 +175,10 @@ def test_the_same_isharah_hypotheses_as_tables(shared_data):
 def test_the_clean_up_gives_the_very_file_that_the_official_script_gives(shared_data, name):
     folder = shared_data / "scoring" / "phoenix"
     references = read_references(folder / f"{name}.stm")
-    raw = pair(references, read_hypotheses(folder / f"{name}.ctm"))
+    raw = match_ids(references, read_hypotheses(folder / f"{name}.ctm"))
     made = score(raw.triples, protocol="phoenix2014")
     official = {
-        item.id: item.hypothesis for item in pair(references, read_hypotheses(folder / f"{name}.clean.ctm")).pairs
+        item.id: item.hypothesis
+        for item in match_ids(references, read_hypotheses(folder / f"{name}.clean.ctm")).utterances
     }
     assert {item.id: item.alignment.hypothesis for item in made.utterances} == official

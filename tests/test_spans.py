@@ -10,8 +10,8 @@ from signloom.ctc.collapse import collapse, frames_needed
 from signloom.ctc.confidence import Calibration, calibration_error, log_odds, reliability
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.spans import SpanSettings, confidences, emission_seconds, located, spans
-from signloom.ctc.timing import Located, Timing, fit_timing
-from signloom.ctc.viterbi import Alignment, forced_alignment
+from signloom.ctc.timing import AlignedClip, Timing, fit_timing
+from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
@@ -43,12 +43,12 @@ def test_an_emission_lies_between_the_frames_that_share_it():
     probs[3, [0, 2]] = 0.49, 0.49
     probs[6, [0, 3]] = 0.49, 0.49
     emission = Emission(np.log(probs), 0.16, 8 * 0.16)
-    alignment = Alignment(np.array([[3, 4], [6, 7]]), 0.0)
+    alignment = ForcedAlignment(np.array([[3, 4], [6, 7]]), 0.0)
     # Square roots of 0.09, 0.49 and 0.01 are 0.3, 0.7 and 0.1, in the frames with middles 2.5, 3.5 and 4.5.
     expected = [0.16 * (2.5 * 0.3 + 3.5 * 0.7 + 4.5 * 0.1) / 1.1, 0.16 * 6.5]
     assert emission_seconds(emission, [2, 3], alignment) == pytest.approx(expected)
     # What a neighbour has is not shared.
-    assert emission_seconds(emission, [2, 2], Alignment(np.array([[2, 3], [3, 4]]), 0.0)) == pytest.approx(
+    assert emission_seconds(emission, [2, 2], ForcedAlignment(np.array([[2, 3], [3, 4]]), 0.0)) == pytest.approx(
         [0.16 * (1.5 * 0.1 + 2.5 * 0.3) / 0.4, 0.16 * (3.5 * 0.7 + 4.5 * 0.1) / 0.8], rel=1e-6
     )
 
@@ -121,7 +121,7 @@ def test_timing_finds_how_late_a_model_emits_without_any_boundary(late):
     for _ in range(40):
         glosses = rng.integers(2, 8, 6)
         landmarks, starts = signing(rng, glosses.tolist(), shapes)
-        clips.append(Located(landmarks, glosses, (starts + 6 + late + rng.integers(-1, 2, 6)) / 25))
+        clips.append(AlignedClip(landmarks, glosses, (starts + 6 + late + rng.integers(-1, 2, 6)) / 25))
     timing = fit_timing(clips)
     # one frame is 0.04 s; the emissions scatter by one
     assert timing.shift_seconds == pytest.approx(-late / 25, abs=0.02)
@@ -132,9 +132,9 @@ def test_timing_without_anything_to_learn_from_is_the_default():
     rng = np.random.default_rng(0)
     landmarks, _ = signing(rng, [2], {2: (0.5, 0.5)})
     assert fit_timing([]) == Timing()
-    assert fit_timing([Located(landmarks, np.array([2]), np.array([0.5]))]) == Timing()
+    assert fit_timing([AlignedClip(landmarks, np.array([2]), np.array([0.5]))]) == Timing()
     hidden = Landmarks(np.full_like(landmarks.points, np.nan), landmarks.visibility, fps=25.0)
-    clips = [Located(hidden, np.array([2, 3]), np.array([0.3, 0.6])) for _ in range(5)]
+    clips = [AlignedClip(hidden, np.array([2, 3]), np.array([0.3, 0.6])) for _ in range(5)]
     found = fit_timing(clips)
     assert (found.shift_seconds, found.gloss_seconds) == (0.0, pytest.approx(0.3))
 

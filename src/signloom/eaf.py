@@ -28,7 +28,7 @@ MAX_BYTES = 50_000_000
 _MAX_PARENTS = 50
 
 
-class Interval(NamedTuple):
+class TimedAnnotation(NamedTuple):
     """An annotation: from when to when in milliseconds, and what it says."""
 
     start_ms: int
@@ -37,19 +37,19 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Document:
+class EafDocument:
     """What an .eaf file holds.
 
     tiers: annotations by tier name, in order of time.  participants: of the tiers that name one.
     media: names of the linked media files, without their folders.
     """
 
-    tiers: Mapping[str, tuple[Interval, ...]]
+    tiers: Mapping[str, tuple[TimedAnnotation, ...]]
     participants: Mapping[str, str]
     media: tuple[str, ...]
 
 
-def read_eaf(path: Path) -> Document:
+def read_eaf(path: Path) -> EafDocument:
     """The tiers of an ELAN file.
 
     Annotations that refer to others have the times of those; where several refer to one they share its time evenly.
@@ -80,11 +80,15 @@ def read_eaf(path: Path) -> Document:
     links = [item.get("RELATIVE_MEDIA_URL") or item.get("MEDIA_URL") or "" for item in eaf.media_descriptors]
     # Written on Windows or elsewhere; the last part of either kind of path is the file's name.
     names = [PureWindowsPath(unquote(urlsplit(link).path)).name for link in links]
-    return Document(tiers, participants, tuple(name for name in names if name))
+    return EafDocument(tiers, participants, tuple(name for name in names if name))
 
 
 def write_eaf(
-    glosses: Sequence[Interval], confidences: Sequence[float], *, media: Path | None = None, folder: Path | None = None
+    glosses: Sequence[TimedAnnotation],
+    confidences: Sequence[float],
+    *,
+    media: Path | None = None,
+    folder: Path | None = None,
 ) -> str:
     """The text of an ELAN file with a tier of glosses, and one of confidences that belong to them (0 to 1).
 
@@ -155,9 +159,9 @@ def _times(slots: Mapping[str, int | None]) -> dict[str, int]:
     return times
 
 
-def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[Interval]:
+def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[TimedAnnotation]:
     aligned, referring = eaf.tiers[name][:2]
-    found = [Interval(times[start], times[end], value) for start, end, value, _ in aligned.values()]
+    found = [TimedAnnotation(times[start], times[end], value) for start, end, value, _ in aligned.values()]
     sharing: defaultdict[str, list[str]] = defaultdict(list)
     for own_id, (parent_id, *_) in referring.items():
         sharing[parent_id].append(own_id)
@@ -166,7 +170,7 @@ def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[Interval]:
         ordered = _chained(own_ids, {own_id: referring[own_id][2] for own_id in own_ids})
         edges = [round(start + (end - start) * part / len(ordered)) for part in range(len(ordered) + 1)]
         found += [
-            Interval(left, right, referring[own_id][1])
+            TimedAnnotation(left, right, referring[own_id][1])
             for own_id, (left, right) in zip(ordered, pairwise(edges), strict=True)
         ]
     return sorted(found, key=lambda item: (item.start_ms, item.end_ms))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.eaf import Interval, write_eaf
+from signloom.eaf import TimedAnnotation, write_eaf
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
@@ -91,10 +91,10 @@ def playable(source: Path) -> Path | None:
     return source if source.is_file() and source.suffix != LANDMARKS_SUFFIX else None
 
 
-def to_interval(span: GlossSpan) -> Interval:
+def to_interval(span: GlossSpan) -> TimedAnnotation:
     """The span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
     start = round(1000 * span.start_seconds)
-    return Interval(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
+    return TimedAnnotation(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
 
 
 def _clock(milliseconds: int, point: str) -> str:

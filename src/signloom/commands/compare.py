@@ -102,13 +102,13 @@ def read_system(path: Path, options: Options) -> Score:
             f"the ending .json"
         )
     from signloom.score.formats import read_hypotheses, read_references
-    from signloom.score.match_ids import pair
+    from signloom.score.match_ids import match_ids
 
     split = options.split if options.reference.is_dir() else None
-    paired = pair(read_references(options.reference, split=split), read_hypotheses(path))
-    for note in paired.notes:
+    matching = match_ids(read_references(options.reference, split=split), read_hypotheses(path))
+    for note in matching.notes:
         say(f"note: {path}: {note}")
-    return score(paired.triples, protocol=options.protocol or "plain", signers=paired.signers)
+    return score(matching.triples, protocol=options.protocol or "plain", signers=matching.signers)
 
 
 def _evaluation(folder: Path, split: str | None) -> Path:

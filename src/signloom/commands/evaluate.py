@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from signloom.console import progress_bar, say
 from signloom.corpus import SPLITS, Corpus
-from signloom.ctc.decoding import Decoders, Decoding
+from signloom.ctc.decoding import DecoderPool, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
 from signloom.ctc.ngram import NGram
 from signloom.errors import InputError, MissingExtraError
@@ -136,7 +136,7 @@ def evaluate(
             names.extend(batch)
             yield list(batch.values())
 
-    with Decoders(model.vocabulary, decoding, language_model, workers=workers) as decoders:
+    with DecoderPool(model.vocabulary, decoding, language_model, workers=workers) as decoders:
         for decoded in decoders.map(parts()):
             for ids in decoded:
                 found[names[len(found)]] = model.vocabulary.decode(ids)

@@ -18,10 +18,10 @@ from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.errors import InputError, plural
 from signloom.extract.holistic import Settings
-from signloom.extract.parallel import Outcome, extract_all
+from signloom.extract.parallel import ClipResult, extract_all
 from signloom.extract.reading import Crop, import_cv2
-from signloom.extract.resume import FailureLog, State, remove_unfinished, survey
-from signloom.extract.sources import Clip, Found, find_clips, take_shard
+from signloom.extract.resume import FailureLog, Survey, remove_unfinished, survey
+from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 
 # How many single clips a message names.
 NUM_SHOWN = 10
@@ -79,7 +79,7 @@ def run(options: Options) -> int:
     removed = remove_unfinished(clips, output, options.shard)
     _announce(found, clips, state, removed, options, workers)
     log = FailureLog(output, clips, options.shard)
-    failures: list[Outcome] = []
+    failures: list[ClipResult] = []
     started = time.monotonic()
     if state.missing:
         failures = _extract(state.missing, output, settings, workers, log)
@@ -94,9 +94,9 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _survey(clips: list[Clip], output: Path, settings: Settings, options: Options) -> State:
+def _survey(clips: list[Clip], output: Path, settings: Settings, options: Options) -> Survey:
     if options.overwrite:
-        return State(missing=list(clips))
+        return Survey(missing=list(clips))
     state = survey(clips, output, settings)
     if state.differing:
         clip, difference = next(iter(state.differing.items()))
@@ -107,14 +107,16 @@ def _survey(clips: list[Clip], output: Path, settings: Settings, options: Option
     return state
 
 
-def _others(found: Found) -> str:
+def _others(found: FoundClips) -> str:
     if not found.passed_over:
         return ""
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in found.passed_over.most_common(6))
     return f" (passed over as no clips: {kinds})"
 
 
-def _announce(found: Found, clips: list[Clip], state: State, removed: int, options: Options, workers: int) -> None:
+def _announce(
+    found: FoundClips, clips: list[Clip], state: Survey, removed: int, options: Options, workers: int
+) -> None:
     num_folders = sum(clip.is_folder for clip in clips)
     kinds = f"{plural(len(clips) - num_folders, 'video')}, {plural(num_folders, 'frame folder')}"
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
@@ -128,13 +130,13 @@ def _announce(found: Found, clips: list[Clip], state: State, removed: int, optio
         say(f"removed {plural(removed, 'unfinished file')} of a run that was killed")
 
 
-def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[Outcome]:
+def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[ClipResult]:
     """The outcomes of the clips that failed."""
     failures = []
     with progress_bar() as bar:
         task = bar.add_task("extracting", total=len(clips), unit="frames", done=0)
 
-        def on_outcome(outcome: Outcome) -> None:
+        def on_outcome(outcome: ClipResult) -> None:
             if outcome.status == "failed":
                 log.add(outcome.clip, outcome.message)
                 failures.append(outcome)
@@ -152,8 +154,8 @@ def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, 
 
 def _summary(
     done: dict[Clip, dict[str, Any]],
-    before: State,
-    failures: list[Outcome],
+    before: Survey,
+    failures: list[ClipResult],
     seconds: float,
     output: Path,
     log: FailureLog,
@@ -177,7 +179,7 @@ def _summary(
     )
 
 
-def _notes(done: dict[Clip, dict[str, Any]], failures: list[Outcome], log: FailureLog) -> None:
+def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: FailureLog) -> None:
     """Says on stderr what a user should know about the clips that are done, and how to go on with the others."""
     empty = [
         clip.name

@@ -17,7 +17,7 @@ from signloom.console import say
 from signloom.errors import InputError, plural
 from signloom.files import atomic_write
 from signloom.score.formats import read_hypotheses, read_references
-from signloom.score.match_ids import Pairing, pair
+from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
 from signloom.score.text import summary, worst_utterances
 from signloom.score.wer import Score, score
@@ -69,22 +69,22 @@ def run(options: Options) -> int:
     protocol = protocol_named("+".join([options.protocol, *variants])).name
     references = read_references(options.reference, split=options.split)
     hypotheses = read_hypotheses(options.hypothesis, split=options.split)
-    pairing = pair(references, hypotheses)
-    for note in pairing.notes:
+    matching = match_ids(references, hypotheses)
+    for note in matching.notes:
         say(f"warning: {note}")
-    result = score(pairing.triples, protocol=protocol, signers=_signers(pairing, options.signer_pattern))
+    result = score(matching.triples, protocol=protocol, signers=_signers(matching, options.signer_pattern))
     record = {
         **result.to_json(),
         "reference": str(references.path),
         "hypothesis": str(hypotheses.path),
-        "missing": list(pairing.missing),
-        "extra": list(pairing.extra),
-        "notes": list(pairing.notes),
+        "missing": list(matching.missing),
+        "extra": list(matching.extra),
+        "notes": list(matching.notes),
     }
     if options.format == "json":
         print(json.dumps(record, ensure_ascii=False, indent=1))
     else:
-        print(f"{hypotheses.path} against {references.path}, {plural(len(pairing.pairs), 'utterance')}")
+        print(f"{hypotheses.path} against {references.path}, {plural(len(matching.utterances), 'utterance')}")
         print(summary(result))
         if options.worst:
             print("\n" + worst_utterances(result, options.worst))
@@ -92,7 +92,7 @@ def run(options: Options) -> int:
     if written:
         say(f"written: {written}")
     if options.html:
-        say(f"page: {_page(result, options.html, pairing, str(references.path), str(hypotheses.path))}")
+        say(f"page: {_page(result, options.html, matching, str(references.path), str(hypotheses.path))}")
     if written:
         say(f"next: signloom compare {written} OTHER.json, the score of another system on the same references")
     else:
@@ -100,13 +100,13 @@ def run(options: Options) -> int:
     return 0
 
 
-def _signers(pairing: Pairing, pattern: str | None) -> dict[str, str | None]:
+def _signers(matching: Matching, pattern: str | None) -> dict[str, str | None]:
     if pattern is None:
-        return pairing.signers
+        return matching.signers
     from signloom.importers.write_corpus import signer_pattern
 
     compiled = signer_pattern(pattern, "--signer_pattern")
-    found = {item.id: compiled.search(item.id) for item in pairing.pairs}
+    found = {item.id: compiled.search(item.id) for item in matching.utterances}
     without = [name for name, match in found.items() if not match]
     if without:
         raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
@@ -122,7 +122,7 @@ def _write(output: Path | None, record: dict[str, Any]) -> Path | None:
     return path
 
 
-def _page(result: Score, path: Path, pairing: Pairing, reference: str, hypothesis: str) -> Path:
+def _page(result: Score, path: Path, matching: Matching, reference: str, hypothesis: str) -> Path:
     from signloom.report.score_page import write_score_page
 
     return write_score_page(
@@ -130,5 +130,5 @@ def _page(result: Score, path: Path, pairing: Pairing, reference: str, hypothesi
         path,
         title=f"{Path(hypothesis).name} against {Path(reference).name}",
         subtitle=f"{hypothesis} against {reference}",
-        labels=[*([f"scored by the variant {result.protocol}"] if "+" in result.protocol else []), *pairing.notes],
+        labels=[*([f"scored by the variant {result.protocol}"] if "+" in result.protocol else []), *matching.notes],
     )

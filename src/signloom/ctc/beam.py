@@ -27,7 +27,7 @@ from signloom.vocabulary import BLANK_ID
 BEAM_SIZE = 10
 TOKENS_PER_FRAME = 20
 # Scores are carried as probabilities, divided by the best one whenever that has left this range. A frame shrinks the
-# best at most by 1 / V and the language model's factor (`SMALLEST_FACTOR` in fusion.py), so that a double's limit of
+# best at most by 1 / V and the language model's factor (`SMALLEST_FACTOR` in lm_fusion.py), so that a double's limit of
 # 1e-308 takes away nothing but what is far below the best.
 _RANGE = (1e-60, 1e60)
 # Natural logarithm: sequences whose scores are closer than this to the best may be better by the paths that were left.
@@ -62,7 +62,7 @@ class LanguageState(Protocol):
         """The factor of a sentence that ends here."""
 
 
-class Fusion(Protocol):
+class LanguageModelFusion(Protocol):
     """A language model as the beam asks it.  largest_factor: no `factor` exceeds it."""
 
     @property
@@ -114,7 +114,7 @@ def prefix_beam(
     *,
     beam_size: int = BEAM_SIZE,
     tokens_per_frame: int = TOKENS_PER_FRAME,
-    fusion: Fusion | None = None,
+    fusion: LanguageModelFusion | None = None,
     complete: bool = True,
 ) -> list[Candidate]:
     """The gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.

@@ -20,7 +20,7 @@ import numpy as np
 from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
 from signloom.ctc.greedy import greedy_ids
 from signloom.ctc.hypothesis import Emission, Hypothesis
-from signloom.ctc.lm_fusion import MOST_BONUS, MOST_WEIGHT, NGramFusion
+from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.errors import CheckFailedError, Faults, InputError
@@ -52,10 +52,10 @@ class Decoding:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 faults.add(f"{name} is {value}; needed a whole number of at least 1")
-        if not (math.isfinite(self.lm_weight) and 0 <= self.lm_weight <= MOST_WEIGHT):
-            faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MOST_WEIGHT:g}")
-        if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MOST_BONUS):
-            faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MOST_BONUS:g} to {MOST_BONUS:g}")
+        if not (math.isfinite(self.lm_weight) and 0 <= self.lm_weight <= MAX_WEIGHT):
+            faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MAX_WEIGHT:g}")
+        if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MAX_BONUS):
+            faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
         faults.raise_if_any()
 
     @property
@@ -143,7 +143,7 @@ class Decoder:
         return Hypothesis(located(emission, best.ids, self.vocabulary, **location), best.score)
 
 
-class Decoders:
+class DecoderPool:
     """Several processes that decode the emissions they are given; or this one alone, when `workers` is 1.
 
     A context manager. Results come in the order of the emissions and are the same for any number of workers. With more
@@ -215,7 +215,7 @@ def decode_all(
     chunk: utterances sent to a process at once.  advance: told the number of utterances after each chunk.
     """
     found: list[list[int]] = []
-    with Decoders(vocabulary, decoding, language_model, workers=workers) as decoders:
+    with DecoderPool(vocabulary, decoding, language_model, workers=workers) as decoders:
         for ids in decoders.map(_chunks(emissions, chunk)):
             found += ids
             advance(len(ids))

@@ -17,8 +17,8 @@ _LN_10 = math.log(10)
 # for "impossible" is far beyond; 1e-90 outweighs any emission in practice and leaves room within a double.
 SMALLEST_FACTOR = 1e-90
 # Bounds of what may be asked: beyond these a factor of one gloss could leave a double's range within a few frames.
-MOST_WEIGHT = 20.0
-MOST_BONUS = 40.0
+MAX_WEIGHT = 20.0
+MAX_BONUS = 40.0
 
 
 class NGramFusion:
@@ -32,10 +32,10 @@ class NGramFusion:
     """
 
     def __init__(self, vocabulary: Vocabulary, model: NGram | None, *, weight: float, bonus: float) -> None:
-        if not (math.isfinite(weight) and 0 <= weight <= MOST_WEIGHT):
-            raise InputError(f"beam search: lm_weight is {weight}; needed 0 to {MOST_WEIGHT:g}")
-        if not (math.isfinite(bonus) and abs(bonus) <= MOST_BONUS):
-            raise InputError(f"beam search: insertion_bonus is {bonus}; needed {-MOST_BONUS:g} to {MOST_BONUS:g}")
+        if not (math.isfinite(weight) and 0 <= weight <= MAX_WEIGHT):
+            raise InputError(f"beam search: lm_weight is {weight}; needed 0 to {MAX_WEIGHT:g}")
+        if not (math.isfinite(bonus) and abs(bonus) <= MAX_BONUS):
+            raise InputError(f"beam search: insertion_bonus is {bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
         self.model = model if weight > 0 else None
         self.weight = weight
         self.bonus_factor = math.exp(bonus)

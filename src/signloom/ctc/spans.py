@@ -14,7 +14,7 @@ import numpy as np
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import Emission, GlossSpan
 from signloom.ctc.timing import Timing
-from signloom.ctc.viterbi import Alignment, forced_alignment
+from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
@@ -79,7 +79,7 @@ def located(
     )
 
 
-def emission_seconds(emission: Emission, ids: Sequence[int] | np.ndarray, alignment: Alignment) -> np.ndarray:
+def emission_seconds(emission: Emission, ids: Sequence[int] | np.ndarray, alignment: ForcedAlignment) -> np.ndarray:
     """When each gloss is emitted, (S,) seconds, each later than the one before.
 
     The middle of its frames and of one on either side that no neighbour has, weighted by the square root of its
@@ -117,7 +117,7 @@ def spans(emitted: np.ndarray, duration_seconds: float, timing: Timing | None = 
     return np.clip(np.stack([starts, ends], axis=1), 0.0, duration_seconds)
 
 
-def confidences(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray, alignment: Alignment) -> np.ndarray:
+def confidences(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray, alignment: ForcedAlignment) -> np.ndarray:
     """How probable each gloss is against all that could stand in its place, (S,) within 0..1.
 
     Between the neighbours as aligned, the probabilities of all paths that emit the gloss once, over those of all paths

@@ -62,7 +62,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Located:
+class AlignedClip:
     """The landmarks of one clip, its glosses as ids (S,) and the middle of each one's emission in seconds (S,)."""
 
     landmarks: Landmarks
@@ -70,7 +70,7 @@ class Located:
     seconds: np.ndarray
 
 
-def fit_timing(clips: Iterable[Located]) -> Timing:
+def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
     """The timing of a model, from clips of its training corpus with its own forced alignments; no boundaries needed.
 
     For every moment around an emission it takes the share of the hands' variance that the gloss explains (one minus

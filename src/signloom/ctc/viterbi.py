@@ -17,7 +17,7 @@ from signloom.vocabulary import BLANK_ID
 
 
 @dataclass(frozen=True)
-class Alignment:
+class ForcedAlignment:
     """Where the words of a sequence lie on the best path.
 
     runs: (S, 2) int, output frames `[first, after the last]` in which each word is emitted; they never overlap.
@@ -28,7 +28,7 @@ class Alignment:
     score: float
 
 
-def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> Alignment:
+def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> ForcedAlignment:
     """The most probable path that collapses to `ids` (S,), none of them blank.
 
     log_probs: (T', V).  Of paths equally probable it is one whose words come earliest. An empty sequence is all blank.
@@ -78,4 +78,4 @@ def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> 
     runs = np.stack([np.searchsorted(path, words), np.searchsorted(path, words, side="right")], axis=1)
     if np.isinf(score):
         raise InputError("alignment: every path of these glosses has probability 0")
-    return Alignment(runs, score)
+    return ForcedAlignment(runs, score)

@@ -26,7 +26,7 @@ POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClipResult:
     """What became of one clip.
 
     status: `done`; `failed`, which concerns this clip alone; `stop`, after which going on makes no sense (a full
@@ -61,7 +61,7 @@ class _Worker:
         executor = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(shared,))
         return cls(shared, executor)
 
-    def submit(self, clip: Clip, output: Path, settings: Settings) -> Future[Outcome]:
+    def submit(self, clip: Clip, output: Path, settings: Settings) -> Future[ClipResult]:
         self.shared[_DONE] = self.shared[_EXPECTED] = 0
         return self.executor.submit(_extract, clip, output, settings)
 
@@ -76,7 +76,7 @@ def extract_all(
     settings: Settings,
     *,
     workers: int,
-    on_outcome: Callable[[Outcome], None],
+    on_outcome: Callable[[ClipResult], None],
     on_progress: Callable[[float, int], None],
 ) -> None:
     """Extracts `clips` into the folder `output`, in up to `workers` processes, and reports each as it ends.
@@ -89,7 +89,7 @@ def extract_all(
     """
     waiting = list(reversed(clips))
     idle = [_Worker.start() for _ in range(min(workers, len(clips)))]
-    busy: dict[Future[Outcome], tuple[_Worker, Clip]] = {}
+    busy: dict[Future[ClipResult], tuple[_Worker, Clip]] = {}
     num_done = num_frames = deaths = 0
     try:
         while waiting or busy:
@@ -103,7 +103,7 @@ def extract_all(
                     outcome = future.result()
                     deaths = 0
                 except BrokenProcessPool:
-                    outcome = Outcome(clip, "failed", message=_DEATH)
+                    outcome = ClipResult(clip, "failed", message=_DEATH)
                     worker.stop()
                     worker = _Worker.start()
                     deaths += 1
@@ -126,7 +126,7 @@ _DEATH = (
 )
 
 
-def _raise_if_hopeless(outcome: Outcome, deaths: int) -> None:
+def _raise_if_hopeless(outcome: ClipResult, deaths: int) -> None:
     if deaths >= MAX_DEATHS_IN_A_ROW:
         raise SignloomError(
             f"{deaths} worker processes died one after the other, the last on {outcome.clip.path}; "
@@ -169,33 +169,33 @@ def _report(done: int, expected: int) -> None:
     _shared[_DONE], _shared[_EXPECTED] = done, expected
 
 
-def _extract(clip: Clip, output: Path, settings: Settings) -> Outcome:
+def _extract(clip: Clip, output: Path, settings: Settings) -> ClipResult:
     """The outcome of one clip. Never raises: an exception may not survive the way back to the parent."""
     global _tracker
     try:
         if _tracker is None:
             _tracker = HolisticTracker()
     except SignloomError as error:
-        return Outcome(clip, "stop", message=str(error))
+        return ClipResult(clip, "stop", message=str(error))
     try:
         landmarks = track_clip(_tracker, clip.path, settings, _report)
     except InterruptedRunError:
-        return Outcome(clip, "interrupted")
+        return ClipResult(clip, "interrupted")
     except InputError as error:
-        return Outcome(clip, "failed", message=str(error))
+        return ClipResult(clip, "failed", message=str(error))
     except SignloomError as error:
-        return Outcome(clip, "stop", message=str(error))
+        return ClipResult(clip, "stop", message=str(error))
     except Exception as error:
         # Whatever a damaged file provokes in a decoder or in the graph concerns that file; the graph starts afresh.
         _tracker = None
-        return Outcome(clip, "failed", message=f"{clip.path}: {type(error).__name__}: {error}")
+        return ClipResult(clip, "failed", message=f"{clip.path}: {type(error).__name__}: {error}")
     path = clip.output(output)
     try:
         landmarks.save(path)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            return Outcome(clip, "failed", message=f"{path}: the file name is too long; rename the clip")
-        return Outcome(clip, "stop", message=str(path), error_number=error.errno or errno.EIO)
+            return ClipResult(clip, "failed", message=f"{path}: the file name is too long; rename the clip")
+        return ClipResult(clip, "stop", message=str(path), error_number=error.errno or errno.EIO)
     except InputError as error:
-        return Outcome(clip, "failed", message=str(error))
-    return Outcome(clip, "done", frames=landmarks.source["frames"])
+        return ClipResult(clip, "failed", message=str(error))
+    return ClipResult(clip, "done", frames=landmarks.source["frames"])

@@ -21,7 +21,7 @@ from signloom.landmarks import FORMAT, FORMAT_VERSION, check_header
 
 
 @dataclass
-class State:
+class Survey:
     """The clips of a run, by what their outputs are.
 
     done: with the header of each output.  missing: to extract.  differing: outputs that were made with other
@@ -33,12 +33,12 @@ class State:
     differing: dict[Clip, str] = field(default_factory=dict)
 
 
-def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> State:
+def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
     """Which of `clips` are done under `output`: readable, from a source of the same size, made with `settings`.
 
     An output that cannot be read, or whose source has changed in size, is missing.
     """
-    state = State()
+    state = Survey()
     for clip in clips:
         header = read_header(clip.output(output))
         if header is None or _source_changed(header, clip):

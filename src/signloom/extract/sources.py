@@ -43,7 +43,7 @@ class Clip:
 
 
 @dataclass
-class Found:
+class FoundClips:
     """clips: sorted by name, no two with the same output.  passed_over: files that are no clips, by suffix."""
 
     clips: list[Clip]
@@ -66,7 +66,7 @@ def frame_files(folder: Path) -> list[Path]:
     return sorted(images, key=lambda path: (natural_key(path.name), path.name))
 
 
-def find_clips(sources: Sequence[str | Path]) -> Found:
+def find_clips(sources: Sequence[str | Path]) -> FoundClips:
     """The clips of files, folders, trees and glob patterns, sorted by name.
 
     A file that is named itself is taken for a video whatever its suffix. In a tree a clip is a file with a video
@@ -77,7 +77,7 @@ def find_clips(sources: Sequence[str | Path]) -> Found:
     Raises InputError with every source that does not exist or matches nothing, and every two clips of one output.
     """
     faults = Faults("sources")
-    found = Found([])
+    found = FoundClips([])
     for source in sources:
         matches = _expand(str(source))
         if not matches:

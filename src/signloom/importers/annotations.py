@@ -19,7 +19,7 @@ from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem
-from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
@@ -52,13 +52,13 @@ class Annotation:
     glosses: tuple[str, ...]
     place: str
 
-    def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> Item:
+    def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> NewUtterance:
         """The utterance with its landmarks; see `Item`."""
-        return Item(self.id, self.split, self.signer, self.glosses, self.place, read, file, source)
+        return NewUtterance(self.id, self.split, self.signer, self.glosses, self.place, read, file, source)
 
 
 @dataclass(frozen=True)
-class Source:
+class AnnotationSource:
     """Where annotations come from, for the record in the corpus.
 
     importer: its kind.  title, licence, citation: of the data set.  files: those read.
@@ -167,7 +167,7 @@ def check_disjoint_signers(annotations: Sequence[Annotation], faults: Faults) ->
 
 def join(
     annotations: Sequence[Annotation],
-    source: Source,
+    source: AnnotationSource,
     options: JoinOptions,
     *,
     faults: Faults,
@@ -182,7 +182,7 @@ def join(
     Raises InputError with every fault, those in `faults` first.
     """
     files = LandmarkFiles(options.landmarks)
-    items: list[Item] = []
+    items: list[NewUtterance] = []
     missing: list[tuple[Annotation, str]] = []
     for annotation in annotations:
         try:
@@ -216,7 +216,7 @@ def join(
         overwrite=options.overwrite,
     )
     _tell_unseen(items)
-    return finish(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
+    return report_import(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
 
 
 class LandmarkFiles:
@@ -280,7 +280,7 @@ def tell_sizes(annotations: Sequence[Annotation], splits: Sequence[str], publish
             say(f"note: {split} has {plural(count, 'row')}, the published data set {published[split]:,}")
 
 
-def _tell_unseen(items: Sequence[Item]) -> None:
+def _tell_unseen(items: Sequence[NewUtterance]) -> None:
     """Says which glosses of dev and test train does not have, what was left out of it not counted."""
     train = [item.glosses for item in items if item.split == "train"]
     if not train:

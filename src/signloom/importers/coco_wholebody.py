@@ -22,14 +22,14 @@ from signloom import layout
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
-    Clip,
-    Outcome,
+    Conversion,
+    SourceClip,
     check_aspect,
     check_rate,
     convert,
     find_files,
-    finish,
     load_arrays,
+    report_conversion,
 )
 from signloom.importers.pickles import load_pickle
 from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
@@ -105,7 +105,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Reading:
+class KeypointSettings:
     """How arrays are read: what is None is assumed."""
 
     image_size: tuple[int, int] | None = None
@@ -138,7 +138,7 @@ def run(options: Options) -> int:
     check_aspect(options.pixel_aspect)
     if not 0 <= options.min_score < 1:
         raise InputError(f"--min_score is {options.min_score}; needed 0 to below 1")
-    reading = Reading(
+    reading = KeypointSettings(
         parse_image_size(options.image_size) if options.image_size else None,
         options.pixel_aspect,
         options.fps,
@@ -146,7 +146,7 @@ def run(options: Options) -> int:
     )
     annotations = Annotations()
 
-    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
+    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
         return read_clips(path, reading, annotations, outcome)
 
     outcome = convert(
@@ -168,16 +168,18 @@ def run(options: Options) -> int:
     step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
     if tables:
         step = f"join them with the annotations: signloom import isharah ... --landmarks {options.output}"
-    return finish(outcome, options.output, importer="coco_wholebody", next_step=step)
+    return report_conversion(outcome, options.output, importer="coco_wholebody", next_step=step)
 
 
-def read_clips(path: Path, reading: Reading, annotations: Annotations, outcome: Outcome) -> Iterator[Clip]:
+def read_clips(
+    path: Path, reading: KeypointSettings, annotations: Annotations, outcome: Conversion
+) -> Iterator[SourceClip]:
     """The clips of a .npy, .npz or pickle file; the glosses of a pickle are added to `annotations`.
 
     Raises InputError for a file that is none of them.
     """
     if _is_array(path):
-        yield Clip(None, partial(_clip_of_file, path, reading))
+        yield SourceClip(None, partial(_clip_of_file, path, reading))
         return
     content = load_pickle(path)
     if isinstance(content, (list, tuple)):
@@ -196,10 +198,10 @@ def read_clips(path: Path, reading: Reading, annotations: Annotations, outcome: 
                 outcome.faults.add(f"{path} ({name}): a '|' or a line break in id or gloss {gloss!r:.60}")
             else:
                 annotations.files.setdefault(path.name, {})[name] = gloss
-        yield Clip(name, partial(_clip_of_entry, entry, reading, outcome))
+        yield SourceClip(name, partial(_clip_of_entry, entry, reading, outcome))
 
 
-def to_landmarks(keypoints: np.ndarray, reading: Reading) -> Landmarks:
+def to_landmarks(keypoints: np.ndarray, reading: KeypointSettings) -> Landmarks:
     """The landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) where there are no scores.
 
     x, y in pixels. A point is missing where its score is below the least score, or where there is none and it lies at
@@ -254,7 +256,7 @@ def _squeezed(keypoints: np.ndarray) -> np.ndarray:
     return keypoints
 
 
-def _picture(values: np.ndarray, reading: Reading) -> tuple[tuple[int, int], list[str]]:
+def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, int], list[str]]:
     """The image's size, and what had to be assumed, given the detected points (N, 2) of a clip."""
     low, high = np.percentile(values, (1, 99), axis=0)
     if (high - low).max() < _LEAST_EXTENT_PIXELS:
@@ -276,7 +278,7 @@ def _picture(values: np.ndarray, reading: Reading) -> tuple[tuple[int, int], lis
     return (width, height), assumed
 
 
-def _clip_of_file(path: Path, reading: Reading) -> Landmarks:
+def _clip_of_file(path: Path, reading: KeypointSettings) -> Landmarks:
     arrays = load_arrays(path, (*_POINT_KEYS, *_SCORE_KEYS))
     points = next((arrays[key] for key in _POINT_KEYS if key in arrays), None)
     if points is None:
@@ -285,7 +287,7 @@ def _clip_of_file(path: Path, reading: Reading) -> Landmarks:
     return to_landmarks(_with_scores(points, scores), reading)
 
 
-def _clip_of_entry(entry: Any, reading: Reading, outcome: Outcome) -> Landmarks:
+def _clip_of_entry(entry: Any, reading: KeypointSettings, outcome: Conversion) -> Landmarks:
     if isinstance(entry, Mapping):
         points = next((entry[key] for key in _POINT_KEYS if key in entry), None)
         scores = next((entry[key] for key in _SCORE_KEYS if key in entry), None)

@@ -19,12 +19,12 @@ import numpy as np
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem, inside, remove_temporary
-from signloom.importers.write_corpus import located
+from signloom.importers.write_corpus import with_place
 from signloom.landmarks import SUFFIX, Landmarks
 
 
 @dataclass(frozen=True)
-class Clip:
+class SourceClip:
     """One clip a file holds: its name (ids may have slashes) and how to get its landmarks.
 
     name: relative to the folder the file lies in; None takes the file's own name.
@@ -35,7 +35,7 @@ class Clip:
 
 
 @dataclass
-class Outcome:
+class Conversion:
     """What a conversion did. notes: things worth telling once, with how often they occurred."""
 
     written: int = 0
@@ -89,12 +89,12 @@ def find_files(
 def convert(
     files: list[tuple[Path, str]],
     output: Path,
-    read: Callable[[Path, Outcome], Iterable[Clip]],
+    read: Callable[[Path, Conversion], Iterable[SourceClip]],
     *,
     importer: str,
     settings: Mapping[str, Any],
     read_before_naming: Callable[[Path], bool] = lambda path: False,
-) -> Outcome:
+) -> Conversion:
     """What was done: every clip of `files` has its landmark file under `output`, or its fault is in the outcome.
 
     read: the clips of one file; InputError from it, or from a clip, is a fault of that file or clip alone.
@@ -103,7 +103,7 @@ def convert(
     """
     output.mkdir(parents=True, exist_ok=True)
     remove_temporary(output)
-    outcome = Outcome()
+    outcome = Conversion()
     owners: dict[Path, str] = {}
     total = len(files)
     with progress_bar() as progress:
@@ -128,19 +128,19 @@ def convert(
                     progress.update(task, advance=1, done=outcome.frames)
                 progress.update(task, advance=-1)
             except InputError as error:
-                outcome.faults.add(located(str(path), error))
+                outcome.faults.add(with_place(str(path), error))
             finally:
                 progress.update(task, advance=1, done=outcome.frames)
     return outcome
 
 
 def _convert_clip(
-    clip: Clip,
+    clip: SourceClip,
     path: Path,
     name: str,
     output: Path,
     source: dict[str, Any],
-    outcome: Outcome,
+    outcome: Conversion,
     owners: dict[Path, str],
 ) -> None:
     own_name = clip.name if clip.name is not None else name
@@ -156,7 +156,7 @@ def _convert_clip(
         landmarks = replace(landmarks, source={**landmarks.source, **source})
         landmarks.save(target)
     except InputError as error:
-        outcome.faults.add(located(place, error))
+        outcome.faults.add(with_place(place, error))
         return
     outcome.written += 1
     outcome.frames += len(landmarks)
@@ -165,7 +165,7 @@ def _convert_clip(
         outcome.detected[group] += int(landmarks.present(group).sum())
 
 
-def finish(outcome: Outcome, output: Path, *, importer: str, next_step: str) -> int:
+def report_conversion(outcome: Conversion, output: Path, *, importer: str, next_step: str) -> int:
     """The exit status, after a summary of the conversion on stdout and its faults on stderr."""
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""

@@ -19,8 +19,8 @@ from signloom.corpus import SPLITS
 from signloom.errors import Faults
 from signloom.importers.annotations import (
     Annotation,
+    AnnotationSource,
     JoinOptions,
-    Source,
     check_annotations,
     check_splits,
     find_tables,
@@ -56,7 +56,7 @@ def run(options: Options) -> int:
         annotations, faults, signers=bool, signers_are="a name such as S000196_P0004_T00, in which P0004 is the signer"
     )
     tell_sizes(annotations, splits, PUBLISHED)
-    source = Source(
+    source = AnnotationSource(
         importer="csl_daily",
         title="CSL-Daily",
         licence="research use under the agreement with its authors (USTC); not to be passed on",

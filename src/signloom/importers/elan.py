@@ -16,11 +16,11 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.eaf import SUFFIX, Document, Interval, read_eaf
+from signloom.eaf import SUFFIX, EafDocument, TimedAnnotation, read_eaf
 from signloom.errors import Faults, InputError, listed
 from signloom.files import atomic_write
-from signloom.importers.annotations import Annotation, LandmarkFiles, Source, check_annotations, check_splits
-from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
+from signloom.importers.annotations import Annotation, AnnotationSource, LandmarkFiles, check_annotations, check_splits
+from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
 from signloom.landmarks import Landmarks
 
 # Files of which the landmarks are kept at hand while their segments are cut; an hour of video has 0.6 GB.
@@ -56,7 +56,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Sentence:
+class ElanUtterance:
     """An utterance of an ELAN file: what it shows, and from when to when (None: the whole file).
 
     stems: names its landmark file may have.  spans: of its glosses, in milliseconds from its own start.
@@ -64,7 +64,7 @@ class Sentence:
 
     annotation: Annotation
     stems: tuple[str, ...]
-    span: Interval | None
+    span: TimedAnnotation | None
     spans: tuple[tuple[int, int], ...]
 
 
@@ -75,7 +75,7 @@ def run(options: Options) -> int:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
     faults = Faults("import elan")
     files = find_eaf(options.annotations, options.split, splits)
-    sentences: list[Sentence] = []
+    sentences: list[ElanUtterance] = []
     left_out: list[LeftOut] = []
     for path, split in files.items():
         try:
@@ -122,8 +122,8 @@ def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[
 
 
 def read_sentences(
-    path: Path, document: Document, split: str, options: Options, faults: Faults, left_out: list[LeftOut]
-) -> list[Sentence]:
+    path: Path, document: EafDocument, split: str, options: Options, faults: Faults, left_out: list[LeftOut]
+) -> list[ElanUtterance]:
     """The utterances of one file; what is wrong is added to `faults`, segments without a gloss to `left_out`."""
     tiers = [options.tier, *([options.segments] if options.segments is not None else [])]
     missing = [tier for tier in tiers if tier not in document.tiers]
@@ -137,7 +137,7 @@ def read_sentences(
     signer = document.participants.get(options.tier)
     if options.segments is None:
         annotation = Annotation(path.stem, split, signer, tuple(gloss for *_, gloss in glosses), str(path))
-        return [Sentence(annotation, stems, None, tuple((start, end) for start, end, _ in glosses))]
+        return [ElanUtterance(annotation, stems, None, tuple((start, end) for start, end, _ in glosses))]
     segments = document.tiers[options.segments]
     _check_times(path, options.segments, segments, faults)
     if not segments:
@@ -159,13 +159,13 @@ def read_sentences(
             for item in inside
         )
         annotation = Annotation(name, split, signer, tuple(gloss for *_, gloss in inside), place)
-        sentences.append(Sentence(annotation, stems, segment, spans))
+        sentences.append(ElanUtterance(annotation, stems, segment, spans))
     if covered < len(glosses):
         say(f"note: {path}: {len(glosses) - covered:,} of {len(glosses):,} glosses lie in no segment and are left out")
     return sentences
 
 
-def _clean(path: Path, intervals: Sequence[Interval], options: Options, faults: Faults) -> list[Interval]:
+def _clean(path: Path, intervals: Sequence[TimedAnnotation], options: Options, faults: Faults) -> list[TimedAnnotation]:
     """The annotations with their values as glosses: no spaces around them, none within."""
     cleaned = []
     for start, end, value in intervals:
@@ -180,11 +180,11 @@ def _clean(path: Path, intervals: Sequence[Interval], options: Options, faults: 
         if "|" in value:
             faults.add(f"{place}: gloss {value.strip()!r} holds a bar, which separates columns; rename it")
             continue
-        cleaned.append(Interval(start, end, (options.replace_spaces or "").join(words)))
+        cleaned.append(TimedAnnotation(start, end, (options.replace_spaces or "").join(words)))
     return cleaned
 
 
-def _check_times(path: Path, tier: str, intervals: Sequence[Interval], faults: Faults) -> None:
+def _check_times(path: Path, tier: str, intervals: Sequence[TimedAnnotation], faults: Faults) -> None:
     """Adds annotations to `faults` that end before they begin, or begin before the one before has ended."""
     for start, end, value in intervals:
         if start >= end or start < 0:
@@ -204,7 +204,7 @@ def _clock(milliseconds: int) -> str:
 
 
 def _join(
-    sentences: Sequence[Sentence],
+    sentences: Sequence[ElanUtterance],
     files: Sequence[Path],
     folder: Path,
     options: Options,
@@ -213,7 +213,7 @@ def _join(
 ) -> int:
     landmarks = LandmarkFiles(folder)
     load = lru_cache(maxsize=_CACHED)(Landmarks.load)
-    items: list[Item] = []
+    items: list[NewUtterance] = []
     for sentence in sentences:
         annotation = sentence.annotation
         try:
@@ -234,7 +234,7 @@ def _join(
         spans = [list(span) for span in sentence.spans]
         read = _reader(path, sentence, load)
         items.append(annotation.item(read, path if whole else None, tier=options.tier, gloss_ms=spans))
-    source = Source(
+    source = AnnotationSource(
         importer="elan",
         title="ELAN annotations",
         licence=options.licence or "not stated in the files; see where they come from",
@@ -250,14 +250,14 @@ def _join(
         left_out=left_out,
         overwrite=options.overwrite,
     )
-    return finish(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
+    return report_import(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
 
 
-def _reader(path: Path, sentence: Sentence, load: Callable[[Path], Landmarks]) -> Callable[[], Landmarks]:
+def _reader(path: Path, sentence: ElanUtterance, load: Callable[[Path], Landmarks]) -> Callable[[], Landmarks]:
     return lambda: cut(load(path), sentence.span, path)
 
 
-def cut(landmarks: Landmarks, span: Interval | None, path: Path) -> Landmarks:
+def cut(landmarks: Landmarks, span: TimedAnnotation | None, path: Path) -> Landmarks:
     """The frames of a span; all of them without one. Raises InputError where it reaches past the clip's end."""
     if span is None:
         return landmarks
@@ -274,7 +274,7 @@ def cut(landmarks: Landmarks, span: Interval | None, path: Path) -> Landmarks:
     )
 
 
-def _write_table(sentences: Sequence[Sentence], options: Options, left_out: Sequence[LeftOut]) -> int:
+def _write_table(sentences: Sequence[ElanUtterance], options: Options, left_out: Sequence[LeftOut]) -> int:
     path = options.output
     if path.suffix != ".csv":
         raise InputError(f"--output is {path}; without --landmarks a table is written, needed a name ending in .csv")

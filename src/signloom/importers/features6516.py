@@ -20,14 +20,14 @@ import numpy as np
 from signloom import layout
 from signloom.errors import InputError
 from signloom.importers.convert_landmarks import (
-    Clip,
-    Outcome,
+    Conversion,
+    SourceClip,
     check_aspect,
     check_rate,
     convert,
     find_files,
-    finish,
     load_arrays,
+    report_conversion,
 )
 from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
 
@@ -118,16 +118,16 @@ def run(options: Options) -> int:
     files = find_files(options.sources, (".npz", ".npy"), options.output)
     _refuse_standardised_corpus([path for path, _ in files])
 
-    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
-        yield Clip(None, lambda: read_features(path, picture, outcome=outcome))
+    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
+        yield SourceClip(None, lambda: read_features(path, picture, outcome=outcome))
 
     settings = {"image_size": list(picture.size), "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
     outcome = convert(files, options.output, read, importer="features6516", settings=settings)
     step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
-    return finish(outcome, options.output, importer="features6516", next_step=step)
+    return report_conversion(outcome, options.output, importer="features6516", next_step=step)
 
 
-def read_features(path: Path, picture: Picture, *, outcome: Outcome | None = None) -> Landmarks:
+def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = None) -> Landmarks:
     """The landmarks in a feature file; a part its mask says was not detected, or that is all zero, is missing.
 
     outcome: takes a note where mask and features disagree.
@@ -139,7 +139,7 @@ def read_features(path: Path, picture: Picture, *, outcome: Outcome | None = Non
     if mask is not None and outcome is not None and (mask & ~detected).any():
         outcome.notes["points that the mask calls detected and that are all zero were taken as missing"] += 1
     points = np.where(detected[..., None], points, np.nan)
-    reason = standardised(points)
+    reason = why_standardised(points)
     if reason:
         raise InputError(
             f"{reason}: these features were standardised, which cannot be undone; needed landmarks as shares of the "
@@ -157,7 +157,7 @@ def read_features(path: Path, picture: Picture, *, outcome: Outcome | None = Non
     )
 
 
-def standardised(points: np.ndarray) -> str:
+def why_standardised(points: np.ndarray) -> str:
     """Why points (T, 543, 3), shares of the image with NaN where missing, cannot be landmarks; empty if they can."""
     flat = points[:, layout.NUM_POSE_POINTS :, :2]
     flat = flat[np.isfinite(flat)]
@@ -241,7 +241,7 @@ def _refuse_standardised_corpus(paths: list[Path]) -> None:
     for path in sample:
         try:
             points, mask = _load(path)
-            reason = standardised(np.where(_detected(points, mask)[..., None], points, np.nan))
+            reason = why_standardised(np.where(_detected(points, mask)[..., None], points, np.nan))
         except InputError:
             # A fault of this file alone; the conversion reports it.
             continue

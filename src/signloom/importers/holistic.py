@@ -56,7 +56,7 @@ class Options(IsolatedOptions):
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraInfo:
     """How the numbers of a source were filmed; None where the source does not say.
 
     fps: frames per second.  image_size: (width, height) in pixels.  pixel_aspect: width of a pixel over its height.
@@ -72,14 +72,14 @@ def run(options: Options) -> int:
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     size = parse_image_size(options.image_size) if options.image_size else None
-    camera = Camera(options.fps, size, options.pixel_aspect)
+    camera = CameraInfo(options.fps, size, options.pixel_aspect)
     faults = Faults("import holistic")
     clips = find_clips(options.sources, camera, signers=options.signer, faults=faults)
     return write_clips(clips, options, importer="holistic", sources=options.sources, faults=faults)
 
 
 def read_clips(
-    source: Path | str, camera: Camera | None = None, *, signer: str | None = None
+    source: Path | str, camera: CameraInfo | None = None, *, signer: str | None = None
 ) -> Iterator[tuple[IsolatedClip, Landmarks]]:
     """Each clip of one source with its landmarks, in the source's order.
 
@@ -93,13 +93,13 @@ def read_clips(
 
 
 def find_clips(
-    sources: Sequence[Path], camera: Camera | None = None, *, signers: Sequence[str] = (), faults: Faults
+    sources: Sequence[Path], camera: CameraInfo | None = None, *, signers: Sequence[str] = (), faults: Faults
 ) -> list[IsolatedClip]:
     """The clips of folders and packings; what is wrong with the sources themselves is added to `faults`.
 
     signers: none, one for all sources, or one for each.
     """
-    camera = camera or Camera()
+    camera = camera or CameraInfo()
     if len(signers) not in (0, 1, len(sources)):
         faults.add(f"--signer names {len(signers)} signers for {len(sources)} sources; needed one, or one for each")
         return []
@@ -116,7 +116,7 @@ def find_clips(
 
 
 def landmarks_from_frames(
-    frames: np.ndarray, camera: Camera | None = None, *, source: dict[str, Any] | None = None
+    frames: np.ndarray, camera: CameraInfo | None = None, *, source: dict[str, Any] | None = None
 ) -> Landmarks:
     """The landmarks of frames of 258 or 1,662 values, (T, 258) or (T, 1662); all-zero parts are missing.
 
@@ -126,7 +126,7 @@ def landmarks_from_frames(
     Raises InputError for other widths, no frames, values that are not numbers or not fractions of an image, and
     clips in which nothing was detected.
     """
-    camera = camera or Camera()
+    camera = camera or CameraInfo()
     if frames.dtype.kind not in "fiu":
         raise InputError(f"values of type {frames.dtype}; needed numbers")
     if frames.ndim != 2 or frames.shape[1] not in BLOCKS:
@@ -172,7 +172,13 @@ def landmarks_from_frames(
 
 
 def _clip(
-    name: str, label: str, signer: str | None, place: str, origin: str, camera: Camera, frames: Callable[[], np.ndarray]
+    name: str,
+    label: str,
+    signer: str | None,
+    place: str,
+    origin: str,
+    camera: CameraInfo,
+    frames: Callable[[], np.ndarray],
 ) -> IsolatedClip:
     def read() -> Landmarks:
         return landmarks_from_frames(frames(), camera, source={"clip": origin})
@@ -180,7 +186,7 @@ def _clip(
     return IsolatedClip(name, label, signer, place, origin, read)
 
 
-def _packed(path: Path, camera: Camera, signer: str | None) -> list[IsolatedClip]:
+def _packed(path: Path, camera: CameraInfo, signer: str | None) -> list[IsolatedClip]:
     """The clips of a .npz packing. Raises InputError for an archive that does not fit together."""
     needed = ("frames", "start", "length", "label")
     try:
@@ -220,7 +226,7 @@ def _slicer(frames: np.ndarray, start: int, length: int) -> Callable[[], np.ndar
     return read
 
 
-def _in_folders(root: Path, camera: Camera, signer: str | None, faults: Faults) -> list[IsolatedClip]:
+def _in_folders(root: Path, camera: CameraInfo, signer: str | None, faults: Faults) -> list[IsolatedClip]:
     """The clips of a folder `<sign>/<clip>/<frame>.npy` or `<sign>/<clip>.npy`."""
     if not root.is_dir():
         raise InputError(f"{root}: no such file or folder")

@@ -14,8 +14,8 @@ from pathlib import Path
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import (
     Annotation,
+    AnnotationSource,
     JoinOptions,
-    Source,
     check_annotations,
     check_disjoint_signers,
     check_splits,
@@ -63,7 +63,7 @@ def run(options: Options) -> int:
     )
     if options.signer_independent:
         check_disjoint_signers(annotations, faults)
-    source = Source(
+    source = AnnotationSource(
         importer="isharah",
         title="Isharah, or a table of its form",
         licence=options.licence or "not stated in the files; see where they come from",

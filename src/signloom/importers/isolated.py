@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults
-from signloom.importers.write_corpus import Item, LeftOut, finish, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
 from signloom.landmarks import Landmarks
 
 # Nothing says how a collection of clips is to be split; `signloom compose` shares the clips itself.
@@ -60,7 +60,7 @@ class IsolatedClip:
         return "_".join(part for part in (self.signer, self.gloss, self.name) if part)
 
 
-def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[Item]:
+def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
     """The utterances of `clips`, one gloss each; says on stderr which labels became other glosses.
 
     Empty labels, ids that occur twice and labels that would merge into one gloss are added to `faults`.
@@ -81,7 +81,9 @@ def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[Item]:
         elif spellings != {gloss}:
             say(f"renamed: label {min(spellings)!r} is the gloss {gloss}")
     return [
-        Item(clip.id, SPLIT, clip.signer, (clip.gloss,), clip.place, clip.read, clip.file, {"clip": clip.origin})
+        NewUtterance(
+            clip.id, SPLIT, clip.signer, (clip.gloss,), clip.place, clip.read, clip.file, {"clip": clip.origin}
+        )
         for clip in clips
     ]
 
@@ -115,4 +117,4 @@ def write_clips(
         advice="clips that cannot be used can be left out with --skip_faulty",
         overwrite=options.overwrite,
     )
-    return finish(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")
+    return report_import(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")

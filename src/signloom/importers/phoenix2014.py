@@ -17,8 +17,8 @@ from typing import Literal
 from signloom.errors import Faults
 from signloom.importers.annotations import (
     Annotation,
+    AnnotationSource,
     JoinOptions,
-    Source,
     check_annotations,
     check_disjoint_signers,
     check_splits,
@@ -72,7 +72,7 @@ def run(options: Options) -> int:
     tell_sizes(annotations, splits, PUBLISHED[options.split_set])
     whole = [annotation for annotation in annotations if annotation.id != BROKEN_CLIP]
     left_out = [LeftOut(BROKEN_CLIP, BROKEN_REASON)] if len(whole) < len(annotations) else []
-    source = Source(
+    source = AnnotationSource(
         importer="phoenix2014",
         title=f"RWTH-PHOENIX-Weather 2014, {options.split_set}",
         licence=LICENCE,

@@ -14,8 +14,8 @@ from pathlib import Path
 from signloom.errors import Faults
 from signloom.importers.annotations import (
     Annotation,
+    AnnotationSource,
     JoinOptions,
-    Source,
     check_annotations,
     check_splits,
     find_tables,
@@ -47,7 +47,7 @@ def run(options: Options) -> int:
         annotations += read_annotations(path, split, faults)
     check_annotations(annotations, faults, signers=is_signer, signers_are=SIGNERS_ARE)
     tell_sizes(annotations, splits, PUBLISHED)
-    source = Source(
+    source = AnnotationSource(
         importer="phoenix2014t",
         title="RWTH-PHOENIX-Weather 2014 T",
         licence=LICENCE,

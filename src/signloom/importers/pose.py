@@ -23,7 +23,14 @@ import numpy as np
 from signloom import layout
 from signloom.errors import InputError, MissingExtraError
 from signloom.files import atomic_write
-from signloom.importers.convert_landmarks import Clip, Outcome, check_rate, convert, find_files, finish
+from signloom.importers.convert_landmarks import (
+    Conversion,
+    SourceClip,
+    check_rate,
+    convert,
+    find_files,
+    report_conversion,
+)
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".pose"
@@ -91,16 +98,16 @@ def run(options: Options) -> int:
     require_pose_format()
     files = find_files(options.sources, (SUFFIX,), options.output)
 
-    def read(path: Path, outcome: Outcome) -> Iterator[Clip]:
-        yield Clip(None, lambda: read_pose(path, person=options.person, fps=options.fps, outcome=outcome))
+    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
+        yield SourceClip(None, lambda: read_pose(path, person=options.person, fps=options.fps, outcome=outcome))
 
     settings = {"person": options.person, "fps": options.fps}
     outcome = convert(files, options.output, read, importer="pose", settings=settings)
     step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
-    return finish(outcome, options.output, importer="pose", next_step=step)
+    return report_conversion(outcome, options.output, importer="pose", next_step=step)
 
 
-def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Outcome | None = None) -> Landmarks:
+def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:
     """The landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
 
     person: which of several.  fps: used where the file says 0.  outcome: takes notes of what was left out.

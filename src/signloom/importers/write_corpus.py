@@ -23,7 +23,7 @@ NUM_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Item:
+class NewUtterance:
     """An utterance to be, its landmarks not yet read.
 
     place: where it comes from, for messages.  read: its landmarks; raises InputError saying what is wrong with them.
@@ -65,7 +65,7 @@ class Imported:
 
 
 def write_corpus(
-    items: Sequence[Item],
+    items: Sequence[NewUtterance],
     output: Path,
     info: Mapping[str, Any],
     *,
@@ -92,14 +92,14 @@ def write_corpus(
     detected = Counter(dict.fromkeys(layout.GROUPS, 0))
     assumed, notes = Counter[str](), Counter[str]()
     left_out = list(left_out)
-    good: list[Item] = []
+    good: list[NewUtterance] = []
     with progress_bar(disable=not items) as progress:
         task = progress.add_task("check", total=len(items), unit="clips")
         for item in items:
             try:
                 landmarks = item.read()
             except InputError as error:
-                text = located(item.place, error)
+                text = with_place(item.place, error)
                 if skip_faulty:
                     left_out.append(LeftOut(item.id, text))
                 else:
@@ -129,7 +129,7 @@ def write_corpus(
     return Imported(writer.finish(), left_out, detected, assumed, notes)
 
 
-def located(place: str, error: InputError) -> str:
+def with_place(place: str, error: InputError) -> str:
     """An error's text with its place in front, unless it begins with it."""
     text = str(error)
     return text if text.startswith(place) else f"{place}: {text}"
@@ -167,7 +167,7 @@ def signer_pattern(text: str, option: str) -> re.Pattern[str]:
     return pattern
 
 
-def finish(made: Imported, *, noun: str, next_step: str) -> int:
+def report_import(made: Imported, *, noun: str, next_step: str) -> int:
     """Exit status 0, after the corpus split by split on stdout, messages on stderr, and the next step.
 
     noun: what its items are called.

@@ -20,7 +20,7 @@ from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
-from signloom.ctc.timing import Located, Timing, fit_timing
+from signloom.ctc.timing import AlignedClip, Timing, fit_timing
 from signloom.ctc.viterbi import forced_alignment
 from signloom.score.alignment import CORRECT, DELETION, align
 
@@ -101,7 +101,7 @@ def correct_glosses(*, reference: Sequence[str], hypothesis: Sequence[str]) -> l
 
 def _located(
     model: Model, corpus: Corpus, utterances: Iterable[Utterance], advance: Callable[[int], object]
-) -> Iterator[Located]:
+) -> Iterator[AlignedClip]:
     """The clips that CTC can align, each with where its own glosses are emitted; none with a gloss not learnt."""
     for item in utterances:
         if model.vocabulary.unknown(item.glosses):
@@ -111,5 +111,5 @@ def _located(
         ids = np.array(model.vocabulary.encode(item.glosses))
         if frames_needed(ids) <= len(emission.log_probs):
             alignment = forced_alignment(emission.log_probs, ids)
-            yield Located(landmarks, ids, emission_seconds(emission, ids, alignment))
+            yield AlignedClip(landmarks, ids, emission_seconds(emission, ids, alignment))
         advance(1)

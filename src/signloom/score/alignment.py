@@ -100,7 +100,7 @@ def align(*, reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     return Alignment(tuple(reference), tuple(hypothesis), kinds)
 
 
-def faults_of(alignment: Alignment) -> str:
+def alignment_fault(alignment: Alignment) -> str:
     """What is wrong with an alignment that was read from a file; empty where its steps account for its words."""
     kinds = alignment.kinds
     if set(kinds) - {CORRECT, SUBSTITUTION, DELETION, INSERTION}:

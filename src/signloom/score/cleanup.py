@@ -71,14 +71,14 @@ def phoenix2014_sentence(words: Sequence[str]) -> list[str]:
     text = re.sub(r"ZEIGEN(?= |$)", "ZEIGEN-BILDSCHIRM", text)
     text = _join_spelled(text)
     text = _ROOM.sub(r"\1", text).replace("-PLUSPLUS", "")
-    return merged(
+    return merge_repeats(
         word for word in _once_each(re.sub(" +", " ", text)).split() if not any(part in word for part in DROPPED)
     )
 
 
 def phoenix2014t_words(words: Sequence[str]) -> list[str]:
     """The words of a hypothesis after the clean-up of PHOENIX-2014-T: each by itself, then repeats merged."""
-    return merged(clean for word in words if (clean := _phoenix2014t_word(word)))
+    return merge_repeats(clean for word in words if (clean := _phoenix2014t_word(word)))
 
 
 @lru_cache(maxsize=65536)
@@ -104,7 +104,7 @@ def phoenix2014t_sentence(words: Sequence[str]) -> list[str]:
     text = " ".join(words)
     for part in DROPPED:
         text = text.replace(part, "")
-    return merged(_once_each(re.sub(" +", " ", _join_spelled(_phoenix2014t_marks(text)))).split())
+    return merge_repeats(_once_each(re.sub(" +", " ", _join_spelled(_phoenix2014t_marks(text)))).split())
 
 
 def _phoenix2014t_marks(text: str) -> str:
@@ -136,7 +136,7 @@ def _once_each(text: str) -> str:
     return text
 
 
-def merged(words: Iterable[str]) -> list[str]:
+def merge_repeats(words: Iterable[str]) -> list[str]:
     """The words without those that repeat the one before."""
     kept: list[str] = []
     for word in words:

@@ -19,7 +19,7 @@ import numpy as np
 from signloom.errors import Faults, InputError
 from signloom.score.alignment import CORRECT, INSERTION, Alignment, Op, fold
 from signloom.score.analysis import GlossCounts, by_gloss
-from signloom.score.wer import LEVEL, Interval, Score, UtteranceScore
+from signloom.score.wer import LEVEL, ConfidenceInterval, Score, UtteranceScore
 
 RESAMPLES = 10_000
 # Words that both systems have right in a row before two errors count as independent. Source: NIST SCTK 2.4,
@@ -28,7 +28,7 @@ BOUNDARY_WORDS = 2
 
 
 @dataclass(frozen=True)
-class Pair:
+class UtterancePair:
     """One utterance under both systems."""
 
     a: UtteranceScore
@@ -94,8 +94,8 @@ class Comparison:
     b: Score
     name_a: str
     name_b: str
-    pairs: tuple[Pair, ...]
-    interval: Interval
+    pairs: tuple[UtterancePair, ...]
+    interval: ConfidenceInterval
     probability_of_improvement: float
 
     @property
@@ -109,17 +109,17 @@ class Comparison:
         return self.interval.low > 0 or self.interval.high < 0
 
     @property
-    def better(self) -> list[Pair]:
+    def better(self) -> list[UtterancePair]:
         """Utterances in which B has fewer errors, the most improved first."""
         return sorted((pair for pair in self.pairs if pair.change < 0), key=lambda pair: pair.change)
 
     @property
-    def worse(self) -> list[Pair]:
+    def worse(self) -> list[UtterancePair]:
         """Utterances in which B has more errors, the most worsened first."""
         return sorted((pair for pair in self.pairs if pair.change > 0), key=lambda pair: -pair.change)
 
     @property
-    def reworded(self) -> list[Pair]:
+    def reworded(self) -> list[UtterancePair]:
         """Utterances in which the hypotheses differ and the number of errors does not."""
         return [pair for pair in self.pairs if pair.other_words and not pair.change]
 
@@ -250,15 +250,15 @@ def compare(
         raise InputError(f"compare: level {level} and {resamples} resamples; needed 0 < level < 1 and 1 or more")
     _check_same(a, b, name_a, name_b)
     others = {utterance.id: utterance for utterance in b.utterances}
-    pairs = tuple(Pair(utterance, others[utterance.id]) for utterance in a.utterances)
+    pairs = tuple(UtterancePair(utterance, others[utterance.id]) for utterance in a.utterances)
     differences = _resampled(pairs, resamples, seed)
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
     improved = float(np.mean(differences < 0) + np.mean(differences == 0) / 2)
-    interval = Interval(float(low), float(high), level, resamples, seed)
+    interval = ConfidenceInterval(float(low), float(high), level, resamples, seed)
     return Comparison(a, b, name_a, name_b, pairs, interval, improved)
 
 
-def segment_test(pairs: tuple[Pair, ...]) -> SegmentTest:
+def segment_test(pairs: tuple[UtterancePair, ...]) -> SegmentTest:
     """MAPSSWE over the segments of all pairs.
 
     Source: Gillick and Cox 1989, "Some statistical issues in the comparison of speech recognition algorithms"; the
@@ -277,7 +277,7 @@ def segment_test(pairs: tuple[Pair, ...]) -> SegmentTest:
     return SegmentTest(len(found), mean, z, math.erfc(abs(z) / math.sqrt(2)))
 
 
-def merged(pair: Pair) -> Iterator[tuple[str | None, Op | None, Op | None]]:
+def aligned_columns(pair: UtterancePair) -> Iterator[tuple[str | None, Op | None, Op | None]]:
     """Both alignments as columns over one reference: its word (None where a system inserted) and each one's step."""
     (gaps_a, words_a), (gaps_b, words_b) = _by_word(pair.a.alignment), _by_word(pair.b.alignment)
     for n, reference in enumerate([*pair.a.alignment.reference, None]):
@@ -300,13 +300,13 @@ def _by_word(alignment: Alignment) -> tuple[list[list[Op]], list[Op]]:
     return gaps, words
 
 
-def _segments(pair: Pair) -> Iterator[tuple[int, int]]:
+def _segments(pair: UtterancePair) -> Iterator[tuple[int, int]]:
     """The errors of A and of B in each segment of an utterance in which there is one."""
     if not pair.a.errors and not pair.b.errors:
         return
     errors = [0, 0]
     run = 0
-    for _, *ops in merged(pair):
+    for _, *ops in aligned_columns(pair):
         wrong = [int(op is not None and op.kind != CORRECT) for op in ops]
         if not any(wrong):
             run += 1
@@ -320,7 +320,7 @@ def _segments(pair: Pair) -> Iterator[tuple[int, int]]:
         yield errors[0], errors[1]
 
 
-def _resampled(pairs: tuple[Pair, ...], resamples: int, seed: int) -> np.ndarray:
+def _resampled(pairs: tuple[UtterancePair, ...], resamples: int, seed: int) -> np.ndarray:
     """WER of B less WER of A in each of `resamples` draws, shape (resamples,).
 
     Utterances of equal length and change are drawn as one kind: how often each kind comes in a draw of all utterances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from signloom.errors import plural
 from signloom.score.alignment import Op
-from signloom.score.compare import Comparison, Pair, merged
+from signloom.score.compare import Comparison, UtterancePair, aligned_columns
 from signloom.score.text import by_rule, in_columns, percent
 
 SIGNERS_SHOWN = 12
@@ -68,7 +68,7 @@ def changed_utterances(comparison: Comparison, count: int = 5, *, width: int = 1
     return "\n\n".join(blocks) or "No utterance has more or fewer errors under B."
 
 
-def render(pair: Pair, *, width: int = 100) -> str:
+def render(pair: UtterancePair, *, width: int = 100) -> str:
     """One utterance: its errors under both, then the reference over both hypotheses, errors marked below each."""
     from rich.cells import cell_len
 
@@ -78,7 +78,7 @@ def render(pair: Pair, *, width: int = 100) -> str:
         f"{plural(pair.a.reference_words, 'gloss', 'glosses')}"
     )
     columns = []
-    for reference, *ops in merged(pair):
+    for reference, *ops in aligned_columns(pair):
         texts = [reference or ""]
         for op in ops:
             texts += [_word(op, reference), "" if op is None or op.kind == "C" else op.kind]

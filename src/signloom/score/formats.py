@@ -1,6 +1,7 @@
 """References and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora.
 
-Nothing here knows how hypotheses are matched with references; that is `pairing.py`. docs/scoring.md shows the formats.
+Nothing here knows how hypotheses are matched with references; that is `match_ids.py`.
+Formats: docs/scoring.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
-class Sentence:
+class Transcript:
     """The glosses of one utterance as a file has them; signer: None where it does not say."""
 
     id: str
@@ -34,7 +35,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Source:
+class TranscriptFile:
     """What a file holds; one of the three lists is filled, by its form.
 
     form: `stm`, `ctm`, `table`, `jsonl` or `corpus`.  columns: of a table with a first line that names them.
@@ -42,13 +43,13 @@ class Source:
 
     path: Path
     form: str
-    sentences: list[Sentence] = field(default_factory=list)
+    sentences: list[Transcript] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     timed: list[TimedWord] = field(default_factory=list)
     columns: tuple[str, ...] = ()
 
 
-def read_references(path: Path | str, *, split: str | None = None) -> Source:
+def read_references(path: Path | str, *, split: str | None = None) -> TranscriptFile:
     """The references in a file, or in a split of a corpus folder.
 
     Raises InputError with every fault of the file; ids that occur twice are faults.
@@ -61,11 +62,11 @@ def read_references(path: Path | str, *, split: str | None = None) -> Source:
             raise InputError(
                 f"{path} is a corpus; tell which part of it to score against: --split {' or '.join(SPLITS)}"
             )
-        return Source(
+        return TranscriptFile(
             path,
             "corpus",
             [
-                Sentence(item.id, item.glosses, item.signer, f"{path / MANIFEST} ({item.id})")
+                Transcript(item.id, item.glosses, item.signer, f"{path / MANIFEST} ({item.id})")
                 for item in Corpus.open(path).split(split)
             ],
         )
@@ -74,7 +75,7 @@ def read_references(path: Path | str, *, split: str | None = None) -> Source:
     return _read(path, "references")
 
 
-def read_hypotheses(path: Path | str, *, split: str | None = None) -> Source:
+def read_hypotheses(path: Path | str, *, split: str | None = None) -> TranscriptFile:
     """The hypotheses in a file, or those that `signloom evaluate` wrote into a run folder.
 
     Raises InputError with every fault of the file; ids that occur twice are faults.
@@ -91,19 +92,19 @@ def read_hypotheses(path: Path | str, *, split: str | None = None) -> Source:
     return _read(path, "hypotheses")
 
 
-def _read(path: Path, what: str) -> Source:
+def _read(path: Path, what: str) -> TranscriptFile:
     faults = Faults(what)
     ending = path.suffix.lower()
-    source = Source(path, "table")
+    source = TranscriptFile(path, "table")
     if ending == ".stm":
-        source = Source(path, "stm", segments=read_stm(path, faults))
+        source = TranscriptFile(path, "stm", segments=read_stm(path, faults))
     elif ending == ".ctm":
-        source = Source(path, "ctm", timed=read_ctm(path, faults))
+        source = TranscriptFile(path, "ctm", timed=read_ctm(path, faults))
     elif ending in LINE_ENDINGS:
-        source = Source(path, "jsonl", _read_json_lines(path, faults))
+        source = TranscriptFile(path, "jsonl", _read_json_lines(path, faults))
     elif ending in TABLE_ENDINGS:
         sentences, columns = _read_table(path, faults)
-        source = Source(path, "table", sentences, columns=columns)
+        source = TranscriptFile(path, "table", sentences, columns=columns)
     else:
         faults.add(
             f"{path}: unknown ending {ending!r}; needed .stm, .ctm, {', '.join((*TABLE_ENDINGS, *LINE_ENDINGS))}, or a "
@@ -116,7 +117,7 @@ def _read(path: Path, what: str) -> Source:
     return source
 
 
-def _tell_twice(sentences: Sequence[Sentence], faults: Faults) -> None:
+def _tell_twice(sentences: Sequence[Transcript], faults: Faults) -> None:
     places: dict[str, str] = {}
     for sentence in sentences:
         if sentence.id in places:
@@ -124,7 +125,7 @@ def _tell_twice(sentences: Sequence[Sentence], faults: Faults) -> None:
         places.setdefault(sentence.id, sentence.place)
 
 
-def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, ...]]:
+def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str, ...]]:
     """The sentences of a table and its columns; a table without a line of columns has an id and glosses a line."""
     lines = read_lines(path, faults)
     if not lines:
@@ -138,7 +139,7 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, 
         table: list[Line] = [(lines[0][0], delimiter.join(names)), *lines[1:]]
         rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
         return [
-            Sentence(
+            Transcript(
                 row.first(ID_COLUMNS),
                 tuple(row.first(GLOSS_COLUMNS).split()),
                 row.first(SIGNER_COLUMNS) or None,
@@ -161,10 +162,10 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Sentence], tuple[str, 
     rows = rows_of(
         path, [(number, delimiter.join(("id", "gloss"))), *lines], ["id", "gloss"], faults, delimiter=delimiter
     )
-    return [Sentence(row["id"], tuple(row["gloss"].split()), None, row.place) for row in rows], ()
+    return [Transcript(row["id"], tuple(row["gloss"].split()), None, row.place) for row in rows], ()
 
 
-def _read_json_lines(path: Path, faults: Faults) -> list[Sentence]:
+def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
     sentences = []
     for number, line in read_lines(path, faults) or ():
         place = f"{path}:{number}"
@@ -188,7 +189,7 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Sentence]:
                 f"'signloom transcribe --format json' writes"
             )
             continue
-        sentences.append(Sentence(name, glosses, None if signer is None else str(signer), f"{place} ({name})"))
+        sentences.append(Transcript(name, glosses, None if signer is None else str(signer), f"{place} ({name})"))
     return sentences
 
 

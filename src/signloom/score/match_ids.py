@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternations import Item
-from signloom.score.formats import Source
+from signloom.score.formats import TranscriptFile
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
 
 _few = partial(listed, shown=5)
@@ -26,7 +26,7 @@ _REFERENCE_NAMES = re.compile(r"(?:^|[-_.])(?:ref|refs|references?|gt|groundtrut
 
 
 @dataclass(frozen=True)
-class Pair:
+class MatchedUtterance:
     """One utterance to score.  hypothesis: None where the file has none for it."""
 
     id: str
@@ -36,14 +36,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pairing:
+class Matching:
     """Utterances in the order of the references.
 
     missing: utterances without a hypothesis.  extra: ids of hypotheses without a reference, left out.
     notes: what a reader of the number must know, each a sentence.
     """
 
-    pairs: tuple[Pair, ...]
+    utterances: tuple[MatchedUtterance, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     notes: tuple[str, ...]
@@ -51,21 +51,21 @@ class Pairing:
     @property
     def triples(self) -> list[tuple[str, tuple[Item, ...], tuple[Item, ...]]]:
         """What `score` takes; a missing hypothesis is empty."""
-        return [(pair.id, pair.reference, pair.hypothesis or ()) for pair in self.pairs]
+        return [(item.id, item.reference, item.hypothesis or ()) for item in self.utterances]
 
     @property
     def signers(self) -> dict[str, str | None]:
-        return {pair.id: pair.signer for pair in self.pairs}
+        return {item.id: item.signer for item in self.utterances}
 
 
 @dataclass
 class _Builder:
-    pairs: list[Pair] = field(default_factory=list)
+    utterances: list[MatchedUtterance] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
-def pair(references: Source, hypotheses: Source) -> Pairing:
+def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matching:
     """Each utterance of the references with its hypothesis.
 
     Raises InputError where no id is common, where segments of an stm file overlap or repeat, and where hypotheses
@@ -79,23 +79,23 @@ def pair(references: Source, hypotheses: Source) -> Pairing:
     else:
         by_id = _sentences(hypotheses)
         for name, signer, words in _utterances(references):
-            builder.pairs.append(Pair(name, signer, words, by_id.get(name)))
-        builder.used |= {item.id for item in builder.pairs}
+            builder.utterances.append(MatchedUtterance(name, signer, words, by_id.get(name)))
+        builder.used |= {item.id for item in builder.utterances}
         given = list(by_id)
-    missing = tuple(item.id for item in builder.pairs if item.hypothesis is None)
+    missing = tuple(item.id for item in builder.utterances if item.hypothesis is None)
     extra = tuple(name for name in given if name not in builder.used)
-    if len(missing) == len(builder.pairs):
+    if len(missing) == len(builder.utterances):
         raise InputError(
             f"{hypotheses.path}: none of its ids ({_few(given)}) is in {references.path} "
-            f"({_few([item.id for item in builder.pairs])}); needed hypotheses of the same utterances, under the "
-            f"same ids{_hint(given, [item.id for item in builder.pairs])}"
+            f"({_few([item.id for item in builder.utterances])}); needed hypotheses of the same utterances, under the "
+            f"same ids{_hint(given, [item.id for item in builder.utterances])}"
         )
-    return Pairing(
-        tuple(builder.pairs), missing, extra, tuple(builder.notes + _unmatched(builder, missing, extra, given))
+    return Matching(
+        tuple(builder.utterances), missing, extra, tuple(builder.notes + _unmatched(builder, missing, extra, given))
     )
 
 
-def _utterances(source: Source) -> Iterable[tuple[str, str | None, tuple[Item, ...]]]:
+def _utterances(source: TranscriptFile) -> Iterable[tuple[str, str | None, tuple[Item, ...]]]:
     """Id, signer and words of each utterance of references without regard to times."""
     if source.segments:
         _check_single(source.segments)
@@ -105,7 +105,7 @@ def _utterances(source: Source) -> Iterable[tuple[str, str | None, tuple[Item, .
     return [(item.id, item.signer, item.glosses) for item in source.sentences]
 
 
-def _sentences(source: Source) -> Mapping[str, tuple[Item, ...]]:
+def _sentences(source: TranscriptFile) -> Mapping[str, tuple[Item, ...]]:
     """The words of each hypothesis by its id."""
     if source.timed:
         return _timed_sentences(source.timed)
@@ -172,7 +172,7 @@ def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _
         name = segment.recording if names[segment.key[0]] == 1 else f"{segment.recording} {segment.channel}"
         if len(recordings[segment.key]) > 1:
             name = f"{segment.recording} {segment.channel} {segment.start:g}-{segment.end:g}"
-        builder.pairs.append(Pair(name, segment.signer, segment.items, taken[id(segment)]))
+        builder.utterances.append(MatchedUtterance(name, segment.signer, segment.items, taken[id(segment)]))
 
 
 def _check_segments(recordings: dict[tuple[str, str], list[Segment]]) -> None:
@@ -228,9 +228,9 @@ def _by_recording(words: Sequence[TimedWord]) -> dict[tuple[str, str], list[Time
 def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], given: Sequence[str]) -> list[str]:
     notes = []
     if missing:
-        share = len(missing) / len(builder.pairs)
+        share = len(missing) / len(builder.utterances)
         notes.append(
-            f"no hypothesis for {len(missing)} of {plural(len(builder.pairs), 'utterance')}, scored as nothing "
+            f"no hypothesis for {len(missing)} of {plural(len(builder.utterances), 'utterance')}, scored as nothing "
             f"recognised: {_few(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
         )
     if extra:
@@ -243,7 +243,7 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
     return notes
 
 
-def _swapped(references: Source, hypotheses: Source) -> list[str]:
+def _swapped(references: TranscriptFile, hypotheses: TranscriptFile) -> list[str]:
     """A warning where the files look as if they were given the other way round."""
     signs = []
     if references.form == "ctm":

@@ -126,7 +126,7 @@ VARIANTS: dict[str, Variant] = {
         _sentence_cleanup,
     ),
     "without_on_off": Variant("__ON__ and __OFF__ are dropped from both sides", _on_both(cleanup.without_on_off)),
-    "merge_repeats": Variant("repeated glosses are merged on both sides", _on_both(cleanup.merged)),
+    "merge_repeats": Variant("repeated glosses are merged on both sides", _on_both(cleanup.merge_repeats)),
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import Faults, InputError
-from signloom.score.alignment import Alignment, faults_of
+from signloom.score.alignment import Alignment, alignment_fault
 from signloom.score.alternations import Item, align_items, is_plain
 from signloom.score.protocols import Protocol, protocol_named
 
@@ -83,13 +83,13 @@ class UtteranceScore:
         aligned = Alignment(
             words["reference"] or (), words["hypothesis"] or (), kinds if isinstance(kinds, str) else "?"
         )
-        if wrong := faults_of(aligned):
+        if wrong := alignment_fault(aligned):
             raise InputError(f"{place} ({name}): {wrong}; the file was changed or is of something else")
         return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"])
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A bootstrap interval of the WER: with chance `level` another draw of such utterances would fall within."""
 
     low: float
@@ -157,7 +157,7 @@ class Score:
         wrong = [utterance for utterance in self.utterances if utterance.errors]
         return sorted(wrong, key=lambda u: (-u.errors, u.reference_words, u.id))[:count]
 
-    def interval(self, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    def interval(self, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0) -> ConfidenceInterval:
         """The percentile bootstrap interval of the WER over utterances drawn with replacement.
 
         It speaks of other utterances by these signers, not of other signers. Source: Bisani and Ney 2004,
@@ -175,7 +175,7 @@ class Score:
             if total := words[drawn].sum():
                 rates.append(errors[drawn].sum() / total)
         low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-        return Interval(float(low), float(high), level, resamples, seed)
+        return ConfidenceInterval(float(low), float(high), level, resamples, seed)
 
     def to_json(self, *, utterances: bool = True) -> dict[str, Any]:
         """All of it as plain values; `utterances=False` leaves out the list of them."""
