@@ -8,8 +8,8 @@ import pytest
 
 from conftest import tiny_sentence
 from signloom import cli
+from signloom.commands.doctor import Options, run
 from signloom.corpus import CorpusWriter
-from signloom.health.examine import Options, run
 from signloom.inference.model import Model
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
