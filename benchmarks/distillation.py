@@ -9,9 +9,8 @@ to train on. Seed n is that of the corpus, of every training on it and of its te
 
 Sides: `student`, `teacher` (--teacher names its preset), `distilled` (the teacher asked every epoch about the clip as
 it was changed), `kept` (asked once about the clip as recorded, --cache) and, with --sides, `original`, the
-reconstruction of the original student by the recipe student_optimised, and `features`, as `distilled` with features
-compared as well (feature_distillation.py). Student, distilled, kept and features have the same recipe and epochs, and
-differ in their losses alone. The epoch with the lowest dev WER is kept; greedy decoding.
+reconstruction of the original student by the recipe student_optimised. Student, distilled and kept have the same recipe
+and epochs, and differ only in their losses. The epoch with the lowest dev WER is kept; greedy decoding.
 
 A run that is done is not done again: its result lies in --work. Interval: 95 % percentile bootstrap over test
 utterances, those of all seeds pooled; differences are paired by utterance. They speak of other utterances by those
@@ -28,11 +27,11 @@ from typing import Any
 
 import common
 
-SIDES = ("original", "student", "teacher", "kept", "distilled", "features")
+SIDES = ("original", "student", "teacher", "kept", "distilled")
 # Which differences are looked at: the second less the first.
 PAIRS = (
     *(("student", "kept"), ("student", "distilled"), ("teacher", "kept"), ("teacher", "distilled")),
-    *(("kept", "distilled"), ("distilled", "features")),
+    ("kept", "distilled"),
 )
 SIMULATED = "simulated"
 
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="the .npz packing of composed corpora")
     parser.add_argument("--work", type=Path, default=Path("runs/distillation"), help="corpora, runs and results")
     parser.add_argument("--corpora", nargs="+", default=["dmohazab", "TheCamNelson", SIMULATED])
-    usual = [side for side in SIDES if side not in ("original", "features")]
+    usual = [side for side in SIDES if side != "original"]
     parser.add_argument("--sides", nargs="+", default=usual, choices=SIDES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=4, help="training clips of each sign and group")
@@ -58,10 +57,6 @@ def main() -> None:
     parser.add_argument("--soft_weight", type=float, default=0.7)
     parser.add_argument("--temperature", type=float, default=3.0)
     parser.add_argument("--leave_out_blank", action="store_true")
-    parser.add_argument(
-        "--features", default="recurrent", choices=("recurrent", "body"), help="what the side features compares"
-    )
-    parser.add_argument("--feature_weight", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--calls", type=int, default=30)
     options = parser.parse_args()
@@ -102,13 +97,11 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
         settings["epochs"] = options.original_epochs
     else:
         settings |= {"epochs": options.epochs, "consistency": options.consistency}
-    if side in ("kept", "distilled", "features"):
+    if side in ("kept", "distilled"):
         # Its result is one of this very teacher, so that the teacher's has to be there first.
         run_once(options, name, seed, "teacher")
         settings |= {"teacher": teacher, "temperature": options.temperature, "soft_weight": options.soft_weight}
         settings["leave_out_blank"] = options.leave_out_blank
-    if side == "features":
-        settings |= {"features": options.features, "feature_weight": options.feature_weight}
     folder = options.work / "runs" / f"{name}-seed{seed}-{side}"
 
     def make() -> dict[str, Any]:
@@ -154,10 +147,6 @@ def recipe(options: Any, data_dir: Path, folder: Path, settings: dict[str, Any])
     kept = ("temperature", "soft_weight", "leave_out_blank")
     given |= {name: settings[name] for name in kept}
     given["teacher"] = folder.with_name(folder.name.replace(f"-{side}", "-teacher"))
-    if side == "features":
-        from feature_distillation import FeatureRecipe
-
-        return FeatureRecipe(**given, features=settings["features"], feature_weight=settings["feature_weight"])
     return DistillRecipe(**given, cache=side == "kept")
 
 

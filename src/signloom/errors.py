@@ -5,6 +5,7 @@ The command line prints these without a traceback and exits with `exit_status`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,14 +24,23 @@ class LayoutError(InputError):
     """Landmarks, corpus or checkpoint were written for another point layout."""
 
 
+# The first Python for which the extra "extract" installs nothing: MediaPipe 0.10.21 has no release for it.
+NO_EXTRACTION_FROM = (3, 13)
+
+
 class MissingExtraError(SignloomError):
     """A part of signloom was used whose optional packages are not installed."""
 
     def __init__(self, extra: str, package: str, purpose: str, detail: str = "") -> None:
-        super().__init__(
-            f"{purpose} needs the package {package!r}{f' ({detail})' if detail else ''}; "
-            f"install it with: pip install 'signloom[{extra}]'"
-        )
+        advice = f"install it with: pip install 'signloom[{extra}]'"
+        if extra == "extract" and sys.version_info >= NO_EXTRACTION_FROM:
+            advice = f"install it with: pip install {package}"
+            if package == "mediapipe":
+                advice = (
+                    f"extraction runs on Python 3.11 and 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}; "
+                    "extract there: landmark files can be used on every Python that signloom supports"
+                )
+        super().__init__(f"{purpose} needs the package {package!r}{f' ({detail})' if detail else ''}; {advice}")
 
 
 class CheckFailedError(SignloomError):

@@ -358,5 +358,5 @@ def _import_cv2() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtraError("extract", "mediapipe", "a preview as .mp4", str(error)) from None
+        raise MissingExtraError("extract", "opencv-contrib-python", "a preview as .mp4", str(error)) from None
     return cv2

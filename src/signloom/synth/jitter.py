@@ -1,8 +1,8 @@
 """What a tracker adds to points it has found: jitter, errors of depth, and the smoothing of its pose.
 
 Shapes: T frames. Lengths are in shoulder widths unless a name says otherwise: the tracker looks at a crop around the
-signer, so that its errors grow and shrink with the signer's image. Fitted to MediaPipe Holistic by
-`benchmarks/tracker_fit.py`; its page has the figures. What says "assumed" below could not be measured there.
+signer, so that its errors grow and shrink with the signer's image. Fitted to MediaPipe Holistic; the
+figures are in `benchmarks/tracker_fit.md`. What says "assumed" below could not be measured there.
 """
 
 from __future__ import annotations

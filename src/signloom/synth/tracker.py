@@ -1,7 +1,7 @@
 """The tracker: true points in the picture -> what MediaPipe Holistic would report of them.
 
 Shapes: T frames. In and out: units of the image height; out: missing parts NaN. Rates and sizes are fitted to real
-Holistic output by `benchmarks/tracker_fit.py`, whose page has the figures; what could not be measured is marked
+Holistic output; the figures are in `benchmarks/tracker_fit.md`. What could not be measured is marked
 "assumed". Lengths below are in shoulder widths, rates per second.
 """
 

@@ -1,0 +1,24 @@
+"""Messages for missing packages: the command that installs them, or why none does."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from signloom.errors import MissingExtraError
+
+
+@pytest.mark.parametrize(
+    ("version", "extra", "package", "advice"),
+    [
+        ((3, 12, 1), "extract", "mediapipe", "install it with: pip install 'signloom[extract]'"),
+        ((3, 13, 0), "train", "lightning", "install it with: pip install 'signloom[train]'"),
+        ((3, 13, 0), "extract", "mediapipe", "extraction runs on Python 3.11 and 3.12, this is 3.13; extract there: "),
+        # OpenCV has releases for every Python: a preview as .mp4 works there.
+        ((3, 13, 0), "extract", "opencv-contrib-python", "install it with: pip install opencv-contrib-python"),
+    ],
+)
+def test_the_advice_fits_the_python_that_runs(monkeypatch, version, extra, package, advice):
+    monkeypatch.setattr(sys, "version_info", version)
+    assert advice in str(MissingExtraError(extra, package, "this"))
