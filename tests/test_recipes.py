@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,8 +12,12 @@ from signloom import cli
 from signloom.commands import crossval
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
+from signloom.health.subject import find_subject
+from signloom.train.build import build_recognizer
+from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import recipes
+from signloom.vocabulary import Vocabulary
 
 TRAINING = [recipe.name for recipe in recipes().values() if recipe.command == "train"]
 
@@ -66,7 +71,7 @@ def test_the_default_recipe_is_what_holds_without_one():
     assert parsed("--recipe", "default") == parsed()
 
 
-def test_flags_go_before_a_recipe_wherever_they_stand(tmp_path):
+def test_flags_override_a_recipe_wherever_they_stand(tmp_path):
     assert parsed("--batch_size", "7", "--recipe", "teacher").batch_size == 7
     found = parsed("--recipe=teacher", "--augmentation.mirror", "0.5", "--epochs", "3")
     assert (found.preset, found.epochs, found.augmentation.mirror) == ("teacher", 3, 0.5)
@@ -74,6 +79,36 @@ def test_flags_go_before_a_recipe_wherever_they_stand(tmp_path):
     own.write_text("batch_size: 5\n")
     found = parsed("--recipe", "teacher", "--config", str(own))
     assert (found.batch_size, found.preset) == (5, "teacher")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        # Dropout 0 is a value, not the absence of one.
+        {"dropout": 0.0},
+        # Without an option its default holds: the default of the recipe, not of the preset.
+        {},
+        {"auxiliary_head": False, "preset": "teacher", "attention": False, "attention_clamp": 3.0},
+        {"frame_rate": True, "share_hands": True, "classifier": "cosine"},
+    ],
+    ids=lambda options: ",".join(options) or "defaults",
+)
+def test_the_doctor_examines_the_model_that_is_trained(options, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(options) if options else "preset: student\n")
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    trained, _ = build_recognizer(Recipe(tmp_path, **options), vocabulary)
+    assert find_subject(str(path), None).recognizer.config == trained.config
+    assert trained.config.auxiliary_head == options.get("auxiliary_head", True)
+    assert trained.config.dropout == options.get("dropout", 0.1)
+
+
+def test_a_record_of_distillation_has_the_options_of_training(tmp_path):
+    record = {"data_dir": "corpus", "teacher": "runs/teacher", "temperature": 2.0, "emissions": None, "epochs": 3}
+    assert Recipe.from_json(record) == Recipe(Path("corpus"), epochs=3)
+    distilled = DistillRecipe.from_json(record)
+    assert (distilled.teacher, distilled.temperature, distilled.emissions) == (Path("runs/teacher"), 2.0, None)
+    assert DistillRecipe.from_json(json.loads(json.dumps(asdict(distilled), default=str))) == distilled
 
 
 def test_the_command_lists_them_and_prints_one_to_start_from(tmp_path, capsys):

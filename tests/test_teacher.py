@@ -20,8 +20,8 @@ from signloom.model.inception import InceptionBlock
 from signloom.model.modality_fusion import Fusion, ModalityAttention
 from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
-from signloom.train import build as prepare
-from signloom.train.build import build
+from signloom.train import build
+from signloom.train.build import build_recognizer
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
@@ -380,20 +380,20 @@ class TestTraining:
         vocabulary = Vocabulary.from_glosses([["A", "B"]])
         one_head = {"data_dir": tiny_corpus, "auxiliary_head": False}
         wanted = Recipe(**one_head, preset="tiny_teacher", attention=False, attention_clamp=3.0)
-        plain, _ = build(wanted, vocabulary)
+        plain, _ = build_recognizer(wanted, vocabulary)
         assert plain.config == replace(SMALL, attention=False, attention_clamp=3.0)
-        assert build(Recipe(**one_head, preset="tiny_teacher"), vocabulary)[0].config == SMALL
+        assert build_recognizer(Recipe(**one_head, preset="tiny_teacher"), vocabulary)[0].config == SMALL
         with pytest.raises(InputError, match="student has no attention"):
-            build(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
+            build_recognizer(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
         # Without attention there are no weights of it to start from; a clamp has none.
         Model(plain, vocabulary).save(tmp_path / "model.safetensors")
         start = Recipe(**one_head, init=tmp_path, attention_clamp=20.0)
-        assert build(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
-        with pytest.raises(InputError, match="--attention is True, there it is False; leave it out"):
-            build(replace(start, attention=True), vocabulary)
+        assert build_recognizer(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
+        with pytest.raises(InputError, match="--attention is True, but False in that model; leave it out"):
+            build_recognizer(replace(start, attention=True), vocabulary)
         Model(Recognizer(STUDENT, len(vocabulary)), vocabulary).save(tmp_path / "model.safetensors")
-        with pytest.raises(InputError, match="--attention_clamp is 20.0, there is none in a model of kind mobilenet"):
-            build(start, vocabulary)
+        with pytest.raises(InputError, match="--attention_clamp is 20.0, but a model of kind mobilenet has none"):
+            build_recognizer(start, vocabulary)
 
     def test_a_run_can_start_from_a_teacher_with_or_without_an_auxiliary_head(self, tiny_corpus, tmp_path):
         first = Recipe(
@@ -410,7 +410,7 @@ class TestTraining:
         items = Corpus.open(tiny_corpus).split("train")
         vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
         older = Model(Recognizer(preset("tiny_teacher", auxiliary_head=True), len(vocabulary)), vocabulary, {})
-        monkeypatch.setattr(prepare, "load", lambda path: older)
+        monkeypatch.setattr(build, "load", lambda path: older)
         for heads in (True, False):
-            made, _ = prepare.build(Recipe(tiny_corpus, init=Path("older"), auxiliary_head=heads), vocabulary)
+            made, _ = build_recognizer(Recipe(tiny_corpus, init=Path("older"), auxiliary_head=heads), vocabulary)
             assert (made.auxiliary is not None) == heads

@@ -276,7 +276,7 @@ class TestTraining:
             tiny_corpus, tmp_path / "other", init=tmp_path / "plain", share_hands=True, classifier="cosine"
         )
         with pytest.raises(
-            InputError, match=r"share_hands is True, there it is False(.|\n)*cosine, there it is linear"
+            InputError, match=r"share_hands is True, but False in that(.|\n)*cosine, but linear in that"
         ):
             fit(changed)
         assert fit(recipe(tiny_corpus, tmp_path / "same", init=tmp_path / "plain", classifier="linear", epochs=1))

@@ -82,6 +82,20 @@ class Faults:
     def add(self, message: str) -> None:
         self.messages.append(message)
 
+    def need_at_least(self, least: float, options: object, *names: str) -> None:
+        """Adds a fault for each of the named options below `least`; None, an option that is not given, is valid."""
+        for name in names:
+            value = getattr(options, name)
+            if value is not None and not value >= least:
+                self.add(f"--{name} is {value}; needed at least {least}")
+
+    def need_above(self, bound: float, options: object, *names: str) -> None:
+        """Adds a fault for each of the named options at or below `bound`; None is valid."""
+        for name in names:
+            value = getattr(options, name)
+            if value is not None and not value > bound:
+                self.add(f"--{name} is {value}; needed above {bound}")
+
     def __bool__(self) -> bool:
         return bool(self.messages)
 

@@ -88,8 +88,8 @@ def run(options: DistillRecipe) -> int:
 def _scored_teacher(options: DistillRecipe, corpus: Corpus) -> System:
     """The teacher on dev. Raises InputError for one that has nothing to teach."""
     from signloom.inference.model import load
-    from signloom.train.build import train_split
     from signloom.train.distill.check_teacher import UNTRAINED_WER, check_teacher
+    from signloom.train.selection import train_split
     from signloom.vocabulary import Vocabulary
 
     model = load(options.teacher)

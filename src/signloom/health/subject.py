@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from signloom.health.run_record import RunRecord, is_run, read_run
 from signloom.inference.model import SUFFIX, load
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
-from signloom.train.build import unalignable
 from signloom.train.distill.recipe import DistillRecipe
+from signloom.train.recipe import Recipe
 from signloom.train.recipes import find, recipes
+from signloom.train.selection import unalignable
 from signloom.vocabulary import Vocabulary
 
 # Of a model that is tried without a corpus.
@@ -73,8 +75,8 @@ class Subject:
             of = f": {len(self.corpus or ()):,} utterances, for {self.model_name}"
         return f"{self.kind} {self.name}{of}"
 
-    def unalignable(self, utterance: Utterance) -> str:
-        """Why CTC cannot align an utterance with the model's output, empty if it can."""
+    def unalignable(self, utterance: Utterance) -> str | None:
+        """Returns the reason why CTC cannot align an utterance with the model's output, or None."""
         return unalignable(self.recognizer, utterance, self.vocabulary)
 
 
@@ -91,7 +93,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         return _run(name, path, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
-        config = _configured(options, name)
+        config = _model_config(options, name)
         corpus = given or _open(options.get("data_dir"))
         return _new(name, "recipe", config, f"the recipe {name}", corpus, seed)
     if name in PRESETS:
@@ -132,7 +134,7 @@ def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
         run = replace(run, corpus={**run.corpus, "importer": corpus.info.get("importer", "")})
     if not (path / f"model{SUFFIX}").is_file():
         # It ended before its first epoch did; what can be tried is the model it began with.
-        return replace(_new(name, "run", _configured(dict(run.options), name), name, corpus, seed), run=run)
+        return replace(_new(name, "run", _model_config(run.options, name), name, corpus, seed), run=run)
     model = load(path)
     return Subject(name, "run", name, model.recognizer, model.vocabulary, corpus, True, seed, run)
 
@@ -157,16 +159,9 @@ def _recipe_options(path: Path) -> dict[str, Any]:
     return options
 
 
-def _configured(options: dict[str, Any], name: str) -> ModelConfig:
-    """The model that a recipe trains."""
-    changes = {
-        key: options[key]
-        for key in ("dropout", "frame_rate", "auxiliary_head", "share_hands", "classifier")
-        if options.get(key) not in (None, False)
-    }
-    # False is a choice here: the plain average.
-    changes |= {key: options[key] for key in ("attention", "attention_clamp") if options.get(key) is not None}
+def _model_config(options: Mapping[str, Any], name: str) -> ModelConfig:
+    """Returns the configuration of the model that training with these options starts from."""
     try:
-        return preset(str(options.get("preset", "student")), **changes)
-    except InputError as error:
+        return Recipe.from_json({"data_dir": "", **options}).model_config()
+    except (InputError, TypeError) as error:
         raise InputError(f"{name}: {error}") from None

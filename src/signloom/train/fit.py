@@ -36,7 +36,7 @@ from signloom.inference.model import Model, load
 from signloom.model.recognizer import Recognizer
 from signloom.train import distributed
 from signloom.train.activation_checkpointing import checkpoint_activations
-from signloom.train.build import build, feasible, not_too_long, train_split
+from signloom.train.build import build_recognizer
 from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import Loader, UtteranceDataset, collate
@@ -47,6 +47,7 @@ from signloom.train.module import RecognizerModule
 from signloom.train.monitors import MONITORS_FILE, Monitors
 from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
+from signloom.train.selection import feasible, not_too_long, train_split
 from signloom.vocabulary import Vocabulary
 
 log = logging.getLogger("signloom.train")
@@ -105,7 +106,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
         log.warning("%s", unknown)
 
     torch.manual_seed(recipe.seed)
-    recognizer, started_from = build(recipe, vocabulary)
+    recognizer, started_from = build_recognizer(recipe, vocabulary)
     config = recognizer.config
     train_items = not_too_long(train_items, recipe.max_frames, config.fps)
     train_items = feasible(recognizer, train_items, vocabulary, skip=recipe.skip_infeasible)

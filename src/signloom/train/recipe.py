@@ -1,12 +1,17 @@
-"""What `signloom train` is told: one dataclass for defaults, flags, YAML and the record in the checkpoint."""
+"""Options of `signloom train`: one dataclass for the defaults, the flags, YAML files and the record in a checkpoint.
+
+No torch here: the command line imports this module for its help.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from signloom.errors import Faults
+from signloom.model.presets import ModelConfig, preset
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
 
@@ -19,107 +24,145 @@ if TYPE_CHECKING:
 
 @dataclass
 class Recipe:
-    """How a model is trained."""
+    """Options of a training run."""
 
     data_dir: Path
     """the corpus: a folder made by 'signloom import', 'compose' or 'synth'"""
     recipe: str = "default"
-    """a named set of options, listed by 'signloom recipes'; flags given beside it go before it"""
+    """a named set of options, listed by 'signloom recipes'; flags on the command line override it"""
     output: Path = Path("runs/student")
     """the run folder: model, curves, history, logs"""
     preset: str = "student"
-    """what is trained: 'student', 'teacher' (all 543 points), 'teacher_compact' (the student's 85 points), or a
+    """the model to train: 'student', 'teacher' (all 543 points), 'teacher_compact' (the student's 85 points), or a
     reconstruction of an original: 'original_student' (14 M parameters), 'teacher_original' (stride 16 inside)"""
     frame_rate: bool = False
-    """emit an output for every frame instead of every fourth"""
+    """produce one output per input frame instead of one per four"""
     auxiliary_head: bool = True
-    """also train a CTC classifier on the convolutional features, which the kept model does without"""
+    """also train a CTC classifier on the convolutional features; the saved model does not contain it"""
     auxiliary_weight: float = 1.0
-    """of the auxiliary head's loss"""
+    """weight of the auxiliary head's loss"""
     classifier: Literal["linear", "cosine"] | None = None
-    """linear, or cosine: weights and features of unit length, shared by the auxiliary head; the preset's own when not
-    given"""
+    """type of classifier: 'linear', or 'cosine' (weights and features have unit length, and the auxiliary head shares
+    the weights); default: the preset's"""
     share_hands: bool = False
-    """let the left hand, mirrored, go through the right hand's encoder (compact view only)"""
+    """encode both hands with the right hand's encoder, the left hand mirrored (compact view only)"""
     attention: bool | None = None
-    """the teacher's: let the modalities of a frame attend to each other (true) or take their plain average (false); the
-    preset's own when not given"""
+    """teachers only: combine the modalities of a frame by attention (true) or by their mean (false); default: the
+    preset's"""
     attention_clamp: float | None = None
-    """the teacher's: largest absolute value of what attention adds; the preset's own when not given"""
+    """teachers only: largest absolute value that attention may add; default: the preset's"""
     consistency: float = 2.0
-    """train on two views of each clip, each with other parts missing, and add this many times how differently they are
-    read; training takes about half as long again. 0: one view, nothing missing"""
+    """weight of the consistency loss: each clip is masked in two different ways, and the two predictions should agree.
+    Training takes about half as long again. 0: train on unmasked clips, without this loss"""
     epochs: int = 40
     """passes over the training split"""
     max_minutes: float | None = None
-    """stop after this many minutes of training; the schedule is fitted to the epochs, not to the minutes"""
+    """stop training after this many minutes; the learning-rate schedule still follows --epochs"""
     max_steps: int | None = None
-    """stop after this many steps of the optimiser; the schedule is fitted to them"""
+    """stop training after this many optimiser steps; the learning-rate schedule follows them"""
     batch_size: int = 16
-    """utterances in a batch of each process"""
+    """utterances per batch in each process"""
     frames_per_batch: int | None = None
-    """at most this many frames in a batch, padding included: a bound of memory. Batches of long utterances are then
+    """largest number of frames per batch, padding included, to limit memory. Batches of long utterances are then
     smaller than --batch_size"""
     max_frames: int | None = None
-    """leave out training utterances with more frames than this (at the model's rate), and say so; none is ever cut"""
+    """leave out training utterances with more frames than this (at the model's frame rate) and list them; utterances
+    are never cut"""
     accumulate: int = 1
-    """batches of each process over which a step's gradient is averaged before the weights change"""
+    """batches per process whose gradients are averaged for one optimiser step"""
     checkpoint_activations: bool = False
-    """keep less in memory for the backward pass and compute it again: less memory, more time, the same gradients"""
+    """recompute activations in the backward pass instead of storing them: less memory, more time, the same gradients"""
     learning_rate: float = 3e-4
     """base learning rate of AdamW; 'onecycle' peaks at ten times this value"""
     schedule: Literal["onecycle", "plain", "cosine"] = "onecycle"
-    """of the learning rate. onecycle: up to ten times the base in the first tenth, then down by a cosine; plain: up to
-    the base over the warm-up, then constant; cosine: up to the base over the warm-up, then down to 0 by a cosine"""
+    """learning-rate schedule. onecycle: rise to ten times the base rate in the first tenth, then fall along a cosine;
+    plain: rise to the base rate during the warm-up, then stay constant; cosine: rise to the base rate during the
+    warm-up, then fall to 0 along a cosine"""
     warmup_epochs: float = 5.0
-    """length of the warm-up of 'plain' and 'cosine'"""
+    """length of the warm-up of 'plain' and 'cosine', in epochs"""
     weight_decay: float = 1e-4
-    """decoupled weight decay of AdamW, on weights but not on biases and norms"""
+    """decoupled weight decay of AdamW; biases and normalisation layers are exempt"""
     dropout: float | None = None
-    """dropout everywhere in the model; the preset's own when not given"""
+    """dropout rate everywhere in the model; default: the preset's"""
     gradient_clip: float = 5.0
-    """largest norm of the gradient"""
+    """largest norm of the gradient; larger gradients are scaled down"""
     patience: int | None = None
-    """stop after this many epochs without a better WER on dev; never when not given"""
+    """stop after this many epochs without a lower WER on dev; default: never"""
     num_train_samples: int | None = None
-    """use only the first N training utterances (by a shuffle of the seed)"""
+    """train on N training utterances only, drawn at random by --seed"""
     precision: Literal["32", "bf16"] = "32"
-    """arithmetic of training: single precision, or bfloat16 where the hardware has it"""
+    """number format of training: single precision, or bfloat16 mixed precision where the hardware supports it"""
     seed: int = 0
-    """of weights, order and augmentation"""
+    """seed for the initial weights, the order of the data and the augmentation"""
     skip_infeasible: bool = False
-    """leave out training utterances with more glosses than CTC can align in their frames, instead of refusing"""
+    """leave out training utterances that have too few frames for their glosses under CTC, instead of stopping with an
+    error"""
     init: Path | None = None
-    """start from this model's weights; the classifier is rebuilt for the corpus' vocabulary"""
+    """start from the weights of this model; the classifier is rebuilt for the vocabulary of the corpus"""
     refit_statistics: bool = False
-    """with --init: normalise by mean and spread of this corpus instead of the other model's, which its weights know"""
+    """with --init: normalise by the mean and standard deviation of this corpus; default: those stored in the model,
+    which its weights were trained with"""
     save_every_minutes: float = 5.0
-    """keep the state to resume from this often within an epoch; it is also kept after every epoch"""
+    """save the training state this often within an epoch, in minutes; it is also saved after every epoch"""
     save_every_steps: int | None = None
-    """keep the state this often instead, in steps of the optimiser"""
+    """save the training state every N optimiser steps instead"""
     resume: bool = False
-    """go on with the run in --output from where its state was last kept"""
+    """continue the run in --output from its last saved state"""
     overwrite: bool = False
     """replace an earlier run in --output"""
     augment: bool = True
-    """change training clips at random; the amounts are the options of --augmentation"""
+    """change training clips at random; --augmentation sets the amounts"""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """how much training clips are changed"""
+    """amounts of the random changes to training clips"""
     threads: int = 1
-    """CPU threads of each process; at the student's size more of them wait for each other longer than they compute"""
+    """CPU threads per process; for a model as small as the student more threads do not help"""
     devices: int = 1
-    """processes on this machine that train together, one a GPU where there are GPUs; under torchrun or SLURM as many as
-    these have started"""
+    """processes on this machine that train together, one per GPU if there are GPUs; under torchrun or SLURM their
+    number of processes is used"""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    """where to compute; 'auto' takes a GPU if there is one"""
+    """device to compute on; 'auto' uses a GPU if there is one"""
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Self:
-        """The recipe whose fields, paths as text, are in `record`."""
-        values = {**record, "augmentation": AugmentationConfig(**record["augmentation"])}
-        for name in ("data_dir", "output", "init"):
-            values[name] = None if values[name] is None else Path(values[name])
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Returns the recipe with the options in `record`, where paths are text.
+
+        Missing options get their defaults; options that this class does not have are ignored. Raises TypeError for a
+        record without a corpus, or with an unknown amount of augmentation.
+        """
+        # Annotations are text in this module: "Path" or "Path | None".
+        types = {item.name: str(item.type) for item in fields(cls)}
+        values = {name: value for name, value in record.items() if name in types}
+        if "augmentation" in values:
+            values["augmentation"] = AugmentationConfig(**values["augmentation"])
+        for name, value in values.items():
+            if value is not None and "Path" in types[name]:
+                values[name] = Path(value)
         return cls(**values)
+
+    def model_config(self, initial: ModelConfig | None = None) -> ModelConfig:
+        """Returns the configuration of the model to train.
+
+        initial: that of the model of `--init`; the preset's if None. Raises InputError for an option that the model
+        does not have, or that changes what the weights of `--init` mean.
+        """
+        # Off counts as well as on: the model of --init may have a head.
+        changes: dict[str, Any] = {"auxiliary_head": self.auxiliary_head}
+        changes |= {name: True for name in ("frame_rate", "share_hands") if getattr(self, name)}
+        optional = ("dropout", "classifier", "attention", "attention_clamp")
+        changes |= {name: getattr(self, name) for name in optional if getattr(self, name) is not None}
+        if initial is None:
+            return preset(self.preset, **changes)
+        faults = Faults(f"{self.init}: these options do not fit its weights")
+        for name, value in changes.items():
+            if not hasattr(initial, name):
+                faults.add(f"--{name} is {value}, but a model of kind {initial.kind} has none; leave it out")
+            elif name in ("share_hands", "classifier", "attention") and value != getattr(initial, name):
+                faults.add(
+                    f"--{name} is {value}, but {getattr(initial, name)} in that model; leave it out, or train without "
+                    "--init"
+                )
+        faults.raise_if_any()
+        return replace(initial, **changes)
 
     def lessons(self, train: UtteranceDataset, recognizer: Recognizer, vocabulary: Vocabulary) -> Lessons:
         """What is learnt from: here the training split and CTC. Another way to train overrides this."""
@@ -133,35 +176,20 @@ class Recipe:
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:
-        """Command line arguments in which `--recipe NAME` is followed up by the recipe's file."""
+        """Returns the command line arguments with the file of `--recipe NAME` inserted."""
         return with_recipe(arguments, "train")
 
     def check(self) -> None:
-        """Raises InputError with every value that cannot be."""
+        """Raises InputError listing every invalid value."""
         faults = Faults("train options")
-        for name in ("epochs", "batch_size", "accumulate", "threads", "devices"):
-            if getattr(self, name) < 1:
-                faults.add(f"--{name} is {getattr(self, name)}; needed at least 1")
-        optional = ("num_train_samples", "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
-        for name in optional:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                faults.add(f"--{name} is {value}; needed at least 1")
-        if not self.learning_rate > 0:
-            faults.add(f"--learning_rate is {self.learning_rate}; needed above 0")
-        for name in ("weight_decay", "auxiliary_weight", "warmup_epochs", "consistency"):
-            if not getattr(self, name) >= 0:
-                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or above")
-        if not self.gradient_clip > 0:
-            faults.add(f"--gradient_clip is {self.gradient_clip}; needed above 0")
+        faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
+        faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
+        faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency")
+        faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")
-        for name in ("max_minutes", "save_every_minutes"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                faults.add(f"--{name} is {value}; needed above 0")
         if self.refit_statistics and self.init is None:
-            faults.add("--refit_statistics without --init; a new model always takes this corpus' statistics")
+            faults.add("--refit_statistics without --init; a new model always uses the statistics of this corpus")
         if self.resume and self.overwrite:
             faults.add("--resume and --overwrite contradict each other")
         faults.raise_if_any()

@@ -91,13 +91,13 @@ class CorpusFigures:
 def measure_corpus(
     corpus: Corpus,
     *,
-    unalignable: Callable[[Utterance], str],
+    unalignable: Callable[[Utterance], str | None],
     model: str,
     on_clip: Callable[[], None] = lambda: None,
 ) -> CorpusFigures:
     """The corpus measured, each file read once.
 
-    unalignable: why CTC cannot align an utterance, empty where it can.  model: what `unalignable` is of, in words.
+    unalignable: the reason why CTC cannot align an utterance, or None.  model: what `unalignable` is of, in words.
     """
     clips, unreadable = [], []
     faults: dict[str, list[str]] = {}

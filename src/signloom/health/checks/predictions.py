@@ -18,8 +18,8 @@ from signloom.ctc.greedy import greedy_ids
 from signloom.health.run_record import RunRecord, recipe_of
 from signloom.health.subject import Subject
 from signloom.score.wer import Score, score
-from signloom.train.build import train_split
 from signloom.train.data import BucketSampler, UtteranceDataset, collate
+from signloom.train.selection import train_split
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
 NUM_TRAIN = 64

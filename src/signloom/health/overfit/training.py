@@ -26,8 +26,8 @@ from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
 from signloom.train.augmentation import AugmentationConfig
-from signloom.train.build import unalignable
 from signloom.train.data import Batch, BucketSampler, UtteranceDataset, collate
+from signloom.train.selection import unalignable
 from signloom.vocabulary import Vocabulary
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from signloom.errors import Faults
 from signloom.train.recipe import Recipe
@@ -25,7 +25,7 @@ class DistillRecipe(Recipe):
     teacher: Path
     """a trained model that knows the same glosses: a model file, or a run folder that holds model.safetensors"""
     recipe: str = "distill"
-    """a named set of options, listed by 'signloom recipes'; flags given beside it go before it"""
+    """a named set of options, listed by 'signloom recipes'; flags on the command line override it"""
     output: Path = Path("runs/distilled")
     """the run folder: model, curves, history, logs, the comparison with the teacher"""
     temperature: float = 3.0
@@ -49,13 +49,6 @@ class DistillRecipe(Recipe):
     def emissions_folder(self) -> Path:
         folder = self.teacher if self.teacher.is_dir() else self.teacher.parent
         return self.emissions or folder / "emissions"
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Self:
-        """The recipe whose fields, paths as text, are in `record`."""
-        paths = ("teacher", "emissions", "baseline")
-        own = {name: None if record[name] is None else Path(record[name]) for name in paths}
-        return super().from_json({**record, **own})
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:

@@ -1,0 +1,90 @@
+"""Selects the utterances that a run trains on.
+
+Does not import Lightning, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+
+from signloom.corpus import Corpus, Utterance
+from signloom.ctc.collapse import frames_needed
+from signloom.errors import Faults, InputError
+from signloom.model.recognizer import Recognizer
+from signloom.train.recipe import Recipe
+from signloom.vocabulary import Vocabulary
+
+log = logging.getLogger("signloom.train")
+
+
+def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
+    """Returns all training utterances, or `num_train_samples` of them, drawn by the seed of the recipe."""
+    items = corpus.split("train")
+    if recipe.num_train_samples:
+        order = np.random.default_rng(recipe.seed).permutation(len(items))
+        items = [items[index] for index in sorted(order[: recipe.num_train_samples])]
+    return items
+
+
+def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> list[Utterance]:
+    """Returns the utterances of at most `max_frames` frames at `fps`; logs the others.
+
+    No utterance is cut, since that would lose glosses. Raises InputError if none is left.
+    """
+    if max_frames is None:
+        return items
+    lengths = [round(item.num_frames * fps / item.fps) for item in items]
+    kept = [item for item, length in zip(items, lengths, strict=True) if length <= max_frames]
+    long = sorted(
+        ((length, item.id) for item, length in zip(items, lengths, strict=True) if length > max_frames), reverse=True
+    )
+    if long:
+        log.warning(
+            "left out: %d of %d training utterances, longer than %d frames: %s%s",
+            len(long),
+            len(items),
+            max_frames,
+            ", ".join(f"{name} ({length})" for length, name in long[:10]),
+            ", ..." if len(long) > 10 else "",
+        )
+    if not kept:
+        raise InputError(f"--max_frames is {max_frames}; the shortest training utterance has {min(lengths)} frames")
+    return kept
+
+
+def feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabulary, *, skip: bool) -> list[Utterance]:
+    """Returns the utterances that CTC can align with the model's output.
+
+    Raises InputError listing the others, or logs them if `skip`; also raises if none is left.
+    """
+    faults = Faults("training utterances that CTC cannot align")
+    kept = []
+    for item in items:
+        if fault := unalignable(recognizer, item, vocabulary):
+            faults.add(fault)
+        else:
+            kept.append(item)
+    if faults and not skip:
+        faults.advice = "lower the model's stride with --frame_rate, or leave them out with --skip_infeasible"
+        faults.raise_if_any()
+    for message in faults.messages:
+        log.warning("left out: %s", message)
+    if not kept:
+        raise InputError("no training utterance is left that CTC can align")
+    return kept
+
+
+def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str | None:
+    """Returns the reason why CTC cannot align an utterance with the model's output, or None."""
+    num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
+    available = int(recognizer.output_lengths(torch.tensor(num_frames)))
+    needed = frames_needed(vocabulary.encode(item.glosses))
+    if needed <= available:
+        return None
+    return (
+        f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
+        f"the model yields {available} from {num_frames}"
+    )
