@@ -18,7 +18,7 @@ from signloom.commands.evaluate import evaluate, write_evaluation
 from signloom.corpus import Corpus
 from signloom.health.checks.gloss_permutation import best_renaming
 from signloom.health.checks.outputs import CHECKS
-from signloom.health.checks.predictions import Reading, Readings, read
+from signloom.health.checks.predictions import Prediction, Predictions, predict
 from signloom.health.examine import examine
 from signloom.health.run_record import RunRecord
 from signloom.health.subject import find_subject
@@ -226,11 +226,11 @@ def test_a_run_that_ended_before_a_model_was_kept_can_be_looked_at(run, corpus):
     assert "run.names" not in {finding.id for finding in diagnosis.findings}
 
 
-# Checks of what a model reads, on readings made up.
+# Checks of what a model reads, on predictions made up.
 
 
-def readings(sentences, *, steps=4000, train_sentences=None, epochs=(), watched=(), **fields):
-    """Readings of dev and train: of each utterance its glosses and those found, and its signer."""
+def predictions(sentences, *, steps=4000, train_sentences=None, epochs=(), watched=(), **fields):
+    """Predictions of dev and train: of each utterance its glosses and those found, and its signer."""
     glosses = sorted({gloss for reference, found, *_ in sentences for gloss in (*reference, *found)})
     vocabulary = Vocabulary.from_glosses([glosses])
 
@@ -246,20 +246,20 @@ def readings(sentences, *, steps=4000, train_sentences=None, epochs=(), watched=
             "neighbours": {1: -5.0},
         }
         ids = [tuple(vocabulary.encode(words)) for words in (reference, found)]
-        return Reading(item, *ids, **(values | fields))
+        return Prediction(item, *ids, **(values | fields))
 
     parts = {"train": train_sentences or sentences, "dev": sentences}
     made = {split: tuple(one(n, split, *words) for n, words in enumerate(part)) for split, part in parts.items()}
     last = EpochRecord(9, 1.0, 1.0, 0.5, 1e-3, 1.0, 1.0, steps)
     record = RunRecord(epochs=(*epochs, last), watched=watched)
-    return Readings(None, vocabulary, made["train"], made["dev"], True, 60, record)
+    return Predictions(None, vocabulary, made["train"], made["dev"], True, 60, record)
 
 
 RIGHT = [((a, b), (a, b)) for a in "UVWXYZ" for b in "UVWXYZ"]
 
 
 def test_what_is_read_rightly_is_healthy():
-    found = {name: check(readings(RIGHT)) for name, check in CHECKS.items()}
+    found = {name: check(predictions(RIGHT)) for name, check in CHECKS.items()}
     assert {name: finding.level for name, finding in found.items()} == dict.fromkeys(CHECKS, "ok")
     assert all(finding.id == name for name, finding in found.items())
 
@@ -276,24 +276,24 @@ def test_what_is_read_rightly_is_healthy():
     ],
 )
 def test_outputs_that_are_sick_are_named(check, level, sick, words):
-    found = CHECKS[check](readings(RIGHT, **sick))
+    found = CHECKS[check](predictions(RIGHT, **sick))
     assert found.level == level
     assert words in found.headline
     assert found.advice
 
 
 def test_the_plateau_of_an_early_run_and_uniform_first_steps_are_let_pass():
-    assert CHECKS["run.blank"](readings(RIGHT, steps=500, blank_share=1.0)).level == "note"
-    assert CHECKS["run.uniform"](readings(RIGHT, steps=50, entropy=0.99)).level == "ok"
+    assert CHECKS["run.blank"](predictions(RIGHT, steps=500, blank_share=1.0)).level == "note"
+    assert CHECKS["run.uniform"](predictions(RIGHT, steps=50, entropy=0.99)).level == "ok"
 
 
 def test_a_collapse_after_the_epoch_that_was_kept_is_seen_in_what_was_watched():
     watched = ({"epoch": 9, "blank_share": 1.0, "emitted": 0.1},)
-    assert CHECKS["run.blank"](readings(RIGHT, watched=watched)).level == "fail"
+    assert CHECKS["run.blank"](predictions(RIGHT, watched=watched)).level == "fail"
 
 
 def test_annotations_that_dev_does_not_follow_from_are_named():
-    sane = readings(RIGHT)
+    sane = predictions(RIGHT)
     # Own annotations of dev are better than half of the others': chance.
     dev = tuple(replace(one, others=np.array([-5.0, 0.0])) for one in sane.dev)
     found = CHECKS["run.annotations"](replace(sane, dev=dev))
@@ -304,33 +304,33 @@ def test_annotations_that_dev_does_not_follow_from_are_named():
 
 def test_a_collapse_to_one_gloss_is_named():
     one = [((a, b), ("U",)) for a in "UVWXYZ" for b in "UVWXYZ"]
-    found = CHECKS["run.one_gloss"](readings(one))
+    found = CHECKS["run.one_gloss"](predictions(one))
     # U is 12 of the 72 words annotated.
     assert (found.level, found.headline[:59]) == ("fail", "100 % of the 72 words read are U, 17 % of the annotations: ")
-    assert CHECKS["run.one_gloss"](readings(one, steps=200)).level == "note"
+    assert CHECKS["run.one_gloss"](predictions(one, steps=200)).level == "note"
 
 
 def test_glosses_that_are_never_read_are_listed():
     some = [((a, b), (a, b)) for a in "UV" for b in "UV"] * 9 + [((c,), ()) for c in "WXYZQ"]
-    found = CHECKS["run.vocabulary"](readings(some))
+    found = CHECKS["run.vocabulary"](predictions(some))
     assert (found.level, found.value, found.where) == ("warn", 2 / 7, tuple("QWXYZ"))
 
 
 def test_a_gloss_that_nothing_in_the_clips_tells_is_named():
     # Half of the sentences end with R, and so do half of those that are read, but not the same ones.
     rest = [((*words, *"R" * (n % 2)), (*words, *"R" * (n // 2 % 2))) for n, (words, _) in enumerate(RIGHT)]
-    found = CHECKS["run.glosses"](readings(rest))
+    found = CHECKS["run.glosses"](predictions(rest))
     assert (found.level, found.value, found.where) == ("warn", 0.0, ("R: 9 of 18 missed, 9 invented",))
     assert found.headline.startswith("R makes 18 of 18 errors on utterances of train")
     # Where other glosses are as hard, the model is at its beginning.
     poor = [(reference, found[:1]) for reference, found in rest]
-    assert CHECKS["run.glosses"](readings(poor)).level == "ok"
+    assert CHECKS["run.glosses"](predictions(poor)).level == "ok"
 
 
 def test_signers_of_dev_are_compared_with_each_other_and_with_train():
     wrong = [(reference, tuple(reversed(found))) for reference, found in RIGHT if found[0] != found[1]]
     by = [(*pair, signer) for signer in "ABC" for pair in (wrong if signer == "C" else RIGHT)]
-    found = CHECKS["run.signers"](readings(by, train_sentences=[(*pair, "A") for pair in RIGHT]))
+    found = CHECKS["run.signers"](predictions(by, train_sentences=[(*pair, "A") for pair in RIGHT]))
     assert found.level == "warn"
     assert "worse than most: C" in found.headline
     assert math.isclose(found.figures["signers"]["A"], 0.0)
@@ -339,13 +339,13 @@ def test_signers_of_dev_are_compared_with_each_other_and_with_train():
 def test_a_renaming_is_found_from_what_was_read():
     names = dict(zip("UVWXYZ", "VWXYZU", strict=True))
     renamed = [(reference, tuple(names[word] for word in found)) for reference, found in RIGHT]
-    found = CHECKS["run.names"](readings(renamed))
+    found = CHECKS["run.names"](predictions(renamed))
     assert (found.level, found.value) == ("fail", 0.0)
     assert "U is read where Z was signed" in found.where
     # Words that are wrong in no order have no renaming.
     rng = np.random.default_rng(0)
     noise = [(reference, tuple(rng.choice(list("UVWXYZ"), 2))) for reference, _ in RIGHT]
-    assert CHECKS["run.names"](readings(noise)).level == "ok"
+    assert CHECKS["run.names"](predictions(noise)).level == "ok"
 
 
 def test_a_renaming_gives_each_name_once():
@@ -355,7 +355,7 @@ def test_a_renaming_gives_each_name_once():
 
 
 def test_the_score_of_a_run_is_its_models():
-    sane = readings([(("U", "V"), ("U",)), (("V", "W"), ("V", "W"))] * 6)
+    sane = predictions([(("U", "V"), ("U",)), (("V", "W"), ("V", "W"))] * 6)
     # One of four words deleted: 25 %; over the three words read it would be 33 %.
     for recorded, level, exchanged in ((0.25, "ok", False), (1 / 3, "fail", True), (0.5, "warn", False)):
         epoch = EpochRecord(9, 1.0, 1.0, recorded, 1e-3, 1.0, 1.0, 100)
@@ -366,13 +366,13 @@ def test_the_score_of_a_run_is_its_models():
 def test_readings_are_of_clips_that_were_trained_on(healthy, corpus):
     subject = find_subject(str(healthy), None)
     options = {**subject.run.options, "num_train_samples": 12}
-    found = read(replace(subject, run=replace(subject.run, options=options)))
+    found = predict(replace(subject, run=replace(subject.run, options=options)))
     assert len(found.train) == 12
     assert [one.utterance.id for one in found.dev] == [item.id for item in corpus.split("dev")]
     assert found.whole_dev
     torch.manual_seed(0)
     new = Model(Recognizer(presets.preset("small_student"), len(found.vocabulary)), found.vocabulary)
     # A model that was never trained reads at chance.
-    chance = read(replace(subject, recognizer=new.recognizer))
+    chance = predict(replace(subject, recognizer=new.recognizer))
     assert abs(np.mean([one.wins for one in chance.dev]) - 0.5) < 0.15
     assert np.mean([one.wins for one in found.dev]) > 0.9

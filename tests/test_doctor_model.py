@@ -11,7 +11,7 @@ from torch import nn
 from conftest import tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.health.checks import architecture, compatibility
-from signloom.health.checks.probe import make_trial
+from signloom.health.checks.probe import make_probe
 from signloom.health.subject import find_subject
 from signloom.inference.model import Model
 from signloom.model import presets
@@ -42,26 +42,26 @@ def train(corpus, path, *, normalise=True):
     """A model of a few dozen steps: enough to read clips that it was trained on better than any others."""
     torch.manual_seed(0)
     subject = find_subject("student", corpus.root)
-    trial = make_trial(replace(subject, recognizer=Recognizer(TINY_STUDENT, len(subject.vocabulary))))
+    probe = make_probe(replace(subject, recognizer=Recognizer(TINY_STUDENT, len(subject.vocabulary))))
     # All that its normalisation will be judged by.
-    trial = replace(trial, compared=make_trial(replace(subject, trained=True)).compared)
-    frontend = trial.recognizer.frontend
+    probe = replace(probe, compared=make_probe(replace(subject, trained=True)).compared)
+    frontend = probe.recognizer.frontend
     statistics = frontend.mean.clone(), frontend.std.clone()
     if not normalise:
         frontend.mean.zero_()
         frontend.std.fill_(1)
-    optimizer = torch.optim.AdamW(trial.recognizer.parameters(), lr=1e-2)
-    trial.recognizer.train()
+    optimizer = torch.optim.AdamW(probe.recognizer.parameters(), lr=1e-2)
+    probe.recognizer.train()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = compatibility.loss_of(trial.recognizer, trial.compared)
+        loss = compatibility.loss_of(probe.recognizer, probe.compared)
         loss.backward()
-        nn.utils.clip_grad_norm_(trial.recognizer.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(probe.recognizer.parameters(), 1.0)
         optimizer.step()
     assert loss.item() < 1.5
     frontend.mean.copy_(statistics[0])
     frontend.std.copy_(statistics[1])
-    Model(trial.recognizer, subject.vocabulary).save(path)
+    Model(probe.recognizer, subject.vocabulary).save(path)
     return path
 
 
@@ -70,14 +70,14 @@ def trained_file(corpus, tmp_path_factory):
     return train(corpus, tmp_path_factory.mktemp("trained") / "model.safetensors")
 
 
-def trial_of(name, corpus=None, change=lambda recognizer: None):
-    trial = make_trial(find_subject(str(name), corpus.root if corpus else None))
-    change(trial.recognizer)
-    return trial
+def probe_of(name, corpus=None, change=lambda recognizer: None):
+    probe = make_probe(find_subject(str(name), corpus.root if corpus else None))
+    change(probe.recognizer)
+    return probe
 
 
-def loud(trial, checks=CHECKS):
-    findings = {name: check(trial) for name, check in checks.items()}
+def loud(probe, checks=CHECKS):
+    findings = {name: check(probe) for name, check in checks.items()}
     assert all(name == finding.id for name, finding in findings.items())
     assert all(finding.source for finding in findings.values() if finding.level in ("warn", "fail"))
     return {name for name, finding in findings.items() if finding.level in ("warn", "fail")}
@@ -85,13 +85,13 @@ def loud(trial, checks=CHECKS):
 
 @pytest.mark.parametrize("name", [*presets.PRESETS, "tiny_student", "tiny_teacher"])
 def test_every_preset_is_healthy_on_simulated_signing(name):
-    trial = trial_of(name)
-    assert loud(trial, architecture.CHECKS) == set()
+    probe = probe_of(name)
+    assert loud(probe, architecture.CHECKS) == set()
 
 
 @pytest.mark.parametrize("name", ["student", "teacher_compact", "tiny_student", "tiny_teacher"])
 def test_presets_fit_a_corpus(name, corpus):
-    assert loud(trial_of(name, corpus), compatibility.CHECKS) == set()
+    assert loud(probe_of(name, corpus), compatibility.CHECKS) == set()
 
 
 @pytest.mark.parametrize(
@@ -99,21 +99,21 @@ def test_presets_fit_a_corpus(name, corpus):
 )
 def test_variants_of_the_student_are_healthy(changes, corpus, monkeypatch):
     monkeypatch.setitem(presets.PRESETS, "variant", presets.preset("student", **changes))
-    assert loud(trial_of("variant", corpus)) == set()
+    assert loud(probe_of("variant", corpus)) == set()
 
 
 def test_a_trained_model_is_healthy_on_its_corpus(trained_file, corpus):
-    assert loud(trial_of(trained_file, corpus)) == set()
+    assert loud(probe_of(trained_file, corpus)) == set()
 
 
 def test_checks_leave_the_model_as_it_was(trained_file, corpus):
-    trial = trial_of(trained_file, corpus)
-    before = copy.deepcopy(trial.recognizer.state_dict())
-    loud(trial)
-    after = trial.recognizer.state_dict()
+    probe = probe_of(trained_file, corpus)
+    before = copy.deepcopy(probe.recognizer.state_dict())
+    loud(probe)
+    after = probe.recognizer.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert not trial.recognizer.training
-    assert all(parameter.grad is None for parameter in trial.recognizer.parameters())
+    assert not probe.recognizer.training
+    assert all(parameter.grad is None for parameter in probe.recognizer.parameters())
 
 
 # Planted faults: what is done to a healthy model, and the checks that must speak; no others may.
@@ -177,19 +177,19 @@ def same_statistics(features, frontend):
 @pytest.mark.parametrize("again", [clip_by_clip, same_statistics])
 @pytest.mark.parametrize("name", ["tiny_student", "tiny_teacher"])
 def test_a_model_that_normalises_twice_is_named(again, name, corpus):
-    trial = trial_of(name, corpus, twice(again))
-    finding = compatibility.once(trial)
+    probe = probe_of(name, corpus, twice(again))
+    finding = compatibility.once(probe)
     assert finding.level == "fail"
     assert "normalised a second time" in finding.headline
     assert ("clip by clip" in finding.headline) == (again is clip_by_clip)
-    assert compatibility.statistics(trial).level in ("ok", "note")
+    assert compatibility.statistics(probe).level in ("ok", "note")
 
 
 def test_the_statistics_of_another_corpus_are_named(trained_file, corpus):
     def shift(recognizer):
         recognizer.frontend.mean += 3 * recognizer.frontend.std
 
-    finding = compatibility.statistics(trial_of(trained_file, corpus, shift))
+    finding = compatibility.statistics(probe_of(trained_file, corpus, shift))
     assert finding.level == "fail"
     assert finding.value < -2
 
@@ -199,7 +199,7 @@ def test_a_trained_model_without_statistics_is_named(trained_file, corpus):
         recognizer.frontend.mean.zero_()
         recognizer.frontend.std.fill_(1)
 
-    assert compatibility.statistics(trial_of(trained_file, corpus, forget)).level == "fail"
+    assert compatibility.statistics(probe_of(trained_file, corpus, forget)).level == "fail"
 
 
 def test_a_standardised_corpus_does_not_fit_the_statistics_of_a_model(trained_file, corpus, tmp_path):
@@ -208,15 +208,15 @@ def test_a_standardised_corpus_does_not_fit_the_statistics_of_a_model(trained_fi
             clip = corpus.load(item)
             landmarks = replace(clip, points=zscored(clip.points, clip.points))
             writer.add(item.id, split=item.split, signer=item.signer, glosses=item.glosses, landmarks=landmarks)
-    trial = trial_of(trained_file, Corpus.open(tmp_path / "c"))
+    probe = probe_of(trained_file, Corpus.open(tmp_path / "c"))
     # Named once: neither the model nor its weights are to blame.
-    assert loud(trial, compatibility.CHECKS) == {"compatibility.statistics"}
+    assert loud(probe, compatibility.CHECKS) == {"compatibility.statistics"}
 
 
 def test_weights_of_another_normalisation_are_named(corpus, tmp_path):
     """A model trained on features that were not normalised: the statistics came in afterwards."""
     path = train(corpus, tmp_path / "model.safetensors", normalise=False)
-    finding = compatibility.methods(trial_of(path, corpus))
+    finding = compatibility.methods(probe_of(path, corpus))
     assert finding.level == "fail"
     assert "when features are normalised not at all" in finding.headline
 
@@ -226,7 +226,7 @@ def test_values_that_are_not_finite_are_named_with_their_module(corpus):
         with torch.no_grad():
             recognizer.body.head.weight.fill_(float("inf"))
 
-    finding = compatibility.forward(trial_of("tiny_student", corpus, overflow))
+    finding = compatibility.forward(probe_of("tiny_student", corpus, overflow))
     assert finding.level == "fail"
     assert "the weights body.head.weight" in finding.headline
 
@@ -236,7 +236,7 @@ def test_very_large_values_are_named_with_their_module(corpus):
         with torch.no_grad():
             recognizer.body.stem.weight.mul_(1e6)
 
-    finding = compatibility.forward(trial_of("tiny_student", corpus, enlarge))
+    finding = compatibility.forward(probe_of("tiny_student", corpus, enlarge))
     assert (finding.level, finding.where) == ("warn", ("body.stem",))
 
 
@@ -250,7 +250,7 @@ def vanish(recognizer):
 
 
 def test_a_vanishing_gradient_is_named(corpus):
-    finding = compatibility.gradients(trial_of("tiny_student", corpus, vanish))
+    finding = compatibility.gradients(probe_of("tiny_student", corpus, vanish))
     assert finding.level == "fail"
     assert "vanishing while there is much to learn" in finding.headline
 
@@ -260,7 +260,7 @@ def test_an_exploding_gradient_of_a_trained_model_is_named(trained_file, corpus)
         for parameter in recognizer.parameters():
             parameter.register_hook(lambda gradient: gradient * 1e6)
 
-    finding = compatibility.gradients(trial_of(trained_file, corpus, explode))
+    finding = compatibility.gradients(probe_of(trained_file, corpus, explode))
     assert finding.level == "warn"
     assert finding.headline.endswith(": large")
 
@@ -269,7 +269,7 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_part(corpus):
     def break_it(recognizer):
         recognizer.body.head.weight.register_hook(lambda gradient: gradient * float("nan"))
 
-    finding = compatibility.gradients(trial_of("tiny_student", corpus, break_it))
+    finding = compatibility.gradients(probe_of("tiny_student", corpus, break_it))
     assert (finding.level, finding.where) == ("fail", ("body.head",))
 
 
@@ -284,7 +284,7 @@ def test_a_norm_that_one_utterance_breaks_is_named(corpus):
     def change(recognizer):
         recognizer.dropout = AcrossTheBatch()
 
-    finding = compatibility.batches(trial_of("tiny_student", corpus, change))
+    finding = compatibility.batches(probe_of("tiny_student", corpus, change))
     assert finding.level == "fail"
     assert finding.where[0].startswith("batch of 1: train-")
 
@@ -301,13 +301,13 @@ def deaf(recognizer):
 
 
 def test_a_part_that_is_not_heard_is_named(corpus):
-    finding = compatibility.modalities(trial_of("tiny_student", corpus, deaf))
+    finding = compatibility.modalities(probe_of("tiny_student", corpus, deaf))
     assert (finding.level, finding.where) == ("fail", ("right_hand: the output is the same without it",))
 
 
 @pytest.mark.parametrize("name", ["tiny_student", "tiny_teacher"])
 def test_time_pooled_to_one_step_is_named(name):
-    finding = architecture.time_kept(trial_of(name, change=pool_time))
+    finding = architecture.time_kept(probe_of(name, change=pool_time))
     assert finding.level == "fail"
     assert finding.headline == "the output is the same in every frame: time was pooled to one step"
 
@@ -316,7 +316,7 @@ def test_a_wrong_length_is_named():
     def change(recognizer):
         recognizer.body = Longer(recognizer.body)
 
-    finding = architecture.time_kept(trial_of("tiny_student", change=change))
+    finding = architecture.time_kept(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
     assert finding.where[0] == "1 frames: 1 output frames, 2 expected"
 
@@ -325,8 +325,8 @@ def test_a_classifier_of_other_words_is_named():
     def change(recognizer):
         recognizer.classifier = nn.Linear(2 * TINY_STUDENT.lstm_hidden, 7)
 
-    trial = trial_of("tiny_student", change=change)
-    finding = architecture.shape(trial)
+    probe = probe_of("tiny_student", change=change)
+    finding = architecture.shape(probe)
     assert finding.level == "fail"
     assert "7)" in finding.headline
 
@@ -341,8 +341,8 @@ def as_logits(recognizer):
 
 
 def test_outputs_that_are_no_probabilities_are_named():
-    trial = trial_of("tiny_student", change=as_logits)
-    assert architecture.probabilities(trial).level == "fail"
+    probe = probe_of("tiny_student", change=as_logits)
+    assert architecture.probabilities(probe).level == "fail"
 
 
 def test_a_loss_below_zero_is_named():
@@ -351,19 +351,19 @@ def test_a_loss_below_zero_is_named():
         with torch.no_grad():
             recognizer.classifier.bias.fill_(10.0)
 
-    finding = architecture.loss(trial_of("tiny_student", change=change))
+    finding = architecture.loss(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
     assert finding.value < 0
     assert "no log-probability" in finding.advice
 
 
 def test_a_broken_vocabulary_is_named():
-    trial = trial_of("tiny_student")
-    words = trial.vocabulary.words
-    broken = copy.copy(trial.vocabulary)
+    probe = probe_of("tiny_student")
+    words = probe.vocabulary.words
+    broken = copy.copy(probe.vocabulary)
     # Two words have changed places on one way only.
-    object.__setattr__(broken, "_ids", {**trial.vocabulary._ids, words[2]: 3, words[3]: 2})
-    finding = architecture.vocabulary(replace(trial, vocabulary=broken))
+    object.__setattr__(broken, "_ids", {**probe.vocabulary._ids, words[2]: 3, words[3]: 2})
+    finding = architecture.vocabulary(replace(probe, vocabulary=broken))
     assert (finding.level, finding.value) == ("fail", 2)
     assert finding.where[0] == f"{words[2]}: id 2, and back 3"
 
@@ -372,7 +372,7 @@ def test_a_model_over_its_size_is_named():
     def change(recognizer):
         recognizer.classifier = nn.Linear(64, 500_000)
 
-    finding = architecture.size(trial_of("tiny_student", change=change))
+    finding = architecture.size(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
     assert finding.value > 100
 
@@ -386,7 +386,7 @@ def test_padding_that_leaks_is_named():
     def change(recognizer):
         recognizer.lstm.__class__ = UnmaskedLSTM
 
-    finding = architecture.padding(trial_of("tiny_student", change=change))
+    finding = architecture.padding(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
     assert finding.where
 
@@ -395,7 +395,7 @@ def test_a_left_point_taken_for_a_right_one_is_named():
     def change(recognizer):
         recognizer.frontend._left_shoulder = 0
 
-    assert architecture.mirror(trial_of("tiny_student", change=change)).level == "fail"
+    assert architecture.mirror(probe_of("tiny_student", change=change)).level == "fail"
 
 
 def test_parameters_without_a_gradient_are_named():
@@ -403,7 +403,7 @@ def test_parameters_without_a_gradient_are_named():
         recognizer.body.head.weight.requires_grad_(False)
         recognizer.unused = nn.Linear(2, 2)
 
-    finding = architecture.gradient(trial_of("tiny_student", change=change))
+    finding = architecture.gradient(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
     assert set(finding.where) == {"unused.weight", "unused.bias", "body.head.weight (frozen)"}
 
@@ -417,6 +417,6 @@ def test_a_corpus_without_a_face_accuses_nobody(tmp_path):
             writer.add(
                 f"u{number}", split="train", signer="A", glosses=("UP", "DOWN"), landmarks=replace(clip, points=points)
             )
-    trial = trial_of("tiny_student", Corpus.open(tmp_path / "c"))
-    assert loud(trial) == set()
-    assert "not in these clips: face" in compatibility.modalities(trial).headline
+    probe = probe_of("tiny_student", Corpus.open(tmp_path / "c"))
+    assert loud(probe) == set()
+    assert "not in these clips: face" in compatibility.modalities(probe).headline

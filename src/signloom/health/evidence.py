@@ -12,7 +12,7 @@ from signloom import layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.findings import Finding
-from signloom.health.checks.probe import Trial, mode
+from signloom.health.checks.probe import Probe, mode
 from signloom.landmarks import Landmarks
 from signloom.vocabulary import BLANK_ID
 
@@ -78,24 +78,24 @@ def drawn(clip: Landmarks) -> list[list[list[Any]]]:
     ]
 
 
-def posterior(trial: Trial) -> dict[str, Any]:
+def posterior(probe: Probe) -> dict[str, Any]:
     """The probability of blank and of the likeliest gloss over the first clip tried; what it reads, and was to read.
 
     read: `[gloss, output frame]`, the middle frame of each.
     """
-    batch = trial.batch
-    with mode(trial.recognizer, training=False), torch.no_grad():
-        log_probs, lengths = trial.recognizer(batch.points[:1], batch.lengths[:1])
+    batch = probe.batch
+    with mode(probe.recognizer, training=False), torch.no_grad():
+        log_probs, lengths = probe.recognizer(batch.points[:1], batch.lengths[:1])
     probabilities = log_probs[0, : int(lengths[0])].exp()
     path = probabilities.argmax(-1).numpy()
     blank = probabilities[:, BLANK_ID].clone()
     probabilities[:, BLANK_ID] = 0
-    words = trial.vocabulary.words
+    words = probe.vocabulary.words
     starts = np.flatnonzero(np.diff(path, prepend=-1))
     ends = [*starts[1:], len(path)]
     return {
         "id": batch.ids[0],
-        "step_seconds": trial.recognizer.step_seconds,
+        "step_seconds": probe.recognizer.step_seconds,
         "blank": [round(value, 4) for value in blank.tolist()],
         "gloss": [round(value, 4) for value in probabilities.max(-1).values.tolist()],
         "read": [

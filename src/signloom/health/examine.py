@@ -12,7 +12,7 @@ from signloom.errors import InputError
 from signloom.findings import Diagnosis, Finding, chosen
 
 if TYPE_CHECKING:
-    from signloom.health.checks.probe import Trial
+    from signloom.health.checks.probe import Probe
     from signloom.health.subject import Subject
 
 
@@ -24,8 +24,8 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
     from signloom.health.checks import outputs as output_checks
     from signloom.health.checks import run as run_checks
     from signloom.health.checks.figures import measure_corpus
-    from signloom.health.checks.predictions import read
-    from signloom.health.checks.probe import make_trial
+    from signloom.health.checks.predictions import predict
+    from signloom.health.checks.probe import make_probe
 
     started = time.perf_counter()
     known = {
@@ -58,15 +58,15 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
             task = bar.add_task("reading with the model", total=1, unit="pass")
             # A model that cannot run has none; that is among the findings on the model.
             with suppress(RuntimeError, ValueError, IndexError):
-                readings = read(subject)
-                findings += [output_checks.CHECKS[name](readings) for name in outputs]
+                predictions = predict(subject)
+                findings += [output_checks.CHECKS[name](predictions) for name in outputs]
             bar.update(task, advance=1)
         if models:
             task = bar.add_task("trying the model", total=len(models), unit="checks")
-            trial = make_trial(subject)
+            probe = make_probe(subject)
             for name in models:
                 check = compatibility.CHECKS.get(name) or architecture.CHECKS[name]
-                findings.append(_tried(name, check, trial))
+                findings.append(_tried(name, check, probe))
                 bar.update(task, advance=1)
     findings.sort(key=lambda finding: wanted.index(finding.id))
     seconds = time.perf_counter() - started
@@ -75,7 +75,7 @@ def examine(subject: Subject, suite: str = "all", checks: tuple[str, ...] = ()) 
 
 def evidence_of(subject: Subject, diagnosis: Diagnosis) -> dict[str, Any]:
     """What the page draws."""
-    from signloom.health.checks.probe import make_trial
+    from signloom.health.checks.probe import make_probe
     from signloom.health.evidence import posterior, skeletons
 
     found: dict[str, Any] = {}
@@ -83,17 +83,17 @@ def evidence_of(subject: Subject, diagnosis: Diagnosis) -> dict[str, Any]:
         found["skeletons"] = skeletons(diagnosis.findings, subject.corpus)
     if subject.trained:
         try:
-            found["posterior"] = posterior(make_trial(subject))
+            found["posterior"] = posterior(make_probe(subject))
         except RuntimeError:
             # A model that cannot run has none; that is among the findings.
             found["posterior"] = None
     return found
 
 
-def _tried(name: str, check: Callable[[Trial], Finding], trial: Trial) -> Finding:
+def _tried(name: str, check: Callable[[Probe], Finding], probe: Probe) -> Finding:
     """What a check finds; that the model cannot even run is a finding as well."""
     try:
-        return check(trial)
+        return check(probe)
     except (RuntimeError, ValueError, IndexError, InputError) as error:
         return Finding(
             name,

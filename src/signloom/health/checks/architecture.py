@@ -14,7 +14,7 @@ from torch import Tensor
 
 from signloom import layout
 from signloom.findings import Finding
-from signloom.health.checks.probe import Trial, loss_of, mode
+from signloom.health.checks.probe import Probe, loss_of, mode
 from signloom.model.modality_fusion import ModalityAttention
 from signloom.train.data import Batch
 from signloom.train.monitor_rules import SATURATED
@@ -29,9 +29,9 @@ MAX_BYTES = 100_000_000
 LEAST_VARIATION = 1e-3
 
 
-def time_kept(trial: Trial) -> Finding:
+def time_kept(probe: Probe) -> Finding:
     """The length of the output follows that of the input, and the output is not the same in every frame."""
-    recognizer, batch = trial.recognizer, trial.simulated
+    recognizer, batch = probe.recognizer, probe.simulated
     wrong = []
     with mode(recognizer, training=False), torch.no_grad():
         for length in (length for length in LENGTHS if length <= batch.points.shape[1]):
@@ -45,7 +45,7 @@ def time_kept(trial: Trial) -> Finding:
             _same(recognizer(batch.points[at : at + 1, :n])[0][0]) for at, n in _clips(batch)
         )
     # Units that are dead give the same in every frame as well: new weights tell the one from the other.
-    pooled = constant and (not trial.trained or not _varies_anew(trial))
+    pooled = constant and (not probe.trained or not _varies_anew(probe))
     sick = bool(wrong) or constant
     return Finding(
         "architecture.time",
@@ -71,9 +71,9 @@ def time_kept(trial: Trial) -> Finding:
     )
 
 
-def _varies_anew(trial: Trial) -> bool:
+def _varies_anew(probe: Probe) -> bool:
     """Whether the features and the output of the same model with new weights vary over time."""
-    recognizer, batch = copy.deepcopy(trial.recognizer), trial.simulated
+    recognizer, batch = copy.deepcopy(probe.recognizer), probe.simulated
     torch.manual_seed(0)
     with torch.no_grad():
         for module in recognizer.modules():
@@ -92,12 +92,12 @@ def _varies_anew(trial: Trial) -> bool:
         )
 
 
-def shape(trial: Trial) -> Finding:
-    recognizer, batch = trial.recognizer, trial.simulated
+def shape(probe: Probe) -> Finding:
+    recognizer, batch = probe.recognizer, probe.simulated
     with mode(recognizer, training=False), torch.no_grad():
         log_probs, lengths = recognizer(batch.points, batch.lengths)
     frames = int(recognizer.output_lengths(batch.lengths).max())
-    expected = (len(batch.ids), frames, len(trial.vocabulary))
+    expected = (len(batch.ids), frames, len(probe.vocabulary))
     right = tuple(log_probs.shape) == expected and int(lengths.max()) == frames
     return Finding(
         "architecture.shape",
@@ -113,9 +113,9 @@ def shape(trial: Trial) -> Finding:
     )
 
 
-def probabilities(trial: Trial) -> Finding:
-    with mode(trial.recognizer, training=False), torch.no_grad():
-        log_probs, _ = trial.recognizer(trial.simulated.points, trial.simulated.lengths)
+def probabilities(probe: Probe) -> Finding:
+    with mode(probe.recognizer, training=False), torch.no_grad():
+        log_probs, _ = probe.recognizer(probe.simulated.points, probe.simulated.lengths)
     off = float((log_probs.exp().sum(-1) - 1).abs().max())
     right = bool(torch.isfinite(log_probs).all()) and off < TOLERANCE
     return Finding(
@@ -131,17 +131,17 @@ def probabilities(trial: Trial) -> Finding:
     )
 
 
-def vocabulary(trial: Trial) -> Finding:
-    words = trial.vocabulary.words
+def vocabulary(probe: Probe) -> Finding:
+    words = probe.vocabulary.words
     wrong = []
     for number, word in enumerate(words):
-        back = trial.vocabulary.encode([word])[0]
+        back = probe.vocabulary.encode([word])[0]
         if back != number:
             wrong.append(f"{word}: id {number}, and back {back}")
     if (words[BLANK_ID], words[UNKNOWN_ID]) != (BLANK, UNKNOWN):
         wrong.append(f"ids {BLANK_ID} and {UNKNOWN_ID} are {words[BLANK_ID]} and {words[UNKNOWN_ID]}")
-    if trial.recognizer.num_words != len(words):
-        wrong.append(f"classifier of {trial.recognizer.num_words} words, vocabulary of {len(words)}")
+    if probe.recognizer.num_words != len(words):
+        wrong.append(f"classifier of {probe.recognizer.num_words} words, vocabulary of {len(words)}")
     return Finding(
         "architecture.vocabulary",
         "fail" if wrong else "ok",
@@ -159,9 +159,9 @@ def vocabulary(trial: Trial) -> Finding:
     )
 
 
-def loss(trial: Trial) -> Finding:
-    with mode(trial.recognizer, training=False), torch.no_grad():
-        value = float(loss_of(trial.recognizer, trial.simulated))
+def loss(probe: Probe) -> Finding:
+    with mode(probe.recognizer, training=False), torch.no_grad():
+        value = float(loss_of(probe.recognizer, probe.simulated))
     right = 0 <= value < float("inf")
     return Finding(
         "architecture.loss",
@@ -179,13 +179,13 @@ def loss(trial: Trial) -> Finding:
     )
 
 
-def size(trial: Trial) -> Finding:
-    total = sum(value.numel() * value.element_size() for value in trial.recognizer.state_dict().values())
+def size(probe: Probe) -> Finding:
+    total = sum(value.numel() * value.element_size() for value in probe.recognizer.state_dict().values())
     right = total < MAX_BYTES
     return Finding(
         "architecture.size",
         "ok" if right else "fail",
-        f"{trial.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB",
+        f"{probe.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB",
         total / 1e6,
         "MB",
         f"below {MAX_BYTES / 1e6:g} MB",
@@ -195,10 +195,10 @@ def size(trial: Trial) -> Finding:
     )
 
 
-def padding(trial: Trial) -> Finding:
+def padding(probe: Probe) -> Finding:
     """An utterance gives the same alone and padded, in any company and any order."""
-    recognizer, batch = copy.deepcopy(trial.recognizer), trial.simulated
-    if not trial.trained:
+    recognizer, batch = copy.deepcopy(probe.recognizer), probe.simulated
+    if not probe.trained:
         # New biases are 0, and padding of 0 then passes through a layer that does not mask it unseen.
         torch.manual_seed(0)
         with torch.no_grad():
@@ -231,10 +231,10 @@ def padding(trial: Trial) -> Finding:
     )
 
 
-def mirror(trial: Trial) -> Finding:
+def mirror(probe: Probe) -> Finding:
     """A mirrored clip gives the mirror image of the normalised points: left and right are treated alike."""
-    frontend = trial.recognizer.frontend
-    points = trial.simulated.points[:1, : int(trial.simulated.lengths[0])]
+    frontend = probe.recognizer.frontend
+    points = probe.simulated.points[:1, : int(probe.simulated.lengths[0])]
     swap = torch.from_numpy(layout.subset_mirror_map(frontend.view).copy())
     signs = torch.tensor([-1.0, 1.0, 1.0])
     with torch.no_grad():
@@ -255,11 +255,11 @@ def mirror(trial: Trial) -> Finding:
     )
 
 
-def gradient(trial: Trial) -> Finding:
+def gradient(probe: Probe) -> Finding:
     """Every parameter has a gradient: what has none does not learn."""
-    recognizer = trial.recognizer
+    recognizer = probe.recognizer
     with mode(recognizer, training=True):
-        loss_of(recognizer, trial.simulated).backward()
+        loss_of(recognizer, probe.simulated).backward()
         named = [(name, value) for name, value in recognizer.named_parameters() if value.requires_grad]
         dead = [name for name, value in named if value.grad is None or not bool(value.grad.abs().sum() > 0)]
         frozen = [name for name, value in recognizer.named_parameters() if not value.requires_grad]
@@ -281,7 +281,7 @@ def gradient(trial: Trial) -> Finding:
     )
 
 
-def attention(trial: Trial) -> Finding:
+def attention(probe: Probe) -> Finding:
     """How much of what attention adds stands at its clamp, where no gradient passes."""
     shares: dict[str, float] = {}
 
@@ -291,11 +291,11 @@ def attention(trial: Trial) -> Finding:
 
         return hook
 
-    layers = {name: part for name, part in trial.recognizer.named_modules() if isinstance(part, ModalityAttention)}
+    layers = {name: part for name, part in probe.recognizer.named_modules() if isinstance(part, ModalityAttention)}
     handles = [part.register_forward_hook(watch(name, part.clamp)) for name, part in layers.items()]
     try:
-        with mode(trial.recognizer, training=False), torch.no_grad():
-            trial.recognizer(trial.simulated.points, trial.simulated.lengths)
+        with mode(probe.recognizer, training=False), torch.no_grad():
+            probe.recognizer(probe.simulated.points, probe.simulated.lengths)
     finally:
         for handle in handles:
             handle.remove()
@@ -342,7 +342,7 @@ def _far(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().nan_to_num(0.0).max())
 
 
-Check = Callable[[Trial], Finding]
+Check = Callable[[Probe], Finding]
 CHECKS: dict[str, Check] = {
     "architecture.time": time_kept,
     "architecture.shape": shape,

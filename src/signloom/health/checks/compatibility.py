@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from signloom import layout
 from signloom.findings import Finding, worse
-from signloom.health.checks.probe import Trial, first, loss_of, losses_of, mode
+from signloom.health.checks.probe import Probe, first, loss_of, losses_of, mode
 from signloom.model.frontend import CLAMP, MIN_STD
 from signloom.train.non_finite import first_cause
 
@@ -26,12 +26,12 @@ EXPLODING, VANISHING, HEALTHY_LOSS = 100.0, 1e-3, 1.0
 TOLERANCE = 1e-3
 
 
-def statistics(trial: Trial) -> Finding:
+def statistics(probe: Probe) -> Finding:
     """Mean, deviation and range of what the body of the model is given."""
-    mean, deviation, low, high, _ = _statistics(trial, _features(trial))
+    mean, deviation, low, high, _ = _statistics(probe, _features(probe))
     off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, max(-low, high) - RANGE)
-    level = "ok" if off <= 0 else "note" if off <= SLACK and trial.trained else "fail"
-    twice = level == "fail" and once(trial).level == "fail"
+    level = "ok" if off <= 0 else "note" if off <= SLACK and probe.trained else "fail"
+    twice = level == "fail" and once(probe).level == "fail"
     # One cause, one accusation.
     level, see = ("note", ": see compatibility.normalised_once") if twice else (level, "")
     return Finding(
@@ -47,24 +47,24 @@ def statistics(trial: Trial) -> Finding:
         "normalised before. Run 'signloom doctor' on the corpus"
         if level == "fail"
         else "",
-        {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(trial.clips)},
+        {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(probe.clips)},
     )
 
 
-def once(trial: Trial) -> Finding:
+def once(probe: Probe) -> Finding:
     """Whether the body gets what the front end's one affine makes, and not that normalised again."""
-    frontend = trial.recognizer.frontend
-    given = _features(trial)
+    frontend = probe.recognizer.frontend
+    given = _features(probe)
     expected = []
     with torch.no_grad():
-        for clip in trial.clips:
+        for clip in probe.clips:
             raw = frontend.raw_features(clip)
             expected.append(((raw - frontend.mean) / frontend.std).clamp(-CLAMP, CLAMP).nan_to_num(nan=0.0)[0])
     same_shape = all(one.shape == other.shape for one, other in zip(given, expected, strict=True))
     far = max(float((a - b).abs().max()) for a, b in zip(given, expected, strict=True)) if same_shape else math.inf
-    between = _statistics(trial, given)[4] if same_shape else math.nan
+    between = _statistics(probe, given)[4] if same_shape else math.nan
     # A single clip has nothing between clips.
-    alike = len(trial.clips) > 1 and between < LEAST_BETWEEN
+    alike = len(probe.clips) > 1 and between < LEAST_BETWEEN
     sick = not far < TOLERANCE or alike
     how = "clip by clip, after the front end" if alike else "after the front end"
     return Finding(
@@ -84,10 +84,10 @@ def once(trial: Trial) -> Finding:
     )
 
 
-def methods(trial: Trial) -> Finding:
+def methods(probe: Probe) -> Finding:
     """Other ways to normalise beside the model's own: its own must be healthy, and what a trained model fits best."""
     table: dict[str, dict[str, float]] = {}
-    own = trial.recognizer.frontend
+    own = probe.recognizer.frontend
     changes: dict[str, Callable[[Tensor], Tensor] | None] = {
         "once, as the model does": None,
         "not at all": lambda x: x * own.std + own.mean,
@@ -96,13 +96,13 @@ def methods(trial: Trial) -> Finding:
     }
     losses: dict[str, Tensor] = {}
     for name, change in changes.items():
-        with _changed(own, change), mode(trial.recognizer, training=False), torch.no_grad():
-            mean, deviation, low, high, _ = _statistics(trial, _features(trial))
-            losses[name] = losses_of(trial.recognizer, trial.compared)
+        with _changed(own, change), mode(probe.recognizer, training=False), torch.no_grad():
+            mean, deviation, low, high, _ = _statistics(probe, _features(probe))
+            losses[name] = losses_of(probe.recognizer, probe.compared)
             loss = float(losses[name].mean())
             table[name] = {"mean": mean, "deviation": deviation, "range": max(-low, high), "loss": loss}
     name, *others = table
-    if trial.trained and statistics(trial).level != "ok":
+    if probe.trained and statistics(probe).level != "ok":
         return Finding(
             "compatibility.methods",
             "note",
@@ -112,7 +112,7 @@ def methods(trial: Trial) -> Finding:
     best = min(table, key=lambda key: table[key]["loss"])
     # Of new weights every loss is as good as another.
     most = bool((losses[best] < losses[name]).float().mean() > 0.5)
-    wrong = trial.trained and best != name and most and table[best]["loss"] < 0.9 * table[name]["loss"]
+    wrong = probe.trained and best != name and most and table[best]["loss"] < 0.9 * table[name]["loss"]
     broken = not math.isfinite(table[name]["loss"])
     level = "fail" if broken or wrong else "ok"
     shown = "; ".join(f"{key}: {row['mean']:.2f} +- {row['deviation']:.2f}" for key, row in table.items())
@@ -136,9 +136,9 @@ def methods(trial: Trial) -> Finding:
     )
 
 
-def forward(trial: Trial) -> Finding:
+def forward(probe: Probe) -> Finding:
     """Finite and moderate values in every part of the model, in training and in evaluation."""
-    recognizer, batch = trial.recognizer, trial.batch
+    recognizer, batch = probe.recognizer, probe.batch
     largest: dict[str, float] = {}
 
     def watch(name: str) -> Callable[..., None]:
@@ -183,11 +183,11 @@ def forward(trial: Trial) -> Finding:
     )
 
 
-def gradients(trial: Trial) -> Finding:
+def gradients(probe: Probe) -> Finding:
     """The norm of the gradient, of the whole and of each part."""
-    recognizer = trial.recognizer
+    recognizer = probe.recognizer
     with mode(recognizer, training=True):
-        value = loss_of(recognizer, trial.batch)
+        value = loss_of(recognizer, probe.batch)
         value.backward()
         squares: dict[str, float] = {}
         for name, parameter in recognizer.named_parameters():
@@ -206,7 +206,7 @@ def gradients(trial: Trial) -> Finding:
         advice = "nothing reaches the weights: check the initialisation, saturated units and a clamp too tight"
     elif total > EXPLODING:
         # Of weights that nobody trained the first steps are always large; warm-up and clipping are for them.
-        level, what = ("warn" if trial.trained else "note"), ": large"
+        level, what = ("warn" if probe.trained else "note"), ": large"
         advice = "clip the gradient (--gradient_clip 1) and lower the learning rate"
     return Finding(
         "compatibility.gradients",
@@ -222,17 +222,17 @@ def gradients(trial: Trial) -> Finding:
     )
 
 
-def batches(trial: Trial) -> Finding:
+def batches(probe: Probe) -> Finding:
     """A step of training with 1, 2 and 4 utterances."""
     table, sick = {}, []
     for size in (1, 2, 4):
-        if size > len(trial.batch.ids):
+        if size > len(probe.batch.ids):
             continue
-        batch = first(trial.batch, size)
-        with mode(trial.recognizer, training=True):
-            value = loss_of(trial.recognizer, batch)
+        batch = first(probe.batch, size)
+        with mode(probe.recognizer, training=True):
+            value = loss_of(probe.recognizer, batch)
             value.backward()
-            norms = [p.grad.norm() for p in trial.recognizer.parameters() if p.grad is not None]
+            norms = [p.grad.norm() for p in probe.recognizer.parameters() if p.grad is not None]
             table[str(size)] = {"loss": float(value.detach()), "gradient": float(torch.stack(norms).norm())}
         if not all(math.isfinite(number) for number in table[str(size)].values()):
             sick.append(f"batch of {size}: {', '.join(batch.ids)}")
@@ -252,9 +252,9 @@ def batches(trial: Trial) -> Finding:
     )
 
 
-def modalities(trial: Trial) -> Finding:
+def modalities(probe: Probe) -> Finding:
     """Each part of the body alone: finite, and heard."""
-    recognizer, batch = trial.recognizer, trial.batch
+    recognizer, batch = probe.recognizer, probe.batch
     groups = recognizer.frontend.groups
     change, levels, where = {}, ["ok"], []
     with mode(recognizer, training=False), torch.no_grad():
@@ -308,31 +308,31 @@ def _changed(part: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iter
         handle.remove()
 
 
-def _features(trial: Trial) -> list[Tensor]:
+def _features(probe: Probe) -> list[Tensor]:
     """What the body is given of each clip, `(T, F)`."""
     found: list[Tensor] = []
     # What the body gets, not what the front end gives: a second normalisation would be between them.
-    handle = trial.recognizer.body.register_forward_pre_hook(lambda body, inputs: found.append(inputs[0][0].clone()))
+    handle = probe.recognizer.body.register_forward_pre_hook(lambda body, inputs: found.append(inputs[0][0].clone()))
     try:
-        with mode(trial.recognizer, training=False), torch.no_grad():
-            for clip in trial.clips:
-                trial.recognizer.features(clip)
+        with mode(probe.recognizer, training=False), torch.no_grad():
+            for clip in probe.clips:
+                probe.recognizer.features(clip)
     finally:
         handle.remove()
     return found
 
 
-def _statistics(trial: Trial, features: list[Tensor]) -> tuple[float, float, float, float, float]:
+def _statistics(probe: Probe, features: list[Tensor]) -> tuple[float, float, float, float, float]:
     """Mean, deviation, least and greatest of the known values, and the share of the variance between clips.
 
     A feature that does not vary (a part that is always, or never, there) is not counted.
     """
-    frontend = trial.recognizer.frontend
+    frontend = probe.recognizer.frontend
     count = torch.zeros(frontend.num_features, dtype=torch.float64)
     total, square = count.clone(), count.clone()
     means, weights, low, high = [], [], math.inf, -math.inf
     with torch.no_grad():
-        for clip, given in zip(trial.clips, features, strict=True):
+        for clip, given in zip(probe.clips, features, strict=True):
             known = torch.isfinite(frontend.raw_features(clip)[0])
             values = given.double().where(known, torch.zeros((), dtype=torch.float64))
             frames = known.sum(0)
@@ -360,7 +360,7 @@ def _statistics(trial: Trial, features: list[Tensor]) -> tuple[float, float, flo
     )
 
 
-Check = Callable[[Trial], Finding]
+Check = Callable[[Probe], Finding]
 CHECKS: dict[str, Check] = {
     "compatibility.statistics": statistics,
     "compatibility.normalised_once": once,

@@ -11,7 +11,7 @@ import numpy as np
 
 from signloom.findings import Finding
 from signloom.health.checks.gloss_permutation import best_renaming, errors
-from signloom.health.checks.predictions import Reading, Readings
+from signloom.health.checks.predictions import Prediction, Predictions
 from signloom.score.analysis import by_gloss
 from signloom.train.monitor_rules import ALL_BLANK, BEGINNING, COLLAPSED, SETTLED, SETTLED_EPOCHS, UNIFORM
 
@@ -36,11 +36,11 @@ SAME, CLOSE = 5e-4, 0.01
 RENAMED, RENAMED_POINTS = 0.7, 0.1
 
 
-def uniform(readings: Readings) -> Finding:
-    entropy = _mean(one.entropy for one in readings.every)
-    early = readings.run.steps <= BEGINNING
+def uniform(predictions: Predictions) -> Finding:
+    entropy = _mean(one.entropy for one in predictions.every)
+    early = predictions.run.steps <= BEGINNING
     sick = entropy > UNIFORM and not early
-    words = len(readings.vocabulary)
+    words = len(predictions.vocabulary)
     return Finding(
         "run.uniform",
         "fail" if sick else "ok",
@@ -58,11 +58,11 @@ def uniform(readings: Readings) -> Finding:
     )
 
 
-def blank(readings: Readings) -> Finding:
+def blank(predictions: Predictions) -> Finding:
     """Everything blank: a collapse where fewer glosses are to be expected than a constant output would have."""
-    share = _mean(one.blank_share for one in readings.every)
-    emitted = _mean(one.emitted for one in readings.every)
-    run = readings.run
+    share = _mean(one.blank_share for one in predictions.every)
+    emitted = _mean(one.emitted for one in predictions.every)
+    run = predictions.run
     # The model that was kept may be of an epoch before the collapse.
     last = run.watched[-1] if run.watched else {}
     ended = last.get("blank_share", 0.0) >= ALL_BLANK and last.get("emitted", 1.0) < COLLAPSED
@@ -102,19 +102,19 @@ def blank(readings: Readings) -> Finding:
     )
 
 
-def vocabulary(readings: Readings) -> Finding:
+def vocabulary(predictions: Predictions) -> Finding:
     """How many of the glosses that stand in the annotations are ever read."""
-    annotated = {word for one in readings.every for word in one.target}
-    found = {word for one in readings.every for word in one.found}
+    annotated = {word for one in predictions.every for word in one.target}
+    found = {word for one in predictions.every for word in one.predicted}
     share = len(annotated & found) / max(1, len(annotated))
     # One that has not learnt train yet says little; that is told by run.underfitting.
-    sick = share < LEAST_READ and readings.train_wer < 0.5
-    never = sorted(readings.vocabulary.words[word] for word in annotated - found)
+    sick = share < LEAST_READ and predictions.train_wer < 0.5
+    never = sorted(predictions.vocabulary.words[word] for word in annotated - found)
     return Finding(
         "run.vocabulary",
         "warn" if sick else "note" if share < LEAST_READ else "ok",
         f"{len(annotated & found):,} of {len(annotated):,} glosses are ever read ({100 * share:.0f} %), in "
-        f"{len(readings.every):,} utterances",
+        f"{len(predictions.every):,} utterances",
         share,
         "share of the glosses annotated",
         f"at least {100 * LEAST_READ:g} % where WER on train is below 50 %",
@@ -126,9 +126,9 @@ def vocabulary(readings: Readings) -> Finding:
     )
 
 
-def glosses(readings: Readings) -> Finding:
+def glosses(predictions: Predictions) -> Finding:
     """Glosses that a model does not learn from the very utterances it was trained on, where it learns all others."""
-    score = readings.score(readings.train)
+    score = predictions.score(predictions.train)
     counts = by_gloss(score)
     hard = [
         one for one in counts if one.occurrences >= FEWEST and one.missed + one.invented >= UNTOLD * one.occurrences
@@ -161,10 +161,10 @@ def glosses(readings: Readings) -> Finding:
     )
 
 
-def one_gloss(readings: Readings) -> Finding:
+def one_gloss(predictions: Predictions) -> Finding:
     """Whether nearly all that is read is one gloss."""
-    counts = Counter(word for one in readings.every for word in one.found)
-    annotated = Counter(word for one in readings.every for word in one.target)
+    counts = Counter(word for one in predictions.every for word in one.predicted)
+    annotated = Counter(word for one in predictions.every for word in one.target)
     total = sum(counts.values())
     if not total or len(annotated) < 3:
         return Finding("run.one_gloss", "ok", "nothing is read" if not total else "there are no three glosses to tell")
@@ -173,8 +173,8 @@ def one_gloss(readings: Readings) -> Finding:
     much = share > MOST_OF_ONE and share > 2 * due and total >= FEWEST
     level = "ok"
     if much:
-        level = "fail" if readings.run.steps > SETTLED else "note"
-    name = readings.vocabulary.words[word]
+        level = "fail" if predictions.run.steps > SETTLED else "note"
+    name = predictions.vocabulary.words[word]
     return Finding(
         "run.one_gloss",
         level,
@@ -191,13 +191,13 @@ def one_gloss(readings: Readings) -> Finding:
     )
 
 
-def signers(readings: Readings) -> Finding:
+def signers(predictions: Predictions) -> Finding:
     """WER of each signer of dev against that on training utterances."""
-    if not readings.train or not readings.dev:
+    if not predictions.train or not predictions.dev:
         return Finding("run.signers", "ok", "there is no dev or train to compare")
-    by = {name: one.wer for name, one in readings.score(readings.dev).by_signer.items()}
-    trained = {one.utterance.signer for one in readings.train}
-    train, dev = readings.train_wer, readings.dev_wer
+    by = {name: one.wer for name, one in predictions.score(predictions.dev).by_signer.items()}
+    trained = {one.utterance.signer for one in predictions.train}
+    train, dev = predictions.train_wer, predictions.dev_wer
     known = [value for name, value in by.items() if name in trained]
     new = [value for name, value in by.items() if name not in trained]
     median = float(np.median(list(by.values()))) if by else dev
@@ -223,11 +223,11 @@ def signers(readings: Readings) -> Finding:
     )
 
 
-def names(readings: Readings) -> Finding:
+def names(predictions: Predictions) -> Finding:
     """Whether the words are right but for their names: a renaming learnt on half of the utterances mends the others."""
-    pairs = [(one.target, one.found) for one in readings.every]
+    pairs = [(one.target, one.predicted) for one in predictions.every]
     words = sum(len(target) for target, _ in pairs)
-    same = np.arange(len(readings.vocabulary))
+    same = np.arange(len(predictions.vocabulary))
     plain = errors(pairs, same)
     mended = plain
     if len(pairs) >= 2 * FEWEST and any(found for _, found in pairs):
@@ -235,8 +235,8 @@ def names(readings: Readings) -> Finding:
         mended = sum(errors(other, best_renaming(half, len(same))) for half, other in (halves, halves[::-1]))
     sick = mended <= RENAMED * plain and plain - mended >= RENAMED_POINTS * words
     renaming = best_renaming(pairs, len(same)) if sick else same
-    read = Counter(word for one in readings.every for word in one.found)
-    vocabulary = readings.vocabulary.words
+    read = Counter(word for one in predictions.every for word in one.predicted)
+    vocabulary = predictions.vocabulary.words
     moved = [
         f"{vocabulary[word]} is read where {vocabulary[renaming[word]]} was signed"
         for word, _ in read.most_common()
@@ -258,15 +258,15 @@ def names(readings: Readings) -> Finding:
     )
 
 
-def own_annotation(readings: Readings) -> Finding:
+def own_annotation(predictions: Predictions) -> Finding:
     """Whether a clip's own annotation is more probable than others' of its length: a permutation test by the model."""
-    own = {name: [one.wins for one in part if len(one.others)] for name, part in _parts(readings)}
+    own = {name: [one.wins for one in part if len(one.others)] for name, part in _parts(predictions)}
     wins = {name: _mean(values) for name, values in own.items()}
     enough = all(len(values) >= FEWEST for values in own.values())
-    slip, fits = _slipped(readings.every)
+    slip, fits = _slipped(predictions.every)
     slipped = enough and fits >= NEIGHBOUR_WINS and max(wins.values()) < LEARNT
     sick = slipped or (
-        enough and readings.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE
+        enough and predictions.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE
     )
     share = {name: value for name, value in wins.items() if not math.isnan(value)}
     return Finding(
@@ -293,10 +293,10 @@ def own_annotation(readings: Readings) -> Finding:
     )
 
 
-def _slipped(readings: Sequence[Reading]) -> tuple[int, float]:
+def _slipped(predictions: Sequence[Prediction]) -> tuple[int, float]:
     """The place beside an utterance whose annotation is oftenest more probable than its own, and how often."""
     won: dict[int, list[bool]] = {}
-    for one in readings:
+    for one in predictions:
         for step, value in one.neighbours.items():
             won.setdefault(step, []).append(value > one.own)
     shares = {step: sum(values) / len(values) for step, values in won.items() if len(values) >= FEWEST}
@@ -304,11 +304,11 @@ def _slipped(readings: Sequence[Reading]) -> tuple[int, float]:
     return step, shares.get(step, 0.0)
 
 
-def scores(readings: Readings) -> Finding:
+def scores(predictions: Predictions) -> Finding:
     """Whether word error rates on record are those of the model, and not with reference and hypothesis exchanged."""
-    run, where, levels, swapped = readings.run, [], ["ok"], False
-    if run.best is not None and readings.dev and readings.whole_dev:
-        right = readings.score(readings.dev)
+    run, where, levels, swapped = predictions.run, [], ["ok"], False
+    if run.best is not None and predictions.dev and predictions.whole_dev:
+        right = predictions.score(predictions.dev)
         recorded = run.best.dev_wer
         if abs(recorded - right.wer) > CLOSE:
             other = right.errors / right.hypothesis_words if right.hypothesis_words else math.inf
@@ -321,7 +321,7 @@ def scores(readings: Readings) -> Finding:
                 + (f"; {recorded:.4f} is {right.errors} / {right.hypothesis_words} words read" if exchanged else "")
             )
     for split, record in run.evaluations.items():
-        said, exchanged = _evaluation(readings, split, record)
+        said, exchanged = _evaluation(predictions, split, record)
         if said:
             swapped |= exchanged
             levels.append("fail" if exchanged else "warn")
@@ -349,10 +349,10 @@ def scores(readings: Readings) -> Finding:
     )
 
 
-def _evaluation(readings: Readings, split: str, record: Mapping[str, Any]) -> tuple[str, bool]:
+def _evaluation(predictions: Predictions, split: str, record: Mapping[str, Any]) -> tuple[str, bool]:
     """What is wrong with an evaluation on record, and whether it is an exchange of reference and hypothesis."""
-    corpus = {item.id: item.glosses for item in readings.corpus if item.split == split}
-    if record.get("protocol") != "plain" or record.get("corpus") != readings.corpus.name or not corpus:
+    corpus = {item.id: item.glosses for item in predictions.corpus if item.split == split}
+    if record.get("protocol") != "plain" or record.get("corpus") != predictions.corpus.name or not corpus:
         return "", False
     utterances = record.get("utterances") or []
     ids = {one["id"] for one in utterances} & set(corpus) or set(corpus)
@@ -373,8 +373,8 @@ def _evaluation(readings: Readings, split: str, record: Mapping[str, Any]) -> tu
     )
 
 
-def _parts(readings: Readings) -> tuple[tuple[str, Sequence[Reading]], ...]:
-    return ("train", readings.train), ("dev", readings.dev)
+def _parts(predictions: Predictions) -> tuple[tuple[str, Sequence[Prediction]], ...]:
+    return ("train", predictions.train), ("dev", predictions.dev)
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -382,7 +382,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-Check = Callable[[Readings], Finding]
+Check = Callable[[Predictions], Finding]
 CHECKS: dict[str, Check] = {
     "run.uniform": uniform,
     "run.blank": blank,

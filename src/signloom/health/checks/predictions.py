@@ -1,4 +1,4 @@
-"""What a trained model reads in utterances of its corpus: some of those it was trained on, and dev.
+"""What a trained model predicts for utterances of its corpus: some that it was trained on, and dev.
 
 Shapes: T' output frames, V words.
 """
@@ -23,29 +23,31 @@ from signloom.train.selection import train_split
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
 NUM_TRAIN = 64
-# All of dev up to so many, so that the word error rate the run recorded can be had again; some of a larger one.
+# A dev split of at most this many utterances is used whole, so that its WER can be compared with the recorded one.
 NUM_DEV = 300
+# Utterances drawn from a larger dev split.
 SOME_DEV = 64
-# Other utterances whose annotation is tried on a clip.
+# Annotations of other utterances that are scored on each clip.
 NUM_OTHERS = 24
-# Places in the split that annotations may have slipped by.
+# Offsets within a split by which annotations may have slipped.
 NEIGHBOURS = (-2, -1, 1, 2)
 BATCH = 16
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One utterance as the model reads it.
+class Prediction:
+    """The model's prediction for one utterance.
 
-    target, found: ids of its annotation, and of what greedy decoding gives.  blank: probability in each output frame
-    `(T',)`.  entropy: mean over frames, as a share of log V.  blank_share: of frames in which it is the likeliest.
-    own, others: log-probability a gloss of its annotation, and of those of others of about its length `(K,)`.
-    neighbours: the same of the annotations so many places before (below 0) or after it in its split.
+    target, predicted: ids of the annotation, and of the greedy hypothesis.  blank: probability of blank per output
+    frame `(T',)`.  entropy: mean over frames, as a share of log V.  blank_share: share of frames in which blank is the
+    most likely word.  own, others: log-probability per gloss of the utterance's annotation, and of the annotations of
+    others of about the same length `(K,)`.  neighbours: the same for the annotations at these offsets in the split
+    (negative: before the utterance).
     """
 
     utterance: Utterance
     target: tuple[int, ...]
-    found: tuple[int, ...]
+    predicted: tuple[int, ...]
     blank: np.ndarray
     entropy: float
     blank_share: float
@@ -55,38 +57,38 @@ class Reading:
 
     @property
     def emitted(self) -> float:
-        """Glosses to be expected from the probabilities, as a share of those in its annotation."""
+        """Returns the number of glosses expected from the probabilities, as a share of those in the annotation."""
         return float((1 - self.blank).sum() / len(self.target))
 
     @property
     def wins(self) -> float:
-        """The share of others' annotations that are less probable than its own; NaN without any."""
+        """Returns the share of other annotations that are less probable than the utterance's own; NaN without any."""
         if not len(self.others):
             return float("nan")
         return float(np.mean(np.sign(self.own - self.others) / 2 + 0.5))
 
 
 @dataclass(frozen=True)
-class Readings:
-    """Readings of train and dev.
+class Predictions:
+    """Predictions for train and dev.
 
-    whole_dev: whether they are of all of dev.  num_trained: utterances the model was trained on.  run: the record they
-    belong to.
+    train: of utterances the model was trained on.  whole_dev: whether `dev` holds all of the split.  num_trained: how
+    many utterances the model was trained on.  run: the record of the run.
     """
 
     corpus: Corpus
     vocabulary: Vocabulary
-    train: tuple[Reading, ...]
-    dev: tuple[Reading, ...]
+    train: tuple[Prediction, ...]
+    dev: tuple[Prediction, ...]
     whole_dev: bool
     num_trained: int
     run: RunRecord
 
-    def score(self, readings: Sequence[Reading]) -> Score:
-        """By the plain rule."""
+    def score(self, predictions: Sequence[Prediction]) -> Score:
+        """Returns the score by the plain protocol."""
         return score(
-            ((one.utterance.id, one.utterance.glosses, self.vocabulary.decode(one.found)) for one in readings),
-            signers={one.utterance.id: one.utterance.signer for one in readings if one.utterance.signer is not None},
+            ((one.utterance.id, one.utterance.glosses, self.vocabulary.decode(one.predicted)) for one in predictions),
+            signers={one.utterance.id: one.utterance.signer for one in predictions if one.utterance.signer is not None},
         )
 
     @cached_property
@@ -98,26 +100,29 @@ class Readings:
         return self.score(self.dev).wer if self.dev else float("nan")
 
     @cached_property
-    def every(self) -> tuple[Reading, ...]:
+    def every(self) -> tuple[Prediction, ...]:
         return (*self.train, *self.dev)
 
 
-def read(subject: Subject) -> Readings:
-    """What the subject's model reads of its corpus, drawn by the subject's seed. The corpus has to be there."""
+def predict(subject: Subject) -> Predictions:
+    """Returns the predictions of the subject's model for utterances of its corpus, drawn by the subject's seed.
+
+    Raises RuntimeError for a subject without a corpus.
+    """
     corpus, run = subject.corpus, subject.run or RunRecord()
     if corpus is None:
-        raise RuntimeError("readings without a corpus")
+        raise RuntimeError("predictions need a corpus")
     rng = np.random.default_rng(subject.seed)
     recipe = recipe_of(run)
     trained = train_split(corpus, recipe) if recipe is not None else corpus.split("train")
     trained = [item for item in trained if not subject.unalignable(item)]
     dev = [item for item in corpus if item.split == "dev"]
     whole = len(dev) <= NUM_DEV
-    return Readings(
+    return Predictions(
         corpus,
         subject.vocabulary,
-        _read(subject, _some(trained, NUM_TRAIN, rng), trained, rng),
-        _read(subject, dev if whole else _some(dev, SOME_DEV, rng), dev, rng),
+        _predict(subject, _some(trained, NUM_TRAIN, rng), trained, rng),
+        _predict(subject, dev if whole else _some(dev, SOME_DEV, rng), dev, rng),
         whole,
         len(trained),
         run,
@@ -125,68 +130,68 @@ def read(subject: Subject) -> Readings:
 
 
 def _some(items: Sequence[Utterance], count: int, rng: np.random.Generator) -> list[Utterance]:
-    return [items[at] for at in sorted(rng.permutation(len(items))[:count])]
+    return [items[index] for index in sorted(rng.permutation(len(items))[:count])]
 
 
-def _read(
+def _predict(
     subject: Subject, items: Sequence[Utterance], every: Sequence[Utterance], rng: np.random.Generator
-) -> tuple[Reading, ...]:
-    """Readings of `items`; other annotations are those of `every`."""
+) -> tuple[Prediction, ...]:
+    """Returns the predictions for `items`; other annotations come from `every`."""
     if not items or subject.corpus is None:
         return ()
     recognizer, vocabulary = subject.recognizer, subject.vocabulary
     data = UtteranceDataset(
         subject.corpus, items, vocabulary, view=recognizer.config.view, fps=recognizer.config.fps, cache=False
     )
-    lengths = [data.num_frames(at) for at in range(len(data))]
-    places = {item.id: at for at, item in enumerate(every)}
-    found: dict[int, Reading] = {}
+    lengths = [data.num_frames(index) for index in range(len(data))]
+    places = {item.id: place for place, item in enumerate(every)}
+    results: dict[int, Prediction] = {}
     recognizer.eval()
     with torch.inference_mode():
         for indices in BucketSampler(lengths, BATCH, shuffle=False):
-            batch = collate([data[at] for at in indices])
+            batch = collate([data[index] for index in indices])
             log_probs, frames = recognizer(batch.points, batch.lengths)
-            # What is not finite is told by other checks; here it is no decision.
+            # Other checks report non-finite values; here they only must not stop the decoding.
             rows = log_probs.nan_to_num(nan=-100.0, neginf=-100.0).numpy()
-            for at, row, count, ids in zip(
+            for index, row, count, ids in zip(
                 indices, rows, frames.tolist(), greedy_ids(rows, frames.numpy()), strict=True
             ):
-                place = places[items[at].id]
-                found[at] = _reading(place, row[:count], ids, vocabulary, every, rng)
-    return tuple(found[at] for at in range(len(items)))
+                place = places[items[index].id]
+                results[index] = _prediction(place, row[:count], ids, vocabulary, every, rng)
+    return tuple(results[index] for index in range(len(items)))
 
 
-def _reading(
+def _prediction(
     place: int,
     log_probs: np.ndarray,
     ids: Sequence[int],
     vocabulary: Vocabulary,
     every: Sequence[Utterance],
     rng: np.random.Generator,
-) -> Reading:
+) -> Prediction:
     item = every[place]
     probs = np.exp(log_probs.astype(np.float64))
     near = [
         other for other in every if other.glosses != item.glosses and abs(len(other.glosses) - len(item.glosses)) <= 1
     ]
-    beside = {
-        step: every[place + step]
-        for step in NEIGHBOURS
-        if 0 <= place + step < len(every) and every[place + step].glosses != item.glosses
+    neighbours = {
+        offset: every[place + offset]
+        for offset in NEIGHBOURS
+        if 0 <= place + offset < len(every) and every[place + offset].glosses != item.glosses
     }
     others = _some(near, NUM_OTHERS, rng)
-    own, *sentences = (vocabulary.encode(one.glosses) for one in (item, *others, *beside.values()))
-    # Probabilities of long clips fall below a double's least; those of no path at all count as very small.
+    own, *sentences = (vocabulary.encode(one.glosses) for one in (item, *others, *neighbours.values()))
+    # Probabilities of long clips underflow; an annotation without any path counts as very improbable.
     logs = np.maximum(log_forward(np.maximum(probs, 1e-12), [own, *sentences]), -1e6)
-    a_gloss = logs / [len(sentence) for sentence in (own, *sentences)]
-    return Reading(
+    per_gloss = logs / [len(sentence) for sentence in (own, *sentences)]
+    return Prediction(
         item,
         tuple(own),
         tuple(ids),
         probs[:, BLANK_ID],
         float(-(probs * log_probs).sum(-1).mean() / np.log(probs.shape[1])),
         float((log_probs.argmax(-1) == BLANK_ID).mean()),
-        float(a_gloss[0]),
-        a_gloss[1 : 1 + len(others)],
-        dict(zip(beside, a_gloss[1 + len(others) :].tolist(), strict=True)),
+        float(per_gloss[0]),
+        per_gloss[1 : 1 + len(others)],
+        dict(zip(neighbours, per_gloss[1 + len(others) :].tolist(), strict=True)),
     )

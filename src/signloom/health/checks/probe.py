@@ -1,4 +1,4 @@
-"""What a model is tried with: a copy of it, a few utterances, and simulated signing where all parts are seen.
+"""A model to try out: a copy of it, a few utterances, and simulated signing in which every body part is visible.
 
 Shapes: B utterances, T frames, T' output frames, P points of the view, F features, V words.
 """
@@ -23,22 +23,22 @@ from signloom.synth.plans import SynthOptions, make_plans
 from signloom.train.data import Batch, Example, collate
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
-# Enough to tell statistics of features by a few hundredths, few enough for seconds.
+# Clips for the statistics of features: enough for a precision of a few hundredths, and takes seconds.
 NUM_STATISTICS = 64
+# Utterances for a step of training.
 NUM_TRIED = 4
-# Of four clips, one that is read badly decides which normalisation fits best: see docs/health.md.
+# Utterances for the comparison of normalisations; of four, one bad clip would decide: see docs/health.md.
 NUM_COMPARED = 32
 SIMULATED_SIGNS = 8
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A model and what it is tried with.
+class Probe:
+    """A model and the data to try it on.
 
-    recognizer: a copy, which the checks may train.  batch: of the corpus where there is one; compared: more
-    of it, where the weights are those of training.  simulated: a batch of
-    simulated signing in which every part is seen.  clips: for statistics of features, `(1, T, P, 3)` each.
-    trained: whether the weights are those of training.
+    recognizer: a copy, which checks may train.  batch: utterances of the corpus if there is one, else simulated.
+    compared: a larger batch, for trained weights only.  simulated: simulated signing in which every body part is
+    visible.  clips: for statistics of features, `(1, T, P, 3)` each.  trained: whether the weights were trained.
     """
 
     recognizer: Recognizer
@@ -50,8 +50,8 @@ class Trial:
     trained: bool
 
 
-def make_trial(subject: Subject) -> Trial:
-    """The trial of a subject's model. New weights get the statistics of the clips they are tried with."""
+def make_probe(subject: Subject) -> Probe:
+    """Returns the probe of a subject's model. New weights get the feature statistics of the probe's clips."""
     recognizer = copy.deepcopy(subject.recognizer)
     simulated = _simulated(subject)
     examples = _from_corpus(subject, subject.corpus) if subject.corpus is not None else []
@@ -59,7 +59,7 @@ def make_trial(subject: Subject) -> Trial:
     clips = tuple(torch.from_numpy(example.points).unsqueeze(0) for example in examples)
     if not subject.trained and not bool(recognizer.frontend.fitted):
         recognizer.frontend.fit((clip, torch.tensor([clip.shape[1]])) for clip in clips)
-    return Trial(
+    return Probe(
         recognizer,
         subject.vocabulary,
         collate(examples[:NUM_TRIED]),
@@ -71,20 +71,20 @@ def make_trial(subject: Subject) -> Trial:
 
 
 def _from_corpus(subject: Subject, corpus: Corpus) -> list[Example]:
-    """Utterances of train, or of whatever there is, that CTC can align, drawn by the seed."""
+    """Returns utterances that CTC can align, drawn by the seed: of train, or of any split if there is no train."""
     items = [item for item in corpus if item.split == "train"] or list(corpus)
     order = np.random.default_rng(subject.seed).permutation(len(items))
     chosen: list[Utterance] = []
-    for at in order:
+    for index in order:
         if len(chosen) == NUM_STATISTICS:
             break
-        if not subject.unalignable(items[at]):
-            chosen.append(items[at])
+        if not subject.unalignable(items[index]):
+            chosen.append(items[index])
     return [_example(subject, corpus.load(item), item.glosses, item.id) for item in chosen]
 
 
 def _simulated(subject: Subject) -> list[Example]:
-    """Simulated signing without gaps, in which every part moves."""
+    """Returns simulated signing without gaps, in which every body part moves."""
     recipe = SynthOptions(
         preset="clean",
         num_signs=SIMULATED_SIGNS,
@@ -105,14 +105,14 @@ def _simulated(subject: Subject) -> list[Example]:
 def _example(subject: Subject, landmarks: Landmarks, glosses: tuple[str, ...], name: str) -> Example:
     config = subject.recognizer.config
     ids = np.array(subject.vocabulary.encode(glosses), dtype=np.int64)
-    # A gloss the model does not know stands for some other that it does: any sentence will do to try it.
+    # A gloss that the model does not know is replaced by one that it knows: any sentence will do to try a model.
     known = UNKNOWN_ID + 1 + np.arange(len(ids)) % max(1, len(subject.vocabulary) - UNKNOWN_ID - 1)
     ids = np.where(ids == UNKNOWN_ID, known, ids)
     return Example(landmarks.resampled(config.fps).select(config.view), ids, name)
 
 
 def first(batch: Batch, count: int) -> Batch:
-    """The first utterances of a batch, with no more padding than they need."""
+    """Returns the first utterances of a batch, with no more padding than they need."""
     frames = int(batch.lengths[:count].max())
     return replace(
         batch,
@@ -126,13 +126,13 @@ def first(batch: Batch, count: int) -> Batch:
 
 
 def losses_of(recognizer: Recognizer, batch: Batch) -> Tensor:
-    """CTC loss per gloss of each utterance, `(B,)`, by the main classifier."""
+    """Returns the CTC loss per gloss of each utterance, `(B,)`, from the main classifier."""
     log_probs, lengths = recognizer(batch.points, batch.lengths)
     return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths) / batch.target_lengths
 
 
 def loss_of(recognizer: Recognizer, batch: Batch) -> Tensor:
-    """CTC loss per gloss, the mean over the batch, with the auxiliary head's where there is one."""
+    """Returns the CTC loss per gloss, the mean over the batch, plus that of the auxiliary head if there is one."""
     heads = recognizer.heads(batch.points, batch.lengths)
     outputs = [heads.log_probs] if heads.auxiliary is None else [heads.log_probs, heads.auxiliary]
     losses = [
@@ -144,7 +144,10 @@ def loss_of(recognizer: Recognizer, batch: Batch) -> Tensor:
 
 @contextmanager
 def mode(module: nn.Module, *, training: bool) -> Iterator[None]:
-    """The module in that mode within the block, its running statistics and gradients as before after it."""
+    """Puts the module in training or evaluation mode within the block, then restores its mode and running statistics.
+
+    Gradients are cleared before and after.
+    """
     before = {name: value.clone() for name, value in module.named_buffers()}
     was = module.training
     module.train(training)
