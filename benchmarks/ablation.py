@@ -202,7 +202,7 @@ def corpus_of(options: Any, name: str, seed: int) -> Any:
     from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
 
     sizes = {key: getattr(options, key) for key in ("num_train", "num_dev", "num_test")}
     output = options.work / "corpora" / "-".join(map(str, (name, seed, *sizes.values())))

@@ -167,7 +167,7 @@ def corpus(options: Namespace, kind: str, seed: int) -> Path:
     from signloom.corpus import Corpus
     from signloom.importers import holistic
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
 
     root: Path = options.work / "corpora" / f"{kind}-{seed}"
     if (root / "corpus.json").exists():

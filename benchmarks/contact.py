@@ -65,7 +65,7 @@ def gaps(signs: Any, performance: Any, body: Any, *, told: bool = True) -> Itera
 
     told: whether the arms know of their contacts, or are only drawn to the skin as citation forms are.
     """
-    from signloom.synth.body import head_centre, pose_arms
+    from signloom.synth.body import pose_arms
     from signloom.synth.rotations import head_rotation
 
     motion = performance.motion
@@ -80,7 +80,7 @@ def gaps(signs: Any, performance: Any, body: Any, *, told: bool = True) -> Itera
             if contact.anchor == "arm":
                 distance = float(limb.clearance(hand[:, 2:])[0][frames].min())
             elif contact.anchor == "head":
-                joints = (hand[frames, 2:] * side - head_centre(body)) @ head[frames] / body.head
+                joints = (hand[frames, 2:] * side - body.head_centre) @ head[frames] / body.head
                 distance = body.head * nearest(joints, head_skin())
             else:
                 distance = nearest(hand[frames, 2:], trunk_skin(body.shoulder_half_width, body.trunk))

@@ -167,7 +167,7 @@ def made_corpus(options: Any, name: str, seed: int) -> Any:
     def make() -> dict[str, Any]:
         if name == SIMULATED:
             from signloom.synth.corpus import synthesise
-            from signloom.synth.plans import SynthOptions
+            from signloom.synth.options import SynthOptions
 
             numbers = {"num_signs": settings["num_signs"], "num_train": settings["num_train"], "num_test": 200}
             simulation = SynthOptions(preset="phoenix", num_signers=10, num_test_signers=2, seed=seed, **numbers)

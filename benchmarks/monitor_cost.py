@@ -61,7 +61,7 @@ def main() -> None:
 
 def simulate(root: Path) -> Path:
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
 
     synthesise(SynthOptions(num_signs=40, num_train=400, num_dev=40, num_test=10, grammar=0.0, zipf=0.0), root)
     return root

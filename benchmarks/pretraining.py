@@ -63,7 +63,7 @@ def pretrained(options: Any) -> Path:
     """The run folder of the student trained on simulated signing, made if it is not there."""
     from signloom.corpus import Corpus
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
     from signloom.train.fit import fit
 
     run: Path = options.work / "simulated_student"

@@ -94,7 +94,8 @@ def real_windows(sources: Iterable[Path], count: int) -> dict[str, np.ndarray]:
 def simulated_windows(preset: str, num_turns: int, count: int) -> list[np.ndarray]:
     """For each turn windows of two signers of its own."""
     from signloom.synth.corpus import make_clip
-    from signloom.synth.plans import SynthOptions, make_plans
+    from signloom.synth.options import SynthOptions
+    from signloom.synth.plans import make_plans
 
     signers = 2 * num_turns
     recipe = SynthOptions(

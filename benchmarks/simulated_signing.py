@@ -40,7 +40,7 @@ def measure(options: Any, preset: str) -> dict[str, Any]:
     from signloom.corpus import Corpus
     from signloom.synth.baseline import nearest_neighbour
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 

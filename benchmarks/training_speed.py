@@ -94,7 +94,7 @@ def measure(folder: Path, options: Any) -> dict[str, Any]:
 def make_data(folder: Path, num_utterances: int) -> None:
     """Simulates the corpus; its utterances are as long as those of PHOENIX-2014 SI5, 142 frames."""
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
 
     options = SynthOptions(num_signs=20, num_train=num_utterances, num_dev=1, num_test=1, min_glosses=9, max_glosses=14)
     synthesise(options, folder / "corpus")

@@ -12,7 +12,7 @@ from signloom.errors import InputError
 from signloom.landmarks import Landmarks
 from signloom.synth.baseline import dtw_distances, features, mean_pose_distances, nearest_neighbour
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import SynthOptions
+from signloom.synth.options import SynthOptions
 
 EASY = SynthOptions(
     num_signs=8,
@@ -105,8 +105,8 @@ def test_different_signers_and_alike_signs_are_hard(tmp_path):
 
 
 def test_the_mean_pose_tells_less_than_warping(tmp_path):
-    recipe = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
-    corpus = synthesise(recipe, tmp_path / "easy")
+    options = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
+    corpus = synthesise(options, tmp_path / "easy")
     mean = nearest_neighbour(corpus, method="mean_pose", boundaries="strokes")
     assert mean.error_rate > nearest_neighbour(corpus, boundaries="strokes").error_rate
     assert str(mean).startswith("nearest neighbour by mean pose")

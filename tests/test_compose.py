@@ -9,7 +9,7 @@ import pytest
 from conftest import random_landmarks
 from signloom import layout
 from signloom.cli import main
-from signloom.compose import ComposeOptions, common_fps, compose, join, retimed_positions, share_clips
+from signloom.compose import ComposeOptions, common_fps, compose, join, retimed_positions, split_clips
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
@@ -50,8 +50,8 @@ def signs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def held_out(signs, tmp_path_factory):
-    recipe = ComposeOptions(held_out=["ben"], num_train=30, num_dev=10, num_test=10, seed=3)
-    return compose(signs, tmp_path_factory.mktemp("held") / "c", recipe)
+    options = ComposeOptions(held_out=["ben"], num_train=30, num_dev=10, num_test=10, seed=3)
+    return compose(signs, tmp_path_factory.mktemp("held") / "c", options)
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -68,7 +68,7 @@ def test_no_clip_is_in_two_splits(signs, tmp_path):
 
 
 def test_clips_are_shared_70_15_15_within_every_gloss_of_a_group(signs):
-    pools = share_clips(signs, ComposeOptions()).pools
+    pools = split_clips(signs, ComposeOptions()).pools
     for group in ("ann", "ben", "cyd"):
         for gloss in "ABCD":
             assert [len(pools[split][group][gloss]) for split in ("train", "dev", "test")] == [14, 3, 3]
@@ -77,12 +77,12 @@ def test_clips_are_shared_70_15_15_within_every_gloss_of_a_group(signs):
 def test_unseen_signers_are_in_test_only_and_with_all_their_clips(signs, held_out):
     signers = {split: {u.signer for u in held_out.split(split)} for split in ("train", "dev", "test")}
     assert signers == {"train": {"ann", "cyd"}, "dev": {"ann", "cyd"}, "test": {"ben"}}
-    pools = share_clips(signs, ComposeOptions(held_out=["ben"])).pools
+    pools = split_clips(signs, ComposeOptions(held_out=["ben"])).pools
     assert {gloss: len(clips) for gloss, clips in pools["test"]["ben"].items()} == dict.fromkeys("ABCD", 20)
 
 
 def test_holding_out_a_group_does_not_reshuffle_the_others(signs):
-    seen, held = share_clips(signs, ComposeOptions()).pools, share_clips(signs, ComposeOptions(held_out=["ben"])).pools
+    seen, held = split_clips(signs, ComposeOptions()).pools, split_clips(signs, ComposeOptions(held_out=["ben"])).pools
     assert held["train"]["ann"] == seen["train"]["ann"]
     assert held["dev"]["cyd"] == seen["dev"]["cyd"]
 
@@ -157,13 +157,13 @@ def test_more_utterances_begin_with_the_same_ones(signs, tmp_path):
 
 
 def test_clips_per_gloss_limits_training_only(signs):
-    pools = share_clips(signs, ComposeOptions(clips_per_gloss=4)).pools
+    pools = split_clips(signs, ComposeOptions(clips_per_gloss=4)).pools
     assert {len(clips) for glosses in pools["train"].values() for clips in glosses.values()} == {4}
     assert {len(clips) for glosses in pools["dev"].values() for clips in glosses.values()} == {3}
-    assert "112 clips" not in share_clips(signs, ComposeOptions()).notes
+    assert "112 clips" not in split_clips(signs, ComposeOptions()).notes
     assert any(
         note.startswith("120 clips are in no split")
-        for note in share_clips(signs, ComposeOptions(clips_per_gloss=4)).notes
+        for note in split_clips(signs, ComposeOptions(clips_per_gloss=4)).notes
     )
 
 
@@ -198,26 +198,26 @@ def test_what_is_known_of_the_clips_is_kept(signs, tmp_path):
 
 def test_a_small_group_and_few_clips_are_told(tmp_path):
     corpus = isolated(tmp_path / "c", {("x", "A"): 6, ("x", "B"): 2, ("x", "C"): 1, ("y", "A"): 6})
-    notes = "\n".join(share_clips(corpus, ComposeOptions()).notes)
+    notes = "\n".join(split_clips(corpus, ComposeOptions()).notes)
     assert "group y has 1 of 3 glosses; without B, C" in notes
     assert "dev has no clips of B, C; a gloss needs 3 clips" in notes
     assert "test has no clips of C" in notes
     assert "train" not in notes.replace("of train, dev", "")
-    held = "\n".join(share_clips(corpus, ComposeOptions(held_out=["x"])).notes)
+    held = "\n".join(split_clips(corpus, ComposeOptions(held_out=["x"])).notes)
     assert "test has 2 glosses that training never had (B, C)" in held
 
 
 def test_splits_that_the_clips_came_with_are_told_to_be_unused(signs):
-    assert not any("own splits" in note for note in share_clips(signs, ComposeOptions()).notes)
+    assert not any("own splits" in note for note in split_clips(signs, ComposeOptions()).notes)
     mixed = replace(signs, utterances=tuple(replace(u, split="test" if k % 2 else "dev") for k, u in enumerate(signs)))
-    assert any("own splits" in note for note in share_clips(mixed, ComposeOptions()).notes)
+    assert any("own splits" in note for note in split_clips(mixed, ComposeOptions()).notes)
 
 
 def test_clips_without_signers_are_one_group(tmp_path):
     corpus = isolated(tmp_path / "c", {(None, "A"): 6, (None, "B"): 6})
     made = compose(corpus, tmp_path / "out", ComposeOptions(num_train=3, num_dev=1, num_test=1))
     assert {u.signer for u in made} == {None}
-    assert any("name no signer" in note for note in share_clips(corpus, ComposeOptions()).notes)
+    assert any("name no signer" in note for note in split_clips(corpus, ComposeOptions()).notes)
 
 
 def test_all_clips_that_are_no_isolated_signs_are_listed(tmp_path):
@@ -226,16 +226,16 @@ def test_all_clips_that_are_no_isolated_signs_are_listed(tmp_path):
         writer.add("long", split="train", signer="x", glosses=["A", "B"], landmarks=random_landmarks(5))
         writer.add("nameless", split="train", signer=None, glosses=["A"], landmarks=random_landmarks(5))
     with pytest.raises(InputError, match=r"2 faults\n.*long: 2 glosses \(A B\), needed 1.*\n.*nameless: no signer"):
-        share_clips(Corpus.open(tmp_path / "c"), ComposeOptions())
+        split_clips(Corpus.open(tmp_path / "c"), ComposeOptions())
 
 
 def test_an_unknown_group_is_refused_and_the_nearest_named(signs):
     with pytest.raises(InputError, match=re.escape("no group 'bem'") + ".*did you mean 'ben'.*ann, ben, cyd"):
-        share_clips(signs, ComposeOptions(held_out=["bem"]))
+        split_clips(signs, ComposeOptions(held_out=["bem"]))
     with pytest.raises(InputError, match=re.escape("no group 'quite other'") + ".*; Groups: ann, ben, cyd"):
-        share_clips(signs, ComposeOptions(held_out=["quite other"]))
+        split_clips(signs, ComposeOptions(held_out=["quite other"]))
     with pytest.raises(InputError, match="names every group"):
-        share_clips(signs, ComposeOptions(held_out=["ann", "ben", "cyd"]))
+        split_clips(signs, ComposeOptions(held_out=["ann", "ben", "cyd"]))
 
 
 def test_a_split_that_would_be_empty_is_refused(tmp_path):

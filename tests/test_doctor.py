@@ -14,7 +14,7 @@ from signloom.inference.model import Model
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import SynthOptions
+from signloom.synth.options import SynthOptions
 from signloom.vocabulary import Vocabulary
 
 

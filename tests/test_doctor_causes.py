@@ -26,7 +26,7 @@ from signloom.inference.model import Model, load
 from signloom.model import presets
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import SynthOptions
+from signloom.synth.options import SynthOptions
 from signloom.train.fit import fit
 from signloom.train.history import EpochRecord
 from signloom.train.recipe import Recipe

@@ -17,7 +17,7 @@ from signloom.health.checks.annotations import CHECKS
 from signloom.health.checks.figures import measure_clip, measure_corpus
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import SynthOptions
+from signloom.synth.options import SynthOptions
 
 SPLITS = ("train",) * 6 + ("dev",) * 2 + ("test",) * 2
 

@@ -19,7 +19,7 @@ from signloom.model.blocks import BiLSTM
 from signloom.model.frontend import FrontEnd
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
-from signloom.synth.plans import SynthOptions
+from signloom.synth.options import SynthOptions
 from test_doctor_data import zscored
 from test_overfit import TINY_STUDENT, TINY_TEACHER
 

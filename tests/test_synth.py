@@ -14,13 +14,15 @@ from signloom.cli import dispatch
 from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError
 from signloom.synth import face, lexicon
-from signloom.synth.body import WRIST_LIMIT, Proportions, hand_points, head_centre, pose_body
+from signloom.synth.body import WRIST_LIMIT, hand_points, pose_body
 from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours
 from signloom.synth.movements import MOVEMENTS, minimum_jerk
+from signloom.synth.options import SynthOptions
 from signloom.synth.performance import perform
-from signloom.synth.plans import SynthOptions, lexicon_of, make_plans
+from signloom.synth.plans import lexicon_of, make_plans
+from signloom.synth.proportions import Proportions
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
@@ -289,10 +291,10 @@ def test_splits_share_no_test_signer_and_no_sentence(corpus):
 
 def test_sentences_of_dev_and_test_are_new_where_there_is_room():
     # 8 signs make 64 sentences of two, of which training has at most 30: by chance many would be had twice.
-    recipe = replace(SMALL, num_signs=8, num_train=30, num_dev=20, num_test=20, min_glosses=2, max_glosses=2)
-    recipe = replace(recipe, rest_glosses=False, pointing=0.0, grammar=0.0, zipf=0.0)
+    options = replace(SMALL, num_signs=8, num_train=30, num_dev=20, num_test=20, min_glosses=2, max_glosses=2)
+    options = replace(options, rest_glosses=False, pointing=0.0, grammar=0.0, zipf=0.0)
     sentences = {split: set() for split in SPLITS}
-    for plan in make_plans(recipe):
+    for plan in make_plans(options):
         sentences[plan.split].add(tuple(sign.gloss for sign in plan.signs))
     assert len(sentences["train"]) > 20
     assert not sentences["train"] & (sentences["dev"] | sentences["test"])
@@ -326,9 +328,9 @@ def test_the_header_says_that_it_is_synthetic(corpus):
 
 
 def test_no_clip_is_without_hands_even_when_most_are_lost():
-    recipe = replace(SMALL, lost_hands=3.0, min_glosses=1, max_glosses=1, num_train=80, seed=4)
-    for plan in make_plans(recipe):
-        landmarks = make_clip(recipe, plan).landmarks
+    options = replace(SMALL, lost_hands=3.0, min_glosses=1, max_glosses=1, num_train=80, seed=4)
+    for plan in make_plans(options):
+        landmarks = make_clip(options, plan).landmarks
         assert (landmarks.present("left_hand") | landmarks.present("right_hand")).any()
 
 
@@ -350,8 +352,8 @@ def test_dials_at_zero_turn_their_factor_off():
 def test_more_lost_hands_lose_more():
     shares = []
     for dial in (0.3, 1.0, 3.0):
-        recipe = replace(SMALL, lost_hands=dial, num_train=30)
-        truths = [make_clip(recipe, plan).truth["lost"] for plan in make_plans(recipe)]
+        options = replace(SMALL, lost_hands=dial, num_train=30)
+        truths = [make_clip(options, plan).truth["lost"] for plan in make_plans(options)]
         shares.append(
             sum(end - start for truth in truths for hand in ("left_hand", "right_hand") for start, end in truth[hand])
         )
@@ -359,11 +361,11 @@ def test_more_lost_hands_lose_more():
 
 
 def test_left_handed_signers_are_mirror_images():
-    recipe = replace(SMALL, left_handed=1.0, lost_hands=0.0)
+    options = replace(SMALL, left_handed=1.0, lost_hands=0.0)
     plan = next(
-        plan for plan in make_plans(recipe) if all(sign.kind == "one" for sign in plan.signs) or plan.number > 3
+        plan for plan in make_plans(options) if all(sign.kind == "one" for sign in plan.signs) or plan.number > 3
     )
-    right, left = (make_clip(replace(recipe, left_handed=share), plan) for share in (0.0, 1.0))
+    right, left = (make_clip(replace(options, left_handed=share), plan) for share in (0.0, 1.0))
     assert (right.truth["strong_hand"], left.truth["strong_hand"]) == ("right_hand", "left_hand")
 
     def travel(clip, hand):
@@ -377,9 +379,9 @@ def test_left_handed_signers_are_mirror_images():
 
 @pytest.mark.parametrize("fps", [1.0, 12.5, 60.0])
 def test_other_frame_rates_sign_as_long(fps):
-    recipe = replace(SMALL, fps=fps, token_variation=0.0)
-    clips = [make_clip(recipe, plan).landmarks for plan in make_plans(recipe)[:6]]
-    usual = [make_clip(replace(recipe, fps=25.0), plan).landmarks for plan in make_plans(recipe)[:6]]
+    options = replace(SMALL, fps=fps, token_variation=0.0)
+    clips = [make_clip(options, plan).landmarks for plan in make_plans(options)[:6]]
+    usual = [make_clip(replace(options, fps=25.0), plan).landmarks for plan in make_plans(options)[:6]]
     assert all(clip.fps == fps for clip in clips)
     # Every stroke and way has at least one or two frames, which stretches signing at one frame a second.
     slack = 0.1 if fps > 10 else 8.0
@@ -399,7 +401,7 @@ def test_the_head_is_where_the_face_is():
     rim = pose_body(motion, signer.proportions)[:, list(layout.FACE_CONTOURS["oval"])]
     middle = 0.5 * (rim.min(axis=1) + rim.max(axis=1)) - motion.sway
     # A head of 0.18 m that turns by up to 10 degrees.
-    assert np.abs(middle - head_centre(signer.proportions))[:, :2].max() < 0.03
+    assert np.abs(middle - signer.proportions.head_centre)[:, :2].max() < 0.03
 
 
 # Options and command

@@ -9,11 +9,12 @@ import pytest
 from signloom import layout
 from signloom.errors import InputError
 from signloom.synth import skin
-from signloom.synth.body import WRIST_LIMIT, Proportions, head_centre, pose_arms, pose_body
+from signloom.synth.body import WRIST_LIMIT, pose_arms, pose_body
 from signloom.synth.dials import Dials
 from signloom.synth.lexicon import apart, comfortable, confusability, make_lexicon, touches, touching_gap
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SPEEDS, phase_of
 from signloom.synth.performance import perform
+from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import head_rotation
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import (
@@ -184,7 +185,7 @@ def test_signs_with_contact_touch_and_stay_outside():
         (_, hand), _, _ = pose_arms(*citation_form(sign, make_signer(0, seed=0, dials=CLEAN), 12), body)
         # The surface lies a finger's half thickness in front of the skin: no joint comes behind the skin itself by more
         # than the corner of a pixel.
-        depth = skin.depth(hand, head_centre(body), 1.0, None, body.shoulder_half_width)
+        depth = skin.depth(hand, body.head_centre, 1.0, None, body.shoulder_half_width)
         assert depth.max() < skin.FINGER + 0.004, sign
     # Without contact many of the same signs stay away.
     loose = [touching_gap(replace(sign, contact=False)) for sign in touching]
@@ -513,7 +514,7 @@ def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
         (_, strong), (_, weak), limb = pose_arms(motion.right, motion.left, body, head, fps=motion.fps)
         flip = np.array((-1.0, 1.0, 1.0))
         for hand, turn in ((strong, head), (weak, flip[:, None] * head * flip)):
-            depths.append(skin.depth(hand, head_centre(body), body.head, turn, body.shoulder_half_width))
+            depths.append(skin.depth(hand, body.head_centre, body.head, turn, body.shoulder_half_width))
         clearances.append(limb.clearance(strong)[0])
     depth, clearance = np.concatenate(depths) - skin.FINGER, np.concatenate(clearances)
     # Behind the skin: never by as much as a finger is thick; the other hand: not by more than both are soft.

@@ -9,7 +9,8 @@ from signloom.drawing.preview import check_preview_path
 from signloom.errors import InputError
 from signloom.synth.corpus import synthesise
 from signloom.synth.dials import PRESETS, Dials, dial_names
-from signloom.synth.plans import SynthOptions, make_plans
+from signloom.synth.options import SynthOptions
+from signloom.synth.plans import make_plans
 from signloom.synth.sentences import read_sentences
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulated-signing.md"
@@ -48,9 +49,9 @@ def test_the_page_names_every_key_of_the_truth_and_its_python_reads_it(tmp_path,
 
 def test_training_sentences_without_room_for_every_sign_are_refused():
     # Two glosses a sentence, and rest takes one of them in about half of the sentences.
-    recipe = SynthOptions(num_signs=60, num_train=30, min_glosses=2, max_glosses=2)
+    options = SynthOptions(num_signs=60, num_train=30, min_glosses=2, max_glosses=2)
     with pytest.raises(InputError, match="30 training utterances have no room for all 60 signs beside pointing"):
-        make_plans(recipe)
+        make_plans(options)
 
 
 def test_what_cannot_be_written_is_told_before_anything_is_simulated(tmp_path):

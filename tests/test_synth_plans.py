@@ -17,7 +17,8 @@ from signloom.synth import corpus as module
 from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import PRESETS, Dials, dial_names
 from signloom.synth.grammar import SPECIAL_GLOSSES
-from signloom.synth.plans import Plan, SynthOptions, lexicon_of, make_plans
+from signloom.synth.options import SynthOptions
+from signloom.synth.plans import Plan, lexicon_of, make_plans
 
 SMALL = SynthOptions(
     num_signs=10, num_signers=3, num_test_signers=1, num_train=10, num_dev=2, num_test=4, max_glosses=5
@@ -63,29 +64,29 @@ def test_dials_out_of_their_range_are_refused_together():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_signs_and_tells_its_dials(preset):
-    recipe = replace(SMALL, **dict.fromkeys(dial_names()), preset=preset)
-    plan = make_plans(recipe)[0]
-    clip = make_clip(recipe, plan)
+    options = replace(SMALL, **dict.fromkeys(dial_names()), preset=preset)
+    plan = make_plans(options)[0]
+    clip = make_clip(options, plan)
     assert len(clip.truth["boundaries"]) == len(plan.signs)
     assert clip.truth["boundaries"][-1][1] <= len(clip.landmarks)
-    assert clip.truth["dials"] == {name: getattr(recipe, name) for name in dial_names()}
+    assert clip.truth["dials"] == {name: getattr(options, name) for name in dial_names()}
     assert json.loads(json.dumps(clip.truth)) == clip.truth
 
 
 def test_frame_rates_vary_by_signer_when_asked():
-    recipe = replace(SMALL, num_signers=12, frame_rate_variation=1.0, num_train=11)
-    rates = {plan.signer: make_clip(recipe, plan).landmarks.fps for plan in make_plans(recipe)[:11]}
+    options = replace(SMALL, num_signers=12, frame_rate_variation=1.0, num_train=11)
+    rates = {plan.signer: make_clip(options, plan).landmarks.fps for plan in make_plans(options)[:11]}
     assert len(set(rates.values())) > 1
     assert set(rates.values()) <= {25.0, 30.0, 20.0, 15.0}
-    still = replace(recipe, frame_rate_variation=0.0)
+    still = replace(options, frame_rate_variation=0.0)
     assert {make_clip(still, plan).landmarks.fps for plan in make_plans(still)[:6]} == {25.0}
 
 
 def test_frames_come_twice_where_frame_rates_vary():
     def repeated(dial):
-        recipe = replace(SMALL, **dict.fromkeys(dial_names()), preset="clean")
-        recipe = replace(recipe, frame_rate_variation=dial)
-        clips = [make_clip(recipe, plan).landmarks.points[:, 0, :2] for plan in make_plans(recipe)]
+        options = replace(SMALL, **dict.fromkeys(dial_names()), preset="clean")
+        options = replace(options, frame_rate_variation=dial)
+        clips = [make_clip(options, plan).landmarks.points[:, 0, :2] for plan in make_plans(options)]
         return sum(int((nose[1:] == nose[:-1]).all(axis=1).sum()) for nose in clips)
 
     # Heads always sway a little; a fiftieth of about 1,200 frames.
@@ -97,11 +98,11 @@ def test_frames_come_twice_where_frame_rates_vary():
 
 
 def test_sentences_begin_and_end_at_rest_and_point():
-    recipe = replace(SMALL, num_train=200, pointing=0.2, rest_glosses=True)
-    plans = make_plans(recipe)
+    options = replace(SMALL, num_train=200, pointing=0.2, rest_glosses=True)
+    plans = make_plans(options)
     glosses = Counter(sign.gloss for plan in plans for sign in plan.signs)
     assert set(SPECIAL_GLOSSES.values()) <= set(glosses)
-    assert {sign.gloss for sign in lexicon_of(recipe)} <= set(glosses)
+    assert {sign.gloss for sign in lexicon_of(options)} <= set(glosses)
     for plan in plans:
         words = [sign.gloss for sign in plan.signs]
         assert "__ON__" not in words[1:]
@@ -109,8 +110,8 @@ def test_sentences_begin_and_end_at_rest_and_point():
 
 
 def test_the_sentences_of_a_corpus_are_signed_by_its_signers(sentences, tmp_path):
-    recipe = SynthOptions(sentences=sentences, seed=3)
-    corpus = synthesise(recipe, tmp_path / "corpus")
+    options = SynthOptions(sentences=sentences, seed=3)
+    corpus = synthesise(options, tmp_path / "corpus")
     by_id = {utterance.id: utterance for utterance in corpus}
     assert by_id["a1"].glosses == ("__ON__", "WETTER", "morgen", "__OFF__")
     assert by_id["a3"].glosses == ("طقس", "REGEN")
@@ -149,11 +150,11 @@ def test_the_real_sentences_can_be_signed(shared_data, tmp_path):
     # A lexicon for all 4,376 takes long; with a twelfth of them it is much smaller.
     some = tmp_path / train.name
     some.write_text("\n".join([head, *lines[::12]]), encoding="utf-8")
-    recipe = SynthOptions(sentences=(*others, some), minimal_pairs=0.5)
-    plans = make_plans(recipe)
+    options = SynthOptions(sentences=(*others, some), minimal_pairs=0.5)
+    plans = make_plans(options)
     assert sum(plan.split == "train" for plan in plans) == len(lines[::12]) == 365
     assert {plan.signer_name for plan in plans if plan.split == "test"} == {"Signer05"}
-    truth = make_clip(recipe, plans[-1]).truth
+    truth = make_clip(options, plans[-1]).truth
     assert (truth["signer"], len(truth["boundaries"])) == ("Signer05", len(plans[-1].signs))
 
 
@@ -168,11 +169,11 @@ def test_a_killed_run_is_continued_and_ends_in_the_same_bytes(tmp_path, monkeypa
     whole = synthesise(SMALL, tmp_path / "whole")
     made: list[str] = []
 
-    def dies(recipe: SynthOptions, plan: Plan):
+    def dies(options: SynthOptions, plan: Plan):
         if len(made) == 7:
             raise KeyboardInterrupt
         made.append(plan.id)
-        return make_clip(recipe, plan)
+        return make_clip(options, plan)
 
     monkeypatch.setattr(module, "make_clip", dies)
     with pytest.raises(KeyboardInterrupt):
@@ -182,7 +183,7 @@ def test_a_killed_run_is_continued_and_ends_in_the_same_bytes(tmp_path, monkeypa
     (tmp_path / "killed" / "landmarks" / f"{made[0]}.npz").write_bytes(b"cut off")
     first = made.copy()
     made.clear()
-    monkeypatch.setattr(module, "make_clip", lambda recipe, plan: (made.append(plan.id), make_clip(recipe, plan))[1])
+    monkeypatch.setattr(module, "make_clip", lambda options, plan: (made.append(plan.id), make_clip(options, plan))[1])
     again = synthesise(SMALL, tmp_path / "killed")
     # Made anew: the damaged one and those that were missing.
     assert set(made) == {utterance.id for utterance in whole} - set(first[1:])
@@ -201,7 +202,7 @@ def test_a_process_that_dies_is_told_and_what_was_done_is_kept(tmp_path):
     assert not (tmp_path / "killed" / "corpus.json").exists()
 
 
-def test_what_another_recipe_left_is_made_anew(tmp_path):
+def test_clips_made_with_other_options_are_replaced(tmp_path):
     synthesise(SMALL, tmp_path / "corpus")
     (tmp_path / "corpus" / "corpus.json").unlink()
     other = replace(SMALL, seed=1)

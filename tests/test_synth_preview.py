@@ -12,7 +12,7 @@ from conftest import random_landmarks
 from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.drawing.hand import HAND_COLOURS
-from signloom.drawing.person import BACKGROUND, Look, draw_frame, look_of
+from signloom.drawing.person import BACKGROUND, Appearance, appearance_of, draw_frame
 from signloom.drawing.preview import (
     animate,
     check_preview_path,
@@ -27,8 +27,8 @@ from signloom.synth.body import pose_body
 from signloom.synth.camera import make_camera, project
 from signloom.synth.corpus import synthesise
 from signloom.synth.dials import Dials
+from signloom.synth.options import SynthOptions
 from signloom.synth.performance import perform
-from signloom.synth.plans import SynthOptions
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import Sign
 from signloom.synth.tracker import track
@@ -85,7 +85,7 @@ def pixels(picture, colour):
 
 def test_each_hand_is_drawn_in_its_colour_where_it_is(person):
     # Greys all over but for the hands, so that their colours cannot come from anything else.
-    look = Look(skin=(200, 200, 200), hair=(40, 40, 40), shirt=(90, 90, 90))
+    look = Appearance(skin=(200, 200, 200), hair=(40, 40, 40), shirt=(90, 90, 90))
     picture = np.asarray(draw_frame(person, height=300, look=look)).astype(int)
     assert picture.shape == (300, 400, 3)
     for hand, colour in HAND_COLOURS.items():
@@ -95,7 +95,7 @@ def test_each_hand_is_drawn_in_its_colour_where_it_is(person):
 
 
 def test_a_missing_part_is_not_drawn(person):
-    look = Look(skin=(200, 200, 200), hair=(40, 40, 40), shirt=(90, 90, 90))
+    look = Appearance(skin=(200, 200, 200), hair=(40, 40, 40), shirt=(90, 90, 90))
     whole = draw_frame(person, look=look)
     for hand, colour in HAND_COLOURS.items():
         without = person.copy()
@@ -154,9 +154,9 @@ def test_any_points_can_be_drawn(seed, spread, missing):
 
 
 def test_a_signer_always_looks_the_same_and_signers_differ():
-    assert look_of("signer01") == look_of("signer01")
-    assert len({look_of(f"signer{number:02d}") for number in range(20)}) > 10
-    assert isinstance(look_of(None), Look)
+    assert appearance_of("signer01") == appearance_of("signer01")
+    assert len({appearance_of(f"signer{number:02d}") for number in range(20)}) > 10
+    assert isinstance(appearance_of(None), Appearance)
 
 
 # Files

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perplexity import perplexities
 from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.synth import grammar as grammar_module
@@ -22,9 +23,8 @@ from signloom.synth.grammar import (
     REST_GLOSSES,
     SPECIAL_GLOSSES,
     make_grammar,
-    perplexities,
 )
-from signloom.synth.sentences import Sentence, read_sentences, split_of, vocabulary_of
+from signloom.synth.sentences import GlossSentence, read_sentences, split_of, vocabulary_of
 from signloom.vocabulary import check_gloss
 
 
@@ -316,14 +316,14 @@ def test_every_form_is_recognised(tmp_path, name, windows):
     if windows:
         data = b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n") + b"\r\n"
     (sentence,) = read_sentences(write(tmp_path, name, data))
-    assert sentence == Sentence(*told, ("__ON__", "MORGEN", "REGEN", "loc-NORD", "__OFF__"))
+    assert sentence == GlossSentence(*told, ("__ON__", "MORGEN", "REGEN", "loc-NORD", "__OFF__"))
 
 
 def test_a_corpus_of_ours_is_read_by_its_folder(tiny_corpus):
     utterances = Corpus.open(tiny_corpus).utterances
     sentences = read_sentences(tiny_corpus)
     assert sentences == read_sentences(tiny_corpus / "manifest.jsonl")
-    assert sentences == tuple(Sentence(u.id, u.split, u.signer, u.glosses) for u in utterances)
+    assert sentences == tuple(GlossSentence(u.id, u.split, u.signer, u.glosses) for u in utterances)
 
 
 def test_glosses_are_taken_as_they_are_written(tmp_path):
@@ -369,7 +369,7 @@ def test_the_split_is_told_by_the_name(name, split):
 
 def test_the_vocabulary_is_sorted_by_frequency_and_leaves_out_rest():
     sentences = [
-        Sentence(None, None, None, tuple(text.split())) for text in ("__ON__ B a A __OFF__", "C B __ON__", "a")
+        GlossSentence(None, None, None, tuple(text.split())) for text in ("__ON__ B a A __OFF__", "C B __ON__", "a")
     ]
     assert vocabulary_of(sentences) == ("B", "a", "A", "C")
     assert vocabulary_of([]) == ()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from signloom import layout
-from signloom.synth.body import Proportions
 from signloom.synth.camera import Camera, make_camera, project
 from signloom.synth.dials import Dials, dial_names
 from signloom.synth.face import neutral_face
-from signloom.synth.jitter import HANDS, wander
+from signloom.synth.proportions import Proportions
 from signloom.synth.tracker import track
+from signloom.synth.tracker_noise import HANDS, wander
 
 FPS = 25.0
 CLEAN = Dials(preset="clean")

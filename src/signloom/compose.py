@@ -34,7 +34,7 @@ SPEED = (0.6, 1.1)
 MIN_SIGN_FRAMES = 8
 MAX_TRIM = 1 / 8
 JOIN_FRAMES = (3, 7)
-# Shares of a gloss's clips that go to dev and to test; train takes the rest.
+# ClipSplits of a gloss's clips that go to dev and to test; train takes the rest.
 DEV_SHARE = TEST_SHARE = 0.15
 # Clips kept in memory: about half a megabyte each at 60 frames.
 CACHED_CLIPS = 1500
@@ -82,7 +82,7 @@ Pool = dict[str | None, dict[str, list[Utterance]]]
 
 
 @dataclass(frozen=True)
-class Shares:
+class ClipSplits:
     """The clips of each split, and what a user should know about how they fell.
 
     pools: for train, dev and test, the clips by group and gloss.  notes: one sentence each.
@@ -92,42 +92,42 @@ class Shares:
     notes: tuple[str, ...]
 
 
-def share_clips(corpus: Corpus, recipe: ComposeOptions) -> Shares:
+def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     """The clips of an isolated-sign corpus shared among the splits; see the module's text for the rule.
 
     Raises InputError with every clip that is not one gloss of one group, for a held-out group that is not there, and
     for a split that would be asked for utterances and has no clips.
     """
     by_group = _by_group(corpus)
-    held_out = set(recipe.held_out)
-    _check_held_out(corpus, by_group, recipe)
+    held_out = set(options.held_out)
+    _check_held_out(corpus, by_group, options)
     pools: dict[str, Pool] = {split: {} for split in SPLITS}
     for group in sorted(by_group, key=str):
         for gloss in sorted(by_group[group]):
-            shares = _share(by_group[group][gloss], recipe.seed)
+            shares = _share(by_group[group][gloss], options.seed)
             if group in held_out:
                 shares = {"test": sorted(by_group[group][gloss], key=lambda clip: clip.id)}
             elif held_out:
                 del shares["test"]
             for split, clips in shares.items():
-                if split == "train" and recipe.clips_per_gloss is not None:
-                    clips = clips[: recipe.clips_per_gloss]
+                if split == "train" and options.clips_per_gloss is not None:
+                    clips = clips[: options.clips_per_gloss]
                 if clips:
                     pools[split].setdefault(group, {})[gloss] = clips
     for split in SPLITS:
-        if getattr(recipe, f"num_{split}") and not pools[split]:
+        if getattr(options, f"num_{split}") and not pools[split]:
             smallest = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
             raise InputError(
                 f"{corpus.root}: no clips fall to {split}; the most any gloss and group has is {smallest}, needed 3 to "
                 f"serve train, dev and test. Bring more clips or pass --num_{split} 0"
             )
-    return Shares(pools, tuple(_notes(corpus, by_group, pools, recipe)))
+    return ClipSplits(pools, tuple(_notes(corpus, by_group, pools, options)))
 
 
 def compose(
     corpus: Corpus,
     output: Path,
-    recipe: ComposeOptions | None = None,
+    options: ComposeOptions | None = None,
     *,
     overwrite: bool = False,
     progress: bool = False,
@@ -137,12 +137,12 @@ def compose(
     corpus: clips of one gloss each, the signer being the group; their own splits are not used.
     progress: show a progress bar on stderr.
     Clips of differing frame rates are first brought to the rate that most of them have.
-    Raises InputError as `share_clips` does, and for an `output` that holds a corpus unless `overwrite`.
+    Raises InputError as `split_clips` does, and for an `output` that holds a corpus unless `overwrite`.
     """
-    recipe = recipe or ComposeOptions()
+    options = options or ComposeOptions()
     if Path(output).resolve() == corpus.root.resolve():
         raise InputError(f"{output}: is the folder of the clips themselves; choose another --output")
-    pools = share_clips(corpus, recipe).pools
+    pools = split_clips(corpus, options).pools
     fps = common_fps(clip.fps for clip in corpus)
 
     @lru_cache(maxsize=CACHED_CLIPS)
@@ -150,13 +150,13 @@ def compose(
         return corpus.load(clips[clip_id]).resampled(fps)
 
     clips = {clip.id: clip for clip in corpus}
-    with CorpusWriter(output, _info(corpus, recipe), overwrite=overwrite) as writer, _bar(disable=not progress) as bar:
+    with CorpusWriter(output, _info(corpus, options), overwrite=overwrite) as writer, _bar(disable=not progress) as bar:
         for number, split in enumerate(SPLITS):
-            count = getattr(recipe, f"num_{split}")
+            count = getattr(options, f"num_{split}")
             task = bar.add_task(f"composing {split}", total=count, unit="utterances", done=0)
             for k in range(count):
-                rng = np.random.default_rng([recipe.seed, number, k])
-                group, glosses, chosen = draw(pools[split], recipe, rng)
+                rng = np.random.default_rng([options.seed, number, k])
+                group, glosses, chosen = draw(pools[split], options, rng)
                 signed, boundaries = join([load(clip.id) for clip in chosen], rng)
                 writer.add(
                     f"{split}-{k:05d}",
@@ -171,7 +171,9 @@ def compose(
     return Corpus.open(output)
 
 
-def draw(pool: Pool, recipe: ComposeOptions, rng: np.random.Generator) -> tuple[str | None, list[str], list[Utterance]]:
+def draw(
+    pool: Pool, options: ComposeOptions, rng: np.random.Generator
+) -> tuple[str | None, list[str], list[Utterance]]:
     """The group, glosses and clips of one utterance.
 
     A group is drawn in proportion to its clips, then for each sign a gloss of the group with equal chances and one of
@@ -181,7 +183,7 @@ def draw(pool: Pool, recipe: ComposeOptions, rng: np.random.Generator) -> tuple[
     sizes = np.array([sum(map(len, pool[group].values())) for group in groups])
     group = groups[rng.choice(len(groups), p=sizes / sizes.sum())]
     known = list(pool[group])
-    count = rng.integers(recipe.min_glosses, recipe.max_glosses, endpoint=True)
+    count = rng.integers(options.min_glosses, options.max_glosses, endpoint=True)
     glosses = [known[number] for number in rng.integers(len(known), size=count)]
     return group, glosses, [pool[group][gloss][rng.integers(len(pool[group][gloss]))] for gloss in glosses]
 
@@ -247,17 +249,17 @@ def _by_group(corpus: Corpus) -> Pool:
     return by_group
 
 
-def _check_held_out(corpus: Corpus, by_group: Pool, recipe: ComposeOptions) -> None:
+def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> None:
     faults = Faults("compose: --held_out")
     groups = [group for group in by_group if group is not None]
-    for name in recipe.held_out:
+    for name in options.held_out:
         if name not in groups:
             near = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
             known = listed(sorted(groups)) or "none: its clips name no signer"
             faults.add(f"no group {name!r} in {corpus.root}; {hint}Groups: {known}")
     faults.raise_if_any()
-    if set(recipe.held_out) == set(groups) and groups and recipe.num_train + recipe.num_dev:
+    if set(options.held_out) == set(groups) and groups and options.num_train + options.num_dev:
         raise InputError(f"compose: --held_out names every group of {corpus.root}; needed one left to train on")
 
 
@@ -275,7 +277,7 @@ def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
     return {"train": shuffled[dev + test :], "dev": shuffled[:dev], "test": shuffled[dev : dev + test]}
 
 
-def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: ComposeOptions) -> list[str]:
+def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: ComposeOptions) -> list[str]:
     """What a user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
     notes = []
@@ -286,10 +288,10 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Co
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
     for split in SPLITS:
-        if not getattr(recipe, f"num_{split}"):
+        if not getattr(options, f"num_{split}"):
             continue
         here = {gloss for glosses in pools[split].values() for gloss in glosses}
-        groups = [g for g in by_group if not recipe.held_out or (g in recipe.held_out) == (split == "test")]
+        groups = [g for g in by_group if not options.held_out or (g in options.held_out) == (split == "test")]
         wanted = {gloss for group in groups for gloss in by_group[group]}
         if wanted - here:
             notes.append(
@@ -299,7 +301,7 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Co
     trained = {gloss for glosses in pools["train"].values() for gloss in glosses}
     for split in ("dev", "test"):
         untrained = {gloss for glosses in pools[split].values() for gloss in glosses} - trained
-        if untrained and getattr(recipe, f"num_{split}"):
+        if untrained and getattr(options, f"num_{split}"):
             notes.append(f"{never_trained(split, untrained)}; wherever one is signed it counts as an error")
     if len({clip.split for clip in corpus}) > 1:
         notes.append("the clips' own splits are not used; train, dev and test are shared out anew")
@@ -308,18 +310,18 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], recipe: Co
     )
     if unused:
         reasons = []
-        if recipe.held_out:
+        if options.held_out:
             reasons.append("the test shares of the groups that train")
-        if recipe.clips_per_gloss is not None:
+        if options.clips_per_gloss is not None:
             reasons.append("what --clips_per_gloss leaves over")
         notes.append(f"{unused} clips are in no split: {' and '.join(reasons)}")
     return notes
 
 
-def _info(corpus: Corpus, recipe: ComposeOptions) -> dict[str, Any]:
+def _info(corpus: Corpus, options: ComposeOptions) -> dict[str, Any]:
     own = {"format", "version", "layout", "layout_version"}
     kept = {key: value for key, value in corpus.info.items() if key not in own}
-    values = {name: value for name, value in asdict(recipe).items() if name in ComposeOptions.__dataclass_fields__}
+    values = {name: value for name, value in asdict(options).items() if name in ComposeOptions.__dataclass_fields__}
     return {**kept, "name": f"{corpus.name}-composed", "composed": {"from": corpus.name, **values}}
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from signloom.compose import ComposeOptions, compose, share_clips
+from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.corpus import Corpus
 
 
@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     from signloom.console import console
 
     corpus = Corpus.open(options.corpus)
-    shares = share_clips(corpus, options)
+    shares = split_clips(corpus, options)
     for note in shares.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)

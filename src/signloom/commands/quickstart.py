@@ -150,7 +150,7 @@ def _step(number: int, text: str) -> None:
 
 def _simulate(options: Options) -> Corpus:
     from signloom.synth.corpus import synthesise
-    from signloom.synth.plans import SynthOptions
+    from signloom.synth.options import SynthOptions
 
     _step(1, "simulating a corpus: 8 signers, 2 of them only in test")
     recipe = SynthOptions(

@@ -15,7 +15,8 @@ from pathlib import Path
 from signloom.console import console, progress_bar
 from signloom.drawing.preview import check_preview_path, write_preview
 from signloom.synth.corpus import check_run, synthesise
-from signloom.synth.plans import SynthOptions, lexicon_of, make_plans
+from signloom.synth.options import SynthOptions
+from signloom.synth.plans import lexicon_of, make_plans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class Options(SynthOptions):
     preview: Path | None = None
     """also draw it: a contact sheet (.png), an animation (.gif, .mp4), or a folder with both and film strips"""
 
-    def recipe(self) -> SynthOptions:
+    def synth_options(self) -> SynthOptions:
+        """Returns these options without those of the command."""
         return SynthOptions(**{field.name: getattr(self, field.name) for field in fields(SynthOptions)})
 
 
@@ -40,11 +42,11 @@ def run(options: Options) -> int:
     check_run(options.output, num_workers=options.workers, overwrite=options.overwrite)
     if options.preview is not None:
         check_preview_path(options.preview)
-    recipe = options.recipe()
+    synth_options = options.synth_options()
     num_frames = 0
     with progress_bar() as bar:
         task = bar.add_task("making the lexicon and the sentences", total=None, unit="frames", done=0)
-        bar.update(task, description="simulating", total=len(make_plans(recipe)))
+        bar.update(task, description="simulating", total=len(make_plans(synth_options)))
 
         def advance(frames: int) -> None:
             nonlocal num_frames
@@ -52,9 +54,9 @@ def run(options: Options) -> int:
             bar.update(task, advance=1, done=num_frames)
 
         corpus = synthesise(
-            recipe, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
+            synth_options, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
         )
-    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {len(lexicon_of(recipe))} signs")
+    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {len(lexicon_of(synth_options))} signs")
     for split, row in corpus.summary().items():
         print(
             f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "

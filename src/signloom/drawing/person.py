@@ -35,7 +35,7 @@ _TOP, _CHIN, _RIGHT, _LEFT = layout.indices("face.10", "face.152", "face.234", "
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Colours of one person."""
 
     skin: Colour = _SKINS[0]
@@ -44,7 +44,7 @@ class Look:
     long_hair: bool = False
 
 
-def look_of(signer: str | None) -> Look:
+def appearance_of(signer: str | None) -> Appearance:
     """The colours a signer is drawn with: always the same for one name."""
     number = zlib.crc32((signer or "").encode())
     chosen = []
@@ -52,7 +52,7 @@ def look_of(signer: str | None) -> Look:
         number, choice = divmod(number, count)
         chosen.append(choice)
     skin, hair, shirt, long_hair = chosen
-    return Look(_SKINS[skin], _HAIRS[hair], _SHIRTS[shirt], bool(long_hair))
+    return Appearance(_SKINS[skin], _HAIRS[hair], _SHIRTS[shirt], bool(long_hair))
 
 
 def import_pillow() -> Any:
@@ -66,7 +66,9 @@ def import_pillow() -> Any:
     return PIL
 
 
-def draw_frame(points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, look: Look | None = None) -> Image:
+def draw_frame(
+    points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, look: Appearance | None = None
+) -> Image:
     """The picture of one frame (543, 3), `height` pixels high and `aspect` times as wide; cropped as the frame was.
 
     Raises MissingExtraError without Pillow.
@@ -74,14 +76,14 @@ def draw_frame(points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, 
     pillow = import_pillow()
     size = max(1, round(aspect * height)), height
     large = pillow.Image.new("RGB", (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING), BACKGROUND)
-    _Person(pillow.ImageDraw.Draw(large), points, height * _SUPERSAMPLING, look or Look()).draw()
+    _Person(pillow.ImageDraw.Draw(large), points, height * _SUPERSAMPLING, look or Appearance()).draw()
     return large.reduce(_SUPERSAMPLING)
 
 
 class _Person:
     """One frame being drawn. Lengths inside are pixels of the large picture."""
 
-    def __init__(self, draw: Any, points: np.ndarray, scale: float, look: Look) -> None:
+    def __init__(self, draw: Any, points: np.ndarray, scale: float, look: Appearance) -> None:
         self.brush = Brush(draw, line=max(1.0, scale / 400))
         self.look = look
         self.points = np.asarray(points, dtype=np.float64) * scale

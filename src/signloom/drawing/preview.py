@@ -21,7 +21,7 @@ import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
-from signloom.drawing.person import Look, draw_frame, import_pillow, look_of
+from signloom.drawing.person import Appearance, appearance_of, draw_frame, import_pillow
 from signloom.errors import InputError, MissingExtraError, SignloomError
 from signloom.files import atomic_write, file_stem
 from signloom.landmarks import Landmarks
@@ -128,7 +128,7 @@ def draw_contact_sheet(
             room = width - brush.textlength(number, font=plain_font(11)) - gap
             brush.text((left, top + head), fitted(brush, text, 12, room), fill=_INK, font=font_for(text, 12, bold=True))
             brush.text((left + width, top + head), number, fill=_GREY, font=plain_font(11), anchor="ra")
-            _paste(sheet, landmarks, frame, look_of(utterance.signer), (left, top + head + label, width, height))
+            _paste(sheet, landmarks, frame, appearance_of(utterance.signer), (left, top + head + label, width, height))
     _save_png(sheet, path)
 
 
@@ -158,7 +158,7 @@ def draw_film_strip(
         current = _gloss_at(spans, frame)
         text = f"{frame}" if current is None else f"{frame} {utterance.glosses[current]}"
         brush.text((left, top), fitted(brush, text, 10, width), fill=_INK, font=font_for(text, 10))
-        _paste(strip, landmarks, frame, look_of(utterance.signer), (left, top + label, width, height))
+        _paste(strip, landmarks, frame, appearance_of(utterance.signer), (left, top + label, width, height))
     _save_png(strip, path)
 
 
@@ -227,7 +227,7 @@ def _title(utterance: Utterance) -> str:
     return f"{utterance.id}{signer} · {utterance.split}"
 
 
-def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Look, box: tuple[int, int, int, int]) -> None:
+def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Appearance, box: tuple[int, int, int, int]) -> None:
     """Draws a frame into a box (left, top, width, height) of a larger picture, with a line around what was filmed."""
     left, top, width, height = box
     picture = draw_frame(landmarks.points[frame], aspect=aspect_of(landmarks), height=height, look=look)
@@ -244,7 +244,7 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
     width = max(round(aspect_of(landmarks) * height) for _, landmarks in chosen)
     size = (_even(width + 2 * gap), _even(gap + height + gap + bar + line_height(18) + line_height(12)))
     for utterance, landmarks in chosen:
-        spans, look = _gloss_spans(utterance, "boundaries", "strokes"), look_of(utterance.signer)
+        spans, look = _gloss_spans(utterance, "boundaries", "strokes"), appearance_of(utterance.signer)
         count = max(1, round(len(landmarks) * fps / landmarks.fps))
         previous: tuple[int, Image] | None = None
         for number in range(count):

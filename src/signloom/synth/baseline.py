@@ -64,7 +64,7 @@ class NeighbourResult:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _IsolatedSign:
     """A sign to cut out of an utterance: frames [start, end)."""
 
     utterance: Utterance
@@ -180,7 +180,7 @@ def mean_pose_distances(queries: np.ndarray, references: np.ndarray) -> np.ndarr
     return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
 
 
-def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_Cut]:
+def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_IsolatedSign]:
     cuts = []
     for utterance in corpus.split(split):
         spans = utterance.truth.get(boundaries)
@@ -190,13 +190,13 @@ def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_Cut]:
                 "glosses; the baseline needs one of 'signloom synth' or 'signloom compose'"
             )
         cuts += [
-            _Cut(utterance, gloss, int(start), int(end))
+            _IsolatedSign(utterance, gloss, int(start), int(end))
             for gloss, (start, end) in zip(utterance.glosses, spans, strict=True)
         ]
     return cuts
 
 
-def _first_of_each(cuts: Sequence[_Cut], count: int) -> list[_Cut]:
+def _first_of_each(cuts: Sequence[_IsolatedSign], count: int) -> list[_IsolatedSign]:
     seen: Counter[tuple[str | None, str]] = Counter()
     chosen = []
     for cut in cuts:
@@ -207,7 +207,7 @@ def _first_of_each(cuts: Sequence[_Cut], count: int) -> list[_Cut]:
     return chosen
 
 
-def _views(corpus: Corpus, cuts: Sequence[_Cut]) -> np.ndarray:
+def _views(corpus: Corpus, cuts: Sequence[_IsolatedSign]) -> np.ndarray:
     """The features of signs, each brought to the same number of frames, (N, L, F)."""
     clips: dict[str, np.ndarray] = {}
     views = []

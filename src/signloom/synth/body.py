@@ -12,7 +12,8 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth import face, skin
-from signloom.synth.contact import Contact, Touching
+from signloom.synth.contact import Contact, ContactCorrection
+from signloom.synth.proportions import Proportions
 from signloom.synth.reach import before_ribs, reach, smooth, smooth_maximum
 from signloom.synth.rotations import cross, head_rotation, matrix
 
@@ -39,21 +40,6 @@ _LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 14, 1, 0.007, 0.007
 _PRESSES, _GIVES, _GIVES_ON_ARM = 0.008, 0.02, 0.01
 # Where a touching arm makes way for the other: not only before it, also back to its own side.
 _ASIDE = np.array((-0.8, 0.0, -0.6))
-
-
-@dataclass(frozen=True)
-class Proportions:
-    """Lengths of one body in metres; `head` scales a head of average size."""
-
-    shoulder_half_width: float = 0.165
-    upper_arm: float = 0.275
-    forearm: float = 0.25
-    hand: float = 0.185
-    neck: float = 0.17
-    head: float = 1.0
-    trunk: float = 0.46
-    hip_half_width: float = 0.1
-    leg: float = 0.82
 
 
 @dataclass(frozen=True)
@@ -90,11 +76,6 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.sway)
-
-
-def head_centre(body: Proportions) -> np.ndarray:
-    """The middle of the head at rest, (3,)."""
-    return np.array((0.0, -body.neck - 0.02 * body.head, 0.0))
 
 
 def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
@@ -221,7 +202,7 @@ def pose_arm(
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
         if turn == turns:
             break
-        depth = skin.depth(hand, head_centre(body), body.head, head, body.shoulder_half_width)
+        depth = skin.depth(hand, body.head_centre, body.head, head, body.shoulder_half_width)
         move = np.zeros_like(wrist)
         evasion = np.maximum(depth, skin.forearm_depth(elbow, wrist, body.shoulder_half_width)).clip(0, None)
         if other is not None:
@@ -237,13 +218,13 @@ def pose_arm(
         moved += move
     if arm.contacts:
         firmness = np.maximum(arm.skin, arm.other_arm)
-        touching = Touching(arm.contacts, firmness, body, head_centre(body), head, other, hand, fps)
+        touching = ContactCorrection(arm.contacts, firmness, body, body.head_centre, head, other, hand, fps)
         return _touch(touching, arm, body, shape, asked, moved, hand, passes, around)
     return elbow, hand
 
 
 def _touch(
-    touching: Touching,
+    touching: ContactCorrection,
     arm: Arm,
     body: Proportions,
     shape: np.ndarray,
@@ -343,7 +324,7 @@ def _face(motion: Motion, rotation: np.ndarray, body: Proportions) -> np.ndarray
     """Face points (T, 468, 3) of a head that is turned and scaled by (T, 3, 3)."""
     # Single precision is a thousandth of a pixel here, and the face is most of the work.
     points = face.deform(motion.expression.astype(np.float32)) @ rotation.transpose(0, 2, 1)
-    points += head_centre(body).astype(np.float32)
+    points += body.head_centre.astype(np.float32)
     return points
 
 
@@ -365,4 +346,4 @@ def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> N
         points[:, layout.index(f"pose.{name}")] = points[:, mesh].mean(axis=1)
     for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
         ear = np.array((sign * 0.068, -0.008, 0.0), dtype=np.float32)
-        points[:, layout.index(f"pose.{name}")] = rotation @ ear + head_centre(body)
+        points[:, layout.index(f"pose.{name}")] = rotation @ ear + body.head_centre

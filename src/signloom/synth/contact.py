@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signloom import layout
+from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import cross
 from signloom.synth.skin import RESTS, Limb, head_surface, trunk_surface
-
-if TYPE_CHECKING:
-    from signloom.synth.body import Proportions
 
 # How long before and after its frame a hand bends from its way to touch, seconds; the frame is one in which it touches
 # at least this firmly, as a share of its sign's firmest.
@@ -43,7 +40,7 @@ class Contact:
     anchor: str
 
 
-class Touching:
+class ContactCorrection:
     """The contacts of one arm, each at a frame (n,) of its own: where the hand comes nearest anyway.
 
     head: (T, 3, 3) how the head is turned.  other: the other arm, where this one acts on it.  near: (T,) in 0..1 how

@@ -29,19 +29,20 @@ from signloom.synth.body import pose_body
 from signloom.synth.camera import make_camera, project
 from signloom.synth.dials import dial_names
 from signloom.synth.lexicon import confusability
+from signloom.synth.options import GENERATOR_VERSION, SynthOptions
 from signloom.synth.performance import perform
-from signloom.synth.plans import GENERATOR_VERSION, Plan, SynthOptions, lexicon_of, make_plans, rest_is_glossed
+from signloom.synth.plans import Plan, lexicon_of, make_plans, rest_is_glossed
 from signloom.synth.signer import Signer, make_signer
 from signloom.synth.tracker import track
 
-# Frame rates of cameras, relative to the recipe's, and how irregular the frames of one come at dial 1: standard
+# Frame rates of cameras, relative to the options's, and how irregular the frames of one come at dial 1: standard
 # deviation of their time in frames, and the share that repeat the frame before.
 _FRAME_RATES = (1.0, 1.2, 0.8, 0.6)
 _FRAME_JITTER, _FRAMES_REPEATED = 0.08, 0.02
 
 
 @dataclass(frozen=True)
-class Clip:
+class SimulatedClip:
     """One utterance as it was signed and tracked, with what only a simulation knows."""
 
     landmarks: Landmarks
@@ -49,28 +50,28 @@ class Clip:
 
 
 def synthesise(
-    recipe: SynthOptions,
+    options: SynthOptions,
     output: Path,
     *,
     num_workers: int = 1,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """The corpus of a recipe, written to the folder `output`.
+    """The corpus of a options, written to the folder `output`.
 
     progress: called after every utterance with its number of frames.
 
     Raises InputError for what `make_plans` and `check_run` refuse, CheckFailedError when a process dies.
     """
     check_run(output, num_workers=num_workers, overwrite=overwrite)
-    plans = make_plans(recipe)
-    lexicon = lexicon_of(recipe)
+    plans = make_plans(options)
+    lexicon = lexicon_of(options)
     info = {
         "name": Path(output).absolute().name,
         "synthetic": True,
         "generator": "signloom synth",
         "generator_version": GENERATOR_VERSION,
-        "options": recipe.record(),
+        "options": options.record(),
         "licence": "made by signloom; free of third-party rights",
         "lexicon": [asdict(sign) for sign in lexicon],
         "confusability": confusability(lexicon),
@@ -78,7 +79,7 @@ def synthesise(
     writer = CorpusWriter(output, info, overwrite=overwrite)
     with writer:
         paths = [inside(writer.root, writer.landmarks_path(plan.id)) for plan in plans]
-        for plan, path, truth in zip(plans, paths, _write_clips(recipe, plans, paths, num_workers), strict=True):
+        for plan, path, truth in zip(plans, paths, _write_clips(options, plans, paths, num_workers), strict=True):
             utterance = writer.add(
                 plan.id,
                 split=plan.split,
@@ -101,19 +102,19 @@ def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
 
 
 def _write_clips(
-    recipe: SynthOptions, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
+    options: SynthOptions, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
 ) -> Iterator[dict[str, Any]]:
     """The truth of every utterance in order, its landmark file written."""
-    digest = recipe.digest
+    digest = options.digest
     if num_workers == 1 or len(plans) < 2:
         for plan, path in zip(plans, paths, strict=True):
-            yield _write_clip(recipe, digest, plan, path)
+            yield _write_clip(options, digest, plan, path)
         return
     # Spawned processes are the same on every system and inherit no locks of a parent that runs threads.
     context = multiprocessing.get_context("spawn")
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
     with _one_thread_each(), ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
-        write = partial(_write_clip, recipe, digest)
+        write = partial(_write_clip, options, digest)
         try:
             yield from pool.map(write, plans, paths, chunksize=chunk)
         except BrokenProcessPool:
@@ -139,11 +140,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _write_clip(recipe: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
-    """The truth of one utterance, its landmark file written unless an interrupted run of this recipe has done so."""
+def _write_clip(options: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
+    """The truth of one utterance, its landmark file written unless an interrupted run of this options has done so."""
     made = _made_before(path, digest, plan)
     if made is None:
-        clip = make_clip(recipe, plan)
+        clip = make_clip(options, plan)
         made = clip.truth
         replace(clip.landmarks, source={**clip.landmarks.source, "recipe": digest, "truth": made}).save(path)
     return made
@@ -161,21 +162,21 @@ def _made_before(path: Path, digest: str, plan: Plan) -> dict[str, Any] | None:
     return truth
 
 
-def make_clip(recipe: SynthOptions, plan: Plan) -> Clip:
+def make_clip(options: SynthOptions, plan: Plan) -> SimulatedClip:
     """One utterance, signed, filmed and tracked."""
-    signer = _signer(recipe, plan.signer)
-    rng = np.random.default_rng([recipe.seed, 4, SPLITS.index(plan.split), plan.number])
+    signer = _signer(options, plan.signer)
+    rng = np.random.default_rng([options.seed, 4, SPLITS.index(plan.split), plan.number])
     # What all recordings of one signer share.
-    setting = np.random.default_rng([recipe.seed, 3, plan.signer])
-    image_size = parse_image_size(recipe.image_size)
-    camera = make_camera(setting, rng, image_size=image_size, dials=recipe)
-    fps = _frame_rate(recipe, setting)
-    performance = perform(plan.signs, signer, fps=fps, dials=recipe, rng=rng, rest_glossed=rest_is_glossed(recipe))
+    setting = np.random.default_rng([options.seed, 3, plan.signer])
+    image_size = parse_image_size(options.image_size)
+    camera = make_camera(setting, rng, image_size=image_size, dials=options)
+    fps = _frame_rate(options, setting)
+    performance = perform(plan.signs, signer, fps=fps, dials=options, rng=rng, rest_glossed=rest_is_glossed(options))
     points = pose_body(performance.motion, signer.proportions)
     if signer.left_handed:
         points = points[:, layout.mirror_map()] * np.array((-1, 1, 1), dtype=points.dtype)
-    points = _irregular_frames(points, recipe, rng)
-    tracked = track(project(points, camera), camera, fps=fps, dials=recipe, rng=rng)
+    points = _irregular_frames(points, options, rng)
+    tracked = track(project(points, camera), camera, fps=fps, dials=options, rng=rng)
     truth = {
         "boundaries": performance.boundaries,
         "strokes": performance.strokes,
@@ -187,7 +188,7 @@ def make_clip(recipe: SynthOptions, plan: Plan) -> Clip:
         "swapped": tracked.swapped,
         "doubled": tracked.doubled,
         "jumps": tracked.jumps,
-        "dials": {name: getattr(recipe, name) for name in dial_names()},
+        "dials": {name: getattr(options, name) for name in dial_names()},
     }
     landmarks = Landmarks(
         tracked.points,
@@ -196,29 +197,29 @@ def make_clip(recipe: SynthOptions, plan: Plan) -> Clip:
         image_size=image_size,
         source={"extractor": "signloom synth", "extractor_version": GENERATOR_VERSION, "utterance": plan.id},
     )
-    return Clip(landmarks, json.loads(json.dumps(truth)))
+    return SimulatedClip(landmarks, json.loads(json.dumps(truth)))
 
 
 @lru_cache(maxsize=64)
-def _signer(recipe: SynthOptions, number: int) -> Signer:
-    return make_signer(number, seed=recipe.seed, dials=recipe)
+def _signer(options: SynthOptions, number: int) -> Signer:
+    return make_signer(number, seed=options.seed, dials=options)
 
 
-def _frame_rate(recipe: SynthOptions, setting: np.random.Generator) -> float:
+def _frame_rate(options: SynthOptions, setting: np.random.Generator) -> float:
     """Frames per second of the camera that records a signer."""
-    other = setting.random() < min(recipe.frame_rate_variation, 1.0) * 0.75
+    other = setting.random() < min(options.frame_rate_variation, 1.0) * 0.75
     rate = _FRAME_RATES[int(setting.integers(1, len(_FRAME_RATES)))]
-    return recipe.fps * rate if other else recipe.fps
+    return options.fps * rate if other else options.fps
 
 
-def _irregular_frames(points: np.ndarray, recipe: SynthOptions, rng: np.random.Generator) -> np.ndarray:
+def _irregular_frames(points: np.ndarray, options: SynthOptions, rng: np.random.Generator) -> np.ndarray:
     """The points (T, P, 3) as a camera takes them whose frames come early or late, or twice."""
     count = len(points)
     late = _FRAME_JITTER * np.clip(rng.standard_normal(count), -3, 3)
     repeated = rng.random(count)
-    if recipe.frame_rate_variation == 0:
+    if options.frame_rate_variation == 0:
         return points
-    moments = np.clip(np.arange(count) + recipe.frame_rate_variation * late, 0, count - 1)
-    again = np.flatnonzero(repeated < _FRAMES_REPEATED * recipe.frame_rate_variation)
+    moments = np.clip(np.arange(count) + options.frame_rate_variation * late, 0, count - 1)
+    again = np.flatnonzero(repeated < _FRAMES_REPEATED * options.frame_rate_variation)
     moments[again[again > 0]] = moments[again[again > 0] - 1]
     return interpolate(points, moments)

@@ -13,15 +13,15 @@ Handbook, 2012, the chapters on word order and on sentence types.
 Figures of PHOENIX-2014 SI5, train (4,376 sentences, 1,117 glosses), that the constants follow:
 length 11.4 glosses, standard deviation 3.6, from 2 to 28; `__ON__` begins 45 % and `__OFF__` ends 49 % of the
 sentences; 6.3 % of the glosses repeat the one before (dev and test 0.2 %); `IX` and other pointing is 1.8 % of them
-(dev and test 4 to 5 %). Unigram and bigram perplexity (see `perplexities`): 188 and 92 on dev, 159 and 62 on a tenth of
-train left out.
+(dev and test 4 to 5 %). Unigram and bigram perplexity (by `tests/perplexity.py`): 188 and 92 on dev, 159 and 62
+on a tenth of train left out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, log
@@ -332,65 +332,3 @@ def _length_table(min_glosses: int, max_glosses: int, natural: bool) -> list[flo
         logs = (shape - 1) * np.log(lengths / mean) - shape * lengths / mean
         weights = np.exp(logs - logs.max())
     return (np.cumsum(weights) / weights.sum())[:-1].tolist()
-
-
-def perplexities(train: Sequence[Sequence[Hashable]], test: Sequence[Sequence[Hashable]]) -> tuple[float, float]:
-    """How many glosses a unigram and a bigram model of `train` find equally likely per gloss of `test`: both >= 1.
-
-    The end of a sentence counts as a gloss. A gloss that train does not have is the unknown one, to which both models
-    give the same chance: the unigram by adding a half to every count, the bigram by interpolation with the unigram.
-    The bigram's discount and weight are those that suit the last tenth of train best, when learnt from the rest.
-
-    Raises InputError when train has fewer than 10 sentences or test none.
-
-    Source: Teh, A Hierarchical Bayesian Language Model Based on Pitman-Yor Processes, 2006, with one table a word.
-    """
-    if len(train) < 10 or not test:
-        raise InputError(f"perplexities: {len(train)} sentences to train, {len(test)} to test; needed 10 and 1 or more")
-    kept = len(train) // 10
-    fitted, tuning = _Counts(train[:-kept]), train[-kept:]
-    best = min(
-        (
-            (discount, weight)
-            for discount in (0.0, 0.25, 0.5, 0.75)
-            for weight in (0.3, 1, 3, 10, 30, 100, 1e3, 1e4, 1e6)
-        ),
-        key=lambda setting: fitted.bigram(tuning, *setting),
-    )
-    counts = _Counts(train)
-    return exp(counts.unigram(test)), exp(counts.bigram(test, *best))
-
-
-class _Counts:
-    """What two models need to know of the sentences they learn from; the ends of a sentence are None."""
-
-    def __init__(self, sentences: Sequence[Sequence[Hashable]]) -> None:
-        self.glosses = Counter(gloss for sentence in sentences for gloss in (*sentence, None))
-        self.pairs = Counter(pair for sentence in sentences for pair in _pairs(sentence))
-        self.befores: Counter[Hashable] = Counter()
-        self.kinds: Counter[Hashable] = Counter()
-        for (before, _), count in self.pairs.items():
-            self.befores[before] += count
-            self.kinds[before] += 1
-        self.total = sum(self.glosses.values())
-
-    def chance(self, gloss: Hashable) -> float:
-        return (self.glosses[gloss] + 0.5) / (self.total + 0.5 * (len(self.glosses) + 1))
-
-    def unigram(self, sentences: Sequence[Sequence[Hashable]]) -> float:
-        """Mean negative logarithm of the chance of a gloss."""
-        logs = [-log(self.chance(gloss)) for sentence in sentences for gloss in (*sentence, None)]
-        return sum(logs) / len(logs)
-
-    def bigram(self, sentences: Sequence[Sequence[Hashable]], discount: float, weight: float) -> float:
-        """Mean negative logarithm of the chance of a gloss after the one before it; `weight` above 0."""
-        logs = []
-        for before, gloss in (pair for sentence in sentences for pair in _pairs(sentence)):
-            seen = self.befores[before] + weight
-            spread = (weight + discount * self.kinds[before]) / seen
-            logs.append(-log(max(self.pairs[before, gloss] - discount, 0) / seen + spread * self.chance(gloss)))
-        return sum(logs) / len(logs)
-
-
-def _pairs(sentence: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:
-    return list(zip((None, *sentence), (*sentence, None), strict=True))

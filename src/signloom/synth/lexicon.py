@@ -18,7 +18,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError
-from signloom.synth.body import Arm, Posed, head_centre, pose_arms, wrist_bend
+from signloom.synth.body import Arm, Posed, pose_arms, wrist_bend
 from signloom.synth.camera import DISTANCE
 from signloom.synth.dials import Dials
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SIZES, SPEEDS
@@ -89,9 +89,9 @@ def make_lexicon(
     rng = np.random.default_rng([seed, 1])
     num_families = max(1, round(num_signs * (1 - minimal_pairs)))
     families: list[list[Sign]] = []
-    seen = _Views.empty(num_signs + len(apart_from))
+    seen = _SignViews.empty(num_signs + len(apart_from))
     for sign in apart_from:
-        seen.add(_Views.of([sign]))
+        seen.add(_SignViews.of([sign]))
     count = misses = 0
     while count < num_signs:
         if misses >= _MAX_DRAWS:
@@ -110,7 +110,7 @@ def make_lexicon(
         view = None
         if sign.possible() and comfortable(sign):
             sign = sign if touches(sign) else replace(sign, contact=False)
-            view = _Views.of([sign])
+            view = _SignViews.of([sign])
         if view is None or not seen.all_apart_from(view):
             misses += 1
             continue
@@ -150,7 +150,7 @@ def confusability(signs: Sequence[Sign]) -> dict[str, Any]:
             pairs += [
                 (a, b, parameter) for a, b in combinations(group, 2) if signs[a].manual[place] != signs[b].manual[place]
             ]
-    views, nearest = _Views.of(signs), {}
+    views, nearest = _SignViews.of(signs), {}
     for number, sign in enumerate(signs):
         distances = views.distances(views.row(number))
         distances[number] = np.inf
@@ -205,7 +205,7 @@ def touching_gap(sign: Sign) -> float:
     gaps = (
         limb.clearance(hand)[0]
         if on_arm
-        else FINGER - depth(hand, head_centre(body), body.head, None, body.shoulder_half_width)
+        else FINGER - depth(hand, body.head_centre, body.head, None, body.shoulder_half_width)
     )
     return float(gaps[firmness >= 0.9 * firmness.max()].min())
 
@@ -223,7 +223,7 @@ def citation_view(sign: Sign) -> np.ndarray:
 
 
 @dataclass
-class _Views:
+class _SignViews:
     """What a camera sees of n signs, so that one of them is quickly compared with all: place (n, 4) and motion (n, 32)
     of the wrists, shape (n, 384) of the hands, and whether the strong one is at the head (n,)."""
 
@@ -234,17 +234,17 @@ class _Views:
     length: int
 
     @classmethod
-    def empty(cls, room: int) -> _Views:
+    def empty(cls, room: int) -> _SignViews:
         width = _NUM_PHASES * 4
         place, motion, shape = (np.empty((room, n), dtype=np.float32) for n in (4, width, width * len(_SHAPE_JOINTS)))
         return cls(place, motion, shape, np.empty(room, dtype=bool), 0)
 
     @classmethod
-    def of(cls, signs: Sequence[Sign]) -> _Views:
+    def of(cls, signs: Sequence[Sign]) -> _SignViews:
         return cls.of_forms(np.stack([citation_view(sign) for sign in signs]))
 
     @classmethod
-    def of_forms(cls, forms: np.ndarray) -> _Views:
+    def of_forms(cls, forms: np.ndarray) -> _SignViews:
         """Of citation views (n, phases, 2, 1 + joints, 2)."""
         count, wrists = len(forms), forms[:, :, :, 0]
         mean = wrists.mean(axis=1)
@@ -252,11 +252,11 @@ class _Views:
         motion = (wrists - mean[:, None]).reshape(count, -1)
         return cls(mean.reshape(count, -1), motion, forms[:, :, :, 1:].reshape(count, -1), at_head, count)
 
-    def row(self, number: int) -> _Views:
+    def row(self, number: int) -> _SignViews:
         chosen = slice(number, number + 1)
-        return _Views(self.place[chosen], self.motion[chosen], self.shape[chosen], self.at_head[chosen], 1)
+        return _SignViews(self.place[chosen], self.motion[chosen], self.shape[chosen], self.at_head[chosen], 1)
 
-    def add(self, one: _Views) -> None:
+    def add(self, one: _SignViews) -> None:
         for mine, other in zip(
             (self.place, self.motion, self.shape, self.at_head),
             (one.place, one.motion, one.shape, one.at_head),
@@ -266,25 +266,25 @@ class _Views:
         self.length += 1
 
     # Both arms count: their squares add up.
-    def _by_place(self, one: _Views, rows: np.ndarray | slice) -> np.ndarray:
+    def _by_place(self, one: _SignViews, rows: np.ndarray | slice) -> np.ndarray:
         needed = np.where(self.at_head[rows] & one.at_head[0], _APART_PLACE_AT_HEAD, _APART_PLACE)
         return np.sqrt(((self.place[rows] - one.place) ** 2).sum(axis=1)) / needed
 
-    def _by_motion(self, one: _Views, rows: np.ndarray | slice) -> np.ndarray:
+    def _by_motion(self, one: _SignViews, rows: np.ndarray | slice) -> np.ndarray:
         return np.sqrt(((self.motion[rows] - one.motion) ** 2).sum(axis=1) / _NUM_PHASES) / _APART_MOTION
 
-    def _by_shape(self, one: _Views, rows: np.ndarray | slice) -> np.ndarray:
+    def _by_shape(self, one: _SignViews, rows: np.ndarray | slice) -> np.ndarray:
         squares = ((self.shape[rows] - one.shape) ** 2).sum(axis=1)
         return np.sqrt(squares / (_NUM_PHASES * len(_SHAPE_JOINTS))) / _APART_SHAPE
 
-    def distances(self, one: _Views) -> np.ndarray:
+    def distances(self, one: _SignViews) -> np.ndarray:
         """How far one sign is from each, (n,), in thresholds: 1 and more is apart."""
         rows = slice(0, self.length)
         return np.maximum(
             np.maximum(self._by_place(one, rows), self._by_motion(one, rows)), self._by_shape(one, rows)
         ).astype(np.float64)
 
-    def all_apart_from(self, one: _Views) -> bool:
+    def all_apart_from(self, one: _SignViews) -> bool:
         """Whether one sign is apart from every one of these; looks closely only at those that cheaper looks leave."""
         rows = np.flatnonzero(self._by_place(one, slice(0, self.length)) < 1)
         rows = rows[self._by_motion(one, rows) < 1]
@@ -293,7 +293,7 @@ class _Views:
 
 def _all_apart(form: np.ndarray, forms: np.ndarray) -> bool:
     """Whether a sign's view differs enough from every one of others."""
-    return _Views.of_forms(forms).all_apart_from(_Views.of_forms(form[None]))
+    return _SignViews.of_forms(forms).all_apart_from(_SignViews.of_forms(form[None]))
 
 
 def random_sign(kind: str, rng: np.random.Generator) -> Sign:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Track = Callable[[np.ndarray], np.ndarray]
+PhaseFunction = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Movement:
     touch: how firmly a sign with contact touches, (n,) in 0..1.
     """
 
-    path: Track | None = None
+    path: PhaseFunction | None = None
     duration: float = 1.0
     closed: bool = False
     repeatable: bool = True
-    touch: Track = np.ones_like
+    touch: PhaseFunction = np.ones_like
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class LocalMovement:
     paths: the movements it goes together with.
     """
 
-    twist: Track | None = None
-    nod: Track | None = None
+    twist: PhaseFunction | None = None
+    nod: PhaseFunction | None = None
     fingers: str | None = None
     duration: float = 1.0
     paths: tuple[str, ...] = ()
 
 
-def _path(x: Track | float, y: Track | float, z: Track | float = 0.0) -> Track:
+def _path(x: PhaseFunction | float, y: PhaseFunction | float, z: PhaseFunction | float = 0.0) -> PhaseFunction:
     def path(s: np.ndarray) -> np.ndarray:
         result = np.empty((len(s), 3))
         for axis, f in enumerate((x, y, z)):

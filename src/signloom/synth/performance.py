@@ -22,7 +22,7 @@ from signloom.synth.stroke import (
     PLACE,
     ROTATION,
     SKIN,
-    Setting,
+    SentenceContext,
     as_arm,
     raised_state,
     rest_state,
@@ -85,11 +85,11 @@ def perform(
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
     rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
-    setting = Setting(signer, fps / tempo, tempo, dials.token_variation, dials.coarticulation, rest)
+    context = SentenceContext(signer, fps / tempo, tempo, dials.token_variation, dials.coarticulation, rest)
     strokes: list[tuple[np.ndarray, np.ndarray]] = []
     for sign in signs:
         idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, dials.weak_hand, rng)
-        strong, weak = stroke(sign, setting, idle_hand, rng)
+        strong, weak = stroke(sign, context, idle_hand, rng)
         strokes.append((strong, _weakened(sign, weak, idle_hand, dials, rng)))
     _blend(signs, strokes, dials.coarticulation)
     pieces: list[tuple[np.ndarray, np.ndarray]] = []

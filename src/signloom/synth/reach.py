@@ -5,12 +5,9 @@ Shapes: T frames. Metres as in `body`; an arm is a right one on its own side.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from signloom.synth.body import Proportions
+from signloom.synth.proportions import Proportions
 
 # Share of the stretched arm that is used, and the smallest angle in the elbow, degrees.
 _REACH, _ELBOW_MIN = 0.97, 30.0

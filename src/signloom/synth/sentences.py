@@ -32,7 +32,7 @@ _SPLIT = re.compile(r"(?<![a-z])(train|dev|test)(?:ing)?(?![a-z])")
 
 
 @dataclass(frozen=True)
-class Sentence:
+class GlossSentence:
     """Glosses in order, and what the file says of them. id, split, signer: None where it does not say."""
 
     id: str | None
@@ -42,10 +42,10 @@ class Sentence:
 
 
 # A sentence and where it stands (file:line and id), for messages.
-_Placed = tuple[Sentence, str]
+_Placed = tuple[GlossSentence, str]
 
 
-def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[Sentence, ...]:
+def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[GlossSentence, ...]:
     """The sentences of one or several files, in their order.
 
     paths: files of any form named above, or folders of a corpus of signloom. The split is what the file says, else the
@@ -74,7 +74,7 @@ def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[Sentence, 
     return tuple(sentence for sentence, _ in placed)
 
 
-def vocabulary_of(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+def vocabulary_of(sentences: Iterable[GlossSentence]) -> tuple[str, ...]:
     """The distinct glosses, the most frequent first, equals in the order of their letters; without REST_GLOSSES."""
     counts = Counter(gloss for sentence in sentences for gloss in sentence.glosses if gloss not in REST_GLOSSES)
     return tuple(sorted(counts, key=lambda gloss: (-counts[gloss], gloss)))
@@ -121,7 +121,7 @@ def _read_table(path: Path, lines: list[Line], faults: Faults, delimiter: str) -
     for row in rows_of(path, lines, [_ID_COLUMNS, _GLOSS_COLUMNS], faults, delimiter=delimiter):
         glosses = tuple(row.first(_GLOSS_COLUMNS).split())
         signer = row.first(_SIGNER_COLUMNS) or None
-        placed.append((Sentence(row.first(_ID_COLUMNS), split_of(path), signer, glosses), row.place))
+        placed.append((GlossSentence(row.first(_ID_COLUMNS), split_of(path), signer, glosses), row.place))
     return placed
 
 
@@ -147,7 +147,9 @@ def _read_manifest(path: Path, lines: list[Line], faults: Faults) -> list[_Place
         if told["split"] is not None and told["split"] not in SPLITS:
             faults.add(f"{place}: split is {told['split']!r}; needed one of {', '.join(SPLITS)}")
         told["split"] = told["split"] or split_of(path)
-        placed.append((Sentence(**told, glosses=tuple(glosses)), f"{place} ({told['id']})" if told["id"] else place))
+        placed.append(
+            (GlossSentence(**told, glosses=tuple(glosses)), f"{place} ({told['id']})" if told["id"] else place)
+        )
     return placed
 
 
@@ -166,17 +168,19 @@ def _read_stm(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
             continue
         labelled = len(fields) > 5 and fields[5].startswith("<") and fields[5].endswith(">") and "," in fields[5]
         glosses = tuple(fields[6 if labelled else 5 :])
-        placed.append((Sentence(fields[0], split_of(path), fields[2], glosses), f"{path}:{number} ({fields[0]})"))
+        placed.append((GlossSentence(fields[0], split_of(path), fields[2], glosses), f"{path}:{number} ({fields[0]})"))
     if not placed:
         faults.add(f"{path}: only comments, no sentences")
     return placed
 
 
 def _read_plain(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
-    return [(Sentence(None, split_of(path), None, tuple(line.split())), f"{path}:{number}") for number, line in lines]
+    return [
+        (GlossSentence(None, split_of(path), None, tuple(line.split())), f"{path}:{number}") for number, line in lines
+    ]
 
 
-def _check(sentence: Sentence, place: str, faults: Faults) -> None:
+def _check(sentence: GlossSentence, place: str, faults: Faults) -> None:
     """Adds to `faults` what cannot be signed."""
     if not sentence.glosses:
         faults.add(f"{place}: the sentence is empty; needed at least one gloss")

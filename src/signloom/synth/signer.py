@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signloom.synth.body import Proportions
 from signloom.synth.dials import Dials
 from signloom.synth.movements import MOVEMENTS
+from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORIENTATIONS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signloom.synth.body import Arm, Proportions, arm_part, head_centre
+from signloom.synth.body import Arm, arm_part
 from signloom.synth.movements import (
     LOCAL_MOVEMENTS,
     MOVEMENTS,
@@ -20,6 +20,7 @@ from signloom.synth.movements import (
     minimum_jerk,
     phase_of,
 )
+from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import head_rotation, multiply, quaternion, rotation_about
 from signloom.synth.signer import Signer
 from signloom.synth.signs import (
@@ -54,7 +55,7 @@ _LOWER_METRES = 0.04
 
 
 @dataclass(frozen=True)
-class Setting:
+class SentenceContext:
     """What the tokens of one sentence share. frames_per_second: of the film over the signing's tempo; rest: the states
     (26,) of the strong and the weak arm at rest; fastest: metres a second that no path of a stroke exceeds."""
 
@@ -103,8 +104,10 @@ def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm
     if sign.kind == "rest":
         strong, weak = (np.repeat(state[None], num_frames, axis=0) for state in rest)
         return as_arm(strong), as_arm(weak)
-    setting = Setting(signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, rest, fastest=np.inf)
-    strong, weak = stroke(sign, setting, rest[1], rng)
+    context = SentenceContext(
+        signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, rest, fastest=np.inf
+    )
+    strong, weak = stroke(sign, context, rest[1], rng)
     return as_arm(unroll(strong)), as_arm(unroll(weak))
 
 
@@ -115,32 +118,32 @@ def _duration(sign: Sign) -> float:
 
 
 def stroke(
-    sign: Sign, setting: Setting, idle_hand: np.ndarray, rng: np.random.Generator
+    sign: Sign, context: SentenceContext, idle_hand: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """The states of the strong and the weak arm during a sign, (n, 26) each.
 
     idle_hand: (26,) where the weak hand waits while it has nothing to do.
     """
-    signer = setting.signer
+    signer = context.signer
     # All that is drawn is drawn first, so that nothing depends on what a sign makes of it.
-    spread = np.clip(rng.standard_normal(26), -2.2, 2.2) * setting.token_variation
+    spread = np.clip(rng.standard_normal(26), -2.2, 2.2) * context.token_variation
     place_slip, weak_slip = _TOKEN_METRES * spread[:3], 0.6 * _TOKEN_METRES * spread[3:6]
     fingers_slip = _TOKEN_FINGER_DEGREES * spread[6:22]
     size_slip, time_slip = np.exp(_TOKEN_SIZE * spread[22]), np.exp(_TOKEN_TIME * spread[23])
     slip = multiply(rotation_about(1, _TOKEN_DEGREES * spread[24]), rotation_about(2, _TOKEN_DEGREES * spread[25]))
     rest_seconds = rng.uniform(*_REST_SECONDS)
     if sign.kind == "rest":
-        count = max(2, round(rest_seconds * setting.frames_per_second * setting.tempo))
-        strong, weak = (np.repeat(state[None], count, axis=0) for state in setting.rest)
+        count = max(2, round(rest_seconds * context.frames_per_second * context.tempo))
+        strong, weak = (np.repeat(state[None], count, axis=0) for state in context.rest)
         return strong, weak
     seconds = STROKE_SECONDS * _duration(sign) * float(time_slip)
-    count = max(2, round(seconds * setting.frames_per_second))
+    count = max(2, round(seconds * context.frames_per_second))
     size = SIZES[sign.size] * signer.amplitude * float(size_slip)
-    count = _within_speed(sign, count, size * signer.shapes[sign.movement], setting)
+    count = _within_speed(sign, count, size * signer.shapes[sign.movement], context)
     time = np.linspace(0, 1, count)
     # Those who are in a hurry do not lift the hands as high.
-    hurry = np.clip(setting.tempo * SPEEDS["plain"] / (SPEEDS[sign.speed] * float(time_slip)) - 0.9, 0, 1.2)
-    lower = np.array((0, _LOWER_METRES * setting.coarticulation * float(hurry), 0))
+    hurry = np.clip(context.tempo * SPEEDS["plain"] / (SPEEDS[sign.speed] * float(time_slip)) - 0.9, 0, 1.2)
+    lower = np.array((0, _LOWER_METRES * context.coarticulation * float(hurry), 0))
     location = LOCATIONS[sign.location]
     if location.weak is not None:
         held, target = _held_arm(sign, signer, place_slip, slip, fingers_slip)
@@ -158,14 +161,14 @@ def stroke(
     return strong, weak
 
 
-def _within_speed(sign: Sign, count: int, size: np.ndarray, setting: Setting) -> int:
+def _within_speed(sign: Sign, count: int, size: np.ndarray, context: SentenceContext) -> int:
     """The number of frames of a stroke of this size (3,), `count` or as many more as keep its path within `fastest`."""
     movement = MOVEMENTS[sign.movement]
     if movement.path is None:
         return count
     path = size * movement.path(phase_of(movement, sign.repeats, _FINE))
     share = float(np.linalg.norm(np.diff(path, axis=0), axis=1).max()) * (len(_FINE) - 1)
-    return max(count, int(np.ceil(share / setting.fastest * setting.frames_per_second * setting.tempo)))
+    return max(count, int(np.ceil(share / context.fastest * context.frames_per_second * context.tempo)))
 
 
 def _arms(body: Proportions) -> float:
@@ -179,7 +182,7 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
     position = np.array(location.position)
     if location.anchor == "head":
         turned = head_rotation(signer.carriage[None])[0] @ position
-        place = head_centre(body) + turned * body.head + 0.5 * signer.places[sign.location]
+        place = body.head_centre + turned * body.head + 0.5 * signer.places[sign.location]
     else:
         chest = np.array((0.0, 0.15, 0.0))
         place = (position - chest) * signer.space + chest + signer.shift + signer.places[sign.location]

@@ -14,7 +14,7 @@ import numpy as np
 from signloom import layout
 from signloom.synth.camera import Camera
 from signloom.synth.dials import Dials
-from signloom.synth.jitter import (
+from signloom.synth.tracker_noise import (
     HANDS,
     Scene,
     add_face_errors,
@@ -59,7 +59,7 @@ _BELIEF = np.repeat([3.0, 0.0, -2.0], [13, 12, 8])
 
 
 @dataclass(frozen=True)
-class Tracked:
+class TrackerOutput:
     """points: (T, 543, 3), NaN where missing.  visibility: (T, 33).
 
     All else is truth, as spans [start, end) of frames.
@@ -78,7 +78,7 @@ class Tracked:
     jumps: dict[str, list[tuple[int, int]]]
 
 
-def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: np.random.Generator) -> Tracked:
+def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: np.random.Generator) -> TrackerOutput:
     """What the tracker reports of the true image points (T, 543, 3) float32.
 
     A hand out of view is always missing; losses of those in view never leave a clip without any hand. Each factor draws
@@ -111,7 +111,7 @@ def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: n
     visibility = _visibility(points, camera, scene, dials.tracker_noise, of_visibility)
     for part in parts:
         points[lost[part] | outside[part], layout.GROUPS[part]] = np.nan
-    return Tracked(
+    return TrackerOutput(
         points=points,
         visibility=visibility,
         lost={part: spans(lost[part] & ~outside[part]) for part in parts},

@@ -19,7 +19,8 @@ from signloom.health.subject import Subject
 from signloom.landmarks import Landmarks
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.synth.corpus import make_clip
-from signloom.synth.plans import SynthOptions, make_plans
+from signloom.synth.options import SynthOptions
+from signloom.synth.plans import make_plans
 from signloom.train.data import Batch, Example, collate
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 

@@ -1,0 +1,122 @@
+"""The options of `signloom synth`: the dials, the size of the corpus, and the record of both in the corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from signloom.corpus import MANIFEST
+from signloom.errors import Faults, InputError
+from signloom.landmarks import parse_image_size
+from signloom.synth.dials import Dials
+
+# Version of the generator's results: goes up when the same options give other data.
+GENERATOR_VERSION = 6
+_MAX_FPS = 240.0
+# No hand can be seen in a smaller picture.
+_MIN_IMAGE_PIXELS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthOptions(Dials):
+    """What to simulate."""
+
+    num_signs: int = 40
+    """signs in the lexicon"""
+    num_signers: int = 8
+    """signers in all"""
+    num_test_signers: int = 2
+    """signers who sign the test split and nothing else; the others sign train and dev"""
+    num_train: int = 1000
+    """utterances in train"""
+    num_dev: int = 100
+    """utterances in dev: sentences that train does not have, by the signers of train"""
+    num_test: int = 120
+    """utterances in test: sentences that train does not have, by the test signers"""
+    min_glosses: int = 3
+    """signs in the shortest utterance"""
+    max_glosses: int = 8
+    """signs in the longest utterance"""
+    sentences: tuple[Path, ...] = ()
+    """sign these sentences instead: annotation files of a corpus (PHOENIX, Isharah, a manifest, a line a sentence);
+    splits and signers are the files' own, the numbers of signs and utterances are not used"""
+    fps: float = 25.0
+    """frames per second"""
+    image_size: str = "640x480"
+    """width x height of the picture in pixels"""
+    minimal_pairs: float = 0.9
+    """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
+    seed: int = 0
+    """of every draw: same seed and options, same bytes"""
+
+    def _faults(self) -> Faults:
+        faults = super()._faults()
+        try:
+            if min(parse_image_size(self.image_size)) < _MIN_IMAGE_PIXELS:
+                faults.add(f"--image_size is {self.image_size}; needed at least {_MIN_IMAGE_PIXELS} pixels each way")
+        except InputError as error:
+            faults.add(str(error))
+        if not 1 <= self.fps <= _MAX_FPS:
+            faults.add(f"--fps is {self.fps:g}; needed 1 to {_MAX_FPS:g}")
+        if not 0 <= self.minimal_pairs <= 1:
+            faults.add(f"--minimal_pairs is {self.minimal_pairs}; needed a share from 0 to 1")
+        if self.seed < 0:
+            faults.add(f"--seed is {self.seed}; needed 0 or more")
+        if self.num_signers < 1:
+            faults.add(f"--num_signers is {self.num_signers}; needed at least 1")
+        if not 0 <= self.num_test_signers <= self.num_signers:
+            alone = "; give --num_test_signers 0 --num_test 0 for one signer" if self.num_signers == 1 else ""
+            faults.add(
+                f"--num_test_signers is {self.num_test_signers}, --num_signers {self.num_signers}; needed 0 to "
+                f"{self.num_signers}{alone}"
+            )
+        if not self.sentences:
+            self._check_numbers(faults)
+        return faults
+
+    def _check_numbers(self, faults: Faults) -> None:
+        """Adds what matters only where the sentences are made up."""
+        if self.num_signs < 1:
+            faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
+        for name in ("num_train", "num_dev", "num_test"):
+            if getattr(self, name) < 0:
+                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
+        if self.num_train + self.num_dev + self.num_test == 0:
+            faults.add("no utterances asked for; give --num_train, --num_dev or --num_test")
+        if self.num_train + self.num_dev > 0 and self.num_test_signers == self.num_signers > 0:
+            faults.add(
+                f"all {self.num_signers} signers are test signers, none is left for train and dev; lower "
+                "--num_test_signers or set --num_train 0 --num_dev 0"
+            )
+        if self.num_test > 0 and self.num_test_signers == 0:
+            faults.add(
+                f"--num_test is {self.num_test} but there are no test signers; raise --num_test_signers or set "
+                "--num_test 0"
+            )
+        if not 1 <= self.min_glosses <= self.max_glosses:
+            faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
+        elif 0 < self.num_train * self.min_glosses < self.num_signs:
+            faults.add(
+                f"{self.num_train} training utterances of {self.min_glosses} or more signs may not show all "
+                f"{self.num_signs} signs; raise --num_train or lower --num_signs"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """The options as the corpus records them: files by name and content, not by where they lay."""
+        files: dict[str, str] = {}
+        for path in self.sentences:
+            file = path / MANIFEST if path.is_dir() else path
+            name = path.name if path.name not in files else f"{path.name} ({len(files) + 1})"
+            files[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return {**asdict(self), "sentences": files}
+
+    @property
+    def digest(self) -> str:
+        """A key that differs between options that give different data."""
+        record = {**self.record(), "generator_version": GENERATOR_VERSION}
+        # Their order decides who signs what.
+        record["sentences"] = list(record["sentences"].items())
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
