@@ -175,7 +175,7 @@ def run_once(options: Any, name: str, corpus_name: str, seed: int) -> dict[str, 
             **scored(trained.model, training),
             "dev_wer": trained.history.best.dev_wer if trained.history.best else None,
             "training_seconds": trained.seconds,
-            "parameters": trained.model.recognizer.num_parameters,
+            "parameters": trained.model.engine.recognizer.num_parameters,
         }
         if name == BASE:
             result["mirrored"] = scored(trained.model, mirrored)
@@ -186,8 +186,8 @@ def run_once(options: Any, name: str, corpus_name: str, seed: int) -> dict[str, 
 
 
 def scored(model: Any, corpus: Any) -> dict[str, Any]:
-    from signloom.commands.evaluate import evaluate
     from signloom.ctc.decoding import Decoding
+    from signloom.inference.evaluate import evaluate
 
     score = evaluate(model, corpus, "test", decoding=Decoding(decoder="greedy"))
     return {

@@ -120,11 +120,12 @@ def _trained_and_asked(
 ) -> dict[str, Any]:
     import torch
 
-    from signloom.commands.evaluate import evaluate, write_evaluation
+    from signloom.commands.evaluate import write_evaluation
     from signloom.corpus import Corpus
     from signloom.errors import SignloomError
     from signloom.health.examine import examine
     from signloom.health.subject import find_subject
+    from signloom.inference.evaluate import evaluate
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 

@@ -276,7 +276,7 @@ def _blank_bias(run: Path, root: Path) -> None:
     from signloom.inference.model import load
 
     model = load(run)
-    model.recognizer.classifier.bias.data[0] += 20.0
+    model.engine.recognizer.classifier.bias.data[0] += 20.0
     model.save(run / "model.safetensors")
 
 
@@ -340,8 +340,8 @@ def _exchanged_in_training() -> AbstractContextManager[Any]:
 
 def _exchanged_evaluation(split: str, utterances: bool) -> Callable[[Path, Path], None]:
     def write(run: Path, root: Path) -> None:
-        from signloom.commands.evaluate import evaluate
         from signloom.corpus import Corpus
+        from signloom.inference.evaluate import evaluate
         from signloom.inference.model import load
         from signloom.score.wer import score
 

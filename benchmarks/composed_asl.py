@@ -73,7 +73,7 @@ def run_once(options: Any, group: str, compose_seed: int, train_seed: int) -> di
 
     def make() -> dict[str, Any]:
         corpus = composed(options, group, compose_seed, sizes)
-        from signloom.commands.evaluate import evaluate
+        from signloom.inference.evaluate import evaluate
         from signloom.train.fit import fit
         from signloom.train.recipe import Recipe
 
@@ -87,7 +87,7 @@ def run_once(options: Any, group: str, compose_seed: int, train_seed: int) -> di
             "training_seconds": trained.seconds,
             "epochs": len(trained.history.epochs),
             "best_epoch": trained.history.best_epoch,
-            "parameters": trained.model.recognizer.num_parameters,
+            "parameters": trained.model.engine.recognizer.num_parameters,
         }
 
     return common.once(folder / "result.json", settings, make)

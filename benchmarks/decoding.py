@@ -95,7 +95,7 @@ def main() -> None:
 
 def joined(model: Model, corpus: Corpus) -> Iterator[np.ndarray]:
     """Emissions of dev and test clips, those of a signer joined to utterances of `NUM_FRAMES` frames."""
-    config = model.recognizer.config
+    config = model.engine.config
     points: dict[str | None, list[np.ndarray]] = {}
     for item in (*corpus.split("dev"), *corpus.split("test")):
         parts = points.setdefault(item.signer, [])
@@ -103,8 +103,7 @@ def joined(model: Model, corpus: Corpus) -> Iterator[np.ndarray]:
         if sum(map(len, parts)) >= NUM_FRAMES:
             clip = np.concatenate(parts)[:NUM_FRAMES]
             parts.clear()
-            with torch.inference_mode():
-                yield model.recognizer(torch.from_numpy(clip)[None])[0][0].numpy()
+            yield model.engine.log_probs(clip[None])[0][0]
 
 
 def flashlight(num_words: int) -> Callable[[np.ndarray], tuple[int, ...]]:
@@ -170,20 +169,20 @@ def score(log_probs: np.ndarray, ids: tuple[int, ...]) -> float:
 
 def greedy_share(model: Model, corpus: Corpus, rounds: int) -> dict[str, float]:
     """What greedy decoding of a whole batch takes beside the model's forward."""
-    config = model.recognizer.config
+    config = model.engine.config
     data = UtteranceDataset(
         corpus, corpus.split("test"), model.vocabulary, view=config.view, fps=config.fps, augmentation=None
     )
     batch = collate([data[at] for at in range(min(BATCH, len(data)))])
+    points, lengths = batch.points.numpy(), batch.lengths.numpy()
     forward, greedy = [], []
-    with torch.inference_mode():
-        for _ in range(rounds + 1):
-            started = time.process_time()
-            log_probs, lengths = model.recognizer(batch.points, batch.lengths)
-            middle = time.process_time()
-            greedy_ids(log_probs.numpy(), lengths.numpy())
-            forward.append(1000 * (middle - started))
-            greedy.append(1000 * (time.process_time() - middle))
+    for _ in range(rounds + 1):
+        started = time.process_time()
+        log_probs, output_lengths = model.engine.log_probs(points, lengths)
+        middle = time.process_time()
+        greedy_ids(log_probs, output_lengths)
+        forward.append(1000 * (middle - started))
+        greedy.append(1000 * (time.process_time() - middle))
     share = min(greedy[1:]) / min(forward[1:])
     return {"batch": len(batch.ids), "forward_ms": min(forward[1:]), "greedy_ms": min(greedy[1:]), "share": share}
 

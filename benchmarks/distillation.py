@@ -106,8 +106,8 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         corpus = made_corpus(options, name, seed)
-        from signloom.commands.evaluate import evaluate
         from signloom.ctc.decoding import Decoding
+        from signloom.inference.evaluate import evaluate
         from signloom.train.fit import fit
 
         started = time.perf_counter()
@@ -119,8 +119,8 @@ def run_once(options: Any, name: str, seed: int, side: str) -> dict[str, Any]:
             "training_seconds": trained.seconds,
             "dev_wer": trained.history.best.dev_wer,
             "best_epoch": trained.history.best_epoch,
-            "parameters": trained.model.recognizer.num_parameters,
-            "frames_per_second": frames_per_second(trained.model.recognizer, options.calls),
+            "parameters": trained.model.engine.recognizer.num_parameters,
+            "frames_per_second": frames_per_second(trained.model.engine.recognizer, options.calls),
             "test": evaluate(trained.model, corpus, "test", decoding=greedy).to_json(),
         }
 

@@ -116,6 +116,7 @@ def prepare(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, A
     import torch.nn.functional as F
 
     from signloom.inference.model import Model
+    from signloom.inference.torch_engine import TorchEngine
     from signloom.model.blocks import upsample
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
@@ -126,7 +127,7 @@ def prepare(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, A
     recognizer = Recognizer(preset(settings["preset"]), num_words)
     vocabulary = Vocabulary((BLANK, UNKNOWN, *(f"GLOSS{number:05d}" for number in range(num_words - 2))))
     with tempfile.TemporaryDirectory() as name:
-        Model(recognizer, vocabulary).save(Path(name) / "model.safetensors")
+        Model(TorchEngine(recognizer), vocabulary).save(Path(name) / "model.safetensors")
         size = (Path(name) / "model.safetensors").stat().st_size
     points = torch.from_numpy(clip(settings["num_frames"], recognizer.config.view))[None]
     with torch.inference_mode():

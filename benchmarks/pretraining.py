@@ -112,7 +112,7 @@ def run_once(options: Any, group: str, clips: int, seed: int, side: str, simulat
 
     def make() -> dict[str, Any]:
         corpus = composed(options, group, clips, seed)
-        from signloom.commands.evaluate import evaluate
+        from signloom.inference.evaluate import evaluate
         from signloom.train.fit import fit
 
         trained = fit(

@@ -36,8 +36,8 @@ def main() -> None:
 
 
 def measure(options: Any, preset: str) -> dict[str, Any]:
-    from signloom.commands.evaluate import evaluate
     from signloom.corpus import Corpus
+    from signloom.inference.evaluate import evaluate
     from signloom.synth.baseline import nearest_neighbour
     from signloom.synth.corpus import synthesise
     from signloom.synth.options import SynthOptions

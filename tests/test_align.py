@@ -70,12 +70,13 @@ def model_file(tiny_corpus, tmp_path_factory) -> Path:
     """An untrained model of the tiny corpus: what it finds is nonsense, how it is told is not."""
     pytest.importorskip("torch")
     from signloom.inference.model import Model
+    from signloom.inference.torch_engine import TorchEngine
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
 
     vocabulary = Vocabulary.from_glosses(item.glosses for item in Corpus.open(tiny_corpus))
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(Recognizer(preset("student"), len(vocabulary)), vocabulary).save(path)
+    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(path)
     return path
 
 

@@ -14,19 +14,18 @@ from hypothesis import strategies as st
 from conftest import TINY_STUDENT
 from signloom import cli
 from signloom.commands import distill
-from signloom.commands.evaluate import emissions as emissions_of
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError, LayoutError
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.presets import InceptionModule, TeacherConfig, preset
 from signloom.model.recognizer import Recognizer
 from signloom.train.augmentation import AugmentationConfig, augment, retiming
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
-from signloom.train.distill import cached_emissions as kept_emissions
 from signloom.train.distill import module as distillation
 from signloom.train.distill.cached_emissions import fingerprint, keep_emissions
 from signloom.train.distill.module import DistillationModule, Teacher, at_student_frames, lessons, soft_loss
@@ -474,15 +473,15 @@ def test_emissions_go_on_where_a_killed_run_was(tiny_corpus, teacher, tmp_path, 
     corpus, model = Corpus.open(tiny_corpus), load(teacher)
     items = corpus.split("train")
     computed = []
-    original = kept_emissions._compute
+    original = Corpus.load
 
-    def counting(teacher, data, indices, paths, device):
+    def dying(corpus, item):
         if len(computed) >= 6:
             raise KeyboardInterrupt
-        computed.extend(paths)
-        original(teacher, data, indices, paths, device)
+        computed.append(item.id)
+        return original(corpus, item)
 
-    monkeypatch.setattr(kept_emissions, "_compute", counting)
+    monkeypatch.setattr(Corpus, "load", dying)
     with pytest.raises(KeyboardInterrupt):
         keep_emissions(model, corpus, items, tmp_path, batch_size=3)
     assert len(list(tmp_path.rglob("*.npy"))) == 6
@@ -491,12 +490,13 @@ def test_emissions_go_on_where_a_killed_run_was(tiny_corpus, teacher, tmp_path, 
     (folder / ".half.npy.part").write_bytes(b"half")
     first = set(computed)
     computed.clear()
-    monkeypatch.setattr(kept_emissions, "_compute", lambda *given: (computed.extend(given[3]), original(*given)))
+    monkeypatch.setattr(Corpus, "load", lambda corpus, item: (computed.append(item.id), original(corpus, item))[1])
     told = []
     kept = keep_emissions(model, corpus, items, tmp_path, batch_size=3, advance=told.append)
     assert not first & set(computed)
+    assert len(computed) == len(items) - 6
     assert sum(told) == len(items)
-    expected = {name: rows for part in emissions_of(model, corpus, "train") for name, rows in part.items()}
+    expected = {item.id: log_probs for item, log_probs in model.emissions(corpus, items)}
     for item in items:
         np.testing.assert_allclose(kept.read(item), expected[item.id], atol=0.02)
     # A copy of the corpus has the same clips; another process begins elsewhere and finds everything.
@@ -541,9 +541,9 @@ def test_another_teacher_or_clip_has_other_emissions(tiny_corpus, teacher, tmp_p
     key = fingerprint(model)
     assert fingerprint(load(teacher)) == key
     # What is said of a model is no part of it.
-    assert fingerprint(Model(model.recognizer, model.vocabulary, {"note": 1})) == key
+    assert fingerprint(Model(model.engine, model.vocabulary, {"note": 1})) == key
     with torch.no_grad():
-        next(model.recognizer.parameters()).view(-1)[0] += 1
+        next(model.engine.recognizer.parameters()).view(-1)[0] += 1
     assert fingerprint(model) != key
     corpus = Corpus.open(tiny_corpus)
     names = keep_emissions(load(teacher), corpus, corpus.split("dev"), tmp_path).names
@@ -601,7 +601,7 @@ def test_a_run_is_not_resumed_with_another_teacher(tiny_corpus, teacher, tmp_pat
     fit(options)
     model = load(tmp_path / "teacher")
     with torch.no_grad():
-        next(model.recognizer.parameters()).view(-1)[0] += 1
+        next(model.engine.recognizer.parameters()).view(-1)[0] += 1
     model.save(tmp_path / "teacher" / "model.safetensors")
     with pytest.raises(InputError, match="not the teacher that the run in .* began with"):
         fit(replace(options, resume=True))
@@ -627,7 +627,7 @@ def test_impossible_options_are_refused(tiny_corpus, tmp_path, changes, message)
 
 
 def as_teacher(model: Model, path, **info) -> None:
-    Model(model.recognizer, model.vocabulary, {**model.info, **info}).save(path / "model.safetensors")
+    Model(model.engine, model.vocabulary, {**model.info, **info}).save(path / "model.safetensors")
 
 
 def run_distill(corpus, teacher, output, *flags) -> int:
@@ -637,7 +637,7 @@ def run_distill(corpus, teacher, output, *flags) -> int:
 
 def test_an_untrained_teacher_is_refused(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
-    Model(model.recognizer, model.vocabulary).save(tmp_path / "bare" / "model.safetensors")
+    Model(model.engine, model.vocabulary).save(tmp_path / "bare" / "model.safetensors")
     with pytest.raises(InputError, match="bare: cannot teach here.*\n.*untrained: its record has no score on dev"):
         run_distill(tiny_corpus, tmp_path / "bare", tmp_path / "run")
     as_teacher(model, tmp_path / "blank", dev={"dev_wer": 1.0})
@@ -647,7 +647,7 @@ def test_an_untrained_teacher_is_refused(tiny_corpus, teacher, tmp_path):
     fresh = small(TINY_TEACHER, len(model.vocabulary), 0)
     with torch.no_grad():
         fresh.classifier.bias[0] += 20
-    as_teacher(Model(fresh, model.vocabulary, model.info), tmp_path / "liar")
+    as_teacher(Model(TorchEngine(fresh), model.vocabulary, model.info), tmp_path / "liar")
     with pytest.raises(InputError, match=r"its WER on dev is .* now, where its record says"):
         run_distill(tiny_corpus, tmp_path / "liar", tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -670,7 +670,7 @@ def test_a_teacher_of_other_glosses_is_refused(tiny_corpus, teacher, tmp_path):
         (("<blank>", "<unknown>", "AWAY", *model.vocabulary.words[3:]), "only the teacher knows AWAY; only training"),
         ((*model.vocabulary.words[:2], *model.vocabulary.words[:1:-1]), "same words in another order, from id 2 on"),
     ):
-        other = Model(model.recognizer, Vocabulary(words), model.info)
+        other = Model(model.engine, Vocabulary(words), model.info)
         other.save(tmp_path / "other" / "model.safetensors")
         with pytest.raises(InputError, match=message):
             run_distill(tiny_corpus, tmp_path / "other", tmp_path / "run")
@@ -709,8 +709,8 @@ def test_a_teacher_of_another_layout_is_refused(tiny_corpus, teacher, tmp_path, 
 def test_a_teacher_of_another_frame_rate_has_to_be_asked_once(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
     slow = small(replace(TINY_TEACHER, fps=12.5), len(model.vocabulary), 0)
-    slow.load_state_dict(model.recognizer.state_dict())
-    as_teacher(Model(slow, model.vocabulary, model.info), tmp_path / "slow")
+    slow.load_state_dict(model.engine.recognizer.state_dict())
+    as_teacher(Model(TorchEngine(slow), model.vocabulary, model.info), tmp_path / "slow")
     with pytest.raises(InputError, match=r"it reads 12.5 frames/s, the student 25; .* Pass --cache"):
         fit(recipe(tiny_corpus, tmp_path / "slow", tmp_path / "run"))
     result = fit(recipe(tiny_corpus, tmp_path / "slow", tmp_path / "run", cache=True, epochs=1))

@@ -88,14 +88,17 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
 
 def test_the_python_of_the_documentation_runs(tmp_path, tiny_corpus, monkeypatch, capsys):
     from signloom.inference.model import Model
+    from signloom.inference.torch_engine import TorchEngine
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
     from signloom.vocabulary import Vocabulary
 
     corpus = Corpus.open(tiny_corpus)
     vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus)
-    Model(Recognizer(preset("student"), len(vocabulary)), vocabulary).save(tmp_path / "runs/mine/model.safetensors")
-    Model(Recognizer(preset("student"), len(vocabulary)), vocabulary).save(
+    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(
+        tmp_path / "runs/mine/model.safetensors"
+    )
+    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(
         tmp_path / "runs/quickstart/model.safetensors"
     )
     (tmp_path / "corpus").symlink_to(tiny_corpus)

@@ -11,6 +11,7 @@ from signloom import cli
 from signloom.commands.doctor import Options, run
 from signloom.corpus import CorpusWriter
 from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
@@ -30,7 +31,7 @@ def run_folder(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "mine"
     vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
     recognizer = Recognizer(preset("student"), len(vocabulary))
-    Model(recognizer, vocabulary).save(folder / "model.safetensors")
+    Model(TorchEngine(recognizer), vocabulary).save(folder / "model.safetensors")
     (folder / "run.json").write_text(json.dumps({"recipe": {"data_dir": str(corpus.root)}}), encoding="utf-8")
     return folder
 

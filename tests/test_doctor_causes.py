@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from signloom.commands.evaluate import evaluate, write_evaluation
+from signloom.commands.evaluate import write_evaluation
 from signloom.corpus import Corpus
 from signloom.health.checks.gloss_permutation import best_renaming
 from signloom.health.checks.outputs import CHECKS
@@ -22,7 +22,9 @@ from signloom.health.checks.predictions import Prediction, Predictions, predict
 from signloom.health.examine import examine
 from signloom.health.run_record import RunRecord
 from signloom.health.subject import find_subject
+from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
@@ -115,15 +117,15 @@ def test_words_that_were_renamed_are_a_broken_vocabulary(run, corpus):
 
 def test_a_bias_of_blank_leaves_everything_blank(run):
     model = load(run)
-    model.recognizer.classifier.bias.data[0] += 20
+    model.engine.recognizer.classifier.bias.data[0] += 20
     model.save(run / "model.safetensors")
     assert named(run, "run") == ["blank"]
 
 
 def test_an_output_of_equal_chances_is_uniform(run):
     model = load(run)
-    model.recognizer.classifier.weight.data.zero_()
-    model.recognizer.classifier.bias.data.zero_()
+    model.engine.recognizer.classifier.weight.data.zero_()
+    model.engine.recognizer.classifier.bias.data.zero_()
     model.save(run / "model.safetensors")
     assert named(run, "run") == ["uniform"]
 
@@ -137,7 +139,7 @@ def test_time_that_is_pooled_is_named_whether_before_or_after_the_bilstm(way, ru
 
 def test_dead_weights_are_not_called_a_pooling(run):
     model = load(run)
-    for parameter in model.recognizer.body.parameters():
+    for parameter in model.engine.recognizer.body.parameters():
         parameter.data.zero_()
     model.save(run / "model.safetensors")
     (finding,) = examine(find_subject(str(run), None), checks=("architecture.time",)).findings
@@ -371,8 +373,8 @@ def test_readings_are_of_clips_that_were_trained_on(healthy, corpus):
     assert [one.utterance.id for one in found.dev] == [item.id for item in corpus.split("dev")]
     assert found.whole_dev
     torch.manual_seed(0)
-    new = Model(Recognizer(presets.preset("small_student"), len(found.vocabulary)), found.vocabulary)
+    new = Model(TorchEngine(Recognizer(presets.preset("small_student"), len(found.vocabulary))), found.vocabulary)
     # A model that was never trained reads at chance.
-    chance = predict(replace(subject, recognizer=new.recognizer))
+    chance = predict(replace(subject, recognizer=new.engine.recognizer))
     assert abs(np.mean([one.wins for one in chance.dev]) - 0.5) < 0.15
     assert np.mean([one.wins for one in found.dev]) > 0.9

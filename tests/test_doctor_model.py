@@ -14,6 +14,7 @@ from signloom.health.checks import architecture, compatibility
 from signloom.health.checks.probe import make_probe
 from signloom.health.subject import find_subject
 from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.blocks import BiLSTM
 from signloom.model.frontend import FrontEnd
@@ -61,7 +62,7 @@ def train(corpus, path, *, normalise=True):
     assert loss.item() < 1.5
     frontend.mean.copy_(statistics[0])
     frontend.std.copy_(statistics[1])
-    Model(probe.recognizer, subject.vocabulary).save(path)
+    Model(TorchEngine(probe.recognizer), subject.vocabulary).save(path)
     return path
 
 

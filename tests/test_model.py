@@ -10,6 +10,7 @@ from conftest import random_landmarks, worn_norms
 from signloom import layout
 from signloom.errors import InputError, LayoutError
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model.blocks import BiLSTM, Packing, SqueezeExcite, upsample
 from signloom.model.frontend import FrontEnd
 from signloom.model.presets import PRESETS, Block, StudentConfig, preset
@@ -284,7 +285,7 @@ class TestCheckpoint:
     @pytest.fixture
     def model(self):
         vocabulary = Vocabulary.from_glosses([["A", "B", "Ä", "D", "E"]])
-        return Model(recognizer(SMALL), vocabulary, {"recipe": {"seed": 3}})
+        return Model(TorchEngine(recognizer(SMALL)), vocabulary, {"recipe": {"seed": 3}})
 
     def test_rebuilds_itself(self, model, tmp_path):
         model.save(tmp_path / "model.safetensors")
@@ -337,4 +338,4 @@ class TestCheckpoint:
 
     def test_vocabulary_of_another_size_is_refused(self):
         with pytest.raises(InputError, match="classifier of 7 words, vocabulary of 3"):
-            Model(recognizer(SMALL), Vocabulary.from_glosses([["A"]]))
+            Model(TorchEngine(recognizer(SMALL)), Vocabulary.from_glosses([["A"]]))

@@ -19,6 +19,7 @@ from signloom.health.overfit.report import OverfitReport, iterations_text, write
 from signloom.health.overfit.training import Epoch, Iterations, OverfitRun, Step, choose, first_iterations, overfit
 from signloom.health.overfit.verdict import judge_bisection, judge_iterations, judge_overfit, level
 from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.modality_fusion import ModalityAttention
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
@@ -109,7 +110,7 @@ def test_a_model_is_a_preset_a_file_or_a_run(tmp_path):
     assert find_tested("tiny_student").config is TINY_STUDENT
     vocabulary = Vocabulary.from_glosses([["A", "B"]])
     config = replace(TINY_TEACHER, dropout=0.7, attention_dropout=0.3, attention_clamp=0.5)
-    Model(Recognizer(config, len(vocabulary)), vocabulary).save(tmp_path / "mine" / "model.safetensors")
+    Model(TorchEngine(Recognizer(config, len(vocabulary))), vocabulary).save(tmp_path / "mine" / "model.safetensors")
     for name in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
         tested = find_tested(str(name))
         assert (tested.name, tested.config) == ("mine", config)
@@ -456,7 +457,9 @@ class TestCommands:
     def test_bisect_and_switches(self, tiny_corpus, tmp_path, capsys):
         """A dropout that lets nothing through, on a run's own model; each switch reaches the setting."""
         vocabulary = Vocabulary.from_glosses([["UP"]])
-        Model(Recognizer(TINY_TEACHER, len(vocabulary)), vocabulary).save(tmp_path / "mine" / "model.safetensors")
+        Model(TorchEngine(Recognizer(TINY_TEACHER, len(vocabulary))), vocabulary).save(
+            tmp_path / "mine" / "model.safetensors"
+        )
         arguments = f"overfit --data_dir {tiny_corpus} --model {tmp_path / 'mine'} --output {tmp_path} --num_samples 2"
         arguments += " --setting standard --baseline none --max_epochs 3 --bisect true --bisect_epochs 2 --dropout 0.9"
         arguments += " --attention_clamp 3 --weight_decay 0 --augment false --learning_rate 1e-6"

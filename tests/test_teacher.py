@@ -15,6 +15,7 @@ from signloom import layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model.blocks import Packing, TemporalConv, max_pool
 from signloom.model.inception import InceptionBlock
 from signloom.model.modality_fusion import Fusion, ModalityAttention
@@ -338,7 +339,7 @@ class TestPresets:
 def test_presets_go_through_the_checkpoint(name, tmp_path):
     vocabulary = Vocabulary.from_glosses([["A", "B"]])
     torch.manual_seed(0)
-    model = Model(Recognizer(preset(name), len(vocabulary)), vocabulary)
+    model = Model(TorchEngine(Recognizer(preset(name), len(vocabulary))), vocabulary)
     model.save(tmp_path / "model.safetensors")
     again = load(tmp_path)
     assert again.recognizer.config == preset(name)
@@ -370,10 +371,10 @@ class TestTraining:
             state = SafeCheckpointIO().load_checkpoint(result.run / "last.safetensors")["state_dict"]
             (bias,) = (value for name, value in state.items() if name.endswith("auxiliary.bias"))
             moved[weight] = bias.abs().max().item()
-            assert result.model.recognizer.auxiliary is None
+            assert result.model.engine.recognizer.auxiliary is None
             assert not [name for name in load_file(result.run / "model.safetensors") if "auxiliary" in name]
             record = json.loads((result.run / "run.json").read_text())
-            assert record["model"]["parameters"] == result.model.recognizer.num_parameters
+            assert record["model"]["parameters"] == result.model.engine.recognizer.num_parameters
         assert moved[0.0] == 0 < moved[1.0]
 
     def test_attention_can_be_left_out_or_clamped_otherwise(self, tiny_corpus, tmp_path):
@@ -386,12 +387,12 @@ class TestTraining:
         with pytest.raises(InputError, match="student has no attention"):
             build_recognizer(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
         # Without attention there are no weights of it to start from; a clamp has none.
-        Model(plain, vocabulary).save(tmp_path / "model.safetensors")
+        Model(TorchEngine(plain), vocabulary).save(tmp_path / "model.safetensors")
         start = Recipe(**one_head, init=tmp_path, attention_clamp=20.0)
         assert build_recognizer(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
         with pytest.raises(InputError, match="--attention is True, but False in that model; leave it out"):
             build_recognizer(replace(start, attention=True), vocabulary)
-        Model(Recognizer(STUDENT, len(vocabulary)), vocabulary).save(tmp_path / "model.safetensors")
+        Model(TorchEngine(Recognizer(STUDENT, len(vocabulary))), vocabulary).save(tmp_path / "model.safetensors")
         with pytest.raises(InputError, match="--attention_clamp is 20.0, but a model of kind mobilenet has none"):
             build_recognizer(start, vocabulary)
 
@@ -399,17 +400,21 @@ class TestTraining:
         first = Recipe(
             data_dir=tiny_corpus, output=tmp_path / "a", preset="tiny_teacher", epochs=1, auxiliary_head=True
         )
-        donor = fit(first).model.recognizer
+        donor = fit(first).model.engine.recognizer
         for heads in (True, False):
             given = {"init": tmp_path / "a", "auxiliary_head": heads, "learning_rate": 1e-12}
-            model = fit(Recipe(data_dir=tiny_corpus, output=tmp_path / f"b{heads}", epochs=1, **given)).model.recognizer
+            model = fit(
+                Recipe(data_dir=tiny_corpus, output=tmp_path / f"b{heads}", epochs=1, **given)
+            ).model.engine.recognizer
             assert model.config == donor.config
             torch.testing.assert_close(model.body.stem.weight, donor.body.stem.weight, atol=1e-6, rtol=0)
 
     def test_a_head_that_an_older_model_file_holds_can_be_left_out(self, tiny_corpus, monkeypatch):
         items = Corpus.open(tiny_corpus).split("train")
         vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
-        older = Model(Recognizer(preset("tiny_teacher", auxiliary_head=True), len(vocabulary)), vocabulary, {})
+        older = Model(
+            TorchEngine(Recognizer(preset("tiny_teacher", auxiliary_head=True), len(vocabulary))), vocabulary, {}
+        )
         monkeypatch.setattr(build, "load", lambda path: older)
         for heads in (True, False):
             made, _ = build_recognizer(Recipe(tiny_corpus, init=Path("older"), auxiliary_head=heads), vocabulary)

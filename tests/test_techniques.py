@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
-from signloom.commands.evaluate import evaluate
 from signloom.corpus import Corpus
 from signloom.errors import InputError
+from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
 from signloom.landmarks import leading_hand
 from signloom.model import presets
@@ -254,9 +254,9 @@ class TestTraining:
     def test_all_at_once_is_learnt_and_saved(self, tiny_corpus, tmp_path):
         options = {"share_hands": True, "classifier": "cosine", "auxiliary_head": True, "consistency": 2.0}
         result = fit(recipe(tiny_corpus, tmp_path / "run", epochs=30, **options))
-        config = load(tmp_path / "run").recognizer.config
+        config = load(tmp_path / "run").engine.config
         assert (config.share_hands, config.classifier, config.auxiliary_head) == (True, "cosine", False)
-        front = result.model.recognizer.frontend
+        front = result.model.engine.recognizer.frontend
         left, right = (front.modality_slices()[name] for name in ("left_hand", "right_hand"))
         assert torch.equal(front.std[left], front.std[right])
         # Nothing is taken out of a clip but in training.

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
 from signloom import cli, layout
-from signloom.commands.evaluate import evaluate
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
+from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
 from signloom.model import presets
 from signloom.train.augmentation import AugmentationConfig, augment
@@ -148,7 +148,7 @@ def test_fine_tuning_keeps_weights_and_rows_of_known_glosses(learnt, tmp_path, c
         tuned = fit(recipe(root, tmp_path / "run", init=learnt.run, epochs=1, learning_rate=1e-9))
     assert "rows of 1 glosses it did not know (NEW)" in caplog.text
     assert tuned.model.vocabulary.words == ("<blank>", "<unknown>", "NEW", "UP")
-    old, new = learnt.model.recognizer.state_dict(), tuned.model.recognizer.state_dict()
+    old, new = learnt.model.engine.recognizer.state_dict(), tuned.model.engine.recognizer.state_dict()
     torch.testing.assert_close(new["lstm.forward_layers.0.weight_ih_l0"], old["lstm.forward_layers.0.weight_ih_l0"])
     torch.testing.assert_close(new["frontend.mean"], old["frontend.mean"])
     row = learnt.model.vocabulary.encode(["UP"])[0]
@@ -168,7 +168,7 @@ def test_fine_tuning_may_take_the_new_corpus_statistics(learnt, tmp_path, caplog
         )
     assert "takes this corpus' statistics" in caplog.text
     scratch = fit(recipe(root, tmp_path / "scratch", epochs=1))
-    old, new, own = (run.model.recognizer.state_dict() for run in (learnt, tuned, scratch))
+    old, new, own = (run.model.engine.recognizer.state_dict() for run in (learnt, tuned, scratch))
     for name in ("frontend.mean", "frontend.std"):
         # Those that a model from scratch has of this corpus, to the last bit.
         assert torch.equal(new[name], own[name])

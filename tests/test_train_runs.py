@@ -15,10 +15,10 @@ import pytest
 from safetensors.torch import load_file
 
 from conftest import TINY_STUDENT, tiny_sentence
-from signloom.commands.evaluate import evaluate
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
+from signloom.inference.evaluate import evaluate
 from signloom.model import presets
 from signloom.train import distributed
 from signloom.train.distributed import World

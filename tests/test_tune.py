@@ -76,13 +76,14 @@ def run_folder(tiny_corpus, tmp_path_factory):
     """A run folder with a model of fixed random weights: enough to see which decoder is used."""
     torch = pytest.importorskip("torch")
     from signloom.inference.model import Model
+    from signloom.inference.torch_engine import TorchEngine
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer
 
     torch.manual_seed(0)
     vocabulary = Vocabulary.from_glosses(item.glosses for item in Corpus.open(tiny_corpus).split("train"))
     folder = tmp_path_factory.mktemp("run")
-    Model(Recognizer(preset("student"), len(vocabulary)), vocabulary).save(folder / "model.safetensors")
+    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(folder / "model.safetensors")
     return folder
 
 

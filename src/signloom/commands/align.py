@@ -15,22 +15,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from signloom.console import progress_bar, say
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus, Utterance
-from signloom.errors import Faults, InputError, MissingExtraError
+from signloom.errors import Faults, InputError
 from signloom.files import atomic_write, file_stem, inside, remove_temporary
 from signloom.importers.annotations import LandmarkFiles
+from signloom.inference.align import aligned, check_known, mean_confidence
+from signloom.inference.model import Model, load, read_landmarks
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.subtitles import SUFFIXES, Format, format_of, playable, write_spans
 from signloom.tables import read_table
-
-if TYPE_CHECKING:
-    from signloom.ctc.hypothesis import GlossSpan
-    from signloom.inference.model import Model
 
 RECORD, FAILED = "align.json", "failed.jsonl"
 # How many utterances a message names.
@@ -92,10 +90,6 @@ def run(options: Options) -> int:
         raise InputError(f"{options.source}: no such file or folder")
     if options.glosses is not None and options.annotations is not None:
         raise InputError("--glosses and --annotations both say what is signed; give one of them")
-    try:
-        from signloom.inference.model import load
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("model", str(error.name), "aligning") from None
     is_corpus = (options.source / HEADER).is_file()
     if options.split is not None and not is_corpus:
         raise InputError(f"--split is of a corpus; {options.source} is none (a folder with {HEADER})")
@@ -107,47 +101,7 @@ def run(options: Options) -> int:
     return _align_one(options, load(options.model))
 
 
-def aligned(model: Model, landmarks: Landmarks, glosses: Sequence[str]) -> tuple[tuple[GlossSpan, ...], float]:
-    """The glosses of a known sentence with a span and a confidence each, and the log-probability of their best path.
-
-    Raises InputError for an empty sentence, a gloss the model does not know, and more glosses than the clip can hold.
-    """
-    from signloom.ctc.spans import SpanSettings, located
-    from signloom.ctc.viterbi import forced_alignment
-
-    if not glosses:
-        raise InputError("the annotation is empty; needed at least one gloss")
-    check_known(glosses, model.vocabulary.words)
-    emission, ids = model.emission(landmarks), model.vocabulary.encode(glosses)
-    score = forced_alignment(emission.log_probs, ids).score
-    settings = SpanSettings.of(model.info)
-    spans = located(emission, ids, model.vocabulary, timing=settings.timing, calibration=settings.calibration)
-    return spans, score
-
-
-def check_known(glosses: Sequence[str], words: Sequence[str]) -> None:
-    """Raises InputError naming every gloss that a model does not know, with the one it knows that is most like it."""
-    unknown = [gloss for gloss in dict.fromkeys(glosses) if gloss not in words[1:]]
-    if not unknown:
-        return
-    named = []
-    for gloss in unknown[:_NUM_SHOWN]:
-        folded = {word.casefold(): word for word in words[2:]}
-        near = difflib.get_close_matches(gloss.casefold(), folded, n=1, cutoff=0.6)
-        named.append(f"{gloss!r}" + (f" (did you mean {folded[near[0]]!r}?)" if near else ""))
-    more = f" and {len(unknown) - _NUM_SHOWN} more" if len(unknown) > _NUM_SHOWN else ""
-    raise InputError(
-        f"the model does not know {', '.join(named)}{more}; needed glosses of its training, {len(words) - 2:,} in all"
-    )
-
-
-def mean_confidence(spans: Sequence[GlossSpan]) -> float:
-    return float(np.mean([span.confidence for span in spans]))
-
-
 def _align_one(options: Options, model: Model) -> int:
-    from signloom.inference.model import read_landmarks
-
     format = options.written_format
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed a file for one clip")

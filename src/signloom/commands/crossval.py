@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from signloom.commands.evaluate import evaluate, write_evaluation
+from signloom.commands.evaluate import write_evaluation
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError, MissingExtraError
 from signloom.files import atomic_write, file_stem
+from signloom.inference.evaluate import evaluate
 from signloom.score.protocols import protocol_named
 from signloom.score.text import percent
 from signloom.score.wer import Score, read_score, score

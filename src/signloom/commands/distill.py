@@ -106,11 +106,12 @@ def _scored_teacher(options: DistillRecipe, corpus: Corpus) -> System:
 
 
 def _system(name: str, model: Model, corpus: Corpus) -> System:
-    from signloom.commands.evaluate import evaluate
+    from signloom.inference.evaluate import evaluate
+    from signloom.inference.torch_engine import recognizer_of
 
     # Greedy, as epochs are chosen: a language model that one of them was tuned with would hide what was learnt.
     score = evaluate(model, corpus, "dev", decoding=GREEDY)
-    return System(name, score, model.recognizer.num_parameters)
+    return System(name, score, recognizer_of(model.engine).num_parameters)
 
 
 def table(corpus: Corpus, systems: list[System]) -> str:

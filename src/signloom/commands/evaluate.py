@@ -10,27 +10,22 @@ a run folder, its report page is made anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from signloom.console import progress_bar, say
 from signloom.corpus import SPLITS, Corpus
-from signloom.ctc.decoding import DecoderPool, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
-from signloom.ctc.ngram import NGram
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError
 from signloom.files import atomic_write
+from signloom.inference.evaluate import evaluate
+from signloom.inference.model import load
 from signloom.report import REPORT_PAGE, score_page_name
 from signloom.score.protocols import protocol_named
 from signloom.score.text import summary, worst_utterances
-from signloom.score.wer import Score, score
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from signloom.inference.model import Model
+from signloom.score.wer import Score
 
 
 @dataclass(kw_only=True)
@@ -65,10 +60,6 @@ def run(options: Options) -> int:
     protocol_named(options.protocol)
     if options.batch_size < 1 or options.workers < 1 or options.worst < 0:
         raise InputError("--batch_size and --workers need at least 1, --worst at least 0")
-    try:
-        from signloom.inference.model import load
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("model", str(error.name), "evaluating a model") from None
     model, corpus = load(options.model), Corpus.open(options.data_dir)
     decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
     if language_model is not None and (note := model_note(language_model, model.vocabulary)):
@@ -106,67 +97,6 @@ def run(options: Options) -> int:
         say(f"report: {write_report(folder)}")
     say(f"next: signloom transcribe CLIP --model {options.model}")
     return 0
-
-
-def evaluate(
-    model: Model,
-    corpus: Corpus,
-    split: str,
-    *,
-    protocol: str = "plain",
-    batch_size: int = 32,
-    decoding: Decoding | None = None,
-    language_model: NGram | None = None,
-    workers: int = 1,
-    advance: Callable[[int], object] = lambda count: None,
-) -> Score:
-    """The score of a model on a split; `advance` is told the number of utterances after each batch.
-
-    decoding, language_model: the model's own where `decoding` is not given.
-    workers: processes that decode; the result is the same for any number.
-    """
-    if decoding is None:
-        decoding, language_model = model.decoding, model.language_model
-    utterances = corpus.split(split)
-    names: list[str] = []
-    found: dict[str, list[str]] = {}
-
-    def parts() -> Iterator[list[np.ndarray]]:
-        for batch in emissions(model, corpus, split, batch_size=batch_size):
-            names.extend(batch)
-            yield list(batch.values())
-
-    with DecoderPool(model.vocabulary, decoding, language_model, workers=workers) as decoders:
-        for decoded in decoders.map(parts()):
-            for ids in decoded:
-                found[names[len(found)]] = model.vocabulary.decode(ids)
-            advance(len(decoded))
-    return score(
-        ((item.id, item.glosses, found[item.id]) for item in utterances),
-        protocol=protocol,
-        signers={item.id: item.signer for item in utterances if item.signer is not None},
-    )
-
-
-def emissions(model: Model, corpus: Corpus, split: str, *, batch_size: int = 32) -> Iterator[dict[str, np.ndarray]]:
-    """The log-probabilities (T', V) of each utterance of a split by its id, a batch at a time, shorter ones first."""
-    import torch
-
-    from signloom.train.data import BucketSampler, UtteranceDataset, collate
-
-    config = model.recognizer.config
-    data = UtteranceDataset(
-        corpus, corpus.split(split), model.vocabulary, view=config.view, fps=config.fps, augmentation=None, cache=False
-    )
-    lengths = [data.num_frames(at) for at in range(len(data))]
-    with torch.inference_mode():
-        for indices in BucketSampler(lengths, batch_size, shuffle=False):
-            batch = collate([data[at] for at in indices])
-            log_probs, output_lengths = model.recognizer(batch.points, batch.lengths)
-            yield {
-                name: rows[:length]
-                for name, rows, length in zip(batch.ids, log_probs.numpy(), output_lengths.tolist(), strict=True)
-            }
 
 
 def write_evaluation(

@@ -52,7 +52,8 @@ def run(options: Options) -> int:
         import lightning  # noqa: F401 - absent packages are told before minutes of work
         import torch  # noqa: F401
 
-        from signloom.commands.evaluate import evaluate, write_evaluation
+        from signloom.commands.evaluate import write_evaluation
+        from signloom.inference.evaluate import evaluate
         from signloom.train.fit import fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("train", str(error.name), "the quickstart") from None

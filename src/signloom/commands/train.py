@@ -17,6 +17,7 @@ def run(options: Recipe) -> int:
     """The exit status of a training run: 0 when it finished."""
     options.check()
     try:
+        from signloom.inference.torch_engine import recognizer_of
         from signloom.train.distributed import World
         from signloom.train.fit import fit
     except ModuleNotFoundError as error:
@@ -27,7 +28,7 @@ def run(options: Recipe) -> int:
     best = result.best
     print(
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
-        f"{result.seconds:.0f} s of training, {result.model.recognizer.num_parameters:,} parameters\n"
+        f"{result.seconds:.0f} s of training, {recognizer_of(result.model.engine).num_parameters:,} parameters\n"
         f"model and curves: {result.run}\n"
         f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test"
     )

@@ -15,7 +15,8 @@ from typing import ClassVar
 from signloom.console import console, say
 from signloom.ctc.decoding import Decoder
 from signloom.ctc.decoding_options import DecodingOptions, describe
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError
+from signloom.inference.model import load, read_landmarks
 from signloom.subtitles import Format, format_of, playable, write_spans
 
 
@@ -46,10 +47,6 @@ class Options(DecodingOptions):
 
 def run(options: Options) -> int:
     """The exit status: 0 when the clip was transcribed, whether or not a sign was found."""
-    try:
-        from signloom.inference.model import load, read_landmarks
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("model", str(error.name), "transcribing") from None
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     if options.output is not None and options.output.is_dir():

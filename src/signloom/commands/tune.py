@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,15 +29,14 @@ from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.decoding_options import describe, model_note
 from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
-from signloom.errors import CheckFailedError, InputError, MissingExtraError
+from signloom.errors import CheckFailedError, InputError
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
+from signloom.inference.model import Model, load
+from signloom.inference.model_file import SUFFIX
 from signloom.score.compare import Comparison, compare
 from signloom.score.text import percent
 from signloom.score.wer import Score, score
 from signloom.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from signloom.inference.model import Model
 
 # The first grid; weights of n-gram models over glosses lie well within it, and 0 is to leave the model out.
 WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.9, 1.2)
@@ -100,12 +99,6 @@ def run(options: Options) -> int:
         )
     if min(options.batch_size, options.workers, options.beam_size) < 1:
         raise InputError("--batch_size, --workers and --beam_size need at least 1")
-    try:
-        from signloom.inference.model import SUFFIX, load
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("model", str(error.name), "tuning a model") from None
-    from signloom.commands.evaluate import emissions
-
     model, corpus = load(options.model), Corpus.open(options.data_dir)
     references = {item.id: item.glosses for item in corpus.split("dev")}
     language_model = read_arpa(options.lm) if options.lm else training_estimate(corpus, options.order).model
@@ -117,10 +110,9 @@ def run(options: Options) -> int:
     found: dict[str, np.ndarray] = {}
     with progress_bar() as bar:
         forward = bar.add_task("emissions of dev", total=len(references), unit="utterances")
-        for batch in emissions(model, corpus, "dev", batch_size=options.batch_size):
-            # Copies: a row would keep its whole padded batch.
-            found.update({name: log_probs.copy() for name, log_probs in batch.items()})
-            bar.advance(forward, len(batch))
+        for item, log_probs in model.emissions(corpus, corpus.split("dev"), batch_size=options.batch_size):
+            found[item.id] = log_probs
+            bar.advance(forward)
         search = bar.add_task("settings", total=num_points(), unit="settings")
         tuned = tune(
             found,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.errors import InputError
-from signloom.inference.model import SUFFIX
+from signloom.inference.model_file import SUFFIX
 from signloom.train.history import EpochRecord, History
 from signloom.train.recipe import Recipe
 from signloom.train.schedule import PEAK

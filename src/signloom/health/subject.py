@@ -14,7 +14,9 @@ import torch
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import Faults, InputError
 from signloom.health.run_record import RunRecord, is_run, read_run
-from signloom.inference.model import SUFFIX, load
+from signloom.inference.model import load
+from signloom.inference.model_file import SUFFIX
+from signloom.inference.torch_engine import recognizer_of
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
 from signloom.train.distill.recipe import DistillRecipe
@@ -88,7 +90,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         return _new(name, "corpus", preset("student"), "the preset student", Corpus.open(path), seed)
     if path.suffix == SUFFIX:
         model = load(path)
-        return Subject(name, "model", name, model.recognizer, model.vocabulary, given, True, seed)
+        return Subject(name, "model", name, recognizer_of(model.engine), model.vocabulary, given, True, seed)
     if is_run(path):
         return _run(name, path, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
@@ -136,7 +138,7 @@ def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
         # It ended before its first epoch did; what can be tried is the model it began with.
         return replace(_new(name, "run", _model_config(run.options, name), name, corpus, seed), run=run)
     model = load(path)
-    return Subject(name, "run", name, model.recognizer, model.vocabulary, corpus, True, seed, run)
+    return Subject(name, "run", name, recognizer_of(model.engine), model.vocabulary, corpus, True, seed, run)
 
 
 def _recipe_options(path: Path) -> dict[str, Any]:

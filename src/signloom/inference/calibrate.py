@@ -12,21 +12,18 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import Calibration
+from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
 from signloom.ctc.timing import AlignedClip, Timing, fit_timing
 from signloom.ctc.viterbi import forced_alignment
+from signloom.inference.model import Model, load
 from signloom.score.alignment import CORRECT, DELETION, align
-
-if TYPE_CHECKING:
-    from signloom.ctc.hypothesis import Emission, Hypothesis
-    from signloom.inference.model import Model
 
 log = logging.getLogger("signloom.inference.calibrate")
 
@@ -79,8 +76,6 @@ def fit_spans(
 
 def store_spans(path: Path, corpus: Corpus) -> Model:
     """The model in a file, with the settings fitted to it stored in that file too."""
-    from signloom.inference.model import load
-
     model = load(path)
     settings = fit_spans(model, corpus)
     model = with_spans(model, settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from signloom.inference.model import load
+from signloom.inference.torch_engine import recognizer_of
 from signloom.model.recognizer import AUXILIARY, Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
@@ -25,10 +26,11 @@ def build_recognizer(recipe: Recipe, vocabulary: Vocabulary) -> tuple[Recognizer
     if recipe.init is None:
         return Recognizer(recipe.model_config(), len(vocabulary)), ""
     donor = load(recipe.init)
-    recognizer = Recognizer(recipe.model_config(donor.recognizer.config), len(vocabulary))
+    donor_recognizer = recognizer_of(donor.engine)
+    recognizer = Recognizer(recipe.model_config(donor_recognizer.config), len(vocabulary))
     own = recognizer.state_dict()
     # The auxiliary head starts anew: it matters only while the features are learnt.
-    weights = {name: value for name, value in donor.recognizer.state_dict().items() if not name.startswith(AUXILIARY)}
+    weights = {name: value for name, value in donor_recognizer.state_dict().items() if not name.startswith(AUXILIARY)}
     weights |= {name: value for name, value in own.items() if name.startswith(AUXILIARY)}
     shared = [word for word in vocabulary.words if word in donor.vocabulary]
     for name in [name for name in weights if name.startswith("classifier.")]:

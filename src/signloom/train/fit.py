@@ -33,6 +33,7 @@ from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
 from signloom.inference.calibrate import store_spans
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import TorchEngine
 from signloom.model.recognizer import Recognizer
 from signloom.train import distributed
 from signloom.train.activation_checkpointing import checkpoint_activations
@@ -143,7 +144,8 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Path, world: World) -> RunResult:
 
     def make_model(module: RecognizerModule, history: History) -> Model:
         best = history.best
-        return Model(recognizer, vocabulary, {**info, "dev": {"protocol": "plain", **asdict(best)} if best else {}})
+        dev = {"protocol": "plain", **asdict(best)} if best else {}
+        return Model(TorchEngine(recognizer), vocabulary, {**info, "dev": dev})
 
     if world.rank == 0:
         log.info(

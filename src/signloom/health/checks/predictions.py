@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
 from signloom.health.run_record import RunRecord, recipe_of
 from signloom.health.subject import Subject
+from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
 from signloom.score.wer import Score, score
-from signloom.train.data import BucketSampler, UtteranceDataset, collate
 from signloom.train.selection import train_split
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
@@ -31,7 +31,6 @@ SOME_DEV = 64
 NUM_OTHERS = 24
 # Offsets within a split by which annotations may have slipped.
 NEIGHBOURS = (-2, -1, 1, 2)
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -139,26 +138,15 @@ def _predict(
     """Returns the predictions for `items`; other annotations come from `every`."""
     if not items or subject.corpus is None:
         return ()
-    recognizer, vocabulary = subject.recognizer, subject.vocabulary
-    data = UtteranceDataset(
-        subject.corpus, items, vocabulary, view=recognizer.config.view, fps=recognizer.config.fps, cache=False
-    )
-    lengths = [data.num_frames(index) for index in range(len(data))]
+    model = Model(TorchEngine(subject.recognizer), subject.vocabulary)
     places = {item.id: place for place, item in enumerate(every)}
-    results: dict[int, Prediction] = {}
-    recognizer.eval()
-    with torch.inference_mode():
-        for indices in BucketSampler(lengths, BATCH, shuffle=False):
-            batch = collate([data[index] for index in indices])
-            log_probs, frames = recognizer(batch.points, batch.lengths)
-            # Other checks report non-finite values; here they only must not stop the decoding.
-            rows = log_probs.nan_to_num(nan=-100.0, neginf=-100.0).numpy()
-            for index, row, count, ids in zip(
-                indices, rows, frames.tolist(), greedy_ids(rows, frames.numpy()), strict=True
-            ):
-                place = places[items[index].id]
-                results[index] = _prediction(place, row[:count], ids, vocabulary, every, rng)
-    return tuple(results[index] for index in range(len(items)))
+    results: dict[str, Prediction] = {}
+    for item, log_probs in model.emissions(subject.corpus, items):
+        # Other checks report non-finite values; here they only must not stop the decoding.
+        rows = np.nan_to_num(log_probs, nan=-100.0, neginf=-100.0)
+        (ids,) = greedy_ids(rows[None], np.array([len(rows)]))
+        results[item.id] = _prediction(places[item.id], rows, ids, subject.vocabulary, every, rng)
+    return tuple(results[item.id] for item in items)
 
 
 def _prediction(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from signloom.errors import InputError
 from signloom.health.overfit.regimes import SETTINGS, STANDARD, Setting
-from signloom.inference.model import SUFFIX, load
+from signloom.inference.model import load
+from signloom.inference.model_file import SUFFIX
 from signloom.model.presets import PRESETS, ModelConfig, TeacherConfig
 
 
@@ -42,6 +43,6 @@ def find_tested(name: str) -> Tested:
     path = Path(name)
     if not path.exists():
         raise InputError(f"model: no preset {name!r}, and no model file; known presets are {', '.join(PRESETS)}")
-    config = load(path).recognizer.config
+    config = load(path).engine.config
     where = path.parent if path.name == f"model{SUFFIX}" else path
     return Tested(where.resolve().name.removesuffix(SUFFIX), config, recorded=True)

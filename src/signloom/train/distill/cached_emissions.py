@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
 from signloom.files import atomic_write, inside
 from signloom.inference.model import Model
-from signloom.train.data import BucketSampler, UtteranceDataset, collate
+from signloom.inference.torch_engine import recognizer_of
 
 # Part of every key: emissions of another way to keep them are not read.
 FORMAT = "signloom-emissions-1"
@@ -67,11 +67,11 @@ def _damaged(path: Path, why: str) -> str:
 def fingerprint(model: Model) -> str:
     """A hash of all that a model's emissions depend on; the file it lies in and how it is decoded are no part of it."""
     digest = hashlib.blake2b(digest_size=12)
-    header = [FORMAT, layout.NAME, layout.VERSION, model.recognizer.config.to_json(), list(model.vocabulary.words)]
+    header = [FORMAT, layout.NAME, layout.VERSION, model.engine.config.to_json(), list(model.vocabulary.words)]
     digest.update(json.dumps(header, sort_keys=True).encode())
-    for name, tensor in sorted(model.recognizer.state_dict().items()):
+    for name, values in sorted(model.engine.weights().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(values.tobytes())
     return digest.hexdigest()
 
 
@@ -100,39 +100,21 @@ def keep_emissions(
     advance(len(utterances) - len(missing))
     if not missing:
         return kept
-    config = teacher.recognizer.config
+    recognizer_of(teacher.engine).to(device or torch.device("cpu"))
     start = start % len(missing)
     missing = missing[start:] + missing[:start]
-    data = UtteranceDataset(corpus, missing, teacher.vocabulary, view=config.view, fps=config.fps, cache=False)
-    for indices in _batches(data, batch_size):
+    # Stretches of neighbours, each sorted by length, keep the order of the whole: processes rarely meet.
+    stretch = 8 * batch_size
+    for first in range(0, len(missing), stretch):
+        part = missing[first : first + stretch]
         # Another process may have been faster.
-        wanted = [at for at in indices if not kept.path(missing[at]).exists()]
-        if wanted:
-            _compute(teacher, data, wanted, [kept.path(missing[at]) for at in wanted], device or torch.device("cpu"))
-        advance(len(indices))
+        wanted = [item for item in part if not kept.path(item).exists()]
+        advance(len(part) - len(wanted))
+        for item, log_probs in teacher.emissions(corpus, wanted, batch_size=batch_size):
+            with atomic_write(kept.path(item)) as file:
+                np.save(file, np.maximum(log_probs, LOWEST).astype(np.float16), allow_pickle=False)
+            advance(1)
     return kept
-
-
-def _batches(data: UtteranceDataset, size: int) -> Iterable[list[int]]:
-    """Stretches of neighbours, each sorted by length: the order of the whole stays, so that processes do not meet."""
-    lengths = [data.num_frames(at) for at in range(len(data))]
-    for first in range(0, len(data), 8 * size):
-        part = lengths[first : first + 8 * size]
-        for batch in BucketSampler(part, size, shuffle=False):
-            yield [first + at for at in batch]
-
-
-@torch.inference_mode()
-def _compute(
-    teacher: Model, data: UtteranceDataset, indices: list[int], paths: list[Path], device: torch.device
-) -> None:
-    batch = collate([data[at] for at in indices])
-    recognizer = teacher.recognizer.eval().to(device)
-    log_probs, lengths = recognizer(batch.points.to(device), batch.lengths.to(device))
-    values = log_probs.float().clamp(min=LOWEST).cpu().numpy().astype(np.float16)
-    for path, rows, length in zip(paths, values, lengths.tolist(), strict=True):
-        with atomic_write(path) as file:
-            np.save(file, rows[:length], allow_pickle=False)
 
 
 def _clip_hash(corpus: Corpus, utterance: Utterance) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor
 from signloom.console import progress_bar
 from signloom.errors import InputError
 from signloom.inference.model import Model, load
+from signloom.inference.torch_engine import recognizer_of
 from signloom.model.recognizer import Recognizer
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import Batch, UtteranceDataset
@@ -169,7 +170,8 @@ def lessons(recipe: DistillRecipe, train: UtteranceDataset, recognizer: Recogniz
     key = fingerprint(teacher)
     if recipe.resume:
         _check_same_teacher(recipe, key)
-    own, theirs = recognizer.config, teacher.recognizer.config
+    teacher_recognizer = recognizer_of(teacher.engine)
+    own, theirs = recognizer.config, teacher_recognizer.config
     emission, wide = None, None
     if recipe.cache:
         kept = _kept(recipe, teacher, train)
@@ -189,8 +191,8 @@ def lessons(recipe: DistillRecipe, train: UtteranceDataset, recognizer: Recogniz
         train,
         student_outputs=_outputs(recognizer),
         stride=recognizer.stride,
-        teacher_step=teacher.recognizer.step_seconds * own.fps,
-        teacher_outputs=_outputs(teacher.recognizer),
+        teacher_step=teacher_recognizer.step_seconds * own.fps,
+        teacher_outputs=_outputs(teacher_recognizer),
         teacher_view=theirs.view,
         emission=emission,
         wide=wide,
@@ -198,13 +200,13 @@ def lessons(recipe: DistillRecipe, train: UtteranceDataset, recognizer: Recogniz
     record = {
         "path": str(recipe.teacher),
         "fingerprint": key,
-        "parameters": teacher.recognizer.num_parameters,
+        "parameters": teacher_recognizer.num_parameters,
         "dev": dict(teacher.info["dev"]),
         "asked": "once, about clips as recorded" if recipe.cache else "every epoch, about clips as changed at random",
     }
     module = partial(
         DistillationModule,
-        teacher=None if recipe.cache else Teacher(teacher.recognizer),
+        teacher=None if recipe.cache else Teacher(teacher_recognizer),
         alone=ConsistencyModule if recipe.consistency else RecognizerModule,
     )
     return Lessons(data, module, {"teacher": record})

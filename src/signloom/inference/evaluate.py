@@ -1,0 +1,52 @@
+"""The word error rate of a model on a split of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from signloom.corpus import Corpus
+from signloom.ctc.decoding import Decoding, decode_all
+from signloom.ctc.ngram import NGram
+from signloom.inference.model import Model
+from signloom.score.wer import Score, score
+
+
+def evaluate(
+    model: Model,
+    corpus: Corpus,
+    split: str,
+    *,
+    protocol: str = "plain",
+    batch_size: int = 32,
+    decoding: Decoding | None = None,
+    language_model: NGram | None = None,
+    workers: int = 1,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Score:
+    """Returns the score of a model on a split.
+
+    decoding, language_model: the model's own when `decoding` is not given.
+    workers: processes that decode; the result does not depend on their number.
+    advance: called after each batch with its number of utterances.
+    """
+    if decoding is None:
+        decoding, language_model = model.decoding, model.language_model
+    utterances = corpus.split(split)
+    order: list[str] = []
+
+    def emissions() -> Iterator[np.ndarray]:
+        for item, log_probs in model.emissions(corpus, utterances, batch_size=batch_size):
+            order.append(item.id)
+            yield log_probs
+
+    sentences = decode_all(
+        emissions(), model.vocabulary, decoding, language_model, workers=workers, chunk=batch_size, advance=advance
+    )
+    hypotheses = {name: model.vocabulary.decode(ids) for name, ids in zip(order, sentences, strict=True)}
+    return score(
+        ((item.id, item.glosses, hypotheses[item.id]) for item in utterances),
+        protocol=protocol,
+        signers={item.id: item.signer for item in utterances if item.signer is not None},
+    )

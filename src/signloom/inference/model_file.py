@@ -1,0 +1,128 @@
+"""A model in one file: safetensors weights, and a JSON header from which everything else is rebuilt.
+
+Everything but the weights is read and written without torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signloom import layout
+from signloom.ctc.decoding import Decoding
+from signloom.ctc.ngram import NGram, Table
+from signloom.errors import InputError, MissingExtraError
+from signloom.files import atomic_write
+from signloom.landmarks import check_header
+from signloom.model.presets import ModelConfig
+from signloom.vocabulary import Vocabulary
+
+FORMAT = "signloom-model"
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+# Tensors of the file whose names begin so are the language model's n-grams; all others are the network's weights.
+_LANGUAGE_MODEL = "language_model."
+_TABLE = ("ids", "log_probs", "backoffs")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds besides the network's weights.
+
+    config: of the network, without an auxiliary head.  info: recipe, scores, environment and model card.
+    decoding, language_model: how the model's emissions are decoded.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    info: Mapping[str, Any] = field(default_factory=dict)
+    decoding: Decoding = field(default_factory=Decoding)
+    language_model: NGram | None = None
+
+    def write(self, path: Path, weights: Mapping[str, np.ndarray]) -> None:
+        """Writes the file, whole or not at all."""
+        from safetensors.numpy import save
+
+        header: dict[str, Any] = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "layout": layout.NAME,
+            "layout_version": layout.VERSION,
+            "config": self.config.to_json(),
+            "vocabulary": list(self.vocabulary.words),
+            "info": dict(self.info),
+            "decoding": self.decoding.to_json(),
+        }
+        tensors = dict(weights)
+        if self.language_model is not None:
+            header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
+            tensors |= _tensors_of(self.language_model)
+        data = save(tensors, metadata={"signloom": json.dumps(header, ensure_ascii=False)})
+        with atomic_write(path) as file:
+            file.write(data)
+
+    @classmethod
+    def read(cls, path: Path) -> ModelFile:
+        """Returns what a model file holds besides the weights.
+
+        Raises InputError for anything else (a pickle is never opened), LayoutError for another point layout.
+        """
+        try:
+            from safetensors import SafetensorError, safe_open
+        except ModuleNotFoundError:
+            raise MissingExtraError("model", "safetensors", "loading a model") from None
+        if not path.is_file():
+            raise InputError(f"{path}: no such model; 'signloom train' writes model{SUFFIX} into its run folder")
+        try:
+            with safe_open(path, framework="np") as file:
+                header = json.loads((file.metadata() or {})["signloom"])
+                names = [name for name in file.keys() if not is_weight(name)]  # noqa: SIM118 - not a dict
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, KeyError, ValueError) as error:
+            reason = "no signloom header" if isinstance(error, KeyError) else error
+            raise InputError(
+                f"{path}: not a model file of signloom ({reason}); needed a file that 'signloom train' wrote"
+            ) from None
+        check_header(header, path, FORMAT, FORMAT_VERSION)
+        return cls(
+            ModelConfig.from_json(header["config"]),
+            Vocabulary(tuple(header["vocabulary"])),
+            header["info"],
+            Decoding.from_json(header.get("decoding", {}), place=str(path)),
+            _language_model(header.get("language_model"), tensors, path),
+        )
+
+
+def is_weight(name: str) -> bool:
+    """Returns whether a tensor of a model file is one of the network's weights."""
+    return not name.startswith(_LANGUAGE_MODEL)
+
+
+def _tensors_of(model: NGram) -> dict[str, np.ndarray]:
+    """Returns the tensors of an n-gram model; its words go into the header."""
+    return {
+        f"{_LANGUAGE_MODEL}{order}.{name}": np.ascontiguousarray(getattr(table, name))
+        for order, table in enumerate(model.tables, 1)
+        for name in _TABLE
+    }
+
+
+def _language_model(header: Mapping[str, Any] | None, tensors: Mapping[str, np.ndarray], path: Path) -> NGram | None:
+    """Returns the language model in a file, or None where it has none. Raises InputError for a damaged one."""
+    if header is None:
+        return None
+    try:
+        tables = tuple(
+            Table(*(tensors[f"{_LANGUAGE_MODEL}{order}.{name}"] for name in _TABLE))
+            for order in range(1, header["order"] + 1)
+        )
+        return NGram(tuple(header["words"]), tables)
+    except (KeyError, TypeError, InputError) as error:
+        raise InputError(
+            f"{path}: its language model is damaged ({error}); store it again with 'signloom tune'"
+        ) from None

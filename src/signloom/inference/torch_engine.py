@@ -1,0 +1,82 @@
+"""The engine that runs a `Recognizer` in torch, on the device that holds its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from signloom.errors import InputError
+from signloom.inference.engine import Engine
+from signloom.inference.model_file import is_weight
+from signloom.model.presets import ModelConfig
+from signloom.model.recognizer import AUXILIARY, Recognizer
+
+
+class TorchEngine:
+    """See `signloom.inference.engine.Engine`. The recogniser is put into evaluation mode."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.recognizer = recognizer.eval()
+
+    @classmethod
+    def load(cls, path: Path, config: ModelConfig, num_words: int) -> TorchEngine:
+        """Returns the engine whose weights a model file holds. Raises InputError where they do not fit the config."""
+        recognizer = Recognizer(config, num_words)
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys() if is_weight(name)}  # noqa: SIM118 - no dict
+        try:
+            recognizer.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(f"{path}: the weights do not fit the model that the file describes ({error})") from None
+        return cls(recognizer)
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.recognizer.config
+
+    @property
+    def num_words(self) -> int:
+        return self.recognizer.num_words
+
+    @property
+    def step_seconds(self) -> float:
+        return self.recognizer.step_seconds
+
+    def output_lengths(self, lengths: np.ndarray) -> np.ndarray:
+        result: np.ndarray = self.recognizer.output_lengths(torch.as_tensor(lengths)).numpy()
+        return result
+
+    @torch.inference_mode()
+    def log_probs(self, points: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        log_probs, output_lengths = self.recognizer(*self._tensors(points, lengths))
+        return log_probs.cpu().numpy(), output_lengths.cpu().numpy()
+
+    @torch.inference_mode()
+    def features(self, points: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        x, body_lengths = self.recognizer.features(*self._tensors(points, lengths))
+        features = self.recognizer.lstm(x, body_lengths).float().cpu().numpy()
+        frames = np.full(len(points), points.shape[1]) if lengths is None else lengths
+        return features, self.output_lengths(frames)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {
+            name: tensor.detach().cpu().contiguous().numpy()
+            for name, tensor in self.recognizer.state_dict().items()
+            if not name.startswith(AUXILIARY)
+        }
+
+    def _tensors(self, points: np.ndarray, lengths: np.ndarray | None) -> tuple[Tensor, Tensor | None]:
+        device = next(self.recognizer.parameters()).device
+        on_device = torch.from_numpy(points).to(device)
+        return on_device, None if lengths is None else torch.as_tensor(lengths).to(device)
+
+
+def recognizer_of(engine: Engine) -> Recognizer:
+    """Returns the torch module of a model's engine. Raises InputError for an engine that is not torch's."""
+    if not isinstance(engine, TorchEngine):
+        raise InputError(f"model: its engine is a {type(engine).__name__}; needed one with torch weights")
+    return engine.recognizer
