@@ -240,7 +240,7 @@ def test_an_unknown_group_is_refused_and_the_nearest_named(signs):
 
 def test_a_split_that_would_be_empty_is_refused(tmp_path):
     corpus = isolated(tmp_path / "c", {("x", "A"): 2})
-    with pytest.raises(InputError, match="no clips fall to dev; the most any gloss and group has is 2, needed 3"):
+    with pytest.raises(InputError, match="dev gets no clips; no gloss and group has more than 2, needed 3"):
         compose(corpus, tmp_path / "out")
     made = compose(corpus, tmp_path / "out", ComposeOptions(num_train=2, num_dev=0, num_test=1))
     assert len(made) == 3
@@ -249,12 +249,12 @@ def test_a_split_that_would_be_empty_is_refused(tmp_path):
 def test_senseless_numbers_are_refused_together():
     with pytest.raises(InputError, match="3 faults"):
         ComposeOptions(num_train=-1, min_glosses=5, max_glosses=3, clips_per_gloss=0)
-    with pytest.raises(InputError, match="no utterances asked for"):
+    with pytest.raises(InputError, match="the corpus would have no utterances"):
         ComposeOptions(num_train=0, num_dev=0, num_test=0)
 
 
 def test_the_output_is_not_the_input(signs):
-    with pytest.raises(InputError, match="is the folder of the clips themselves"):
+    with pytest.raises(InputError, match="this folder holds the clips"):
         compose(signs, signs.root, ComposeOptions(), overwrite=True)
 
 

@@ -336,7 +336,7 @@ def test_export_writes_a_tree_and_lists_what_is_no_landmark_file(tmp_path, capsy
     np.testing.assert_allclose(read_pose(tmp_path / "out" / "train" / "a.pose").points, stored.points, atol=1e-5)
     (tmp_path / "in" / "other.npz").unlink()
     assert command(export_pose, tmp_path / "in", "--output", tmp_path / "out") == 0
-    assert "2 more were already there" in capsys.readouterr().out
+    assert "2 more exist already" in capsys.readouterr().out
 
 
 def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):

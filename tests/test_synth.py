@@ -417,7 +417,7 @@ def test_the_head_is_where_the_face_is():
         ({"num_test_signers": 0}, "--num_test is 120 but there are no test signers"),
         ({"num_signers": 1}, "needed 0 to 1; give --num_test_signers 0 --num_test 0 for one signer"),
         ({"num_train": -1}, "--num_train is -1; needed 0 or more"),
-        ({"num_train": 0, "num_dev": 0, "num_test": 0}, "no utterances asked for"),
+        ({"num_train": 0, "num_dev": 0, "num_test": 0}, "the corpus would have no utterances"),
         ({"min_glosses": 0}, "--min_glosses 0 and --max_glosses 8; needed 1 <= min <= max"),
         ({"min_glosses": 9}, "--min_glosses 9 and --max_glosses 8; needed 1 <= min <= max"),
         ({"num_train": 3}, "3 training utterances of 3 or more signs may not show all 40 signs"),

@@ -1,14 +1,7 @@
-"""Isolated clips -> a corpus of continuous utterances.
+"""Composes isolated clips into a corpus of continuous utterances: splits the clips, draws, resamples and joins them.
 
-Every input clip shows one gloss; its signer is its group. An utterance is made of signs of one group, drawn with
-replacement. Each sign is re-timed to 0.6-1.1 of its frames (at least 8) with up to an eighth trimmed at either end,
-and joined to the next by 3 to 7 frames of interpolation. Within a group the clips of every gloss are shared 70/15/15
-among train, dev and test, so that no clip is in two splits. Groups named by --held_out are unseen signers: the test
-utterances come from all of their clips, train and dev from the other groups' shares.
-
-The same seed gives the same bytes. Utterance k of a split does not depend on how many are made, and the sharing does
-not depend on what is held out. A composed utterance keeps its truth: where each sign starts and ends, and the clip it
-was made from.
+The docstring of `commands/compose.py` states the rules. Utterance k of a split does not depend on the number of
+utterances, and the split of the clips does not depend on the groups that are held out.
 """
 
 from __future__ import annotations
@@ -29,37 +22,40 @@ from signloom.errors import Faults, InputError, listed
 from signloom.landmarks import Landmarks, interpolate
 from signloom.vocabulary import never_trained
 
-# How a sign is changed and joined; the ranges are inclusive.
+# Range of the length of a sign, relative to its clip.
 SPEED = (0.6, 1.1)
+# Smallest number of frames of a sign.
 MIN_SIGN_FRAMES = 8
+# Largest share of a clip that is trimmed at either end.
 MAX_TRIM = 1 / 8
+# Range of the number of frames that join two signs, both ends included.
 JOIN_FRAMES = (3, 7)
-# ClipSplits of a gloss's clips that go to dev and to test; train takes the rest.
+# Share of a gloss's clips that go to dev, and to test; train takes the rest.
 DEV_SHARE = TEST_SHARE = 0.15
-# Clips kept in memory: about half a megabyte each at 60 frames.
+# Number of clips kept in memory: about half a megabyte each at 60 frames.
 CACHED_CLIPS = 1500
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeOptions:
-    """What to compose."""
+    """Options of composed corpora."""
 
     held_out: list[str] = field(default_factory=list)
-    """groups (signers) whose clips make the test split and nothing else: the unseen signers"""
+    """groups (signers) that are used only for test: the unseen signers"""
     num_train: int = 1000
-    """utterances in train"""
+    """number of utterances in train"""
     num_dev: int = 150
-    """utterances in dev"""
+    """number of utterances in dev"""
     num_test: int = 150
-    """utterances in test"""
+    """number of utterances in test"""
     min_glosses: int = 3
-    """signs in the shortest utterance"""
+    """smallest number of signs per utterance"""
     max_glosses: int = 8
-    """signs in the longest utterance"""
+    """largest number of signs per utterance"""
     clips_per_gloss: int | None = None
-    """at most this many training clips of each gloss and group (default: all)"""
+    """largest number of training clips per gloss and group (default: all)"""
     seed: int = 0
-    """of every draw: same seed, same corpus"""
+    """seed of every random draw: the same seed gives the same corpus"""
 
     def __post_init__(self) -> None:
         faults = Faults("compose")
@@ -67,7 +63,7 @@ class ComposeOptions:
             if getattr(self, name) < 0:
                 faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
         if self.num_train + self.num_dev + self.num_test == 0:
-            faults.add("no utterances asked for; give --num_train, --num_dev or --num_test")
+            faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if not 1 <= self.min_glosses <= self.max_glosses:
             faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
         if self.clips_per_gloss is not None and self.clips_per_gloss < 1:
@@ -77,15 +73,16 @@ class ComposeOptions:
         faults.raise_if_any()
 
 
-# The clips an utterance is drawn from: gloss -> clips, for each group.
+# The clips that utterances are drawn from: group -> gloss -> clips.
 Pool = dict[str | None, dict[str, list[Utterance]]]
 
 
 @dataclass(frozen=True)
 class ClipSplits:
-    """The clips of each split, and what a user should know about how they fell.
+    """The clips of each split.
 
-    pools: for train, dev and test, the clips by group and gloss.  notes: one sentence each.
+    pools: the clips of train, dev and test by group and gloss.
+    notes: what the user should know about the splits, one sentence each.
     """
 
     pools: Mapping[str, Pool]
@@ -93,10 +90,13 @@ class ClipSplits:
 
 
 def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
-    """The clips of an isolated-sign corpus shared among the splits; see the module's text for the rule.
+    """Returns the clips of an isolated-sign corpus split into train, dev and test.
 
-    Raises InputError with every clip that is not one gloss of one group, for a held-out group that is not there, and
-    for a split that would be asked for utterances and has no clips.
+    The clips of each gloss and group are split 70/15/15. If groups are held out, test has all their clips and no
+    others.
+
+    Raises InputError listing every clip that does not show one gloss of one group, for an unknown held-out group, and
+    for a split that needs utterances but gets no clips.
     """
     by_group = _by_group(corpus)
     held_out = set(options.held_out)
@@ -116,10 +116,10 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                     pools[split].setdefault(group, {})[gloss] = clips
     for split in SPLITS:
         if getattr(options, f"num_{split}") and not pools[split]:
-            smallest = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
+            most_clips = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
             raise InputError(
-                f"{corpus.root}: no clips fall to {split}; the most any gloss and group has is {smallest}, needed 3 to "
-                f"serve train, dev and test. Bring more clips or pass --num_{split} 0"
+                f"{corpus.root}: {split} gets no clips; no gloss and group has more than {most_clips}, needed 3 to "
+                f"serve train, dev and test. Add clips or pass --num_{split} 0"
             )
     return ClipSplits(pools, tuple(_notes(corpus, by_group, pools, options)))
 
@@ -132,16 +132,16 @@ def compose(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Corpus:
-    """The corpus of continuous utterances made from isolated clips and written to the folder `output`.
+    """Returns the corpus of continuous utterances made from isolated clips, written to the folder `output`.
 
-    corpus: clips of one gloss each, the signer being the group; their own splits are not used.
+    corpus: clips of one gloss each; the signer is the group, and the corpus's own splits are ignored.
     progress: show a progress bar on stderr.
-    Clips of differing frame rates are first brought to the rate that most of them have.
-    Raises InputError as `split_clips` does, and for an `output` that holds a corpus unless `overwrite`.
+    Clips with other frame rates are first resampled to the most frequent one.
+    Raises InputError as `split_clips` does, and if `output` already holds a corpus, unless `overwrite`.
     """
     options = options or ComposeOptions()
     if Path(output).resolve() == corpus.root.resolve():
-        raise InputError(f"{output}: is the folder of the clips themselves; choose another --output")
+        raise InputError(f"{output}: this folder holds the clips; choose another --output")
     pools = split_clips(corpus, options).pools
     fps = common_fps(clip.fps for clip in corpus)
 
@@ -174,10 +174,10 @@ def compose(
 def draw(
     pool: Pool, options: ComposeOptions, rng: np.random.Generator
 ) -> tuple[str | None, list[str], list[Utterance]]:
-    """The group, glosses and clips of one utterance.
+    """Returns the group, glosses and clips of one utterance.
 
-    A group is drawn in proportion to its clips, then for each sign a gloss of the group with equal chances and one of
-    its clips, all with replacement.
+    The group is drawn with a probability proportional to its number of clips, then each sign's gloss uniformly from the
+    group's glosses, then one of its clips uniformly; all with replacement.
     """
     groups = list(pool)
     sizes = np.array([sum(map(len, pool[group].values())) for group in groups])
@@ -189,9 +189,10 @@ def draw(
 
 
 def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmarks, list[list[int]]]:
-    """Clips re-timed and joined to one, and where each lies in it: [first frame, frame after the last].
+    """Returns the clips resampled and joined into one, and where each lies in it: [first frame, frame after the last].
 
-    The frames of a join belong to neither sign. A point is missing throughout a join where either end misses it.
+    The frames of a join belong to neither sign. A point that is missing at either end of a join is missing throughout
+    it.
     """
     positions = [retimed_positions(len(clip), rng) for clip in clips]
     joins = rng.integers(*JOIN_FRAMES, size=len(clips) - 1, endpoint=True)
@@ -219,9 +220,10 @@ def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmark
 
 
 def retimed_positions(num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Where the frames of a re-timed sign lie in its clip, (T',) float64, T' being 0.6-1.1 of `num_frames`, at least 8.
+    """Returns the positions in a clip of the frames of its resampled sign, (T',) float64; T' is 0.6 to 1.1 of
+    `num_frames`, at least 8.
 
-    The first and last position are up to an eighth of the clip away from its ends.
+    The first and the last position are up to an eighth of the clip away from its ends.
     """
     count = max(MIN_SIGN_FRAMES, round(num_frames * rng.uniform(*SPEED)))
     start, end = rng.uniform(0, MAX_TRIM, size=2) * (num_frames - 1)
@@ -229,7 +231,7 @@ def retimed_positions(num_frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def common_fps(rates: Iterable[float]) -> float:
-    """The frame rate that most clips have; of equally frequent ones the highest."""
+    """Returns the most frequent frame rate; the highest of equally frequent ones."""
     return max(Counter(rates).items(), key=lambda item: (item[1], item[0]))[0]
 
 
@@ -240,9 +242,11 @@ def _by_group(corpus: Corpus) -> Pool:
     for clip in corpus:
         if len(clip.glosses) != 1:
             shown = " ".join(clip.glosses)
-            faults.add(f"{clip.id}: {len(clip.glosses)} glosses ({shown:.60}), needed 1; a continuous clip is no sign")
+            faults.add(
+                f"{clip.id}: {len(clip.glosses)} glosses ({shown:.60}), needed 1: a continuous clip is not one sign"
+            )
         elif clip.signer is None and unnamed < len(corpus):
-            faults.add(f"{clip.id}: no signer, where other clips name one; needed the group of every clip or of none")
+            faults.add(f"{clip.id}: no signer, but other clips name one; needed a signer for every clip or for none")
         else:
             by_group[clip.signer][clip.glosses[0]].append(clip)
     faults.raise_if_any()
@@ -256,7 +260,7 @@ def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> 
         if name not in groups:
             near = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            known = listed(sorted(groups)) or "none: its clips name no signer"
+            known = listed(sorted(groups)) or "none, because its clips name no signer"
             faults.add(f"no group {name!r} in {corpus.root}; {hint}Groups: {known}")
     faults.raise_if_any()
     if set(options.held_out) == set(groups) and groups and options.num_train + options.num_dev:
@@ -264,9 +268,10 @@ def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> 
 
 
 def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
-    """The clips of one gloss and group shared 70/15/15; of two, one goes to train and one to test; one is train's."""
+    """Returns the clips of one gloss and group split 70/15/15; of two clips, one goes to train and one to test; a
+    single clip goes to train."""
     ordered = sorted(clips, key=lambda clip: clip.id)
-    # Drawn from the clips' own names, so that another group or gloss in the corpus changes nothing here.
+    # The seed includes the clips' ids, so that another group or gloss in the corpus changes nothing here.
     names = hashlib.sha256("\0".join(clip.id for clip in ordered).encode()).digest()
     rng = np.random.default_rng([seed, *names])
     shuffled = [ordered[number] for number in rng.permutation(len(ordered))]
@@ -278,11 +283,11 @@ def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
 
 
 def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: ComposeOptions) -> list[str]:
-    """What a user should know before training on the result."""
+    """Returns what the user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
     notes = []
     if None in by_group:
-        notes.append("the clips name no signer; signs of different people may be joined in one utterance")
+        notes.append("the clips name no signer; one utterance may join signs of different people")
     for group, glosses in sorted(by_group.items(), key=lambda item: str(item[0])):
         if len(glosses) < len(everything):
             missing = listed(sorted(everything - set(glosses)))
@@ -302,9 +307,9 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
     for split in ("dev", "test"):
         untrained = {gloss for glosses in pools[split].values() for gloss in glosses} - trained
         if untrained and getattr(options, f"num_{split}"):
-            notes.append(f"{never_trained(split, untrained)}; wherever one is signed it counts as an error")
+            notes.append(f"{never_trained(split, untrained)}; each of them counts as an error")
     if len({clip.split for clip in corpus}) > 1:
-        notes.append("the clips' own splits are not used; train, dev and test are shared out anew")
+        notes.append("the clips' own splits are ignored; train, dev and test are split again")
     unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
         len(clips) for pool in pools.values() for glosses in pool.values() for clips in glosses.values()
     )

@@ -1,14 +1,14 @@
-"""Isolated clips -> a corpus of continuous utterances.
+"""Composes isolated clips into a corpus of continuous utterances.
 
-Every input clip shows one gloss; its signer is its group. An utterance is made of signs of one group, drawn with
-replacement. Each sign is re-timed to 0.6-1.1 of its frames (at least 8) with up to an eighth trimmed at either end,
-and joined to the next by 3 to 7 frames of interpolation. Within a group the clips of every gloss are shared 70/15/15
-among train, dev and test, so that no clip is in two splits. Groups named by --held_out are unseen signers: the test
-utterances come from all of their clips, train and dev from the other groups' shares.
+Every input clip shows one gloss; its signer is its group. An utterance consists of signs of one group, drawn with
+replacement. Each sign is resampled to 0.6 to 1.1 of its frames (at least 8), after up to an eighth is trimmed at either
+end. 3 to 7 interpolated frames join it to the next sign. Within a group, the clips of every gloss are split 70/15/15
+among train, dev and test, so no clip is in two splits. Groups named by --held_out are unseen signers: the test
+utterances come from all their clips, train and dev from the shares of the other groups.
 
-The same seed gives the same bytes. Utterance k of a split does not depend on how many are made, and the sharing does
-not depend on what is held out. A composed utterance keeps its truth: where each sign starts and ends, and the clip it
-was made from.
+The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances, and the split of
+the clips does not depend on --held_out. A composed utterance keeps its truth: where each sign starts and ends, and
+which clip it comes from.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Options(ComposeOptions):
     positionals: ClassVar[tuple[str, ...]] = ("corpus",)
 
     corpus: Path
-    """a corpus of isolated clips, each of one gloss"""
+    """a corpus of isolated clips with one gloss each"""
     output: Path
-    """the folder of the new corpus"""
+    """folder of the new corpus"""
     overwrite: bool = False
-    """replace a corpus that is already there"""
+    """replace an existing corpus"""
 
 
 def run(options: Options) -> int:
-    """Composes, and says what came of it."""
+    """Composes the corpus and prints a summary of it."""
     from signloom.console import console
 
     corpus = Corpus.open(options.corpus)

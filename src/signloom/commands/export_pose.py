@@ -1,6 +1,6 @@
-"""Writes landmark files as `.pose` files, which the tools of pose-format read: viewers, converters, data loaders.
+"""Writes landmark files as `.pose` files for the tools of pose-format: viewers, converters, data loaders.
 
-The layout is pose-format's own of MediaPipe Holistic: body, face (468 points), left and right hand, in pixels.
+The files have pose-format's own layout of MediaPipe Holistic: body, face (468 points), left and right hand, in pixels.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from signloom.landmarks import SUFFIX, Landmarks
 @dataclass
 class Options:
     sources: list[Path]
-    """landmark files, or folders with such files anywhere below (a corpus is one)"""
+    """landmark files, or folders that contain such files at any depth (such as a corpus)"""
     output: Path
-    """folder for the .pose files: <output>/<path below the source>.pose"""
+    """folder for the .pose files: <output>/<path relative to the source>.pose"""
     overwrite: bool = False
-    """write files that are already there again"""
+    """replace existing files"""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 def run(options: Options) -> int:
-    """Exit status: 0 when every file was written, 1 when some could not be read."""
+    """Returns the exit status: 0 if every file was written, 1 if some could not be read."""
     require_pose_format()
     files = find_files(options.sources, (SUFFIX,), options.output)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -55,10 +55,10 @@ def run(options: Options) -> int:
                     written, frames = written + 1, frames + len(landmarks)
                     sizeless += landmarks.image_size is None
             progress.update(task, advance=1, done=frames)
-    there = f" ({kept:,} more were already there; --overwrite writes them again)" if kept else ""
+    there = f" ({kept:,} more exist already; --overwrite replaces them)" if kept else ""
     print(f"{options.output}: {written:,} .pose files, {frames:,} frames{there}")
     if sizeless:
-        say(f"note: {sizeless:,} clips came without an image size; 1000 x 1000 was written")
+        say(f"note: {sizeless:,} clips have no image size; 1000 x 1000 was written")
     if written + kept:
         print(f"next: visualize_pose -i {options.output}/<name>.pose -o clip.mp4 (a tool of pose-format) draws one")
     if not faults:

@@ -1,10 +1,10 @@
-"""Simulated signing -> a corpus whose truth is known: what was signed when, by whom, and where the tracker failed.
+"""Simulates a sign language corpus whose truth is known: what was signed when, by whom, and where the tracker failed.
 
-A lexicon of made-up signs (handshape, place, orientation and movement of one or two hands) is signed in sentences by
-simulated signers and seen by a simulated camera and tracker, as all 543 points of MediaPipe Holistic. Test signers
-occur in test only. Each line of the manifest holds the utterance's truth: the frames of every gloss, the signer,
-and the spans in which hands or face were lost, out of view or taken for one another. The same seed and options give the
-same bytes. docs/simulated-signing.md has the presets and what the truth means.
+Simulated signers sign sentences from a lexicon of made-up signs (handshape, location, orientation and movement of one
+or two hands). A simulated camera and tracker record them as all 543 points of MediaPipe Holistic. The test signers
+occur only in test. Each line of the manifest holds the truth of its utterance: the frames of every gloss, the signer,
+and the spans in which hands or face were lost, out of view or swapped. The same seed and options give the same bytes.
+docs/simulated-signing.md describes the presets and the truth.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Options(SynthOptions):
     """Options of `signloom synth`."""
 
     output: Path
-    """the folder of the new corpus"""
+    """folder of the new corpus"""
     workers: int = 1
-    """processes that simulate side by side"""
+    """number of parallel processes"""
     overwrite: bool = False
-    """replace a corpus that is already there"""
+    """replace an existing corpus"""
     preview: Path | None = None
-    """also draw it: a contact sheet (.png), an animation (.gif, .mp4), or a folder with both and film strips"""
+    """also draw the corpus: a contact sheet (.png), an animation (.gif, .mp4), or a folder with both and film strips"""
 
     def synth_options(self) -> SynthOptions:
-        """Returns these options without those of the command."""
+        """Returns the options of the simulation, without those of the command."""
         return SynthOptions(**{field.name: getattr(self, field.name) for field in fields(SynthOptions)})
 
 
 def run(options: Options) -> int:
-    # A large lexicon takes minutes: what cannot be written is told before.
+    # A large lexicon takes minutes, so check first whether the results can be written.
     check_run(options.output, num_workers=options.workers, overwrite=options.overwrite)
     if options.preview is not None:
         check_preview_path(options.preview)

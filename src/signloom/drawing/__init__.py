@@ -1,1 +1,1 @@
-"""Draws landmarks as a person: pictures and clips of any landmark file."""
+"""Draws landmarks as a person: pictures and animations of any landmark file."""

@@ -1,1 +1,1 @@
-"""The simulated signer: signs, bodies, cameras and a tracker that make a corpus whose truth is known."""
+"""Simulated signing: made-up signs, bodies, a camera and a tracker produce a corpus whose truth is known."""

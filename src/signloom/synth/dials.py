@@ -1,7 +1,9 @@
-"""How hard simulated signing is: one dial for each factor, and presets that set them all.
+"""The dials of simulated signing: how noisy the tracker is, how much signers differ, and every other difficulty.
 
-At 0 a factor is off. Shares are plain shares and `zipf` is an exponent; any other dial has at 1 about the strength of
-recorded signing. The preset `phoenix` sets those to 1, but for framing and frame rate, in which PHOENIX varies less.
+Each factor has one dial, and a preset sets all of them. 0 switches a factor off. Some dials are shares and `zipf` is an
+exponent; every other dial is about as strong as in recorded signing at 1. The preset `phoenix` sets those to 1, except
+framing and frame rate, which vary less in PHOENIX-2014. `tracker.py` and `tracker_noise.py` apply the dials of the
+tracker.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any, Literal
 from signloom.errors import Faults
 
 PRESETS: dict[str, dict[str, float]] = {
-    # Every body alike, every token alike, a tracker that never errs.
+    # All bodies and all tokens are equal, and the tracker makes no errors.
     "clean": {},
     "easy": {
         "grammar": 0.5,
@@ -73,65 +75,68 @@ PRESETS: dict[str, dict[str, float]] = {
         "tracker_lag": 1.5,
     },
 }
-# The dials that are shares of something, and the largest; the others go from 0 to _MOST.
+# The dials that are shares, each with its maximum.
 _SHARES = {"grammar": 1.0, "pointing": 0.5, "repeats": 0.5, "dialect": 1.0, "left_handed": 1.0}
-_MOST = 3.0
-# What a dial that is not given is set to: what the preset says.
+# The maximum of every other dial; the minimum is 0.
+_MAX_DIAL = 3.0
+# Default of a dial: the preset decides.
 BY_PRESET: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dials:
-    """The factors that make signing hard to recognise. A dial that is not given is as `preset` sets it."""
+    """The factors that make signing hard to recognise. The preset sets every dial that is not given."""
 
     preset: Literal["clean", "easy", "phoenix", "hard"] = "phoenix"
-    """sets every dial that is not given itself"""
+    """difficulty: sets every dial that is not given"""
     grammar: float = BY_PRESET
-    """share of the glosses, 0 to 1, that obey the grammar; the others are drawn by their frequency alone"""
+    """share of the glosses, 0 to 1, that follow the grammar; the others are drawn by frequency alone"""
     zipf: float = BY_PRESET
-    """exponent, 0 to 3, by which frequencies of signs fall over their ranks; 0 makes all equally frequent"""
+    """exponent, 0 to 3, of the frequencies of the signs over their ranks; 0 makes all signs equally frequent"""
     pointing: float = BY_PRESET
     """share of the glosses, 0 to 0.5, that point at a place in signing space (IX-1 to IX-4)"""
     repeats: float = BY_PRESET
-    """share of the glosses, 0 to 0.5, that repeat the one before"""
+    """share of the glosses, 0 to 0.5, that repeat the gloss before them"""
     rest_glosses: bool = BY_PRESET
-    """let sentences begin with __ON__ and end with __OFF__ (the hands rise from rest and sink) as often as PHOENIX's;
-    other sentences then begin and end with hands that are up, as if cut out of a longer text"""
+    """begin sentences with __ON__ (the hands rise) and end them with __OFF__ (the hands sink) as often as PHOENIX-2014
+    does; all other sentences then begin and end with raised hands, as if cut from a longer text"""
     signer_variation: float = BY_PRESET
-    """dial, 0 to 3: how much bodies, posture, tempo, amplitude and habits of handshape and place differ by signer"""
+    """dial, 0 to 3: how much signers differ in body, posture, tempo, amplitude, and habits of handshape and place"""
     dialect: float = BY_PRESET
-    """share of the signs, 0 to 1, that a signer makes in another way than the lexicon says"""
+    """share of the signs, 0 to 1, that a signer makes differently from the lexicon"""
     left_handed: float = BY_PRESET
     """share of left-handed signers, 0 to 1"""
     token_variation: float = BY_PRESET
-    """dial, 0 to 3: how much two tokens of one sign by one signer differ in place, size, duration and grip"""
+    """dial, 0 to 3: how much two tokens of one sign by one signer differ in place, size, duration and handshape"""
     coarticulation: float = BY_PRESET
-    """dial, 0 to 3: how much neighbouring signs pull at each other, and fast signing lowers and weakens signs"""
+    """dial, 0 to 3: how much neighbouring signs influence each other, and how much fast signing lowers and weakens
+    signs"""
     weak_hand: float = BY_PRESET
-    """dial, 0 to 3: how often the weak hand holds on after a sign, or drops out of a two-handed one"""
+    """dial, 0 to 3: how often the weak hand stays up after a sign, or is dropped from a two-handed sign"""
     camera_variation: float = BY_PRESET
-    """dial, 0 to 3: how much position, turn, roll and distance of the camera differ between recordings"""
+    """dial, 0 to 3: how much the position, turn, roll and distance of the camera differ between recordings"""
     framing: float = BY_PRESET
-    """dial, 0 to 3: how closely the picture is cropped; elbows and low hands leave it"""
+    """dial, 0 to 3: how tightly the picture is cropped; elbows and low hands then leave it"""
     frame_rate_variation: float = BY_PRESET
-    """dial, 0 to 3: how much frame rates differ between recordings, and the time between frames within one"""
+    """dial, 0 to 3: how much frame rates differ between recordings, and the times between frames within one
+    recording"""
     tracker_noise: float = BY_PRESET
-    """dial, 0 to 3: jitter of the tracked points in the image"""
+    """dial, 0 to 3: how noisy the tracked points are in x and y"""
     depth_noise: float = BY_PRESET
-    """dial, 0 to 3: jitter of their z"""
+    """dial, 0 to 3: how noisy the depth (z) of the tracked points is"""
     lost_hands: float = BY_PRESET
     """dial, 0 to 3: how often the tracker loses a hand that is in view"""
     swapped_hands: float = BY_PRESET
-    """dial, 0 to 3: how often it takes one hand for the other"""
+    """dial, 0 to 3: how often the tracker mistakes one hand for the other"""
     wrist_jumps: float = BY_PRESET
-    """dial, 0 to 3: how often the pose's wrist jumps away from the hand"""
+    """dial, 0 to 3: how often the wrist of the tracked pose jumps away from the hand"""
     lost_face: float = BY_PRESET
-    """dial, 0 to 3: how often it loses the face"""
+    """dial, 0 to 3: how often the tracker loses the face"""
     tracker_lag: float = BY_PRESET
-    """dial, 0 to 3: how far its smoothing trails behind the motion"""
+    """dial, 0 to 3: how far the smoothing of the tracked pose lags behind the motion"""
 
     def __post_init__(self) -> None:
-        """Sets what was not given. Raises InputError with every fault."""
+        """Fills in the dials that were not given. Raises InputError listing every invalid option."""
         preset = PRESETS.get(self.preset, {})
         for name in dial_names():
             given = getattr(self, name)
@@ -140,12 +145,12 @@ class Dials:
         self._faults().raise_if_any()
 
     def _faults(self) -> Faults:
-        """What is wrong with the options."""
+        """Returns every fault of the options."""
         faults = Faults("synth")
         if self.preset not in PRESETS:
             faults.add(f"--preset is {self.preset!r}; needed one of {', '.join(PRESETS)}")
         for name in dial_names():
-            value, most = getattr(self, name), _SHARES.get(name, _MOST)
+            value, most = getattr(self, name), _SHARES.get(name, _MAX_DIAL)
             if not 0 <= value <= most:
                 needed = f"a share from 0 to {most:g}" if name in _SHARES else f"0 to {most:g} (0 is off)"
                 faults.add(f"--{name} is {value:g}; needed {needed}")
@@ -153,4 +158,5 @@ class Dials:
 
 
 def dial_names() -> tuple[str, ...]:
+    """Returns the names of all dials."""
     return tuple(field.name for field in fields(Dials) if field.name != "preset")

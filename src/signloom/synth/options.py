@@ -22,35 +22,37 @@ _MIN_IMAGE_PIXELS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class SynthOptions(Dials):
-    """What to simulate."""
+    """Options of simulated signing."""
 
     num_signs: int = 40
-    """signs in the lexicon"""
+    """number of signs in the lexicon"""
     num_signers: int = 8
-    """signers in all"""
+    """number of signers in total"""
     num_test_signers: int = 2
-    """signers who sign the test split and nothing else; the others sign train and dev"""
+    """number of signers who sign only the test split; the others sign train and dev"""
     num_train: int = 1000
-    """utterances in train"""
+    """number of utterances in train"""
     num_dev: int = 100
-    """utterances in dev: sentences that train does not have, by the signers of train"""
+    """number of utterances in dev: sentences that are not in train, by the signers of train"""
     num_test: int = 120
-    """utterances in test: sentences that train does not have, by the test signers"""
+    """number of utterances in test: sentences that are not in train, by the test signers"""
     min_glosses: int = 3
-    """signs in the shortest utterance"""
+    """smallest number of signs per utterance"""
     max_glosses: int = 8
-    """signs in the longest utterance"""
+    """largest number of signs per utterance"""
     sentences: tuple[Path, ...] = ()
-    """sign these sentences instead: annotation files of a corpus (PHOENIX, Isharah, a manifest, a line a sentence);
-    splits and signers are the files' own, the numbers of signs and utterances are not used"""
+    """sign the sentences of these files instead: annotation files of a corpus (PHOENIX, Isharah, CSL-Daily, a
+    manifest), or text with one sentence per line; the files give splits and signers, and --num_signs and the numbers of
+    utterances are ignored"""
     fps: float = 25.0
     """frames per second"""
     image_size: str = "640x480"
     """width x height of the picture in pixels"""
     minimal_pairs: float = 0.9
-    """share of signs that differ a little from another in handshape, location, orientation or movement alone, 0 to 1"""
+    """share of the signs, 0 to 1, that differ slightly from another sign, only in handshape, location, orientation or
+    movement"""
     seed: int = 0
-    """of every draw: same seed and options, same bytes"""
+    """seed of every random draw: the same seed and options give the same bytes"""
 
     def _faults(self) -> Faults:
         faults = super()._faults()
@@ -78,14 +80,14 @@ class SynthOptions(Dials):
         return faults
 
     def _check_numbers(self, faults: Faults) -> None:
-        """Adds what matters only where the sentences are made up."""
+        """Adds the faults of options that matter only for made-up sentences."""
         if self.num_signs < 1:
             faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
         for name in ("num_train", "num_dev", "num_test"):
             if getattr(self, name) < 0:
                 faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
         if self.num_train + self.num_dev + self.num_test == 0:
-            faults.add("no utterances asked for; give --num_train, --num_dev or --num_test")
+            faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if self.num_train + self.num_dev > 0 and self.num_test_signers == self.num_signers > 0:
             faults.add(
                 f"all {self.num_signers} signers are test signers, none is left for train and dev; lower "
@@ -105,7 +107,7 @@ class SynthOptions(Dials):
             )
 
     def record(self) -> dict[str, Any]:
-        """The options as the corpus records them: files by name and content, not by where they lay."""
+        """Returns the options as the corpus records them: files by name and content, not by location."""
         files: dict[str, str] = {}
         for path in self.sentences:
             file = path / MANIFEST if path.is_dir() else path
@@ -117,6 +119,6 @@ class SynthOptions(Dials):
     def digest(self) -> str:
         """A key that differs between options that give different data."""
         record = {**self.record(), "generator_version": GENERATOR_VERSION}
-        # Their order decides who signs what.
+        # The order of the files decides who signs what.
         record["sentences"] = list(record["sentences"].items())
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
