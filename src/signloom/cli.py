@@ -19,8 +19,8 @@ from types import NoneType, UnionType
 from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
-from signloom.commands import COMMANDS
-from signloom.errors import SignloomError
+from signloom.commands import COMMANDS, TRAINING
+from signloom.errors import SignloomError, needs_extra
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -55,14 +55,16 @@ def dispatch(arguments: list[str]) -> int:
         print(f"signloom {__version__}")
         return 0
     name, rest = _known(arguments[0], COMMANDS, "command"), arguments[1:]
-    module, program = import_module(commands.module_of(name)), f"signloom {name}"
-    if hasattr(module, "KINDS"):
-        if not rest or rest[0] in ("-h", "--help"):
-            print(_table(f"{program} KIND [options]", module.KINDS))
-            return 0 if rest else 2
-        kind = _known(rest[0], module.KINDS, "kind")
-        module, program, rest = import_module(importers.module_of(kind)), f"{program} {kind}", rest[1:]
-    return run_module(module, program, rest)
+    program = f"signloom {name}"
+    with needs_extra(program, trains=name in TRAINING):
+        module = import_module(commands.module_of(name))
+        if hasattr(module, "KINDS"):
+            if not rest or rest[0] in ("-h", "--help"):
+                print(_table(f"{program} KIND [options]", module.KINDS))
+                return 0 if rest else 2
+            kind = _known(rest[0], module.KINDS, "kind")
+            module, program, rest = import_module(importers.module_of(kind)), f"{program} {kind}", rest[1:]
+        return run_module(module, program, rest)
 
 
 def run_module(module: Any, program: str, arguments: list[str]) -> int:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError, MissingExtraError, needs_extra
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
@@ -117,10 +117,8 @@ def write_eaf(
 
 
 def _pympi() -> Any:
-    try:
+    with needs_extra("an ELAN file"):
         import pympi
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("elan", "pympi-ling", "ELAN files", f"no module {error.name}") from None
     return pympi
 
 

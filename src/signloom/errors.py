@@ -6,8 +6,23 @@ The command line prints these without a traceback and exits with `exit_status`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+# The extra and the distribution that install each optional package, by the name that Python imports.
+_EXTRAS = {
+    "torch": ("model", "torch"),
+    "safetensors": ("model", "safetensors"),
+    "lightning": ("train", "lightning"),
+    "tensorboard": ("train", "tensorboard"),
+    "matplotlib": ("train", "matplotlib"),
+    "PIL": ("train", "Pillow"),
+    "mediapipe": ("extract", "mediapipe"),
+    "cv2": ("extract", "opencv-contrib-python"),
+    "pose_format": ("pose", "pose-format"),
+    "pympi": ("elan", "pympi-ling"),
+}
 
 
 class SignloomError(Exception):
@@ -29,9 +44,15 @@ NO_EXTRACTION_FROM = (3, 13)
 
 
 class MissingExtraError(SignloomError):
-    """A part of signloom was used whose optional packages are not installed."""
+    """An optional package that this part of signloom needs is not installed.
 
-    def __init__(self, extra: str, package: str, purpose: str, detail: str = "") -> None:
+    `module` is one of `_EXTRAS`, or inside one. `trains` names the extra `train`, which includes `model`.
+    """
+
+    def __init__(self, module: str, purpose: str, *, trains: bool = False) -> None:
+        extra, package = _EXTRAS[module.partition(".")[0]]
+        if trains and extra == "model":
+            extra = "train"
         advice = f"install it with: pip install 'signloom[{extra}]'"
         if extra == "extract" and sys.version_info >= NO_EXTRACTION_FROM:
             advice = f"install it with: pip install {package}"
@@ -40,7 +61,22 @@ class MissingExtraError(SignloomError):
                     f"extraction runs on Python 3.11 and 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}; "
                     "extract there: landmark files can be used on every Python that signloom supports"
                 )
-        super().__init__(f"{purpose} needs the package {package!r}{f' ({detail})' if detail else ''}; {advice}")
+        detail = "" if module == package else f" (no module {module!r})"
+        super().__init__(f"{purpose} needs the package {package!r}{detail}; {advice}")
+
+
+@contextmanager
+def needs_extra(purpose: str, *, trains: bool = False) -> Iterator[None]:
+    """Raises MissingExtraError when code inside it imports an optional package that is not installed.
+
+    A missing module that no extra installs is a bug, or a broken installation: its ModuleNotFoundError passes.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRAS:
+            raise
+        raise MissingExtraError(error.name, purpose, trains=trains) from None
 
 
 class CheckFailedError(SignloomError):

@@ -31,6 +31,9 @@ COMMANDS: dict[str, str] = {
     "export_pose": "landmark files -> .pose files, for the tools of pose-format",
 }
 
+# Commands that train a model, be it for ten iterations. They need the extra `train`.
+TRAINING = ("quickstart", "train", "distill", "crossval", "doctor", "verify", "overfit")
+
 
 def module_of(command: str) -> str:
     """Returns the dotted name of the module that runs `command`."""

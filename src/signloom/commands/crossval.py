@@ -20,7 +20,7 @@ from typing import Any
 from signloom.commands.evaluate import write_evaluation
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
-from signloom.errors import Faults, InputError, MissingExtraError
+from signloom.errors import Faults, InputError
 from signloom.files import atomic_write, file_stem
 from signloom.inference.evaluate import evaluate
 from signloom.score.protocols import protocol_named
@@ -70,10 +70,8 @@ class Fold:
 def run(options: Options) -> int:
     """The exit status: 0 when every fold was trained and scored."""
     options.check()
-    try:
-        from signloom.train.fit import fit
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "training") from None
+    from signloom.train.fit import fit
+
     corpus = Corpus.open(options.data_dir)
     folds = [
         leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)

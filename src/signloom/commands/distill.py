@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.ctc.decoding import Decoding
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.score.compare import Comparison, compare
 from signloom.score.text import percent
@@ -46,12 +46,10 @@ class System:
 def run(options: DistillRecipe) -> int:
     """The exit status: 0 when the student was trained, whether or not the teacher was of use."""
     options.check()
-    try:
-        from signloom.inference.model import load
-        from signloom.train.distributed import World
-        from signloom.train.fit import fit, refuse_earlier
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "distillation") from None
+    from signloom.inference.model import load
+    from signloom.train.distributed import World
+    from signloom.train.fit import fit, refuse_earlier
+
     if World.of_environment().rank:
         fit(options)
         return 0

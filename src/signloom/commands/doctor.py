@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from signloom.console import say
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError
 
 
 @dataclass
@@ -46,13 +46,11 @@ def run(options: Options) -> int:
     """1 when a check fails, else 0."""
     if options.threads < 1:
         raise InputError(f"doctor: --threads is {options.threads}; needed at least 1")
-    try:
-        import torch
+    import torch
 
-        from signloom.health.examine import evidence_of, examine
-        from signloom.health.subject import find_subject
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "the doctor") from None
+    from signloom.health.examine import evidence_of, examine
+    from signloom.health.subject import find_subject
+
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:

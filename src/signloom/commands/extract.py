@@ -65,8 +65,8 @@ def run(options: Options) -> int:
     if workers < 1:
         raise InputError(f"--workers {workers}: needed at least 1")
     # What is not installed is told in one clear message before the work, not once a clip.
-    import_cv2()
     settings.record()
+    import_cv2()
     found = find_clips(options.sources)
     if not found.clips:
         raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")

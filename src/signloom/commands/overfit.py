@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from signloom.console import progress_bar
 from signloom.corpus import Corpus
-from signloom.errors import Faults, MissingExtraError
+from signloom.errors import Faults
 from signloom.health.overfit.regimes import SETTINGS, Setting
 from signloom.model.presets import PRESETS
 
@@ -107,15 +107,13 @@ class Options:
 def run(options: Options) -> int:
     """0 when every setting that was asked for passes, else 1."""
     options.check()
-    try:
-        import torch
+    import torch
 
-        from signloom.health.overfit.architecture import find_tested
-        from signloom.health.overfit.bisection import bisect
-        from signloom.health.overfit.report import OverfitReport, write_overfit
-        from signloom.health.overfit.verdict import judge_overfit
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "the overfit test") from None
+    from signloom.health.overfit.architecture import find_tested
+    from signloom.health.overfit.bisection import bisect
+    from signloom.health.overfit.report import OverfitReport, write_overfit
+    from signloom.health.overfit.verdict import judge_overfit
+
     corpus = Corpus.open(options.data_dir)
     tested = find_tested(options.model)
     names = list(SETTINGS) if options.setting == "both" else [options.setting]

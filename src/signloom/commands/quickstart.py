@@ -16,7 +16,6 @@ from typing import Any
 
 from signloom.console import console, progress_bar
 from signloom.corpus import Corpus, Utterance
-from signloom.errors import MissingExtraError
 from signloom.files import atomic_write
 
 EPOCHS = 20
@@ -48,18 +47,15 @@ class Options:
 
 def run(options: Options) -> int:
     """The exit status: 0 when every step was done."""
-    try:
-        import lightning  # noqa: F401 - absent packages are told before minutes of work
-        import torch  # noqa: F401
+    import lightning  # noqa: F401 - absent packages are told before minutes of work
+    import torch  # noqa: F401
 
-        from signloom.commands.evaluate import write_evaluation
-        from signloom.inference.evaluate import evaluate
-        from signloom.train.fit import fit
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "the quickstart") from None
+    from signloom.commands.evaluate import write_evaluation
+    from signloom.inference.evaluate import evaluate
     from signloom.report import write_report
     from signloom.score.text import percent, summary
     from signloom.synth.baseline import nearest_neighbour
+    from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 
     started = time.perf_counter()

@@ -7,7 +7,6 @@ processes, SLURM and resuming are described in docs/training.md.
 
 from __future__ import annotations
 
-from signloom.errors import MissingExtraError
 from signloom.train.recipe import Recipe
 
 Options = Recipe
@@ -16,12 +15,10 @@ Options = Recipe
 def run(options: Recipe) -> int:
     """The exit status of a training run: 0 when it finished."""
     options.check()
-    try:
-        from signloom.inference.torch_engine import recognizer_of
-        from signloom.train.distributed import World
-        from signloom.train.fit import fit
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "training") from None
+    from signloom.inference.torch_engine import recognizer_of
+    from signloom.train.distributed import World
+    from signloom.train.fit import fit
+
     result = fit(options)
     if World.of_environment().rank:
         return 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.corpus import Corpus
-from signloom.errors import Faults, MissingExtraError
+from signloom.errors import Faults
 from signloom.health.overfit.regimes import STANDARD
 
 
@@ -54,15 +54,13 @@ class Options:
 def run(options: Options) -> int:
     """0 when the loss fell, else 1."""
     options.check()
-    try:
-        import torch
+    import torch
 
-        from signloom.health.overfit.architecture import find_tested
-        from signloom.health.overfit.report import iterations_text
-        from signloom.health.overfit.training import first_iterations
-        from signloom.health.overfit.verdict import judge_iterations
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", str(error.name), "the verification") from None
+    from signloom.health.overfit.architecture import find_tested
+    from signloom.health.overfit.report import iterations_text
+    from signloom.health.overfit.training import first_iterations
+    from signloom.health.overfit.verdict import judge_iterations
+
     corpus = Corpus.open(options.data_dir)
     tested = find_tested(options.model)
     threads = torch.get_num_threads()

@@ -15,7 +15,7 @@ import numpy as np
 from signloom import layout
 from signloom.drawing.brush import Brush, Colour, Part, lit, mix, paint, rounded
 from signloom.drawing.hand import draw_hand
-from signloom.errors import MissingExtraError
+from signloom.errors import needs_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,12 +57,10 @@ def appearance_of(signer: str | None) -> Appearance:
 
 def import_pillow() -> Any:
     """Pillow. Raises MissingExtraError without it."""
-    try:
+    with needs_extra("a preview"):
         import PIL.Image
         import PIL.ImageDraw
         import PIL.ImageFont
-    except ImportError:
-        raise MissingExtraError("train", "Pillow", "a preview") from None
     return PIL
 
 

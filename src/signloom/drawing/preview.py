@@ -15,14 +15,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
 from signloom.drawing.person import Appearance, appearance_of, draw_frame, import_pillow
-from signloom.errors import InputError, MissingExtraError, SignloomError
+from signloom.errors import InputError, SignloomError
+from signloom.extract.reading import import_cv2
 from signloom.files import atomic_write, file_stem
 from signloom.landmarks import Landmarks
 
@@ -53,7 +54,7 @@ def check_preview_path(path: Path) -> None:
         raise InputError(f"--preview is {path}; nothing can be written in {folder}; choose another place")
     import_pillow()
     if path.suffix.lower() == ".mp4":
-        _import_cv2()
+        import_cv2("a preview as .mp4")
 
 
 def write_preview(corpus: Corpus, path: Path) -> list[Path]:
@@ -335,7 +336,7 @@ def _write_gif(film: Iterator[Image], samples: Image, fps: float, path: Path) ->
 
 
 def _write_mp4(film: Iterator[Image], fps: float, path: Path) -> None:
-    cv2 = _import_cv2()
+    cv2 = import_cv2("a preview as .mp4")
     # OpenCV writes to a path and takes the container from its suffix.
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "preview.mp4"
@@ -352,11 +353,3 @@ def _write_mp4(film: Iterator[Image], fps: float, path: Path) -> None:
                 writer.release()
         with atomic_write(path) as file:
             file.write(made.read_bytes())
-
-
-def _import_cv2() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingExtraError("extract", "opencv-contrib-python", "a preview as .mp4", str(error)) from None
-    return cv2

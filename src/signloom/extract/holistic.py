@@ -23,7 +23,7 @@ from signloom.extract.reading import (
     MIN_SIDE,
     Crop,
     import_cv2,
-    missing_library,
+    needs_opencv,
     open_clip,
 )
 from signloom.extract.sources import without_camera
@@ -80,7 +80,7 @@ class Settings:
         try:
             version = metadata.version("mediapipe")
         except metadata.PackageNotFoundError:
-            raise MissingExtraError("extract", "mediapipe", "extraction") from None
+            raise MissingExtraError("mediapipe", "extraction") from None
         return {
             "extractor": EXTRACTOR,
             "extractor_version": version,
@@ -96,12 +96,8 @@ class HolisticTracker:
     """MediaPipe Holistic, frame by frame: it tracks, so frames belong in order and each clip starts with `restart`."""
 
     def __init__(self) -> None:
-        try:
+        with needs_opencv("extraction"):
             from mediapipe.python.solutions.holistic import Holistic
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("extract", "mediapipe", "extraction", f"no module {error.name}") from None
-        except ImportError as error:
-            raise missing_library(error) from None
         self._graph = Holistic(**GRAPH_OPTIONS)
 
     def restart(self) -> None:

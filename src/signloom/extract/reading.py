@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from signloom.errors import InputError, MissingExtraError, SignloomError
+from signloom.errors import InputError, SignloomError, needs_extra
 from signloom.extract.sources import frame_files, with_camera
 
 DEFAULT_FPS = 25.0
@@ -26,23 +27,29 @@ PLAUSIBLE_FPS = (1.0, 300.0)
 MIN_SIDE = 16
 
 
-def import_cv2() -> ModuleType:
-    """OpenCV. Raises MissingExtraError without it, SignloomError naming the system packages it misses."""
-    try:
+def import_cv2(purpose: str = "reading video") -> ModuleType:
+    """Returns the module of OpenCV; raises what `needs_opencv` does."""
+    with needs_opencv(purpose):
         import cv2
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("extract", "mediapipe", "reading video", f"no module {error.name}") from None
-    except ImportError as error:
-        raise missing_library(error) from None
     return cv2
 
 
-def missing_library(error: ImportError) -> SignloomError:
-    """What to tell a user whose system lacks a shared library that OpenCV or MediaPipe is linked to."""
-    return SignloomError(
-        f"reading video: OpenCV or MediaPipe cannot be loaded ({error}); install the system packages they need, "
-        "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0; on Fedora: dnf install mesa-libGL glib2"
-    )
+@contextmanager
+def needs_opencv(purpose: str) -> Iterator[None]:
+    """Raises MissingExtraError when an import of OpenCV or MediaPipe inside it fails.
+
+    Raises SignloomError, naming the system packages, where the system lacks a shared library that they link to.
+    """
+    try:
+        with needs_extra(purpose):
+            yield
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:
+        raise SignloomError(
+            f"{purpose}: OpenCV or MediaPipe cannot be loaded ({error}); install the system packages they need, "
+            "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0; on Fedora: dnf install mesa-libGL glib2"
+        ) from None
 
 
 @dataclass(frozen=True)

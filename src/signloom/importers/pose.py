@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from signloom import layout
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
     Conversion,
@@ -359,10 +359,8 @@ def _load(path: Path) -> Any:
 
 def require_pose_format() -> ModuleType:
     """The module `pose_format`. Raises MissingExtraError where it is not installed."""
-    try:
+    with needs_extra("a .pose file"):
         import pose_format
-    except ImportError as error:
-        raise MissingExtraError("pose", "pose-format", "reading and writing .pose files", str(error)) from None
     return pose_format
 
 

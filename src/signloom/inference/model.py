@@ -19,7 +19,7 @@ from signloom.ctc.decoding_options import describe
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError, needs_extra
 from signloom.inference.engine import Engine
 from signloom.inference.model_file import SUFFIX, ModelFile
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
@@ -118,10 +118,8 @@ def load(path: Path | str) -> Model:
     if path.is_dir():
         path = path / f"model{SUFFIX}"
     file = ModelFile.read(path)
-    try:
+    with needs_extra("loading a model"):
         from signloom.inference.torch_engine import TorchEngine
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("model", str(error.name), "loading a model") from None
     engine = TorchEngine.load(path, file.config, len(file.vocabulary))
     return Model(engine, file.vocabulary, file.info, file.decoding, file.language_model)
 

@@ -16,7 +16,7 @@ import numpy as np
 from signloom import layout
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.ngram import NGram, Table
-from signloom.errors import InputError, MissingExtraError
+from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.landmarks import check_header
 from signloom.model.presets import ModelConfig
@@ -72,10 +72,8 @@ class ModelFile:
 
         Raises InputError for anything else (a pickle is never opened), LayoutError for another point layout.
         """
-        try:
+        with needs_extra("loading a model"):
             from safetensors import SafetensorError, safe_open
-        except ModuleNotFoundError:
-            raise MissingExtraError("model", "safetensors", "loading a model") from None
         if not path.is_file():
             raise InputError(f"{path}: no such model; 'signloom train' writes model{SUFFIX} into its run folder")
         try:
