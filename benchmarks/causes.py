@@ -120,12 +120,13 @@ def _trained_and_asked(
 ) -> dict[str, Any]:
     import torch
 
-    from signloom.commands.evaluate import write_evaluation
     from signloom.corpus import Corpus
     from signloom.errors import SignloomError
     from signloom.health.examine import examine
     from signloom.health.subject import find_subject
     from signloom.inference.evaluate import evaluate
+    from signloom.report.evaluation import write_evaluation
+    from signloom.run_folder import Run
     from signloom.train.fit import fit
     from signloom.train.recipe import Recipe
 
@@ -140,7 +141,7 @@ def _trained_and_asked(
             if healthy:
                 found = evaluate(result.model, Corpus.open(root), "test")
                 write_evaluation(
-                    run,
+                    Run(run),
                     found,
                     model_path=run,
                     corpus=Corpus.open(root),

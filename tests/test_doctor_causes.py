@@ -14,23 +14,22 @@ import numpy as np
 import pytest
 import torch
 
-from signloom.commands.evaluate import write_evaluation
 from signloom.corpus import Corpus
 from signloom.health.checks.gloss_permutation import best_renaming
 from signloom.health.checks.outputs import CHECKS
 from signloom.health.checks.predictions import Prediction, Predictions, predict
 from signloom.health.examine import examine
-from signloom.health.run_record import RunRecord
 from signloom.health.subject import find_subject
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model, load
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.recognizer import Recognizer
+from signloom.report.evaluation import write_evaluation
+from signloom.run_folder import EpochRecord, History, Run
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
 from signloom.train.fit import fit
-from signloom.train.history import EpochRecord
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 from test_overfit import TINY_TEACHER
@@ -88,7 +87,7 @@ def healthy(corpus, tmp_path_factory):
     # Before faults are planted into it.
     assert result.best.dev_wer < 0.4
     score = evaluate(result.model, corpus, "dev")
-    write_evaluation(run, score, model_path=run, corpus=corpus, split="dev", decoder="greedy")
+    write_evaluation(Run(run), score, model_path=run, corpus=corpus, split="dev", decoder="greedy")
     return run
 
 
@@ -253,7 +252,7 @@ def predictions(sentences, *, steps=4000, train_sentences=None, epochs=(), watch
     parts = {"train": train_sentences or sentences, "dev": sentences}
     made = {split: tuple(one(n, split, *words) for n, words in enumerate(part)) for split, part in parts.items()}
     last = EpochRecord(9, 1.0, 1.0, 0.5, 1e-3, 1.0, 1.0, steps)
-    record = RunRecord(epochs=(*epochs, last), watched=watched)
+    record = Run(history=History([*epochs, last]), monitors={"epochs": watched})
     return Predictions(None, vocabulary, made["train"], made["dev"], True, 60, record)
 
 
@@ -361,14 +360,14 @@ def test_the_score_of_a_run_is_its_models():
     # One of four words deleted: 25 %; over the three words read it would be 33 %.
     for recorded, level, exchanged in ((0.25, "ok", False), (1 / 3, "fail", True), (0.5, "warn", False)):
         epoch = EpochRecord(9, 1.0, 1.0, recorded, 1e-3, 1.0, 1.0, 100)
-        found = CHECKS["run.scores"](replace(sane, run=RunRecord(epochs=(epoch,), best_epoch=9)))
+        found = CHECKS["run.scores"](replace(sane, run=Run(history=History([epoch], 9))))
         assert (found.level, found.figures["exchanged"]) == (level, exchanged)
 
 
 def test_readings_are_of_clips_that_were_trained_on(healthy, corpus):
     subject = find_subject(str(healthy), None)
     options = {**subject.run.options, "num_train_samples": 12}
-    found = predict(replace(subject, run=replace(subject.run, options=options)))
+    found = predict(replace(subject, run=replace(subject.run, info={**subject.run.info, "recipe": options})))
     assert len(found.train) == 12
     assert [one.utterance.id for one in found.dev] == [item.id for item in corpus.split("dev")]
     assert found.whole_dev

@@ -8,18 +8,18 @@ import pytest
 
 from signloom.errors import InputError
 from signloom.health.checks.run import CHECKS
-from signloom.health.run_record import RunRecord, read_run
-from signloom.train.history import EpochRecord, History
+from signloom.run_folder import EpochRecord, History, Run
 
 
-def curves(train, dev=None, wer=None, **record):
+def curves(train, dev=None, wer=None, *, options=None, corpus=None, monitors=None):
     dev = dev or train
     wer = wer or [min(1.0, loss / 4) for loss in dev]
-    epochs = tuple(
+    epochs = [
         EpochRecord(number, *values, 1e-3, 1.0, 1000.0, steps=100 * number)
         for number, values in enumerate(zip(train, dev, wer, strict=True), 1)
-    )
-    return RunRecord(epochs=epochs, **record)
+    ]
+    info = {"recipe": options or {}, "corpus": corpus or {}}
+    return Run(info=info, history=History(epochs), monitors=monitors or {})
 
 
 def phoenix(train, wer):
@@ -35,7 +35,7 @@ def phoenix(train, wer):
 
 def watched(said, **row):
     figures = {"id": said, "headline": f"{said} it is", "advice": "do", "where": ["w"], "figures": {"step": 300}}
-    return {"watched": ({"epoch": 1, "gradient/all": 2.0, **row},), "said": {said: figures}}
+    return {"monitors": {"epochs": [{"epoch": 1, "gradient/all": 2.0, **row}], "said": [figures]}}
 
 
 HEALTHY = {
@@ -48,8 +48,8 @@ HEALTHY = {
     "plateau": curves([4] * 8 + [3, 2], wer=[1.0] * 9 + [0.8]),
     # Still getting on when it ended.
     "unfinished": curves([4 * 0.9**k for k in range(15)]),
-    "no epoch": RunRecord(),
-    "watched": curves([3, 2], watched=({"epoch": 1, "gradient/all": 2.0, "dead": 0.1, "saturated": 0.2},)),
+    "no epoch": Run(),
+    "watched": curves([3, 2], monitors={"epochs": [{"epoch": 1, "gradient/all": 2.0, "dead": 0.1, "saturated": 0.2}]}),
     # By a rate and dropout that are usual.
     "options": curves([3, 2], options={"learning_rate": 3e-4, "schedule": "onecycle", "dropout": 0.3}),
     "on the curve": phoenix([0.4] * 5 + [0.2] * 15, [0.85] * 5 + [0.75] * 5 + [0.6] * 10),
@@ -60,7 +60,7 @@ SICK = {
         curves([3, 2, math.nan, 2, 2]),
         curves([3, 2, math.inf]),
         # It ended before its first epoch did.
-        RunRecord(not_finite={"place": "epoch 1, step 3", "what": "a loss is not finite", "cause": "body.head"}),
+        Run(not_finite={"place": "epoch 1, step 3", "what": "a loss is not finite", "cause": "body.head"}),
     ],
     "run.diverging": [curves([3, 2, 1, 4, 8, 12]), curves([2, 1, 0.02, 0.01, 0.5, 0.6])],
     "run.stuck": [curves([4 - 0.2 * k for k in range(15)], wer=[0.99] * 15)],
@@ -117,23 +117,23 @@ def test_unusual_options_are_noted_and_no_more(options, words):
 
 
 def test_a_run_is_read_from_its_folder(tmp_path):
-    assert read_run(tmp_path) == RunRecord(tmp_path)
+    assert Run.read(tmp_path) == Run(tmp_path)
     epochs = HEALTHY["short"].epochs
-    said = watched("dead_units")["said"]["dead_units"]
+    said = watched("dead_units")["monitors"]["said"][0]
     for name, record in {
-        "history.json": History(list(epochs), 2).to_json(),
+        "history.json": History(epochs, 2).to_json(),
         "run.json": {"recipe": {"learning_rate": 0.01}, "corpus": {"name": "c"}},
         "monitors.json": {"epochs": [{"epoch": 1, "dead": 0.5}], "said": [said], "every_steps": 10},
         "evaluation-dev.json": {"reference_words": 12},
         "not-finite.json": {"place": "epoch 2, step 1"},
     }.items():
         (tmp_path / name).write_text(json.dumps(record), encoding="utf-8")
-    run = read_run(tmp_path)
+    run = Run.read(tmp_path)
     assert run.epochs == epochs
     assert asdict(run.best) == asdict(epochs[1])
     # The last epoch ended at step 200; the monitors spoke at step 300.
     assert run.steps == 300
-    assert run.peak_rate == pytest.approx(0.1)
+    assert CHECKS["run.settings"](run).value == pytest.approx(0.1)
     assert (run.watched[0]["dead"], set(run.said)) == (0.5, {"dead_units"})
     assert (run.evaluations["dev"]["reference_words"], run.not_finite["place"]) == (12, "epoch 2, step 1")
 
@@ -142,4 +142,4 @@ def test_a_run_is_read_from_its_folder(tmp_path):
 def test_a_damaged_record_is_refused(name, tmp_path):
     (tmp_path / name).write_text('{"epochs": 3}', encoding="utf-8")
     with pytest.raises(InputError, match=f"{name}: not what signloom writes"):
-        read_run(tmp_path)
+        assert Run.read(tmp_path).options

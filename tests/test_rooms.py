@@ -18,6 +18,7 @@ FLOORS = [
     {"files", "console", "tables"},
     {"landmarks", "vocabulary"},
     {"corpus"},
+    {"run_folder"},
     {"ctc", "score", "extract", "importers", "compose"},
     {"drawing"},
     {"synth"},

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signloom.commands.evaluate import write_evaluation
 from signloom.corpus import Corpus
 from signloom.report import write_report
 from signloom.report.charts import Column, columns, difference
 from signloom.report.compare_page import write_compare_page
+from signloom.report.evaluation import write_evaluation
 from signloom.report.score_page import render_score_page, write_score_page
 from signloom.report.sections import right_to_left
+from signloom.run_folder import Run
 from signloom.score.alignment import Alignment
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.compare import compare
@@ -256,7 +257,7 @@ def test_an_evaluation_writes_its_page_and_the_report_links_to_it(tiny_corpus, t
         ((item.id, item.glosses, item.glosses[1:]) for item in items), signers={u.id: u.signer for u in items}
     )
     write_evaluation(
-        tmp_path, result, model_path=tmp_path / "model.safetensors", corpus=corpus, split="test", decoder="greedy"
+        Run(tmp_path), result, model_path=tmp_path / "model.safetensors", corpus=corpus, split="test", decoder="greedy"
     )
     page = Page((tmp_path / "score-test.html").read_text(encoding="utf-8"))
     assert "tiny, test split" in page.text
@@ -269,11 +270,16 @@ def test_a_baseline_stays_where_the_same_corpus_is_scored_again(tiny_corpus, tmp
     corpus = Corpus.open(tiny_corpus)
     result = score((item.id, item.glosses, item.glosses) for item in corpus.split("test"))
     about = {"model_path": tmp_path / "model.safetensors", "corpus": corpus, "split": "test", "decoder": "greedy"}
-    path = write_evaluation(tmp_path, result, **about, baseline={"name": "nearest neighbour", "error_rate": 0.5})
-    again = json.loads(write_evaluation(tmp_path, result, **about).read_text(encoding="utf-8"))
-    assert again["baseline"]["error_rate"] == 0.5
-    path.write_text(json.dumps({**again, "corpus": "another"}))
-    assert "baseline" not in json.loads(write_evaluation(tmp_path, result, **about).read_text(encoding="utf-8"))
+
+    def baseline(**given):
+        path = write_evaluation(Run(tmp_path), result, **about, **given).evaluation_file("test")
+        return json.loads(path.read_text(encoding="utf-8")).get("baseline"), path
+
+    earlier, path = baseline(baseline={"name": "nearest neighbour", "error_rate": 0.5})
+    assert baseline()[0] == earlier
+    assert earlier["error_rate"] == 0.5
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "corpus": "another"}))
+    assert baseline()[0] is None
 
 
 def test_right_to_left_is_told_by_the_first_letter():

@@ -15,11 +15,11 @@ from signloom.errors import InputError, TrainingError
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
 from signloom.model import presets
+from signloom.run_folder import EpochRecord, History
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import BucketSampler, UtteranceDataset, collate
 from signloom.train.fit import fit
-from signloom.train.history import EpochRecord, History
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem, inside, remove_temporary
+from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json
 from signloom.landmarks import SUFFIX, Landmarks, check_header
 from signloom.vocabulary import check_gloss
 
@@ -311,8 +311,7 @@ class CorpusWriter:
             "layout_version": layout.VERSION,
             **self.info,
         }
-        with atomic_write(self.root / HEADER, "w") as file:
-            json.dump(header, file, indent=1, ensure_ascii=False)
+        write_json(self.root / HEADER, header)
         return Corpus(self.root, header, tuple(self._utterances))
 
 

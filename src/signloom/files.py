@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from signloom.errors import InputError
 
@@ -50,6 +51,17 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         if isinstance(error, OSError) and error.filename in (None, name):
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` to `path` as indented JSON, whole or not at all."""
+    with atomic_write(path, "w") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+
+
+def as_json(value: Any) -> Any:
+    """Returns `value` as it would be read back from JSON: tuples are lists, paths and other objects are text."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def remove_temporary(folder: Path) -> int:

@@ -22,11 +22,12 @@ import numpy as np
 from signloom.console import progress_bar, say
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus, Utterance
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem, inside, remove_temporary
+from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json
 from signloom.importers.annotations import LandmarkFiles
 from signloom.inference.align import aligned, check_known, mean_confidence
 from signloom.inference.model import Model, load, read_landmarks
 from signloom.landmarks import SUFFIX, Landmarks
+from signloom.run_folder import model_path
 from signloom.subtitles import SUFFIXES, Format, format_of, playable, write_spans
 from signloom.tables import read_table
 
@@ -243,7 +244,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
 def _check_resume(options: Options, folder: Path) -> None:
     """Records what the folder's files are made of; raises InputError where other things made those that are there."""
     sentences = options.annotations or options.source / MANIFEST
-    path = options.model / "model.safetensors" if options.model.is_dir() else options.model
+    path = model_path(options.model)
     made_of = {
         "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "sentences_sha256": hashlib.sha256(sentences.read_bytes()).hexdigest(),
@@ -263,8 +264,7 @@ def _check_resume(options: Options, folder: Path) -> None:
                 f"{folder}: holds alignments made with another {' and '.join(other)}; "
                 "choose another folder or pass --overwrite"
             )
-    with atomic_write(record, "w") as file:
-        json.dump({**made_of, "model": str(options.model), "source": str(options.source)}, file, indent=1)
+    write_json(record, {**made_of, "model": str(options.model), "source": str(options.source)})
 
 
 def _write_failed(folder: Path, failed: Sequence[tuple[Task, str]]) -> None:

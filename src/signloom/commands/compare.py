@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import InputError
+from signloom.run_folder import Run
 from signloom.score.compare import RESAMPLES, compare
 from signloom.score.compare_text import changed_utterances, summary
 from signloom.score.wer import LEVEL, Score, read_score, score
@@ -112,12 +113,13 @@ def read_system(path: Path, options: Options) -> Score:
 
 
 def _evaluation(folder: Path, split: str | None) -> Path:
-    found = {name: folder / f"evaluation-{name}.json" for name in SPLITS}
+    run = Run(folder)
+    found = {name: run.evaluation_file(name) for name in SPLITS}
     found = {name: path for name, path in found.items() if path.is_file()}
     there = f"there are evaluations of {', '.join(found)}" if found else "there is none"
     if split is None and len(found) != 1:
         needed = "tell which with --split" if found else "make one with 'signloom evaluate'"
         raise InputError(f"{folder}: needed the evaluation of one split, {there}; {needed}")
     if split is not None and split not in found:
-        raise InputError(f"{folder}: no evaluation-{split}.json, {there}; make it with 'signloom evaluate'")
+        raise InputError(f"{folder}: no {run.evaluation_file(split).name}, {there}; make it with 'signloom evaluate'")
     return found[split] if split is not None else next(iter(found.values()))

@@ -17,16 +17,18 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from signloom.commands.evaluate import write_evaluation
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem
+from signloom.files import as_json, file_stem, write_json
 from signloom.inference.evaluate import evaluate
+from signloom.report.evaluation import write_evaluation
+from signloom.run_folder import Run
 from signloom.score.protocols import protocol_named
 from signloom.score.text import percent
 from signloom.score.wer import Score, read_score, score
 from signloom.train.recipe import Recipe
+from signloom.train.resume import FREE_TO_CHANGE
 
 RESULT = "crossval.json"
 
@@ -81,8 +83,8 @@ def run(options: Options) -> int:
     _check_same(options, corpus)
     scores: dict[str, Score] = {}
     for number, fold in enumerate(folds, 1):
-        folder = options.output / file_stem(fold.signer)
-        result = folder / "evaluation-test.json"
+        folder = Run(options.output / file_stem(fold.signer))
+        result = folder.evaluation_file("test")
         counts = {name: row["utterances"] for name, row in fold.corpus.summary().items()}
         say(
             f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and {counts['dev']} dev utterances"
@@ -91,17 +93,14 @@ def run(options: Options) -> int:
         if result.exists() and not options.overwrite:
             say("  finished before")
         else:
-            begun = (folder / "last.safetensors").exists() and not options.overwrite
-            # What a killed process left without a state to resume from is begun anew.
-            trained = fit(
-                replace(recipe, output=folder, resume=begun, overwrite=not begun),
-                corpus=fold.corpus,
-            )
+            begun = folder.state_file.exists() and not options.overwrite
+            # A fold that has no saved state is restarted.
+            trained = fit(replace(recipe, output=folder.path, resume=begun, overwrite=not begun), corpus=fold.corpus)
             found = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
             write_evaluation(
                 folder,
                 found,
-                model_path=folder / "model.safetensors",
+                model_path=folder.model_file,
                 corpus=fold.corpus,
                 split="test",
                 decoder=trained.model.decoder_name,
@@ -109,23 +108,21 @@ def run(options: Options) -> int:
         scores[fold.signer] = read_score(result)
         say(f"  WER {percent(scores[fold.signer].wer)}")
     pooled = _pooled(corpus, scores, options.protocol)
-    with atomic_write(options.output / RESULT, "w") as file:
-        json.dump(
-            {
-                **_settings(options, corpus),
-                "folds": {
-                    fold.signer: {"dev_from": fold.dev_from, **scores[fold.signer].to_json(utterances=False)}
-                    for fold in folds
-                },
-                "pooled": pooled.to_json(utterances=False),
+    write_json(
+        options.output / RESULT,
+        {
+            **_settings(options, corpus),
+            "folds": {
+                fold.signer: {"dev_from": fold.dev_from, **scores[fold.signer].to_json(utterances=False)}
+                for fold in folds
             },
-            file,
-            indent=1,
-            ensure_ascii=False,
-        )
+            "pooled": pooled.to_json(utterances=False),
+        },
+    )
     print(table(scores, pooled))
     print(f"written: {options.output / RESULT}")
-    print(f"next: the worst signer's errors, in {options.output / file_stem(_worst(scores))}/score-test.html")
+    worst = Run(options.output / file_stem(_worst(scores)))
+    print(f"next: the worst signer's errors, in {worst.score_page('test')}")
     return 0
 
 
@@ -213,12 +210,10 @@ def _worst(scores: dict[str, Score]) -> str:
 
 def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
     """What a cross-validation is of: options that decide what is learnt and how it is scored, and the corpus."""
-    from signloom.train.fit import FREE_TO_CHANGE
-
-    values = json.loads(json.dumps(asdict(options), default=str))
+    free = (*FREE_TO_CHANGE, "signers")
     return {
-        "corpus": {"name": corpus.name, "summary": json.loads(json.dumps(corpus.summary()))},
-        "options": {name: value for name, value in values.items() if name not in (*FREE_TO_CHANGE, "signers")},
+        "corpus": {"name": corpus.name, "summary": as_json(corpus.summary())},
+        "options": {name: value for name, value in as_json(asdict(options)).items() if name not in free},
     }
 
 
@@ -237,5 +232,4 @@ def _check_same(options: Options, corpus: Corpus) -> None:
         if before["corpus"] != settings["corpus"]:
             faults.add(f"the corpus in {options.data_dir} is another than that of the folds")
         faults.raise_if_any()
-    with atomic_write(path, "w") as file:
-        json.dump(settings, file, indent=1, ensure_ascii=False)
+    write_json(path, settings)

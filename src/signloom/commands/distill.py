@@ -10,7 +10,6 @@ with --baseline beside that of the same student without a teacher. The test spli
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,18 @@ from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError
-from signloom.files import atomic_write
+from signloom.files import write_json
+from signloom.run_folder import Run
 from signloom.score.compare import Comparison, compare
 from signloom.score.text import percent
 from signloom.score.wer import Score
 from signloom.train.distill.recipe import DistillRecipe
+from signloom.train.resume import refuse_earlier
 
 if TYPE_CHECKING:
     from signloom.inference.model import Model
 
 Options = DistillRecipe
-RESULT = "distillation.json"
 GREEDY = Decoding(decoder="greedy")
 # A student this close to its teacher has learnt what there was to learn (docs/training.md).
 CLOSE = 0.01
@@ -48,7 +48,7 @@ def run(options: DistillRecipe) -> int:
     options.check()
     from signloom.inference.model import load
     from signloom.train.distributed import World
-    from signloom.train.fit import fit, refuse_earlier
+    from signloom.train.fit import fit
 
     if World.of_environment().rank:
         fit(options)
@@ -66,8 +66,8 @@ def run(options: DistillRecipe) -> int:
     if alone is not None:
         comparisons["baseline"] = compare(alone.score, student.score, name_a="alone", name_b="distilled")
     systems = [system for system in (teacher, student, alone) if system is not None]
-    with atomic_write(result.run / RESULT, "w") as file:
-        json.dump(_record(options, corpus, systems, comparisons), file, indent=1, ensure_ascii=False)
+    record = Run(result.run).distillation_file
+    write_json(record, _record(options, corpus, systems, comparisons))
     print(table(corpus, systems))
     print(difference("student less teacher", comparisons["teacher"]))
     if alone is not None:
@@ -78,7 +78,7 @@ def run(options: DistillRecipe) -> int:
     )
     for line in advice(teacher, student, alone, comparisons, dev_is_known=_dev_is_known(corpus)):
         print(line)
-    say(f"written: {result.run / RESULT}")
+    say(f"written: {record}")
     say(f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test")
     return 0
 

@@ -6,7 +6,6 @@ whose difficulty is measured beside it; figures on simulated signing say nothing
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -16,7 +15,8 @@ from typing import Any
 
 from signloom.console import console, progress_bar
 from signloom.corpus import Corpus, Utterance
-from signloom.files import atomic_write
+from signloom.files import write_json
+from signloom.run_folder import Run
 
 EPOCHS = 20
 
@@ -50,9 +50,9 @@ def run(options: Options) -> int:
     import lightning  # noqa: F401 - absent packages are told before minutes of work
     import torch  # noqa: F401
 
-    from signloom.commands.evaluate import write_evaluation
     from signloom.inference.evaluate import evaluate
     from signloom.report import write_report
+    from signloom.report.evaluation import write_evaluation
     from signloom.score.text import percent, summary
     from signloom.synth.baseline import nearest_neighbour
     from signloom.train.fit import fit
@@ -77,10 +77,11 @@ def run(options: Options) -> int:
     _step(4, "scoring on signers the model has never seen")
     score = evaluate(result.model, corpus, "test")
     low, high = baseline.error_interval
+    folder = Run(options.output)
     write_evaluation(
-        options.output,
+        folder,
         score,
-        model_path=options.output / "model.safetensors",
+        model_path=folder.model_file,
         corpus=corpus,
         split="test",
         decoder=result.model.decoder_name,
@@ -100,9 +101,9 @@ def run(options: Options) -> int:
     print(f"  {utterance.id}, signed by {utterance.signer}")
     print(f"  reference   {' '.join(utterance.glosses)}")
     print(f"  recognised  {' '.join(span['gloss'] for span in transcript['hypothesis'])}")
-    with atomic_write(options.output / "transcript.json", "w") as file:
-        json.dump(transcript, file, indent=1, ensure_ascii=False)
-    _complete_record(options.output, result.seconds)
+    write_json(folder.transcript_file, transcript)
+    info = {**Run.read(folder.path).info, "training_seconds": result.seconds, "next_steps": list(NEXT_STEPS)}
+    write_json(folder.info_file, info)
     report = write_report(options.output)
     minutes = (time.perf_counter() - started) / 60
     print(
@@ -193,11 +194,3 @@ def _transcribe(model: Any, corpus: Corpus, utterance: Utterance) -> dict[str, A
         "hypothesis": [span.to_json() for span in hypothesis.glosses],
         "duration_seconds": utterance.duration_seconds,
     }
-
-
-def _complete_record(run: Path, seconds: float) -> None:
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    record["training_seconds"] = seconds
-    record["next_steps"] = list(NEXT_STEPS)
-    with atomic_write(run / "run.json", "w") as file:
-        json.dump(record, file, indent=1, ensure_ascii=False)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from signloom.console import say
 from signloom.errors import InputError, plural
-from signloom.files import atomic_write
+from signloom.files import write_json
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
@@ -117,8 +117,7 @@ def _write(output: Path | None, record: dict[str, Any]) -> Path | None:
     if output is None:
         return None
     path = output if output.suffix == ".json" else output / "score.json"
-    with atomic_write(path, "w") as file:
-        json.dump(record, file, ensure_ascii=False, indent=1)
+    write_json(path, record)
     return path
 
 

@@ -32,7 +32,7 @@ from signloom.ctc.ngram import NGram
 from signloom.errors import CheckFailedError, InputError
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
 from signloom.inference.model import Model, load
-from signloom.inference.model_file import SUFFIX
+from signloom.run_folder import model_path
 from signloom.score.compare import Comparison, compare
 from signloom.score.text import percent
 from signloom.score.wer import Score, score
@@ -130,7 +130,7 @@ def run(options: Options) -> int:
         # Confidences are those of a decoder: with another one they are calibrated anew.
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(corpus.split("train"))), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
-    path = options.output or (options.model / f"model{SUFFIX}" if options.model.is_dir() else options.model)
+    path = options.output or model_path(options.model)
     _store(model, tuned, path)
     print(_report(tuned, language_model))
     say(f"written: {path}")

@@ -13,12 +13,12 @@ import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import Faults, InputError
-from signloom.health.run_record import RunRecord, is_run, read_run
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.inference.torch_engine import recognizer_of
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
+from signloom.run_folder import Run
 from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import find, recipes
@@ -46,7 +46,7 @@ class Subject:
     corpus: Corpus | None
     trained: bool
     seed: int
-    run: RunRecord | None = None
+    run: Run | None = None
 
     @property
     def examine_data(self) -> bool:
@@ -91,7 +91,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
     if path.suffix == SUFFIX:
         model = load(path)
         return Subject(name, "model", name, recognizer_of(model.engine), model.vocabulary, given, True, seed)
-    if is_run(path):
+    if Run(path).is_run:
         return _run(name, path, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
@@ -102,14 +102,14 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         return _new(name, "preset", preset(name), f"the preset {name}", given, seed)
     near = difflib.get_close_matches(name, [*recipes(), *PRESETS], n=1)
     what = (
-        f"a folder without {HEADER} or model{SUFFIX}"
+        f"a folder without {HEADER} or {Run.model_file.name}"
         if path.is_dir()
         else "another kind of file"
         if path.exists()
         else "no such file"
     )
     raise InputError(
-        f"doctor: {name} is {what}; needed a corpus ({HEADER}), a model (model{SUFFIX}), a recipe "
+        f"doctor: {name} is {what}; needed a corpus ({HEADER}), a model ({Run.model_file.name}), a recipe "
         f"({', '.join(recipes())}) or a preset ({', '.join(PRESETS)})" + (f"; did you mean {near[0]}?" if near else "")
     )
 
@@ -130,11 +130,13 @@ def _open(folder: Any) -> Corpus | None:
 
 
 def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
-    run = read_run(path)
-    corpus = given or _open(run.options.get("data_dir"))
+    run = Run.read(path)
+    there = run.find_corpus()
+    corpus = given or (Corpus.open(there) if there else None)
     if corpus is not None:
-        run = replace(run, corpus={**run.corpus, "importer": corpus.info.get("importer", "")})
-    if not (path / f"model{SUFFIX}").is_file():
+        record = {**run.corpus, "importer": corpus.info.get("importer", "")}
+        run = replace(run, info={**run.info, "corpus": record})
+    if not run.model_file.is_file():
         # It ended before its first epoch did; what can be tried is the model it began with.
         return replace(_new(name, "run", _model_config(run.options, name), name, corpus, seed), run=run)
     model = load(path)

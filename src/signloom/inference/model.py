@@ -21,9 +21,10 @@ from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError, needs_extra
 from signloom.inference.engine import Engine
-from signloom.inference.model_file import SUFFIX, ModelFile
+from signloom.inference.model_file import ModelFile
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import Landmarks
+from signloom.run_folder import model_path
 from signloom.vocabulary import Vocabulary
 
 
@@ -114,9 +115,7 @@ def load(path: Path | str) -> Model:
     Raises InputError for anything else (a pickle is never opened), LayoutError for another point layout,
     MissingExtraError where torch is not installed.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / f"model{SUFFIX}"
+    path = model_path(Path(path))
     file = ModelFile.read(path)
     with needs_extra("loading a model"):
         from signloom.inference.torch_engine import TorchEngine

@@ -20,6 +20,7 @@ from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.landmarks import check_header
 from signloom.model.presets import ModelConfig
+from signloom.run_folder import Run
 from signloom.vocabulary import Vocabulary
 
 FORMAT = "signloom-model"
@@ -75,7 +76,9 @@ class ModelFile:
         with needs_extra("loading a model"):
             from safetensors import SafetensorError, safe_open
         if not path.is_file():
-            raise InputError(f"{path}: no such model; 'signloom train' writes model{SUFFIX} into its run folder")
+            raise InputError(
+                f"{path}: no such model; 'signloom train' writes {Run.model_file.name} into its run folder"
+            )
         try:
             with safe_open(path, framework="np") as file:
                 header = json.loads((file.metadata() or {})["signloom"])

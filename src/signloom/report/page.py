@@ -1,13 +1,11 @@
-"""From the files of a run folder to `report.html`."""
+"""The report page of a run."""
 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from signloom.errors import InputError
 from signloom.files import atomic_write
@@ -15,147 +13,87 @@ from signloom.report import sections
 from signloom.report.html import Html, element, join
 from signloom.report.monitors_section import monitored
 from signloom.report.style import STYLE
-
-REPORT_PAGE = "report.html"
-SPLITS = ("test", "dev", "train")
+from signloom.run_folder import Run
 
 
-@dataclass(frozen=True)
-class RunFiles:
-    """What a run folder holds, as far as a report needs it; None or empty where a file is not there.
-
-    run: `run.json`.  history: `history.json`.  evaluations: `evaluation-SPLIT.json` by split, test first.
-    transcript: `transcript.json`.  curves: the bytes of `curves.png`, read only where there is no history.
-    score_pages: the splits whose `score-SPLIT.html` is there.  monitors: `monitors.json`.
-    """
-
-    name: str
-    run: Mapping[str, Any] | None
-    history: Mapping[str, Any] | None
-    evaluations: Mapping[str, Mapping[str, Any]]
-    transcript: Mapping[str, Any] | None
-    curves: bytes | None
-    score_pages: frozenset[str] = frozenset()
-    monitors: Mapping[str, Any] | None = None
-
-    @classmethod
-    def read(cls, folder: Path) -> RunFiles:
-        """Raises InputError when the folder is not there, holds none of the files, or one is not a JSON object."""
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; needed the folder of a run")
-        evaluations = {split: _read(folder / f"evaluation-{split}.json") for split in SPLITS}
-        history = _read(folder / "history.json")
-        picture = folder / "curves.png"
-        found = cls(
-            name=folder.resolve().name,
-            run=_read(folder / "run.json"),
-            history=history,
-            evaluations={split: record for split, record in evaluations.items() if record is not None},
-            transcript=_read(folder / "transcript.json"),
-            curves=picture.read_bytes() if history is None and picture.is_file() else None,
-            monitors=_read(folder / "monitors.json"),
-            score_pages=frozenset(split for split in evaluations if (folder / score_page_name(split)).is_file()),
-        )
-        if not (found.run or found.history or found.evaluations or found.transcript):
-            raise InputError(
-                f"{folder}: nothing to report; needed run.json, history.json, evaluation-SPLIT.json or transcript.json"
-                ", as 'signloom train' and 'signloom evaluate' leave them"
-            )
-        return found
-
-
-def score_page_name(split: str) -> str:
-    """The file, in a run folder, of the page with every aligned utterance of a split."""
-    return f"score-{split}.html"
-
-
-def write_report(run: Path | str) -> Path:
-    """The path of `report.html`, made from what the run folder holds and written into it.
+def write_report(folder: Path | str) -> Path:
+    """Writes the report page of a run into its folder. Returns the path of the page.
 
     The page is one file that loads nothing else. A part whose file is missing says how to make it.
-    Raises InputError for a folder without a run, and for a file that is not what signloom writes.
+    Raises InputError for a folder without a run, and for a file that signloom did not write.
     """
-    folder = Path(run)
-    page = render(RunFiles.read(folder), folder)
-    path = folder / REPORT_PAGE
-    with atomic_write(path, "w") as file:
+    run = Run.read(folder)
+    page = render(run)
+    with atomic_write(run.report_page, "w") as file:
         file.write(page)
-    return path
+    return run.report_page
 
 
-def render(files: RunFiles, folder: Path) -> str:
-    """The page as text. `folder` is named in error messages and in the commands it proposes."""
+def render(run: Run) -> str:
+    """The page as text. Raises InputError for a run without results, naming the files it needs."""
+    if not (run.info or run.epochs or run.evaluations or run.transcript):
+        needed = (run.info_file, run.history_file, run.evaluation_file("SPLIT"), run.transcript_file)
+        raise InputError(
+            f"{run.path}: nothing to report; needed one of {', '.join(path.name for path in needed)}"
+            ", as written by 'signloom train' and 'signloom evaluate'"
+        )
     parts: list[Html | None] = []
 
-    def add(source: str, make: Callable[[], Html | None]) -> None:
+    def add(source: Path, make: Callable[[], Html | None]) -> None:
         try:
             parts.append(make())
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise InputError(
-                f"{folder / source}: not what signloom writes ({type(error).__name__}: {error}); make it again"
+                f"{source}: not what signloom writes ({type(error).__name__}: {error}); make it again"
             ) from error
 
-    run, history = files.run or {}, files.history
-    headline = next(iter(files.evaluations), None)
-    add("run.json", lambda: sections.header(files.name, run, files.evaluations))
+    def page_of(split: str) -> str | None:
+        return run.score_page(split).name if run.score_page(split).is_file() else None
+
+    name = run.path.resolve().name
+    history = {**run.history.to_json(), "best_epoch": run.history.best_epoch or None} if run.epochs else None
+    headline = next(iter(run.evaluations), None)
+    add(run.info_file, lambda: sections.header(name, run.info, run.evaluations))
     if headline is None:
         parts.append(
             sections.missing(
                 "Word error rate",
-                "no split was evaluated yet; this measures one",
-                f"signloom evaluate {folder} --data_dir CORPUS --split test",
+                "no split was evaluated yet; this command evaluates one",
+                f"signloom evaluate {run.path} --data_dir CORPUS --split test",
             )
         )
-        add("run.json", lambda: sections.facts(run, history))
+        add(run.info_file, lambda: sections.facts(run.info, history))
     else:
-        evaluation = files.evaluations[headline]
-        add(f"evaluation-{headline}.json", lambda: sections.headline(evaluation, headline, run, history))
+        best = run.evaluations[headline]
+        add(run.evaluation_file(headline), lambda: sections.headline(best, headline, run.info, history))
     if history is not None:
-        add("history.json", lambda: sections.training(history))
-    elif files.curves is not None:
-        parts.append(_embedded(files.curves))
-    if files.monitors is not None:
-        monitors = files.monitors
-        add("monitors.json", lambda: monitored(monitors))
-    if files.transcript is not None:
-        transcript = files.transcript
-        add("transcript.json", lambda: sections.transcript(transcript))
-    for split, evaluation in files.evaluations.items():
-        own = score_page_name(split) if split in files.score_pages and split != headline else None
-        add(f"evaluation-{split}.json", lambda e=evaluation, s=split, p=own: sections.signers(e, s, p))  # type: ignore[misc]
+        add(run.history_file, lambda: sections.training(history))
+    elif run.curves_png.is_file():
+        parts.append(_embedded(run.curves_png.read_bytes()))
+    if run.monitors:
+        add(run.monitors_file, lambda: monitored(run.monitors))
+    if run.transcript:
+        add(run.transcript_file, lambda: sections.transcript(run.transcript))
+    for split, evaluation in run.evaluations.items():
+        # The page of the headline's split is linked below its worst utterances.
+        link = page_of(split) if split != headline else None
+        add(run.evaluation_file(split), partial(sections.signers, evaluation, split, link))
     if headline is not None:
-        page = score_page_name(headline) if headline in files.score_pages else None
-        add(f"evaluation-{headline}.json", lambda: sections.worst(files.evaluations[headline], headline, page))
-    add("run.json", lambda: sections.corpus(run))
-    add("run.json", lambda: sections.settings(run))
-    add("run.json", lambda: sections.next_steps(run, folder))
+        add(run.evaluation_file(headline), lambda: sections.worst(best, headline, page_of(headline)))
+    add(run.info_file, lambda: sections.corpus(run.info))
+    add(run.info_file, lambda: sections.settings(run.info))
+    add(run.info_file, lambda: sections.next_steps(run.info, run.path))
     return "<!doctype html>\n" + element(
         "html",
         element(
             "head",
             Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
-            element("title", f"{files.name} - signloom"),
+            element("title", f"{name} - signloom"),
             Html(f"<style>{STYLE}</style>"),
         ),
         element("body", element("main", *(part for part in parts if part is not None))),
         lang="en",
     )
-
-
-def _read(path: Path) -> Mapping[str, Any] | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from None
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); make it again") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: a {type(record).__name__}, needed a JSON object; make it again")
-    return record
 
 
 def _embedded(picture: bytes) -> Html:

@@ -12,6 +12,7 @@ from typing import Any
 from signloom.errors import plural
 from signloom.report.charts import Span, bars, curves, timeline
 from signloom.report.html import Html, element, join, table
+from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
 from signloom.score.text import by_rule
 
@@ -307,11 +308,11 @@ def settings(run: Mapping[str, Any]) -> Html | None:
 
 
 def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
-    """What to do now: the run's own proposals (`next_steps` of run.json: text and command), else the usual ones."""
+    """What to do now: the run's own proposals (`next_steps` in its record: text and command), else the usual ones."""
     steps = run.get("next_steps") or [
         {
             "text": "Recognise a video of your own",
-            "command": f"signloom transcribe video.mp4 --model {folder / 'model.safetensors'}",
+            "command": f"signloom transcribe video.mp4 --model {Run(folder).model_file}",
         },
         {
             "text": "Extract landmarks from your own videos, to train on them",

@@ -14,6 +14,7 @@ from typing import Any
 
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
+from signloom.run_folder import Run
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
 from signloom.tables import Line, delimiter_of, read_lines, rows_of
 
@@ -82,11 +83,11 @@ def read_hypotheses(path: Path | str, *, split: str | None = None) -> Transcript
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(path.glob("hypotheses-*.csv"))
-        if split is not None:
-            found = [file for file in found if file.name == f"hypotheses-{split}.csv"]
+        run = Run(path)
+        found = sorted(path.glob(Run.hypotheses_file.name)) if split is None else [run.hypotheses_file(split)]
+        found = [file for file in found if file.is_file()]
         if len(found) != 1:
-            which = ", ".join(file.name for file in found) or "no hypotheses-SPLIT.csv"
+            which = ", ".join(file.name for file in found) or f"no {run.hypotheses_file('SPLIT').name}"
             raise InputError(f"{path}: {which}; needed one such file, as 'signloom evaluate' writes it; give the file")
         path = found[0]
     return _read(path, "hypotheses")

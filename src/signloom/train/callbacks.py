@@ -14,11 +14,11 @@ import lightning as L
 import torch
 
 from signloom.console import progress_bar
-from signloom.errors import TrainingError
+from signloom.errors import InputError, TrainingError
 from signloom.inference.model import Model
+from signloom.run_folder import EpochRecord, History, Run
 from signloom.train import distributed
 from signloom.train.data import Batch
-from signloom.train.history import EpochRecord, History
 from signloom.train.module import RecognizerModule
 
 log = logging.getLogger("signloom.train")
@@ -62,11 +62,13 @@ class FirstBatch(L.Callback):
 class EpochEnd(L.Callback):
     """After each epoch: a record in the history, a line in the log, and the best model so far on disk."""
 
-    def __init__(self, run: Path, history: History, make_model: Callable[[RecognizerModule, History], Model]) -> None:
+    def __init__(self, run: Run, history: History, make_model: Callable[[RecognizerModule, History], Model]) -> None:
         self.run, self.history, self.make_model = run, history, make_model
         self._started = 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        if trainer.current_epoch and not self.history.epochs:
+            raise InputError(f"{self.run.history_file}: missing, and needed to resume; train again with --overwrite")
         self.history.rewind(trainer.global_step)
         # A run resumed within an epoch goes on with it: no start of the epoch will follow.
         loader: Any = trainer.train_dataloader
@@ -110,9 +112,9 @@ class EpochEnd(L.Callback):
             module.log(name, getattr(record, name), logger=True, rank_zero_only=True)
         if not trainer.is_global_zero:
             return
-        with disk_space(self.run):
+        with disk_space(self.run.path):
             if better:
-                self.make_model(module, self.history).save(self.run / "model.safetensors")
+                self.make_model(module, self.history).save(self.run.model_file)
                 module.recognizer.train()
             self.history.write(self.run)
         log.info(

@@ -1,4 +1,4 @@
-"""One process group at a time works in a run folder."""
+"""The lock of a run folder: one run at a time trains into it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from signloom.errors import InputError
-
-LOCK_FILE = "run.lock"
+from signloom.run_folder import Run
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Holds a run folder while the block runs. Raises InputError that names the process which holds it already.
+    """Locks a run folder while the block runs. Raises InputError naming the process that holds the lock already.
 
-    The operating system lets go of the lock when its process ends, however it ends: there are no stale ones.
+    The operating system releases the lock when its process ends, however it ends: there are no stale locks.
     """
     run.mkdir(parents=True, exist_ok=True)
-    path = run / LOCK_FILE
+    path = Run(run).lock_file
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,7 +47,7 @@ def locked(run: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Emptied rather than removed: a process that waits at the old file would lock what nobody else sees.
+            # Emptied, not removed: a process that has opened the old file would lock a file that nobody else sees.
             file.seek(0)
             file.truncate()
 
@@ -58,4 +57,4 @@ def _holder(path: Path) -> str:
         holder = json.loads(path.read_text(encoding="utf-8"))
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}: {holder['command']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "which, is not known"
+        return "it is not known which"

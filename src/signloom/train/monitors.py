@@ -21,12 +21,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from signloom.files import atomic_write
+from signloom.files import write_json
 from signloom.model.blocks import BiLSTM, InvertedResidual
 from signloom.model.inception import Inception, InceptionBlock
 from signloom.model.mobilenet import MobileNet
 from signloom.model.modality_fusion import ModalityAttention, ModalityEncoder
 from signloom.model.recognizer import Recognizer
+from signloom.run_folder import Run
 from signloom.train.callbacks import disk_space, step_done
 from signloom.train.module import Losses
 from signloom.train.monitor_rules import Judge, Said, Sample
@@ -35,7 +36,6 @@ from signloom.train.schedule import warm_steps
 from signloom.vocabulary import BLANK_ID
 
 log = logging.getLogger("signloom.train")
-MONITORS_FILE = "monitors.json"
 # Steps from one full look to the next; what it costs is measured by benchmarks/monitor_cost.py.
 EVERY_STEPS = 10
 # Below it a hard swish gives 0, and its slope is 0.
@@ -79,7 +79,7 @@ class Monitors(L.Callback):
         self.judge.num_words = module.recognizer.num_words
         if trainer.global_step and trainer.is_global_zero:
             # A run killed between a word and its next state has said it already.
-            self.judge.recall(_said_before(self.run / MONITORS_FILE))
+            self.judge.recall(_said_before(Run(self.run).monitors_file))
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_index: int) -> None:
         if not trainer.is_global_zero:
@@ -155,8 +155,8 @@ class Monitors(L.Callback):
             "said": [said.to_json() for said in self.judge.said],
             "epochs": self.epochs,
         }
-        with disk_space(self.run), atomic_write(self.run / MONITORS_FILE, "w") as file:
-            json.dump(record, file, indent=1, ensure_ascii=False)
+        with disk_space(self.run):
+            write_json(Run(self.run).monitors_file, record)
 
 
 class Look:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from signloom.errors import TrainingError
-from signloom.files import atomic_write
+from signloom.files import atomic_write, write_json
+from signloom.run_folder import Run
 from signloom.train.data import Batch
 
 ADVICE = (
@@ -108,9 +108,10 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | None, what: str) -> None:
     kept = ""
     if folder is not None:
-        kept = f"The batch is kept in {folder / 'not-finite.npz'}, with its ids in not-finite.json. "
+        run = Run(folder)
+        kept = f"The batch is kept in {run.not_finite_batch}, with its ids in {run.not_finite_file.name}. "
         # Plain containers only: the file is to be looked at where nothing is installed but NumPy.
-        with atomic_write(folder / "not-finite.npz") as file:
+        with atomic_write(run.not_finite_batch) as file:
             np.savez_compressed(
                 file,
                 points=batch.points.cpu().numpy(),
@@ -118,13 +119,10 @@ def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | N
                 targets=batch.targets.cpu().numpy(),
                 target_lengths=batch.target_lengths.cpu().numpy(),
             )
-        with atomic_write(folder / "not-finite.json", "w") as file:
-            json.dump(
-                {"place": place, "what": what, "cause": cause, "not_finite": ids, "ids": list(batch.ids)},
-                file,
-                indent=1,
-                ensure_ascii=False,
-            )
+        write_json(
+            run.not_finite_file,
+            {"place": place, "what": what, "cause": cause, "not_finite": ids, "ids": list(batch.ids)},
+        )
     raise NotFiniteError(f"training stopped at {place}: {what}", cause=cause, advice=kept + ADVICE)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
-from signloom.health.run_record import RunRecord, recipe_of
 from signloom.health.subject import Subject
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
+from signloom.run_folder import Run
 from signloom.score.wer import Score, score
+from signloom.train.recipe import Recipe
 from signloom.train.selection import train_split
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
@@ -81,7 +82,7 @@ class Predictions:
     dev: tuple[Prediction, ...]
     whole_dev: bool
     num_trained: int
-    run: RunRecord
+    run: Run
 
     def score(self, predictions: Sequence[Prediction]) -> Score:
         """Returns the score by the plain protocol."""
@@ -108,11 +109,11 @@ def predict(subject: Subject) -> Predictions:
 
     Raises RuntimeError for a subject without a corpus.
     """
-    corpus, run = subject.corpus, subject.run or RunRecord()
+    corpus, run = subject.corpus, subject.run or Run()
     if corpus is None:
         raise RuntimeError("predictions need a corpus")
     rng = np.random.default_rng(subject.seed)
-    recipe = recipe_of(run)
+    recipe = _recipe_of(run)
     trained = train_split(corpus, recipe) if recipe is not None else corpus.split("train")
     trained = [item for item in trained if not subject.unalignable(item)]
     dev = [item for item in corpus if item.split == "dev"]
@@ -126,6 +127,15 @@ def predict(subject: Subject) -> Predictions:
         len(trained),
         run,
     )
+
+
+def _recipe_of(run: Run) -> Recipe | None:
+    """The recipe of a run; None if another version of signloom recorded it."""
+    known = Recipe.__dataclass_fields__
+    try:
+        return Recipe.from_json({name: value for name, value in run.options.items() if name in known})
+    except (KeyError, TypeError):
+        return None
 
 
 def _some(items: Sequence[Utterance], count: int, rng: np.random.Generator) -> list[Utterance]:

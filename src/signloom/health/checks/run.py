@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from signloom.findings import Finding, worse
-from signloom.health.run_record import RunRecord
+from signloom.run_folder import Run
 from signloom.train.monitor_rules import EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
+from signloom.train.schedule import PEAK
 
 # Before so many epochs a curve says little.
 FEWEST = 5
@@ -22,7 +23,7 @@ MILESTONES = ((5, 5.0, 0.9), (10, 3.0, 0.8), (20, math.inf, 0.7), (50, math.inf,
 LAST_GOAL = 0.4
 
 
-def finite(run: RunRecord) -> Finding:
+def finite(run: Run) -> Finding:
     epochs = run.epochs
     sick = [item.epoch for item in epochs if not (math.isfinite(item.train_loss) and math.isfinite(item.dev_loss))]
     below = [item.epoch for item in epochs if min(item.train_loss, item.dev_loss) < 0]
@@ -53,7 +54,7 @@ def finite(run: RunRecord) -> Finding:
     )
 
 
-def diverging(run: RunRecord) -> Finding:
+def diverging(run: Run) -> Finding:
     losses = [item.train_loss for item in run.epochs]
     known = [loss for loss in losses if math.isfinite(loss)]
     ratio = known[-1] / max(min(known), 0.05) if known else 0.0
@@ -71,7 +72,7 @@ def diverging(run: RunRecord) -> Finding:
     )
 
 
-def stuck(run: RunRecord) -> Finding:
+def stuck(run: Run) -> Finding:
     best = min((item.dev_wer for item in run.epochs), default=1.0)
     sick = len(run.epochs) >= PLATEAU_EPOCHS and best > 0.98
     return Finding(
@@ -91,7 +92,7 @@ def stuck(run: RunRecord) -> Finding:
     )
 
 
-def overfitting(run: RunRecord) -> Finding:
+def overfitting(run: Run) -> Finding:
     epochs = run.epochs
     losses = [item.dev_loss for item in epochs]
     ratio = losses[-1] / max(min(losses), 1e-9) if losses and math.isfinite(losses[-1]) else 1.0
@@ -115,7 +116,7 @@ def overfitting(run: RunRecord) -> Finding:
     )
 
 
-def underfitting(run: RunRecord) -> Finding:
+def underfitting(run: Run) -> Finding:
     """Whether the run ended with much to learn: too early, or no longer getting on."""
     epochs = run.epochs
     last = epochs[-1].train_loss if epochs else 0.0
@@ -149,7 +150,7 @@ def underfitting(run: RunRecord) -> Finding:
     )
 
 
-def milestones(run: RunRecord) -> Finding:
+def milestones(run: Run) -> Finding:
     """The student on PHOENIX against the curve it should follow."""
     student = run.options.get("preset", "") in ("student", "original_student")
     if not (student and run.corpus.get("importer") in ("phoenix2014", "phoenix2014t")):
@@ -208,7 +209,7 @@ def _milestones() -> str:
     )
 
 
-def gradients(run: RunRecord) -> Finding:
+def gradients(run: Run) -> Finding:
     """The norm of the gradient over the run, as the monitors saw it, and what they said of it."""
     norms = [row["gradient/all"] for row in run.watched if "gradient/all" in row]
     said = [run.said[name] for name in ("exploding_gradient", "vanishing_gradient", "no_gradient") if name in run.said]
@@ -231,7 +232,7 @@ def gradients(run: RunRecord) -> Finding:
     )
 
 
-def units(run: RunRecord) -> Finding:
+def units(run: Run) -> Finding:
     """Units that gave nothing or stood at their limit, as the monitors saw them."""
     said = [run.said[name] for name in ("dead_units", "saturated_units") if name in run.said]
     dead, saturated = (max((row.get(name, 0.0) for row in run.watched), default=0.0) for name in ("dead", "saturated"))
@@ -250,45 +251,51 @@ def units(run: RunRecord) -> Finding:
     )
 
 
-def settings(run: RunRecord) -> Finding:
+def settings(run: Run) -> Finding:
     """What the run was told, where it is far from what these models are trained with. Never a fault by itself."""
     if "learning_rate" not in run.options:
         return Finding("run.settings", "ok", "options of the run are not known")
     dropout = run.options.get("dropout")
     odd = []
-    if not RATES[0] <= run.peak_rate <= RATES[1]:
-        odd.append(f"the learning rate peaks at {run.peak_rate:g}")
+    if not RATES[0] <= _peak_rate(run) <= RATES[1]:
+        odd.append(f"the learning rate peaks at {_peak_rate(run):g}")
     if dropout is not None and dropout > MOST_DROPOUT:
         odd.append(f"dropout is {dropout:g}")
-    known = f"the learning rate peaks at {run.peak_rate:g}, {run.steps:,} steps" + (
+    known = f"the learning rate peaks at {_peak_rate(run):g}, {run.steps:,} steps" + (
         "" if dropout is None else f", dropout {dropout:g}"
     )
     return Finding(
         "run.settings",
         "note" if odd else "ok",
         (" and ".join(odd) + ": unusual") if odd else known,
-        run.peak_rate,
+        _peak_rate(run),
         "highest learning rate",
         f"a peak of {RATES[0]:g} to {RATES[1]:g}, dropout up to {MOST_DROPOUT:g}",
         "healthy runs, docs/health.md",
         (),
         "",
         {
-            "peak": run.peak_rate,
+            "peak": _peak_rate(run),
             "dropout": dropout,
             "steps": run.steps,
-            "low rate": run.peak_rate < RATES[0],
-            "high rate": run.peak_rate > RATES[1],
+            "low rate": _peak_rate(run) < RATES[0],
+            "high rate": _peak_rate(run) > RATES[1],
             "much dropout": dropout is not None and dropout > MOST_DROPOUT,
         },
     )
+
+
+def _peak_rate(run: Run) -> float:
+    """The highest learning rate of the schedule; 0 where the options are not known."""
+    rate = float(run.options.get("learning_rate", 0.0))
+    return PEAK * rate if run.options.get("schedule", "onecycle") == "onecycle" else rate
 
 
 def _mean(epochs: Sequence) -> float:
     return sum(item.train_loss for item in epochs) / len(epochs) if epochs else 0.0
 
 
-def _glosses_an_utterance(run: RunRecord) -> float:
+def _glosses_an_utterance(run: Run) -> float:
     """Of the corpus' training split; 0 where the record does not say."""
     try:
         train = run.corpus["summary"]["train"]
@@ -297,7 +304,7 @@ def _glosses_an_utterance(run: RunRecord) -> float:
         return 0.0
 
 
-Check = Callable[[RunRecord], Finding]
+Check = Callable[[Run], Finding]
 CHECKS: dict[str, Check] = {
     "run.loss": finite,
     "run.diverging": diverging,

@@ -11,6 +11,7 @@ from signloom.health.overfit.regimes import SETTINGS, STANDARD, Setting
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.model.presets import PRESETS, ModelConfig, TeacherConfig
+from signloom.run_folder import Run
 
 
 @dataclass(frozen=True)
@@ -44,5 +45,5 @@ def find_tested(name: str) -> Tested:
     if not path.exists():
         raise InputError(f"model: no preset {name!r}, and no model file; known presets are {', '.join(PRESETS)}")
     config = load(path).engine.config
-    where = path.parent if path.name == f"model{SUFFIX}" else path
+    where = path.parent if path.name == Run.model_file.name else path
     return Tested(where.resolve().name.removesuffix(SUFFIX), config, recorded=True)

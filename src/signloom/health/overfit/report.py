@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from signloom.files import atomic_write
+from signloom.files import atomic_write, write_json
 from signloom.findings import plain
 from signloom.health.overfit.bisection import Bisection, helps, unblocks
 from signloom.health.overfit.training import Iterations, OverfitRun
@@ -134,8 +133,7 @@ def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
     paths = {suffix: folder / f"overfit-{report.runs[0].model}.{suffix}" for suffix in ("txt", "json", "png")}
     with atomic_write(paths["txt"], "w") as file:
         file.write(report.text() + "\n")
-    with atomic_write(paths["json"], "w") as file:
-        json.dump(plain(report.to_json()), file, indent=1)
+    write_json(paths["json"], plain(report.to_json()))
     draw_overfit(report, paths["png"])
     return paths
 

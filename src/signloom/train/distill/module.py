@@ -9,7 +9,6 @@ looks alike. Both are lost in the reference. The student is drawn to them in eve
 from __future__ import annotations
 
 import errno
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from signloom.errors import InputError
 from signloom.inference.model import Model, load
 from signloom.inference.torch_engine import recognizer_of
 from signloom.model.recognizer import Recognizer
+from signloom.run_folder import Run
 from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import Batch, UtteranceDataset
 from signloom.train.distill.cached_emissions import Emissions, fingerprint, keep_emissions
@@ -248,8 +248,7 @@ def _kept(recipe: DistillRecipe, teacher: Model, train: UtteranceDataset) -> Emi
 
 
 def _check_same_teacher(recipe: DistillRecipe, key: str) -> None:
-    record = json.loads((recipe.output / "run.json").read_text(encoding="utf-8"))
-    before = record.get("teacher", {}).get("fingerprint")
+    before = Run.read(recipe.output).info.get("teacher", {}).get("fingerprint")
     if before != key:
         raise InputError(
             f"{recipe.teacher}: not the teacher that the run in {recipe.output} began with (its weights are others); "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signloom.errors import Faults
+from signloom.run_folder import Run
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import with_recipe
 
@@ -47,8 +48,7 @@ class DistillRecipe(Recipe):
 
     @property
     def emissions_folder(self) -> Path:
-        folder = self.teacher if self.teacher.is_dir() else self.teacher.parent
-        return self.emissions or folder / "emissions"
+        return self.emissions or Run.of(self.teacher).emissions_folder
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:

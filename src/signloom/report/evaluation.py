@@ -1,0 +1,69 @@
+"""Writes the scores of an evaluation into a run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from signloom.corpus import Corpus
+from signloom.files import atomic_write, write_json
+from signloom.report.score_page import write_score_page
+from signloom.report.sections import corpus_labels
+from signloom.run_folder import Run
+from signloom.score.wer import Score
+
+
+def write_evaluation(
+    run: Run,
+    result: Score,
+    *,
+    model_path: Path,
+    corpus: Corpus,
+    split: str,
+    decoder: str,
+    baseline: Mapping[str, Any] | None = None,
+) -> Run:
+    """Writes scores, hypotheses and the page of every utterance. Returns the folder they are in, see `Run.scores_on`.
+
+    decoder: the decoder, as `signloom.ctc.decoding_options.describe` names it.
+    baseline: the result of `signloom.synth.baseline` on the same split; if None, that of an earlier evaluation stays.
+    """
+    run = Run.read(run.path).scores_on(corpus) if run.path.is_dir() else run
+    signers = {item.signer for item in corpus.split(split)}
+    trained = {item.signer for item in corpus.utterances if item.split == "train"}
+    record = {
+        **result.to_json(),
+        "split": split,
+        "corpus": corpus.name,
+        "model": str(model_path),
+        "decoder": decoder,
+        "unseen_signers": None not in signers and not signers & trained,
+    }
+    if baseline := baseline or _baseline_in(run.evaluation_file(split), corpus):
+        record["baseline"] = dict(baseline)
+    with atomic_write(run.hypotheses_file(split), "w") as file:
+        file.write("id|gloss\n")
+        for utterance in result.utterances:
+            file.write(f"{utterance.id}|{' '.join(utterance.hypothesis_as_given)}\n")
+    write_json(run.evaluation_file(split), record)
+    write_score_page(
+        result,
+        run.score_page(split),
+        title=f"{corpus.name}, {split} split",
+        subtitle=f"model {model_path}, decoder {decoder}"
+        + (", none of these signers in training" if record["unseen_signers"] else ""),
+        labels=corpus_labels(corpus.info),
+        link=("the run's report", run.report_page.name) if run.info_file.is_file() else None,
+    )
+    return run
+
+
+def _baseline_in(path: Path, corpus: Corpus) -> Mapping[str, Any] | None:
+    """The baseline in an earlier evaluation of the same corpus; None if there is none."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        return earlier["baseline"] if earlier["corpus"] == corpus.name else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

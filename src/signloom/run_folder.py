@@ -1,0 +1,345 @@
+"""The folder of a training run: the names of its files, and what they hold."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, overload
+
+from signloom.corpus import HEADER, SPLITS, Corpus
+from signloom.errors import InputError
+from signloom.files import as_json, atomic_write, file_stem, write_json
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch: losses per gloss, WER on dev by the plain rule, and the time it took.
+
+    frames_per_second: of all processes together.  steps: steps of the optimiser since the start of the run.
+    """
+
+    epoch: int
+    train_loss: float
+    dev_loss: float
+    dev_wer: float
+    learning_rate: float
+    seconds: float
+    frames_per_second: float
+    steps: int = 0
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> EpochRecord:
+        """The epoch in `record`, which needs its number and its losses; any other missing figure becomes NaN."""
+        others = {item.name: float("nan") if item.default is MISSING else item.default for item in fields(cls)[3:]}
+        known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
+        return cls(**{**others, **known})
+
+
+@dataclass
+class History:
+    """The epochs of a run, and the number of the epoch whose model was kept.
+
+    A run that was stopped within an epoch and then resumed has two records of that epoch: at the stop and at its end.
+    """
+
+    epochs: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def best(self) -> EpochRecord | None:
+        return min(self.epochs, key=lambda record: (record.dev_wer, record.dev_loss), default=None)
+
+    def add(self, record: EpochRecord) -> bool:
+        """Adds an epoch. Returns whether it is the best so far: a lower dev WER, or the same at a lower dev loss."""
+        best = self.best
+        better = best is None or (record.dev_wer, record.dev_loss) < (best.dev_wer, best.dev_loss)
+        self.epochs.append(record)
+        if better:
+            self.best_epoch = record.epoch
+        return better
+
+    def rewind(self, steps: int) -> None:
+        """Removes the epochs after a number of steps: a run killed before it saved its state repeats them."""
+        self.epochs = [record for record in self.epochs if record.steps <= steps]
+        self.best_epoch = self.best.epoch if self.best else 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"epochs": [asdict(record) for record in self.epochs], "best_epoch": self.best_epoch}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> History:
+        return cls([EpochRecord.from_json(epoch) for epoch in record["epochs"]], record["best_epoch"] or 0)
+
+    def write(self, run: Run) -> None:
+        """Writes the history as JSON and as CSV."""
+        write_json(run.history_file, self.to_json())
+        with atomic_write(run.metrics_file, "w") as file:
+            writer = csv.DictWriter(file, EpochRecord.__dataclass_fields__, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(record) for record in self.epochs)
+
+    def plot(self, run: Run) -> None:
+        """Draws loss and WER over the epochs, as PNG and as PDF."""
+        from matplotlib.figure import Figure
+
+        epochs = [record.epoch for record in self.epochs]
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        loss, wer = figure.subplots(1, 2)
+        loss.plot(epochs, [record.train_loss for record in self.epochs], label="train", color="#5b7fa6")
+        loss.plot(epochs, [record.dev_loss for record in self.epochs], label="dev", color="#c8553d")
+        loss.set(title="CTC loss per gloss", xlabel="epoch", yscale="log")
+        loss.legend(frameon=False)
+        wer.plot(epochs, [100 * record.dev_wer for record in self.epochs], color="#c8553d")
+        wer.set(title="word error rate on dev (plain rule)", xlabel="epoch", ylabel="%", ylim=(0, None))
+        best = self.best
+        if best is not None:
+            wer.plot(best.epoch, 100 * best.dev_wer, "o", color="#c8553d")
+            wer.annotate(
+                f"best {100 * best.dev_wer:.1f} % (epoch {best.epoch})",
+                (best.epoch, 100 * best.dev_wer),
+                xytext=(0, 14),
+                textcoords="offset points",
+                ha="right",
+            )
+        for axes in (loss, wer):
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        for path in (run.curves_png, run.curves_pdf):
+            with atomic_write(path) as file:
+                figure.savefig(file, format=path.suffix[1:], dpi=120)
+
+
+class _File:
+    """Declares a file or folder of a run: `Run.x.name` is its name, `run.x` its path.
+
+    `Run.clear` removes every file that is declared, unless it is `kept`.
+    """
+
+    def __init__(self, name: str, *, kept: bool = False) -> None:
+        self.name, self.kept = name, kept
+
+    @overload
+    def __get__(self, run: None, owner: type[Run]) -> Self: ...
+    @overload
+    def __get__(self, run: Run, owner: type[Run]) -> Path: ...
+    def __get__(self, run: Run | None, owner: type[Run]) -> Self | Path:
+        return self if run is None else run.path / self.name
+
+
+class _SplitFile:
+    """Declares a file for each evaluated split, `*` in its name: `run.x("test")` is the path of one."""
+
+    kept = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, run: None, owner: type[Run]) -> Self: ...
+    @overload
+    def __get__(self, run: Run, owner: type[Run]) -> Callable[[str], Path]: ...
+    def __get__(self, run: Run | None, owner: type[Run]) -> Self | Callable[[str], Path]:
+        return self if run is None else lambda split: run.path / self.name.replace("*", split)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. `Run(path)` names its files; `Run.read(path)` also holds what is in them.
+
+    info: where the model comes from: recipe, corpus, environment.  history: the epochs.
+    evaluations: scores by split on the run's own corpus, test first.  monitors: figures and findings of the live
+    monitors.  not_finite: the non-finite loss or gradient that stopped the run.  transcript: of one utterance.
+    The part of a missing file is empty.
+    """
+
+    path: Path = Path()
+    info: Mapping[str, Any] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    monitors: Mapping[str, Any] = field(default_factory=dict)
+    not_finite: Mapping[str, Any] = field(default_factory=dict)
+    transcript: Mapping[str, Any] = field(default_factory=dict)
+
+    model_file = _File("model.safetensors")
+    state_file = _File("last.safetensors")
+    info_file = _File("run.json")
+    history_file = _File("history.json")
+    metrics_file = _File("metrics.csv")
+    curves_png = _File("curves.png")
+    curves_pdf = _File("curves.pdf")
+    monitors_file = _File("monitors.json")
+    not_finite_file = _File("not-finite.json")
+    not_finite_batch = _File("not-finite.npz")
+    distillation_file = _File("distillation.json")
+    emissions_folder = _File("emissions")
+    transcript_file = _File("transcript.json")
+    report_page = _File("report.html")
+    evaluation_file = _SplitFile("evaluation-*.json")
+    hypotheses_file = _SplitFile("hypotheses-*.csv")
+    score_page = _SplitFile("score-*.html")
+    # Scores on corpora that the model was not trained on, a folder for each.
+    other_corpora = _File("other_corpora")
+    # The logs of a run that was replaced are worth keeping.
+    log_file = _File("training.log", kept=True)
+    # Lightning opens these before the rest is cleared.
+    tensorboard = _File("tensorboard", kept=True)
+    lock_file = _File("run.lock", kept=True)
+
+    @classmethod
+    def read(cls, path: Path | str) -> Run:
+        """The run in a folder. Raises InputError for a missing folder and for a damaged file."""
+        run = cls(Path(path))
+        if not run.path.is_dir():
+            raise InputError(f"{path}: no such folder; needed the folder of a run")
+        evaluations = {split: _read(run.evaluation_file(split), _scored) for split in reversed(SPLITS)}
+        return cls(
+            run.path,
+            info=_read(run.info_file),
+            history=_read(run.history_file, History.from_json) or History(),
+            evaluations={split: record for split, record in evaluations.items() if record},
+            monitors=_read(run.monitors_file, _monitored),
+            not_finite=_read(run.not_finite_file),
+            transcript=_read(run.transcript_file),
+        )
+
+    @classmethod
+    def of(cls, model: Path) -> Run:
+        """The run folder that `model` is, or the folder of the model file `model`."""
+        return cls(model if model.is_dir() else model.parent)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder holds a run: one with a model, or one that ended before its first model was saved."""
+        return self.model_file.is_file() or self.info_file.is_file()
+
+    def clear(self) -> None:
+        """Removes all files of an earlier run and of its evaluations; its logs stay."""
+        for file in vars(type(self)).values():
+            if isinstance(file, _File | _SplitFile) and not file.kept:
+                for path in self.path.glob(file.name):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the recipe; empty where they are not recorded."""
+        return _part(self.info_file, self.info, "recipe") if self.info else {}
+
+    @property
+    def corpus(self) -> Mapping[str, Any]:
+        """The record of the corpus, see `corpus_record`; empty where there is none."""
+        return self.info.get("corpus", {})
+
+    @property
+    def epochs(self) -> list[EpochRecord]:
+        return self.history.epochs
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch of the model that was kept."""
+        return next((item for item in reversed(self.epochs) if item.epoch == self.history.best_epoch), None)
+
+    @property
+    def watched(self) -> list[Mapping[str, float]]:
+        """The medians of the live monitors, one table per epoch."""
+        return self.monitors.get("epochs", [])
+
+    @property
+    def said(self) -> dict[str, Mapping[str, Any]]:
+        """The findings of the live monitors, by id."""
+        return {item["id"]: item for item in self.monitors.get("said", [])}
+
+    @property
+    def steps(self) -> int:
+        """The steps of the optimiser; of a run that ended within its first epoch, up to the last monitored one."""
+        watched = [int(item["figures"]["step"]) for item in self.said.values()]
+        return max([item.steps for item in self.epochs] + watched, default=0)
+
+    def find_corpus(self) -> Path | None:
+        """The folder of the run's corpus, looked for from any working directory; None where it is not found.
+
+        Tried in this order: the recorded absolute path, --data_dir as it was given, and, if that is relative,
+        --data_dir from each folder above the run.
+        """
+        given = self.info.get("recipe", {}).get("data_dir")
+        candidates = [Path(place) for place in (self.corpus.get("path"), given) if place]
+        if given:
+            candidates += [parent / given for parent in self.path.resolve().parents]
+        return next((folder for folder in candidates if (folder / HEADER).is_file()), None)
+
+    def is_own_corpus(self, corpus: Corpus) -> bool:
+        """Whether the run was trained on `corpus`: same name, and the same counts or the same folder.
+
+        True for a folder that records no corpus.
+        """
+        if not self.corpus:
+            return True
+        there = self.find_corpus()
+        same_folder = there is not None and there.resolve() == corpus.root.resolve()
+        return self.corpus.get("name") == corpus.name and (
+            same_folder or self.corpus.get("summary") == as_json(corpus.summary())
+        )
+
+    def scores_on(self, corpus: Corpus) -> Run:
+        """The folder for scores on `corpus`: the run's own, or below it one for another corpus than the run's."""
+        if self.is_own_corpus(corpus):
+            return self
+        # Two corpora may have one name.
+        digest = hashlib.sha256(json.dumps(as_json(corpus.summary())).encode()).hexdigest()
+        return Run(self.other_corpora / f"{file_stem(corpus.name)}-{digest[:8]}")
+
+
+def model_path(model: Path) -> Path:
+    """The model file that `model` is, or that the run folder `model` holds."""
+    return Run(model).model_file if model.is_dir() else model
+
+
+def corpus_record(corpus: Corpus) -> dict[str, Any]:
+    """What a run records about its corpus: name, absolute path, origin, and counts by split."""
+    return {
+        "name": corpus.name,
+        "path": str(corpus.root.resolve()),
+        "synthetic": bool(corpus.info.get("synthetic", False)),
+        "licence": corpus.info.get("licence", "unknown"),
+        "importer": corpus.info.get("importer", ""),
+        "summary": corpus.summary(),
+    }
+
+
+def _scored(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**record, "reference_words": int(record["reference_words"])}
+
+
+def _monitored(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**record, "epochs": list(record["epochs"]), "said": list(record["said"])}
+
+
+def _read(path: Path, make: Callable[[Any], Any] = dict) -> Any:
+    """What `make` makes of the object in a JSON file; an empty one where the file is missing."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); make it again") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: a {type(record).__name__}, needed a JSON object; make it again")
+    return _checked(path, partial(make, record))
+
+
+def _part(path: Path, record: Mapping[str, Any], key: str) -> Any:
+    return _checked(path, partial(record.__getitem__, key))
+
+
+def _checked(path: Path, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not what signloom writes ({type(error).__name__}: {error}); make it again") from None

@@ -1,0 +1,64 @@
+"""Checks before a run folder is trained into: nothing is replaced by accident, and only the same run is resumed.
+
+No torch here: the command line reads this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+
+from signloom.corpus import Corpus
+from signloom.errors import Faults, InputError
+from signloom.files import as_json
+from signloom.run_folder import Run
+from signloom.train.recipe import Recipe
+
+# Options that may differ when a run is resumed: folders, duration and threads, never what is learnt.
+FREE_TO_CHANGE = (
+    *("data_dir", "output", "resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
+    *("emissions", "other_corpus", "baseline"),
+    *("save_every_minutes", "save_every_steps", "checkpoint_activations", "accelerator"),
+)
+
+
+def refuse_earlier(recipe: Recipe) -> None:
+    """Raises InputError if the run folder holds a run and neither --resume nor --overwrite is given."""
+    run = Run(recipe.output)
+    earlier = [path.name for path in (run.model_file, run.state_file, run.history_file) if path.exists()]
+    if earlier and not (recipe.resume or recipe.overwrite):
+        raise InputError(
+            f"{run.path}: already holds a run ({', '.join(earlier)}); pass --resume to continue it, "
+            "--overwrite to replace it, or another --output"
+        )
+
+
+def check_same_run(recipe: Recipe, corpus: Corpus) -> None:
+    """Raises InputError listing what differs, unless `recipe` and `corpus` are those of the run to be resumed."""
+    run = Run(recipe.output)
+    if not run.state_file.exists():
+        raise InputError(f"{run.path}: nothing to resume; no {run.state_file.name} there. Train without --resume")
+    run = Run.read(recipe.output)
+    if not run.info:
+        raise InputError(f"{run.path}: nothing to resume; no {run.info_file.name} there. Train without --resume")
+    # An option that an earlier version did not have counts as not given.
+    before = _defaults(recipe) | dict(run.options)
+    faults = Faults(f"{run.path}: cannot be resumed with other options")
+    for name, value in as_json(asdict(recipe)).items():
+        if name not in FREE_TO_CHANGE and before.get(name) != value:
+            faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
+    summary = run.corpus.get("summary")
+    if summary != as_json(corpus.summary()):
+        faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()}, trained on {summary}")
+    faults.advice = "repeat the options as they were; to train longer or differently, start a new run with --init"
+    faults.raise_if_any()
+
+
+def _defaults(recipe: Recipe) -> dict:
+    """The options of a recipe of this kind of which only the required ones are given."""
+    kind = type(recipe)
+    required = {
+        item.name: getattr(recipe, item.name)
+        for item in fields(kind)
+        if item.default is MISSING and item.default_factory is MISSING
+    }
+    return as_json(asdict(kind(**required)))
