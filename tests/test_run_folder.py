@@ -43,7 +43,10 @@ def test_no_other_module_names_a_file_of_a_run():
 
 
 def test_the_search_finds_what_it_should():
-    code = 'def f(run):\n    """Writes run.json."""\n    return run / "run.json", f"evaluation-{run}.json", f"{run}: no model.safetensors"'
+    code = (
+        'def f(run):\n    """Writes run.json."""\n'
+        '    return run / "run.json", f"evaluation-{run}.json", f"{run}: no model.safetensors"'
+    )
     assert len([text for text in texts(ast.parse(code)) if NAMES.search(text)]) == 3
 
 
