@@ -79,7 +79,7 @@ class TestDifference:
 
     def test_the_very_same_are_no_different(self):
         found = both([("A B", "A", "A"), ("C", "C", "C")])
-        assert found.verdict() == "A and B recognised the very same glosses: there is no difference."
+        assert found.verdict() == "A and B recognised exactly the same glosses: there is no difference."
         assert (found.difference, found.interval.low, found.interval.high) == (0, 0, 0)
         assert found.probability_of_improvement == 0.5
 
@@ -202,8 +202,8 @@ class TestSameReferences:
             compare(a, b, name_a="one.json", name_b="two.json")
         text = str(raised.value)
         assert text.startswith("one.json and two.json cannot be compared: 4 faults")
-        assert "utterance 'u2' is in A alone" in text
-        assert "utterance 'u4' is in B alone" in text
+        assert "utterance 'u2' is only in A" in text
+        assert "utterance 'u4' is only in B" in text
         assert "utterance 'u1': the references differ at gloss 2, 'B' in A and 'C' in B" in text
         assert "utterance 'u3': the references differ at gloss 2, none in A and 'B' in B" in text
 
@@ -252,9 +252,9 @@ def test_summary_says_what_one_needs():
     for part in (
         "B is better by 33.33 points of WER (95 % interval ",
         "A  A  WER  33.33 %  S 0 D 14 I 0 of 42 reference glosses",
-        "B less A: -33.33 points",
+        "B minus A: -33.33 points",
         "10,000 resamples of 28 utterances, seed 0",
-        "14 utterances better, 0 worse, 0 with other glosses and as many errors, 14 the same",
+        "14 utterances better, 0 worse, 0 with other glosses but as many errors, 14 the same",
         "glosses gained most by B: B (+14 of 14)",
         "fewer than 30 utterances",
         "... and 2 more signers",

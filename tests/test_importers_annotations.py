@@ -155,7 +155,7 @@ def test_all_faults_are_shown_together(phoenix):
     (phoenix.landmarks / "dev" / "b-1.npz").write_bytes(b"not an archive")
     text = faults_of(phoenix2014.run, phoenix)
     for expected in (
-        f"{train}:3 (a-1): its id already stands at {train}:2 (a-1)",
+        f"{train}:3 (a-1): its id already occurs at {train}:2 (a-1)",
         f"{train}:4 (a-2): unknown signer 'Signer10'; needed Signer01 to Signer09",
         f"{train}:5 (a-3): unknown signer ''",
         f"{train}:6 (a-4): 3 fields; needed 4",

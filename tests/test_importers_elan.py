@@ -240,7 +240,7 @@ def test_all_faults_are_shown_together(recordings):
         r"reserved.eaf: gloss <blank> is reserved",
         r"bar.eaf \(0.000 s\): gloss 'A\|B' holds a bar",
         r"broken.eaf: not well-formed XML",
-        r"test/first.eaf: its id already stands at .*first.eaf",
+        r"test/first.eaf: its id already occurs at .*first.eaf",
         r"overlap.eaf: no landmark file overlap.npz under",
     ):
         assert re.search(expected, text), expected

@@ -66,7 +66,7 @@ def test_a_corpus_split_is_a_reference(tiny_corpus):
     source = read_references(tiny_corpus, split="dev")
     assert len(source.sentences) == 6
     assert {item.signer for item in source.sentences} == {"A"}
-    with pytest.raises(InputError, match="is a corpus; tell which part of it to score against: --split train or dev"):
+    with pytest.raises(InputError, match="is a corpus; choose the split to score against: --split train or dev"):
         read_references(tiny_corpus)
 
 
@@ -125,20 +125,20 @@ FAULTS = [
     ("a.stm", "r 1 S 0.0 2 {A / B\n", r"a.stm:1 \(r\): the alternation '{A / B' is not closed"),
     ("a.stm", "r 1 S 0.0 2 A{B / C}\n", r"a.stm:1 \(r\): a brace within the word 'A{B'"),
     ("a.stm", "r 1 S 0.0 2 { / }\n", r"a.stm:1 \(r\): an alternation without words"),
-    ("a.stm", "r 1 S 0.0 2 A ;x\n", r"a.stm:1 \(r\): the word ';x' is only tags"),
+    ("a.stm", "r 1 S 0.0 2 A ;x\n", r"a.stm:1 \(r\): the word ';x' has only tags"),
     ("a.stm", "\nr 1 S 0.0\n", r"a.stm:2: 4 fields; needed recording channel signer start end"),
     ("a.stm", "r 1 S zero 2 A\n", r"start zero and end 2; needed seconds"),
-    ("a.stm", "r 1 S 3 2 A\n", r"start 3 and end 2; needed seconds, the end not first"),
+    ("a.stm", "r 1 S 3 2 A\n", r"start 3 and end 2; needed seconds, start before end"),
     ("a.stm", "r 1 S nan 2 A\n", r"start nan and end 2; needed seconds"),
     ("a.ctm", "r 1 0.0\n", r"a.ctm:1: 3 fields; needed recording channel start duration word"),
     ("a.ctm", "r 1 0.0 -1 A\n", r"a.ctm:1 \(r\): start 0.0 and duration -1; needed seconds"),
-    ("a.ctm", "r 1 0.0 1 WIE AUSSEHEN\n", r"a.ctm:1 \(r\): 'AUSSEHEN' where a confidence stands"),
+    ("a.ctm", "r 1 0.0 1 WIE AUSSEHEN\n", r"a.ctm:1 \(r\): 'AUSSEHEN' is not a confidence"),
     ("a.ctm", "r 1 * * <ALT>\n", r"a.ctm:1: <ALT> out of place"),
     ("a.ctm", "r 1 * * <ALT_BEGIN>\nr 1 0 1 A\n", r"a.ctm:1: <ALT_BEGIN> without <ALT_END>"),
-    ("a.csv", "id|gloss\nu1|A\nu1|B\n", r"a.csv:3 \(u1\): its id already stands at .*a.csv:2 \(u1\)"),
+    ("a.csv", "id|gloss\nu1|A\nu1|B\n", r"a.csv:3 \(u1\): its id already occurs at .*a.csv:2 \(u1\)"),
     ("a.csv", "id|gloss\nu1|A|B\n", r"a.csv:2 \(u1\): 3 fields; needed 2"),
     ("a.csv", "id|gloss\n|A\n", r"a.csv:2: the id is empty"),
-    ("a.csv", "Id,Sentence\nu1,A\n", r"a.csv:1: columns 'Id,Sentence' without one of glosses"),
+    ("a.csv", "Id,Sentence\nu1,A\n", r"a.csv:1: columns 'Id,Sentence' without a gloss column"),
     ("a.csv", "A sentence without anything\n", r"neither bar, tab nor comma in 'A sentence"),
     ("a.csv", "", r"a.csv: no hypotheses in it"),
     ("a.csv", b"id|gloss\nu1|\xff\n", r"a.csv:2: not UTF-8"),
@@ -242,7 +242,7 @@ def test_words_belong_to_the_segment_in_which_their_middle_lies(write):
     ctm = "r A 0.1 .2 X1\nr A 1.1 .2 X2\nr A 1.9 .2 X3\nr A 2.4 .2 X4\nr A 3.4 .2 X5\nr A 7 .2 X6\n"
     made = paired(write, ("ref.stm", stm), ("hyp.ctm", ctm))
     assert made.triples == [("r a 1-2", ("A",), ("X1", "X2")), ("r a 4-5", ("B",), ("X5", "X6"))]
-    assert "1 segment out of bounds" in made.notes[0]
+    assert "1 segment marked IGNORE_TIME_SEGMENT_IN_SCORING" in made.notes[0]
 
 
 def test_channels(write):
@@ -258,9 +258,9 @@ def test_channels(write):
 
 def test_segments_that_cannot_be_told_apart(write):
     ctm = ("hyp.ctm", "r 1 1 1 A\n")
-    with pytest.raises(InputError, match=r"ref.stm:2 \(r\): begins at 0 s as the segment at .*ref.stm:1 does"):
+    with pytest.raises(InputError, match=r"ref.stm:2 \(r\): starts at 0 s like the segment at .*ref.stm:1;"):
         paired(write, ("ref.stm", "r 1 S 0 9 A\nr 1 S 0.0 8 B\n"), ctm)
-    with pytest.raises(InputError, match=r"ref.stm:2: R 1 differs from .*ref.stm:1 only by case"):
+    with pytest.raises(InputError, match=r"ref.stm:2: R 1 differs from .*ref.stm:1 only in case"):
         paired(write, ("ref.stm", "r 1 S 0 9 A\nR 1 S 9 10 B\n"), ctm)
     with pytest.raises(InputError, match=r"r: 2 segments of one recording; hypotheses without times"):
         paired(write, ("ref.stm", "r 1 S 0 9 A\nr 1 S 9 10 B\n"), ("hyp.csv", "r|A\n"))

@@ -37,17 +37,17 @@ def changed(record, *keys, value):
     ("keys", "value", "message"),
     [
         (["protocol"], "plian", "did you mean 'plain'"),
-        (["protocol"], None, "protocol needs to be a name"),
+        (["protocol"], None, "protocol must be a name"),
         (["utterances"], [], "no reference words in 0 utterances"),
         (["utterances", 0], "u1", "utterance 1: str 'u1'; needed an utterance"),
-        (["utterances", 0, "id"], 7, "id 7 and signer 'ann'; needed text"),
+        (["utterances", 0, "id"], 7, "id 7 and signer 'ann'; needed strings"),
         (["utterances", 0, "reference"], "A B", r"utterance 1 \(u1\): reference is str 'A B'; needed a list of words"),
         (["utterances", 0, "hypothesis"], None, r"utterance 1 \(u1\): hypothesis is missing"),
         (["utterances", 0, "kinds"], None, r"kinds '\?'; needed one letter of C S D I"),
         (["utterances", 0, "kinds"], "CSS", r"have 3 hypothesis words, its list 2"),
         (["utterances", 0, "kinds"], "SSD", r"kind S for the words 'A' and 'a'"),
         (["utterances", 1, "id"], "u1", "utterance 2: the id 'u1' occurs twice"),
-        (["deletions"], 0, "deletions is 0, the utterances sum to 2"),
+        (["deletions"], 0, "deletions is 0, but the utterances sum to 2"),
     ],
 )
 def test_what_is_no_score_is_told(record, keys, value, message):
@@ -63,7 +63,7 @@ def test_files_without_a_score(tmp_path):
     with pytest.raises(InputError, match=r"a.json:2: not JSON"):
         read_score(path)
     path.write_text('{"wer": 0.5}', encoding="utf-8")
-    with pytest.raises(InputError, match="no score with its utterances; needed what 'signloom score --output'"):
+    with pytest.raises(InputError, match="not a score with utterances; needed the output of 'signloom score --output'"):
         read_score(path)
     path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError, match="not UTF-8"):

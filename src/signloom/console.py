@@ -35,7 +35,7 @@ class RateColumn(ProgressColumn):
 
 
 def progress_bar(*, disable: bool = False) -> Progress:
-    """A progress bar: description, bar, done/total, rate, time left. Use as a context manager.
+    """Returns a progress bar: description, bar, done/total, rate, time left. Use as a context manager.
 
     Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` counts what the rate is of, where that
     is not the items of the bar.

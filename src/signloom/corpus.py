@@ -71,7 +71,7 @@ class Utterance:
 
     @classmethod
     def from_json(cls, record: Any) -> Utterance:
-        """The utterance of one manifest line. Raises InputError saying what is wrong with it."""
+        """Returns the utterance of one manifest line. Raises InputError saying what is wrong with it."""
         if not isinstance(record, dict):
             raise InputError(f"a {type(record).__name__}, needed an object")
         needed: dict[str, type | tuple[type, ...]] = {
@@ -123,7 +123,7 @@ class Corpus:
 
     @classmethod
     def open(cls, root: Path | str) -> Corpus:
-        """The corpus in the folder `root`, its manifest checked as a whole.
+        """Returns the corpus in the folder `root`, its manifest checked as a whole.
 
         Raises InputError with every fault: unreadable lines, duplicate ids, missing landmark files, paths that
         leave the folder.
@@ -177,7 +177,7 @@ class Corpus:
         return iter(self.utterances)
 
     def split(self, name: str) -> list[Utterance]:
-        """The utterances of one split. Raises InputError when there are none."""
+        """Returns the utterances of one split. Raises InputError when there are none."""
         chosen = [utterance for utterance in self.utterances if utterance.split == name]
         if not chosen:
             counts = Counter(utterance.split for utterance in self.utterances)
@@ -188,7 +188,9 @@ class Corpus:
         return chosen
 
     def load(self, utterance: Utterance) -> Landmarks:
-        """The landmarks of one utterance. Raises InputError when the file is damaged or does not fit the manifest."""
+        """Returns the landmarks of one utterance. Raises InputError when the file is damaged or does not fit the
+        manifest.
+        """
         path = inside(self.root, utterance.landmarks)
         landmarks = Landmarks.load(path)
         if len(landmarks) != utterance.num_frames:
@@ -241,7 +243,9 @@ class CorpusWriter:
         remove_temporary(self.root)
 
     def landmarks_path(self, utterance_id: str) -> str:
-        """Where an utterance's landmarks lie, relative to the corpus. Raises InputError if another id has that file."""
+        """Returns where an utterance's landmarks lie, relative to the corpus. Raises InputError if another id has that
+        file.
+        """
         path = f"{LANDMARKS_FOLDER}/{file_stem(utterance_id)}{SUFFIX}"
         owner = self._files.setdefault(path.casefold(), utterance_id)
         if owner != utterance_id:
@@ -259,7 +263,9 @@ class CorpusWriter:
         source: Mapping[str, Any] | None = None,
         truth: Mapping[str, Any] | None = None,
     ) -> Utterance:
-        """The utterance just added; its landmarks are written at once, or linked (else copied) if given as a file."""
+        """Returns the utterance just added; its landmarks are written at once, or linked (else copied) if given as a
+        file.
+        """
         if utterance_id in self._ids:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
@@ -298,7 +304,7 @@ class CorpusWriter:
             self.finish()
 
     def finish(self) -> Corpus:
-        """The corpus, now complete on disk. Raises InputError when no utterance was added."""
+        """Returns the corpus, now complete on disk. Raises InputError when no utterance was added."""
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
         with atomic_write(self.root / MANIFEST, "w") as file:

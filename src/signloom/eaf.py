@@ -50,7 +50,7 @@ class EafDocument:
 
 
 def read_eaf(path: Path) -> EafDocument:
-    """The tiers of an ELAN file.
+    """Returns the tiers of an ELAN file.
 
     Annotations that refer to others have the times of those; where several refer to one they share its time evenly.
     Moments that ELAN was never told are placed evenly between those it was.
@@ -90,7 +90,7 @@ def write_eaf(
     media: Path | None = None,
     folder: Path | None = None,
 ) -> str:
-    """The text of an ELAN file with a tier of glosses, and one of confidences that belong to them (0 to 1).
+    """Returns the text of an ELAN file with a tier of glosses, and one of confidences that belong to them (0 to 1).
 
     media: the video, linked by its path relative to `folder`, where the file will lie (the working folder if None).
     """
@@ -141,12 +141,12 @@ def _check_xml(path: Path) -> None:
 
 
 def _xml_text(text: str) -> str:
-    """`text` without the control characters that XML cannot hold."""
+    """Returns `text` without the control characters that XML cannot hold."""
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text)
 
 
 def _times(slots: Mapping[str, int | None]) -> dict[str, int]:
-    """The time of every slot; those without one are spread evenly between their neighbours in the file's order."""
+    """Returns the time of every slot; slots without one are spread evenly between their neighbours in the file."""
     order = list(slots)
     known = [number for number, name in enumerate(order) if slots[name] is not None]
     times = {order[number]: int(slots[order[number]] or 0) for number in known}
@@ -175,7 +175,7 @@ def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[TimedAnnot
 
 
 def _span(eaf: Any, annotation_id: str, times: Mapping[str, int]) -> tuple[int, int]:
-    """The times of an annotation, or of the one it refers to in the end. Raises KeyError where there is none."""
+    """Returns start and end of an annotation, or of the one it refers to. Raises KeyError if there is none."""
     for _ in range(_MAX_PARENTS):
         aligned, referring = eaf.tiers[eaf.annotations[annotation_id]][:2]
         if annotation_id in aligned:
@@ -186,7 +186,7 @@ def _span(eaf: Any, annotation_id: str, times: Mapping[str, int]) -> tuple[int, 
 
 
 def _chained(ids: Sequence[str], previous: Mapping[str, str | None]) -> list[str]:
-    """`ids` each after its previous one; those that are in no sound chain keep the order of the file."""
+    """Returns `ids` each after its previous one; those that are in no sound chain keep the order of the file."""
     following = {before: own for own, before in previous.items() if before in previous}
     ordered: dict[str, None] = {}
     for first in [own for own in ids if previous[own] not in previous] + list(ids):

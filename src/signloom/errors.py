@@ -1,6 +1,6 @@
-"""Errors a user can cause, each with what is wrong, where, and what to do.
+"""Errors that a user can cause. A message says what is wrong, where, and what to do.
 
-The command line prints these without a traceback and exits with `exit_status`.
+The command line prints them without a traceback and exits with their `exit_status`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _EXTRAS = {
 
 
 class SignloomError(Exception):
-    """Base of every error that signloom raises for its user's input or environment."""
+    """Base class of all errors caused by a user's input or environment."""
 
     exit_status = 2
 
 
 class InputError(SignloomError):
-    """Something the user gave (a file, an option, a corpus) cannot be used as it is."""
+    """Invalid input: a file, an option or a corpus."""
 
 
 class LayoutError(InputError):
-    """Landmarks, corpus or checkpoint were written for another point layout."""
+    """Landmarks, a corpus or a checkpoint belong to another point layout."""
 
 
 # The first Python for which the extra "extract" installs nothing: MediaPipe 0.10.21 has no release for it.
@@ -80,24 +80,24 @@ def needs_extra(purpose: str, *, trains: bool = False) -> Iterator[None]:
 
 
 class CheckFailedError(SignloomError):
-    """The command ran and its answer is no: some items failed, or a check did not hold."""
+    """The command ran, but some items or a check failed."""
 
     exit_status = 1
 
 
 class TrainingError(SignloomError):
-    """Training stopped because going on would have been wrong (NaN, nothing to learn from)."""
+    """Training cannot continue: NaN, or no data to learn from."""
 
     exit_status = 1
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun, e.g. `1 error`, `2 errors`."""
+    """Returns a count with its noun, e.g. `1 error`, `2 errors`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(items: Iterable[str], *, shown: int = 20) -> str:
-    """The first items of a list, and how many more there are, for a message."""
+    """Returns the first items of a list, and the number of the others, for a message."""
     items = list(items)
     more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
@@ -105,9 +105,9 @@ def listed(items: Iterable[str], *, shown: int = 20) -> str:
 
 @dataclass
 class Faults:
-    """The faults of a whole manifest or configuration, collected and raised together.
+    """Collects all faults of a manifest or configuration, to raise them together.
 
-    `shown` bounds how many are printed; the count of all is always given. `advice`, if any, is the last line.
+    shown: at most this many are printed in full; the total is always printed.  advice: last line of the message.
     """
 
     subject: str
@@ -132,11 +132,19 @@ class Faults:
             if value is not None and not value > bound:
                 self.add(f"--{name} is {value}; needed above {bound}")
 
+    def add_repeated_ids(self, places: Iterable[tuple[str, str]]) -> None:
+        """Adds a fault for every id that occurs again; places: id and place of each entry."""
+        first: dict[str, str] = {}
+        for name, place in places:
+            if name in first:
+                self.add(f"{place}: its id already occurs at {first[name]}; ids must be unique")
+            first.setdefault(name, place)
+
     def __bool__(self) -> bool:
         return bool(self.messages)
 
     def raise_if_any(self) -> None:
-        """Raises InputError with every fault (the first `shown` in full), if there is one."""
+        """Raises InputError listing the faults, if there are any."""
         if not self.messages:
             return
         lines = [f"  {message}" for message in self.messages[: self.shown]]

@@ -65,7 +65,7 @@ def as_json(value: Any) -> Any:
 
 
 def remove_temporary(folder: Path) -> int:
-    """How many unfinished `.part` files of a killed run were removed from under `folder`."""
+    """Returns how many unfinished `.part` files of a killed run were removed from under `folder`."""
     stale = list(Path(folder).rglob(f".*{TEMPORARY_SUFFIX}"))
     for path in stale:
         path.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def remove_temporary(folder: Path) -> int:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, where `relative` is a POSIX path that stays inside `root`.
+    """Returns `root / relative`, where `relative` is a POSIX path that stays inside `root`.
 
     Raises InputError for an absolute path, one with `..`, or one that a symbolic link leads out of `root`.
     """
@@ -87,7 +87,7 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def file_stem(utterance_id: str) -> str:
-    """A file name for an utterance id: the id itself, with what file systems refuse replaced by `_`."""
+    """Returns a file name for an utterance id: the id itself, with what file systems refuse replaced by `_`."""
     stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
     if stem.strip(". ") == "" or len(stem.encode()) > 200:
         raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")

@@ -71,15 +71,15 @@ class Landmarks:
         return len(self) / self.fps
 
     def present(self, group: str) -> np.ndarray:
-        """Whether any point of a group was detected in each frame, (T,) bool."""
+        """Returns whether any point of a group was detected in each frame, (T,) bool."""
         return np.isfinite(self.points[:, layout.GROUPS[group], 0]).any(axis=1)
 
     def select(self, subset: str) -> np.ndarray:
-        """The points of a named subset of the layout, (T, P, 3) float32."""
+        """Returns the points of a named subset of the layout, (T, P, 3) float32."""
         return self.points[:, layout.subset(subset)]
 
     def mirrored(self) -> Landmarks:
-        """The clip as a mirror shows it: x reflected at the middle of the image, left and right swapped."""
+        """Returns the clip as a mirror shows it: x reflected at the middle of the image, left and right swapped."""
         width = self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
         mirror = layout.mirror_map()
         points = self.points[:, mirror].copy()
@@ -87,7 +87,7 @@ class Landmarks:
         return replace(self, points=points, visibility=self.visibility[:, mirror[: layout.NUM_POSE_POINTS]])
 
     def resampled(self, fps: float) -> Landmarks:
-        """The clip at another frame rate, by linear interpolation; see `resample_positions`."""
+        """Returns the clip at another frame rate, by linear interpolation; see `resample_positions`."""
         if math.isclose(self.fps, fps, rel_tol=1e-6):
             return self
         positions = resample_positions(len(self), self.fps, fps)
@@ -131,7 +131,7 @@ class Landmarks:
 
     @classmethod
     def load(cls, path: Path) -> Landmarks:
-        """The clip that `save` wrote.
+        """Returns the clip that `save` wrote.
 
         Raises InputError for a file that is missing, damaged or something else, LayoutError for another layout.
         """
@@ -170,7 +170,7 @@ _AHEAD = 1.5
 
 
 def leading_hand(landmarks: Landmarks) -> str:
-    """The hand that leads, `left` or `right`; `right`, as most people's, where neither clearly does.
+    """Returns the hand that leads, `left` or `right`; `right`, as most people's, where neither clearly does.
 
     It is the one that goes further in the image, the left one by half as far again: the sum over the clip of how far a
     hand's middle is from where it was a fifth of a second before. A hand that was not detected goes nowhere, so that
@@ -207,7 +207,7 @@ def check_header(header: Any, path: Path, expected_format: str, expected_version
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
-    """(width, height) in pixels from `210x260`. Raises InputError for anything else."""
+    """Returns (width, height) in pixels from `210x260`. Raises InputError for anything else."""
     width, times, height = text.lower().partition("x")
     if not (times and width.isdecimal() and height.isdecimal() and 0 < int(width) < 65536 and 0 < int(height) < 65536):
         raise InputError(f"--image_size is {text!r}; needed width x height in pixels, e.g. 210x260")
@@ -215,7 +215,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
 
 
 def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.ndarray:
-    """Where the frames of a clip at `target_fps` lie in the frames of the clip at `fps`, (T',) float64.
+    """Returns where the frames of a clip at `target_fps` lie in the frames of the clip at `fps`, (T',) float64.
 
     T' = max(1, round(num_frames * target_fps / fps)); positions do not go past the last frame.
     """
@@ -224,7 +224,8 @@ def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.nda
 
 
 def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """`values` (T, ...) read at fractional frame `positions` (T',) in 0..T-1, by linear interpolation, (T', ...).
+    """Returns `values` (T, ...) read at fractional frame `positions` (T',) in 0..T-1, by linear interpolation, (T',
+    ...).
 
     Between two frames a value is NaN where either is NaN; exactly on a frame it is that frame's.
     """

@@ -89,7 +89,7 @@ FACE_CONTOURS: dict[str, tuple[int, ...]] = {
 
 
 def index(name: str) -> int:
-    """The position of a named point, e.g. `pose.left_shoulder` or `face.13`.
+    """Returns the position of a named point, e.g. `pose.left_shoulder` or `face.13`.
 
     Raises InputError for a name the layout does not have.
     """
@@ -100,17 +100,17 @@ def index(name: str) -> int:
 
 
 def indices(*names: str) -> np.ndarray:
-    """The positions of several named points, `(len(names),)` int."""
+    """Returns the positions of several named points, `(len(names),)` int."""
     return np.array([index(name) for name in names], dtype=np.int64)
 
 
 def hand_joints(*names: str) -> np.ndarray:
-    """The positions of several joints within a hand, `(len(names),)` int, e.g. of `wrist` and `thumb_tip`."""
+    """Returns the positions of several joints within a hand, `(len(names),)` int, e.g. of `wrist` and `thumb_tip`."""
     return indices(*(f"left_hand.{name}" for name in names)) - GROUPS["left_hand"].start
 
 
 def group_of(point: int) -> str:
-    """The group a point belongs to: `pose`, `left_hand`, `right_hand` or `face`."""
+    """Returns the group a point belongs to: `pose`, `left_hand`, `right_hand` or `face`."""
     return next(name for name, part in GROUPS.items() if part.start <= point < part.stop)
 
 
@@ -163,7 +163,8 @@ _SUBSETS: dict[str, tuple[str, ...]] = {
 
 @cache
 def subset(name: str) -> np.ndarray:
-    """The positions of a named subset's points in ascending order of group, `(P,)` int. Subsets: `full`, `compact`.
+    """Returns the positions of a named subset's points in ascending order of group, `(P,)` int. Subsets: `full`,
+    `compact`.
 
     Raises InputError for an unknown subset.
     """
@@ -176,7 +177,7 @@ def subset(name: str) -> np.ndarray:
 
 @cache
 def subset_mirror_map(name: str) -> np.ndarray:
-    """`mirror_map` within a subset: positions refer to the subset's own order, `(P,)` int."""
+    """Returns `mirror_map` within a subset: positions refer to the subset's own order, `(P,)` int."""
     points = subset(name)
     position = {int(point): place for place, point in enumerate(points)}
     mirror = np.array([position[int(mirror_map()[point])] for point in points])
@@ -186,7 +187,7 @@ def subset_mirror_map(name: str) -> np.ndarray:
 
 @cache
 def subset_groups(name: str) -> dict[str, slice]:
-    """Where each group lies within a subset, as slices of the subset's own order."""
+    """Returns where each group lies within a subset, as slices of the subset's own order."""
     groups = [group_of(int(point)) for point in subset(name)]
     slices = {}
     for group in GROUPS:

@@ -25,12 +25,12 @@ class Row:
         return self.fields[column]
 
     def first(self, columns: Iterable[str]) -> str:
-        """The field of the first of `columns` that the table has; empty if it has none of them."""
+        """Returns the field of the first of `columns` that the table has; empty if it has none of them."""
         return next((self.fields[column] for column in columns if column in self.fields), "")
 
 
 def read_lines(path: Path, faults: Faults) -> list[Line] | None:
-    """The lines of a file that are not blank; None, and a fault, where it cannot be read or is not UTF-8.
+    """Returns the lines of a file that are not blank; None, and a fault, where it cannot be read or is not UTF-8.
 
     A byte order mark and the line ends of Windows are tolerated.
     """
@@ -50,7 +50,7 @@ def read_lines(path: Path, faults: Faults) -> list[Line] | None:
 
 
 def delimiter_of(line: str, columns: Collection[str]) -> str | None:
-    """What separates the columns that `line` names; None where it is not the first line of a table.
+    """Returns what separates the columns that `line` names; None where it is not the first line of a table.
 
     That is a bar where there is one, whatever the names, for no gloss holds a bar; else a tab or a comma that separates
     at least one of `columns` from something.
@@ -65,7 +65,9 @@ def delimiter_of(line: str, columns: Collection[str]) -> str | None:
 
 
 def read_table(path: Path, needed: Sequence[str], faults: Faults, *, delimiter: str | None = "|") -> list[Row]:
-    """The rows of the table `path`, as `rows_of` reads them; delimiter: None for the one that its first line has."""
+    """Returns the rows of the table `path`, as `rows_of` reads them; delimiter: None for the one that its first line
+    has.
+    """
     lines = read_lines(path, faults)
     if lines is None:
         return []
@@ -80,7 +82,7 @@ def read_table(path: Path, needed: Sequence[str], faults: Faults, *, delimiter: 
 def rows_of(
     path: Path, lines: Sequence[Line], needed: Sequence[str | Sequence[str]], faults: Faults, *, delimiter: str
 ) -> list[Row]:
-    """The rows of a table whose first line names its columns; further columns are kept as well.
+    """Returns the rows of a table whose first line names its columns; further columns are kept as well.
 
     lines: at least one.
     needed: columns that the table must have, each a name or several of which one is enough; the first is the id.
@@ -121,7 +123,9 @@ def rows_of(
 
 
 def _records(path: Path, lines: Sequence[Line], faults: Faults, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each record and the number of its first line; no fields, and a fault, where quotes are wrong."""
+    """Yields the fields of each record and the number of its first line; no fields, and a fault, where quotes are
+    wrong.
+    """
     if delimiter != ",":
         yield from ((number, [part.strip() for part in line.split(delimiter)]) for number, line in lines)
         return

@@ -36,7 +36,7 @@ class Vocabulary:
 
     @classmethod
     def from_glosses(cls, sentences: Iterable[Sequence[str]]) -> Vocabulary:
-        """The vocabulary of the given gloss sentences: those of the training split, never of another.
+        """Returns the vocabulary of the given gloss sentences: those of the training split, never of another.
 
         Raises InputError when a gloss is one of the two reserved words, or when there is no gloss at all.
         """
@@ -55,22 +55,22 @@ class Vocabulary:
         return gloss in self._ids
 
     def encode(self, glosses: Sequence[str]) -> list[int]:
-        """The ids of glosses; one that training never had becomes the unknown id, it is not dropped."""
+        """Returns the ids of glosses; one that training never had becomes the unknown id, it is not dropped."""
         return [self._ids.get(gloss, UNKNOWN_ID) for gloss in glosses]
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """The words of ids. Raises InputError for an id outside the vocabulary."""
+        """Returns the words of ids. Raises InputError for an id outside the vocabulary."""
         for number in ids:
             if not 0 <= number < len(self.words):
                 raise InputError(f"vocabulary: id {number} outside 0..{len(self.words) - 1}")
         return [self.words[number] for number in ids]
 
     def unknown(self, glosses: Iterable[str]) -> set[str]:
-        """The glosses that are not in the vocabulary."""
+        """Returns the glosses that are not in the vocabulary."""
         return {gloss for gloss in glosses if gloss not in self._ids}
 
     def unknown_note(self, split: str, sentences: Iterable[Sequence[str]]) -> str:
-        """What to tell of the glosses of `split` that are not in the vocabulary; empty where all are.
+        """Returns what to tell of the glosses of `split` that are not in the vocabulary; empty where all are.
 
         sentences: the reference glosses of the split, in which the unknown ones stay.
         """
@@ -86,7 +86,7 @@ class Vocabulary:
 
 
 def never_trained(split: str, glosses: Collection[str]) -> str:
-    """What a message says of the glosses that `split` has and training has not."""
+    """Returns what a message says of the glosses that `split` has and training has not."""
     count = plural(len(glosses), "gloss", "glosses")
     return f"{split} has {count} that training never had ({listed(sorted(glosses))})"
 

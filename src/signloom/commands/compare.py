@@ -52,7 +52,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when the two were compared, whatever came out."""
+    """Returns the exit status: 0 when the two were compared, whatever came out."""
     if options.split is not None and options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
     if options.changed < 0:
@@ -82,7 +82,7 @@ def run(options: Options) -> int:
 
 
 def read_system(path: Path, options: Options) -> Score:
-    """The score of one system, read or made.
+    """Returns the score of one system, read or made.
 
     Raises InputError for a run folder without the evaluation asked for, and for hypotheses without references.
     """

@@ -131,7 +131,7 @@ def _announce(
 
 
 def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[ClipResult]:
-    """The outcomes of the clips that failed."""
+    """Returns the outcomes of the clips that failed."""
     failures = []
     with progress_bar() as bar:
         task = bar.add_task("extracting", total=len(clips), unit="frames", done=0)

@@ -58,7 +58,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when the hypotheses were scored."""
+    """Returns the exit status: 0 when the hypotheses were scored."""
     if options.format not in FORMATS:
         raise InputError(f"--format is {options.format!r}; needed text or json")
     if options.worst < 0:

@@ -34,7 +34,7 @@ def write_arpa(model: NGram, path: Path) -> None:
 
 
 def read_arpa(path: Path | str) -> NGram:
-    """The model in an ARPA file of any order; fields apart by tabs or spaces, back-offs may be missing (0).
+    """Returns the model in an ARPA file of any order; fields apart by tabs or spaces, back-offs may be missing (0).
 
     Raises InputError with every fault and its line: numbers that are none, log-probabilities above 0, n-grams of the
     wrong length, of words without a 1-gram or twice, counts that do not hold, sections missing.
@@ -71,7 +71,7 @@ def read_arpa(path: Path | str) -> NGram:
 
 
 def _header(path: Path, lines: Iterator[Line], faults: Faults) -> tuple[list[int], tuple[int, str]]:
-    """The counts that the header tells, by order, and the section that begins after it."""
+    """Returns the counts that the header tells, by order, and the section that begins after it."""
     counts: list[int] = []
     begun = False
     for number, line in lines:
@@ -108,7 +108,7 @@ def _section_of(text: str) -> tuple[int, str] | None:
 def _section(
     path: Path, lines: Iterator[Line], order: int, numbers: dict[str, int], faults: Faults
 ) -> tuple[Table, tuple[int, str]]:
-    """The n-grams up to the next section, and that section; the words of 1-grams are added to `numbers`."""
+    """Returns the n-grams up to the next section, and that section; the words of 1-grams are added to `numbers`."""
     rows: dict[tuple[int, ...], tuple[float, float]] = {}
     following = (0, "")
     for number, line in lines:
@@ -150,7 +150,7 @@ def _section(
 
 
 def _number(text: str) -> float | None:
-    """A finite number; minus infinity, which some tools write for a probability of 0, becomes ARPA's -99."""
+    """Returns a finite number; minus infinity, which some tools write for a probability of 0, becomes ARPA's -99."""
     try:
         value = float(text)
     except ValueError:

@@ -53,13 +53,13 @@ class LanguageState(Protocol):
     def factors(self) -> dict[int, float]: ...
 
     def factor(self, token: int) -> float:
-        """What the probability of a prefix is multiplied by when `token` follows; kept in `factors`."""
+        """Returns what the probability of a prefix is multiplied by when `token` follows; kept in `factors`."""
 
     def following(self, token: int) -> LanguageState:
-        """The state after `token`."""
+        """Returns the state after `token`."""
 
     def ending(self) -> float:
-        """The factor of a sentence that ends here."""
+        """Returns the factor of a sentence that ends here."""
 
 
 class LanguageModelFusion(Protocol):
@@ -100,7 +100,7 @@ class _Prefix:
 
 
 def check_log_probs(log_probs: np.ndarray, place: str) -> np.ndarray:
-    """`log_probs` as an array. Raises InputError unless it is (T', V) with at least a frame and two words."""
+    """Returns `log_probs` as an array. Raises InputError unless it is (T', V) with at least a frame and two words."""
     log_probs = np.asarray(log_probs)
     if log_probs.ndim != 2 or not len(log_probs) or log_probs.shape[1] < 2:
         raise InputError(
@@ -117,7 +117,7 @@ def prefix_beam(
     fusion: LanguageModelFusion | None = None,
     complete: bool = True,
 ) -> list[Candidate]:
-    """The gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
+    """Returns the gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
 
     log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
     tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
@@ -185,7 +185,9 @@ class _Frames:
         self.probs = probs
 
     def tokens(self, frame: int, floor: float) -> list[tuple[int, float]]:
-        """The most probable words of a frame above `floor`, best first, each with its probability; without blank."""
+        """Returns the most probable words of a frame above `floor`, best first, each with its probability; without
+        blank.
+        """
         row = self.probs[frame]
         asked = self._tokens_per_frame
         # A little lower: the comparison is in the precision of the emission.
@@ -199,7 +201,7 @@ class _Frames:
 
 
 def _completed(frames: _Frames, found: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
-    """The candidates, those close to the best with the score of all their paths, in the order of the scores."""
+    """Returns the candidates, those close to the best with the score of all their paths, in the order of the scores."""
     close = [at for at, candidate in enumerate(found[:_MOST_CLOSE]) if candidate.score > found[0].score - _CLOSE]
     exact = log_forward(frames.probs, [found[at].ids for at in close]) + frames.log_scale
     for at, score in zip(close, exact.tolist(), strict=True):
@@ -215,7 +217,7 @@ def _completed(frames: _Frames, found: list[Candidate], nodes: list[_Prefix]) ->
 
 
 def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
-    """The beam after the last frame, and the logarithm of what its probabilities were divided by."""
+    """Returns the beam after the last frame, and the logarithm of what its probabilities were divided by."""
     by_depth = attrgetter("depth")
     flat, num_words, highest = frames.flat, frames.num_words, frames.highest
     log_scale = frames.log_scale
@@ -302,7 +304,7 @@ def _grow(
 
 
 def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_size: int) -> list[_Prefix]:
-    """The best of the beam and of what grew out of it; the others' probabilities are set to 0."""
+    """Returns the best of the beam and of what grew out of it; the others' probabilities are set to 0."""
     pool: list[tuple[float, _Prefix, int]] = [(node.total, node, -1) for node in beam]
     pool += grown
     pool.sort(key=itemgetter(0), reverse=True)

@@ -15,7 +15,7 @@ from signloom.vocabulary import BLANK_ID
 
 
 def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
-    """The ids that a path of one id a frame stands for: repeats merged first, then blanks dropped.
+    """Returns the ids that a path of one id a frame stands for: repeats merged first, then blanks dropped.
 
     A repeat that a blank parts stays two: `[A, blank, A]` is `[A, A]`, `[A, A]` is `[A]`.
     """
@@ -24,7 +24,7 @@ def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
 
 
 def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list[list[int]]:
-    """`collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: all of it).
+    """Returns `collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: all of it).
 
     Raises InputError for shapes that do not fit, or a length outside 0..T'.
     """
@@ -38,7 +38,7 @@ def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list
 
 
 def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """Where a run of equal ids begins within the lengths, (B, T') bool."""
+    """Returns where a run of equal ids begins within the lengths, (B, T') bool."""
     batch, frames = paths.shape
     starts = np.ones(paths.shape, dtype=bool)
     starts[:, 1:] = paths[:, 1:] != paths[:, :-1]
@@ -51,7 +51,8 @@ def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
 
 
 def frames_needed(ids: Sequence[int] | np.ndarray) -> int:
-    """The fewest output frames on which CTC can align `ids`: one each, and one more blank between equal neighbours.
+    """Returns the fewest output frames on which CTC can align `ids`: one each, and one more blank between equal
+    neighbours.
 
     With fewer the loss is infinite, whatever the model emits.
     """

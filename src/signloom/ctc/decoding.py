@@ -74,7 +74,7 @@ class Decoding:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], *, place: str) -> Decoding:
-        """What `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
+        """Returns what `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
         known = {field.name for field in fields(cls)}
         wrong = sorted(set(record) - known)
         if wrong:
@@ -131,11 +131,11 @@ class Decoder:
         )
 
     def ids(self, log_probs: np.ndarray) -> list[int]:
-        """The ids of the best gloss sequence of log_probs (T', V)."""
+        """Returns the ids of the best gloss sequence of log_probs (T', V)."""
         return list(self.n_best(log_probs)[0].ids)
 
     def decode(self, emission: Emission, **location: Any) -> Hypothesis:
-        """The best gloss sequence with a time span and a confidence for each gloss.
+        """Returns the best gloss sequence with a time span and a confidence for each gloss.
 
         location: timing and calibration, as `signloom.ctc.spans.located` takes them.
         """
@@ -173,7 +173,8 @@ class DecoderPool:
             )
 
     def map(self, parts: Iterable[Sequence[np.ndarray]]) -> Iterator[list[list[int]]]:
-        """The ids of the best gloss sequences of each part, a part being some log_probs (T', V) that go together.
+        """Yields the ids of the best gloss sequences of each part, a part being some log_probs (T', V) that go
+        together.
 
         Parts are taken as processes become free for them, so that few are held at once.
         """
@@ -210,7 +211,7 @@ def decode_all(
     chunk: int = 16,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[list[int]]:
-    """The ids of the best gloss sequence of every emission (T', V), by as many processes as `workers`.
+    """Returns the ids of the best gloss sequence of every emission (T', V), by as many processes as `workers`.
 
     chunk: utterances sent to a process at once.  advance: told the number of utterances after each chunk.
     """

@@ -70,12 +70,12 @@ class DecodingOptions:
 
 
 def describe(decoding: Decoding, model: NGram | None) -> str:
-    """The decoder as it is named beside every number it made."""
+    """Returns the decoder as it is named beside every number it made."""
     return f"{decoding} ({model})" if decoding.uses_language_model and model is not None else str(decoding)
 
 
 def model_note(model: NGram, vocabulary: Vocabulary) -> str:
-    """What to tell of the glosses that a language model does not know; empty where it knows all."""
+    """Returns what to tell of the glosses that a language model does not know; empty where it knows all."""
     glosses = vocabulary.words[2:]
     missing = [gloss for gloss in glosses if gloss not in model.glosses]
     if not missing:

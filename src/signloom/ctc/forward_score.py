@@ -16,7 +16,7 @@ _RESCALE_FRAMES = 16
 
 
 def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]]) -> np.ndarray:
-    """The natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf where there is none.
+    """Returns the natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf where there is none.
 
     probs: (T', V), column 0 blank; any scale of a row scales the result.
     Source: Graves et al. 2006, equations 5 to 8.

@@ -23,7 +23,7 @@ def greedy(
     timing: Timing | None = None,
     calibration: Calibration | None = None,
 ) -> Hypothesis:
-    """The words of the single most probable path, with a time span and a confidence for each (see `located`).
+    """Returns the words of the single most probable path, with a time span and a confidence for each (see `located`).
 
     `<unknown>` is a word as any other. The score is the log-probability of the path.
     Raises InputError when emission and vocabulary are not of one size.
@@ -34,7 +34,7 @@ def greedy(
 
 
 def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    """The ids greedy decoding reads from a batch, a list an utterance.
+    """Returns the ids greedy decoding reads from a batch, a list an utterance.
 
     log_probs: (B, T', V), or logits, which have the same maxima.  lengths: (B,) int; frames past them are ignored.
     Where the maxima are found on another device, `collapse_batch(maxima, lengths)` is the rest of it.

@@ -38,7 +38,7 @@ class Estimate:
 
 
 def kneser_ney(sentences: Iterable[Sequence[str]], order: int = ORDER) -> Estimate:
-    """The model of order `order` that the sentences make.
+    """Returns the model of order `order` that the sentences make.
 
     Probabilities over all words, `</s>` and `<unk>` sum to 1 after every context. `<unk>` gets an equal share, with the
     words, of what the discount of unigrams frees.
@@ -120,7 +120,7 @@ def _interpolated(
     lower: dict[tuple[int, ...], float],
     num_predicted: int,
 ) -> tuple[dict[tuple[int, ...], float], dict[tuple[int, ...], float]]:
-    """The probability of each n-gram's last word after the others, and what each context's discount frees.
+    """Returns the probability of each n-gram's last word after the others, and what each context's discount frees.
 
     num_predicted: words a 1-gram can be, `<unk>` and `</s>` included and `<s>` not.
     """

@@ -50,14 +50,14 @@ class NGramFusion:
         self.start = self.state(context)
 
     def state(self, context: tuple[int, ...]) -> _State:
-        """The one state of that context."""
+        """Returns the one state of that context."""
         state = self._states.get(context)
         if state is None:
             state = self._states[context] = _State(self, context)
         return state
 
     def weighted(self, context: tuple[int, ...], word: int) -> float:
-        """The probability of a word of the model to the power of the weight."""
+        """Returns the probability of a word of the model to the power of the weight."""
         if self.model is None:
             return 1.0
         return math.exp(self.weight * _LN_10 * self.model.log_prob(context, word))
@@ -101,7 +101,7 @@ class _State:
 
 
 def check_shared(model: NGram, vocabulary: Vocabulary) -> int:
-    """How many glosses of the vocabulary the model knows. Raises InputError when that is none."""
+    """Returns how many glosses of the vocabulary the model knows. Raises InputError when that is none."""
     # Blank and the unknown word are no glosses.
     glosses = vocabulary.words[2:]
     known = sum(gloss in model.glosses for gloss in glosses)

@@ -179,11 +179,11 @@ class NGram:
         return word in self._ids
 
     def id_of(self, word: str) -> int:
-        """The number of a word; that of the unknown one for any other."""
+        """Returns the number of a word; that of the unknown one for any other."""
         return self._ids.get(word, self.unknown_id)
 
     def log_prob(self, context: Sequence[int], word: int) -> float:
-        """The log10 probability of `word` after `context`, of which the last `order` - 1 words count."""
+        """Returns the log10 probability of `word` after `context`, of which the last `order` - 1 words count."""
         # Slicing by -0 would take all of it.
         rest = tuple(context)[max(0, len(context) - self.order + 1) :]
         total = 0.0
@@ -195,7 +195,7 @@ class NGram:
             rest = rest[1:]
 
     def context_after(self, context: tuple[int, ...], word: int) -> tuple[int, ...]:
-        """The shortest context that tells as much as `context` and then `word`: equal ones predict the same."""
+        """Returns the shortest context that tells as much as `context` and then `word`: equal ones predict the same."""
         longer = (*context, word)
         longer = longer[max(0, len(longer) - self.order + 1) :]
         while longer and longer not in self._backoffs:
@@ -203,12 +203,12 @@ class NGram:
         return longer
 
     def sentence_log_probs(self, sentence: Sequence[str]) -> list[float]:
-        """The log10 probability of each word of a sentence and of its end."""
+        """Returns the log10 probability of each word of a sentence and of its end."""
         ids = [self.start_id, *(self.id_of(word) for word in sentence), self.end_id]
         return [self.log_prob(ids[:at], ids[at]) for at in range(1, len(ids))]
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
-        """The perplexity of sentences. Raises InputError when there are none."""
+        """Returns the perplexity of sentences. Raises InputError when there are none."""
         num_sentences = words = unknown = 0
         total = known_total = 0.0
         for sentence in sentences:

@@ -54,7 +54,7 @@ class Timing:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Timing:
-        """The timing of `to_json`. Raises InputError for anything else."""
+        """Returns the timing of `to_json`. Raises InputError for anything else."""
         try:
             return cls(float(record["shift_seconds"]), float(record["gloss_seconds"]))
         except (KeyError, TypeError, ValueError):
@@ -71,7 +71,8 @@ class AlignedClip:
 
 
 def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
-    """The timing of a model, from clips of its training corpus with its own forced alignments; no boundaries needed.
+    """Returns the timing of a model, from clips of its training corpus with its own forced alignments; no boundaries
+    needed.
 
     For every moment around an emission it takes the share of the hands' variance that the gloss explains (one minus
     the variance within glosses over that of all): near 1 in the middle of the sign, 0 where the neighbours are signed.
@@ -124,7 +125,7 @@ def _explained(glosses: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _hands(landmarks: Landmarks) -> np.ndarray:
-    """Where wrists and finger tips are, from the middle of the shoulders and in shoulder widths, (T, 20)."""
+    """Returns where wrists and finger tips are, from the middle of the shoulders and in shoulder widths, (T, 20)."""
     shoulders = landmarks.points[:, _SHOULDERS, :2]
     known = np.isfinite(shoulders).all(axis=(1, 2))
     if not known.any():

@@ -29,7 +29,7 @@ class ForcedAlignment:
 
 
 def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> ForcedAlignment:
-    """The most probable path that collapses to `ids` (S,), none of them blank.
+    """Returns the most probable path that collapses to `ids` (S,), none of them blank.
 
     log_probs: (T', V).  Of paths equally probable it is one whose words come earliest. An empty sequence is all blank.
 

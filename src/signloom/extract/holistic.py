@@ -73,7 +73,7 @@ class Settings:
         return DEFAULT_FPS if self.fps is None else self.fps
 
     def record(self) -> dict[str, Any]:
-        """What determines a clip's points beside its frames, as stored in `Landmarks.source`.
+        """Returns what determines a clip's points beside its frames, as stored in `Landmarks.source`.
 
         Raises MissingExtraError without MediaPipe.
         """
@@ -108,7 +108,8 @@ class HolisticTracker:
         self._graph.close()
 
     def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The points (543, 3) and pose visibility (33,) of one frame (H, W, 3) uint8 RGB; NaN where not detected.
+        """Returns the points (543, 3) and pose visibility (33,) of one frame (H, W, 3) uint8 RGB; NaN where not
+        detected.
 
         x and y are fractions of the frame's width and height, z is in units of its width.
         """
@@ -132,7 +133,7 @@ def extract_clip(
     fps: float | None = None,
     progress: Progress | None = None,
 ) -> Landmarks:
-    """The landmarks of one video file or one folder of frames.
+    """Returns the landmarks of one video file or one folder of frames.
 
     The arguments are those of `Settings`; a crop may be written `x,y,width,height`. What the source did not give is
     listed in `Landmarks.assumed`.
@@ -153,7 +154,7 @@ def extract_clip(
 
 
 def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
-    """The landmarks of one clip by a tracker that may have seen other clips before; see `extract_clip`."""
+    """Returns the landmarks of one clip by a tracker that may have seen other clips before; see `extract_clip`."""
     cv2 = import_cv2()
     reader = open_clip(path)
     tracker.restart()
@@ -207,7 +208,7 @@ def _crop(crop: Crop, frame: np.ndarray, path: Path) -> np.ndarray:
 
 
 def count_frames(points: np.ndarray) -> dict[str, int]:
-    """How many frames there are, and in how many each group was found; for points (T, 543, 3)."""
+    """Returns how many frames there are, and in how many each group was found; for points (T, 543, 3)."""
     found = np.isfinite(points[..., 0])
     return {
         "total": len(points),

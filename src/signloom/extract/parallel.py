@@ -170,7 +170,7 @@ def _report(done: int, expected: int) -> None:
 
 
 def _extract(clip: Clip, output: Path, settings: Settings) -> ClipResult:
-    """The outcome of one clip. Never raises: an exception may not survive the way back to the parent."""
+    """Returns the outcome of one clip. Never raises: an exception may not survive the way back to the parent."""
     global _tracker
     try:
         if _tracker is None:

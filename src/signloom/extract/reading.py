@@ -38,7 +38,7 @@ def import_cv2(purpose: str = "reading video") -> ModuleType:
 def needs_opencv(purpose: str) -> Iterator[None]:
     """Raises MissingExtraError when an import of OpenCV or MediaPipe inside it fails.
 
-    Raises SignloomError, naming the system packages, where the system lacks a shared library that they link to.
+    Raises SignloomError, naming the system packages, if the system lacks a shared library that they link to.
     """
     try:
         with needs_extra(purpose):
@@ -63,7 +63,7 @@ class Crop:
 
     @classmethod
     def parse(cls, text: str) -> Crop:
-        """The crop written as `x,y,width,height`. Raises InputError for anything else."""
+        """Returns the crop written as `x,y,width,height`. Raises InputError for anything else."""
         try:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
@@ -84,7 +84,7 @@ class Crop:
         return max(self.x, self.y, self.width, self.height) <= 1
 
     def of(self, frame: np.ndarray) -> np.ndarray:
-        """The part of an image (height, width, 3). Raises InputError where the crop does not lie in the image."""
+        """Returns the part of an image (height, width, 3). Raises InputError if the crop exceeds the image."""
         height, width = frame.shape[:2]
         scale_x, scale_y = (width, height) if self.in_fractions else (1, 1)
         left, top = round(self.x * scale_x), round(self.y * scale_y)
@@ -113,14 +113,14 @@ class ClipReader(Protocol):
     size: int
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames in order, (H, W, 3) uint8 BGR. Raises InputError for what cannot be read."""
+        """Yields the frames in order, (H, W, 3) uint8 BGR. Raises InputError for what cannot be read."""
 
     def sha256(self) -> str:
-        """A hash of the source; for a folder of frames, of names and contents. Call it after reading `frames`."""
+        """Returns a hash of the source (of a folder: names and contents). Call it after reading `frames`."""
 
 
 def open_clip(path: Path) -> ClipReader:
-    """A reader of the video file or frame folder at `path`. Raises InputError when it is neither."""
+    """Returns a reader of the video file or frame folder at `path`. Raises InputError when it is neither."""
     if path.is_dir():
         return FrameFolderReader(with_camera(path))
     if path.is_file():
@@ -129,7 +129,7 @@ def open_clip(path: Path) -> ClipReader:
 
 
 def source_size(path: Path) -> int:
-    """`ClipReader.size` without reading: what tells cheaply that a source is no longer the same."""
+    """Returns `ClipReader.size` without reading: what tells cheaply that a source is no longer the same."""
     return len(frame_files(path)) if path.is_dir() else path.stat().st_size
 
 
@@ -169,7 +169,7 @@ class FrameFolderReader:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Whether a PNG or JPEG lacks its end mark: decoders fill the missing part with grey and say nothing."""
+    """Returns whether a PNG or JPEG lacks its end mark: decoders fill the missing part with grey and say nothing."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-64:]
     if data.startswith(b"\xff\xd8"):
@@ -250,7 +250,7 @@ def _plausible(rate: float) -> float | None:
 
 
 def _is_avi_without_rate(path: Path) -> bool:
-    """Whether an AVI's headers give its rate as 0, in place of which FFmpeg puts 25, in the time stamps too."""
+    """Returns whether an AVI's headers give its rate as 0, in place of which FFmpeg puts 25, in the time stamps too."""
     with path.open("rb") as file:
         head = file.read(4096)
     main, stream = head.find(b"avih"), head.find(b"strh")
@@ -261,7 +261,7 @@ def _is_avi_without_rate(path: Path) -> bool:
 
 
 def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> float | None:
-    """The header's `rate`, or the mean rate of the frames' time stamps where the two are far apart.
+    """Returns the header's `rate`, or the mean rate of the frames' time stamps where the two are far apart.
 
     Recordings of variable rate (browsers, screen recorders) name the shortest distance between two frames in the
     header, or a time base. A few frames, or a difference of rounding, prove nothing.
@@ -273,7 +273,7 @@ def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> floa
 
 
 def _kind_hint(path: Path) -> str:
-    """What the file seems to be instead of a video, for the error message."""
+    """Returns what the file seems to be instead of a video, for the error message."""
     with path.open("rb") as file:
         head = file.read(4096)
     if b"\0" not in head:
@@ -290,7 +290,7 @@ def _kind_hint(path: Path) -> str:
 
 
 def _ends_early(path: Path) -> bool:
-    """Whether an MP4, MOV, AVI, MKV or WebM file is shorter than the sizes in it say.
+    """Returns whether an MP4, MOV, AVI, MKV or WebM file is shorter than the sizes in it say.
 
     A header's frame count alone proves nothing: an edit list hides frames, and other containers only estimate.
     """
@@ -319,7 +319,7 @@ def _ends_early(path: Path) -> bool:
 
 
 def _ebml_end(file: BinaryIO) -> int:
-    """Where the segment of a Matroska file ends by its header; 0 where it does not say (a live recording)."""
+    """Returns where the segment of a Matroska file ends by its header; 0 where it does not say (a live recording)."""
 
     def length() -> int | None:
         # As many bytes as the first has leading zeros, plus one; all value bits set means unknown.

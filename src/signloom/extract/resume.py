@@ -34,7 +34,7 @@ class Survey:
 
 
 def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
-    """Which of `clips` are done under `output`: readable, from a source of the same size, made with `settings`.
+    """Returns which of `clips` are done under `output`: readable, from a source of the same size, made with `settings`.
 
     An output that cannot be read, or whose source has changed in size, is missing.
     """
@@ -51,7 +51,7 @@ def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """The header of a landmark file that `extract` wrote, without its points; None for anything else."""
+    """Returns the header of a landmark file that `extract` wrote, without its points; None for anything else."""
     try:
         # A file that was cut off has no directory at its end and is refused here already.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -82,7 +82,7 @@ def _difference(header: dict[str, Any], settings: Settings) -> str:
 
 
 def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) -> int:
-    """How many temporary files of a killed run were removed.
+    """Returns how many temporary files of a killed run were removed.
 
     Other shards may be at work in the same folder: a shard removes only what its own clips left.
     """

@@ -38,7 +38,7 @@ class Clip:
         return self.path.is_dir()
 
     def output(self, folder: Path) -> Path:
-        """Where the clip's landmarks go under `folder`."""
+        """Returns where the clip's landmarks go under `folder`."""
         return folder.joinpath(*(self.name + SUFFIX).split("/"))
 
 
@@ -51,7 +51,7 @@ class FoundClips:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """A sort key under which `frame2` comes before `frame10`."""
+    """Returns a sort key under which `frame2` comes before `frame10`."""
     return [
         (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold())
         for part in re.split(r"([0-9]+)", name)
@@ -60,14 +60,14 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The images directly in `folder`, in natural order of their names."""
+    """Returns the images directly in `folder`, in natural order of their names."""
     _, files = _contents(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     return sorted(images, key=lambda path: (natural_key(path.name), path.name))
 
 
 def find_clips(sources: Sequence[str | Path]) -> FoundClips:
-    """The clips of files, folders, trees and glob patterns, sorted by name.
+    """Returns the clips of files, folders, trees and glob patterns, sorted by name.
 
     A file that is named itself is taken for a video whatever its suffix. In a tree a clip is a file with a video
     suffix, or a folder with images and no videos; a folder `1` that is alone in its parent stands for the parent
@@ -94,7 +94,7 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
 
 
 def _expand(source: str) -> list[tuple[Path | None, Path]]:
-    """(root, path) of every match; root is None where the path was given literally."""
+    """Returns (root, path) of every match; root is None where the path was given literally."""
     if Path(source).exists():
         return [(None, Path(source))]
     if not glob.has_magic(source):
@@ -153,7 +153,7 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
 
 
 def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the files in `folder`, sorted, without hidden ones."""
+    """Returns the folders and the files in `folder`, sorted, without hidden ones."""
     folders: list[Path] = []
     files: list[Path] = []
     # scandir knows what an entry is without asking for each: a tree of frames has a million.
@@ -165,13 +165,13 @@ def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def with_camera(folder: Path) -> Path:
-    """`<id>/1`, where the frames lie, for PHOENIX's `<id>`, else the folder itself."""
+    """Returns `<id>/1`, where the frames lie, for PHOENIX's `<id>`, else the folder itself."""
     camera = folder / _CAMERA_FOLDER
     return camera if _contents(folder) == ([camera], []) else folder
 
 
 def without_camera(folder: Path) -> Path:
-    """`<id>` for PHOENIX's `<id>/1`, else the folder itself."""
+    """Returns `<id>` for PHOENIX's `<id>/1`, else the folder itself."""
     is_camera = folder.name == _CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])
     return folder.parent if is_camera else folder
 
@@ -181,7 +181,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
-    """The clips sorted by name, one a source; two sources of one name are faults."""
+    """Returns the clips sorted by name, one a source; two sources of one name are faults."""
     by_name: dict[str, Clip] = {}
     for clip in clips:
         other = by_name.setdefault(clip.name, clip)
@@ -194,7 +194,8 @@ def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
 
 
 def take_shard(clips: Sequence[Clip], shard: str | None) -> list[Clip]:
-    """Every n-th clip of the sorted list, from the i-th on, for a shard `i/n` with i from 1 to n; all without one.
+    """Returns every n-th clip of the sorted list, from the i-th on, for a shard `i/n` with i from 1 to n; all without
+    one.
 
     Raises InputError for anything else.
     """

@@ -53,7 +53,7 @@ class Annotation:
     place: str
 
     def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> NewUtterance:
-        """The utterance with its landmarks; see `Item`."""
+        """Returns the utterance with its landmarks; see `Item`."""
         return NewUtterance(self.id, self.split, self.signer, self.glosses, self.place, read, file, source)
 
 
@@ -72,7 +72,7 @@ class AnnotationSource:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def info(self, name: str) -> dict[str, Any]:
-        """The header entries of the corpus `name`."""
+        """Returns the header entries of the corpus `name`."""
         return {
             "name": name,
             "importer": self.importer,
@@ -87,7 +87,7 @@ class AnnotationSource:
 
 
 def check_splits(splits: Sequence[str]) -> list[str]:
-    """The splits in their usual order. Raises InputError for an unknown one, or for none."""
+    """Returns the splits in their usual order. Raises InputError for an unknown one, or for none."""
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
         raise InputError(f"--splits is {' '.join(splits) or 'empty'}; needed some of {' '.join(SPLITS)}")
@@ -95,7 +95,7 @@ def check_splits(splits: Sequence[str]) -> list[str]:
 
 
 def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[str, str]) -> dict[str, Path]:
-    """The annotation file of each split.
+    """Returns the annotation file of each split.
 
     given: files, or folders that are searched with everything below.
     patterns: for each split a glob pattern that the file's name must match.
@@ -139,11 +139,8 @@ def check_annotations(
 
     signers: whether a signer's name is known; None accepts all.  signers_are: which those are, in words.
     """
-    places: dict[str, str] = {}
+    faults.add_repeated_ids((annotation.id, annotation.place) for annotation in annotations)
     for annotation in annotations:
-        if annotation.id in places:
-            faults.add(f"{annotation.place}: its id already stands at {places[annotation.id]}; ids must be unique")
-        places.setdefault(annotation.id, annotation.place)
         if not annotation.glosses:
             faults.add(f"{annotation.place}: the annotation is empty; needed at least one gloss")
         reserved = sorted({BLANK, UNKNOWN} & set(annotation.glosses))
@@ -174,7 +171,7 @@ def join(
     left_out: Sequence[LeftOut] = (),
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
 ) -> int:
-    """The exit status, once the corpus of `annotations` with their landmark files is written and reported.
+    """Returns the exit status, once the corpus of `annotations` with their landmark files is written and reported.
 
     left_out: what the importer left out itself, and why.
     note: something to tell about a clip's landmarks.
@@ -235,7 +232,7 @@ class LandmarkFiles:
         self._failures = {name.rsplit("/", 1)[-1]: reason for name, reason in extraction_failures(root)}
 
     def find(self, utterance_id: str, split: str) -> Path | None:
-        """The one file named after the id; of several, the one in a folder named after the split.
+        """Returns the one file named after the id; of several, the one in a folder named after the split.
 
         Raises InputError when it is not clear which one is meant.
         """
@@ -248,14 +245,14 @@ class LandmarkFiles:
         return matches[0] if matches else None
 
     def why_missing(self, utterance_id: str) -> str:
-        """What to say of an id that has no file: why its extraction failed, where that is on record."""
+        """Returns what to say of an id that has no file: why its extraction failed, where that is on record."""
         stem = file_stem(utterance_id)
         reason = self._failures.get(stem)
         failed = f"; its extraction failed: {reason}" if reason else ""
         return f"no landmark file {stem}{SUFFIX} under {self.root}{failed}"
 
     def examples(self) -> str:
-        """The names of a few files that are there."""
+        """Returns the names of a few files that are there."""
         names = [path.relative_to(self.root).as_posix() for paths in self._by_stem.values() for path in paths]
         return listed(names, shown=2) if names else f"no {SUFFIX} files at all"
 

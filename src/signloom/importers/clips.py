@@ -33,7 +33,7 @@ class Options(IsolatedOptions):
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     faults = Faults("import clips")
     clips = find_clips(options.source, options.signer_from, faults)
     left_out = [
@@ -45,7 +45,7 @@ def run(options: Options) -> int:
 
 
 def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedClip]:
-    """The clips of a tree; those that lie at the wrong depth or do not name their signer are added to `faults`.
+    """Returns the clips of a tree; those that lie at the wrong depth or do not name their signer are added to `faults`.
 
     signer_from: `none`, `folder`, or a regular expression with one group for the clip's name.
 
@@ -78,7 +78,7 @@ def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedCli
 
 
 def _nothing_in(root: Path) -> str:
-    """What to say of a tree without landmark files: what it holds, and the command that makes them of that."""
+    """Returns what to say of a tree without landmark files: what it holds, and the command that makes them of that."""
     suffixes = Counter(path.suffix.lower() for path in root.rglob("*") if path.is_file() and path.suffix)
     if not suffixes:
         return f"{root}: no files in it; needed sign/clip{SUFFIX}"

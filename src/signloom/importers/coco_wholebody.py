@@ -121,7 +121,7 @@ class Annotations:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def write(self, output: Path) -> list[Path]:
-        """The files written: <output>/<pickle>.csv with id|gloss, whole or not at all."""
+        """Returns the files written: <output>/<pickle>.csv with id|gloss, whole or not at all."""
         written = []
         for name, rows in self.files.items():
             path = output / f"{name}.csv"
@@ -133,7 +133,7 @@ class Annotations:
 
 
 def run(options: Options) -> int:
-    """Exit status: 0 when every clip was converted, 1 when some were not."""
+    """Returns the exit status: 0 when every clip was converted, 1 when some were not."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     if not 0 <= options.min_score < 1:
@@ -174,7 +174,7 @@ def run(options: Options) -> int:
 def read_clips(
     path: Path, reading: KeypointSettings, annotations: Annotations, outcome: Conversion
 ) -> Iterator[SourceClip]:
-    """The clips of a .npy, .npz or pickle file; the glosses of a pickle are added to `annotations`.
+    """Yields the clips of a .npy, .npz or pickle file; the glosses of a pickle are added to `annotations`.
 
     Raises InputError for a file that is none of them.
     """
@@ -202,7 +202,7 @@ def read_clips(
 
 
 def to_landmarks(keypoints: np.ndarray, reading: KeypointSettings) -> Landmarks:
-    """The landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) where there are no scores.
+    """Returns the landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) where there are no scores.
 
     x, y in pixels. A point is missing where its score is below the least score, or where there is none and it lies at
     (0, 0). Scores become the visibility of body points. z is 0 wherever a point was detected.
@@ -243,7 +243,7 @@ def to_landmarks(keypoints: np.ndarray, reading: KeypointSettings) -> Landmarks:
 
 
 def _squeezed(keypoints: np.ndarray) -> np.ndarray:
-    """`keypoints` without an axis for a single person. Raises InputError for shapes that are no keypoints."""
+    """Returns `keypoints` without an axis for a single person. Raises InputError for shapes that are no keypoints."""
     shape = keypoints.shape
     if keypoints.ndim == 4 and 1 in shape[:2]:
         keypoints = keypoints[0] if shape[0] == 1 and shape[1] != 1 else keypoints[:, 0]
@@ -257,7 +257,7 @@ def _squeezed(keypoints: np.ndarray) -> np.ndarray:
 
 
 def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, int], list[str]]:
-    """The image's size, and what had to be assumed, given the detected points (N, 2) of a clip."""
+    """Returns the image's size, and what had to be assumed, given the detected points (N, 2) of a clip."""
     low, high = np.percentile(values, (1, 99), axis=0)
     if (high - low).max() < _LEAST_EXTENT_PIXELS:
         raise InputError(

@@ -50,7 +50,7 @@ class Conversion:
 def find_files(
     sources: Iterable[Path], suffixes: tuple[str, ...], output: Path, *, strip: tuple[str, ...] | None = None
 ) -> list[tuple[Path, str]]:
-    """The files to convert and the name of each: its path below the given folder without the suffix.
+    """Returns the files to convert and the name of each: its path below the given folder without the suffix.
 
     A file given by itself is taken whatever its suffix. Hidden files, and what lies in `output`, are left out.
     strip: the suffixes that are no part of a name, all of them by default.
@@ -95,7 +95,8 @@ def convert(
     settings: Mapping[str, Any],
     read_before_naming: Callable[[Path], bool] = lambda path: False,
 ) -> Conversion:
-    """What was done: every clip of `files` has its landmark file under `output`, or its fault is in the outcome.
+    """Returns what was done: every clip of `files` has its landmark file under `output`, or its fault is in the
+    outcome.
 
     read: the clips of one file; InputError from it, or from a clip, is a fault of that file or clip alone.
     settings: the options that shape the result, recorded with every clip.
@@ -166,7 +167,7 @@ def _convert_clip(
 
 
 def report_conversion(outcome: Conversion, output: Path, *, importer: str, next_step: str) -> int:
-    """The exit status, after a summary of the conversion on stdout and its faults on stderr."""
+    """Returns the exit status, after a summary of the conversion on stdout and its faults on stderr."""
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""
     print(f"{output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted")
@@ -204,7 +205,7 @@ def check_aspect(pixel_aspect: float | None) -> None:
 
 
 def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file that `keys` name and it has, or that of a .npy file under the first key.
+    """Returns the arrays of a .npz file that `keys` name and it has, or that of a .npy file under the first key.
 
     No pickled object is ever loaded: an array of objects is refused if `keys` name it and ignored otherwise.
 
@@ -228,7 +229,7 @@ def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -245,7 +246,7 @@ def _own(owners: dict[Path, str], target: Path, path: Path) -> None:
 
 
 def _up_to_date(target: Path, source: dict[str, Any]) -> bool:
-    """Whether `target` was made from this source with these settings; False where it is missing or out of date.
+    """Returns whether `target` was made from this source with these settings; False where it is missing or out of date.
 
     Raises InputError where another tool made it: that file is not this importer's to replace.
     """

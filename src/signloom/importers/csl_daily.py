@@ -46,7 +46,7 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, list(PATTERNS), PATTERNS)
     faults = Faults("import csl_daily")
@@ -68,7 +68,7 @@ def run(options: Options) -> int:
 
 
 def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[list[Annotation], list[LeftOut]]:
-    """The annotations of all splits and what the release's own slips leave out; other faults go to `faults`."""
+    """Returns the annotations of all splits and what the release's own slips leave out; other faults go to `faults`."""
     rows = read_table(map_path, MAP_COLUMNS, faults)
     split_rows = read_table(split_path, SPLIT_COLUMNS, faults)
     splits: dict[str, str] = {}

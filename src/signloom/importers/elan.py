@@ -69,7 +69,7 @@ class ElanUtterance:
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus, or the table, was written."""
+    """Returns the exit status 0: the corpus, or the table, was written."""
     splits = check_splits(options.splits)
     if options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
@@ -92,7 +92,7 @@ def run(options: Options) -> int:
 
 
 def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[Path, str]:
-    """The ELAN files of files and folders, each with its split; those of other splits are left out.
+    """Returns the ELAN files of files and folders, each with its split; those of other splits are left out.
 
     Raises InputError with every path that does not exist or holds none.
     """
@@ -124,7 +124,7 @@ def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[
 def read_sentences(
     path: Path, document: EafDocument, split: str, options: Options, faults: Faults, left_out: list[LeftOut]
 ) -> list[ElanUtterance]:
-    """The utterances of one file; what is wrong is added to `faults`, segments without a gloss to `left_out`."""
+    """Returns the utterances of one file; adds to `faults`, and segments without a gloss to `left_out`."""
     tiers = [options.tier, *([options.segments] if options.segments is not None else [])]
     missing = [tier for tier in tiers if tier not in document.tiers]
     for tier in missing:
@@ -166,7 +166,7 @@ def read_sentences(
 
 
 def _clean(path: Path, intervals: Sequence[TimedAnnotation], options: Options, faults: Faults) -> list[TimedAnnotation]:
-    """The annotations with their values as glosses: no spaces around them, none within."""
+    """Returns the annotations with their values as glosses: no spaces around them, none within."""
     cleaned = []
     for start, end, value in intervals:
         words = value.split()
@@ -258,7 +258,7 @@ def _reader(path: Path, sentence: ElanUtterance, load: Callable[[Path], Landmark
 
 
 def cut(landmarks: Landmarks, span: TimedAnnotation | None, path: Path) -> Landmarks:
-    """The frames of a span; all of them without one. Raises InputError where it reaches past the clip's end."""
+    """Returns the frames of a span; all of them without one. Raises InputError where it reaches past the clip's end."""
     if span is None:
         return landmarks
     first, last = math.floor(span.start_ms * landmarks.fps / 1000), math.ceil(span.end_ms * landmarks.fps / 1000)

@@ -113,7 +113,7 @@ class Picture:
 
 
 def run(options: Options) -> int:
-    """Exit status: 0 when every file was converted, 1 when some were not."""
+    """Returns the exit status: 0 when every file was converted, 1 when some were not."""
     picture = Picture.of(options.image_size, options.pixel_aspect, options.fps)
     files = find_files(options.sources, (".npz", ".npy"), options.output)
     _refuse_standardised_corpus([path for path, _ in files])
@@ -128,7 +128,7 @@ def run(options: Options) -> int:
 
 
 def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = None) -> Landmarks:
-    """The landmarks in a feature file; a part its mask says was not detected, or that is all zero, is missing.
+    """Returns the landmarks in a feature file; a part its mask says was not detected, or that is all zero, is missing.
 
     outcome: takes a note where mask and features disagree.
 
@@ -158,7 +158,9 @@ def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = 
 
 
 def why_standardised(points: np.ndarray) -> str:
-    """Why points (T, 543, 3), shares of the image with NaN where missing, cannot be landmarks; empty if they can."""
+    """Returns why points (T, 543, 3), shares of the image with NaN where missing, cannot be landmarks; empty if they
+    can.
+    """
     flat = points[:, layout.NUM_POSE_POINTS :, :2]
     flat = flat[np.isfinite(flat)]
     if flat.size == 0:
@@ -193,7 +195,7 @@ def _length(points: np.ndarray, a: str, b: str) -> np.ndarray:
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The points (T, 543, 3) as the file has them, and the mask (T, 543) if there is one."""
+    """Returns the points (T, 543, 3) as the file has them, and the mask (T, 543) if there is one."""
     arrays = load_arrays(path, ("features", "detection_masks"))
     if "features" not in arrays:
         raise InputError("no array named features; needed features (T, 6516)")
@@ -219,7 +221,7 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _detected(points: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Which points were detected, (T, 543) bool: in the mask, no NaN, and in a part that is not all zero."""
+    """Returns which points were detected, (T, 543) bool: in the mask, no NaN, and in a part that is not all zero."""
     detected = np.isfinite(points).all(axis=-1)
     for group in layout.GROUPS.values():
         detected[:, group] &= np.any(points[:, group] != 0, axis=(1, 2))[:, None]

@@ -68,7 +68,7 @@ class CameraInfo:
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     size = parse_image_size(options.image_size) if options.image_size else None
@@ -81,7 +81,7 @@ def run(options: Options) -> int:
 def read_clips(
     source: Path | str, camera: CameraInfo | None = None, *, signer: str | None = None
 ) -> Iterator[tuple[IsolatedClip, Landmarks]]:
-    """Each clip of one source with its landmarks, in the source's order.
+    """Yields each clip of one source with its landmarks, in the source's order.
 
     Raises InputError with every fault of the source's shape at once, and for the first clip that cannot be read.
     """
@@ -95,7 +95,7 @@ def read_clips(
 def find_clips(
     sources: Sequence[Path], camera: CameraInfo | None = None, *, signers: Sequence[str] = (), faults: Faults
 ) -> list[IsolatedClip]:
-    """The clips of folders and packings; what is wrong with the sources themselves is added to `faults`.
+    """Returns the clips of folders and packings; what is wrong with the sources themselves is added to `faults`.
 
     signers: none, one for all sources, or one for each.
     """
@@ -118,7 +118,7 @@ def find_clips(
 def landmarks_from_frames(
     frames: np.ndarray, camera: CameraInfo | None = None, *, source: dict[str, Any] | None = None
 ) -> Landmarks:
-    """The landmarks of frames of 258 or 1,662 values, (T, 258) or (T, 1662); all-zero parts are missing.
+    """Returns the landmarks of frames of 258 or 1,662 values, (T, 258) or (T, 1662); all-zero parts are missing.
 
     What `camera` does not say is assumed and recorded so (25 frames/s, 1280x720).
     x and z are multiplied by width/height, which makes all three coordinates units of the image height.
@@ -187,7 +187,7 @@ def _clip(
 
 
 def _packed(path: Path, camera: CameraInfo, signer: str | None) -> list[IsolatedClip]:
-    """The clips of a .npz packing. Raises InputError for an archive that does not fit together."""
+    """Returns the clips of a .npz packing. Raises InputError for an archive that does not fit together."""
     needed = ("frames", "start", "length", "label")
     try:
         arrays = load_arrays(path, (*needed, "group", "path"))
@@ -227,7 +227,7 @@ def _slicer(frames: np.ndarray, start: int, length: int) -> Callable[[], np.ndar
 
 
 def _in_folders(root: Path, camera: CameraInfo, signer: str | None, faults: Faults) -> list[IsolatedClip]:
-    """The clips of a folder `<sign>/<clip>/<frame>.npy` or `<sign>/<clip>.npy`."""
+    """Returns the clips of a folder `<sign>/<clip>/<frame>.npy` or `<sign>/<clip>.npy`."""
     if not root.is_dir():
         raise InputError(f"{root}: no such file or folder")
     signs = [path for path in _visible(root) if path.is_dir()]
@@ -255,7 +255,7 @@ def _file_reader(path: Path) -> Callable[[], np.ndarray]:
 
 
 def _read_frames(folder: Path) -> np.ndarray:
-    """The frames of one clip folder in the order of their numbers, (T, D).
+    """Returns the frames of one clip folder in the order of their numbers, (T, D).
 
     Raises InputError for no frames, names that are not numbers, gaps between the numbers, and odd shapes.
     """
@@ -300,7 +300,7 @@ def _load(path: Path) -> np.ndarray:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What a folder holds, without hidden entries, numbers in numeric order."""
+    """Returns what a folder holds, without hidden entries, numbers in numeric order."""
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return sorted(
         entries, key=lambda path: (not path.stem.isdecimal(), len(path.stem) * path.stem.isdecimal(), path.name)

@@ -44,7 +44,7 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     splits = check_splits(options.splits)
     told = options.signer_pattern.lower() != "none"
     pattern = signer_pattern(options.signer_pattern, "--signer_pattern") if told else None
@@ -77,7 +77,7 @@ def run(options: Options) -> int:
 def read_annotations(
     path: Path, split: str, faults: Faults, *, pattern: re.Pattern[str] | None = re.compile(ISHARAH_SIGNER)
 ) -> list[Annotation]:
-    """The annotations of one table; faults of its lines are added to `faults`.
+    """Returns the annotations of one table; faults of its lines are added to `faults`.
 
     pattern: its group is the signer in an id; None for signers that are not known.
     """

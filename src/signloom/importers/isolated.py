@@ -61,7 +61,7 @@ class IsolatedClip:
 
 
 def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
-    """The utterances of `clips`, one gloss each; says on stderr which labels became other glosses.
+    """Returns the utterances of `clips`, one gloss each; says on stderr which labels became other glosses.
 
     Empty labels, ids that occur twice and labels that would merge into one gloss are added to `faults`.
     """
@@ -97,7 +97,7 @@ def write_clips(
     faults: Faults,
     left_out: Sequence[LeftOut] = (),
 ) -> int:
-    """Exit status 0, once the corpus of `clips` is written and reported.
+    """Returns the exit status 0, once the corpus of `clips` is written and reported.
 
     importer: its kind.  sources: where the clips come from, for the record.
     faults, left_out: those found so far; see `write_corpus`.

@@ -59,7 +59,7 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, splits, PATTERNS[options.split_set])
     faults = Faults("import phoenix2014")
@@ -85,7 +85,7 @@ def run(options: Options) -> int:
 
 
 def read_annotations(path: str | Path, split: str, faults: Faults) -> list[Annotation]:
-    """The annotations of one csv file, the broken clip among them; faults of its lines are added to `faults`."""
+    """Returns the annotations of one csv file, the broken clip included; adds the faults of its lines to `faults`."""
     return [
         Annotation(row["id"], split, row["signer"] or None, tuple(row["annotation"].split()), row.place)
         for row in read_table(Path(path), COLUMNS, faults)
@@ -93,12 +93,12 @@ def read_annotations(path: str | Path, split: str, faults: Faults) -> list[Annot
 
 
 def is_signer(name: str) -> bool:
-    """Whether `name` is one of the nine signers of PHOENIX."""
+    """Returns whether `name` is one of the nine signers of PHOENIX."""
     return _SIGNER.fullmatch(name) is not None
 
 
 def check_geometry(landmarks: Landmarks) -> str | None:
-    """What to tell of landmarks made from the anamorphic frames as if their pixels were square."""
+    """Returns what to tell of landmarks made from the anamorphic frames as if their pixels were square."""
     if landmarks.image_size == (210, 260) and abs(landmarks.pixel_aspect - PIXEL_ASPECT) > 0.01:
         return (
             f"extracted with pixel aspect {landmarks.pixel_aspect:g}; PHOENIX frames of 210x260 are shown as 210x300: "

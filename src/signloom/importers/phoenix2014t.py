@@ -38,7 +38,7 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Exit status 0: the corpus was written."""
+    """Returns the exit status 0: the corpus was written."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, splits, PATTERNS)
     faults = Faults("import phoenix2014t")
@@ -58,7 +58,7 @@ def run(options: Options) -> int:
 
 
 def read_annotations(path: Path, split: str, faults: Faults) -> list[Annotation]:
-    """The annotations of one csv file; faults of its lines are added to `faults`."""
+    """Returns the annotations of one csv file; faults of its lines are added to `faults`."""
     annotations = []
     for row in read_table(path, COLUMNS, faults):
         if (row["start"], row["end"]) != (_WHOLE_CLIP, _WHOLE_CLIP):

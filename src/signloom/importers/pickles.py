@@ -45,7 +45,8 @@ _TORCH_PROTOCOL = 1001
 
 
 def load_pickle(path: Path) -> Any:
-    """What a pickle (plain or gzip) holds: dicts, lists, tuples, sets, strings, numbers and NumPy arrays of numbers.
+    """Returns what a pickle (plain or gzip) holds: dicts, lists, tuples, sets, strings, numbers and NumPy arrays of
+    numbers.
 
     Torch tensors come as NumPy arrays; torch is not needed.
 
@@ -89,7 +90,7 @@ def _decompressed(file: IO[bytes], compressed_size: int) -> bytes:
 
 
 def _read_one(file: IO[bytes], storages: dict[str, _Storage] | None = None) -> Any:
-    """The next pickle of a stream, stand-ins still in it; leaves the stream behind it."""
+    """Returns the next pickle of a stream, stand-ins still in it; leaves the stream behind it."""
     start = file.tell()
     _check_memo(file)
     file.seek(start)
@@ -262,7 +263,7 @@ def _make_size(items: Any = ()) -> tuple[int, ...]:
 
 
 def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> np.ndarray:
-    """The array of a torch tensor: `size` numbers at `stride` from `offset` in its storage."""
+    """Returns the array of a torch tensor: `size` numbers at `stride` from `offset` in its storage."""
     if not (isinstance(storage, _Storage) and storage.value is not None and type(offset) is int and offset >= 0):
         raise InputError("a torch tensor without its numbers; the file is damaged")
     sizes, steps = _sizes(size), _sizes(stride)
@@ -277,7 +278,9 @@ def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) 
 
 
 def _make_storage(content: Any) -> _Storage:
-    """The torch storage that `torch.save` wrote into `content` in its older format (five pickles, then the bytes)."""
+    """Returns the torch storage that `torch.save` wrote into `content` in its older format (five pickles, then the
+    bytes).
+    """
     if not isinstance(content, bytes):
         raise InputError("a torch storage of an unknown form; refused")
     stream, storages = io.BytesIO(content), dict[str, _Storage]()
@@ -322,7 +325,7 @@ _MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
-    """`value` with arrays for their stand-ins; shared parts stay shared."""
+    """Returns `value` with arrays for their stand-ins; shared parts stay shared."""
     if value is None or isinstance(value, (str, bytes, bytearray, bool, int, float, complex, np.ndarray)):
         return value
     if isinstance(value, _Array) and value.value is not None:

@@ -91,7 +91,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Exit status: 0 when every file was converted, 1 when some were not."""
+    """Returns the exit status: 0 when every file was converted, 1 when some were not."""
     check_rate(options.fps)
     if options.person < 0:
         raise InputError(f"--person is {options.person}; needed 0 or more")
@@ -108,7 +108,7 @@ def run(options: Options) -> int:
 
 
 def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:
-    """The landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
+    """Returns the landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
 
     person: which of several.  fps: used where the file says 0.  outcome: takes notes of what was left out.
 
@@ -207,7 +207,9 @@ def write_pose(landmarks: Landmarks, path: Path) -> None:
 
 
 def pose_format_name(point: str) -> str:
-    """The name pose-format gives a point of ours within its component: `left_hand.index_tip` -> `INDEX_FINGER_TIP`."""
+    """Returns the name pose-format gives a point of ours within its component: `left_hand.index_tip` ->
+    `INDEX_FINGER_TIP`.
+    """
     group, part = point.split(".")
     if group.endswith("hand"):
         finger, _, joint = part.partition("_")
@@ -233,7 +235,7 @@ def _names(components: list[Any]) -> dict[str, int]:
 
 
 def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which points of the file are ours, as their columns in the file and their positions in our layout."""
+    """Returns which points of the file are ours, as their columns in the file and their positions in our layout."""
     found = ", ".join(f"{name} ({count} points)" for name, count in _names(components).items()) or "nothing"
     columns: dict[int, int] = {}
     unknown: list[str] = []
@@ -339,7 +341,7 @@ def _depth(z: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _is_bounding_box(points: np.ndarray, width: int, height: int) -> bool:
-    """Whether the header's size is the box around the points (Pose.focus) rather than that of an image."""
+    """Returns whether the header's size is the box around the points (Pose.focus) rather than that of an image."""
     low = np.nanmin(points[..., :2], axis=(0, 1))
     high = np.nanmax(points[..., :2], axis=(0, 1))
     return bool((np.abs(low) < 1e-6).all() and (np.ceil(high) == (width, height)).all())
@@ -358,7 +360,7 @@ def _load(path: Path) -> Any:
 
 
 def require_pose_format() -> ModuleType:
-    """The module `pose_format`. Raises MissingExtraError where it is not installed."""
+    """Returns the module `pose_format`. Raises MissingExtraError if it is not installed."""
     with needs_extra("a .pose file"):
         import pose_format
     return pose_format

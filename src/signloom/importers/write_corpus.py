@@ -76,7 +76,7 @@ def write_corpus(
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
     overwrite: bool = False,
 ) -> Imported:
-    """The corpus of `items`, in their order.
+    """Returns the corpus of `items`, in their order.
 
     Every clip is read and checked before anything is written, so that a source with faults leaves no corpus and
     does not touch an older one.
@@ -130,7 +130,7 @@ def write_corpus(
 
 
 def with_place(place: str, error: InputError) -> str:
-    """An error's text with its place in front, unless it begins with it."""
+    """Returns an error's text with its place in front, unless it begins with it."""
     text = str(error)
     return text if text.startswith(place) else f"{place}: {text}"
 
@@ -157,7 +157,9 @@ def show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
 
 
 def signer_pattern(text: str, option: str) -> re.Pattern[str]:
-    """A regular expression whose one group is the signer. Raises InputError, naming `option`, where it is not one."""
+    """Returns a regular expression whose one group is the signer. Raises InputError, naming `option`, where it is not
+    one.
+    """
     try:
         pattern = re.compile(text)
     except re.error as error:
@@ -168,7 +170,7 @@ def signer_pattern(text: str, option: str) -> re.Pattern[str]:
 
 
 def report_import(made: Imported, *, noun: str, next_step: str) -> int:
-    """Exit status 0, after the corpus split by split on stdout, messages on stderr, and the next step.
+    """Returns the exit status 0, after the corpus split by split on stdout, messages on stderr, and the next step.
 
     noun: what its items are called.
     """

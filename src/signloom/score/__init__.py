@@ -1,1 +1,1 @@
-"""Word error rate, exact and explained: alignment, counts, protocols, and how they are shown. No torch."""
+"""Word error rate: alignment, scoring rules, comparison of two systems, file formats, text output. Needs no torch."""

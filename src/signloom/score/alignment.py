@@ -1,9 +1,10 @@
-"""The alignment of a hypothesis with its reference, word by word, as sclite makes it.
+"""Aligns a hypothesis with its reference word by word, as sclite does: substitutions, deletions, insertions.
 
-Costs: substitution 4, insertion 3, deletion 3. Among alignments of equal cost sclite takes one, and the counts of
-substitutions, deletions and insertions (even their sum) depend on which. Source: NIST SCTK 2.4, `sclite/net_dp.c`,
-`calculate_internal_cells`: a substitution or match where it is no worse than the others, else a deletion where it is
-better than an insertion, else an insertion. Letters are compared without case for a-z only; `Ä` is not `ä`.
+Costs: substitution 4, insertion 3, deletion 3. Several alignments can have the same least cost, and the counts of
+substitutions, deletions and insertions (even their sum) depend on which one is chosen. We choose the one that sclite
+chooses. Source: NIST SCTK 2.4, `sclite/net_dp.c`, `calculate_internal_cells`: a substitution or match if it costs no
+more than the others, else a deletion if it costs less than an insertion, else an insertion. Case is ignored for a-z
+only: `Ä` differs from `ä`.
 
 Shapes: N reference words, M hypothesis words.
 """
@@ -25,14 +26,14 @@ GAP_COST = 3
 
 CORRECT, SUBSTITUTION, DELETION, INSERTION = "C", "S", "D", "I"
 
-# Where a table of costs has more cells than this, whole rows of it are computed at once: slower for short sentences,
-# about ten times faster and smaller for long segments.
+# Larger cost tables are computed one whole row at a time: slower for short sentences, but about ten times faster and
+# smaller for long segments.
 _MAX_LOOP_CELLS = 20_000
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class Op(NamedTuple):
-    """One step of an alignment: `C`orrect, `S`ubstitution, `D`eletion or `I`nsertion, and its words."""
+    """One step of an alignment: its kind (`C`orrect, `S`ubstitution, `D`eletion, `I`nsertion) and its words."""
 
     kind: str
     reference: str | None
@@ -41,9 +42,9 @@ class Op(NamedTuple):
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a hypothesis (M words) was aligned with a reference (N words).
+    """The alignment of a hypothesis (M words) with a reference (N words).
 
-    kinds: one letter a step, of `C`, `S`, `D`, `I`, in order.
+    kinds: one letter per step, in order: `C`, `S`, `D` or `I`.
     """
 
     reference: tuple[str, ...]
@@ -83,9 +84,9 @@ class Alignment:
 
 
 def align(*, reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
-    """The alignment of least cost that sclite would choose; either side may be empty.
+    """Returns the alignment that sclite would choose; either side may be empty.
 
-    Raises InputError for a string in the place of a list of words.
+    Raises InputError if a side is a string instead of a list of words.
     """
     for name, words in (("reference", reference), ("hypothesis", hypothesis)):
         if isinstance(words, str):
@@ -100,11 +101,11 @@ def align(*, reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     return Alignment(tuple(reference), tuple(hypothesis), kinds)
 
 
-def alignment_fault(alignment: Alignment) -> str:
-    """What is wrong with an alignment that was read from a file; empty where its steps account for its words."""
+def alignment_fault(alignment: Alignment) -> str | None:
+    """Returns what is wrong with an alignment read from a file, or None if its steps account for its words."""
     kinds = alignment.kinds
     if set(kinds) - {CORRECT, SUBSTITUTION, DELETION, INSERTION}:
-        return f"kinds {kinds[:40]!r}; needed one letter of C S D I a step"
+        return f"kinds {kinds[:40]!r}; needed one letter of C S D I per step"
     for name, words, gap in (
         ("reference", alignment.reference, INSERTION),
         ("hypothesis", alignment.hypothesis, DELETION),
@@ -118,17 +119,17 @@ def alignment_fault(alignment: Alignment) -> str:
             and (kind == CORRECT) != (fold(reference) == fold(hypothesis))
         ):
             return f"kind {kind} for the words {reference!r} and {hypothesis!r}"
-    return ""
+    return None
 
 
 @lru_cache(maxsize=65536)
 def fold(word: str) -> str:
-    """The word as it is compared: two words are the same gloss where this is equal."""
+    """Returns the form of a word that is compared: two words are the same gloss if their forms are equal."""
     return word.translate(_ASCII_LOWER)
 
 
 def _trace(ref: list[str], hyp: list[str]) -> str:
-    """The steps of the chosen alignment, found backwards from the end of both."""
+    """Returns the steps of the chosen alignment, traced back from the end of both sides."""
     if not ref or not hyp:
         return DELETION * len(ref) + INSERTION * len(hyp)
     costs = _costs(ref, hyp) if len(ref) * len(hyp) <= _MAX_LOOP_CELLS else _costs_by_row(ref, hyp)
@@ -150,7 +151,7 @@ def _trace(ref: list[str], hyp: list[str]) -> str:
 
 
 def _costs(ref: list[str], hyp: list[str]) -> list[list[int]]:
-    """The least cost of aligning the first n with the first m words, as rows (N + 1) of (M + 1)."""
+    """Returns the least cost of aligning the first n with the first m words, as N + 1 rows of M + 1 numbers."""
     above = list(range(0, GAP_COST * len(hyp) + 1, GAP_COST))
     rows = [above]
     for word in ref:
@@ -169,7 +170,7 @@ def _costs(ref: list[str], hyp: list[str]) -> list[list[int]]:
 
 
 def _costs_by_row(ref: list[str], hyp: list[str]) -> np.ndarray:
-    """The same table as `_costs`, (N + 1, M + 1) int32, a row at a time."""
+    """Returns the same table as `_costs`, (N + 1, M + 1) int32, computed one row at a time."""
     ids: dict[str, int] = {}
     columns = np.array([ids.setdefault(word, len(ids)) for word in hyp])
     insertions = GAP_COST * np.arange(len(hyp) + 1, dtype=np.int32)
@@ -180,6 +181,6 @@ def _costs_by_row(ref: list[str], hyp: list[str]) -> np.ndarray:
         row[0] = above[0] + GAP_COST
         different = np.where(columns == ids.get(word, -1), 0, SUBSTITUTION_COST)
         np.minimum(above[:-1] + different, above[1:] + GAP_COST, out=row[1:])
-        # A run of insertions from any column to the left costs 3 a word: a running minimum of what is left of it.
+        # A run of insertions from any column to the left costs 3 per word, so a running minimum finds the best one.
         row[:] = np.minimum.accumulate(row - insertions) + insertions
     return table

@@ -1,8 +1,8 @@
-"""Sentences of more than one wording, as stm files write references: `{ UM / UH / @ } YES`; ctm files may too.
+"""Alternations: sentences with several accepted wordings, such as `{ UM / UH / @ } YES` in stm and ctm files.
 
-The alignment takes the wordings that cost least. Among those of equal cost it takes what sclite takes, since wordings
-differ in their number of words, and with it the rate. Source: NIST SCTK 2.4, `sclite/net_dp.c` and `net_adt.c`: costs
-are single-precision, the empty word `@` costs 0.001, and of equal predecessors the one written first wins.
+The alignment chooses the wordings that cost least. At equal cost it chooses as sclite does, because wordings differ in
+their number of words and so in their error rate. Source: NIST SCTK 2.4, `sclite/net_dp.c` and `net_adt.c`: costs are
+single-precision, the empty word `@` costs 0.001, and of equal predecessors the one written first wins.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EMPTY_FOR_EMPTY_COST = 1.0
 
 @dataclass(frozen=True)
 class Alternation:
-    """One of several wordings.  choices: each a sequence of words and further alternations; None is the empty word."""
+    """A choice between wordings.  choices: sequences of words and nested alternations; None is the empty word."""
 
     choices: tuple[tuple[Item, ...], ...]
 
@@ -40,19 +40,19 @@ Item = str | None | Alternation
 
 @dataclass(frozen=True)
 class _Arc:
-    """A word of the graph of wordings, and the arcs that may come before it, in the order in which they win."""
+    """A word in the graph of wordings, and the arcs that may come before it (at equal cost the first one wins)."""
 
     word: str | None
     before: tuple[int, ...]
 
 
 def is_plain(items: Sequence[Item]) -> bool:
-    """Whether there are only words."""
+    """Returns whether all items are words: no alternations."""
     return all(isinstance(item, str) for item in items)
 
 
 def align_items(*, reference: Sequence[Item], hypothesis: Sequence[Item]) -> Alignment:
-    """The alignment of least cost over all wordings of both; it holds the wordings chosen."""
+    """Returns the alignment of least cost over all wordings of both sides; it holds the chosen wordings."""
     if is_plain(reference) and is_plain(hypothesis):
         return align(reference=_words(reference), hypothesis=_words(hypothesis))
     graph, other = _graph(reference), _graph(hypothesis)
@@ -67,7 +67,10 @@ def _words(items: Sequence[Item]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Graph:
-    """Arcs in an order in which each comes after those before it, the first a beginning without a word; the last."""
+    """The graph of a sentence's wordings.
+
+    arcs: in topological order; the first is the start and has no word.  ends: indices of the arcs that may come last.
+    """
 
     arcs: list[_Arc]
     ends: tuple[int, ...]
@@ -79,7 +82,7 @@ def _graph(items: Sequence[Item]) -> _Graph:
 
 
 def _add(arcs: list[_Arc], items: Sequence[Item], before: tuple[int, ...]) -> tuple[int, ...]:
-    """Adds the arcs of `items`; the arcs that may come before whatever follows them."""
+    """Adds the arcs of `items` and returns those that may come directly before what follows."""
     for item in items:
         if isinstance(item, Alternation):
             before = tuple(end for choice in item.choices for end in _add(arcs, choice, before))
@@ -89,13 +92,13 @@ def _add(arcs: list[_Arc], items: Sequence[Item], before: tuple[int, ...]) -> tu
     return before
 
 
-# For each pair of arcs: the step that led there and the pair it came from.
+# For each pair of arcs: the kind of the last step and the pair of arcs before it.
 _Steps = list[list[tuple[str, int, int]]]
 
 
 def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _Steps]:
-    """For each pair of arcs the least cost of having come there, and by which step."""
-    # Rounds to single precision, in which sclite adds and compares.
+    """Returns the least cost of reaching each pair of arcs, and the last step on the way."""
+    # sclite adds and compares in single precision; storing in this array rounds to it.
     single = array("f", (0.0, 0.0, 0.0))
     words = [None if arc.word is None else fold(arc.word) for arc in arcs]
     other_words = [None if arc.word is None else fold(arc.word) for arc in others]
@@ -145,7 +148,7 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
 
 
 def _trace(arcs: list[_Arc], others: list[_Arc], end: tuple[int, int], steps: _Steps) -> Alignment:
-    """The alignment that ends at the pair of arcs `end`, found backwards; the empty word leaves no trace in it."""
+    """Returns the alignment that ends at the pair of arcs `end`; empty words do not appear in it."""
     reference: list[str] = []
     hypothesis: list[str] = []
     kinds: list[str] = []

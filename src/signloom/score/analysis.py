@@ -1,6 +1,6 @@
-"""Where the errors of a score are: by gloss, by pair of confused glosses, by length of the utterance.
+"""Error analysis of a score: errors per gloss, pairs of confused glosses, errors by utterance length.
 
-Glosses that are compared as equal (`a` and `A`) are counted as one, spelled as the references spell them first.
+Glosses that compare as equal (`a` and `A`) are counted as one gloss, in the spelling that the references use first.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from typing import Any
 from signloom.score.alignment import CORRECT, DELETION, INSERTION, fold
 from signloom.score.wer import Score, UtteranceScore
 
-# As many bars as can be told apart at a glance, each with enough utterances to say something.
+# Few enough bars to tell apart at a glance, each with enough utterances to be meaningful.
 MAX_LENGTH_BUCKETS = 8
-# Beyond this share of the utterances the few long ones are put into one open bucket.
+# The longest utterances, beyond this share of all, go into one open bucket.
 LONG_SHARE = 0.95
 
 
 @dataclass(frozen=True)
 class GlossCounts:
-    """What became of one gloss.
+    """Counts of one gloss.
 
-    occurrences: in the references = correct + substituted + deleted.  inserted: in a hypothesis where the reference
-    has nothing.  stands_for_another: in a hypothesis where the reference has another gloss.
+    occurrences: how often the references have it (= correct + substituted + deleted).
+    inserted: how often a hypothesis has it where the reference has nothing.
+    stands_for_another: how often a hypothesis has it where the reference has another gloss.
     """
 
     gloss: str
@@ -49,7 +50,7 @@ class GlossCounts:
 
     @property
     def missed_rate(self) -> float | None:
-        """`missed` over its occurrences; None for a gloss that no reference holds."""
+        """`missed` divided by `occurrences`; None for a gloss that no reference contains."""
         return self.missed / self.occurrences if self.occurrences else None
 
     def to_json(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class GlossCounts:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A gloss that was recognised as another `count` times, of its `occurrences` in the references."""
+    """A reference gloss that was recognised as another gloss `count` times, of `occurrences` in the references."""
 
     reference: str
     hypothesis: str
@@ -77,7 +78,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class LengthBucket:
-    """The utterances with `low` to `high` reference glosses; high is None in the last one where it is open."""
+    """The utterances with `low` to `high` reference glosses; high is None if the bucket has no upper limit."""
 
     low: int
     high: int | None
@@ -92,7 +93,7 @@ class LengthBucket:
 
 
 def by_gloss(score: Score) -> list[GlossCounts]:
-    """The counts of every gloss of references and hypotheses: most missed first, of equal ones most invented."""
+    """Returns the counts of every gloss in references and hypotheses, the most missed first, then the most invented."""
     counts: dict[str, Counter[str]] = {}
     spelling = _Spelling(score)
     for utterance in score.utterances:
@@ -117,7 +118,7 @@ def by_gloss(score: Score) -> list[GlossCounts]:
 
 
 def confusions(score: Score) -> list[Confusion]:
-    """Every pair of a reference gloss and the other gloss recognised in its place, most frequent first."""
+    """Returns every pair of a reference gloss and the gloss recognised in its place, the most frequent first."""
     spelling = _Spelling(score)
     pairs: Counter[tuple[str, str]] = Counter()
     occurrences: Counter[str] = Counter()
@@ -135,10 +136,10 @@ def confusions(score: Score) -> list[Confusion]:
 
 
 def by_length(utterances: Sequence[UtteranceScore]) -> list[LengthBucket]:
-    """The utterances in at most eight ranges of reference length, of equal width, shortest first; none is empty.
+    """Returns the utterances in up to eight non-empty ranges of reference length, of equal width, shortest first.
 
-    Utterances without a reference gloss are a bucket of their own (0): all that is in their hypotheses is inserted.
-    The longest 5 % share one open bucket where the ranges would not reach them.
+    Utterances without a reference gloss get a bucket of their own (0), because all their errors are insertions.
+    The longest 5 % share one open bucket if the ranges do not reach them.
     """
     groups: dict[int, list[UtteranceScore]] = {}
     for utterance in utterances:
@@ -167,23 +168,15 @@ def by_length(utterances: Sequence[UtteranceScore]) -> list[LengthBucket]:
 
 
 def part(score: Score, utterances: Sequence[UtteranceScore]) -> Score:
-    """The score of some of its utterances, under the same rule.
+    """Returns the score of some of a score's utterances, under the same rule.
 
-    `wer` of utterances without any reference gloss is not defined (ZeroDivisionError): look at `reference_words`.
+    Without any reference gloss `wer` is undefined (ZeroDivisionError): check `reference_words` first.
     """
-    aligned = [utterance.alignment for utterance in utterances]
-    return dataclasses.replace(
-        score,
-        utterances=tuple(utterances),
-        substitutions=sum(alignment.substitutions for alignment in aligned),
-        deletions=sum(alignment.deletions for alignment in aligned),
-        insertions=sum(alignment.insertions for alignment in aligned),
-        reference_words=sum(len(alignment.reference) for alignment in aligned),
-    )
+    return Score.of(score.protocol, utterances)
 
 
 class _Spelling(dict[str, str]):
-    """How a gloss is shown, by any of its spellings: as the references of a score have it first."""
+    """Maps any spelling of a gloss to the one that is shown: the first in the references of a score."""
 
     def __init__(self, *scores: Score) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
-"""The official clean-ups of RWTH-PHOENIX-Weather 2014 and 2014 T, gloss by gloss and sentence by sentence.
+"""The official clean-ups of RWTH-PHOENIX-Weather 2014 and 2014 T, per gloss and per sentence.
 
-The releases' own scripts clean a CTM file, which has a word a line: a rule over two words never meets both, so that
-"WIE AUSSEHEN" stays two words and a repeated word stays repeated. Python ports clean whole sentences, where these rules
-do fire, and report another number. Both are here.
+The scripts of the releases clean a CTM file, which has one word per line. A rule about two words therefore never
+applies: "WIE AUSSEHEN" stays two words, and a repeated word stays repeated. Python ports clean whole sentences, where
+these rules do apply, and report another number. This module has both.
 
-Sources, of which the rules are, not the code: `evaluatePhoenix2014.sh` of phoenix-2014.v3,
+Sources of the rules (the code is our own): `evaluatePhoenix2014.sh` of phoenix-2014.v3,
 `evaluatePHOENIX-2014-T-signrecognition.sh` of phoenix-2014-T.v3, and for whole sentences the ports of both in
-neccam/slt (`signjoey/phoenix_utils/phoenix_cleanup.py`). [A-Z] is ASCII throughout, as in the scripts.
+neccam/slt (`signjoey/phoenix_utils/phoenix_cleanup.py`). [A-Z] means ASCII letters, as in the scripts.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from functools import lru_cache
 PREFIXES = ("loc-", "cl-", "qu-", "poss-", "lh-")
 SPELLINGS = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))
 EMPTIED = ("__EMOTION__", "__PU__", "__LEFTHAND__")
-# A word that holds one of these is dropped with its line.
+# A word that contains one of these is dropped.
 DROPPED = ("__LEFTHAND__", "__EPENTHESIS__", "__EMOTION__")
 ON_OFF = frozenset(("__ON__", "__OFF__"))
 
 _ROOM = re.compile(r"([A-Z]{2})RAUM")
 _MARK = re.compile(r"__[^_]*__")
 _ROOM_AT_END = re.compile(r"\b([A-Z]+)RAUM$", re.ASCII)
-# A spelled letter stands alone or ends a chain of them: "A", "W+E". Each pass joins pairs that do not overlap, so that
-# as in the scripts a long chain may stay in parts.
+# A spelled letter stands alone or ends a chain of letters: "A", "W+E". Each pass joins pairs that do not overlap, so a
+# long chain may stay in parts, as it does in the scripts.
 _SPELLED = (
     *((r"([ +][A-Z]) ([A-Z][ +])",) * 3),
     r"([ +]SCH) ([A-Z][ +])",
@@ -39,19 +39,14 @@ _REPEATED_PASSES = 4
 
 
 def phoenix2014_words(words: Sequence[str]) -> list[str]:
-    """The words of a hypothesis after the clean-up of PHOENIX-2014, each word by itself."""
+    """Returns the words of a hypothesis after the PHOENIX-2014 clean-up of each single word."""
     return [clean for word in words if (clean := _phoenix2014_word(word))]
 
 
 @lru_cache(maxsize=65536)
 def _phoenix2014_word(word: str) -> str:
-    """The cleaned word; empty where it is dropped."""
-    for part in PREFIXES:
-        word = word.replace(part, "")
-    for wrong, right in SPELLINGS:
-        word = word.replace(wrong, right)
-    for part in EMPTIED:
-        word = word.replace(part, "")
+    """Returns the cleaned word, or an empty string if it is dropped."""
+    word = _phoenix2014_marks(word)
     if word.endswith("ZEIGEN"):
         word += "-BILDSCHIRM"
     word = _ROOM.sub(r"\1", word).replace("-PLUSPLUS", "")
@@ -59,15 +54,8 @@ def _phoenix2014_word(word: str) -> str:
 
 
 def phoenix2014_sentence(words: Sequence[str]) -> list[str]:
-    """The words after the clean-up of PHOENIX-2014 was made on the whole sentence, as Python scorers make it."""
-    text = " ".join(words)
-    for part in PREFIXES:
-        text = text.replace(part, "")
-    for wrong, right in SPELLINGS:
-        text = text.replace(wrong, right)
-    for part in EMPTIED:
-        text = text.replace(part, "")
-    text = text.replace("WIE AUSSEHEN", "WIE-AUSSEHEN")
+    """Returns the words after the PHOENIX-2014 clean-up of the whole sentence, as Python scorers do it."""
+    text = _phoenix2014_marks(" ".join(words)).replace("WIE AUSSEHEN", "WIE-AUSSEHEN")
     text = re.sub(r"ZEIGEN(?= |$)", "ZEIGEN-BILDSCHIRM", text)
     text = _join_spelled(text)
     text = _ROOM.sub(r"\1", text).replace("-PLUSPLUS", "")
@@ -76,8 +64,14 @@ def phoenix2014_sentence(words: Sequence[str]) -> list[str]:
     )
 
 
+def _phoenix2014_marks(text: str) -> str:
+    for wrong, right in (*((part, "") for part in PREFIXES), *SPELLINGS, *((part, "") for part in EMPTIED)):
+        text = text.replace(wrong, right)
+    return text
+
+
 def phoenix2014t_words(words: Sequence[str]) -> list[str]:
-    """The words of a hypothesis after the clean-up of PHOENIX-2014-T: each by itself, then repeats merged."""
+    """Returns the words of a hypothesis after the PHOENIX-2014-T clean-up of each single word, repeats merged."""
     return merge_repeats(clean for word in words if (clean := _phoenix2014t_word(word)))
 
 
@@ -90,9 +84,9 @@ def _phoenix2014t_word(word: str) -> str:
 
 
 def phoenix2014t_reference(words: Sequence[str]) -> list[str]:
-    """The words of a reference after the clean-up of PHOENIX-2014-T, which takes the whole sentence."""
-    # In the script the sentence stands behind the columns of the STM, so a space comes before its first word; where a
-    # mark was, two spaces stay, and no rule over two words reaches across them.
+    """Returns the words of a reference after the PHOENIX-2014-T clean-up, which takes the whole sentence."""
+    # In the script the sentence follows the columns of the STM file, so a space comes before its first word. A deleted
+    # mark leaves two spaces, and no rule about two words applies across them.
     text = f" {' '.join(words)}"
     for part in DROPPED:
         text = text.replace(f"{part} ", "").replace(f" {part}", "")
@@ -100,7 +94,7 @@ def phoenix2014t_reference(words: Sequence[str]) -> list[str]:
 
 
 def phoenix2014t_sentence(words: Sequence[str]) -> list[str]:
-    """The words after the clean-up of PHOENIX-2014-T was made on the whole sentence, as Python scorers make it."""
+    """Returns the words after the PHOENIX-2014-T clean-up of the whole sentence, as Python scorers do it."""
     text = " ".join(words)
     for part in DROPPED:
         text = text.replace(part, "")
@@ -120,7 +114,7 @@ def _phoenix2014t_marks(text: str) -> str:
 
 
 def _join_spelled(text: str, *, from_start: bool = True) -> str:
-    """The sentence with spelled letters joined by `+`; from_start: also where its first word is a letter."""
+    """Returns the sentence with spelled letters joined by `+`; from_start: also if its first word is a letter."""
     if from_start:
         text = re.sub(r"^([A-Z]) ([A-Z][+ ])", r"\1+\2", text)
     text = re.sub(r"[ +]([A-Z]) ([A-Z]) ", r" \1+\2 ", text)
@@ -130,14 +124,14 @@ def _join_spelled(text: str, *, from_start: bool = True) -> str:
 
 
 def _once_each(text: str) -> str:
-    """The sentence without the repeats of words of A-Z that four passes find."""
+    """Returns the sentence without repeated words of A-Z, as far as four passes find them."""
     for _ in range(_REPEATED_PASSES):
         text = _REPEATED.sub(r"\1", text)
     return text
 
 
 def merge_repeats(words: Iterable[str]) -> list[str]:
-    """The words without those that repeat the one before."""
+    """Returns the words without those that repeat the word before them."""
     kept: list[str] = []
     for word in words:
         if not kept or kept[-1] != word:
@@ -146,5 +140,5 @@ def merge_repeats(words: Iterable[str]) -> list[str]:
 
 
 def without_on_off(words: Sequence[str]) -> list[str]:
-    """The words without `__ON__` and `__OFF__`, which mark where signing starts and ends."""
+    """Returns the words without `__ON__` and `__OFF__`, the marks of where signing starts and ends."""
     return [word for word in words if word not in ON_OFF]

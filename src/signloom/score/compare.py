@@ -1,7 +1,8 @@
-"""Two systems on the same references: how much their word error rates differ, and whether that is more than chance.
+"""Compares two systems on the same references: is the difference of their word error rates real, or chance?
 
-Both systems met the same utterances, hard ones and easy ones, so what is asked of chance is the difference in each:
-its interval is far narrower than those of the two rates, which may well overlap where a difference is real.
+Both systems recognised the same utterances, easy and hard ones, so the comparison looks at the difference on each
+utterance. The interval of the difference is far narrower than the intervals of the two rates. Those may overlap even
+if the difference is real.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
@@ -22,8 +23,8 @@ from signloom.score.analysis import GlossCounts, by_gloss
 from signloom.score.wer import LEVEL, ConfidenceInterval, Score, UtteranceScore
 
 RESAMPLES = 10_000
-# Words that both systems have right in a row before two errors count as independent. Source: NIST SCTK 2.4,
-# `sclite/mtchprs.c` and the manual page of sc_stats: segments are bounded by two correct words or a sentence's end.
+# Errors count as independent if both systems have this many words right in a row between them. Source: NIST SCTK 2.4,
+# `sclite/mtchprs.c` and the manual page of sc_stats: segments end at two correct words or at the end of a sentence.
 BOUNDARY_WORDS = 2
 
 
@@ -44,7 +45,7 @@ class UtterancePair:
 
     @property
     def change(self) -> int:
-        """Errors of B less those of A: negative where B is better."""
+        """Errors of B minus errors of A: negative if B is better."""
         return self.b.errors - self.a.errors
 
     @property
@@ -57,8 +58,8 @@ class UtterancePair:
 class SegmentTest:
     """The matched-pairs sentence segment word error test (MAPSSWE).
 
-    segments: stretches in which a system erred.  mean: errors of B less those of A in a segment.
-    z, p_value: of a mean of zero, two-sided; None where fewer than two segments, or none that vary, tell nothing.
+    segments: how many segments have an error.  mean: errors of B minus errors of A, per segment.
+    z, p_value: two-sided test of a mean of zero; None with fewer than two segments, or if all differences are equal.
     """
 
     segments: int
@@ -69,7 +70,7 @@ class SegmentTest:
 
 @dataclass(frozen=True)
 class GlossChange:
-    """What became of one gloss under both systems."""
+    """The counts of one gloss under both systems."""
 
     gloss: str
     occurrences: int
@@ -78,7 +79,7 @@ class GlossChange:
 
     @property
     def gained(self) -> int:
-        """How much more often B has it right; negative where it was lost."""
+        """How many more times B has it right; negative if A has it right more often."""
         return self.a.missed - self.b.missed
 
     @property
@@ -88,7 +89,7 @@ class GlossChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two scores of the same references under the same rule. Differences are B less A: below 0, B is better."""
+    """Two scores of the same references under the same rule. Differences are B minus A: below 0, B is better."""
 
     a: Score
     b: Score
@@ -100,27 +101,27 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """WER of B less WER of A, as a fraction of the reference words."""
+        """WER of B minus WER of A, as a fraction of the reference words."""
         return self.b.wer - self.a.wer
 
     @property
     def real(self) -> bool:
-        """Whether the interval of the difference leaves out zero."""
+        """Whether the interval of the difference excludes zero."""
         return self.interval.low > 0 or self.interval.high < 0
 
     @property
     def better(self) -> list[UtterancePair]:
-        """Utterances in which B has fewer errors, the most improved first."""
+        """The utterances in which B has fewer errors, the most improved first."""
         return sorted((pair for pair in self.pairs if pair.change < 0), key=lambda pair: pair.change)
 
     @property
     def worse(self) -> list[UtterancePair]:
-        """Utterances in which B has more errors, the most worsened first."""
+        """The utterances in which B has more errors, the most worsened first."""
         return sorted((pair for pair in self.pairs if pair.change > 0), key=lambda pair: -pair.change)
 
     @property
     def reworded(self) -> list[UtterancePair]:
-        """Utterances in which the hypotheses differ and the number of errors does not."""
+        """The utterances with different hypotheses and the same number of errors."""
         return [pair for pair in self.pairs if pair.other_words and not pair.change]
 
     @cached_property
@@ -129,29 +130,29 @@ class Comparison:
 
     @cached_property
     def signers(self) -> dict[str, tuple[Score, Score]]:
-        """The scores of each signer under A and B; empty where no signer is known."""
+        """The scores of each signer under A and B; empty if no signer is known."""
         b = self.b.by_signer
         return {name: (part, b[name]) for name, part in self.a.by_signer.items() if name in b}
 
     @cached_property
     def glosses(self) -> list[GlossChange]:
         """Every gloss, those that gained or lost most first."""
-        # One of the hypotheses alone may spell a gloss in another case than the other.
+        # The two hypotheses may spell a gloss in different case.
         a, b = ({fold(item.gloss): item for item in by_gloss(score)} for score in (self.a, self.b))
-        found = []
+        changes = []
         for key in {**a, **b}:
             none = GlossCounts((a.get(key) or b[key]).gloss, 0, 0, 0, 0, 0, 0)
             one, other = a.get(key, none), b.get(key, none)
-            found.append(GlossChange(one.gloss, one.occurrences, one, other))
-        return sorted(found, key=lambda item: (-abs(item.gained), -abs(item.fewer_invented), item.gloss))
+            changes.append(GlossChange(one.gloss, one.occurrences, one, other))
+        return sorted(changes, key=lambda item: (-abs(item.gained), -abs(item.fewer_invented), item.gloss))
 
     def verdict(self) -> str:
-        """One plain sentence: which is better, by how much, and whether that can be claimed."""
+        """Returns one plain sentence: which system is better, by how much, and whether that can be claimed."""
         points = abs(100 * self.difference)
         low, high = sorted((abs(100 * self.interval.low), abs(100 * self.interval.high)))
         level = f"{100 * self.interval.level:g} %"
         if not any(pair.other_words for pair in self.pairs):
-            return "A and B recognised the very same glosses: there is no difference."
+            return "A and B recognised exactly the same glosses: there is no difference."
         if self.real:
             better, chance = ("B", self.probability_of_improvement)
             if self.difference > 0:
@@ -165,35 +166,23 @@ class Comparison:
             return f"No difference can be claimed: A and B have the same WER ({spread} points)."
         better = "B" if self.difference < 0 else "A"
         return (
-            f"No difference can be claimed: {better} is {points:.2f} points of WER lower, and chance alone could make "
-            f"that ({spread} for B less A)."
+            f"No difference can be claimed: the WER of {better} is {points:.2f} points lower, but chance alone could "
+            f"explain that ({spread} for B minus A)."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values; `utterances` are those whose words changed."""
-        test = self.segment_test
+        """Returns the comparison as plain values; `utterances` has only those whose words changed."""
         return {
             "a": {"name": self.name_a, **_counts(self.a)},
             "b": {"name": self.name_b, **_counts(self.b)},
             "protocol": self.a.protocol,
             "rule": self.a.rule,
             "difference": self.difference,
-            "interval": {
-                "low": self.interval.low,
-                "high": self.interval.high,
-                "level": self.interval.level,
-                "resamples": self.interval.resamples,
-                "seed": self.interval.seed,
-            },
+            "interval": asdict(self.interval),
             "probability_of_improvement": self.probability_of_improvement,
             "real": self.real,
             "verdict": self.verdict(),
-            "segment_test": {
-                "segments": test.segments,
-                "mean": test.mean,
-                "z": test.z,
-                "p_value": test.p_value,
-            },
+            "segment_test": asdict(self.segment_test),
             "num_utterances": len(self.pairs),
             "num_better": len(self.better),
             "num_worse": len(self.worse),
@@ -239,12 +228,12 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """The comparison of two scores, their utterances paired by id.
+    """Returns the comparison of two scores, their utterances paired by id.
 
-    The interval is the percentile bootstrap of the difference over utterances drawn with replacement, the same drawn
-    for both. `probability_of_improvement` is the share of draws in which B has fewer errors (a tie counts half).
-    Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
-    Raises InputError, naming the first differences, where rule, utterances or references are not the same.
+    The interval is the percentile bootstrap interval of the difference: utterances are drawn with replacement, the same
+    ones for both systems. `probability_of_improvement` is the share of draws in which B has fewer errors (a tie counts
+    half). Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
+    Raises InputError, listing the first differences, if the rules, utterances or references differ.
     """
     if not 0 < level < 1 or resamples < 1:
         raise InputError(f"compare: level {level} and {resamples} resamples; needed 0 < level < 1 and 1 or more")
@@ -259,26 +248,26 @@ def compare(
 
 
 def segment_test(pairs: tuple[UtterancePair, ...]) -> SegmentTest:
-    """MAPSSWE over the segments of all pairs.
+    """Returns the matched-pairs test (MAPSSWE) over the segments of all utterances.
 
-    Source: Gillick and Cox 1989, "Some statistical issues in the comparison of speech recognition algorithms"; the
-    segments as in NIST SCTK: a run of words between two that both systems have right (and nothing inserted between
-    them) or a sentence's end; runs without an error do not count.
+    Source: Gillick and Cox 1989, "Some statistical issues in the comparison of speech recognition algorithms".
+    Segments as in NIST SCTK: the words between two boundaries. A boundary is the end of a sentence, or two words in a
+    row that both systems have right, with nothing inserted between them. Segments without an error do not count.
     """
-    found = [segment for pair in pairs for segment in _segments(pair)]
-    if not found:
+    differences = np.array([b - a for pair in pairs for a, b in _segments(pair)], dtype=float)
+    count = len(differences)
+    if not count:
         return SegmentTest(0, 0.0, None, None)
-    differences = np.array([b - a for a, b in found], dtype=float)
     mean = float(differences.mean())
-    deviation = float(differences.std(ddof=1)) if len(found) > 1 else 0.0
+    deviation = float(differences.std(ddof=1)) if count > 1 else 0.0
     if not deviation:
-        return SegmentTest(len(found), mean, None, None)
-    z = mean / (deviation / math.sqrt(len(found)))
-    return SegmentTest(len(found), mean, z, math.erfc(abs(z) / math.sqrt(2)))
+        return SegmentTest(count, mean, None, None)
+    z = mean / (deviation / math.sqrt(count))
+    return SegmentTest(count, mean, z, math.erfc(abs(z) / math.sqrt(2)))
 
 
 def aligned_columns(pair: UtterancePair) -> Iterator[tuple[str | None, Op | None, Op | None]]:
-    """Both alignments as columns over one reference: its word (None where a system inserted) and each one's step."""
+    """Yields both alignments as columns: the reference word (None at an insertion), and the step of each system."""
     (gaps_a, words_a), (gaps_b, words_b) = _by_word(pair.a.alignment), _by_word(pair.b.alignment)
     for n, reference in enumerate([*pair.a.alignment.reference, None]):
         for op_a, op_b in zip_longest(gaps_a[n], gaps_b[n]):
@@ -288,7 +277,7 @@ def aligned_columns(pair: UtterancePair) -> Iterator[tuple[str | None, Op | None
 
 
 def _by_word(alignment: Alignment) -> tuple[list[list[Op]], list[Op]]:
-    """The insertions before each reference word (and after the last), and the step of each reference word."""
+    """Returns the insertions before each reference word (and after the last), and the step of each reference word."""
     gaps: list[list[Op]] = [[]]
     words: list[Op] = []
     for op in alignment.ops:
@@ -301,7 +290,7 @@ def _by_word(alignment: Alignment) -> tuple[list[list[Op]], list[Op]]:
 
 
 def _segments(pair: UtterancePair) -> Iterator[tuple[int, int]]:
-    """The errors of A and of B in each segment of an utterance in which there is one."""
+    """Yields the number of errors of A and of B in each segment that has an error."""
     if not pair.a.errors and not pair.b.errors:
         return
     errors = [0, 0]
@@ -321,26 +310,26 @@ def _segments(pair: UtterancePair) -> Iterator[tuple[int, int]]:
 
 
 def _resampled(pairs: tuple[UtterancePair, ...], resamples: int, seed: int) -> np.ndarray:
-    """WER of B less WER of A in each of `resamples` draws, shape (resamples,).
+    """Returns WER of B minus WER of A in each of `resamples` draws, shape (resamples,).
 
-    Utterances of equal length and change are drawn as one kind: how often each kind comes in a draw of all utterances
-    with replacement is multinomial, and there are far fewer kinds than utterances.
+    Utterances of equal length and change are one kind. In a draw with replacement the number of utterances of each kind
+    is multinomial, and there are far fewer kinds than utterances.
     """
     kinds = Counter((pair.change, pair.a.reference_words) for pair in pairs)
     changes, words = np.array(list(kinds)).T
     shares = np.array(list(kinds.values())) / len(pairs)
     rng = np.random.default_rng(seed)
-    found: list[np.ndarray] = []
+    differences: list[np.ndarray] = []
     missing = resamples
     while missing:
-        # Draws at once: a matter of memory only.
+        # The number of draws at once only affects memory.
         drawn = rng.multinomial(len(pairs), shares, size=min(missing, max(1, 2_000_000 // len(kinds))))
         total = drawn @ words
-        # A draw of utterances without any reference word has no rate; another takes its place.
+        # A draw without any reference word has no rate; it is drawn again.
         kept = total > 0
-        found.append((drawn @ changes)[kept] / total[kept])
+        differences.append((drawn @ changes)[kept] / total[kept])
         missing -= int(kept.sum())
-    return np.concatenate(found)
+    return np.concatenate(differences)
 
 
 def _check_same(a: Score, b: Score, name_a: str, name_b: str) -> None:
@@ -349,39 +338,33 @@ def _check_same(a: Score, b: Score, name_a: str, name_b: str) -> None:
         faults.add(f"the scoring rule of A is {a.protocol!r}, that of B {b.protocol!r}")
     in_a, in_b = ({utterance.id: utterance for utterance in score.utterances} for score in (a, b))
     for name in [name for name in in_a if name not in in_b]:
-        faults.add(f"utterance {name!r} is in A alone")
+        faults.add(f"utterance {name!r} is only in A")
     for name in [name for name in in_b if name not in in_a]:
-        faults.add(f"utterance {name!r} is in B alone")
+        faults.add(f"utterance {name!r} is only in B")
     for name in [name for name in in_a if name in in_b]:
         ours, theirs = (side[name].alignment.reference for side in (in_a, in_b))
         if ours != theirs:
-            at = next(n for n, (x, y) in enumerate(zip_longest(ours, theirs)) if x != y)
+            index = next(n for n, (x, y) in enumerate(zip_longest(ours, theirs)) if x != y)
             faults.add(
-                f"utterance {name!r}: the references differ at gloss {at + 1}, {_word(ours, at)} in A and "
-                f"{_word(theirs, at)} in B"
+                f"utterance {name!r}: the references differ at gloss {index + 1}, {_word(ours, index)} in A and "
+                f"{_word(theirs, index)} in B"
             )
     faults.advice = (
-        "Score both against the same references under the same rule. (References with alternatives are read as each "
-        "system fits them best; give them one wording to compare systems.)"
+        "Score both against the same references under the same rule. (A reference with alternatives takes the wording "
+        "that fits each system best; give it one wording to compare systems.)"
     )
     faults.raise_if_any()
 
 
-def _word(words: tuple[str, ...], at: int) -> str:
-    return repr(words[at]) if at < len(words) else "none"
+def _word(words: tuple[str, ...], index: int) -> str:
+    return repr(words[index]) if index < len(words) else "none"
 
 
 def _counts(score: Score) -> dict[str, Any]:
-    return {
-        "wer": score.wer,
-        "errors": score.errors,
-        "substitutions": score.substitutions,
-        "deletions": score.deletions,
-        "insertions": score.insertions,
-        "reference_words": score.reference_words,
-    }
+    keys = ("wer", "errors", "substitutions", "deletions", "insertions", "reference_words")
+    return {key: getattr(score, key) for key in keys}
 
 
 def _share(rate: float) -> str:
-    """A share of resamples; never 100 %, which no number of draws can show."""
+    """Returns a share of resamples as text; never 100 %, because no number of draws can prove that."""
     return "more than 99.9 %" if rate > 0.999 else f"{100 * rate:.1f} %"

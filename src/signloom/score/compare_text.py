@@ -1,4 +1,4 @@
-"""A comparison of two systems as text for a terminal."""
+"""Shows a comparison of two systems as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from signloom.score.compare import Comparison, UtterancePair, aligned_columns
 from signloom.score.text import by_rule, in_columns, percent
 
 SIGNERS_SHOWN = 12
-# With fewer, the bootstrap draws the same few utterances over and over, and its intervals come out too narrow.
+# With fewer utterances the bootstrap draws the same few over and over, and its intervals are too narrow.
 FEW_UTTERANCES = 30
 FEW = f"With fewer than {FEW_UTTERANCES} utterances the interval is too narrow: take it with care."
 
 
 def summary(comparison: Comparison) -> str:
-    """The verdict, both rates, the tests behind the verdict, signers, and how many utterances changed."""
+    """Returns the verdict, both error rates, the tests, the signers, and how many utterances changed."""
     a, b = comparison.a, comparison.b
     interval, test = comparison.interval, comparison.segment_test
     width = max(len(comparison.name_a), len(comparison.name_b))
@@ -26,7 +26,7 @@ def summary(comparison: Comparison) -> str:
         lines.append(f"  {letter}  {name:<{width}}  {rate}  {counts} of {words}")
     lines += [
         "",
-        f"  B less A: {points(comparison.difference)} points, {100 * interval.level:g} % interval "
+        f"  B minus A: {points(comparison.difference)} points, {100 * interval.level:g} % interval "
         f"{points(interval.low)} to {points(interval.high)} (paired bootstrap, {interval.resamples:,} resamples of "
         f"{plural(len(comparison.pairs), 'utterance')}, seed {interval.seed})",
         f"  matched-pairs sentence segment test: {segment_sentence(comparison)}",
@@ -57,7 +57,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def changed_utterances(comparison: Comparison, count: int = 5, *, width: int = 100) -> str:
-    """The utterances that got better and worse most, `count` of each, both alignments side by side."""
+    """Returns the utterances that improved and worsened most, `count` of each, with both alignments."""
     blocks = []
     for title, pairs in (("Better under B", comparison.better), ("Worse under B", comparison.worse)):
         if not pairs:
@@ -69,7 +69,7 @@ def changed_utterances(comparison: Comparison, count: int = 5, *, width: int = 1
 
 
 def render(pair: UtterancePair, *, width: int = 100) -> str:
-    """One utterance: its errors under both, then the reference over both hypotheses, errors marked below each."""
+    """Returns one utterance: its errors under both systems, the reference, and both hypotheses with errors marked."""
     from rich.cells import cell_len
 
     signer = f", {pair.signer}" if pair.signer is not None else ""
@@ -89,17 +89,17 @@ def render(pair: UtterancePair, *, width: int = 100) -> str:
 
 
 def changes(comparison: Comparison) -> str:
-    """How many utterances are better, worse, otherwise worded and the same under B."""
+    """Returns how many utterances are better, worse, reworded and the same under B, in words."""
     better, worse, reworded = len(comparison.better), len(comparison.worse), len(comparison.reworded)
     same = len(comparison.pairs) - better - worse - reworded
     return (
-        f"{plural(better, 'utterance')} better, {worse:,} worse, {reworded:,} with other glosses and as many errors, "
+        f"{plural(better, 'utterance')} better, {worse:,} worse, {reworded:,} with other glosses but as many errors, "
         f"{same:,} the same"
     )
 
 
 def segment_sentence(comparison: Comparison) -> str:
-    """What the matched-pairs sentence segment test found, in words."""
+    """Returns the result of the matched-pairs sentence segment test, in words."""
     test = comparison.segment_test
     if test.p_value is None or test.z is None:
         if test.segments > 1 and not test.mean:
@@ -110,12 +110,12 @@ def segment_sentence(comparison: Comparison) -> str:
 
 
 def points(rate: float) -> str:
-    """A difference of rates in points, signed, e.g. `-1.30`."""
+    """Returns a signed difference of rates in points, e.g. `-1.30`."""
     return f"{100 * rate:+.2f}"
 
 
 def _word(op: Op | None, reference: str | None) -> str:
-    """What a system has in a column: its word, stars where it left out the reference's, nothing beside an insertion."""
+    """Returns a system's word in a column: stars at a deletion, nothing if only the other system inserted a word."""
     if op is None:
         return ""
     from rich.cells import cell_len

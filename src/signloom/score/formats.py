@@ -1,13 +1,11 @@
-"""References and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora.
+"""Reads references and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora.
 
-Nothing here knows how hypotheses are matched with references; that is `match_ids.py`.
-Formats: docs/scoring.md.
+`match_ids.py` matches hypotheses with references. docs/scoring.md describes the formats.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,10 @@ LINE_ENDINGS = (".jsonl", ".ndjson")
 
 @dataclass(frozen=True)
 class Transcript:
-    """The glosses of one utterance as a file has them; signer: None where it does not say."""
+    """The glosses of one utterance in a file.
+
+    signer: None if the file does not say.  place: file and line, for messages.
+    """
 
     id: str
     glosses: tuple[str, ...]
@@ -37,9 +38,9 @@ class Transcript:
 
 @dataclass(frozen=True)
 class TranscriptFile:
-    """What a file holds; one of the three lists is filled, by its form.
+    """The content of a file: `segments` of an stm, `timed` words of a ctm, `sentences` of any other form.
 
-    form: `stm`, `ctm`, `table`, `jsonl` or `corpus`.  columns: of a table with a first line that names them.
+    form: `stm`, `ctm`, `table`, `jsonl` or `corpus`.  columns: column names of a table, if its first line has them.
     """
 
     path: Path
@@ -51,18 +52,16 @@ class TranscriptFile:
 
 
 def read_references(path: Path | str, *, split: str | None = None) -> TranscriptFile:
-    """The references in a file, or in a split of a corpus folder.
+    """Returns the references in a file, or in one split of a corpus folder.
 
-    Raises InputError with every fault of the file; ids that occur twice are faults.
+    Raises InputError listing every fault of the file; ids that occur twice are faults.
     """
     path = Path(path)
     if path.is_dir():
         if not (path / HEADER).is_file():
             raise InputError(f"{path}: a folder without {HEADER}; needed a corpus, or a file with references")
         if split not in SPLITS:
-            raise InputError(
-                f"{path} is a corpus; tell which part of it to score against: --split {' or '.join(SPLITS)}"
-            )
+            raise InputError(f"{path} is a corpus; choose the split to score against: --split {' or '.join(SPLITS)}")
         return TranscriptFile(
             path,
             "corpus",
@@ -72,24 +71,24 @@ def read_references(path: Path | str, *, split: str | None = None) -> Transcript
             ],
         )
     if split is not None:
-        raise InputError(f"--split {split} needs a corpus folder as reference; {path} is a file and is taken whole")
+        raise InputError(f"--split {split} needs a corpus folder as reference; {path} is a file; leave out --split")
     return _read(path, "references")
 
 
 def read_hypotheses(path: Path | str, *, split: str | None = None) -> TranscriptFile:
-    """The hypotheses in a file, or those that `signloom evaluate` wrote into a run folder.
+    """Returns the hypotheses in a file, or those that `signloom evaluate` wrote into a run folder.
 
-    Raises InputError with every fault of the file; ids that occur twice are faults.
+    Raises InputError listing every fault of the file; ids that occur twice are faults.
     """
     path = Path(path)
     if path.is_dir():
         run = Run(path)
-        found = sorted(path.glob(Run.hypotheses_file.name)) if split is None else [run.hypotheses_file(split)]
-        found = [file for file in found if file.is_file()]
-        if len(found) != 1:
-            which = ", ".join(file.name for file in found) or f"no {run.hypotheses_file('SPLIT').name}"
+        files = sorted(path.glob(Run.hypotheses_file.name)) if split is None else [run.hypotheses_file(split)]
+        files = [file for file in files if file.is_file()]
+        if len(files) != 1:
+            which = ", ".join(file.name for file in files) or f"no {run.hypotheses_file('SPLIT').name}"
             raise InputError(f"{path}: {which}; needed one such file, as 'signloom evaluate' writes it; give the file")
-        path = found[0]
+        path = files[0]
     return _read(path, "hypotheses")
 
 
@@ -111,23 +110,15 @@ def _read(path: Path, what: str) -> TranscriptFile:
             f"{path}: unknown ending {ending!r}; needed .stm, .ctm, {', '.join((*TABLE_ENDINGS, *LINE_ENDINGS))}, or a "
             f"folder"
         )
-    _tell_twice(source.sentences, faults)
+    faults.add_repeated_ids((sentence.id, sentence.place) for sentence in source.sentences)
     faults.raise_if_any()
     if not (source.sentences or source.segments or source.timed):
         raise InputError(f"{path}: no {what} in it; needed at least one")
     return source
 
 
-def _tell_twice(sentences: Sequence[Transcript], faults: Faults) -> None:
-    places: dict[str, str] = {}
-    for sentence in sentences:
-        if sentence.id in places:
-            faults.add(f"{sentence.place}: its id already stands at {places[sentence.id]}; ids must be unique")
-        places.setdefault(sentence.id, sentence.place)
-
-
 def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str, ...]]:
-    """The sentences of a table and its columns; a table without a line of columns has an id and glosses a line."""
+    """Returns the sentences and column names of a table; without column names each line is an id and its glosses."""
     lines = read_lines(path, faults)
     if not lines:
         return [], ()
@@ -136,7 +127,7 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str
     delimiter = delimiter_of(first.lower(), columns)
     names = [name.strip().strip('"').lower() for name in first.split(delimiter)] if delimiter else []
     if delimiter and set(names) & set(GLOSS_COLUMNS) and set(names) & set(ID_COLUMNS):
-        # Columns are known by their names in small letters.
+        # Column names are compared in lower case.
         table: list[Line] = [(lines[0][0], delimiter.join(names)), *lines[1:]]
         rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
         return [
@@ -156,7 +147,8 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str
         return [], ()
     if first.split(delimiter)[0].strip().strip('"').lower() in ID_COLUMNS:
         faults.add(
-            f"{path}:{lines[0][0]}: columns {first[:80]!r} without one of glosses; needed {', '.join(GLOSS_COLUMNS)}"
+            f"{path}:{lines[0][0]}: columns {first[:80]!r} without a gloss column; needed one of "
+            f"{', '.join(GLOSS_COLUMNS)}"
         )
         return [], ()
     number = lines[0][0] - 1
@@ -180,14 +172,14 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
             continue
         name = next((record[key] for key in ID_COLUMNS if key in record), None)
         if not isinstance(name, str) or not name:
-            faults.add(f"{place}: no id; needed one of {', '.join(ID_COLUMNS)}, a text")
+            faults.add(f"{place}: no id; needed a string in one of {', '.join(ID_COLUMNS)}")
             continue
         glosses = _glosses(next((record[key] for key in GLOSS_COLUMNS if key in record), None))
         signer = next((record[key] for key in SIGNER_COLUMNS if record.get(key) is not None), None)
         if glosses is None:
             faults.add(
-                f"{place} ({name}): no glosses; needed gloss or glosses, a sentence, a list of words, or what "
-                f"'signloom transcribe --format json' writes"
+                f"{place} ({name}): no glosses; needed gloss or glosses: a sentence, a list of words, or the output of "
+                f"'signloom transcribe --format json'"
             )
             continue
         sentences.append(Transcript(name, glosses, None if signer is None else str(signer), f"{place} ({name})"))
@@ -195,11 +187,11 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
 
 
 def _glosses(value: Any) -> tuple[str, ...] | None:
-    """The glosses of a sentence, a list of words, or a list of objects with a gloss; None for anything else."""
+    """Returns the glosses of a sentence, a list of words or a list of objects with a gloss; None for anything else."""
     if isinstance(value, str):
         return tuple(value.split())
     if not isinstance(value, list):
         return None
     words = [item.get("gloss") if isinstance(item, dict) else item for item in value]
-    found = tuple(word for word in words if isinstance(word, str) and word)
-    return found if len(found) == len(words) else None
+    glosses = tuple(word for word in words if isinstance(word, str) and word)
+    return glosses if len(glosses) == len(words) else None

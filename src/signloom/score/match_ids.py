@@ -1,8 +1,7 @@
-"""References and hypotheses brought together: which words of a hypothesis belong to which utterance.
+"""Matches hypotheses with references: by id, or by the times of an stm and a ctm file.
 
-What cannot be matched has a defined result, told in notes: an utterance without a hypothesis is scored as one in which
-nothing was recognised; a hypothesis without a reference is left out; no common id at all is an error, for then the
-files are not of the same data and 100 % would say nothing.
+An utterance without a hypothesis is scored as if nothing was recognised. A hypothesis without a reference is left out.
+Notes report both. If no id is common to both files, they are not about the same data, and that is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _REFERENCE_NAMES = re.compile(r"(?:^|[-_.])(?:ref|refs|references?|gt|groundtrut
 
 @dataclass(frozen=True)
 class MatchedUtterance:
-    """One utterance to score.  hypothesis: None where the file has none for it."""
+    """One utterance to score.  hypothesis: None if the file has none for it."""
 
     id: str
     signer: str | None
@@ -39,8 +38,8 @@ class MatchedUtterance:
 class Matching:
     """Utterances in the order of the references.
 
-    missing: utterances without a hypothesis.  extra: ids of hypotheses without a reference, left out.
-    notes: what a reader of the number must know, each a sentence.
+    missing: ids of utterances without a hypothesis.  extra: ids of hypotheses without a reference, left out.
+    notes: sentences that must be shown with the score.
     """
 
     utterances: tuple[MatchedUtterance, ...]
@@ -50,7 +49,7 @@ class Matching:
 
     @property
     def triples(self) -> list[tuple[str, tuple[Item, ...], tuple[Item, ...]]]:
-        """What `score` takes; a missing hypothesis is empty."""
+        """The input of `score`; a missing hypothesis is empty."""
         return [(item.id, item.reference, item.hypothesis or ()) for item in self.utterances]
 
     @property
@@ -66,10 +65,10 @@ class _Builder:
 
 
 def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matching:
-    """Each utterance of the references with its hypothesis.
+    """Returns each utterance of the references with its hypothesis.
 
-    Raises InputError where no id is common, where segments of an stm file overlap or repeat, and where hypotheses
-    without times meet recordings of several segments.
+    Raises InputError if no id is common, if two segments of an stm file start at the same time, or if hypotheses
+    without times belong to recordings with several segments.
     """
     builder = _Builder(notes=_swapped(references, hypotheses))
     builder.notes += _unsorted_times(hypotheses.timed)
@@ -96,7 +95,7 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
 
 
 def _utterances(source: TranscriptFile) -> Iterable[tuple[str, str | None, tuple[Item, ...]]]:
-    """Id, signer and words of each utterance of references without regard to times."""
+    """Returns id, signer and words of each utterance of the references; times are ignored."""
     if source.segments:
         _check_single(source.segments)
         return [(item.recording, item.signer, item.items) for item in source.segments if not item.ignored]
@@ -106,7 +105,7 @@ def _utterances(source: TranscriptFile) -> Iterable[tuple[str, str | None, tuple
 
 
 def _sentences(source: TranscriptFile) -> Mapping[str, tuple[Item, ...]]:
-    """The words of each hypothesis by its id."""
+    """Returns the words of each hypothesis by its id."""
     if source.timed:
         return _timed_sentences(source.timed)
     if source.segments:
@@ -120,29 +119,29 @@ def _timed_sentences(words: Sequence[TimedWord]) -> dict[str, tuple[Item, ...]]:
     for word in words:
         channels[word.recording].add(word.channel)
     faults = Faults("ctm")
-    for name, found in channels.items():
-        if len(found) > 1:
-            faults.add(f"{name}: words on {len(found)} channels ({_few(sorted(found))}); references tell of one")
+    for name, used in channels.items():
+        if len(used) > 1:
+            faults.add(f"{name}: words on {len(used)} channels ({_few(sorted(used))}); the references have only one")
     faults.raise_if_any()
     by_id: dict[str, list[Item]] = {name: [] for name in channels}
     for word in sorted(words, key=lambda word: word.start):
         if word.word is not None:
             by_id[word.recording].append(word.word)
-    return {name: tuple(found) for name, found in by_id.items()}
+    return {name: tuple(items) for name, items in by_id.items()}
 
 
 def _check_single(segments: Sequence[Segment]) -> None:
-    """Raises InputError where a recording has several segments, which only times can tell apart."""
-    faults = Faults("stm", advice="Give the hypotheses as a ctm file, whose times tell which segment a word is of.")
+    """Raises InputError if a recording has several segments, because only times can tell them apart."""
+    faults = Faults("stm", advice="Give the hypotheses as a ctm file: its times show which segment a word belongs to.")
     count = Counter(segment.recording for segment in segments)
     for name, number in count.items():
         if number > 1:
-            faults.add(f"{name}: {number} segments of one recording; hypotheses without times cannot be told apart")
+            faults.add(f"{name}: {number} segments of one recording; hypotheses without times cannot be assigned")
     faults.raise_if_any()
 
 
 def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _Builder) -> None:
-    """Adds the pairs of a ctm and an stm file: each word to the segment of its recording in which its middle lies."""
+    """Matches a ctm with an stm file: each word goes to the segment of its recording that contains its middle."""
     recordings: dict[tuple[str, str], list[Segment]] = defaultdict(list)
     for segment in segments:
         recordings[segment.key].append(segment)
@@ -150,21 +149,21 @@ def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _
     spoken = _by_recording(words)
     partners = _channels(recordings, spoken, builder)
     names = Counter(recording for recording, _ in recordings)
-    taken: dict[int, tuple[Item, ...] | None] = {}
+    assigned: dict[int, tuple[Item, ...] | None] = {}
     for key, group in recordings.items():
         ordered = sorted(group, key=lambda segment: (segment.start, segment.end))
         partner = partners.get(key)
         if partner is None:
-            taken |= {id(segment): None for segment in ordered}
+            assigned |= {id(segment): None for segment in ordered}
             continue
-        found = sorted(spoken[partner], key=lambda word: word.start)
-        builder.used |= {word.recording for word in found}
-        for segment, own in zip(ordered, assign(ordered, found), strict=True):
-            taken[id(segment)] = tuple(word.word for word in own if word.word is not None)
+        partner_words = sorted(spoken[partner], key=lambda word: word.start)
+        builder.used |= {word.recording for word in partner_words}
+        for segment, own in zip(ordered, assign(ordered, partner_words), strict=True):
+            assigned[id(segment)] = tuple(word.word for word in own if word.word is not None)
     ignored = sum(segment.ignored for segment in segments)
     if ignored:
         builder.notes.append(
-            f"{plural(ignored, 'segment')} out of bounds (IGNORE_TIME_SEGMENT_IN_SCORING), left out with its words"
+            f"{plural(ignored, 'segment')} marked IGNORE_TIME_SEGMENT_IN_SCORING, left out with the words in it"
         )
     for segment in segments:
         if segment.ignored:
@@ -172,7 +171,7 @@ def _by_time(segments: Sequence[Segment], words: Sequence[TimedWord], builder: _
         name = segment.recording if names[segment.key[0]] == 1 else f"{segment.recording} {segment.channel}"
         if len(recordings[segment.key]) > 1:
             name = f"{segment.recording} {segment.channel} {segment.start:g}-{segment.end:g}"
-        builder.utterances.append(MatchedUtterance(name, segment.signer, segment.items, taken[id(segment)]))
+        builder.utterances.append(MatchedUtterance(name, segment.signer, segment.items, assigned[id(segment)]))
 
 
 def _check_segments(recordings: dict[tuple[str, str], list[Segment]]) -> None:
@@ -182,13 +181,13 @@ def _check_segments(recordings: dict[tuple[str, str], list[Segment]]) -> None:
         for segment in group:
             if (segment.recording, segment.channel) != (first.recording, first.channel):
                 faults.add(
-                    f"{segment.place}: {segment.recording} {segment.channel} differs from {first.place} only by case"
+                    f"{segment.place}: {segment.recording} {segment.channel} differs from {first.place} only in case"
                 )
         for before, after in pairwise(sorted(group, key=lambda segment: segment.start)):
             if after.start == before.start:
                 faults.add(
-                    f"{after.place} ({after.recording}): begins at {after.start:g} s as the segment at {before.place} "
-                    "does; an utterance needs one line, and segments of a recording begin one after the other"
+                    f"{after.place} ({after.recording}): starts at {after.start:g} s like the segment at "
+                    f"{before.place}; needed one line per utterance, and segments that start one after the other"
                 )
     faults.raise_if_any()
 
@@ -198,7 +197,10 @@ def _channels(
     spoken: dict[tuple[str, str], list[TimedWord]],
     builder: _Builder,
 ) -> dict[tuple[str, str], tuple[str, str]]:
-    """The recording of the hypotheses for each of the references; a lone channel of another name is taken, and told."""
+    """Returns for each recording of the references that of the hypotheses.
+
+    If both have a single channel, under different names, they are matched, and a note says so.
+    """
     by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for key in spoken:
         by_name[key[0]].append(key)
@@ -213,16 +215,16 @@ def _channels(
     if renamed:
         builder.notes.append(
             f"another channel in the hypotheses for {plural(len(renamed), 'recording')} ({renamed[0][0]}: "
-            f"{renamed[0][1]} and {partners[renamed[0]][1]}); where there is only one, it is taken for the same"
+            f"{renamed[0][1]} and {partners[renamed[0]][1]}); if there is only one, it counts as the same"
         )
     return partners
 
 
 def _by_recording(words: Sequence[TimedWord]) -> dict[tuple[str, str], list[TimedWord]]:
-    found: dict[tuple[str, str], list[TimedWord]] = defaultdict(list)
+    recordings: dict[tuple[str, str], list[TimedWord]] = defaultdict(list)
     for word in words:
-        found[recording_key(word.recording, word.channel)].append(word)
-    return found
+        recordings[recording_key(word.recording, word.channel)].append(word)
+    return recordings
 
 
 def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], given: Sequence[str]) -> list[str]:
@@ -237,23 +239,22 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
         notes.append(f"no reference for {plural(len(extra), 'hypothesis', 'hypotheses')}, left out: {_few(extra)}")
         if len(extra) > len(given) / 2:
             notes.append(
-                "most hypotheses have no reference; if the files were given the other way round: the reference comes "
-                "first"
+                "most hypotheses have no reference; the reference must be given first: are the two files swapped?"
             )
     return notes
 
 
 def _swapped(references: TranscriptFile, hypotheses: TranscriptFile) -> list[str]:
-    """A warning where the files look as if they were given the other way round."""
+    """Returns a warning if the two files look swapped, else nothing."""
     signs = []
     if references.form == "ctm":
-        signs.append(f"{references.path.name}, given as reference, is a ctm, which recognisers write")
+        signs.append(f"{references.path.name}, given as reference, is a ctm file, the output of a recogniser")
     if hypotheses.form == "stm":
-        signs.append(f"{hypotheses.path.name}, given as hypothesis, is an stm, which references are kept in")
-    if found := [name for name in _RECOGNISED_COLUMNS if name in references.columns]:
-        signs.append(f"{references.path.name}, given as reference, has a column {found[0]}")
-    if found := [name for name in _ANNOTATED_COLUMNS if name in hypotheses.columns]:
-        signs.append(f"{hypotheses.path.name}, given as hypothesis, has a column {found[0]}, as annotations have")
+        signs.append(f"{hypotheses.path.name}, given as hypothesis, is an stm file, a format for references")
+    if columns := [name for name in _RECOGNISED_COLUMNS if name in references.columns]:
+        signs.append(f"{references.path.name}, given as reference, has a column {columns[0]}")
+    if columns := [name for name in _ANNOTATED_COLUMNS if name in hypotheses.columns]:
+        signs.append(f"{hypotheses.path.name}, given as hypothesis, has a column {columns[0]}, as annotations have")
     empty = sum(not item.glosses for item in references.sentences)
     if empty and hypotheses.sentences and all(item.glosses for item in hypotheses.sentences):
         signs.append(f"{plural(empty, 'reference')} without a gloss, and no such hypothesis")
@@ -268,14 +269,14 @@ def _swapped(references: TranscriptFile, hypotheses: TranscriptFile) -> list[str
 
 
 def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
-    """Notes on the order of a ctm: not that of its times, or one that scripts which sort text would change."""
+    """Returns notes on the order of a ctm: words not in order of time, or times that scripts sort wrongly as text."""
     notes = []
     by_recording = _by_recording(words)
     shuffled = [group for group in by_recording.values() if any(b.start < a.start for a, b in pairwise(group))]
     if shuffled:
         notes.append(
             f"words not in order of time in {plural(len(shuffled), 'recording')} (first: {shuffled[0][0].recording}); "
-            "they are put in that order, which sclite does not do"
+            "signloom sorts them, sclite does not"
         )
     as_text = []
     for group in by_recording.values():
@@ -284,15 +285,15 @@ def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
             as_text.append(ordered[0].recording)
     if as_text:
         notes.append(
-            f"start times that do not sort as text in {plural(len(as_text), 'recording')} (first: {as_text[0]}); here "
-            "they are numbers, but PHOENIX's own scripts sort them as text and would shuffle the words: write leading "
-            "zeros there"
+            f"start times that do not sort as text in {plural(len(as_text), 'recording')} (first: {as_text[0]}); "
+            "signloom sorts them as numbers, but PHOENIX's own scripts sort them as text and would shuffle the words: "
+            "write leading zeros for those scripts"
         )
     return notes
 
 
 def _hint(given: Sequence[str], wanted: Sequence[str]) -> str:
-    """What ids of both files have in common, where that explains why none is equal."""
+    """Returns a hint for the error message if ids of both files differ only by case, folder or ending."""
 
     def bare(name: str) -> str:
         return recording_key(name.replace("\\", "/").rstrip("/").split("/")[-1].split(".")[0].strip(), "")[0]

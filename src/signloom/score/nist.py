@@ -1,10 +1,10 @@
-"""The files of NIST's scorer: stm references (segments with times) and ctm hypotheses (words with times).
+"""Reads the file formats of NIST's scorer sclite: stm (references with times) and ctm (recognised words with times).
 
-stm: `recording channel signer start end [<label>] words`, a segment a line.
-ctm: `recording channel start duration word [confidence]`, a word a line; a line without a word says that nothing was
-recognised there. In both `;;` begins a comment, fields are separated by ASCII space, a word ends at its first `;`
-(what follows are tags), `\\;` is a semicolon, a `*` at the end of a word is dropped, and `@` is no word.
-Source: NIST SCTK 2.4, `doc/infmts.htm`, and what its sclite does with such files.
+stm: `recording channel signer start end [<label>] words`, one segment per line.
+ctm: `recording channel start duration word [confidence]`, one word per line; a line without a word says that nothing
+was recognised there. In both, `;;` starts a comment, ASCII white space separates fields, a word ends at its first `;`
+(tags follow), `\\;` is a semicolon, a `*` at the end of a word is dropped, and `@` means no word.
+Source: NIST SCTK 2.4, `doc/infmts.htm`, and the behaviour of its sclite.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _CTM_FIELDS = 4
 
 @dataclass(frozen=True)
 class Segment:
-    """A line of an stm file: what was signed in a stretch of a recording.
+    """One line of an stm file: what was signed in a part of a recording.
 
-    start, end: seconds.  items: words and alternations.  ignored: out of bounds, whatever is recognised there.
+    start, end: seconds.  items: words and alternations.  ignored: the segment is not scored.
     """
 
     recording: str
@@ -52,10 +52,10 @@ class Segment:
 
 
 class TimedWord(NamedTuple):
-    """A word of a ctm file, or words of which one is to be taken.
+    """A word of a ctm file, or an alternation of words.
 
-    start, middle: seconds; of alternatives the start of the first and the latest middle.  word: None where none was
-    recognised.  start_text: as it stands in the file.
+    start, middle: seconds; of an alternation the start of its first word and the latest middle.
+    word: None if nothing was recognised.  start_text: the start as written in the file.
     """
 
     recording: str
@@ -68,12 +68,12 @@ class TimedWord(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def recording_key(recording: str, channel: str) -> tuple[str, str]:
-    """What tells recordings apart: name and channel without the case of a-z, as sclite compares them."""
+    """Returns name and channel of a recording, ignoring the case of a-z as sclite does."""
     return fold(recording), fold(channel)
 
 
 def read_stm(path: Path, faults: Faults) -> list[Segment]:
-    """The segments of an stm file, in its order; faults of its lines are added to `faults`."""
+    """Returns the segments of an stm file, in its order; faults of its lines are added to `faults`."""
     segments = []
     for place, line in _lines(path, faults):
         fields = _SPACE.split(line.strip(" \t\f\v"), _STM_FIELDS)
@@ -84,7 +84,7 @@ def read_stm(path: Path, faults: Faults) -> list[Segment]:
         start, end = _seconds(fields[3]), _seconds(fields[4])
         if start is None or end is None or end < start:
             faults.add(
-                f"{place} ({recording}): start {fields[3]} and end {fields[4]}; needed seconds, the end not first"
+                f"{place} ({recording}): start {fields[3]} and end {fields[4]}; needed seconds, start before end"
             )
             continue
         text = fields[_STM_FIELDS] if len(fields) > _STM_FIELDS else ""
@@ -101,44 +101,41 @@ def read_stm(path: Path, faults: Faults) -> list[Segment]:
 
 
 def read_ctm(path: Path, faults: Faults) -> list[TimedWord]:
-    """The words of a ctm file, in its order; faults of its lines are added to `faults`."""
+    """Returns the words of a ctm file, in its order; faults of its lines are added to `faults`."""
     words: list[TimedWord] = []
-    alternatives: _Alternatives | None = None
+    alternation: _OpenAlternation | None = None
     for place, line in _lines(path, faults):
         fields = _fields(line)
         mark = fields[4].upper() if len(fields) > _CTM_FIELDS else ""
         if mark in ("<ALT_BEGIN>", "<ALT>", "<ALT_END>"):
-            if (mark == "<ALT_BEGIN>") != (alternatives is None):
+            if (mark == "<ALT_BEGIN>") != (alternation is None):
                 faults.add(f"{place}: {mark} out of place; needed <ALT_BEGIN>, words, <ALT>, words, <ALT_END>")
-            if alternatives is None:
-                alternatives = _Alternatives(place)
+            if alternation is None:
+                alternation = _OpenAlternation(place)
             elif mark == "<ALT>":
-                alternatives.choices.append([])
+                alternation.choices.append([])
             else:
-                words += alternatives.word()
-                alternatives = None
+                words += alternation.word()
+                alternation = None
             continue
         word = _timed_word(fields, place, faults)
         if word is None:
             continue
-        if alternatives is None:
-            words.append(word)
-        else:
-            alternatives.choices[-1].append(word)
-    if alternatives is not None:
-        faults.add(f"{alternatives.place}: <ALT_BEGIN> without <ALT_END>")
+        (words if alternation is None else alternation.choices[-1]).append(word)
+    if alternation is not None:
+        faults.add(f"{alternation.place}: <ALT_BEGIN> without <ALT_END>")
     return words
 
 
 @dataclass
-class _Alternatives:
-    """The words between <ALT_BEGIN> and <ALT_END>, while they are read."""
+class _OpenAlternation:
+    """The words after an <ALT_BEGIN>, until its <ALT_END> is read."""
 
     place: str
     choices: list[list[TimedWord]] = field(default_factory=lambda: [[]])
 
     def word(self) -> list[TimedWord]:
-        """One word that is any of them; none where there is no word at all."""
+        """Returns the alternation as a single timed word; an empty list if it has no words."""
         words = [word for choice in self.choices for word in choice]
         if not words:
             return []
@@ -149,7 +146,7 @@ class _Alternatives:
 
 
 def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord | None:
-    """The word of a line; None, and a fault, where it is none."""
+    """Returns the word of a line; adds a fault and returns None if the line is invalid."""
     if len(fields) < _CTM_FIELDS:
         faults.add(f"{place}: {len(fields)} fields; needed recording channel start duration word")
         return None
@@ -158,7 +155,7 @@ def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord 
         faults.add(f"{place} ({fields[0]}): start {fields[2]} and duration {fields[3]}; needed seconds")
         return None
     if len(fields) > _CTM_FIELDS + 1 and _number(fields[5]) is None:
-        faults.add(f"{place} ({fields[0]}): {fields[5]!r} where a confidence stands; a word holds no space")
+        faults.add(f"{place} ({fields[0]}): {fields[5]!r} is not a confidence; a word must not contain a space")
         return None
     try:
         word = parse_word(fields[4]) if len(fields) > _CTM_FIELDS else None
@@ -170,57 +167,57 @@ def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord 
 
 @lru_cache(maxsize=65536)
 def parse_word(text: str) -> str | None:
-    """The word without its tags; None for `@`. Raises ValueError where nothing is left of it."""
+    """Returns the word without its tags, or None for `@`. Raises ValueError if nothing is left of it."""
     if text == "@":
         return None
     word = _TAGS.sub("", text).replace("\\", "")
     if len(word) > 1:
         word = word.removesuffix("*")
     if not word:
-        raise ValueError(f"the word {text!r} is only tags; a semicolon in a word is written \\;")
+        raise ValueError(f"the word {text!r} has only tags; write a semicolon in a word as \\;")
     return None if word == "@" else word
 
 
 def parse_transcript(text: str, *, choice: bool = False) -> tuple[Item, ...]:
-    """The words and alternations of a transcript. Raises ValueError for braces that do not match.
+    """Returns the words and alternations of a transcript. Raises ValueError for braces that do not match.
 
-    choice: the text is one of several wordings. Only there, and beside such, `@` says something; else it is left out.
+    choice: the text is one of several wordings. Without alternations `@` has no meaning and is left out.
     """
     if "{" not in text:
         words = tuple(parse_word(part) for part in _fields(text))
         return words if choice else tuple(word for word in words if word is not None)
     items: list[Item] = []
-    at = 0
-    while at < len(text):
-        if text[at] in " \t\f\v":
-            at += 1
-        elif text[at] == "{":
-            end = _closing(text, at)
-            choices = [parse_transcript(wording, choice=True) for wording in _choices(text[at + 1 : end])]
+    index = 0
+    while index < len(text):
+        if text[index] in " \t\f\v":
+            index += 1
+        elif text[index] == "{":
+            end = _closing(text, index)
+            choices = [parse_transcript(wording, choice=True) for wording in _choices(text[index + 1 : end])]
             if not choices:
-                raise ValueError(f"an alternation without words: {text[at : end + 1]!r}; write @ for no word")
+                raise ValueError(f"an alternation without words: {text[index : end + 1]!r}; write @ for no word")
             items.append(Alternation(tuple(choices)))
-            at = end + 1
+            index = end + 1
         else:
-            word_text = _SPACE.split(text[at:], 1)[0]
+            word_text = _SPACE.split(text[index:], 1)[0]
             if "{" in word_text:
                 raise ValueError(f"a brace within the word {word_text!r}; put a space before an alternation")
             items.append(parse_word(word_text))
-            at += len(word_text)
+            index += len(word_text)
     return tuple(items)
 
 
 def _closing(text: str, start: int) -> int:
     depth = 0
-    for at in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
+    for index in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
         if depth == 0:
-            return at
+            return index
     raise ValueError(f"the alternation {text[start : start + 40]!r} is not closed; needed a }} for each {{")
 
 
 def _choices(text: str) -> Iterator[str]:
-    """The wordings of an alternation: what stands between the slashes that are in no inner one."""
+    """Yields the wordings of an alternation: the parts between slashes outside nested alternations."""
     depth = 0
     part = ""
     for letter in f"{text}/":
@@ -234,24 +231,24 @@ def _choices(text: str) -> Iterator[str]:
 
 
 def assign(segments: Sequence[Segment], words: Iterable[TimedWord]) -> list[list[TimedWord]]:
-    """The words that belong to each segment of one recording; both in order of time.
+    """Returns the words that belong to each segment of one recording; segments and words are in order of time.
 
-    As in sclite a word belongs to the first segment that ends after the middle of the word, the ones after all
-    segments to the last: words between two segments go to the later one.
+    As in sclite, a word belongs to the first segment that ends after the middle of the word, so words between two
+    segments go to the later one. Words after all segments belong to the last.
     """
-    taken: list[list[TimedWord]] = [[] for _ in segments]
-    at = 0
-    # sclite keeps the times of segments in single precision and those of words in double: on a border it matters.
+    assigned: list[list[TimedWord]] = [[] for _ in segments]
+    index = 0
+    # sclite keeps the times of segments in single precision and those of words in double: this matters at a border.
     ends = [ctypes.c_float(segment.end).value for segment in segments]
     for word in words:
-        while at < len(segments) - 1 and word.middle >= ends[at]:
-            at += 1
-        taken[at].append(word)
-    return taken
+        while index < len(segments) - 1 and word.middle >= ends[index]:
+            index += 1
+        assigned[index].append(word)
+    return assigned
 
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
-    """The lines that are not comments, each with its place."""
+    """Yields the lines that are not comments, each with its place."""
     name = str(path)
     return (
         (f"{name}:{number}", line)
@@ -261,7 +258,7 @@ def _lines(path: Path, faults: Faults) -> Iterator[tuple[str, str]]:
 
 
 def _fields(text: str) -> list[str]:
-    """The parts between ASCII space; of other scripts' space, which may stand in a word, nothing is made."""
+    """Returns the parts between ASCII white space; other white space may be part of a word."""
     if text.isascii():
         return text.split()
     return [part for part in _SPACE.split(text) if part]
@@ -275,6 +272,6 @@ def _number(text: str) -> float | None:
 
 
 def _seconds(text: str) -> float | None:
-    """Zero or more seconds; None for anything else. Infinity is as good an end as 1.79769e+308."""
+    """Returns a time of 0 seconds or more, infinity included, or None for anything else."""
     value = _number(text)
     return None if value is None or math.isnan(value) or value < 0 else value

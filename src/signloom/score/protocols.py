@@ -1,7 +1,7 @@
-"""Scoring rules by name: what each changes in reference and hypothesis before they are aligned.
+"""Scoring rules (protocols) by name: what each rule changes in references and hypotheses before the alignment.
 
-A word error rate means nothing without its rule, so every score carries the name of one. A name may hold variants,
-`phoenix2014+without_on_off`: then number and variant cannot be parted. docs/scoring.md tells each rule at length.
+A word error rate means nothing without its rule, so every score carries the name of its rule. The name includes the
+variants, as in `phoenix2014+without_on_off`. docs/scoring.md describes every rule in detail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from signloom.score import cleanup
 
 Change = Callable[[Sequence[str]], list[str]]
 
-# What stands for a hypothesis without words, so that sclite has something to align.
+# The word that replaces a hypothesis without words, so that sclite has something to align.
 EMPTY = "[EMPTY]"
 ALIGNED = (
     "letters a-z without case; least-cost alignment as sclite (substitution 4, insertion 3, deletion 3); "
@@ -28,10 +28,10 @@ ALIGNED = (
 class Protocol:
     """A scoring rule.
 
-    name: with its variants.  changes: what becomes of the words before they are aligned, in words; with its variants.
-    hypothesis, reference: the changes made to each, in order.  empty: the word that stands for a hypothesis without
-    any; None where such a hypothesis is all deletions.
-    sentence: the change of both sides when the clean-up is made on whole sentences; None where there is none.
+    name: the rule and its variants.  changes: a description of the changes, variants included.
+    hypothesis, reference: the changes made to each side, in order.
+    empty: the word that replaces a hypothesis without words; None if such a hypothesis counts as all deletions.
+    sentence: the change of both sides if whole sentences are cleaned; None if the rule has no clean-up.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Protocol:
 
     @property
     def rule(self) -> str:
-        """What it does, as a sentence to be printed beside the number."""
+        """The rule as a sentence, to be shown with the number."""
         return f"{self.changes}; {ALIGNED}"
 
     def clean_hypothesis(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The words of a hypothesis as they are aligned."""
+        """Returns the words of a hypothesis after the rule's changes."""
         for change in self.hypothesis:
             words = change(words)
         return (self.empty,) if self.empty is not None and not words else tuple(words)
 
     def clean_reference(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The words of a reference as they are aligned."""
+        """Returns the words of a reference after the rule's changes."""
         for change in self.reference:
             words = change(words)
         return tuple(words)
@@ -112,7 +112,7 @@ def _on_both(change: Change) -> Callable[[Protocol], Protocol]:
 
 @dataclass(frozen=True)
 class Variant:
-    """A deviation from a rule that people use.  apply: the rule with it."""
+    """A common deviation from a rule.  rule: its description.  apply: returns a rule with this deviation."""
 
     rule: str
     apply: Callable[[Protocol], Protocol]
@@ -132,9 +132,10 @@ VARIANTS: dict[str, Variant] = {
 
 @lru_cache(maxsize=64)
 def protocol_named(name: str) -> Protocol:
-    """The rule of that name, which may hold variants: `phoenix2014+without_on_off`.
+    """Returns the rule of that name; variants follow a plus sign: `phoenix2014+without_on_off`.
 
-    Its own name has the variants in their fixed order, each once. Raises InputError naming the nearest one there is.
+    The name of the returned rule has each variant once, in a fixed order. Raises InputError for an unknown name,
+    suggesting the nearest one.
     """
     base, *variants = name.split("+")
     if base not in PROTOCOLS:

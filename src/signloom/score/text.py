@@ -1,4 +1,4 @@
-"""Scores as text for a terminal: the summary that names its rule, and aligned utterances with their errors marked."""
+"""Shows a score as text for a terminal: the summary with its rule, and aligned utterances with errors marked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signloom.score.wer import Score, UtteranceScore
 
 
 def summary(score: Score) -> str:
-    """The word error rate with its interval, the counts it is made of, the signers, and the scoring rule."""
+    """Returns the word error rate with its interval, the error counts, the signers, and the scoring rule."""
     interval = score.interval()
     words = score.reference_words
     lines = [
@@ -32,7 +32,7 @@ def summary(score: Score) -> str:
 
 
 def worst_utterances(score: Score, count: int = 5, *, width: int = 100) -> str:
-    """The utterances with the most errors, aligned; says so when there is none."""
+    """Returns the utterances with the most errors, aligned; a sentence if no utterance has an error."""
     chosen = score.worst(count)
     if not chosen:
         return "No utterance has an error."
@@ -40,7 +40,7 @@ def worst_utterances(score: Score, count: int = 5, *, width: int = 100) -> str:
 
 
 def render(utterance: UtteranceScore, *, width: int = 100) -> str:
-    """One utterance: its name and counts, then reference over hypothesis with the errors marked below."""
+    """Returns one utterance: its name and counts, then reference over hypothesis with the errors marked below."""
     aligned = utterance.alignment
     signer = f", {utterance.signer}" if utterance.signer is not None else ""
     head = (
@@ -52,9 +52,9 @@ def render(utterance: UtteranceScore, *, width: int = 100) -> str:
 
 
 def render_alignment(alignment: Alignment, *, width: int = 100) -> str:
-    """Reference over hypothesis in columns, `***` where one has no word, errors marked by S, D, I in a third line.
+    """Returns reference over hypothesis in columns, with `***` for a missing word and errors marked S, D, I below.
 
-    Columns are as wide as terminals draw them (Chinese takes two cells a sign); lines break at `width` cells.
+    Widths are those of a terminal (a Chinese character takes two cells); lines break at `width` cells.
     """
     from rich.cells import cell_len
 
@@ -67,9 +67,9 @@ def render_alignment(alignment: Alignment, *, width: int = 100) -> str:
 
 
 def in_columns(columns: Sequence[Sequence[str]], labels: Sequence[str], *, width: int) -> str:
-    """Columns of words as lines with a label each, broken at `width` cells of a terminal; rows left empty are dropped.
+    """Returns columns of words as labelled lines, broken at `width` terminal cells; empty lines are dropped.
 
-    columns: of as many texts as there are labels.
+    columns: each has one text per label.
     """
     from rich.cells import cell_len
 
@@ -92,10 +92,10 @@ def in_columns(columns: Sequence[Sequence[str]], labels: Sequence[str], *, width
 
 
 def by_rule(protocol: str) -> str:
-    """What stands beside a number that a rule other than the plain one made, so that they are not parted."""
+    """Returns the text that names the rule next to a number; empty for the rule `plain`."""
     return "" if protocol == "plain" else f" by {protocol}"
 
 
 def percent(rate: float) -> str:
-    """A rate with two places, e.g. `7.31 %`."""
+    """Returns a rate in percent with two decimals, e.g. `7.31 %`."""
     return f"{100 * rate:.2f} %"

@@ -1,10 +1,10 @@
-"""The datum `Score`: the word error rate of a set of utterances, with all it was made from."""
+"""`Score`: the word error rate of a set of utterances, its confidence interval, and the alignments behind it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class UtteranceScore:
-    """One utterance's alignment; signer is None where it is not known.
+    """The alignment of one utterance; signer is None if unknown.
 
-    given_reference, given_hypothesis: the words before the scoring rule changed them; None where it changed nothing.
+    given_reference, given_hypothesis: the words before the scoring rule changed them; None if it changed nothing.
     """
 
     id: str
@@ -43,7 +43,7 @@ class UtteranceScore:
 
     @property
     def hypothesis_as_given(self) -> tuple[str, ...]:
-        """What was recognised, before the scoring rule changed it."""
+        """The hypothesis before the scoring rule changed it."""
         return self.alignment.hypothesis if self.given_hypothesis is None else self.given_hypothesis
 
     def to_json(self) -> dict[str, Any]:
@@ -65,12 +65,12 @@ class UtteranceScore:
 
     @classmethod
     def from_json(cls, record: Any, *, place: str) -> UtteranceScore:
-        """What `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
+        """Returns the utterance that `to_json` wrote. Raises InputError, starting with `place`, for anything else."""
         if not isinstance(record, dict):
             raise InputError(f"{place}: {_kind(record)}; needed an utterance as 'signloom score' writes it")
         name, signer, kinds = record.get("id"), record.get("signer"), record.get("kinds")
         if not isinstance(name, str) or not (signer is None or isinstance(signer, str)):
-            raise InputError(f"{place}: id {name!r} and signer {signer!r}; needed text (signer may be null)")
+            raise InputError(f"{place}: id {name!r} and signer {signer!r}; needed strings (signer may be null)")
         words: dict[str, tuple[str, ...] | None] = {}
         for key in ("reference", "hypothesis", "given_reference", "given_hypothesis"):
             value = record.get(key)
@@ -84,13 +84,13 @@ class UtteranceScore:
             words["reference"] or (), words["hypothesis"] or (), kinds if isinstance(kinds, str) else "?"
         )
         if wrong := alignment_fault(aligned):
-            raise InputError(f"{place} ({name}): {wrong}; the file was changed or is of something else")
+            raise InputError(f"{place} ({name}): {wrong}; the file was changed or is not a score")
         return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"])
 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """A bootstrap interval of the WER: with chance `level` another draw of such utterances would fall within."""
+    """A bootstrap interval of a rate: with probability `level` another draw of such utterances falls into it."""
 
     low: float
     high: float
@@ -101,10 +101,10 @@ class ConfidenceInterval:
 
 @dataclass(frozen=True)
 class Score:
-    """The word error rate of a set of utterances: the sum of their errors over the sum of their reference words.
+    """The word error rate of a set of utterances: the sum of their errors divided by the sum of their reference words.
 
-    protocol: name of the scoring rule.  utterances: in the order given, each with its alignment.
-    `wer` is a fraction; it is above 1 where there are more errors than reference words, and is never capped.
+    protocol: name of the scoring rule.  utterances: in the given order, each with its alignment.
+    `wer` is a fraction; it exceeds 1 if there are more errors than reference words, and is never capped.
     """
 
     protocol: str
@@ -113,6 +113,18 @@ class Score:
     deletions: int
     insertions: int
     reference_words: int
+
+    @classmethod
+    def of(cls, protocol: str, utterances: Sequence[UtteranceScore]) -> Score:
+        """Returns the score of aligned utterances, with their counts summed."""
+        return cls(
+            protocol=protocol,
+            utterances=tuple(utterances),
+            substitutions=sum(utterance.alignment.substitutions for utterance in utterances),
+            deletions=sum(utterance.alignment.deletions for utterance in utterances),
+            insertions=sum(utterance.alignment.insertions for utterance in utterances),
+            reference_words=sum(utterance.reference_words for utterance in utterances),
+        )
 
     @property
     def errors(self) -> int:
@@ -132,14 +144,14 @@ class Score:
 
     @property
     def rule(self) -> str:
-        """What the scoring rule does, as a sentence."""
+        """The scoring rule as a sentence."""
         return protocol_named(self.protocol).rule
 
     @cached_property
     def by_signer(self) -> dict[str, Score]:
-        """The score of each signer's utterances, by name; empty where no signer is known.
+        """The score of each signer's utterances, by name; empty if no signer is known.
 
-        Utterances without a signer are under `?` when others have one. A signer without reference words is left out.
+        Utterances without a signer are under `?` if others have one. A signer without reference words is left out.
         """
         groups: dict[str, list[UtteranceScore]] = {}
         for utterance in self.utterances:
@@ -147,20 +159,20 @@ class Score:
         if set(groups) == {"?"}:
             return {}
         return {
-            name: _total(self.protocol, groups[name])
+            name: Score.of(self.protocol, groups[name])
             for name in sorted(groups)
             if any(utterance.reference_words for utterance in groups[name])
         }
 
     def worst(self, count: int) -> list[UtteranceScore]:
-        """The utterances with the most errors, of equal ones those with the higher share first; only wrong ones."""
+        """Returns up to `count` utterances that have errors: those with the most errors, then the highest rate."""
         wrong = [utterance for utterance in self.utterances if utterance.errors]
         return sorted(wrong, key=lambda u: (-u.errors, u.reference_words, u.id))[:count]
 
     def interval(self, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0) -> ConfidenceInterval:
-        """The percentile bootstrap interval of the WER over utterances drawn with replacement.
+        """Returns the percentile bootstrap interval of the WER over utterances drawn with replacement.
 
-        It speaks of other utterances by these signers, not of other signers. Source: Bisani and Ney 2004,
+        It covers other utterances by the same signers, not other signers. Source: Bisani and Ney 2004,
         "Bootstrap estimates for confidence intervals in ASR performance evaluation".
         """
         if not 0 < level < 1 or resamples < 1:
@@ -171,24 +183,17 @@ class Score:
         rates: list[float] = []
         while len(rates) < resamples:
             drawn = rng.integers(len(errors), size=len(errors))
-            # A draw of utterances without any reference word has no rate; another takes its place.
+            # A draw without any reference word has no rate; it is drawn again.
             if total := words[drawn].sum():
                 rates.append(errors[drawn].sum() / total)
         low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
         return ConfidenceInterval(float(low), float(high), level, resamples, seed)
 
     def to_json(self, *, utterances: bool = True) -> dict[str, Any]:
-        """All of it as plain values; `utterances=False` leaves out the list of them."""
-        interval = self.interval()
+        """Returns the score as plain values; `utterances=False` leaves out the list of utterances."""
         record = {
             "wer": self.wer,
-            "interval": {
-                "low": interval.low,
-                "high": interval.high,
-                "level": interval.level,
-                "resamples": interval.resamples,
-                "seed": interval.seed,
-            },
+            "interval": asdict(self.interval()),
             "protocol": self.protocol,
             "rule": self.rule,
             **self._counts(),
@@ -200,19 +205,19 @@ class Score:
 
     @classmethod
     def from_json(cls, record: Any, *, place: str = "score") -> Score:
-        """The score that `to_json` wrote with its utterances (an `evaluation-SPLIT.json` is one as well).
+        """Returns the score that `to_json` wrote with its utterances (an `evaluation-SPLIT.json` is one as well).
 
-        place: where it stands, for messages.
-        Raises InputError with every fault: parts that are missing, alignments that do not account for their words,
-        an id that occurs twice, totals that the utterances do not sum to.
+        place: where the record is, for messages.
+        Raises InputError listing every fault: missing parts, alignments that do not fit their words, ids that occur
+        twice, totals that differ from the sum of the utterances.
         """
         if not isinstance(record, dict) or "utterances" not in record or "protocol" not in record:
             raise InputError(
-                f"{place}: no score with its utterances; needed what 'signloom score --output' or 'signloom evaluate' "
-                f"writes, with the keys protocol and utterances"
+                f"{place}: not a score with utterances; needed the output of 'signloom score --output' or 'signloom "
+                f"evaluate', with the keys protocol and utterances"
             )
         if not isinstance(record["protocol"], str) or not isinstance(record["utterances"], list):
-            raise InputError(f"{place}: protocol needs to be a name and utterances a list")
+            raise InputError(f"{place}: protocol must be a name and utterances a list")
         name = protocol_named(record["protocol"]).name
         faults = Faults(place)
         utterances: list[UtteranceScore] = []
@@ -228,12 +233,11 @@ class Score:
             seen.add(utterance.id)
             utterances.append(utterance)
         faults.raise_if_any()
-        if not any(utterance.reference_words for utterance in utterances):
-            raise InputError(f"{place}: no reference words in {len(utterances)} utterances; a rate is not defined")
-        score = _total(name, utterances)
+        _check_reference_words(utterances, place)
+        score = cls.of(name, utterances)
         for key in ("substitutions", "deletions", "insertions", "reference_words"):
             if record.get(key) != getattr(score, key):
-                faults.add(f"{key} is {record.get(key)!r}, the utterances sum to {getattr(score, key)}")
+                faults.add(f"{key} is {record.get(key)!r}, but the utterances sum to {getattr(score, key)}")
         faults.advice = "The file was changed after it was written; score again."
         faults.raise_if_any()
         return score
@@ -257,14 +261,14 @@ def score(
     protocol: str = "plain",
     signers: Mapping[str, str | None] | None = None,
 ) -> Score:
-    """The score of (utterance id, reference words, hypothesis words) triples.
+    """Returns the score of (utterance id, reference words, hypothesis words) triples.
 
-    protocol: name of the scoring rule, which says what is changed before the words are aligned.
-    signers: who signed an utterance, by its id.
-    Words may be alternations; the wording that fits best is taken. An empty hypothesis is all deletions,
-    unless the rule has a word for it; an empty reference is all insertions.
+    protocol: name of the scoring rule, which defines the changes before the alignment.
+    signers: the signer of each utterance, by utterance id.
+    Words may be alternations; the best-fitting wording counts. An empty hypothesis counts as all deletions, unless the
+    rule replaces it by a word; an empty reference counts as all insertions.
     Raises InputError for an unknown protocol, an id that occurs twice, alternations under a rule that changes
-    references, no utterances, or no reference word in any: then there is no rate.
+    references, no utterances, or no reference words (the rate is then undefined).
     """
     rule = protocol_named(protocol)
     signers = signers or {}
@@ -279,9 +283,13 @@ def score(
     faults.raise_if_any()
     if not utterances:
         raise InputError("score: no utterances; needed at least one reference and hypothesis")
+    _check_reference_words(utterances, "score")
+    return Score.of(rule.name, utterances)
+
+
+def _check_reference_words(utterances: Sequence[UtteranceScore], place: str) -> None:
     if not any(utterance.reference_words for utterance in utterances):
-        raise InputError(f"score: no reference words in {len(utterances)} utterances; a rate of them is not defined")
-    return _total(rule.name, utterances)
+        raise InputError(f"{place}: no reference words in {len(utterances)} utterances; the rate is undefined")
 
 
 def _score_one(
@@ -304,24 +312,22 @@ def _cleaned(
     place: str,
     rule: str,
 ) -> tuple[Sequence[Item], tuple[str, ...] | None]:
-    """What is aligned, and the words as they were given where that differs."""
+    """Returns the words to align, and the original words if the rule changed them, else None."""
     if isinstance(items, str):
         raise InputError(f"{place} is the string {items[:40]!r}; needed a list of words")
     if is_plain(items):
         words = tuple(item for item in items if isinstance(item, str))
-        found = clean(words)
-        return found, None if found == words else words
+        cleaned = clean(words)
+        return cleaned, None if cleaned == words else words
     if changes:
-        raise InputError(
-            f"{place} has alternatives, which the rule {rule!r} would have to change; score it with the rule 'plain'"
-        )
+        raise InputError(f"{place} has alternatives, which the rule {rule!r} cannot clean; use the rule 'plain'")
     return items, None
 
 
 def read_score(path: Path) -> Score:
-    """The score in a JSON file that `signloom score --output` or `signloom evaluate` wrote.
+    """Returns the score in a JSON file that `signloom score --output` or `signloom evaluate` wrote.
 
-    Raises InputError where the file cannot be read or holds none.
+    Raises InputError if the file cannot be read or has no score.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -333,21 +339,10 @@ def read_score(path: Path) -> Score:
         record = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}:{error.lineno}: not JSON ({error.msg}); needed what 'signloom score --output' writes"
+            f"{path}:{error.lineno}: not JSON ({error.msg}); needed the output of 'signloom score --output'"
         ) from None
     return Score.from_json(record, place=str(path))
 
 
 def _kind(value: Any) -> str:
     return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
-
-
-def _total(protocol: str, utterances: Sequence[UtteranceScore]) -> Score:
-    return Score(
-        protocol=protocol,
-        utterances=tuple(utterances),
-        substitutions=sum(utterance.alignment.substitutions for utterance in utterances),
-        deletions=sum(utterance.alignment.deletions for utterance in utterances),
-        insertions=sum(utterance.alignment.insertions for utterance in utterances),
-        reference_words=sum(utterance.reference_words for utterance in utterances),
-    )
