@@ -47,8 +47,8 @@ def measure(run: Path, root: Path) -> dict[str, Any]:
 
     from signloom.corpus import Corpus
     from signloom.ctc.collapse import collapse_batch, frames_needed
-    from signloom.ctc.confidence import Calibration, calibration_error
-    from signloom.ctc.spans import confidences, emission_seconds, spans
+    from signloom.ctc.confidence import Calibration, calibration_error, confidences
+    from signloom.ctc.spans import emission_seconds, spans
     from signloom.ctc.timing import Timing
     from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
     from signloom.inference.calibrate import correct_glosses, fit_spans

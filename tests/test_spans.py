@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from signloom import layout
 from signloom.ctc.collapse import collapse, frames_needed
-from signloom.ctc.confidence import Calibration, calibration_error, log_odds, reliability
+from signloom.ctc.confidence import Calibration, calibration_error, confidences, log_odds, reliability
 from signloom.ctc.hypothesis import Emission
-from signloom.ctc.spans import SpanSettings, confidences, emission_seconds, located, spans
+from signloom.ctc.spans import SpanSettings, emission_seconds, located, spans
 from signloom.ctc.timing import AlignedClip, Timing, fit_timing
 from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
 from signloom.errors import InputError

@@ -342,7 +342,7 @@ def test_presets_go_through_the_checkpoint(name, tmp_path):
     model = Model(TorchEngine(Recognizer(preset(name), len(vocabulary))), vocabulary)
     model.save(tmp_path / "model.safetensors")
     again = load(tmp_path)
-    assert again.recognizer.config == preset(name)
+    assert again.engine.config == preset(name)
     landmarks = random_landmarks(20)
     assert (again.emission(landmarks).log_probs == model.emission(landmarks).log_probs).all()
 

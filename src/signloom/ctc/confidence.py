@@ -1,4 +1,7 @@
-"""Confidences that mean what they say: of the glosses with confidence 0.8, about 80 % are right."""
+"""How sure a model is of each gloss, and calibration: of the glosses with confidence 0.8, about 80 % are right.
+
+Shapes: T' output frames, V words, S glosses of a sentence, N glosses of many.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,50 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from signloom.ctc.viterbi import ForcedAlignment
 from signloom.errors import InputError
+from signloom.vocabulary import BLANK_ID
 
-# A probability of exactly 0 or 1 has no log-odds; single precision is not sure beyond this either.
-_LEAST = 1e-6
-_STEPS = 100
+# Probabilities are kept this far from 0 and 1, which have no log-odds; single precision is no finer there.
+_MARGIN = 1e-6
+# The most steps of Newton's method; it needs about ten.
+_MAX_STEPS = 100
+
+
+def confidences(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray, alignment: ForcedAlignment) -> np.ndarray:
+    """Returns the probability of each gloss against everything else that could stand in its place, (S,) within 0..1.
+
+    log_probs: (T', V).  ids: (S,).  alignment: of these ids.
+
+    The window of a gloss lies between its neighbours as aligned. Its confidence is the probability of all paths in the
+    window that emit this gloss once, divided by that of all paths that emit any one gloss, or none. The mean over
+    frames would call a gloss doubtful whose emission is spread over many frames, or shares them with the blank.
+    """
+    log_probs, ids = np.asarray(log_probs, dtype=np.float64), np.asarray(ids, dtype=np.int64)
+    firsts = np.concatenate([[0], alignment.runs[:-1, 1]]) if len(ids) else np.empty(0, dtype=np.int64)
+    lasts = np.concatenate([alignment.runs[1:, 0], [len(log_probs)]]) if len(ids) else firsts
+    result = np.empty(len(ids))
+    for index, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
+        window = log_probs[first:last]
+        # Relative to the path of blanks alone: paths whose gloss ends in this frame, and in any frame up to it.
+        blank = np.maximum(window[:, BLANK_ID], -700.0)
+        ending = ended = np.full(log_probs.shape[1], -np.inf)
+        for gain in window - blank[:, None]:
+            ending = gain + np.logaddexp(0.0, ending)
+            ended = np.logaddexp(ended, ending)
+        ended = ended.copy()
+        ended[BLANK_ID] = 0.0
+        best = ended.max()
+        result[index] = np.exp(ended[ids[index]] - best) / np.exp(ended - best).sum()
+    return result
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns a raw confidence into a calibrated one: `slope * log-odds + offset`, as a probability.
+    """A map from raw to calibrated confidences: the log-odds become `slope * log-odds + offset`.
 
-    Monotone: it never changes the order of two glosses. The default leaves confidences as they are.
-    Source: Platt 1999, "Probabilistic outputs for support vector machines", on log-odds; slope 1 / temperature.
+    It is monotone, so it never changes the order of two glosses. The default changes nothing.
+    Source: Platt 1999, "Probabilistic outputs for support vector machines", on log-odds; slope is 1 / temperature.
     """
 
     slope: float = 1.0
@@ -32,12 +66,13 @@ class Calibration:
 
     @classmethod
     def fit(cls, confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray) -> Calibration:
-        """The calibration under which the outcomes `correct` (N,) of raw `confidences` (N,) are most probable.
+        """Returns the calibration under which the outcomes `correct` (N,) of raw `confidences` (N,) are most probable.
 
-        Outcomes count as Platt's: not 1 and 0 but (R + 1) / (R + 2) and 1 / (W + 2) for R right and W wrong ones, so
-        that a set without an error does not make every confidence 1. With fewer than 2 glosses it is the default.
+        As in Platt's paper, outcomes count as (R + 1) / (R + 2) and 1 / (W + 2) instead of 1 and 0, for R right and W
+        wrong glosses, so that a set without an error does not make every confidence 1. Fewer than 2 glosses give the
+        default.
 
-        Raises InputError for shapes that do not fit or confidences outside 0..1.
+        Raises InputError for shapes that differ or confidences outside 0..1.
         """
         raw, right = _checked(confidences, correct)
         if len(raw) < 2:
@@ -45,13 +80,13 @@ class Calibration:
         odds = log_odds(raw)
         count = right.sum()
         target = np.where(right, (count + 1) / (count + 2), 1 / (len(right) - count + 2))
-        # Newton's method on a convex loss; a little curvature keeps it stable where all confidences are alike.
+        # Newton's method on a convex loss. The small term keeps it stable when all confidences are alike.
         design = np.stack([odds, np.ones_like(odds)], axis=1)
         weights = np.array([1.0, 0.0])
-        for _ in range(_STEPS):
-            found = _sigmoid(design @ weights)
-            gradient = design.T @ (found - target)
-            curvature = (design * (found * (1 - found))[:, None]).T @ design + 1e-6 * np.eye(2)
+        for _ in range(_MAX_STEPS):
+            predicted = _sigmoid(design @ weights)
+            gradient = design.T @ (predicted - target)
+            curvature = (design * (predicted * (1 - predicted))[:, None]).T @ design + 1e-6 * np.eye(2)
             step = np.linalg.solve(curvature, gradient)
             loss = _loss(design @ weights, target)
             while _loss(design @ (weights - step), target) > loss and np.abs(step).max() > 1e-9:
@@ -60,13 +95,13 @@ class Calibration:
             if np.abs(step).max() < 1e-9:
                 break
         if weights[0] < 0:
-            # Confidences that say nothing, or the wrong thing: the share of right ones is all that is known.
+            # Raw confidences that say nothing, or the opposite, leave only the share of right glosses.
             mean = target.mean()
             return cls(0.0, float(np.log(mean / (1 - mean))))
         return cls(float(weights[0]), float(weights[1]))
 
     def apply(self, confidence: float) -> float:
-        """The calibrated confidence of a raw one, both 0 to 1."""
+        """Returns the calibrated confidence of a raw one, both 0 to 1."""
         return float(_sigmoid(self.slope * log_odds(np.asarray(confidence, dtype=np.float64)) + self.offset))
 
     def to_json(self) -> dict[str, float]:
@@ -74,7 +109,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Calibration:
-        """The calibration of `to_json`. Raises InputError for anything else."""
+        """Returns the calibration that `to_json` wrote. Raises InputError for anything else."""
         try:
             return cls(float(record["slope"]), float(record["offset"]))
         except (KeyError, TypeError, ValueError):
@@ -82,7 +117,7 @@ class Calibration:
 
 
 class Bin(NamedTuple):
-    """Glosses of similar confidence: how many, their mean confidence, and the share of them that is right."""
+    """Glosses of similar confidence: their number, their mean confidence, and the share that is right."""
 
     number: int
     confidence: float
@@ -92,7 +127,7 @@ class Bin(NamedTuple):
 def reliability(
     confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
 ) -> list[Bin]:
-    """The glosses in order of confidence, parted into `bins` of equal number (as nearly as it goes)."""
+    """Returns the glosses in order of confidence, split into `bins` groups of (nearly) equal size."""
     values, right = _checked(confidences, correct)
     order = np.argsort(values, kind="stable")
     parts = np.array_split(order, min(bins, max(1, len(order))))
@@ -102,17 +137,18 @@ def reliability(
 def calibration_error(
     confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
 ) -> float:
-    """The expected calibration error, 0 to 1: how far confidence and accuracy are apart, averaged over the glosses.
+    """Returns the expected calibration error, 0 to 1: the distance of confidence from accuracy, averaged over glosses.
 
-    Bins hold equally many glosses. Source: Naeini et al. 2015; bins of equal mass as in Nixon et al. 2019.
+    Each bin has the same number of glosses. Source: Naeini et al. 2015; bins of equal mass as in Nixon et al. 2019.
     """
-    found = reliability(confidences, correct, bins=bins)
-    total = sum(item.number for item in found)
-    return sum(item.number * abs(item.confidence - item.accuracy) for item in found) / total if total else 0.0
+    groups = reliability(confidences, correct, bins=bins)
+    total = sum(group.number for group in groups)
+    return sum(group.number * abs(group.confidence - group.accuracy) for group in groups) / total if total else 0.0
 
 
 def log_odds(confidence: np.ndarray) -> np.ndarray:
-    clipped = np.clip(confidence, _LEAST, 1 - _LEAST)
+    """Returns the log-odds of probabilities, finite also for 0 and 1."""
+    clipped = np.clip(confidence, _MARGIN, 1 - _MARGIN)
     odds: np.ndarray = np.log(clipped) - np.log1p(-clipped)
     return odds
 
@@ -131,7 +167,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     values, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=bool)
     if values.ndim != 1 or values.shape != right.shape:
-        raise InputError(f"calibration: {values.shape} confidences, {right.shape} outcomes; needed as many of both")
+        raise InputError(f"calibration: {values.shape} confidences, {right.shape} outcomes; needed one each per gloss")
     if len(values) and not (values.min() >= 0 and values.max() <= 1):
         raise InputError("calibration: a confidence outside 0..1, or NaN")
     return values, right
