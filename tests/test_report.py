@@ -128,7 +128,7 @@ def test_a_whole_run(run):
         "ben & co 100.0 % 0 0 1 1 1",
         "all 60.0 % 1 1 1 5 3",
         "1 of 3 utterances of test have no error",
-        "2 wrong of 3 (S 1 D 1 I 0)",
+        "2 errors in 3 glosses (S 1 D 1 I 0)",
         "train 800 6 4,000 40 30.0 min",
         "seed 7",
         "signloom transcribe",
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_left_out_or_proposed(run):
     (run / "evaluation-test.json").unlink()
     (run / "transcript.json").unlink()
     page = Page(write_report(run).read_text())
-    assert "no split was evaluated yet" in page.text
+    assert "no split has been evaluated yet" in page.text
     assert "1.93 M" in page.text
     assert "Worst utterances" not in page.text
     (run / "history.json").unlink()

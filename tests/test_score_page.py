@@ -215,13 +215,13 @@ class TestPage:
     def test_what_stands_for_no_gloss_is_explained_where_it_occurs(self):
         for hypothesis, said in ((["__PU__"], True), (["A"], False)):
             page = page_of(score([("u", ["A"], hypothesis)], protocol="phoenix2014"))
-            assert ("[EMPTY] stands for a hypothesis without any gloss" in page.text) is said
+            assert ("puts [EMPTY] in the place of a hypothesis without glosses" in page.text) is said
 
     @pytest.mark.parametrize(
         ("pairs", "signers", "says", "not_said"),
         [
             ([("u", ["A"], ["A"])], {}, "0.00 % interval|100.0 %", "Signer|Confused"),
-            ([("u", ["A"], ["A"])], {"u": "ann"}, "All utterances are by one signer", "Confused"),
+            ([("u", ["A"], ["A"])], {"u": "ann"}, "One signer made all utterances", "Confused"),
             ([("u", ["A"], []), ("v", [], [])], {}, "100.0 %", "Signer|Confused"),
             ([("u", ["A"], ["B"] * 4)], {}, "400.0 %", "Signer"),
         ],
@@ -399,7 +399,7 @@ class TestInABrowser:
         assert by_rate.ids == ["u3", "u5", "u1", "u2", "u4"]
         assert signer.ids == ["u2"]
         assert length.ids == ["u1", "u5"]
-        assert (none.ids, none.text, none.status) == ([], "No utterance fits.", "0 of 65 utterances")
+        assert (none.ids, none.text, none.status) == ([], "No utterance matches.", "0 of 65 utterances")
 
     def test_utterances_of_a_missed_an_invented_and_a_confused_gloss(self, browse, page):
         missed, invented, confused, arabic = browse(

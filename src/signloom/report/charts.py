@@ -23,7 +23,7 @@ CHARACTER_WIDTH = 7.6
 
 
 class Span(NamedTuple):
-    """A gloss on the timeline.  note: shown when pointed at.  right: whether it agrees with the reference, if known."""
+    """A gloss on the timeline.  note: its tooltip.  right: whether it agrees with the reference, if known."""
 
     gloss: str
     start_seconds: float
@@ -33,9 +33,9 @@ class Span(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a chart.  low, high: its interval, if any.  note: shown when pointed at.  under: a second label.
+    """A column of a chart.  low, high: its interval, if any.  note: its tooltip.  under: a second label.
 
-    filter: what of a score page's utterances it stands for, as `length=4-6`; a column with one is a link.
+    filter: the utterances of a score page that it counts, e.g. `length=4-6`. A column with a filter is a link.
     """
 
     name: str
@@ -55,9 +55,9 @@ def curves(
     show: Callable[[float], str],
     from_zero: bool = False,
 ) -> Html | None:
-    """A line for each series over the epochs, or None where no series has a finite value.
+    """Returns a line per series over the epochs, or None where no series has a finite value.
 
-    A value that is missing, NaN or infinite is a gap in its line. Class names `line0`, `line1` colour the series.
+    A missing or non-finite value is a gap in its line. The class names `line0`, `line1` colour the series.
     """
     finite = [value for values in series.values() for value in values if _finite(value)]
     if not finite:
@@ -84,11 +84,11 @@ def curves(
         parts.append(element("text", int(tick), x=x(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle"))
     parts.append(element("text", "epoch", x=WIDTH - RIGHT, y=HEIGHT - 2, text_anchor="end"))
     if best_epoch is not None and first <= best_epoch <= last:
-        at = x(best_epoch)
-        parts.append(element("line", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"))
-        anchor = "end" if at > WIDTH / 2 else "start"
+        best_x = x(best_epoch)
+        parts.append(element("line", x1=best_x, x2=best_x, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"))
+        anchor = "end" if best_x > WIDTH / 2 else "start"
         parts.append(
-            element("text", f"kept: epoch {best_epoch:g}", x=at + (-5 if anchor == "end" else 5), y=TOP + 8,
+            element("text", f"kept: epoch {best_epoch:g}", x=best_x + (-5 if anchor == "end" else 5), y=TOP + 8,
                     text_anchor=anchor)
         )  # fmt: skip
     for number, (name, values) in enumerate(series.items()):
@@ -102,15 +102,15 @@ def curves(
             label = element("title", f"{name}, epoch {epoch:g}: {show(value)}")
             dots.append(element("circle", label, cx=x(epoch), cy=y(value), r=3, class_=f"dot{number}"))
         parts += [element("polyline", points=" ".join(run), class_=f"line{number}") for run in runs if len(run) > 1]
-        # Dots of many epochs would hide their line; they stay there to be pointed at.
+        # The dots of many epochs would hide their line: they are invisible, but still show their tooltips.
         parts.append(element("g", *dots, class_="dots" if len(epochs) <= 40 else "dots faint"))
     return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart")
 
 
 def timeline(lanes: Mapping[str, Sequence[Span]], duration_seconds: float) -> Html:
-    """Lanes of glosses over time, one above the other, on a common axis in seconds.
+    """Returns lanes of glosses, one above the other, on a common axis in seconds.
 
-    Labels that would overlap are put into further rows, so that a spike of a few frames can still be read.
+    Labels that would overlap go into further rows, so that the label of a few frames stays legible.
     """
     margin = 8
     longest = max((len(span.gloss) for spans in lanes.values() for span in spans), default=0) * CHARACTER_WIDTH
@@ -155,7 +155,7 @@ def timeline(lanes: Mapping[str, Sequence[Span]], duration_seconds: float) -> Ht
 
 
 def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str) -> Html:
-    """Values as upright columns with their intervals as thin lines; `axis` says what the names below them are."""
+    """Returns values as vertical columns, their intervals as thin lines. `axis` describes the names below them."""
     ticks = _ticks(0.0, max([*(item.value for item in items), *(item.high or 0.0 for item in items)]) or 1.0)
     bottom = HEIGHT - BOTTOM - 14
     slot = (WIDTH - LEFT - RIGHT) / max(len(items), 1)
@@ -176,7 +176,7 @@ def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str)
         drawn = element(
             "g",
             element("title", item.note),
-            # All of the slot answers to the pointer, also where the column is too low to be hit.
+            # The whole slot shows the tooltip, even where the column is too low to point at.
             element("rect", x=middle - slot / 2, y=TOP, width=slot, height=bottom - TOP, style="fill:transparent"),
             element("rect", x=middle - wide / 2, y=y(item.value), width=wide, height=bottom - y(item.value), rx=2),
             whisker,
@@ -190,12 +190,15 @@ def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str)
 
 
 def difference(value: float, low: float, high: float, show: Callable[[float], str], *, left: str, right: str) -> Html:
-    """A difference with its interval on an axis with zero in it; `left` and `right` say what either side means."""
+    """Returns a difference with its interval, on an axis that includes zero.
+
+    left, right: what a difference on that side of zero means.
+    """
     ticks = _ticks(min(low, 0.0), max(high, 0.0))
     margin, height = 24, 96
 
-    def x(at: float) -> float:
-        return round(margin + (WIDTH - 2 * margin) * (at - ticks[0]) / (ticks[-1] - ticks[0]), 1)
+    def x(position: float) -> float:
+        return round(margin + (WIDTH - 2 * margin) * (position - ticks[0]) / (ticks[-1] - ticks[0]), 1)
 
     parts: list[Html] = []
     for tick in ticks:
@@ -211,7 +214,10 @@ def difference(value: float, low: float, high: float, show: Callable[[float], st
 
 
 def bars(rates: Mapping[str, tuple[float, float | None, float | None]], show: Callable[[float], str]) -> Html:
-    """Rates as horizontal bars with their interval (low, high) as a thin line where there is one; longest is full."""
+    """Returns values as horizontal bars, their intervals (low, high) as thin lines. The largest value fills its track.
+
+    rates: value, low and high by name; low and high are None for a value without an interval.
+    """
     longest = max([1e-9, *(value for rate in rates.values() for value in rate if value is not None)])
     rows = []
     for number, (name, (value, low, high)) in enumerate(rates.items()):
@@ -235,7 +241,7 @@ def _finite(value: float | None) -> TypeGuard[float]:
 
 
 def _ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers from at most `low` to at least `high`."""
+    """Returns about `count` round numbers, the first at most `low` and the last at least `high`."""
     span = (high - low) or abs(high) or 1.0
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -245,7 +251,7 @@ def _ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten around low to high; only the powers where these are many."""
+    """Returns 1, 2 and 5 times the powers of ten between low and high; only the powers where these are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
     kept = [tick for tick in fine if low * 0.8 <= tick <= high * 1.25]

@@ -1,4 +1,4 @@
-"""A comparison of two systems as one self-contained HTML page: the verdict, and both alignments of every utterance."""
+"""The page that compares two systems: the verdict, and both alignments of every utterance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from signloom.files import atomic_write
 from signloom.report.charts import bars, difference
 from signloom.report.html import Html, element, table
 from signloom.report.score_data import Words, utterance_rows
-from signloom.report.score_page import document, header, quoted, rule_note, utterance_section
+from signloom.report.score_page import gloss_section, header, rule_note, score_document, signer_link, utterance_section
 from signloom.report.sections import percent
 from signloom.score.compare import Comparison
 from signloom.score.compare_text import FEW, FEW_UTTERANCES, changes, points, segment_sentence
@@ -16,7 +16,7 @@ from signloom.score.text import by_rule
 
 
 def write_compare_page(comparison: Comparison, path: Path | str, *, title: str | None = None) -> Path:
-    """The path of the page it writes: one HTML file that loads nothing else and works from a disk."""
+    """Writes the page and returns its path. It is one HTML file, which loads nothing else and needs no server."""
     path = Path(path)
     page = render_compare_page(comparison, title=title)
     with atomic_write(path, "w") as file:
@@ -25,7 +25,7 @@ def write_compare_page(comparison: Comparison, path: Path | str, *, title: str |
 
 
 def render_compare_page(comparison: Comparison, *, title: str | None = None) -> str:
-    """The page as text; see `write_compare_page`."""
+    """Returns the page as text; see `write_compare_page`."""
     words, signers = Words(), Words()
     record = {
         "systems": [comparison.name_a, comparison.name_b],
@@ -39,16 +39,21 @@ def render_compare_page(comparison: Comparison, *, title: str | None = None) -> 
     }
     record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
     shown = title or "Comparison of two systems"
-    return document(
+    presets = {
+        "most gained": "gain-",
+        "most lost": "gain+",
+        "fewer invented": "fewer-",
+        "more invented": "fewer+",
+    }
+    more = "A positive number means that B is better. Click a number to see its utterances."
+    return score_document(
         shown,
-        [
-            header(shown, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
-            _headline(comparison),
-            _signers(comparison),
-            _glosses(),
-            utterance_section("Utterances"),
-        ],
-        record,
+        header(shown, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
+        _headline(comparison),
+        _signers(comparison),
+        gloss_section("Glosses gained and lost", presets, more),
+        utterance_section(),
+        record=record,
     )
 
 
@@ -59,12 +64,13 @@ def _headline(comparison: Comparison) -> Html:
         rates[letter if name == letter else f"{letter}  {name}"] = (score.wer, own.low, own.high)
     interval = comparison.interval
     note = (
-        f"B less A: {points(comparison.difference)} points; {100 * interval.level:g} % interval "
+        f"B minus A: {points(comparison.difference)} points; {100 * interval.level:g} % interval "
         f"{points(interval.low)} to {points(interval.high)} by the paired bootstrap over "
         f"{len(comparison.pairs):,} utterances ({interval.resamples:,} resamples, seed {interval.seed}). The same "
-        f"utterances are drawn for both, so this interval is what decides, not whether those of the two rates overlap. "
-        f"Matched-pairs sentence segment test: {segment_sentence(comparison)}. Neither speaks of other signers, nor of "
-        f"the same systems trained again." + (f" {FEW}" if len(comparison.pairs) < FEW_UTTERANCES else "")
+        f"utterances are drawn for both systems, so this interval decides, even where the intervals of the two rates "
+        f"overlap. Matched-pairs sentence segment test: {segment_sentence(comparison)}. Neither says anything about "
+        f"other signers, or about the same systems after another training."
+        + (f" {FEW}" if len(comparison.pairs) < FEW_UTTERANCES else "")
     )
     return element(
         "section",
@@ -75,7 +81,7 @@ def _headline(comparison: Comparison) -> Html:
             element("figure", element("h3", f"Word error rate{by_rule(comparison.a.protocol)}"), bars(rates, percent)),
             element(
                 "figure",
-                element("h3", "Difference in points, B less A"),
+                element("h3", "Difference in points, B minus A"),
                 difference(
                     comparison.difference,
                     interval.low,
@@ -88,7 +94,7 @@ def _headline(comparison: Comparison) -> Html:
             class_="pair",
         ),
         element("p", note, class_="soft small"),
-        rule_note(comparison.a),
+        rule_note(comparison.a.protocol, comparison.a.rule),
     )
 
 
@@ -97,33 +103,9 @@ def _signers(comparison: Comparison) -> Html | None:
         return None
     rows: list[list[object]] = []
     for name, (a, b) in sorted(comparison.signers.items(), key=lambda item: item[1][1].wer - item[1][0].wer):
-        address = "signer=" + quoted(name)
-        shown = name if name == "?" else element("a", element("bdi", name), href=f"#{address}", data_filter=address)
         change = b.wer - a.wer
         mark = element("span", points(change), class_="up" if change < 0 else "down" if change > 0 else None)
         counts = (f"{a.reference_words:,}", f"{len(a.utterances):,}")
-        rows.append([shown, percent(a.wer), percent(b.wer), mark, *counts])
-    head = ["signer", "WER of A", "WER of B", "B less A, points", "glosses", "utterances"]
+        rows.append([signer_link(name), percent(a.wer), percent(b.wer), mark, *counts])
+    head = ["signer", "WER of A", "WER of B", "B minus A, points", "glosses", "utterances"]
     return element("section", element("h2", "Signers" if len(rows) > 1 else "Signer"), table(head, rows))
-
-
-def _glosses() -> Html:
-    presets = {
-        "most gained": "glosses=gain-",
-        "most lost": "glosses=gain+",
-        "fewer invented": "glosses=fewer-",
-        "more invented": "glosses=fewer+",
-    }
-    buttons = [element("button", name, type="button", data_set=value) for name, value in presets.items()]
-    return element(
-        "section",
-        element("h2", "Glosses gained and lost"),
-        element(
-            "p",
-            "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
-            "gloss. A plus is better under B; a number shows its utterances.",
-            class_="soft small",
-        ),
-        element("div", *buttons, class_="tools"),
-        element("div", id="glosses"),
-    )

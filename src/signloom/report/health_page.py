@@ -8,27 +8,10 @@ from typing import Any
 
 from signloom.files import atomic_write
 from signloom.report.charts import bars
-from signloom.report.html import Html, element, join
-from signloom.report.style import STYLE
+from signloom.report.html import Html, document, element, join
 
 LEVELS = ("fail", "warn", "note", "ok")
 WORDS = {"fail": "broken", "warn": "look at it", "note": "good to know", "ok": "healthy"}
-HEALTH_STYLE = """
-.lights{display:flex;flex-wrap:wrap;gap:10px 26px;margin:12px 0}.lights b{font-size:1.5rem;margin-right:6px}
-.light{display:inline-block;width:.8em;height:.8em;border-radius:50%;margin-right:.5em;flex:none}
-.light.fail{background:var(--bad)}.light.warn{background:#d98a00}.light.note{background:var(--accent)}
-.light.ok{background:var(--good)}
-.finding{border-top:1px solid var(--line);padding:10px 0}.finding:first-of-type{border-top:0}
-.finding h3{display:flex;align-items:baseline;margin:0}.finding h3 code{margin-left:auto;padding-left:12px;
-color:var(--soft);font-weight:400;white-space:nowrap}
-.finding ul{margin:.3em 0;padding-left:1.3em}.advice{font-weight:600}
-.cause{border-left:6px solid var(--bad)}.cause h2{margin-top:0}
-.finding .bars{margin-top:10px}
-.strip{display:flex;gap:4px;overflow-x:auto;margin:4px 0 10px}
-.strip svg{width:118px;flex:none;background:var(--page);border-radius:6px}
-.strip line{stroke-width:.014;stroke-linecap:round}.body{stroke:var(--calm)}.left_hand{stroke:var(--accent)}
-.right_hand{stroke:var(--bad)}
-"""
 
 
 def write_health(record: Mapping[str, Any], evidence: Mapping[str, Any], path: Path, rerun: str) -> None:
@@ -64,17 +47,8 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         element("p", f"{len(findings)} checks in {record['seconds']:.1f} seconds", class_="soft small"),
         element("p", "One check again: ", element("code", f"{rerun} CHECK"), class_="soft small"),
     )
-    return "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
-            element("title", title),
-            Html(f"<style>{STYLE}{HEALTH_STYLE}</style>"),
-        ),
-        element("body", element("main", head, _causes(record["causes"]), *sections, curve)),
-        lang="en",
-    )
+    body = (head, _causes(record["causes"]), *sections, curve)
+    return document(title, *body, styles=["health.css"])
 
 
 def _causes(causes: Sequence[Mapping[str, Any]]) -> Html | None:

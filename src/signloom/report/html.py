@@ -1,8 +1,13 @@
-"""HTML elements as strings, with every piece of text escaped: a gloss may hold `<`."""
+"""HTML elements and documents as strings. Every piece of text is escaped: a gloss may contain `<`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
+
+# Such a page never loads anything, even if a gloss looks like HTML.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 class Html(str):
@@ -10,12 +15,12 @@ class Html(str):
 
 
 def join(*children: object) -> Html:
-    """Children one after another; None and False are left out."""
+    """Returns the children one after another, without None and False."""
     return Html("".join(_text(child) for child in children if child is not None and child is not False))
 
 
 def element(tag: str, *children: object, **attributes: object) -> Html:
-    """An element; a trailing `_` of an attribute's name is dropped (`class_`), other `_` become `-` (`stroke_width`).
+    """Returns an element. In attribute names a trailing `_` is dropped (`class_`), others become `-` (`stroke_width`).
 
     An attribute that is None is left out.
     """
@@ -28,7 +33,7 @@ def element(tag: str, *children: object, **attributes: object) -> Html:
 
 
 def table(head: list[str], rows: list[list[object]], *, numeric_from: int = 1) -> Html:
-    """A table whose columns from `numeric_from` on are set flush right; wide ones scroll within themselves."""
+    """Returns a table. Columns from `numeric_from` on are right-aligned; a wide table scrolls inside its own box."""
 
     def cells(tag: str, row: list[object]) -> Html:
         return join(*(element(tag, cell, class_="number" if k >= numeric_from else None) for k, cell in enumerate(row)))
@@ -42,6 +47,41 @@ def table(head: list[str], rows: list[list[object]], *, numeric_from: int = 1) -
         ),
         class_="scroll",
     )
+
+
+def card(name: str, value: str, note: str, *, lead: bool = False) -> Html:
+    """Returns a figure with its name above and a note below; `lead` is the large one of a page."""
+    parts = element("span", name), element("b", value), element("span", note)
+    return element("div", *parts, class_="card lead" if lead else "card")
+
+
+def document(title: str, *parts: object, styles: Sequence[str] = (), script: str = "", data: str = "") -> str:
+    """Returns a whole page: one file, which loads nothing else.
+
+    styles: style sheets in `assets/` that it needs besides `page.css`.  script: a script in `assets/`, which runs when
+    the page is there.  data: JSON for that script, as `score_data.block` writes it.
+    """
+    style = "".join(_asset(name) for name in ("page.css", *styles))
+    text = "<!doctype html>\n" + element(
+        "html",
+        element(
+            "head",
+            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
+            Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+            element("title", title),
+            Html(f"<style>\n{style}</style>"),
+        ),
+        element("body", element("main", *parts)),
+        Html(f'<script type="application/json" id="data">{data}</script>') if data else None,
+        Html(f"<script>\n{_asset(script)}</script>") if script else None,
+        lang="en",
+    )
+    # JSON can spell a lone surrogate, but no file can hold one: it is shown as a question mark.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _asset(name: str) -> str:
+    return (files("signloom.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _text(child: object) -> str:

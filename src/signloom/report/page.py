@@ -10,16 +10,16 @@ from pathlib import Path
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.report import sections
-from signloom.report.html import Html, element, join
+from signloom.report.html import Html, document, element, join
 from signloom.report.monitors_section import monitored
-from signloom.report.style import STYLE
 from signloom.run_folder import Run
 
 
 def write_report(folder: Path | str) -> Path:
     """Writes the report page of a run into its folder. Returns the path of the page.
 
-    The page is one file that loads nothing else. A part whose file is missing says how to make it.
+    The page is one file, which loads nothing else. Where a file is missing, its section is left
+    out, or says how to make the file.
     Raises InputError for a folder without a run, and for a file that signloom did not write.
     """
     run = Run.read(folder)
@@ -30,7 +30,7 @@ def write_report(folder: Path | str) -> Path:
 
 
 def render(run: Run) -> str:
-    """The page as text. Raises InputError for a run without results, naming the files it needs."""
+    """Returns the page as text. Raises InputError for a run without results, naming the files it needs."""
     if not (run.info or run.epochs or run.evaluations or run.transcript):
         needed = (run.info_file, run.history_file, run.evaluation_file("SPLIT"), run.transcript_file)
         raise InputError(
@@ -58,7 +58,7 @@ def render(run: Run) -> str:
         parts.append(
             sections.missing(
                 "Word error rate",
-                "no split was evaluated yet; this command evaluates one",
+                "no split has been evaluated yet; this command evaluates one",
                 f"signloom evaluate {run.path} --data_dir CORPUS --split test",
             )
         )
@@ -83,17 +83,7 @@ def render(run: Run) -> str:
     add(run.info_file, lambda: sections.corpus(run.info))
     add(run.info_file, lambda: sections.settings(run.info))
     add(run.info_file, lambda: sections.next_steps(run.info, run.path))
-    return "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
-            element("title", f"{name} - signloom"),
-            Html(f"<style>{STYLE}</style>"),
-        ),
-        element("body", element("main", *(part for part in parts if part is not None))),
-        lang="en",
-    )
+    return document(f"{name} - signloom", *parts)
 
 
 def _embedded(picture: bytes) -> Html:

@@ -10,7 +10,7 @@ from signloom.score.wer import UtteranceScore
 
 
 class Words:
-    """Numbers for words, so that a page holds each of them once."""
+    """Numbers words in the order of their first use, so that a page holds each word once."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -23,10 +23,10 @@ class Words:
 
 
 def utterance_rows(systems: Sequence[Sequence[UtteranceScore]], words: Words, signers: Words) -> list[list[Any]]:
-    """A row an utterance: id, number of its signer (-1 for none), reference, and hypothesis and kinds of each system.
+    """Returns one row per utterance: id, number of its signer (-1: none), reference, hypothesis and kinds per system.
 
-    systems: the same utterances of one or two systems. Where one system is shown and its scoring rule changed words,
-    a last item holds them as they were given.
+    systems: the same utterances of one or two systems. With one system whose scoring rule changed words, a last item
+    holds the words as they were given.
     """
     rows: list[list[Any]] = []
     for same in zip(*systems, strict=True):
@@ -46,7 +46,7 @@ def utterance_rows(systems: Sequence[Sequence[UtteranceScore]], words: Words, si
 
 
 def block(record: dict[str, Any]) -> str:
-    """The JSON as the content of a `<script type="application/json">`: without `<`, `>` and `&` in it."""
+    """Returns JSON for a `<script type="application/json">`: `<`, `>` and `&` are escaped."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

@@ -1,34 +1,33 @@
-"""A score as one self-contained HTML page: the number and its rule, where the errors are, every aligned utterance."""
+"""The page of a score: the rate and its scoring rule, where the errors are, every aligned utterance.
+
+`assets/score.js` lists the utterances and glosses from the page's block of data. It keeps its state in the address.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from signloom.errors import plural
 from signloom.files import atomic_write
 from signloom.report.charts import Column, columns
-from signloom.report.html import Html, element, table
+from signloom.report.html import Html, card, document, element, table
 from signloom.report.score_data import Words, block, utterance_rows
-from signloom.report.score_script import SCRIPT
-from signloom.report.score_style import SCORE_STYLE
 from signloom.report.sections import percent
-from signloom.report.style import STYLE
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.protocols import protocol_named
 from signloom.score.text import by_rule
 from signloom.score.wer import Score
 
-# Errors of an utterance that are counted one by one in the chart; more share the last column.
+# The chart of errors per utterance has a column for each number below this one; the last column is for it and more.
 MAX_ERROR_COLUMNS = 8
-# The worst of many signers; the others can be opened.
+# With more signers than this, the table shows the worst; the others can be opened.
 SIGNERS_SHOWN = 15
-# Nothing is ever loaded: not by this page, and not by a gloss that looks like HTML.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 KIND_NAMES = {
-    "C": ("correct", "recognised as signed"),
+    "C": ("correct", "recognised as it was signed"),
     "S": ("substituted", "another gloss was recognised"),
     "D": ("deleted", "signed, not recognised"),
     "I": ("inserted", "recognised, not signed"),
@@ -44,10 +43,10 @@ def write_score_page(
     labels: Sequence[str] = (),
     link: tuple[str, str] | None = None,
 ) -> Path:
-    """The path of the page it writes: one HTML file that loads nothing else and works from a disk.
+    """Writes the page and returns its path. It is one HTML file, which loads nothing else and needs no server.
 
     title: the heading, e.g. a corpus and split.  subtitle: a line under it, e.g. which files were compared.
-    labels: warnings shown beside it (simulated signing).  link: text and address of a page to go back to.
+    labels: warnings beside it (simulated signing).  link: text and address of a page to go back to.
     """
     path = Path(path)
     page = render_score_page(score, title=title, subtitle=subtitle, labels=labels, link=link)
@@ -64,7 +63,7 @@ def render_score_page(
     labels: Sequence[str] = (),
     link: tuple[str, str] | None = None,
 ) -> str:
-    """The page as text; see `write_score_page`."""
+    """Returns the page as text; see `write_score_page`."""
     words, signers = Words(), Words()
     pairs = confusions(score)
     record = {
@@ -77,39 +76,22 @@ def render_score_page(
         "confusions": [[words[p.reference], words[p.hypothesis], p.count, p.occurrences] for p in pairs],
     }
     record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
-    return document(
+    return score_document(
         title or "Score",
-        [
-            header(title or "Score", subtitle, labels, link),
-            _headline(score),
-            _lengths(score),
-            _signers(score),
-            _glosses(score),
-            _pairs() if pairs else None,
-            utterance_section("Utterances"),
-        ],
-        record,
+        header(title or "Score", subtitle, labels, link),
+        _headline(score),
+        _lengths(score),
+        _signers(score),
+        _glosses(score),
+        element("section", element("h2", "Confused glosses"), element("div", id="pairs")) if pairs else None,
+        utterance_section(),
+        record=record,
     )
 
 
-def document(title: str, sections: Sequence[Html | None], record: dict[str, Any]) -> str:
-    """The whole page: its sections, then the block of data and the script that lists it."""
-    text = "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
-            Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
-            element("title", f"{title} - signloom"),
-            Html(f"<style>{STYLE}{SCORE_STYLE}</style>"),
-        ),
-        element("body", element("main", *(section for section in sections if section is not None))),
-        Html(f'<script type="application/json" id="data">{block(record)}</script>'),
-        Html(f"<script>{SCRIPT}</script>"),
-        lang="en",
-    )
-    # A lone surrogate, which JSON can spell and no file can hold, is shown as a question mark.
-    return text.encode("utf-8", "replace").decode("utf-8")
+def score_document(title: str, *sections: Html | None, record: dict[str, Any]) -> str:
+    """Returns a page whose script lists the glosses and utterances of `record`."""
+    return document(f"{title} - signloom", *sections, styles=["score.css"], script="score.js", data=block(record))
 
 
 def header(title: str, subtitle: str, labels: Sequence[str], link: tuple[str, str] | None) -> Html:
@@ -123,8 +105,8 @@ def header(title: str, subtitle: str, labels: Sequence[str], link: tuple[str, st
     )
 
 
-def utterance_section(title: str) -> Html:
-    """Search, order and filter above the list that the script fills."""
+def utterance_section() -> Html:
+    """Returns the controls for search, order and filter, above the list that the script fills."""
     legend = [
         element("span", element("span", kind, class_=f"mark {kind}"), f"{name}: {meaning}")
         for kind, (name, meaning) in KIND_NAMES.items()
@@ -135,7 +117,7 @@ def utterance_section(title: str) -> Html:
     )
     return element(
         "section",
-        element("h2", title),
+        element("h2", "Utterances"),
         element("p", *legend, class_="legend soft"),
         element(
             "div",
@@ -153,33 +135,53 @@ def utterance_section(title: str) -> Html:
     )
 
 
-def rule_note(score: Score) -> Html:
-    """The scoring rule, in its own words."""
-    return element(
-        "p", element("b", f"Scoring rule “{score.protocol}”: "), score.rule.rstrip("."), ".", class_="soft small"
+def gloss_section(title: str, presets: Mapping[str, str], more: str) -> Html:
+    """Returns the section of glosses, whose table the script fills.
+
+    presets: orders of the table by the name on their button.  more: sentences after the explanation of the columns.
+    """
+    buttons = [element("button", name, type="button", data_set=f"glosses={value}") for name, value in presets.items()]
+    explanation = (
+        "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
+        f"gloss. {more}"
     )
+    return element(
+        "section",
+        element("h2", title),
+        element("p", explanation, class_="soft small"),
+        element("div", *buttons, class_="tools"),
+        element("div", id="glosses"),
+    )
+
+
+def signer_link(name: str) -> str:
+    """Returns a link that shows only the utterances of a signer; plain text for utterances without one."""
+    if name == "?":
+        return name
+    address = "signer=" + quote_plus(name, errors="replace")
+    return element("a", element("bdi", name), href=f"#{address}", data_filter=address)
+
+
+def rule_note(protocol: str, rule: str, more: str = "") -> Html:
+    """Returns the description of the scoring rule, and `more` after it."""
+    return element("p", element("b", f"Scoring rule “{protocol}”: "), f"{rule.rstrip('.')}.{more}", class_="soft small")
 
 
 def _headline(score: Score) -> Html:
     interval = score.interval()
     perfect = sum(not utterance.errors for utterance in score.utterances)
     share = percent(perfect / len(score.utterances))
-    lead = element(
-        "div",
-        element("span", f"Word error rate{by_rule(score.protocol)}"),
-        element("b", percent(score.wer)),
-        element(
-            "span",
-            f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, bootstrap over "
-            f"{plural(len(score.utterances), 'utterance')}",
-        ),
-        class_="card lead",
+    note = (
+        f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, bootstrap over "
+        f"{plural(len(score.utterances), 'utterance')}"
     )
+    signed = plural(score.reference_words, "reference gloss", "reference glosses")
     ratio = score.hypothesis_words / score.reference_words
     cards = [
-        ("Errors", f"{score.errors:,}", f"in {plural(score.reference_words, 'reference gloss', 'reference glosses')}"),
-        ("Without any error", share, f"{perfect:,} of {plural(len(score.utterances), 'utterance')}"),
-        ("Recognised glosses", f"{score.hypothesis_words:,}", f"{ratio:.2f} for each signed"),
+        card(f"Word error rate{by_rule(score.protocol)}", percent(score.wer), note, lead=True),
+        card("Errors", f"{score.errors:,}", f"in {signed}"),
+        card("Without errors", share, f"{perfect:,} of {plural(len(score.utterances), 'utterance')}"),
+        card("Recognised glosses", f"{score.hypothesis_words:,}", f"{ratio:.2f} per signed gloss"),
     ]
     counts = {"C": score.correct, "S": score.substitutions, "D": score.deletions, "I": score.insertions}
     composition = element(
@@ -203,18 +205,10 @@ def _headline(score: Score) -> Html:
     ]
     return element(
         "section",
-        element(
-            "div",
-            lead,
-            *(
-                element("div", element("span", name), element("b", value), element("span", note), class_="card")
-                for name, value, note in cards
-            ),
-            class_="cards",
-        ),
+        element("div", *cards, class_="cards"),
         composition,
         element("div", *legend, class_="legend"),
-        rule_note(score),
+        rule_note(score.protocol, score.rule),
     )
 
 
@@ -246,18 +240,18 @@ def _lengths(score: Score) -> Html:
     head = ["glosses", "utterances", "WER", "95 % interval", "S", "D", "I", "reference glosses"]
     return element(
         "section",
-        element("h2", "By length of the utterance"),
+        element("h2", "By utterance length"),
         element(
             "div",
             element(
                 "figure",
                 element("h3", "Word error rate"),
-                columns(items, _round_percent, axis="glosses in the reference; utterances below"),
+                columns(items, _round_percent, axis="glosses in the reference; below: number of utterances"),
             ),
             element(
                 "figure",
-                element("h3", "How the errors are spread"),
-                columns(spread, _round_percent, axis="errors in an utterance; utterances below"),
+                element("h3", "Errors per utterance"),
+                columns(spread, _round_percent, axis="errors per utterance; below: number of utterances"),
             ),
             class_="pair",
         ),
@@ -283,11 +277,9 @@ def _signers(score: Score) -> Html | None:
             element("i", style=whisker, class_="whisker"),
             class_="track",
         )
-        address = "signer=" + quoted(name)
-        shown = name if name == "?" else element("a", element("bdi", name), href=f"#{address}", data_filter=address)
         rows.append(
             [
-                shown,
+                signer_link(name),
                 element("div", bar, class_="signer-bar"),
                 percent(inside.wer),
                 f"{percent(interval.low)} to {percent(interval.high)}",
@@ -300,7 +292,9 @@ def _signers(score: Score) -> Html | None:
     title = "Signers" if len(parts) > 1 else "Signer"
     note = None
     if len(parts) == 1:
-        note = element("p", "All utterances are by one signer: the rate says nothing of others.", class_="soft small")
+        note = element(
+            "p", "All utterances are by one signer: the rate says nothing about others.", class_="soft small"
+        )
     few, more = rows[:SIGNERS_SHOWN], rows[SIGNERS_SHOWN:]
     rest = None
     if more:
@@ -311,38 +305,16 @@ def _signers(score: Score) -> Html | None:
 
 def _glosses(score: Score) -> Html:
     empty = protocol_named(score.protocol).empty
-    note = ""
+    more = "Click a number to see its utterances."
     if empty and any(empty in utterance.alignment.hypothesis for utterance in score.utterances):
-        note = f" {empty} stands for a hypothesis without any gloss, as the scoring rule has it."
+        more += f" The scoring rule puts {empty} in the place of a hypothesis without glosses."
     presets = {
-        "most missed": "glosses=missed-",
-        "highest share missed": "glosses=rate-",
-        "most invented": "glosses=invented-",
-        "most frequent": "glosses=occurs-",
+        "most missed": "missed-",
+        "highest share missed": "rate-",
+        "most invented": "invented-",
+        "most frequent": "occurs-",
     }
-    buttons = [element("button", name, type="button", data_set=value) for name, value in presets.items()]
-    return element(
-        "section",
-        element("h2", "Glosses"),
-        element(
-            "p",
-            "Missed: signed, but deleted or substituted. Invented: recognised, but inserted or in the place of another "
-            f"gloss. A number shows its utterances.{note}",
-            class_="soft small",
-        ),
-        element("div", *buttons, class_="tools"),
-        element("div", id="glosses"),
-    )
-
-
-def _pairs() -> Html:
-    return element("section", element("h2", "Confused glosses"), element("div", id="pairs"))
-
-
-def quoted(text: str) -> str:
-    from urllib.parse import quote_plus
-
-    return quote_plus(text, errors="replace")
+    return gloss_section("Glosses", presets, more)
 
 
 def _round_percent(rate: float) -> str:

@@ -1,4 +1,4 @@
-"""The sections of the report page, each from the plain values of one file of the run."""
+"""The sections of the report page. Each is made from the plain values of one file of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from signloom.errors import plural
 from signloom.report.charts import Span, bars, curves, timeline
-from signloom.report.html import Html, element, join, table
+from signloom.report.html import Html, card, element, join, table
 from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
 from signloom.score.text import by_rule
@@ -21,7 +21,7 @@ KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
 
 
 def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
-    """Title and labels; simulated signing is said first, so that nobody takes its figures for real ones."""
+    """Returns the title and the labels. Simulated signing is named first, so that nobody takes its rates for real."""
     corpus = run.get("corpus", {})
     labels = corpus_labels(corpus)
     shown = corpus.get("name") or next((e["corpus"] for e in evaluations.values() if e.get("corpus")), None)
@@ -34,7 +34,7 @@ def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[
 
 
 def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
-    """What must be said before any figure of a corpus, from its record."""
+    """Returns the warnings that belong beside every rate on a corpus, from its record."""
     labels = []
     if corpus.get("synthetic"):
         labels.append("simulated signing: these figures say nothing about real signers")
@@ -46,19 +46,15 @@ def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
 def headline(
     evaluation: Mapping[str, Any], split: str, run: Mapping[str, Any], history: Mapping[str, Any] | None
 ) -> Html:
-    """The word error rate with its interval and rule, what it cost, and the baseline it is to be seen beside."""
+    """Returns the word error rate with its interval and scoring rule, model size, training time, and the baseline."""
     interval, baseline = evaluation["interval"], evaluation.get("baseline")
     whose = "unseen signers" if evaluation.get("unseen_signers") else f"the {split} split"
-    lead = element(
-        "div",
-        element("span", f"Word error rate{by_rule(evaluation['protocol'])} on {whose}"),
-        element("b", percent(evaluation["wer"])),
-        element(
-            "span",
-            f"{interval['level']:.0%} interval {percent(interval['low'])} to {percent(interval['high'])}, "
-            f"{evaluation['num_utterances']:,} utterances",
-        ),
-        class_="card lead",
+    lead = card(
+        f"Word error rate{by_rule(evaluation['protocol'])} on {whose}",
+        percent(evaluation["wer"]),
+        f"{interval['level']:.0%} interval {percent(interval['low'])} to {percent(interval['high'])}, "
+        f"{evaluation['num_utterances']:,} utterances",
+        lead=True,
     )
     compared = None
     if baseline:
@@ -70,7 +66,7 @@ def headline(
             other.get("high"),
         )
         note = element("p", baseline["note"], class_="soft small") if baseline.get("note") else None
-        title = element("h3", "Beside the baseline")
+        title = element("h3", "Compared with the baseline")
         compared = element("div", title, bars(rates, percent), note, style="margin-top:18px")
     return element(
         "section",
@@ -89,31 +85,28 @@ def headline(
 
 
 def facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> Html | None:
-    """Size and training time alone, where nothing was evaluated."""
+    """Returns the model's size and training time alone, for a run without an evaluation."""
     cards = _facts(run, history)
     return element("section", element("div", *cards, class_="cards")) if cards else None
 
 
 def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Html]:
-    found: list[tuple[str, str, str]] = []
+    cards: list[Html] = []
     model = run.get("model", {})
     if "parameters" in model:
-        found.append(("Parameters", _large(model["parameters"]), str(model.get("preset", ""))))
+        cards.append(card("Parameters", _large(model["parameters"]), str(model.get("preset", ""))))
     epochs = (history or {}).get("epochs", [])
     seconds = run.get("training_seconds") or sum(epoch.get("seconds") or 0 for epoch in epochs)
     if seconds:
-        found.append(("Training time", duration(seconds), f"{len(epochs)} epochs" if epochs else ""))
+        cards.append(card("Training time", duration(seconds), f"{len(epochs)} epochs" if epochs else ""))
     rates = [epoch["frames_per_second"] for epoch in epochs if _finite(epoch.get("frames_per_second"))]
     if rates:
-        found.append(("Training speed", f"{_large(sum(rates) / len(rates))}", "frames a second"))
-    return [
-        element("div", element("span", name), element("b", value), element("span", note), class_="card")
-        for name, value, note in found
-    ]
+        cards.append(card("Training speed", _large(sum(rates) / len(rates)), "frames per second"))
+    return cards
 
 
 def training(history: Mapping[str, Any]) -> Html | None:
-    """Loss and word error rate over the epochs, and the same as a table to be opened."""
+    """Returns loss and word error rate over the epochs, as curves and as a table that can be opened."""
     epochs = history["epochs"]
     if not epochs:
         return None
@@ -152,7 +145,7 @@ def training(history: Mapping[str, Any]) -> Html | None:
 
 
 def transcript(record: Mapping[str, Any]) -> Html:
-    """One transcribed utterance over time: the reference above what was recognised."""
+    """Returns one transcribed utterance over time, the reference above the hypothesis."""
     reference, hypothesis = record["reference"], record["hypothesis"]
     aligned = align(reference=reference, hypothesis=[span["gloss"] for span in hypothesis])
     right = [op.kind == CORRECT for op in aligned.ops if op.kind != DELETION]
@@ -183,15 +176,14 @@ def transcript(record: Mapping[str, Any]) -> Html:
         _aligned(aligned),
         element(
             "p",
-            "A recogniser trained with CTC marks where in a sign it was sure, a few frames; it does not say how "
-            "long the sign lasts.",
+            "A model trained with CTC marks only the few frames in which it is sure of a sign, not the whole sign.",
             class_="soft small",
         ),
     )
 
 
 def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) -> Html | None:
-    """A row a signer, and one for all of them."""
+    """Returns a table with one row per signer, and one for all of them."""
     parts = evaluation.get("signers") or {}
     columns = {
         "S": "substitutions",
@@ -212,7 +204,7 @@ def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) 
 
 
 def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) -> Html | None:
-    """The utterances with the most errors, their alignments coloured."""
+    """Returns the utterances with the most errors, their alignments coloured."""
     if "utterances" not in evaluation:
         return None
     scored = [
@@ -239,8 +231,8 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
                     element("span", f"{utterance['id']}{whose}"),
                     element(
                         "span",
-                        f"{errors} wrong of {len(aligned.reference)} (S {aligned.substitutions} "
-                        f"D {aligned.deletions} I {aligned.insertions})",
+                        f"{plural(errors, 'error')} in {plural(len(aligned.reference), 'gloss', 'glosses')} "
+                        f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})",
                         class_="soft",
                     ),
                     class_="head",
@@ -252,7 +244,7 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
     return element(
         "section",
         element("h2", "Worst utterances" if wrong else "Utterances"),
-        element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no error.", class_="soft small"),
+        element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no errors.", class_="soft small"),
         legend if wrong else None,
         *items,
         _score_link(split, page),
@@ -260,19 +252,19 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
 
 
 def _score_link(split: str, page: str | None) -> Html | None:
-    """A link to the page with all of a split's utterances, where there is one."""
+    """Returns a link to the page with all utterances of a split, or None where there is no such page."""
     if page is None:
         return None
     return element(
         "p",
         element("a", f"Every utterance of {split}", href=page),
-        ", to search and sort, with the errors by gloss, confused pair, signer and length",
+        ", with search and order, and the errors by gloss, confused pair, signer and length",
         class_="small",
     )
 
 
 def corpus(run: Mapping[str, Any]) -> Html | None:
-    """What there was to learn from."""
+    """Returns the size of each split of the corpus, or None where the run does not record it."""
     record = run.get("corpus") or {}
     if not record.get("summary"):
         return None
@@ -295,7 +287,7 @@ def corpus(run: Mapping[str, Any]) -> Html | None:
 
 
 def settings(run: Mapping[str, Any]) -> Html | None:
-    """Recipe, model and environment: what one needs to make this run again."""
+    """Returns recipe, model and environment: what is needed to repeat this run. None where none is recorded."""
     blocks = []
     for title, key in (("Recipe", "recipe"), ("Model", "model"), ("Environment", "environment")):
         values = dict(run.get(key) or {})
@@ -304,14 +296,14 @@ def settings(run: Mapping[str, Any]) -> Html | None:
         if values:
             rows: list[list[object]] = [[name, element("code", _plain(value))] for name, value in values.items()]
             blocks.append(element("details", element("summary", title), table(["name", "value"], rows, numeric_from=9)))
-    return element("section", element("h2", "How it was made"), *blocks) if blocks else None
+    return element("section", element("h2", "How this run was made"), *blocks) if blocks else None
 
 
 def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
-    """What to do now: the run's own proposals (`next_steps` in its record: text and command), else the usual ones."""
+    """Returns the next steps: the run's own (`next_steps` of its record: text and command), or else the usual ones."""
     steps = run.get("next_steps") or [
         {
-            "text": "Recognise a video of your own",
+            "text": "Recognise signs in a video of your own",
             "command": f"signloom transcribe video.mp4 --model {Run(folder).model_file}",
         },
         {
@@ -319,7 +311,7 @@ def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
             "command": "signloom extract videos --output landmarks",
         },
         {
-            "text": "Bring in annotations or other people's landmarks as a corpus",
+            "text": "Turn annotations or other people's landmarks into a corpus",
             "command": "signloom import --help",
         },
     ]
@@ -328,36 +320,36 @@ def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
 
 
 def missing(title: str, what: str, command: str) -> Html:
-    """A section that is not there yet, and the command that makes it."""
+    """Returns the place of a section that cannot be shown yet, with the command that provides it."""
     return element("section", element("h2", title), element("p", f"{what}:", class_="soft"), element("pre", command))
 
 
 def _aligned(alignment: Alignment) -> Html:
     steps = []
     for op in alignment.ops:
-        said = None if op.kind == CORRECT else KIND_NAMES[op.kind]
+        tooltip = None if op.kind == CORRECT else KIND_NAMES[op.kind]
         reference = element("bdi", op.reference or "", class_="ref")
         hypothesis = element("bdi", op.hypothesis or "", class_="hyp")
         shown = (reference, hypothesis) if op.kind != CORRECT or op.reference != op.hypothesis else (reference,)
-        steps.append(element("span", *shown, class_=f"step {op.kind}", title=said))
-    # `dir="auto"` would not look into <bdi>.
+        steps.append(element("span", *shown, class_=f"step {op.kind}", title=tooltip))
+    # `dir="auto"` ignores the text inside <bdi>.
     words = alignment.reference or alignment.hypothesis
     return element("div", *steps, class_="aligned", dir="rtl" if words and right_to_left(words[0]) else None)
 
 
 def right_to_left(text: str) -> bool:
-    """Whether the first letter with a direction is of a script written from right to left."""
+    """Returns whether the first letter that has a direction belongs to a script written from right to left."""
     directions = (unicodedata.bidirectional(letter) for letter in text)
     return next((direction in ("R", "AL") for direction in directions if direction in ("L", "R", "AL")), False)
 
 
 def percent(rate: float) -> str:
-    """A rate with two places where it is below 10 %, else one, e.g. `7.31 %`."""
+    """Returns a rate with two decimals below 10 %, else with one, e.g. `7.31 %`."""
     return f"{100 * rate:.2f} %" if abs(rate) < 0.1 else f"{100 * rate:.1f} %"
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it, e.g. `42 s`, `3.5 min`, `2.1 h`."""
+    """Returns a duration in seconds, minutes or hours, e.g. `42 s`, `3.5 min`, `2.1 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

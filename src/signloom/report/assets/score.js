@@ -1,10 +1,7 @@
-"""The script of score pages: sortable tables and the list of aligned utterances, from the page's block of data.
-
-It keeps its whole state in the address (`#q=REGEN&sort=rate`), so that a view can be linked. Text from the data only
-ever becomes text nodes. Kinds: `C`, `S`, `D`, `I` as in the alignment.
-"""
-
-SCRIPT = r"""
+// Score and comparison pages: sortable tables, and the list of aligned utterances, from the page's block of data.
+//
+// The whole state is in the address (`#q=REGEN&sort=rate`), so that a view can be linked. Text from the data only ever
+// becomes text nodes. Kinds: "C" correct, "S" substituted, "D" deleted, "I" inserted, as in the alignment.
 (() => {
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -15,7 +12,7 @@ const lower = text => text.toLowerCase();
 const order = new Intl.Collator(undefined, {numeric: true}).compare;
 const percent = rate => rate === null ? "" : (100 * rate).toFixed(Math.abs(rate) < 0.1 ? 2 : 1) + " %";
 const count = (n, one, many) => n.toLocaleString("en") + " " + (n === 1 ? one : many || one + "s");
-// Right to left where the first letter with a direction is of such a script.
+// A text runs from right to left if its first letter that has a direction belongs to such a script.
 const RIGHT_TO_LEFT = ["Arabic", "Hebrew", "Syriac", "Thaana", "Nko"].map(name => `\\p{Script=${name}}`).join("");
 const STARTS_RIGHT = new RegExp(`^[^\\p{L}]*[${RIGHT_TO_LEFT}]`, "u");
 const direction = text => STARTS_RIGHT.test(text) ? "rtl" : "ltr";
@@ -40,7 +37,7 @@ function readAddress() {
 function set(changes, {push = false} = {}) {
   for (const [name, value] of Object.entries(changes)) if (value) state.set(name, value); else state.delete(name);
   const write = () => history[push ? "pushState" : "replaceState"](null, "", "#" + new URLSearchParams([...state]));
-  // Browsers refuse to change the address at every keystroke of a fast typist.
+  // Browsers limit how often the address may change; fast typing would exceed that.
   clearTimeout(pending);
   if (push) write(); else pending = setTimeout(write, 250);
   show();
@@ -71,7 +68,7 @@ function sortable(id, columns, rows, first) {
   search.addEventListener("input", () => { shown = ROWS; set({[id + ".find"]: search.value.trim()}); });
   more.addEventListener("click", () => { shown += 4 * ROWS; draw(); });
   every.addEventListener("click", () => { shown = Infinity; draw(); });
-  const heads = columns.map((column, at) => {
+  const heads = columns.map(column => {
     const button = el("button", {type: "button", title: column.title || null}, column.name);
     button.addEventListener("click", () => {
       const [key, down] = sorting();
@@ -95,15 +92,15 @@ function sortable(id, columns, rows, first) {
     const [key, down] = sorting(), wanted = lower(get(id + ".find"));
     if (document.activeElement !== search) search.value = get(id + ".find");
     const column = columns.find(item => item.key === key);
-    columns.forEach((item, at) => heads[at].setAttribute(
+    columns.forEach((item, index) => heads[index].setAttribute(
       "aria-sort", item.key !== key ? "none" : down ? "descending" : "ascending"));
     const kept = rows.filter(row => !wanted || row.names.some(name => lower(name).includes(wanted)));
     const value = row => column.value(row);
     kept.sort((a, b) => {
       const [x, y] = [value(a), value(b)];
-      // What has no value comes last either way; ties stay in the order given.
-      if (x === null || y === null) return (x === null) - (y === null) || a.at - b.at;
-      return (typeof x === "string" ? order(x, y) : x - y) * (down ? -1 : 1) || a.at - b.at;
+      // Rows without a value come last in both directions; ties keep the given order.
+      if (x === null || y === null) return (x === null) - (y === null) || a.index - b.index;
+      return (typeof x === "string" ? order(x, y) : x - y) * (down ? -1 : 1) || a.index - b.index;
     });
     const cell = (item, row) => el("td", {class: item.numeric ? "number" : null},
       item.show ? item.show(row) : item.value(row).toLocaleString("en"));
@@ -127,12 +124,12 @@ const number = (key, name, value, title, show) => ({key, name, numeric: true, ti
 
 const systems = data.systems;
 const pair = systems.length === 2;
-const utterances = data.utterances.map(([id, signer, reference, sides, given], at) => {
+const utterances = data.utterances.map(([id, signer, reference, sides, given], index) => {
   const errors = sides.map(([, kinds]) => kinds.length - kinds.split("C").length + 1);
   const others = (given || []).map(([, words]) => words);
   const used = new Set([reference, ...sides.map(([words]) => words), ...others].flat());
   const who = signer < 0 ? "" : data.signers[signer];
-  return {id, at, signer: who, reference, sides, given, errors, length: reference.length,
+  return {id, index, signer: who, reference, sides, given, errors, length: reference.length,
     change: pair ? errors[1] - errors[0] : 0,
     kinds: sides.map(([, kinds]) => kinds).join(""),
     other: pair && sides[0][0].join() !== sides[1][0].join(),
@@ -158,7 +155,7 @@ const ONLY = pair ? {
   changed: ["changed", u => u.change || u.other],
   better: ["better", u => u.change < 0],
   worse: ["worse", u => u.change > 0],
-  other: ["other words, same count", u => u.other && !u.change],
+  other: ["other glosses, as many errors", u => u.other && !u.change],
   same: ["unchanged", u => !u.other && !u.change],
   all: ["all", () => true],
 } : {
@@ -171,11 +168,11 @@ const ONLY = pair ? {
 };
 const rate = u => u.length ? u.errors[0] / u.length : u.errors[0] ? Infinity : 0;
 const pick = (table, name) => table[name] ? name : Object.keys(table)[0];
-// As the scorer compares them: a-z without case, other letters as they are.
+// The scorer ignores the case of a-z and compares other letters as they are.
 const fold = text => text.replace(/[A-Z]/g, letter => letter.toLowerCase());
 const same = (index, text) => index !== null && fold(word(index)) === fold(text);
 
-// Columns of an alignment: the reference's word (null where there is none) and a cell [kind, word] for each system.
+// Columns of an alignment: the word of the reference, or null, and for each system a cell [kind, word], or null.
 function columnsOf(u) {
   const gaps = [], cells = u.reference.map(() => []);
   u.sides.forEach(([words, kinds], side) => {
@@ -228,7 +225,7 @@ function aligned(u) {
     return el("span", {class: `step ${kind}${wanted ? " wanted" : ""}`},
       el("span", {class: "cell ref"}, reference === null ? null : text(reference)), ...rows);
   });
-  if (!steps.length) return el("p", {class: "soft small"}, "Neither side has a gloss.");
+  if (!steps.length) return el("p", {class: "soft small"}, "Neither the reference nor the hypothesis has a gloss.");
   const names = pair && el("span", {class: "step names"}, el("span", {class: "cell"}, "ref"),
     el("span", {class: "cell"}, "A"), el("span", {class: "cell"}, "B"));
   const first = u.length ? word(u.reference[0]) : word(u.sides.find(side => side[0].length)[0][0]);
@@ -239,18 +236,18 @@ function sentence(indices) { return indices.map(word).join(" ") || "(no gloss)";
 function item(u) {
   const tally = kinds => ["S", "D", "I"].map(kind => `${kind} ${kinds.split(kind).length - 1}`).join(" ");
   const figure = pair
-    ? `A ${count(u.errors[0], "error")}, B ${u.errors[1]} of ${count(u.length, "gloss", "glosses")}`
-    : `${u.errors[0]} wrong of ${u.length}` + (u.errors[0] ? ` (${tally(u.kinds)})` : "")
+    ? `A ${count(u.errors[0], "error")}, B ${u.errors[1]} in ${count(u.length, "gloss", "glosses")}`
+    : `${count(u.errors[0], "error")} in ${count(u.length, "gloss", "glosses")}` + (u.errors[0] ? ` (${tally(u.kinds)})` : "")
       + (u.length && u.errors[0] ? `, ${percent(rate(u))}` : "");
   const trend = u.change < 0 ? "up" : u.change > 0 ? "down" : "";
   const badge = pair && (u.change || u.other) && el("span", {class: "chip " + trend},
-    u.change < 0 ? `▲ better by ${-u.change}` : u.change > 0 ? `▼ worse by ${u.change}` : "other words");
+    u.change < 0 ? `▲ better by ${-u.change}` : u.change > 0 ? `▼ worse by ${u.change}` : "other glosses");
   const given = u.given && el("p", {class: "soft small given"}, "Before the rule’s clean-up: ",
     ...u.given.flatMap(([name, words]) => [el("b", {}, name), " ", bdi(sentence(words)), " "]));
-  return el("div", {class: "utterance", id: "u-" + u.at},
+  return el("div", {class: "utterance", id: "u-" + u.index},
     el("div", {class: "head"},
       el("span", {}, el("b", {}, bdi(u.id)), u.signer ? " · " : "",
-        u.signer ? filterLink(bdi(u.signer), {signer: u.signer}, "only this signer") : ""),
+        u.signer ? filterLink(bdi(u.signer), {signer: u.signer}, "Show only this signer") : ""),
       el("span", {class: "soft"}, badge, figure)),
     aligned(u), given);
 }
@@ -263,12 +260,12 @@ query.addEventListener("input", () => set({q: query.value.trim()}));
 sort.addEventListener("change", () => set({sort: sort.value}));
 only.addEventListener("change", () => set({only: only.value}));
 further.addEventListener("click", () => grow());
-let found = [], drawn = 0, lastView = null;
+let matching = [], drawn = 0, lastView = null;
 function grow() {
-  list.append(...found.slice(drawn, drawn + PAGE).map(item));
-  drawn = Math.min(found.length, drawn + PAGE);
-  further.hidden = drawn >= found.length;
-  further.textContent = `Show more (${(found.length - drawn).toLocaleString("en")} left)`;
+  list.append(...matching.slice(drawn, drawn + PAGE).map(item));
+  drawn = Math.min(matching.length, drawn + PAGE);
+  further.hidden = drawn >= matching.length;
+  further.textContent = `Show more (${(matching.length - drawn).toLocaleString("en")} left)`;
 }
 new IntersectionObserver(entries => { if (entries.some(entry => entry.isIntersecting) && !further.hidden) grow(); },
   {rootMargin: "600px"}).observe(further);
@@ -279,34 +276,34 @@ function showUtterances() {
   lastView = view;
   const terms = lower(get("q")).split(/\s+/).filter(Boolean);
   const [, wanted] = ONLY[pick(ONLY, get("only"))], [, by] = ORDERS[pick(ORDERS, get("sort"))];
-  found = utterances.filter(u => wanted(u) && terms.every(term => u.text.includes(term))
+  matching = utterances.filter(u => wanted(u) && terms.every(term => u.text.includes(term))
     && (!get("signer") || u.signer === get("signer")) && (!get("length") || inLength(u, get("length")))
     && (!(get("ref") || get("hyp")) || hasWanted(u)));
-  found.sort((a, b) => by(a, b) || a.at - b.at);
+  matching.sort((a, b) => by(a, b) || a.index - b.index);
   if (document.activeElement !== query) query.value = get("q");
   sort.value = pick(ORDERS, get("sort"));
   only.value = pick(ONLY, get("only"));
   const words = {ref: "wrong at", hyp: "wrongly recognised", signer: "signer", length: "glosses in the reference"};
   chips.replaceChildren(...Object.entries(words).filter(([name]) => get(name)).map(([name, label]) => {
-    const button = el("button", {type: "button", class: "filter", title: "remove this filter"},
+    const button = el("button", {type: "button", class: "filter", title: "Remove this filter"},
       label + " ", el("b", {}, bdi(get(name))), " ✕");
     button.addEventListener("click", () => set({[name]: ""}));
     return button;
   }));
-  status.textContent = `${found.length.toLocaleString("en")} of ${count(utterances.length, "utterance")}`;
+  status.textContent = `${matching.length.toLocaleString("en")} of ${count(utterances.length, "utterance")}`;
   list.replaceChildren();
   drawn = 0;
   grow();
-  if (!found.length) list.append(el("p", {class: "soft"}, "No utterance fits."));
+  if (!matching.length) list.append(el("p", {class: "soft"}, "No utterance matches."));
 }
 
 // ---- the two tables
 
 const rowsOf = (table, names) =>
-  (data[table] || []).map((row, at) => ({row, at, names: row.slice(0, names).map(word)}));
-const gloss = (key, name, at) => ({key, name, value: r => r.names[at], show: r => bdi(r.names[at])});
+  (data[table] || []).map((row, index) => ({row, index, names: row.slice(0, names).map(word)}));
+const gloss = (key, name, column) => ({key, name, value: r => r.names[column], show: r => bdi(r.names[column])});
 const linked = (value, changes) =>
-  value ? filterLink(value.toLocaleString("en"), changes, "show these utterances") : "0";
+  value ? filterLink(value.toLocaleString("en"), changes, "Show these utterances") : "0";
 const share = rate => el("span", {}, meter(rate), percent(rate));
 const missed = r => r.row[3] + r.row[4], invented = r => r.row[5] + r.row[6];
 const gained = r => r.row[2] - r.row[3], fewer = r => r.row[4] - r.row[5];
@@ -314,9 +311,9 @@ readAddress();
 const drawings = pair ? [
   sortable("glosses", [
     gloss("gloss", "gloss", 0),
-    number("gain", "gained", gained, "missed by A less missed by B",
+    number("gain", "gained", gained, "missed by A minus missed by B",
       r => signed(gained(r), {ref: r.names[0], only: "all"})),
-    number("fewer", "fewer invented", fewer, "invented by A less invented by B",
+    number("fewer", "fewer invented", fewer, "invented by A minus invented by B",
       r => signed(fewer(r), {hyp: r.names[0], only: "all"})),
     number("occurs", "signed", r => r.row[1], "how often it is in the references"),
     number("a", "missed by A", r => r.row[2]),
@@ -328,15 +325,15 @@ const drawings = pair ? [
   sortable("glosses", [
     gloss("gloss", "gloss", 0),
     number("occurs", "signed", r => r.row[1], "how often it is in the references"),
-    number("missed", "missed", missed, "signed and not recognised: substituted or deleted",
+    number("missed", "missed", missed, "signed but not recognised: substituted or deleted",
       r => linked(missed(r), {ref: r.names[0]})),
     number("rate", "share missed", r => r.row[1] ? missed(r) / r.row[1] : null, "of the times it was signed",
       r => r.row[1] ? share(missed(r) / r.row[1]) : "never signed"),
     number("S", "S", r => r.row[3], "substituted: another gloss was recognised"),
     number("D", "D", r => r.row[4], "deleted: nothing was recognised"),
-    number("invented", "invented", invented, "recognised and not signed: inserted, or in the place of another gloss",
+    number("invented", "invented", invented, "recognised but not signed: inserted, or in the place of another gloss",
       r => linked(invented(r), {hyp: r.names[0]})),
-    number("I", "I", r => r.row[5], "of the invented: inserted"),
+    number("I", "I", r => r.row[5], "invented glosses that are insertions"),
   ], rowsOf("glosses", 1), "missed-"),
   sortable("pairs", [
     gloss("ref", "signed", 0),
@@ -344,18 +341,18 @@ const drawings = pair ? [
     number("count", "times", r => r.row[2], "how often", r => linked(r.row[2], {ref: r.names[0], hyp: r.names[1]})),
     number("rate", "share of signed", r => r.row[2] / r.row[3], "of the times the gloss was signed",
       r => share(r.row[2] / r.row[3])),
-    number("occurs", "signed in all", r => r.row[3], "how often the gloss is in the references"),
+    number("occurs", "signed in total", r => r.row[3], "how often the gloss is in the references"),
   ], rowsOf("confusions", 2), "count-"),
 ];
 function signed(value, changes) {
   const text = value > 0 ? "+" + value : value < 0 ? "−" + -value : "0";
-  const link = value && filterLink(text, changes, "show these utterances");
+  const link = value && filterLink(text, changes, "Show these utterances");
   return value ? el("span", {class: value > 0 ? "up" : "down"}, link) : text;
 }
 for (const button of document.querySelectorAll("button[data-set]"))
   button.addEventListener("click", () => set(Object.fromEntries(new URLSearchParams(button.dataset.set))));
 
-// ---- tables that are in the page already sort by their heads; links in them set filters
+// ---- links that set filters, in the parts of the page that are there without this script
 
 for (const link of document.querySelectorAll("a[data-filter]"))
   link.addEventListener("click", event => {
@@ -369,4 +366,3 @@ addEventListener("popstate", () => { readAddress(); show(); });
 show();
 document.documentElement.classList.add("ready");
 })();
-"""
