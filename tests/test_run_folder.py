@@ -1,14 +1,24 @@
 """The run folder: one module names its files, and what it removes follows from their declarations."""
 
 import ast
+import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import signloom
+from conftest import TINY_STUDENT
+from signloom import cli
+from signloom.corpus import HEADER, Corpus
 from signloom.errors import InputError
-from signloom.run_folder import Run
+from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
+from signloom.model.recognizer import Recognizer
+from signloom.run_folder import Run, corpus_record
+from signloom.vocabulary import Vocabulary
 
 ROOT = Path(signloom.__file__).parent
 FILES = [file for file in vars(Run).values() if hasattr(file, "kept")]
@@ -71,3 +81,118 @@ def test_a_missing_folder_is_refused_and_an_empty_one_holds_nothing(tmp_path):
         Run.read(tmp_path / "gone")
     assert not Run.read(tmp_path).is_run
     assert Run.read(tmp_path).find_corpus() is None
+
+
+@pytest.fixture
+def corpus(tiny_corpus, tmp_path):
+    """A copy in the folder `data/tiny`, to be moved."""
+    return Corpus.open(shutil.copytree(tiny_corpus, tmp_path / "data" / "tiny"))
+
+
+def new_run(corpus, path, *, data_dir=None, older=False):
+    """The folder of a run on `corpus`, with a model that learnt nothing. An older run does not record its path."""
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
+    Model(TorchEngine(Recognizer(TINY_STUDENT, len(vocabulary))), vocabulary).save(path / "model.safetensors")
+    info = {"recipe": {"data_dir": str(data_dir or corpus.root)}, "corpus": corpus_record(corpus)}
+    if older:
+        del info["corpus"]["path"]
+    (path / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    return Run.read(path)
+
+
+class TestCorpusOfARun:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+
+    def test_it_is_found_from_any_working_directory(self, corpus, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        # The corpus was given by a relative path, as most users do.
+        relative = Corpus.open("data/tiny")
+        run = new_run(relative, tmp_path / "runs" / "one", data_dir="data/tiny")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert run.find_corpus() == corpus.root
+
+    def test_of_an_older_run_it_is_found_from_here_and_from_above_the_run(self, corpus, tmp_path, monkeypatch):
+        run = new_run(corpus, tmp_path / "runs" / "one", data_dir="data/tiny", older=True)
+        assert run.find_corpus() == corpus.root
+        away = new_run(corpus, tmp_path / "runs" / "two", data_dir="tiny", older=True)
+        assert away.find_corpus() is None
+        monkeypatch.chdir(tmp_path / "data")
+        assert away.find_corpus() == Path("tiny")
+
+    def test_moved_away_it_is_not_found(self, corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        assert run.find_corpus() == corpus.root
+        shutil.move(corpus.root, tmp_path / "moved")
+        assert run.find_corpus() is None
+        assert run.examined_on(Corpus.open(tmp_path / "moved")).find_corpus() == tmp_path / "moved"
+
+    def test_it_is_told_from_another_by_name_and_by_counts_or_place(self, corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        copy = Corpus.open(shutil.copytree(corpus.root, tmp_path / "copy"))
+        renamed = replace(copy, info={**copy.info, "name": "other"})
+        smaller = replace(copy, utterances=copy.utterances[:-1])
+        assert run.is_own_corpus(copy)
+        assert not run.is_own_corpus(renamed)
+        assert not run.is_own_corpus(smaller)
+        # Its annotations were corrected where it lies.
+        assert run.is_own_corpus(replace(corpus, utterances=corpus.utterances[:-1]))
+        assert run.scores_on(copy) == run
+        # Two corpora of one name have two folders.
+        others = {run.scores_on(one).path for one in (renamed, smaller)}
+        assert len(others) == 2
+        assert {path.parent for path in others} == {run.other_corpora}
+        # Without a record there is nothing to tell by.
+        assert Run(tmp_path).is_own_corpus(renamed)
+
+
+class TestEvaluateOnAnotherCorpus:
+    def evaluate(self, run, corpus, *flags):
+        with pytest.raises(SystemExit) as exited:
+            cli.main(["evaluate", str(run), "--data_dir", str(corpus.root), *flags])
+        assert exited.value.code == 0
+
+    @pytest.fixture
+    def other(self, tiny_corpus, tmp_path):
+        root = shutil.copytree(tiny_corpus, tmp_path / "other")
+        header = json.loads((root / HEADER).read_text(encoding="utf-8"))
+        (root / HEADER).write_text(json.dumps({**header, "name": "other"}), encoding="utf-8")
+        return Corpus.open(root)
+
+    def test_the_own_scores_stay_with_their_baseline(self, corpus, other, tmp_path, capsys):
+        run = new_run(corpus, tmp_path / "run")
+        self.evaluate(run.path, corpus)
+        assert "go into a folder of their own" not in capsys.readouterr().err
+        file = run.evaluation_file("test")
+        with_baseline = {**json.loads(file.read_text(encoding="utf-8")), "baseline": {"name": "b", "error_rate": 0.5}}
+        file.write_text(json.dumps(with_baseline), encoding="utf-8")
+        self.evaluate(run.path, other)
+        said = capsys.readouterr().err
+        assert f"not trained on {other.root}: its scores there go into a folder of their own" in said.replace("\n", " ")
+        assert json.loads(file.read_text(encoding="utf-8")) == with_baseline
+        (folder,) = run.other_corpora.iterdir()
+        assert folder.name.startswith("other-")
+        assert Run(folder).score_page("test").is_file()
+        assert json.loads(Run(folder).evaluation_file("test").read_text(encoding="utf-8"))["corpus"] == "other"
+        # The report and the doctor keep to the run's own.
+        assert Run.read(run.path).evaluations["test"]["corpus"] == "tiny"
+        # Again on its own corpus: the baseline is kept.
+        self.evaluate(run.path, corpus)
+        assert json.loads(file.read_text(encoding="utf-8"))["baseline"]["error_rate"] == 0.5
+
+    def test_two_systems_are_compared_on_it(self, corpus, other, tmp_path, capsys):
+        runs = [new_run(corpus, tmp_path / name) for name in ("a", "b")]
+        for run in runs:
+            self.evaluate(run.path, other)
+        folders = [str(run.scores_on(other).path) for run in runs]
+        with pytest.raises(SystemExit) as exited:
+            cli.main(["compare", *folders])
+        assert exited.value.code == 0
+
+    def test_a_folder_that_is_no_run_takes_any(self, corpus, other, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        self.evaluate(run.path, other, "--output", str(tmp_path / "scores"))
+        assert (tmp_path / "scores" / "evaluation-test.json").is_file()
+        assert not run.other_corpora.exists()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,17 @@ from conftest import TINY_STUDENT, tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
+from signloom.files import as_json, write_json
 from signloom.inference.evaluate import evaluate
 from signloom.model import presets
+from signloom.run_folder import Run, corpus_record
 from signloom.train import distributed
+from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.distributed import World
 from signloom.train.fit import fit
 from signloom.train.lock import locked
 from signloom.train.recipe import Recipe
+from signloom.train.resume import FREE_TO_CHANGE, check_same_run
 
 TINY = replace(TINY_STUDENT, dropout=0.2)
 
@@ -124,6 +128,22 @@ def test_a_run_stopped_by_its_minutes_goes_on_within_the_epoch(tiny_corpus, tmp_
     assert found[1]["train_loss"] == curve(whole.run)[1]["train_loss"]
     again = fit(recipe(tiny_corpus, tmp_path / "cut", resume=True))
     assert curve(again.run) == curve(resumed.run)
+
+
+@pytest.mark.parametrize("kind", [Recipe, DistillRecipe])
+def test_an_option_added_later_does_not_refuse_an_older_run(kind, tiny_corpus, tmp_path):
+    corpus = Corpus.open(tiny_corpus)
+    required = {"teacher": tmp_path / "teacher"} if kind is DistillRecipe else {}
+    given = kind(data_dir=tiny_corpus, output=tmp_path, resume=True, **required)
+    record = as_json(asdict(given))
+    # The last option stands for one that the older version did not have.
+    added = [name for name in record if name not in FREE_TO_CHANGE][-1]
+    del record[added]
+    Run(tmp_path).state_file.touch()
+    write_json(Run(tmp_path).info_file, {"recipe": record, "corpus": corpus_record(corpus)})
+    check_same_run(given, corpus)
+    with pytest.raises(InputError, match=f"1 fault\n.*--{added} was .*, now 'x'"):
+        check_same_run(replace(given, **{added: "x"}), corpus)
 
 
 def test_max_steps_ends_a_run_with_a_score(tiny_corpus, tmp_path):

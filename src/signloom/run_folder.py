@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
@@ -271,6 +271,11 @@ class Run:
         if given:
             candidates += [parent / given for parent in self.path.resolve().parents]
         return next((folder for folder in candidates if (folder / HEADER).is_file()), None)
+
+    def examined_on(self, corpus: Corpus) -> Run:
+        """Returns the run with the folder and the importer of `corpus`, which an older record lacks."""
+        known = {name: value for name, value in corpus_record(corpus).items() if name in ("path", "importer")}
+        return replace(self, info={**self.info, "corpus": {**self.corpus, **known}})
 
     def is_own_corpus(self, corpus: Corpus) -> bool:
         """Whether the run was trained on `corpus`: same name, and the same counts or the same folder.

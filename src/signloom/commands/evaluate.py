@@ -89,7 +89,7 @@ def run(options: Options) -> int:
     if options.worst:
         print("\n" + worst_utterances(result, options.worst))
     if scored.path != run_folder.path:
-        say(f"note: {corpus.root} is not the corpus of this run; the run's own scores stay as they are")
+        say(f"note: the model was not trained on {corpus.root}: its scores there go into a folder of their own")
     say(f"written: {scored.evaluation_file(options.split)}")
     say(f"every utterance, gloss and signer: {scored.score_page(options.split)}")
     if scored.info_file.is_file():

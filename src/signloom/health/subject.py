@@ -131,11 +131,10 @@ def _open(folder: Any) -> Corpus | None:
 
 def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
     run = Run.read(path)
-    there = run.find_corpus()
-    corpus = given or (Corpus.open(there) if there else None)
+    folder = run.find_corpus()
+    corpus = given or (Corpus.open(folder) if folder else None)
     if corpus is not None:
-        record = {**run.corpus, "importer": corpus.info.get("importer", "")}
-        run = replace(run, info={**run.info, "corpus": record})
+        run = run.examined_on(corpus)
     if not run.model_file.is_file():
         # It ended before its first epoch did; what can be tried is the model it began with.
         return replace(_new(name, "run", _model_config(run.options, name), name, corpus, seed), run=run)
