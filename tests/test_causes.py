@@ -14,7 +14,7 @@ from signloom.report.health_page import render
 
 def finding(name, level="ok", value=None, **figures):
     advice = "do this" if level in ("warn", "fail") else ""
-    return Finding(name, level, f"{name} is {level}", value, advice=advice, figures=figures)
+    return Finding(id=name, level=level, headline=f"{name} is {level}", value=value, advice=advice, figures=figures)
 
 
 def methods(own, again):

@@ -57,9 +57,9 @@ def test_a_sick_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_pa
             writer.add(split, split=split, signer=split, glosses=("UP", "DOWN"), landmarks=clip)
     status, output = answer(capsys, tmp_path / "c", "--check", "data.duplicates")
     assert status == 1
-    assert "fail data.duplicates                 1 clips stand in two splits" in output.out
+    assert "fail data.duplicates                 1 clips are in two splits" in output.out
     assert "- train (train) = test (test)" in output.out
-    assert "to do: keep each clip in one split, once" in output.out
+    assert "to do: keep each clip once, in one split" in output.out
     assert f"then signloom doctor {tmp_path / 'c'} --check data.duplicates" in output.out
     assert "data.units" not in output.out
 
@@ -175,7 +175,7 @@ def test_the_page_shows_level_evidence_advice_and_how_to_run_it_again(run_folder
     assert status == 1
     assert f"page: {page}" in output.err
     assert '<i class="light fail"' in text
-    assert "the video was decoded or re-timed badly" in text
+    assert "the video was decoded or resampled badly" in text
     assert f"signloom doctor {tmp_path / 'c'} --check data.frozen" in text
     # Text is escaped, skeletons are drawn, and nothing is loaded.
     assert "&lt;0&gt;" in text

@@ -10,6 +10,7 @@ from torch import nn
 
 from conftest import tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
+from signloom.findings import checks_in
 from signloom.health.checks import architecture, compatibility
 from signloom.health.checks.probe import make_probe
 from signloom.health.subject import find_subject
@@ -24,7 +25,7 @@ from signloom.synth.options import SynthOptions
 from test_doctor_data import zscored
 from test_overfit import TINY_STUDENT, TINY_TEACHER
 
-CHECKS = compatibility.CHECKS | architecture.CHECKS
+CHECKS = checks_in(compatibility, architecture)
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +79,7 @@ def probe_of(name, corpus=None, change=lambda recognizer: None):
 
 
 def loud(probe, checks=CHECKS):
-    findings = {name: check(probe) for name, check in checks.items()}
-    assert all(name == finding.id for name, finding in findings.items())
+    findings = {check.id: check(probe) for check in checks}
     assert all(finding.source for finding in findings.values() if finding.level in ("warn", "fail"))
     return {name for name, finding in findings.items() if finding.level in ("warn", "fail")}
 
@@ -87,12 +87,12 @@ def loud(probe, checks=CHECKS):
 @pytest.mark.parametrize("name", [*presets.PRESETS, "tiny_student", "tiny_teacher"])
 def test_every_preset_is_healthy_on_simulated_signing(name):
     probe = probe_of(name)
-    assert loud(probe, architecture.CHECKS) == set()
+    assert loud(probe, checks_in(architecture)) == set()
 
 
 @pytest.mark.parametrize("name", ["student", "teacher_compact", "tiny_student", "tiny_teacher"])
 def test_presets_fit_a_corpus(name, corpus):
-    assert loud(probe_of(name, corpus), compatibility.CHECKS) == set()
+    assert loud(probe_of(name, corpus), checks_in(compatibility)) == set()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_standardised_corpus_does_not_fit_the_statistics_of_a_model(trained_fi
             writer.add(item.id, split=item.split, signer=item.signer, glosses=item.glosses, landmarks=landmarks)
     probe = probe_of(trained_file, Corpus.open(tmp_path / "c"))
     # Named once: neither the model nor its weights are to blame.
-    assert loud(probe, compatibility.CHECKS) == {"compatibility.statistics"}
+    assert loud(probe, checks_in(compatibility)) == {"compatibility.statistics"}
 
 
 def test_weights_of_another_normalisation_are_named(corpus, tmp_path):
@@ -366,7 +366,7 @@ def test_a_broken_vocabulary_is_named():
     object.__setattr__(broken, "_ids", {**probe.vocabulary._ids, words[2]: 3, words[3]: 2})
     finding = architecture.vocabulary(replace(probe, vocabulary=broken))
     assert (finding.level, finding.value) == ("fail", 2)
-    assert finding.where[0] == f"{words[2]}: id 2, and back 3"
+    assert finding.where[0] == f"{words[2]}: id 2, encoded as 3"
 
 
 def test_a_model_over_its_size_is_named():

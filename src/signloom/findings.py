@@ -1,29 +1,114 @@
-"""What a check says: a finding. Checks make them, renderers show them; neither does the other's work.
+"""Findings: what a check reports, how a check is declared, and a diagnosis made of findings.
 
-No torch here: commands read it for their options.
+A check is a function with a declaration; it returns one outcome. Together they make a finding:
+
+    @check("architecture.size", unit="MB", threshold="below 100 MB", source="docs/health.md")
+    def size(probe: Probe) -> Outcome:
+        '''Size of the weights.'''
+        ...
+        if megabytes >= 100:
+            return fail(f"{megabytes:.1f} MB of weights", value=megabytes, advice="make layers narrower")
+        return ok(f"{megabytes:.1f} MB of weights", value=megabytes)
+
+The docstring says what is measured; the tables in the documentation are made from it and from the declaration.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from types import ModuleType
+from typing import Any, Generic, ParamSpec
 
 from signloom.errors import InputError
 
-# From harmless to broken. A note tells what is worth knowing and asks for nothing.
+# From harmless to broken. A note is worth knowing and asks for nothing.
 LEVELS = ("ok", "note", "warn", "fail")
 
+P = ParamSpec("P")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The result of one check, without its declaration. Made by `ok`, `note`, `warn` and `fail`.
+
+    headline: one sentence, with the number.  value: the measured number, None if there is no single one.  where: the
+    clips, signers or modules concerned, the worst first.  advice: what to do.  figures: the measurements behind it.
+    """
+
+    level: str
+    headline: str
+    value: float | None = None
+    where: tuple[str, ...] = ()
+    advice: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def ok(
+    headline: str,
+    *,
+    value: float | None = None,
+    where: Iterable[str] = (),
+    figures: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Returns the outcome of a check that passed."""
+    return Outcome(level="ok", headline=headline, value=value, where=tuple(where), figures=figures or {})
+
+
+def note(
+    headline: str,
+    *,
+    value: float | None = None,
+    where: Iterable[str] = (),
+    figures: Mapping[str, Any] | None = None,
+    advice: str = "",
+) -> Outcome:
+    """Returns the outcome of a check that found something worth knowing, and no fault."""
+    return Outcome(
+        level="note", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
+    )
+
+
+def warn(
+    headline: str,
+    *,
+    advice: str,
+    value: float | None = None,
+    where: Iterable[str] = (),
+    figures: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Returns the outcome of a check that found something to look at."""
+    return Outcome(
+        level="warn", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
+    )
+
+
+def fail(
+    headline: str,
+    *,
+    advice: str,
+    value: float | None = None,
+    where: Iterable[str] = (),
+    figures: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Returns the outcome of a check that failed."""
+    return Outcome(
+        level="fail", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found.
+    """What one check reports: its outcome, and what it was declared with.
 
-    id: `suite.check`, by which it is run again.  level: one of LEVELS.  headline: in one sentence, with the number.
-    value: what was measured, in `unit`; None where it is no single number.  threshold: what it was held against, in
-    words.  source: where the threshold comes from.  where: clips, signers or modules it speaks of, the worst first.
-    advice: what to do; empty at ok.  figures: the measurements behind it.
+    id: `suite.check`, or the name of a live monitor.  level: one of LEVELS.  headline: one sentence, with the number.
+    value: the measured number in `unit`, None if there is no single one.  threshold: what is needed, in words.  source:
+    where the threshold comes from.  where: the clips, signers or modules concerned, the worst first.  advice: what to
+    do.  figures: the measurements behind it.
+
+    Raises InputError for an unknown level, and for a warning or a failure without advice.
     """
 
     id: str
@@ -40,20 +125,79 @@ class Finding:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise InputError(f"finding {self.id}: level {self.level!r}; needed one of {', '.join(LEVELS)}")
-        if self.level in ("warn", "fail") and not self.advice:
+        if self.needs_action and not self.advice:
             raise InputError(f"finding {self.id}: level {self.level} without advice; say what to do")
 
+    @property
+    def needs_action(self) -> bool:
+        return self.level in ("warn", "fail")
+
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it: numbers that are not finite as text."""
+        """Returns values that JSON can hold; non-finite numbers become text."""
         return plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Finding:
+        """Raises KeyError or TypeError for a record that `to_json` did not write."""
+        return cls(**{**record, "where": tuple(record["where"])})
+
+
+@dataclass(frozen=True)
+class Check(Generic[P]):
+    """A declared check; calling it returns a finding.
+
+    id: `suite.check`.  function: returns the outcome.  unit: of the measured value.  threshold: what is needed, in
+    words.  source: where the threshold comes from.
+    """
+
+    id: str
+    function: Callable[P, Outcome]
+    unit: str
+    threshold: str
+    source: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Finding:
+        return self.finding(self.function(*args, **kwargs))
+
+    def finding(self, outcome: Outcome) -> Finding:
+        return Finding(id=self.id, unit=self.unit, threshold=self.threshold, source=self.source, **vars(outcome))
+
+    @property
+    def suite(self) -> str:
+        return self.id.partition(".")[0]
+
+    @property
+    def measures(self) -> str:
+        """Returns what the check measures: the first sentence of its docstring."""
+        sentence, _, _ = " ".join((inspect.getdoc(self.function) or "").split()).partition(". ")
+        return sentence.removesuffix(".")
+
+
+def check(id: str, *, threshold: str, source: str, unit: str = "") -> Callable[[Callable[P, Outcome]], Check[P]]:
+    """Declares a function as a check."""
+
+    def declare(function: Callable[P, Outcome]) -> Check[P]:
+        return Check(id, function, unit, threshold, source)
+
+    return declare
+
+
+def checks_in(*modules: ModuleType) -> list[Check[Any]]:
+    """Returns the checks that the modules declare, in the order of their declaration."""
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Check) and value.function.__module__ == module.__name__
+    ]
 
 
 @dataclass(frozen=True)
 class Cause:
     """What is most likely wrong.
 
-    id: its name.  headline: in words.  evidence: of each finding that supports it, its id and what it measured.
-    advice: what to do.
+    id: its name.  headline: in words.  evidence: the id and headline of each finding that supports it.  advice: what to
+    do.
     """
 
     id: str
@@ -67,9 +211,10 @@ class Cause:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that a doctor found.
+    """The result of `signloom doctor`.
 
-    subject: what was looked at.  seconds: that it took.  causes: what most likely made the findings, likeliest first.
+    subject: what was examined.  seconds: how long it took.  causes: what most likely explains the findings, the most
+    likely first.
     """
 
     subject: str
@@ -95,35 +240,23 @@ class Diagnosis:
         }
 
 
-def worse(levels: Iterable[str]) -> str:
-    """The worst of several levels; ok for none."""
-    return max(levels, key=LEVELS.index, default=LEVELS[0])
-
-
-def graded(value: float, *, warn: float, fail: float) -> str:
-    """The level of a value that should be small: fail from `fail` on, warn from `warn` on; NaN is worst of all."""
-    if math.isnan(value) or value >= fail:
-        return "fail"
-    return "warn" if value >= warn else "ok"
-
-
 def chosen(ids: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """The ids that are wanted, all where nothing is: `data.fps` names one, `data` all of a suite.
+    """Returns the ids that `wanted` names, all if it is empty: `data.fps` names one, `data` all of a suite.
 
     Raises InputError for a name that fits none.
     """
+
+    def fits(id: str, name: str) -> bool:
+        return id == name or id.startswith(f"{name}.")
+
     for name in wanted:
-        if not any(_fits(one, name) for one in ids):
+        if not any(fits(id, name) for id in ids):
             raise InputError(f"doctor: no check {name!r} for this; known are {', '.join(ids)}")
-    return [one for one in ids if not wanted or any(_fits(one, name) for name in wanted)]
-
-
-def _fits(identity: str, name: str) -> bool:
-    return identity == name or identity.startswith(f"{name}.")
+    return [id for id in ids if not wanted or any(fits(id, name) for name in wanted)]
 
 
 def plain(value: Any) -> Any:
-    """`value` of containers and numbers that JSON can hold."""
+    """Returns `value` as containers and numbers that JSON can hold; non-finite numbers become text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

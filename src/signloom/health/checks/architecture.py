@@ -1,19 +1,19 @@
-"""Is the model built as a CTC recogniser has to be? Checks that hold for any weights, trained or new.
+"""Checks that a model is built as a CTC recogniser has to be, with any weights, trained or new.
 
-All of them use simulated signing in which every part is seen, so that a corpus without a face accuses no encoder.
+All of them use simulated signing in which every body part is visible, so that a corpus without faces does not make an
+encoder look unused.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from signloom import layout
-from signloom.findings import Finding
+from signloom.findings import Outcome, check, fail, ok
 from signloom.health.checks.probe import Probe, loss_of, mode
 from signloom.model.modality_fusion import ModalityAttention
 from signloom.train.data import Batch
@@ -21,16 +21,26 @@ from signloom.train.monitor_rules import SATURATED
 from signloom.vocabulary import BLANK, BLANK_ID, UNKNOWN, UNKNOWN_ID
 
 SPEC = "the requirements of the architecture, docs/health.md"
-# Sums of hundreds of single-precision numbers differ by their order in the sixth digit.
+SINGLE_PRECISION = f"{SPEC}; tolerance of single precision"
+# Sums of hundreds of single-precision numbers differ in the sixth digit, depending on their order.
 TOLERANCE = 1e-3
+# Input lengths to try, in frames.
 LENGTHS = (1, 2, 3, 5, 8, 17, 32, 50)
 MAX_BYTES = 100_000_000
-# A body whose output is the same in every frame has none; the least seen in a new model is 0.2.
+# Features that are the same in every frame have no variation; the least seen in a new model is 0.2.
 LEAST_VARIATION = 1e-3
+SHOWN = 10
 
 
-def time_kept(probe: Probe) -> Finding:
-    """The length of the output follows that of the input, and the output is not the same in every frame."""
+@check(
+    "architecture.time",
+    unit="deviation over time / root mean square",
+    threshold=f"the predicted output length for every input; features that vary by at least {LEAST_VARIATION:g}; an "
+    "output that is not the same in every frame",
+    source=SPEC,
+)
+def time_kept(probe: Probe) -> Outcome:
+    """Output lengths against the predicted ones; how much features and output vary over time."""
     recognizer, batch = probe.recognizer, probe.simulated
     wrong = []
     with mode(recognizer, training=False), torch.no_grad():
@@ -39,40 +49,32 @@ def time_kept(probe: Probe) -> Finding:
             expected = int(recognizer.output_lengths(torch.tensor(length)))
             if log_probs.shape[1] != expected or int(lengths) != expected:
                 wrong.append(f"{length} frames: {log_probs.shape[1]} output frames, {expected} expected")
-        # Before the BiLSTM: its first and last steps vary even where it is fed one frame over and over.
-        varying = min(_variation(recognizer.features(batch.points[at : at + 1, :n])[0][0]) for at, n in _clips(batch))
-        constant = varying < LEAST_VARIATION or all(
-            _same(recognizer(batch.points[at : at + 1, :n])[0][0]) for at, n in _clips(batch)
-        )
-    # Units that are dead give the same in every frame as well: new weights tell the one from the other.
+        # Before the BiLSTM: its first and last steps vary even if its input is one frame, repeated.
+        varying = min(_variation(recognizer.features(points)[0][0]) for points in _alone(batch))
+        constant = varying < LEAST_VARIATION or all(_same(recognizer(points)[0][0]) for points in _alone(batch))
+    # Dead units make all frames the same too; but then the output varies with new weights.
     pooled = constant and (not probe.trained or not _varies_anew(probe))
-    sick = bool(wrong) or constant
-    return Finding(
-        "architecture.time",
-        "fail" if sick else "ok",
-        f"{len(wrong)} of {len(LENGTHS)} lengths come out wrong"
-        if wrong
-        else "the output is the same in every frame: time was pooled to one step"
-        if pooled
-        else "the output is the same in every frame, by its weights: with new ones it is not"
-        if constant
-        else f"every length comes out as predicted; {100 * varying:.0f} % of what the features are varies over time",
-        varying,
-        "deviation over time / root mean square",
-        f"at least {LEAST_VARIATION:g}, and the predicted length for every input",
-        SPEC,
-        tuple(wrong),
-        "no pooling over the whole sequence, and strides as the model's output_lengths has them"
-        if wrong or pooled
-        else "its units are dead or its output has collapsed: start anew, with a lower --learning_rate"
-        if sick
-        else "",
-        {"pooled": pooled, "constant": constant},
-    )
+    figures = {"pooled": pooled, "constant": constant}
+    rebuild = "do not pool over the whole sequence, and keep the strides that the model's output_lengths assumes"
+    if wrong:
+        headline = f"{len(wrong)} of {len(LENGTHS)} input lengths give a wrong output length"
+        return fail(headline, value=varying, where=wrong, figures=figures, advice=rebuild)
+    if pooled:
+        headline = "the output is the same in every frame: time was pooled to one step"
+        return fail(headline, value=varying, figures=figures, advice=rebuild)
+    if constant:
+        return fail(
+            "the output is the same in every frame because of the weights: with new weights it varies",
+            value=varying,
+            figures=figures,
+            advice="units are dead or the output has collapsed: start again with a lower --learning_rate",
+        )
+    headline = f"every output length is as predicted; features vary over time by {100 * varying:.0f} % of their size"
+    return ok(headline, value=varying, figures=figures)
 
 
 def _varies_anew(probe: Probe) -> bool:
-    """Whether the features and the output of the same model with new weights vary over time."""
+    """Returns whether features and output of the same model with new weights vary over time."""
     recognizer, batch = copy.deepcopy(probe.recognizer), probe.simulated
     torch.manual_seed(0)
     with torch.no_grad():
@@ -82,124 +84,107 @@ def _varies_anew(probe: Probe) -> bool:
         for parameter in recognizer.parameters():
             if not bool(torch.isfinite(parameter).all()) or not bool(parameter.any()):
                 parameter.normal_(std=0.1)
-    # By the statistics of the batch: those kept belong to the old weights.
+    # In training mode norms use the statistics of the batch: the running ones belong to the old weights.
     with mode(recognizer, training=True), torch.no_grad():
         recognizer.dropout.p = 0.0
         return any(
-            _variation(recognizer.features(batch.points[at : at + 1, :n])[0][0]) >= LEAST_VARIATION
-            and not _same(recognizer(batch.points[at : at + 1, :n])[0][0])
-            for at, n in _clips(batch)
+            _variation(recognizer.features(points)[0][0]) >= LEAST_VARIATION and not _same(recognizer(points)[0][0])
+            for points in _alone(batch)
         )
 
 
-def shape(probe: Probe) -> Finding:
+@check("architecture.shape", threshold="(utterances, output frames, words of the vocabulary)", source=SPEC)
+def shape(probe: Probe) -> Outcome:
+    """Shape of the output."""
     recognizer, batch = probe.recognizer, probe.simulated
     with mode(recognizer, training=False), torch.no_grad():
         log_probs, lengths = recognizer(batch.points, batch.lengths)
     frames = int(recognizer.output_lengths(batch.lengths).max())
     expected = (len(batch.ids), frames, len(probe.vocabulary))
-    right = tuple(log_probs.shape) == expected and int(lengths.max()) == frames
-    return Finding(
-        "architecture.shape",
-        "ok" if right else "fail",
+    headline = (
         f"output of shape {tuple(log_probs.shape)} for {expected[0]} utterances, {frames} output frames and "
-        f"{expected[2]} words",
-        None,
-        "",
-        "(utterances, output frames, words of the vocabulary)",
-        SPEC,
-        (),
-        "" if right else "the classifier has to have a row for each word, blank included, and time its own axis",
+        f"{expected[2]} words"
     )
+    if tuple(log_probs.shape) != expected or int(lengths.max()) != frames:
+        return fail(
+            headline, advice="give the classifier one row per word, blank included, and time an axis of its own"
+        )
+    return ok(headline)
 
 
-def probabilities(probe: Probe) -> Finding:
+@check("architecture.probabilities", threshold=f"sums of 1 within {TOLERANCE:g}, all finite", source=SINGLE_PRECISION)
+def probabilities(probe: Probe) -> Outcome:
+    """Distance from 1 of the sum of a frame's probabilities."""
     with mode(probe.recognizer, training=False), torch.no_grad():
         log_probs, _ = probe.recognizer(probe.simulated.points, probe.simulated.lengths)
-    off = float((log_probs.exp().sum(-1) - 1).abs().max())
-    right = bool(torch.isfinite(log_probs).all()) and off < TOLERANCE
-    return Finding(
-        "architecture.probabilities",
-        "ok" if right else "fail",
-        f"probabilities of a frame sum to 1 within {off:.2g}",
-        off,
-        "",
-        f"within {TOLERANCE:g}, all finite",
-        f"{SPEC}; tolerance of single precision",
-        (),
-        "" if right else "CTC takes log-probabilities: end the model with a log_softmax over the words, once",
-    )
+    distance = float((log_probs.exp().sum(-1) - 1).abs().max())
+    headline = f"the probabilities of a frame sum to 1 within {distance:.2g}"
+    if not bool(torch.isfinite(log_probs).all()) or not distance < TOLERANCE:
+        advice = "CTC takes log-probabilities: end the model with one log_softmax over the words"
+        return fail(headline, value=distance, advice=advice)
+    return ok(headline, value=distance)
 
 
-def vocabulary(probe: Probe) -> Finding:
+@check("architecture.vocabulary", unit="words", threshold="none that changes", source=SPEC)
+def vocabulary(probe: Probe) -> Outcome:
+    """Words that change when they are encoded to an id and decoded again."""
     words = probe.vocabulary.words
     wrong = []
     for number, word in enumerate(words):
         back = probe.vocabulary.encode([word])[0]
         if back != number:
-            wrong.append(f"{word}: id {number}, and back {back}")
+            wrong.append(f"{word}: id {number}, encoded as {back}")
     if (words[BLANK_ID], words[UNKNOWN_ID]) != (BLANK, UNKNOWN):
         wrong.append(f"ids {BLANK_ID} and {UNKNOWN_ID} are {words[BLANK_ID]} and {words[UNKNOWN_ID]}")
     if probe.recognizer.num_words != len(words):
-        wrong.append(f"classifier of {probe.recognizer.num_words} words, vocabulary of {len(words)}")
-    return Finding(
-        "architecture.vocabulary",
-        "fail" if wrong else "ok",
-        f"{len(words):,} words, {len(wrong)} of which do not come back from their id"
-        if wrong
-        else f"{len(words):,} words, each the same after word, id, word",
-        len(wrong),
-        "words",
-        "none",
-        SPEC,
-        tuple(wrong[:10]),
-        "outputs are read as other glosses than were trained: use the vocabulary the model was trained with"
-        if wrong
-        else "",
-    )
+        wrong.append(f"the classifier has {probe.recognizer.num_words} words, the vocabulary {len(words)}")
+    if wrong:
+        return fail(
+            f"{len(words):,} words, {len(wrong)} mismatches between words and ids",
+            value=len(wrong),
+            where=wrong[:SHOWN],
+            advice="outputs stand for other glosses than were trained: use the vocabulary the model was trained with",
+        )
+    return ok(f"{len(words):,} words, each the same after encoding and decoding", value=0)
 
 
-def loss(probe: Probe) -> Finding:
+@check(
+    "architecture.loss",
+    unit="nats per gloss",
+    threshold="finite, at least 0",
+    source="minus the logarithm of a probability (Graves et al. 2006)",
+)
+def loss(probe: Probe) -> Outcome:
+    """CTC loss per gloss."""
     with mode(probe.recognizer, training=False), torch.no_grad():
         value = float(loss_of(probe.recognizer, probe.simulated))
-    right = 0 <= value < float("inf")
-    return Finding(
-        "architecture.loss",
-        "ok" if right else "fail",
-        f"CTC loss of {value:.3f} a gloss",
-        value,
-        "nats a gloss",
-        "finite, at least 0",
-        "minus the logarithm of a probability (Graves et al. 2006)",
-        (),
-        ""
-        if right
-        else "below zero: the model's output is no log-probability; infinite or NaN: too few output frames, or weights "
-        "that are not finite",
-    )
+    headline = f"CTC loss of {value:.3f} per gloss"
+    if not 0 <= value < float("inf"):
+        advice = (
+            "below zero: the model's output is no log-probability; infinite or NaN: there are too few output frames, "
+            "or weights are not finite"
+        )
+        return fail(headline, value=value, advice=advice)
+    return ok(headline, value=value)
 
 
-def size(probe: Probe) -> Finding:
+@check("architecture.size", unit="MB", threshold=f"below {MAX_BYTES / 1e6:g} MB", source=SPEC)
+def size(probe: Probe) -> Outcome:
+    """Size of the weights."""
     total = sum(value.numel() * value.element_size() for value in probe.recognizer.state_dict().values())
-    right = total < MAX_BYTES
-    return Finding(
-        "architecture.size",
-        "ok" if right else "fail",
-        f"{probe.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB",
-        total / 1e6,
-        "MB",
-        f"below {MAX_BYTES / 1e6:g} MB",
-        SPEC,
-        (),
-        "" if right else "narrower layers: the widths of the encoders cost most in the full view",
-    )
+    headline = f"{probe.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB"
+    if total >= MAX_BYTES:
+        advice = "use narrower layers: the widths of the encoders cost most in the full view"
+        return fail(headline, value=total / 1e6, advice=advice)
+    return ok(headline, value=total / 1e6)
 
 
-def padding(probe: Probe) -> Finding:
-    """An utterance gives the same alone and padded, in any company and any order."""
+@check("architecture.padding", threshold=f"at most {TOLERANCE:g}", source=SINGLE_PRECISION)
+def padding(probe: Probe) -> Outcome:
+    """Difference between the log-probabilities of an utterance alone, and in batches of two different orders."""
     recognizer, batch = copy.deepcopy(probe.recognizer), probe.simulated
     if not probe.trained:
-        # New biases are 0, and padding of 0 then passes through a layer that does not mask it unseen.
+        # New biases are 0: zero padding would pass through an unmasked layer without a trace.
         torch.manual_seed(0)
         with torch.no_grad():
             for parameter in recognizer.parameters():
@@ -208,81 +193,76 @@ def padding(probe: Probe) -> Finding:
     order = torch.arange(len(batch.ids)).flip(0)
     with mode(recognizer, training=False), torch.no_grad():
         together, lengths = recognizer(batch.points, batch.lengths)
-        turned, _ = recognizer(batch.points[order], batch.lengths[order])
-        far = {}
-        for at, length in _clips(batch):
-            alone, _ = recognizer(batch.points[at : at + 1, :length])
-            n = int(lengths[at])
-            far[batch.ids[at]] = max(
-                _far(alone[0, :n], together[at, :n]), _far(turned[order][at, :n], together[at, :n])
+        reversed_, _ = recognizer(batch.points[order], batch.lengths[order])
+        differences = {}
+        for index, points in enumerate(_alone(batch)):
+            frames = int(lengths[index])
+            expected = together[index, :frames]
+            differences[batch.ids[index]] = max(
+                _difference(recognizer(points)[0][0, :frames], expected),
+                _difference(reversed_[order][index, :frames], expected),
             )
-    worst = max(far.values())
-    right = worst < TOLERANCE
-    return Finding(
-        "architecture.padding",
-        "ok" if right else "fail",
-        f"log-probabilities alone and in a batch differ by at most {worst:.2g}",
-        worst,
-        "",
-        f"at most {TOLERANCE:g}",
-        f"{SPEC}; tolerance of single precision",
-        () if right else tuple(name for name, value in far.items() if not value < TOLERANCE),
-        "" if right else "mask padding before every convolution and norm, and pack sequences for the BiLSTM",
-    )
+    worst = max(differences.values())
+    headline = f"log-probabilities alone and in a batch differ by at most {worst:.2g}"
+    if not worst < TOLERANCE:
+        return fail(
+            headline,
+            value=worst,
+            where=[name for name, value in differences.items() if not value < TOLERANCE],
+            advice="mask padding before every convolution and norm, and pack sequences for the BiLSTM",
+        )
+    return ok(headline, value=worst)
 
 
-def mirror(probe: Probe) -> Finding:
-    """A mirrored clip gives the mirror image of the normalised points: left and right are treated alike."""
+@check("architecture.mirror", unit="shoulder widths", threshold=f"at most {TOLERANCE:g}", source=SINGLE_PRECISION)
+def mirror(probe: Probe) -> Outcome:
+    """Distance between the normalised points of a mirrored clip and the mirror image of those of the clip."""
     frontend = probe.recognizer.frontend
     points = probe.simulated.points[:1, : int(probe.simulated.lengths[0])]
     swap = torch.from_numpy(layout.subset_mirror_map(frontend.view).copy())
     signs = torch.tensor([-1.0, 1.0, 1.0])
     with torch.no_grad():
-        plain, _ = frontend.geometry(points)
+        normalised, _ = frontend.geometry(points)
         mirrored, _ = frontend.geometry(points[:, :, swap] * signs + torch.tensor([1.0, 0.0, 0.0]))
-    worst = _far(plain[:, :, swap] * signs, mirrored)
-    right = worst < TOLERANCE
-    return Finding(
-        "architecture.mirror",
-        "ok" if right else "fail",
-        f"the points of a mirrored clip are its mirror image within {worst:.2g} shoulder widths",
-        worst,
-        "shoulder widths",
-        f"at most {TOLERANCE:g}",
-        f"{SPEC}; tolerance of single precision",
-        (),
-        "" if right else "the front end takes a left point for a right one, or depends on where in the image one is",
-    )
+    worst = _difference(normalised[:, :, swap] * signs, mirrored)
+    headline = f"the points of a mirrored clip are its mirror image within {worst:.2g} shoulder widths"
+    if not worst < TOLERANCE:
+        advice = "the front end confuses a left point with a right one, or depends on the position in the image"
+        return fail(headline, value=worst, advice=advice)
+    return ok(headline, value=worst)
 
 
-def gradient(probe: Probe) -> Finding:
-    """Every parameter has a gradient: what has none does not learn."""
+@check("architecture.gradient", unit="parameters", threshold="none without a gradient", source=SPEC)
+def gradient(probe: Probe) -> Outcome:
+    """Parameters without a gradient, which cannot learn."""
     recognizer = probe.recognizer
     with mode(recognizer, training=True):
         loss_of(recognizer, probe.simulated).backward()
-        named = [(name, value) for name, value in recognizer.named_parameters() if value.requires_grad]
-        dead = [name for name, value in named if value.grad is None or not bool(value.grad.abs().sum() > 0)]
-        frozen = [name for name, value in recognizer.named_parameters() if not value.requires_grad]
-    sick = dead + [f"{name} (frozen)" for name in frozen]
-    return Finding(
-        "architecture.gradient",
-        "fail" if sick else "ok",
-        f"{len(sick)} of {len(named) + len(frozen)} parameters get no gradient"
-        if sick
-        else f"the gradient reaches all {len(named)} parameters",
-        len(sick),
-        "parameters",
-        "none without a gradient",
-        SPEC,
-        tuple(sick[:10]),
-        "these layers are cut off from the loss: look for detach, a branch that is not used, or units that are dead"
-        if sick
-        else "",
-    )
+        parameters = dict(recognizer.named_parameters())
+        frozen = [f"{name} (frozen)" for name, value in parameters.items() if not value.requires_grad]
+        missing = [
+            name
+            for name, value in parameters.items()
+            if value.requires_grad and (value.grad is None or not bool(value.grad.abs().sum() > 0))
+        ] + frozen
+    if missing:
+        return fail(
+            f"{len(missing)} of {len(parameters)} parameters get no gradient",
+            value=len(missing),
+            where=missing[:SHOWN],
+            advice="these layers are cut off from the loss: look for detach, an unused branch, or dead units",
+        )
+    return ok(f"the gradient reaches all {len(parameters)} parameters", value=0)
 
 
-def attention(probe: Probe) -> Finding:
-    """How much of what attention adds stands at its clamp, where no gradient passes."""
+@check(
+    "architecture.attention",
+    unit="share of values",
+    threshold=f"below {100 * SATURATED:g} %",
+    source="the live monitors' limit: no gradient passes through a clamped value",
+)
+def attention(probe: Probe) -> Outcome:
+    """Share of the values that attention among modalities adds which are at its clamp."""
     shares: dict[str, float] = {}
 
     def watch(name: str, clamp: float) -> Callable[..., None]:
@@ -299,59 +279,36 @@ def attention(probe: Probe) -> Finding:
     finally:
         for handle in handles:
             handle.remove()
-    worst = max(shares, key=lambda name: shares[name], default="")
-    share = shares.get(worst, 0.0)
-    sick = share >= SATURATED
-    clamp = layers[worst].clamp if worst else math.inf
-    return Finding(
-        "architecture.attention",
-        "fail" if sick else "ok",
-        f"{100 * share:.0f} % of what attention adds stands at its clamp of +-{clamp:g}"
-        if layers
-        else "there is no attention among the modalities",
-        share,
-        "share of values",
-        f"below {100 * SATURATED:g} %",
-        "the live monitors' limit: where values are cut off no gradient passes",
-        (worst,) if sick else (),
-        "widen --attention_clamp (10 is usual), and train again" if sick else "",
-        {"clamp": clamp},
-    )
+    if not shares:
+        return ok("there is no attention among the modalities", value=0.0)
+    worst = max(shares, key=lambda name: shares[name])
+    share, clamp = shares[worst], layers[worst].clamp
+    headline = f"{100 * share:.0f} % of the values that attention adds are at its clamp of +-{clamp:g}"
+    if share >= SATURATED:
+        advice = "widen --attention_clamp (10 is usual), and train again"
+        return fail(headline, value=share, where=[worst], figures={"clamp": clamp}, advice=advice)
+    return ok(headline, value=share, figures={"clamp": clamp})
 
 
-def _clips(batch: Batch) -> list[tuple[int, int]]:
-    return [(at, int(length)) for at, length in enumerate(batch.lengths)]
+def _alone(batch: Batch) -> list[Tensor]:
+    """Returns the points of each utterance without padding, `(1, T, P, 3)`."""
+    return [batch.points[index : index + 1, :length] for index, length in enumerate(batch.lengths.tolist())]
 
 
 def _variation(features: Tensor) -> float:
-    """Deviation over time `(T', C)` against the root mean square, over all channels."""
+    """Returns the deviation over time of `(T', C)` relative to the root mean square, over all channels."""
     return float(
         features.std(0, correction=0).square().mean().sqrt() / features.square().mean().sqrt().clamp(min=1e-12)
     )
 
 
 def _same(log_probs: Tensor) -> bool:
-    """Whether `(T', V)` are the same in every frame, to the last bit: new weights may make of an output little more."""
+    """Returns whether all frames of `(T', V)` are equal to the last bit: with new weights they may differ by little."""
     return bool((log_probs == log_probs[:1]).all())
 
 
-def _far(one: Tensor, other: Tensor) -> float:
-    """The largest difference; NaN on both sides is none, on one side all."""
+def _difference(one: Tensor, other: Tensor) -> float:
+    """Returns the largest difference; infinity for other shapes or NaN on one side only."""
     if one.shape != other.shape or not torch.equal(torch.isnan(one), torch.isnan(other)):
         return float("inf")
     return float((one - other).abs().nan_to_num(0.0).max())
-
-
-Check = Callable[[Probe], Finding]
-CHECKS: dict[str, Check] = {
-    "architecture.time": time_kept,
-    "architecture.shape": shape,
-    "architecture.probabilities": probabilities,
-    "architecture.vocabulary": vocabulary,
-    "architecture.loss": loss,
-    "architecture.size": size,
-    "architecture.padding": padding,
-    "architecture.mirror": mirror,
-    "architecture.gradient": gradient,
-    "architecture.attention": attention,
-}

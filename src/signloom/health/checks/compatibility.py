@@ -1,92 +1,137 @@
-"""Do these landmarks and this model fit together? Features, normalisation, forward, gradients, batches, modalities."""
+"""Checks that landmarks and a model fit together: features, normalisation, values, gradients, batches, body parts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from signloom import layout
-from signloom.findings import Finding, worse
+from signloom.findings import Outcome, check, fail, note, ok, warn
 from signloom.health.checks.probe import Probe, first, loss_of, losses_of, mode
 from signloom.model.frontend import CLAMP, MIN_STD
+from signloom.train.monitor_rules import EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.non_finite import first_cause
 
-SPEC = "the requirements of normalisation, docs/health.md"
-MEAN, LOW, HIGH, RANGE = 0.1, 0.9, 1.1, 15.0
-# A few dozen clips tell the statistics of a corpus this well.
+NORMALISATION = "the requirements of normalisation, docs/health.md"
+ARCHITECTURE = "the requirements of the architecture, docs/health.md"
+# Largest mean of the features, in absolute value.
+MEAN = 0.1
+# Range of the features' deviation.
+LOW, HIGH = 0.9, 1.1
+# Largest feature, in absolute value.
+RANGE = 15.0
+# A few dozen clips measure the statistics of a corpus with this precision.
 SLACK = 0.15
-# Of features that were standardised clip by clip nothing lies between clips; a tenth does in healthy ones.
+# Share of the variance between clips: 0 after clip-by-clip normalisation, about a tenth in healthy corpora.
 LEAST_BETWEEN = 1e-3
 LARGEST_ACTIVATION = 1e4
-EXPLODING, VANISHING, HEALTHY_LOSS = 100.0, 1e-3, 1.0
+# Sums of hundreds of single-precision numbers differ in the sixth digit, depending on their order.
 TOLERANCE = 1e-3
+# A body part whose removal changes log-probabilities by less has no effect.
+LEAST_CHANGE = 1e-6
+# Another normalisation fits trained weights better if its loss is at most this share of the model's own.
+BETTER = 0.9
 
 
-def statistics(probe: Probe) -> Finding:
-    """Mean, deviation and range of what the body of the model is given."""
-    mean, deviation, low, high, _ = _statistics(probe, _features(probe))
-    off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, max(-low, high) - RANGE)
-    level = "ok" if off <= 0 else "note" if off <= SLACK and probe.trained else "fail"
-    twice = level == "fail" and once(probe).level == "fail"
-    # One cause, one accusation.
-    level, see = ("note", ": see compatibility.normalised_once") if twice else (level, "")
-    return Finding(
-        "compatibility.statistics",
-        level,
-        f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}{see}",
-        mean,
-        "",
-        f"mean within {MEAN:g} of 0, deviation {LOW:g} to {HIGH:g}, values within +-{RANGE:g} over a corpus",
-        SPEC,
-        (),
-        "these landmarks are not like those the statistics of the model are of: other units, another extractor, or "
-        "normalised before. Run 'signloom doctor' on the corpus"
-        if level == "fail"
-        else "",
-        {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(probe.clips)},
+class FeatureStatistics(NamedTuple):
+    """Mean, deviation, least and greatest of the known feature values, and the share of the variance between clips."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    between: float
+
+    @property
+    def largest(self) -> float:
+        return max(-self.low, self.high)
+
+
+@check(
+    "compatibility.statistics",
+    threshold=f"mean within {MEAN:g} of 0, deviation {LOW:g} to {HIGH:g}, values within +-{RANGE:g} over a corpus; "
+    f"a trained model may be off by {SLACK:g}, which is noted",
+    source=NORMALISATION,
+)
+def statistics(probe: Probe) -> Outcome:
+    """Mean, deviation and range of the features that the body of the model receives."""
+    found = _statistics(probe, _features(probe))
+    off = max(abs(found.mean) - MEAN, LOW - found.deviation, found.deviation - HIGH, found.largest - RANGE)
+    headline = (
+        f"features have mean {found.mean:.3f}, deviation {found.deviation:.3f}, range {found.low:.1f} to "
+        f"{found.high:.1f}"
+    )
+    figures = {
+        "mean": found.mean,
+        "deviation": found.deviation,
+        "least": found.low,
+        "greatest": found.high,
+        "clips": len(probe.clips),
+    }
+    if off <= 0:
+        return ok(headline, value=found.mean, figures=figures)
+    if off <= SLACK and probe.trained:
+        return note(headline, value=found.mean, figures=figures)
+    # One cause is reported once.
+    if once(probe).level == "fail":
+        return note(f"{headline}: see compatibility.normalised_once", value=found.mean, figures=figures)
+    return fail(
+        headline,
+        value=found.mean,
+        figures=figures,
+        advice="these landmarks differ from those the model's statistics were computed on: other units, another "
+        "extractor, or normalised before. Run 'signloom doctor' on the corpus",
     )
 
 
-def once(probe: Probe) -> Finding:
-    """Whether the body gets what the front end's one affine makes, and not that normalised again."""
+@check(
+    "compatibility.normalised_once",
+    threshold=f"at most {TOLERANCE:g} away, and at least {LEAST_BETWEEN:g} of the variance between clips",
+    source=f"{NORMALISATION}; tolerance of single precision",
+)
+def once(probe: Probe) -> Outcome:
+    """Distance between the features that the body receives and those that one normalisation gives."""
     frontend = probe.recognizer.frontend
-    given = _features(probe)
+    received = _features(probe)
     expected = []
     with torch.no_grad():
         for clip in probe.clips:
             raw = frontend.raw_features(clip)
             expected.append(((raw - frontend.mean) / frontend.std).clamp(-CLAMP, CLAMP).nan_to_num(nan=0.0)[0])
-    same_shape = all(one.shape == other.shape for one, other in zip(given, expected, strict=True))
-    far = max(float((a - b).abs().max()) for a, b in zip(given, expected, strict=True)) if same_shape else math.inf
-    between = _statistics(probe, given)[4] if same_shape else math.nan
-    # A single clip has nothing between clips.
-    alike = len(probe.clips) > 1 and between < LEAST_BETWEEN
-    sick = not far < TOLERANCE or alike
-    how = "clip by clip, after the front end" if alike else "after the front end"
-    return Finding(
-        "compatibility.normalised_once",
-        "fail" if sick else "ok",
-        f"the features are normalised a second time, {how}: the body gets values up to {far:.3g} away from what one "
-        "normalisation gives"
-        if sick
-        else f"the body gets what one normalisation gives (within {far:.1g})",
-        far,
-        "",
-        f"at most {TOLERANCE:g} away, and at least {LEAST_BETWEEN:g} of the variance between clips",
-        f"{SPEC}; tolerance of single precision",
-        (),
-        "take the second normalisation out: the front end inside the model is the only place" if sick else "",
-        {"difference": far, "variance between clips": between},
-    )
+    pairs = list(zip(received, expected, strict=True))
+    distance, between = math.inf, math.nan
+    if all(one.shape == other.shape for one, other in pairs):
+        distance = max(float((one - other).abs().max()) for one, other in pairs)
+        between = _statistics(probe, received).between
+    # A single clip has no variance between clips.
+    clip_by_clip = len(probe.clips) > 1 and between < LEAST_BETWEEN
+    figures = {"difference": distance, "variance between clips": between}
+    if not distance < TOLERANCE or clip_by_clip:
+        how = "clip by clip, after the front end" if clip_by_clip else "after the front end"
+        return fail(
+            f"the features are normalised a second time, {how}: the body receives values up to {distance:.3g} away "
+            "from what one normalisation gives",
+            value=distance,
+            figures=figures,
+            advice="remove the second normalisation: only the front end inside the model may normalise",
+        )
+    headline = f"the body receives what one normalisation gives (within {distance:.1g})"
+    return ok(headline, value=distance, figures=figures)
 
 
-def methods(probe: Probe) -> Finding:
-    """Other ways to normalise beside the model's own: its own must be healthy, and what a trained model fits best."""
-    table: dict[str, dict[str, float]] = {}
+@check(
+    "compatibility.methods",
+    unit="nats per gloss",
+    threshold="with trained weights, no other normalisation has a loss a tenth lower, and a lower one in most clips",
+    source="weights fit the normalisation they were trained with",
+)
+def methods(probe: Probe) -> Outcome:
+    """Loss with the model's own normalisation, and with others: none, twice, again clip by clip."""
     own = probe.recognizer.frontend
     changes: dict[str, Callable[[Tensor], Tensor] | None] = {
         "once, as the model does": None,
@@ -95,49 +140,52 @@ def methods(probe: Probe) -> Finding:
         "again, clip by clip": lambda x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True).clamp(min=MIN_STD),
     }
     losses: dict[str, Tensor] = {}
+    table: dict[str, dict[str, float]] = {}
     for name, change in changes.items():
         with _changed(own, change), mode(probe.recognizer, training=False), torch.no_grad():
-            mean, deviation, low, high, _ = _statistics(probe, _features(probe))
+            found = _statistics(probe, _features(probe))
             losses[name] = losses_of(probe.recognizer, probe.compared)
-            loss = float(losses[name].mean())
-            table[name] = {"mean": mean, "deviation": deviation, "range": max(-low, high), "loss": loss}
-    name, *others = table
+        table[name] = {
+            "mean": found.mean,
+            "deviation": found.deviation,
+            "range": found.largest,
+            "loss": float(losses[name].mean()),
+        }
     if probe.trained and statistics(probe).level != "ok":
-        return Finding(
-            "compatibility.methods",
-            "note",
-            "cannot be told while the features are not like those of training: see compatibility.statistics",
+        return note(
+            "cannot be measured while the features differ from those of training: see compatibility.statistics",
             figures=table,
         )
+    name, *others = table
     best = min(table, key=lambda key: table[key]["loss"])
-    # Of new weights every loss is as good as another.
-    most = bool((losses[best] < losses[name]).float().mean() > 0.5)
-    wrong = probe.trained and best != name and most and table[best]["loss"] < 0.9 * table[name]["loss"]
-    broken = not math.isfinite(table[name]["loss"])
-    level = "fail" if broken or wrong else "ok"
+    value, least = table[name]["loss"], table[best]["loss"]
+    # With new weights no loss means more than another.
+    in_most_clips = bool((losses[best] < losses[name]).float().mean() > 0.5)
+    if probe.trained and best != name and in_most_clips and least < BETTER * value:
+        return fail(
+            f"the model recognises clips better when features are normalised {best} ({least:.2f} per gloss against "
+            f"{value:.2f})",
+            value=value,
+            where=others,
+            figures=table,
+            advice=f"these weights were trained with features normalised {best}: train again with the model's own "
+            "normalisation, or use the landmarks it was trained on",
+        )
     shown = "; ".join(f"{key}: {row['mean']:.2f} +- {row['deviation']:.2f}" for key, row in table.items())
-    return Finding(
-        "compatibility.methods",
-        level,
-        f"the model reads clips better when features are normalised {best} ({table[best]['loss']:.2f} a gloss against "
-        f"{table[name]['loss']:.2f})"
-        if wrong
-        else f"mean and deviation when normalised {shown}",
-        table[name]["loss"],
-        "nats a gloss",
-        "no other way has a loss a tenth lower, and lower in most clips, with trained weights",
-        "weights fit the normalisation they were trained with",
-        tuple(others) if wrong else (),
-        f"these weights were trained with features normalised {best}: train again with the model's own, or give it the "
-        "landmarks it was trained on"
-        if level == "fail"
-        else "",
-        table,
-    )
+    headline = f"mean and deviation when normalised {shown}"
+    if not math.isfinite(value):
+        advice = "the loss is not finite: see architecture.loss and compatibility.forward"
+        return fail(headline, value=value, figures=table, advice=advice)
+    return ok(headline, value=value, figures=table)
 
 
-def forward(probe: Probe) -> Finding:
-    """Finite and moderate values in every part of the model, in training and in evaluation."""
+@check(
+    "compatibility.forward",
+    threshold=f"all finite; at most {LARGEST_ACTIVATION:g}",
+    source="half precision ends at 65,504; values of a healthy model stay below a few hundred",
+)
+def forward(probe: Probe) -> Outcome:
+    """The largest value of any module, in training and in evaluation mode."""
     recognizer, batch = probe.recognizer, probe.batch
     largest: dict[str, float] = {}
 
@@ -162,142 +210,138 @@ def forward(probe: Probe) -> Finding:
             handle.remove()
     worst = max(largest, key=lambda name: largest[name], default="")
     value = largest.get(worst, 0.0)
-    level = "fail" if cause else "ok" if value <= LARGEST_ACTIVATION else "warn"
-    advice = {
-        "ok": "",
-        "warn": f"{worst} makes very large values: a lower learning rate, or a norm before it",
-        "fail": "load an earlier checkpoint, or start again with a lower learning rate",
-    }[level]
-    return Finding(
-        "compatibility.forward",
-        level,
-        f"output is not finite, first made by {cause}"
-        if cause
-        else f"all values finite; the largest is {value:.3g}, in {worst}",
-        value,
-        "",
-        f"all finite; at most {LARGEST_ACTIVATION:g}",
-        "half precision ends at 65,504; values of a healthy model stay below a few hundred",
-        (cause or worst,) if level != "ok" else (),
-        advice,
-    )
+    if cause:
+        return fail(
+            f"the output is not finite, first made by {cause}",
+            value=value,
+            where=[cause],
+            advice="load an earlier checkpoint, or start again with a lower learning rate",
+        )
+    headline = f"all values are finite; the largest is {value:.3g}, in {worst}"
+    if not value <= LARGEST_ACTIVATION:
+        advice = f"values in {worst} are very large: use a lower learning rate, or a norm before it"
+        return warn(headline, value=value, where=[worst], advice=advice)
+    return ok(headline, value=value)
 
 
-def gradients(probe: Probe) -> Finding:
-    """The norm of the gradient, of the whole and of each part."""
+@check(
+    "compatibility.gradients",
+    threshold=f"finite; {VANISHING:g} (while the loss is above {STILL_TO_LEARN:g} per gloss) to {EXPLODING:g}, above "
+    "which trained weights are a warning and new ones are noted",
+    source=f"the live monitors' limits; {HEALTHY[0]:g} to {HEALTHY[1]:g} is the healthy range in training",
+)
+def gradients(probe: Probe) -> Outcome:
+    """Norm of the gradient of the model, and of each part."""
     recognizer = probe.recognizer
     with mode(recognizer, training=True):
-        value = loss_of(recognizer, probe.batch)
-        value.backward()
+        loss = loss_of(recognizer, probe.batch)
+        loss.backward()
         squares: dict[str, float] = {}
         for name, parameter in recognizer.named_parameters():
             if parameter.grad is not None:
                 part = ".".join(name.split(".")[: 2 if name.startswith("body.") else 1])
                 squares[part] = squares.get(part, 0.0) + float(parameter.grad.square().sum())
     norms = {part: math.sqrt(square) for part, square in squares.items()}
-    total, loss = math.sqrt(sum(squares.values())), float(value.detach())
-    level, what, advice = "ok", "", ""
-    where: tuple[str, ...] = ()
+    total, value = math.sqrt(sum(squares.values())), float(loss.detach())
+    headline = f"norm of the gradient {total:.3g} at a loss of {value:.2f} per gloss"
     if not math.isfinite(total):
-        where = tuple(part for part, norm in norms.items() if not math.isfinite(norm))
-        level, advice = "fail", "look at the first of these layers, and at clips that CTC cannot align (data.feasible)"
-    elif total < VANISHING and loss > HEALTHY_LOSS:
-        level, what = "fail", ": vanishing while there is much to learn"
-        advice = "nothing reaches the weights: check the initialisation, saturated units and a clamp too tight"
-    elif total > EXPLODING:
-        # Of weights that nobody trained the first steps are always large; warm-up and clipping are for them.
-        level, what = ("warn" if probe.trained else "note"), ": large"
+        return fail(
+            headline,
+            value=total,
+            where=[part for part, norm in norms.items() if not math.isfinite(norm)],
+            figures=norms,
+            advice="look at the first of these layers, and at clips that CTC cannot align (data.feasible)",
+        )
+    if total < VANISHING and value > STILL_TO_LEARN:
+        return fail(
+            f"{headline}: vanishing while there is much to learn",
+            value=total,
+            figures=norms,
+            advice="no gradient reaches the weights: check the initialisation, saturated units and a clamp too tight",
+        )
+    if total > EXPLODING:
         advice = "clip the gradient (--gradient_clip 1) and lower the learning rate"
-    return Finding(
-        "compatibility.gradients",
-        level,
-        f"norm of the gradient {total:.3g} at a loss of {loss:.2f} a gloss{what}",
-        total,
-        "",
-        f"{VANISHING:g} (while the loss is above {HEALTHY_LOSS:g} a gloss) to {EXPLODING:g}",
-        "the live monitors' limits; 0.1 to 5 is the healthy range in training",
-        where,
-        advice,
-        norms,
-    )
+        if probe.trained:
+            return warn(f"{headline}: large", value=total, figures=norms, advice=advice)
+        # The first steps of new weights are always large; warm-up and clipping take care of them.
+        return note(f"{headline}: large", value=total, figures=norms, advice=advice)
+    return ok(headline, value=total, figures=norms)
 
 
-def batches(probe: Probe) -> Finding:
-    """A step of training with 1, 2 and 4 utterances."""
-    table, sick = {}, []
-    for size in (1, 2, 4):
-        if size > len(probe.batch.ids):
-            continue
+@check("compatibility.batches", unit="sizes", threshold="finite with 1, 2 and 4 utterances", source=ARCHITECTURE)
+def batches(probe: Probe) -> Outcome:
+    """Batch sizes of a training step whose loss or gradient is not finite."""
+    table: dict[str, dict[str, float]] = {}
+    failed = []
+    for size in (size for size in (1, 2, 4) if size <= len(probe.batch.ids)):
         batch = first(probe.batch, size)
         with mode(probe.recognizer, training=True):
-            value = loss_of(probe.recognizer, batch)
-            value.backward()
+            loss = loss_of(probe.recognizer, batch)
+            loss.backward()
             norms = [p.grad.norm() for p in probe.recognizer.parameters() if p.grad is not None]
-            table[str(size)] = {"loss": float(value.detach()), "gradient": float(torch.stack(norms).norm())}
-        if not all(math.isfinite(number) for number in table[str(size)].values()):
-            sick.append(f"batch of {size}: {', '.join(batch.ids)}")
-    return Finding(
-        "compatibility.batches",
-        "fail" if sick else "ok",
-        f"loss or gradient is not finite in {len(sick)} of {len(table)} sizes of batch"
-        if sick
-        else "loss a gloss in batches of " + ", ".join(f"{size}: {row['loss']:.2f}" for size, row in table.items()),
-        len(sick),
-        "sizes",
-        "finite for 1, 2 and 4 utterances",
-        "the requirements of the architecture, docs/health.md",
-        tuple(sick),
-        "a norm over the batch needs more than one value, and CTC enough frames (data.feasible)" if sick else "",
-        table,
-    )
+            row = {"loss": float(loss.detach()), "gradient": float(torch.stack(norms).norm())}
+        table[str(size)] = row
+        if not all(math.isfinite(number) for number in row.values()):
+            failed.append(f"batch of {size}: {', '.join(batch.ids)}")
+    if failed:
+        return fail(
+            f"loss or gradient is not finite with {len(failed)} of {len(table)} batch sizes",
+            value=len(failed),
+            where=failed,
+            figures=table,
+            advice="a norm over the batch needs more than one value, and CTC needs enough frames (data.feasible)",
+        )
+    shown = ", ".join(f"{size}: {row['loss']:.2f}" for size, row in table.items())
+    return ok(f"loss per gloss by batch size: {shown}", value=0, figures=table)
 
 
-def modalities(probe: Probe) -> Finding:
-    """Each part of the body alone: finite, and heard."""
+@check(
+    "compatibility.modalities",
+    threshold="finite with each body part alone; the output changes when it is missing",
+    source=ARCHITECTURE,
+)
+def modalities(probe: Probe) -> Outcome:
+    """Change of the log-probabilities when a body part is missing, the least over the parts."""
     recognizer, batch = probe.recognizer, probe.batch
-    groups = recognizer.frontend.groups
-    change, levels, where = {}, ["ok"], []
+    change: dict[str, float] = {}
+    absent, faults = [], []
     with mode(recognizer, training=False), torch.no_grad():
         whole, lengths = recognizer(batch.points, batch.lengths)
         inside = torch.arange(whole.shape[1]) < lengths[:, None]
         for name in layout.GROUPS:
-            part = groups[name]
+            part = recognizer.frontend.groups[name]
             if not bool(torch.isfinite(batch.points[:, :, part]).any()):
+                absent.append(name)
                 continue
-            alone, left_out = torch.full_like(batch.points, torch.nan), batch.points.clone()
+            alone, without = torch.full_like(batch.points, torch.nan), batch.points.clone()
             alone[:, :, part] = batch.points[:, :, part]
-            left_out[:, :, part] = torch.nan
-            output, _ = recognizer(alone, batch.lengths)
-            without, _ = recognizer(left_out, batch.lengths)
-            if not bool(torch.isfinite(output[inside]).all() and torch.isfinite(without[inside]).all()):
-                levels.append("fail")
-                where.append(f"{name}: output is not finite when it is alone, or missing")
+            without[:, :, part] = torch.nan
+            outputs = [recognizer(points, batch.lengths)[0][inside] for points in (alone, without)]
+            if not all(bool(torch.isfinite(output).all()) for output in outputs):
+                faults.append(f"{name}: the output is not finite when it is alone, or missing")
                 continue
-            change[name] = float((whole - without)[inside].abs().max())
-            if change[name] < 1e-6:
-                levels.append("fail")
-                where.append(f"{name}: the output is the same without it")
-    absent = [name for name in layout.GROUPS if name not in change and not any(text.startswith(name) for text in where)]
-    return Finding(
-        "compatibility.modalities",
-        worse([*levels, "note" if absent else "ok"]),
-        "; ".join(where)
-        or "finite with each part alone; without it log-probabilities change by "
-        + ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in change.items())
-        + (f"; not in these clips: {', '.join(absent)}" if absent else ""),
-        min(change.values(), default=0.0),
-        "",
-        "finite with each part alone; missing, each changes the output",
-        "the requirements of the architecture, docs/health.md",
-        tuple(where),
-        "the encoder of that part is cut off, or its points never reach the front end" if where else "",
-        change,
-    )
+            change[name] = float((whole[inside] - outputs[1]).abs().max())
+            if change[name] < LEAST_CHANGE:
+                faults.append(f"{name}: the output is the same without it")
+    least = min(change.values(), default=0.0)
+    if faults:
+        return fail(
+            "; ".join(faults),
+            value=least,
+            where=faults,
+            figures=change,
+            advice="the encoder of that part is cut off, or its points never reach the front end",
+        )
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in change.items())
+    headline = f"finite with each part alone; without it log-probabilities change by {shown}"
+    if absent:
+        return note(f"{headline}; not in these clips: {', '.join(absent)}", value=least, figures=change)
+    return ok(headline, value=least, figures=change)
 
 
 @contextmanager
 def _changed(part: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
-    """The part's output passed through `change` within the block."""
+    """Passes the part's output through `change` within the block."""
     if change is None:
         yield
         return
@@ -309,64 +353,51 @@ def _changed(part: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iter
 
 
 def _features(probe: Probe) -> list[Tensor]:
-    """What the body is given of each clip, `(T, F)`."""
-    found: list[Tensor] = []
-    # What the body gets, not what the front end gives: a second normalisation would be between them.
-    handle = probe.recognizer.body.register_forward_pre_hook(lambda body, inputs: found.append(inputs[0][0].clone()))
+    """Returns what the body of the model receives for each clip, `(T, F)`."""
+    features: list[Tensor] = []
+    # The body's input, not the front end's output: a second normalisation would be between them.
+    handle = probe.recognizer.body.register_forward_pre_hook(lambda body, inputs: features.append(inputs[0][0].clone()))
     try:
         with mode(probe.recognizer, training=False), torch.no_grad():
             for clip in probe.clips:
                 probe.recognizer.features(clip)
     finally:
         handle.remove()
-    return found
+    return features
 
 
-def _statistics(probe: Probe, features: list[Tensor]) -> tuple[float, float, float, float, float]:
-    """Mean, deviation, least and greatest of the known values, and the share of the variance between clips.
+def _statistics(probe: Probe, features: list[Tensor]) -> FeatureStatistics:
+    """Returns the statistics of the features of each clip, `(T, F)`.
 
-    A feature that does not vary (a part that is always, or never, there) is not counted.
+    A feature that does not vary (of a part that is always, or never, present) is not counted.
     """
     frontend = probe.recognizer.frontend
     count = torch.zeros(frontend.num_features, dtype=torch.float64)
     total, square = count.clone(), count.clone()
     means, weights, low, high = [], [], math.inf, -math.inf
     with torch.no_grad():
-        for clip, given in zip(probe.clips, features, strict=True):
+        for clip, received in zip(probe.clips, features, strict=True):
             known = torch.isfinite(frontend.raw_features(clip)[0])
-            values = given.double().where(known, torch.zeros((), dtype=torch.float64))
-            frames = known.sum(0)
-            count += frames
+            values = received.double().where(known, torch.zeros((), dtype=torch.float64))
+            count += known.sum(0)
             total += values.sum(0)
             square += values.square().sum(0)
             low, high = min(low, float(values.min())), max(high, float(values.max()))
-            # With the zeros of what is missing: so would a second normalisation see a clip.
-            means.append(given.double().mean(0))
-            weights.append(len(given))
+            # Including the zeros of missing points, as a second normalisation would.
+            means.append(received.double().mean(0))
+            weights.append(len(received))
     mean = total / count.clamp(min=1)
     variance = (square / count.clamp(min=1) - mean.square()).clamp(min=0)
     counted = (count > 0) & (variance > MIN_STD**2)
     if not bool(counted.any()):
-        return 0.0, 0.0, low, high, 0.0
+        return FeatureStatistics(0.0, 0.0, low, high, 0.0)
     share = (torch.tensor(weights, dtype=torch.float64) / sum(weights))[:, None]
     middles = torch.stack(means)
     between = (share * (middles - (share * middles).sum(0)).square()).sum(0)
-    return (
-        float(mean[counted].mean()),
-        float(variance[counted].mean().sqrt()),
-        low,
-        high,
-        float(between[counted].sum() / variance[counted].sum()),
+    return FeatureStatistics(
+        mean=float(mean[counted].mean()),
+        deviation=float(variance[counted].mean().sqrt()),
+        low=low,
+        high=high,
+        between=float(between[counted].sum() / variance[counted].sum()),
     )
-
-
-Check = Callable[[Probe], Finding]
-CHECKS: dict[str, Check] = {
-    "compatibility.statistics": statistics,
-    "compatibility.normalised_once": once,
-    "compatibility.methods": methods,
-    "compatibility.forward": forward,
-    "compatibility.gradients": gradients,
-    "compatibility.batches": batches,
-    "compatibility.modalities": modalities,
-}

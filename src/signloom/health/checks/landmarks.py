@@ -1,54 +1,61 @@
-"""What the figures of a corpus mean: are the landmarks those of people signing, and can they be learnt from?
+"""Checks of landmarks: are they those of people signing, and can a model learn from them?
 
-The thresholds that speak of landmarks were chosen between healthy corpora (real webcam clips, alone and composed to
-sentences, and simulated ones from clean to hard) and planted faults: docs/health.md has both.
+Thresholds on landmarks were chosen between healthy corpora (real webcam clips, alone and composed to sentences, and
+simulated ones from clean to hard) and planted faults: docs/health.md has both.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from signloom import layout
-from signloom.findings import Finding, graded, worse
+from signloom.findings import Outcome, check, fail, note, ok, warn
 from signloom.health.checks.figures import FASTEST, ClipFigures, CorpusFigures
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
-# Half of all clips: one that tells the corpus from a few clips of it.
+# Share of clips from which on a fault is one of the corpus, not of a few clips.
 MOST = 0.5
+# Clips, signers or glosses that a finding lists.
 SHOWN = 10
 
-# Bones of the hand vary by 0.1 (simulated, no noise) to 0.65 (real) of their length, by 1.1 to 1.5 when standardised.
+# Variation of the hand's bones: 0.1 (simulated, no noise) to 0.65 (real) of their length, 1.1 to 1.5 if standardised.
 HAND_BONES_FAIL = 0.9
-# The distance of the eyes by 0.01 to 0.25, by 0.6 to 1.8 when standardised.
+# Variation of the distance of the eyes: 0.01 to 0.25, 0.6 to 1.8 if standardised.
 EYES_FAIL = 0.55
+# Share of standardised clips from which on they are reported.
 FEWEST_CLIPS_STANDARDISED = 0.05
 # Landmarks in units of image height lie within a few; pixels are hundreds, millimetres are more.
 FARTHEST = 20.0
+SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normalised"
 
 
-def readable(figures: CorpusFigures) -> Finding:
-    count = len(figures.unreadable)
-    return Finding(
-        "data.readable",
-        "fail" if count else "ok",
-        f"{count:,} of {len(figures.corpus):,} landmark files cannot be read"
-        if count
-        else f"all {len(figures.corpus):,} landmark files can be read",
-        count,
-        "files",
-        "none",
-        "a file that cannot be read ends training",
-        figures.unreadable[:SHOWN],
-        "extract or import these again" if count else "",
-    )
+@check("data.readable", unit="files", threshold="none", source="an unreadable file stops training")
+def readable(figures: CorpusFigures) -> Outcome:
+    """Landmark files that cannot be read."""
+    count, total = len(figures.unreadable), len(figures.corpus)
+    if count:
+        return fail(
+            f"{count:,} of {total:,} landmark files cannot be read",
+            value=count,
+            where=figures.unreadable[:SHOWN],
+            advice="extract or import these again",
+        )
+    return ok(f"all {total:,} landmark files can be read", value=0)
 
 
-def units(figures: CorpusFigures) -> Finding:
+@check(
+    "data.units",
+    unit="image heights",
+    threshold=f"at most {FARTHEST:g}; warn if one clip has more, fail if over {100 * MOST:g} % of the clips have",
+    source="points of one person in the image; z and guessed legs reach about 5",
+)
+def units(figures: CorpusFigures) -> Outcome:
+    """The largest coordinate; mean and deviation of each body part."""
     table: dict[str, Any] = {}
     for name in layout.GROUPS:
         spreads = [clip.spreads[name] for clip in figures.clips if clip.spreads[name].count]
@@ -56,163 +63,228 @@ def units(figures: CorpusFigures) -> Finding:
         if not count:
             table[name] = None
             continue
-        total = np.sum([spread.total for spread in spreads], axis=0) / count
+        mean = np.sum([spread.total for spread in spreads], axis=0) / count
         square = np.sum([spread.square for spread in spreads], axis=0) / count
         table[name] = {
-            "mean": [round(float(value), 4) for value in total],
-            "std": [round(float(value), 4) for value in np.sqrt(np.maximum(square - total**2, 0))],
+            "mean": [round(float(value), 4) for value in mean],
+            "std": [round(float(value), 4) for value in np.sqrt(np.maximum(square - mean**2, 0))],
             "least": round(min(spread.low for spread in spreads), 4),
             "greatest": round(max(spread.high for spread in spreads), 4),
         }
-    far = {
-        clip.utterance.id: max(
-            (max(abs(spread.low), abs(spread.high)) for spread in clip.spreads.values() if spread.count), default=0.0
+    largest = {clip.utterance.id: _largest(clip) for clip in figures.clips}
+    farthest = max(largest.values(), default=0.0)
+    far = _worst((value, name) for name, value in largest.items() if value > FARTHEST)
+    headline = f"coordinates up to {farthest:.3g} image heights"
+    if not far:
+        return ok(headline, value=farthest, figures=table)
+    say = fail if len(far) > MOST * len(largest) else warn
+    advice = "these look like pixels or other units: import again with --image_size, or extract again"
+    return say(headline, value=farthest, where=far[:SHOWN], figures=table, advice=advice)
+
+
+def _largest(clip: ClipFigures) -> float:
+    """Returns the largest coordinate of a clip, in absolute value."""
+    known = [spread for spread in clip.spreads.values() if spread.count]
+    return max((max(abs(spread.low), abs(spread.high)) for spread in known), default=0.0)
+
+
+@check(
+    "data.normalised",
+    unit="(90th - 10th percentile) / median",
+    threshold=f"hand bones at most {HAND_BONES_FAIL:g} and eyes at most {EYES_FAIL:g}: fail if either is more in the "
+    f"median clip, or both in over {100 * MOST:g} % of the clips; warn if both are in over "
+    f"{100 * FEWEST_CLIPS_STANDARDISED:g} %",
+    source=f"{CHOSEN}; healthy ones have 0.1 to 0.65 (eyes 0.01 to 0.25), standardised ones 1.1 to 1.5 (0.6 to 1.8)",
+)
+def normalised(figures: CorpusFigures) -> Outcome:
+    """Variation within a clip of the length of hand bones and of the distance of the eyes: large if standardised."""
+    bones = _median(clip.hand_bones for clip in figures.clips)
+    eyes = _median(clip.eyes for clip in figures.clips)
+    standardised = [clip.utterance.id for clip in figures.clips if _is_standardised(clip)]
+    share = len(standardised) / max(1, len(figures.clips))
+    own = _mean(clip.standardised for clip in figures.clips)
+    headline = (
+        f"bones of the hand vary by {100 * bones:.0f} % of their length within a clip, the distance of the eyes by "
+        f"{100 * eyes:.0f} %"
+    )
+    table = {"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own}
+    advice = (
+        "import the landmarks as the extractor gave them: the model normalises once, and a second normalisation turns "
+        "bones into noise"
+    )
+    if bones > HAND_BONES_FAIL or eyes > EYES_FAIL or share > MOST:
+        how = "by the statistics of the corpus"
+        if own > MOST:
+            how = "each clip by itself: its coordinates have mean 0 and deviation 1"
+        return fail(
+            f"{headline}: these landmarks were standardised before, {how}",
+            value=bones,
+            where=standardised[:SHOWN],
+            figures=table,
+            advice=advice,
         )
-        for clip in figures.clips
-    }
-    farthest = max(far.values(), default=0.0)
-    bad = _worst((value, name) for name, value in far.items() if value > FARTHEST)
-    level = "ok" if not bad else "fail" if len(bad) > MOST * len(far) else "warn"
-    return Finding(
-        "data.units",
-        level,
-        f"coordinates up to {farthest:.3g} image heights",
-        farthest,
-        "image heights",
-        f"at most {FARTHEST:g}",
-        "points of one person in the picture; z and guessed legs reach about 5",
-        tuple(bad[:SHOWN]),
-        "these look like pixels or other units: import again with --image_size, or extract again" if bad else "",
-        table,
-    )
+    if share > FEWEST_CLIPS_STANDARDISED:
+        return warn(headline, value=bones, where=standardised[:SHOWN], figures=table, advice=advice)
+    return ok(headline, value=bones, figures=table)
 
 
-def missing(figures: CorpusFigures) -> Finding:
-    parts = {name: _mean(clip.missing[name] for clip in figures.clips) for name in layout.GROUPS}
-    signers = {
-        signer: {name: _mean(clip.missing[name] for clip in clips) for name in layout.GROUPS}
-        for signer, clips in _by_signer(figures).items()
-    }
-    hands = {signer: _mean(clip.without_hands for clip in clips) for signer, clips in _by_signer(figures).items()}
+def _is_standardised(clip: ClipFigures) -> bool:
+    """Returns whether both known measures are too large: one alone may come from one badly tracked hand."""
+    measures = ((clip.hand_bones, HAND_BONES_FAIL), (clip.eyes, EYES_FAIL))
+    known = [(value, limit) for value, limit in measures if math.isfinite(value)]
+    return bool(known) and all(value > limit for value, limit in known)
+
+
+@check(
+    "data.missing",
+    unit="share of frames without a pose",
+    threshold="pose missing in at most 20 %; no signer without hands 30 points more often than the median signer; a "
+    "body part that is never there is noted",
+    source=CHOSEN,
+)
+def missing(figures: CorpusFigures) -> Outcome:
+    """Share of frames without each body part, by signer."""
+    by_signer = _by_signer(figures)
+    parts = _missing_parts(figures.clips)
+    table = {"parts": parts, "signers": {signer: _missing_parts(clips) for signer, clips in by_signer.items()}}
+    hands = {signer: _mean(clip.without_hands for clip in clips) for signer, clips in by_signer.items()}
     usual = float(np.median(list(hands.values()))) if hands else 0.0
-    # Tracking that works on one signer and not on another shows up as that signer's word error rate.
+    # Tracking that fails on one signer shows up later as that signer's word error rate.
     far = _worst((share, signer) for signer, share in hands.items() if share > usual + 0.3)
-    level = worse(
-        ["warn" if far else "ok", "warn" if parts["pose"] > 0.2 else "ok", "note" if _absent(parts) else "ok"]
-    )
-    advice = ""
+    shown = ", ".join(f"{name.replace('_', ' ')} in {100 * share:.1f} %" for name, share in parts.items())
+    headline, pose = f"missing: {shown} of the frames", parts["pose"]
     if far:
-        advice = f"look at the videos of {', '.join(far[:3])}: light, sleeves or framing may hide the hands"
-    elif parts["pose"] > 0.2:
-        advice = "the body frames every other point: extract again, with the signer in the middle of the picture"
-    return Finding(
-        "data.missing",
-        level,
-        "missing: "
-        + ", ".join(f"{name.replace('_', ' ')} in {100 * share:.1f} %" for name, share in parts.items())
-        + " of the frames"
-        + (f"; signers whose hands are seldom found: {', '.join(far[:3])}" if far else ""),
-        parts["pose"],
-        "share of frames without a pose",
-        "pose at most 20 %; no signer 30 points more often without hands than the median signer",
-        CHOSEN,
-        tuple(far[:SHOWN]),
-        advice,
-        {"parts": parts, "signers": signers},
-    )
+        names = ", ".join(far[:3])
+        return warn(
+            f"{headline}; signers whose hands are seldom found: {names}",
+            value=pose,
+            where=far[:SHOWN],
+            figures=table,
+            advice=f"look at the videos of {names}: light, sleeves or framing may hide the hands",
+        )
+    if pose > 0.2:
+        advice = "all other points depend on the pose: extract again, with the signer in the middle of the image"
+        return warn(headline, value=pose, figures=table, advice=advice)
+    if any(share > 0.99 for share in parts.values()):
+        return note(headline, value=pose, figures=table)
+    return ok(headline, value=pose, figures=table)
 
 
-def hands(figures: CorpusFigures) -> Finding:
+def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
+    clips = list(clips)
+    return {name: _mean(clip.missing[name] for clip in clips) for name in layout.GROUPS}
+
+
+@check(
+    "data.hands",
+    unit="share of clips",
+    threshold="warn from 5 %, fail from 20 %; a clip without hands has neither hand in over 95 % of its frames",
+    source="signs are made by the hands",
+)
+def hands(figures: CorpusFigures) -> Outcome:
+    """Share of clips without hands."""
     without = [(clip.without_hands, clip.utterance.id) for clip in figures.clips]
     empty = _worst((share, name) for share, name in without if share > 0.95)
     share = len(empty) / max(1, len(without))
-    level = "ok" if not empty else "fail" if share >= 0.2 else "warn" if share >= 0.05 else "note"
-    return Finding(
-        "data.hands",
-        level,
-        f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)",
-        share,
-        "share of clips",
-        "warn from 5 %, fail from 20 %; a clip has none when 95 % of its frames have neither hand",
-        "the signs are in the hands",
-        tuple(empty[:SHOWN]),
+    headline = f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)"
+    advice = (
         "look at these clips ('signloom extract' prints what it found); leave them out of the corpus if nobody signs"
-        if level != "ok"
-        else "",
     )
+    if not empty:
+        return ok(headline, value=share)
+    if share < 0.05:
+        return note(headline, value=share, where=empty[:SHOWN], advice=advice)
+    say = warn if share < 0.2 else fail
+    return say(headline, value=share, where=empty[:SHOWN], advice=advice)
 
 
-def zeros(figures: CorpusFigures) -> Finding:
+@check(
+    "data.zeros",
+    unit="share of points",
+    threshold="warn from 2 %, fail from 10 %",
+    source="a part that was not found is missing (NaN); a point at the corner of the image is next to impossible",
+)
+def zeros(figures: CorpusFigures) -> Outcome:
+    """Share of the known points that lie exactly at (0, 0, 0)."""
     share = _mean(clip.zeros for clip in figures.clips)
-    level = graded(share, warn=0.02, fail=0.1)
-    if level != "ok" and normalised(figures).level == "fail":
-        return Finding("data.zeros", "note", "cannot be told of landmarks that were standardised: see data.normalised")
-    bad = _worst((clip.zeros, clip.utterance.id) for clip in figures.clips if clip.zeros > 0.02)
-    return Finding(
-        "data.zeros",
-        level,
-        f"{100 * share:.2f} % of the known points lie exactly at (0, 0, 0)",
-        share,
-        "share of points",
-        "warn from 2 %, fail from 10 %",
-        "a part that was not found is missing (NaN); a point at the corner of the image is next to impossible",
-        tuple(bad[:SHOWN]),
-        "the importer took 'not found' for a place: make those points NaN" if level != "ok" else "",
-    )
+    headline = f"{100 * share:.2f} % of the known points lie exactly at (0, 0, 0)"
+    where = _worst((clip.zeros, clip.utterance.id) for clip in figures.clips if clip.zeros > 0.02)[:SHOWN]
+    if share < 0.02:
+        return ok(headline, value=share, where=where)
+    if normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
+    say = warn if share < 0.1 else fail
+    advice = "the importer took 'not found' for a position: make those points NaN"
+    return say(headline, value=share, where=where, advice=advice)
 
 
-def frozen(figures: CorpusFigures) -> Finding:
+@check(
+    "data.frozen",
+    unit="share of frames",
+    threshold="warn from 10 % of the frames or 2 % of the clips, fail from 50 % of either",
+    source="no tracker gives two frames of a camera the same points to the last bit",
+)
+def frozen(figures: CorpusFigures) -> Outcome:
+    """Share of frames that repeat the frame before, to the last bit."""
     share = _mean(clip.repeated for clip in figures.clips)
     still = _worst(
         (clip.longest_seconds, clip.utterance.id)
         for clip in figures.clips
         if clip.longest_seconds >= 0.5 or clip.repeated > 0.25
     )
-    part = len(still) / max(1, len(figures.clips))
-    level = worse([graded(share, warn=0.1, fail=0.5), graded(part, warn=0.02, fail=0.5)])
-    return Finding(
-        "data.frozen",
-        level,
-        f"{100 * share:.1f} % of the frames are the frame before; {len(still):,} clips stand still for half a second "
-        "or repeat every fourth frame",
-        share,
-        "share of frames",
-        "warn from 10 % of frames or 2 % of clips, fail from 50 %",
-        "no tracker gives two frames of a camera the same points to the last bit",
-        tuple(still[:SHOWN]),
-        "the video was decoded or re-timed badly: extract from the original, at its own frame rate"
-        if level != "ok"
-        else "",
+    clips = len(still) / max(1, len(figures.clips))
+    headline = (
+        f"{100 * share:.1f} % of the frames repeat the frame before; {len(still):,} clips stand still for half a "
+        "second or repeat every fourth frame"
     )
+    if share < 0.1 and clips < 0.02:
+        return ok(headline, value=share, where=still[:SHOWN])
+    say = warn if share < 0.5 and clips < 0.5 else fail
+    advice = "the video was decoded or resampled badly: extract from the original, at its own frame rate"
+    return say(headline, value=share, where=still[:SHOWN], advice=advice)
 
 
-def motion(figures: CorpusFigures) -> Finding:
+@check(
+    "data.motion",
+    unit="per second",
+    threshold=f"warn from 0.25, fail from 1; too fast is over {FASTEST:g} shoulder widths per second",
+    source=f"{CHOSEN}; healthy ones have up to 0.1",
+)
+def motion(figures: CorpusFigures) -> Outcome:
+    """Frames per second in which the hands swap places, or a hand moves too fast."""
     seconds = sum(clip.utterance.duration_seconds for clip in figures.clips)
-    swaps, jumps = (sum(getattr(clip, name) for clip in figures.clips) for name in ("swaps", "jumps"))
+    swaps, jumps = sum(clip.swaps for clip in figures.clips), sum(clip.jumps for clip in figures.clips)
     rate = (swaps + jumps) / max(seconds, 1e-9)
-    level = graded(rate, warn=0.25, fail=1.0)
-    # Standardising moves hands about as no tracker does: one cause, one accusation.
-    if level != "ok" and normalised(figures).level == "fail":
-        return Finding("data.motion", "note", "cannot be told of landmarks that were standardised: see data.normalised")
-    bad = _worst((clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips if clip.swaps + clip.jumps)
-    return Finding(
-        "data.motion",
-        level,
-        f"in {swaps:,} frames the hands change places, in {jumps:,} a hand moves faster than anyone can "
-        f"({rate:.3f} a second)",
-        rate,
-        "a second",
-        f"warn from 0.25, fail from 1; too fast is {FASTEST:g} shoulder widths a second",
-        f"{CHOSEN}; healthy ones have up to 0.1",
-        tuple(bad[:SHOWN]) if level != "ok" else (),
-        "the tracker takes one hand for the other, or the frame rate is not what the file says: extract again"
-        if level != "ok"
-        else "",
-        {"swaps": swaps, "jumps": jumps},
+    headline = (
+        f"in {swaps:,} frames the hands swap places, in {jumps:,} a hand moves faster than anyone can "
+        f"({rate:.3f} per second)"
+    )
+    table = {"swaps": swaps, "jumps": jumps}
+    if rate < 0.25:
+        return ok(headline, value=rate, figures=table)
+    # Standardising makes hands jump too; one cause is reported once.
+    if normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
+    counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips]
+    say = warn if rate < 1.0 else fail
+    return say(
+        headline,
+        value=rate,
+        where=_worst((count, name) for count, name in counts if count)[:SHOWN],
+        figures=table,
+        advice="the tracker confuses the hands, or the frame rate in the file is wrong: extract again",
     )
 
 
-def fps(figures: CorpusFigures) -> Finding:
+@check(
+    "data.fps",
+    unit="clips",
+    threshold="none outside 10 to 120 frames per second, or with another rate in the file than in the manifest; "
+    "assumed rates and several rates are noted",
+    source="below 10 a movement of a sign is one frame; cameras for signing give 25 to 60",
+)
+def fps(figures: CorpusFigures) -> Outcome:
+    """Clips with an invalid frame rate."""
     rates = Counter(round(clip.fps, 2) for clip in figures.clips)
     wrong = [
         clip.utterance.id
@@ -220,75 +292,28 @@ def fps(figures: CorpusFigures) -> Finding:
         if not math.isclose(clip.fps, clip.utterance.fps, rel_tol=1e-3) or not 10 <= clip.fps <= 120
     ]
     assumed = sum("fps" in clip.assumed for clip in figures.clips)
+    table = {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed}
     common = ", ".join(f"{rate:g} ({count:,} clips)" for rate, count in rates.most_common(4))
-    level = "fail" if wrong else "note" if assumed or len(rates) > 1 else "ok"
-    return Finding(
-        "data.fps",
-        level,
-        f"frames a second: {common}"
-        + (f"; {len(wrong):,} clips are odd" if wrong else "")
-        + (f"; assumed, not known, for {assumed:,}" if assumed else ""),
-        len(wrong),
-        "clips",
-        "10 to 120, and in the file what the manifest says",
-        "below 10 a movement of a sign is one frame; cameras for signing give 25 to 60",
-        tuple(wrong[:SHOWN]),
-        "give the true rate with --fps when importing: sequences are re-timed by it" if wrong else "",
-        {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed},
-    )
-
-
-def normalised(figures: CorpusFigures) -> Finding:
-    """Whether features were standardised before they were imported: bones then change their length within a clip."""
-    bones = _median(clip.hand_bones for clip in figures.clips)
-    eyes = _median(clip.eyes for clip in figures.clips)
-    measured = [(clip, _standardised(clip)) for clip in figures.clips]
-    bad = [clip.utterance.id for clip, yes in measured if yes]
-    share = len(bad) / max(1, len(measured))
-    own = _mean(clip.standardised for clip in figures.clips)
-    whole = bones > HAND_BONES_FAIL or eyes > EYES_FAIL
-    level = "fail" if whole or share > MOST else "warn" if share > FEWEST_CLIPS_STANDARDISED else "ok"
-    how = (
-        "each clip by itself: its coordinates have mean 0 and deviation 1"
-        if own > MOST
-        else "by the statistics of the corpus"
-    )
-    return Finding(
-        "data.normalised",
-        level,
-        f"bones of the hand vary by {100 * bones:.0f} % of their length within a clip, the distance of the eyes by "
-        f"{100 * eyes:.0f} %" + (f": these landmarks were standardised before, {how}" if level == "fail" else ""),
-        bones,
-        "(90th - 10th percentile) / median",
-        f"at most {HAND_BONES_FAIL:g}, eyes at most {EYES_FAIL:g}, in the median clip; both in at most "
-        f"{100 * FEWEST_CLIPS_STANDARDISED:g} % of clips",
-        f"{CHOSEN}; healthy ones have 0.1 to 0.65 (eyes 0.01 to 0.25), standardised ones 1.1 to 1.5 (0.6 to 1.8)",
-        tuple(bad[:SHOWN]) if level != "ok" else (),
-        "import the landmarks as the extractor gave them: the model normalises, once, and a second time turns bones "
-        "into noise"
-        if level != "ok"
-        else "",
-        {"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own},
-    )
-
-
-def _standardised(clip: ClipFigures) -> bool:
-    # One clip alone may have a wild hand; both measures together have not been seen in a healthy one.
-    bones = not clip.hand_bones <= HAND_BONES_FAIL if math.isfinite(clip.hand_bones) else True
-    known = math.isfinite(clip.hand_bones) or math.isfinite(clip.eyes)
-    eyes = clip.eyes > EYES_FAIL if math.isfinite(clip.eyes) else True
-    return known and bones and eyes
+    unknown = f"; assumed, not known, for {assumed:,}" if assumed else ""
+    headline = f"frames per second: {common}"
+    if wrong:
+        return fail(
+            f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}",
+            value=len(wrong),
+            where=wrong[:SHOWN],
+            figures=table,
+            advice="give the true rate with --fps when importing: clips are resampled by it",
+        )
+    if assumed or len(rates) > 1:
+        return note(headline + unknown, value=0, figures=table)
+    return ok(headline, value=0, figures=table)
 
 
 def _by_signer(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:
-    found: dict[str, list[ClipFigures]] = {}
+    clips: dict[str, list[ClipFigures]] = {}
     for clip in figures.clips:
-        found.setdefault(str(clip.utterance.signer), []).append(clip)
-    return dict(sorted(found.items()))
-
-
-def _absent(parts: dict[str, float]) -> bool:
-    return any(share > 0.99 for share in parts.values())
+        clips.setdefault(str(clip.utterance.signer), []).append(clip)
+    return dict(sorted(clips.items()))
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -297,25 +322,11 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _median(values: Iterable[float]) -> float:
-    """Over the known ones; 0 where there is none."""
+    """Returns the median of the finite values; 0 if there is none."""
     known = [value for value in values if math.isfinite(value)]
     return float(np.median(known)) if known else 0.0
 
 
 def _worst(pairs: Iterable[tuple[float, str]]) -> list[str]:
-    """The names, those with the greatest value first."""
+    """Returns the names, those with the greatest value first."""
     return [name for _, name in sorted(pairs, key=lambda pair: (-pair[0], pair[1]))]
-
-
-Check = Callable[[CorpusFigures], Finding]
-LANDMARK_CHECKS: dict[str, Check] = {
-    "data.readable": readable,
-    "data.units": units,
-    "data.normalised": normalised,
-    "data.missing": missing,
-    "data.hands": hands,
-    "data.zeros": zeros,
-    "data.frozen": frozen,
-    "data.motion": motion,
-    "data.fps": fps,
-}

@@ -1,396 +1,397 @@
-"""What a trained model reads in its own corpus, and what that means. Utterances of train are ones it was trained on."""
+"""Checks of what a trained model predicts for its own corpus: utterances it was trained on, and dev."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from signloom.findings import Finding
+from signloom.findings import Outcome, check, fail, note, ok, warn
 from signloom.health.checks.gloss_permutation import best_renaming, errors
 from signloom.health.checks.predictions import Prediction, Predictions
+from signloom.run_folder import Run
 from signloom.score.analysis import by_gloss
 from signloom.train.monitor_rules import ALL_BLANK, BEGINNING, COLLAPSED, SETTLED, SETTLED_EPOCHS, UNIFORM
 
 HEALTHY_RUNS = "healthy and faulty runs, docs/health.md"
-# Fewer utterances tell nothing.
+SHOWN = 10
+# Fewer utterances, words or occurrences show nothing.
 FEWEST = 10
-# Of the glosses read, that are one and the same; of the vocabulary, that is ever read by a model that knows train.
+# Largest share of the predicted glosses that one gloss may have.
 MOST_OF_ONE = 0.8
-LEAST_READ = 0.5
-# A model has learnt its training split when its own annotation beats others of the same length so often.
-LEARNT, CHANCE = 0.9, 0.55
-# Of fewer a model knows each by heart and little else; healthy ones of twenty read dev in 58 % of pairs.
+# Least share of the annotated glosses that a model which knows train predicts at least once.
+LEAST_PREDICTED = 0.5
+# A model knows train if a clip's own annotation is more probable than this share of others of the same length.
+LEARNT = 0.9
+# The same share on dev if annotations do not belong to their clips.
+CHANCE = 0.55
+# With fewer utterances a model knows each by heart and little else; healthy ones of twenty have 58 % on dev.
 FEWEST_TRAINED = 50
-# Share of clips for which the annotation of another place in the split is more probable than their own.
+# Share of clips for which the annotation of a neighbour in the split is more probable than their own.
 NEIGHBOUR_WINS = 0.7
-# A gloss missed or invented so often, of its occurrences, is not learnt, where all others are read this well.
-UNTOLD, OTHERS_KNOWN = 0.4, 0.15
-# Word error rates are the same but for the order of sums; where training ran on another machine, or in half precision,
-# a few words differ.
-SAME, CLOSE = 5e-4, 0.01
-# Renamed, so much fewer of the words are wrong, and so many fewer of all words.
-RENAMED, RENAMED_POINTS = 0.7, 0.1
+# A gloss is not learnt if this share of its occurrences is missed or invented.
+NOT_LEARNT = 0.4
+# Largest WER of the other glosses for which this says something about the gloss.
+OTHERS_KNOWN = 0.15
+# Differences of WER: rounding.
+SAME = 5e-4
+# Differences of WER: another machine, or half precision.
+CLOSE = 0.01
+# Share of errors that remains after renaming, at most, if ids stand for other glosses.
+RENAMED = 0.7
+# Least share of all words that renaming corrects then.
+RENAMED_POINTS = 0.1
 
 
-def uniform(predictions: Predictions) -> Finding:
+@check(
+    "run.uniform",
+    unit="share of log V",
+    threshold=f"at most {100 * UNIFORM:g} % after {BEGINNING} steps",
+    source="the live monitors' limit",
+)
+def uniform(predictions: Predictions) -> Outcome:
+    """Entropy of the output as a share of log V, for V words."""
     entropy = _mean(one.entropy for one in predictions.every)
-    early = predictions.run.steps <= BEGINNING
-    sick = entropy > UNIFORM and not early
-    words = len(predictions.vocabulary)
-    return Finding(
-        "run.uniform",
-        "fail" if sick else "ok",
-        f"entropy of the output {100 * entropy:.1f} % of log V"
-        + (f": every word near log(1/{words}) = {-math.log(words):.2f}" if sick else ""),
-        entropy,
-        "share of log V",
-        f"at most {100 * UNIFORM:g} % after {BEGINNING} steps",
-        "the live monitors' limit",
-        (),
-        "raise --learning_rate and lower --dropout; where neither helps, 'signloom overfit' tells whether the model "
-        "can learn"
-        if sick
-        else "",
-    )
+    headline = f"entropy of the output {100 * entropy:.1f} % of log V"
+    if entropy > UNIFORM and predictions.run.steps > BEGINNING:
+        words = len(predictions.vocabulary)
+        return fail(
+            f"{headline}: every word is near log(1/{words}) = {-math.log(words):.2f}",
+            value=entropy,
+            advice="raise --learning_rate and lower --dropout; if neither helps, 'signloom overfit' shows whether the "
+            "model can learn",
+        )
+    return ok(headline, value=entropy)
 
 
-def blank(predictions: Predictions) -> Finding:
-    """Everything blank: a collapse where fewer glosses are to be expected than a constant output would have."""
+@check(
+    "run.blank",
+    unit="share of frames",
+    threshold=f"below {100 * ALL_BLANK:g} %, else note; fail after {SETTLED:,} steps and {SETTLED_EPOCHS} epochs, or "
+    f"if under {100 * COLLAPSED:g} % of the annotated glosses are expected from the probabilities",
+    source="the live monitors' limits",
+)
+def blank(predictions: Predictions) -> Outcome:
+    """Share of frames in which blank is the most likely word, now and at the end of training."""
     share = _mean(one.blank_share for one in predictions.every)
     emitted = _mean(one.emitted for one in predictions.every)
     run = predictions.run
-    # The model that was kept may be of an epoch before the collapse.
+    # The saved model may be of an epoch before the collapse.
     last = run.watched[-1] if run.watched else {}
     ended = last.get("blank_share", 0.0) >= ALL_BLANK and last.get("emitted", 1.0) < COLLAPSED
-    only = share >= ALL_BLANK
-    collapsed = ((only and emitted < COLLAPSED) or ended) and run.steps > BEGINNING
-    late = only and run.steps > SETTLED and (not run.epochs or run.epochs[-1].epoch > SETTLED_EPOCHS)
-    level = "fail" if collapsed or late else "note" if only else "ok"
-    how = ""
-    if collapsed and not only:
-        how = f"; at the end of training {100 * last['emitted']:.0f} %: the output has collapsed to blank"
-    elif collapsed:
-        how = ": the output has collapsed to blank"
-    elif late:
-        how = f", after {run.steps:,} steps: healthy runs have left this by {SETTLED:,}"
-    elif only:
-        how = ": every CTC run begins so"
-    advice = ""
+    only_blank = share >= ALL_BLANK
+    collapsed = ((only_blank and emitted < COLLAPSED) or ended) and run.steps > BEGINNING
+    late = run.steps > SETTLED and (not run.epochs or run.epochs[-1].epoch > SETTLED_EPOCHS)
+    headline = (
+        f"blank is the most likely word in {100 * share:.1f} % of frames, {100 * emitted:.0f} % of the annotated "
+        "glosses are expected"
+    )
+    figures = {"share": share, "emitted": emitted, "collapsed": collapsed}
     if collapsed:
-        advice = (
-            "look whether the loss or the decoder favours blank (a term, a prior, a bias), and whether annotations "
-            "reach the loss; then a lower --learning_rate"
+        end = "" if only_blank else f"; at the end of training {100 * last['emitted']:.0f} %"
+        return fail(
+            f"{headline}{end}: the output has collapsed to blank",
+            value=share,
+            figures=figures,
+            advice="look whether the loss or the decoder favours blank (a term, a prior, a bias), and whether "
+            "annotations reach the loss; then use a lower --learning_rate",
         )
-    elif late:
-        advice = "'signloom overfit' tells whether the model can learn; lower --dropout, raise --learning_rate"
-    return Finding(
-        "run.blank",
-        level,
-        f"blank is the likeliest word in {100 * share:.1f} % of frames, {100 * emitted:.0f} % of the annotated glosses "
-        "are to be expected" + how,
-        share,
-        "share of frames",
-        f"below {100 * ALL_BLANK:g} %, or {100 * COLLAPSED:g} % of the glosses expected and at most {SETTLED:,} steps",
-        "the live monitors' limits",
-        (),
-        advice,
-        {"share": share, "emitted": emitted, "collapsed": collapsed},
-    )
+    if only_blank and late:
+        return fail(
+            f"{headline}, after {run.steps:,} steps: healthy runs have left this by {SETTLED:,}",
+            value=share,
+            figures=figures,
+            advice="'signloom overfit' shows whether the model can learn; lower --dropout, raise --learning_rate",
+        )
+    if only_blank:
+        return note(f"{headline}: every CTC run begins like this", value=share, figures=figures)
+    return ok(headline, value=share, figures=figures)
 
 
-def vocabulary(predictions: Predictions) -> Finding:
-    """How many of the glosses that stand in the annotations are ever read."""
+@check(
+    "run.vocabulary",
+    unit="share of the annotated glosses",
+    threshold=f"at least {100 * LEAST_PREDICTED:g} %, else note; warn if WER on train is below 50 %",
+    source=HEALTHY_RUNS,
+)
+def vocabulary(predictions: Predictions) -> Outcome:
+    """Share of the annotated glosses that the model predicts at least once."""
     annotated = {word for one in predictions.every for word in one.target}
-    found = {word for one in predictions.every for word in one.predicted}
-    share = len(annotated & found) / max(1, len(annotated))
-    # One that has not learnt train yet says little; that is told by run.underfitting.
-    sick = share < LEAST_READ and predictions.train_wer < 0.5
-    never = sorted(predictions.vocabulary.words[word] for word in annotated - found)
-    return Finding(
-        "run.vocabulary",
-        "warn" if sick else "note" if share < LEAST_READ else "ok",
-        f"{len(annotated & found):,} of {len(annotated):,} glosses are ever read ({100 * share:.0f} %), in "
-        f"{len(predictions.every):,} utterances",
-        share,
-        "share of the glosses annotated",
-        f"at least {100 * LEAST_READ:g} % where WER on train is below 50 %",
-        HEALTHY_RUNS,
-        tuple(never[:10]),
-        "glosses that are too rare to be learnt, or two names for one sign: more examples, or merge them"
-        if sick
-        else "",
+    predicted = {word for one in predictions.every for word in one.predicted}
+    share = len(annotated & predicted) / max(1, len(annotated))
+    never = sorted(predictions.vocabulary.words[word] for word in annotated - predicted)[:SHOWN]
+    headline = (
+        f"{len(annotated & predicted):,} of {len(annotated):,} glosses are predicted at least once "
+        f"({100 * share:.0f} %), in {len(predictions.every):,} utterances"
     )
+    if share >= LEAST_PREDICTED:
+        return ok(headline, value=share, where=never)
+    # A model that does not know train yet is reported by run.underfitting.
+    if not predictions.train_wer < 0.5:
+        return note(headline, value=share, where=never)
+    advice = "glosses are too rare to be learnt, or one sign has two names: add examples, or merge the names"
+    return warn(headline, value=share, where=never, advice=advice)
 
 
-def glosses(predictions: Predictions) -> Finding:
-    """Glosses that a model does not learn from the very utterances it was trained on, where it learns all others."""
+@check(
+    "run.glosses",
+    unit="WER of the other glosses on train",
+    threshold=f"no gloss with {FEWEST} occurrences or more is missed or invented in {100 * NOT_LEARNT:g} % of them "
+    f"while the others have a WER of {100 * OTHERS_KNOWN:g} % or less; else warn",
+    source=HEALTHY_RUNS,
+)
+def glosses(predictions: Predictions) -> Outcome:
+    """WER on train without the glosses that the model does not learn from the utterances it was trained on."""
     score = predictions.score(predictions.train)
-    counts = by_gloss(score)
     hard = [
-        one for one in counts if one.occurrences >= FEWEST and one.missed + one.invented >= UNTOLD * one.occurrences
+        one
+        for one in by_gloss(score)
+        if one.occurrences >= FEWEST and one.missed + one.invented >= NOT_LEARNT * one.occurrences
     ]
     # Every error is one gloss missed, or one too many.
-    errors_of = sum(one.missed + one.inserted for one in hard)
+    hard_errors = sum(one.missed + one.inserted for one in hard)
     words = score.reference_words - sum(one.occurrences for one in hard)
-    others = (score.errors - errors_of) / words if words else math.nan
-    sick = bool(hard) and others <= OTHERS_KNOWN
-    return Finding(
-        "run.glosses",
-        "warn" if sick else "ok",
-        f"{', '.join(one.gloss for one in hard[:5])} make{'s' if len(hard) == 1 else ''} {errors_of} of "
-        f"{score.errors} errors on utterances of train, all others have a WER of {100 * others:.1f} %: nothing in the "
-        "clips may tell them"
-        if sick
-        else "no gloss stays behind the others on train",
-        others,
-        "WER of the other glosses on train",
-        f"no gloss of {FEWEST} and more wrong in {100 * UNTOLD:g} % where the others have a WER of "
-        f"{100 * OTHERS_KNOWN:g} % or less",
-        HEALTHY_RUNS,
-        tuple(
-            f"{one.gloss}: {one.missed} of {one.occurrences} missed, {one.invented} invented" for one in hard if sick
-        ),
-        "look at clips with and without them: labels of what is not signed (rest, pauses, comments) are to be left out "
-        "of the annotations; one sign under two names is to have one"
-        if sick
-        else "",
+    others = (score.errors - hard_errors) / words if words else math.nan
+    if not hard or not others <= OTHERS_KNOWN:
+        return ok("no gloss is learnt worse than the others on train", value=others)
+    return warn(
+        f"{', '.join(one.gloss for one in hard[:5])} cause{'s' * (len(hard) == 1)} {hard_errors} of {score.errors} "
+        f"errors on utterances of train, all others have a WER of {100 * others:.1f} %: maybe nothing in the clips "
+        "shows when they occur",
+        value=others,
+        where=[f"{one.gloss}: {one.missed} of {one.occurrences} missed, {one.invented} invented" for one in hard],
+        advice="look at clips with and without them: leave labels of what is not signed (rest, pauses, comments) out "
+        "of the annotations, and give a sign one name only",
     )
 
 
-def one_gloss(predictions: Predictions) -> Finding:
-    """Whether nearly all that is read is one gloss."""
+@check(
+    "run.one_gloss",
+    unit="share of the predicted glosses",
+    threshold=f"at most {100 * MOST_OF_ONE:g} %, or twice its share of the annotations; noted up to {SETTLED:,} steps",
+    source=HEALTHY_RUNS,
+)
+def one_gloss(predictions: Predictions) -> Outcome:
+    """Share of the most frequent gloss among the predicted ones."""
     counts = Counter(word for one in predictions.every for word in one.predicted)
     annotated = Counter(word for one in predictions.every for word in one.target)
     total = sum(counts.values())
-    if not total or len(annotated) < 3:
-        return Finding("run.one_gloss", "ok", "nothing is read" if not total else "there are no three glosses to tell")
+    if not total:
+        return ok("the model predicts no gloss")
+    if len(annotated) < 3:
+        return ok("there are fewer than three glosses")
     (word, times), *_ = counts.most_common(1)
-    share, due = times / total, annotated[word] / sum(annotated.values())
-    much = share > MOST_OF_ONE and share > 2 * due and total >= FEWEST
-    level = "ok"
-    if much:
-        level = "fail" if predictions.run.steps > SETTLED else "note"
+    share, expected = times / total, annotated[word] / sum(annotated.values())
     name = predictions.vocabulary.words[word]
-    return Finding(
-        "run.one_gloss",
-        level,
-        f"{100 * share:.0f} % of the {total:,} words read are {name}, {100 * due:.0f} % of the annotations"
-        + (": the output has collapsed to one gloss" if level == "fail" else ""),
-        share,
-        "share of the words read",
-        f"at most {100 * MOST_OF_ONE:g} %, after {SETTLED:,} steps",
-        HEALTHY_RUNS,
-        (name,),
-        f"take {name} out of the annotations if it is a filler; else a lower --learning_rate, and 'signloom overfit'"
-        if level == "fail"
-        else "",
+    headline = (
+        f"{100 * share:.0f} % of the {total:,} predicted glosses are {name}, {100 * expected:.0f} % of the annotations"
+    )
+    if not (share > MOST_OF_ONE and share > 2 * expected and total >= FEWEST):
+        return ok(headline, value=share, where=[name])
+    if predictions.run.steps <= SETTLED:
+        return note(headline, value=share, where=[name])
+    return fail(
+        f"{headline}: the output has collapsed to one gloss",
+        value=share,
+        where=[name],
+        advice=f"take {name} out of the annotations if it is a filler; else use a lower --learning_rate, and run "
+        "'signloom overfit'",
     )
 
 
-def signers(predictions: Predictions) -> Finding:
-    """WER of each signer of dev against that on training utterances."""
+@check(
+    "run.signers",
+    unit="dev WER - train WER",
+    threshold="dev at most 40 points above a train WER below 20 %; no signer 30 points above the median signer; else "
+    "warn",
+    source=HEALTHY_RUNS,
+)
+def signers(predictions: Predictions) -> Outcome:
+    """WER on dev, by signer, against WER on train."""
     if not predictions.train or not predictions.dev:
-        return Finding("run.signers", "ok", "there is no dev or train to compare")
-    by = {name: one.wer for name, one in predictions.score(predictions.dev).by_signer.items()}
+        return ok("there is no dev or train to compare")
+    by_signer = {name: one.wer for name, one in predictions.score(predictions.dev).by_signer.items()}
     trained = {one.utterance.signer for one in predictions.train}
     train, dev = predictions.train_wer, predictions.dev_wer
-    known = [value for name, value in by.items() if name in trained]
-    new = [value for name, value in by.items() if name not in trained]
-    median = float(np.median(list(by.values()))) if by else dev
-    bad = [name for name, value in by.items() if value > median + 0.3 and len(by) > 2]
-    gap = dev - train
-    level = "warn" if bad or (gap > 0.4 and train < 0.2) else "ok"
-    words = [f"WER {100 * train:.1f} % on train, {100 * dev:.1f} % on dev"]
+    known = [wer for name, wer in by_signer.items() if name in trained]
+    new = [wer for name, wer in by_signer.items() if name not in trained]
+    median = float(np.median(list(by_signer.values()))) if by_signer else dev
+    outliers = [name for name, wer in by_signer.items() if wer > median + 0.3 and len(by_signer) > 2]
+    headline = f"WER {100 * train:.1f} % on train, {100 * dev:.1f} % on dev"
     if known and new:
-        words.append(f"signers who trained {100 * np.mean(known):.1f} %, others {100 * np.mean(new):.1f} %")
-    if bad:
-        words.append(f"worse than most: {', '.join(bad)}")
-    return Finding(
-        "run.signers",
-        level,
-        "; ".join(words),
-        gap,
-        "dev WER - train WER",
-        "dev at most 40 points above a train WER below 20 %; no signer 30 points above the median signer",
-        HEALTHY_RUNS,
-        tuple(f"{name}: {100 * value:.1f} %" for name, value in sorted(by.items(), key=lambda pair: -pair[1])),
-        "more signers in train, --augment true; look at the clips of the signers named" if level == "warn" else "",
-        {"train": train, "dev": dev, "signers": by},
-    )
+        headline += f"; signers of train {100 * np.mean(known):.1f} %, others {100 * np.mean(new):.1f} %"
+    if outliers:
+        headline += f"; worse than most: {', '.join(outliers)}"
+    where = [f"{name}: {100 * wer:.1f} %" for name, wer in sorted(by_signer.items(), key=lambda pair: -pair[1])]
+    figures = {"train": train, "dev": dev, "signers": by_signer}
+    if outliers or (dev - train > 0.4 and train < 0.2):
+        advice = "use more signers in train and --augment true; look at the clips of the signers named"
+        return warn(headline, value=dev - train, where=where, figures=figures, advice=advice)
+    return ok(headline, value=dev - train, where=where, figures=figures)
 
 
-def names(predictions: Predictions) -> Finding:
-    """Whether the words are right but for their names: a renaming learnt on half of the utterances mends the others."""
+@check(
+    "run.names",
+    unit="WER after renaming",
+    threshold="a one-to-one renaming of the glosses, learnt on half of the utterances, corrects less than "
+    f"{100 * (1 - RENAMED):.0f} % of the errors of the others, or less than {100 * RENAMED_POINTS:.0f} points of WER",
+    source=HEALTHY_RUNS,
+)
+def names(predictions: Predictions) -> Outcome:
+    """WER after the renaming of glosses that fits best; much lower if only the names of the glosses are wrong."""
     pairs = [(one.target, one.predicted) for one in predictions.every]
     words = sum(len(target) for target, _ in pairs)
     same = np.arange(len(predictions.vocabulary))
-    plain = errors(pairs, same)
-    mended = plain
-    if len(pairs) >= 2 * FEWEST and any(found for _, found in pairs):
+    before = after = errors(pairs, same)
+    if len(pairs) >= 2 * FEWEST and any(predicted for _, predicted in pairs):
         halves = pairs[::2], pairs[1::2]
-        mended = sum(errors(other, best_renaming(half, len(same))) for half, other in (halves, halves[::-1]))
-    sick = mended <= RENAMED * plain and plain - mended >= RENAMED_POINTS * words
-    renaming = best_renaming(pairs, len(same)) if sick else same
-    read = Counter(word for one in predictions.every for word in one.predicted)
-    vocabulary = predictions.vocabulary.words
+        after = sum(errors(other, best_renaming(half, len(same))) for half, other in (halves, halves[::-1]))
+    plain_wer, wer = before / max(1, words), after / max(1, words)
+    headline = f"WER {100 * plain_wer:.1f} %, {100 * wer:.1f} % when glosses are renamed"
+    figures = {"plain": plain_wer, "renamed": wer}
+    if after > RENAMED * before or before - after < RENAMED_POINTS * words:
+        return ok(headline, value=wer, figures=figures)
+    renaming, vocabulary = best_renaming(pairs, len(same)), predictions.vocabulary.words
+    counts = Counter(word for one in predictions.every for word in one.predicted)
     moved = [
-        f"{vocabulary[word]} is read where {vocabulary[renaming[word]]} was signed"
-        for word, _ in read.most_common()
+        f"{vocabulary[word]} is predicted where {vocabulary[renaming[word]]} was signed"
+        for word, _ in counts.most_common()
         if renaming[word] != word
     ]
-    return Finding(
-        "run.names",
-        "fail" if sick else "ok",
-        f"WER {100 * plain / max(1, words):.1f} %, {100 * mended / max(1, words):.1f} % when glosses are renamed"
-        + (": ids stand for other glosses than were trained" if sick else ""),
-        mended / max(1, words),
-        "WER after renaming",
-        f"a renaming, one to one, learnt on half of the utterances mends less than {100 * (1 - RENAMED):.0f} % of the "
-        "errors of the others",
-        HEALTHY_RUNS,
-        tuple(moved[:10]),
-        "decode with the vocabulary the model was trained with, in the same order (blank 0, unknown 1)" if sick else "",
-        {"plain": plain / max(1, words), "renamed": mended / max(1, words)},
+    return fail(
+        f"{headline}: ids stand for other glosses than were trained",
+        value=wer,
+        where=moved[:SHOWN],
+        figures=figures,
+        advice="decode with the vocabulary the model was trained with, in the same order (blank 0, unknown 1)",
     )
 
 
-def own_annotation(predictions: Predictions) -> Finding:
-    """Whether a clip's own annotation is more probable than others' of its length: a permutation test by the model."""
-    own = {name: [one.wins for one in part if len(one.others)] for name, part in _parts(predictions)}
+@check(
+    "run.annotations",
+    unit="share of pairs; 50 % is chance",
+    threshold=f"at least {100 * CHANCE:g} % on dev if train has {100 * LEARNT:g} % and {FEWEST_TRAINED} utterances or "
+    f"more; no neighbour's annotation more probable in {100 * NEIGHBOUR_WINS:g} % of the clips",
+    source=HEALTHY_RUNS,
+)
+def own_annotation(predictions: Predictions) -> Outcome:
+    """How often a clip's annotation is more probable to the model than others of its length (a permutation test)."""
+    parts = {"train": predictions.train, "dev": predictions.dev}
+    own = {name: [one.wins for one in part if len(one.others)] for name, part in parts.items()}
     wins = {name: _mean(values) for name, values in own.items()}
     enough = all(len(values) >= FEWEST for values in own.values())
     slip, fits = _slipped(predictions.every)
     slipped = enough and fits >= NEIGHBOUR_WINS and max(wins.values()) < LEARNT
-    sick = slipped or (
-        enough and predictions.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE
-    )
-    share = {name: value for name, value in wins.items() if not math.isnan(value)}
-    return Finding(
-        "run.annotations",
-        "fail" if sick else "ok",
-        "the annotation of a clip is more probable than others of its length in "
-        + (", ".join(f"{100 * value:.0f} % of pairs on {name}" for name, value in share.items()) or "no pair")
-        + (
-            f"; that of the utterance {abs(slip)} {'after' if slip > 0 else 'before'} it is more probable in "
-            f"{100 * fits:.0f} % of clips"
-            if slipped
-            else ": train was learnt by heart, and dev does not follow from it"
-            if sick
-            else ""
-        ),
-        wins["dev"],
-        "share of pairs; 50 % is chance",
-        f"at least {100 * CHANCE:g} % on dev where {FEWEST_TRAINED} utterances or more of train have "
-        f"{100 * LEARNT:g} %; no neighbour's more probable in {100 * NEIGHBOUR_WINS:g} %",
-        HEALTHY_RUNS,
-        (),
-        "look at a few clips with their glosses: the annotations are not those of the clips" if sick else "",
-        {**wins, "slipped by": slip if slipped else 0},
-    )
+    figures = {**wins, "slipped by": slip if slipped else 0}
+    shares = ", ".join(f"{100 * value:.0f} % of pairs on {name}" for name, value in wins.items() if value == value)
+    headline = f"the annotation of a clip is more probable than others of its length in {shares or 'no pair'}"
+    advice = "look at a few clips with their glosses: the annotations are not those of the clips"
+    if slipped:
+        side = "after" if slip > 0 else "before"
+        return fail(
+            f"{headline}; that of the utterance {abs(slip)} {side} it is more probable in {100 * fits:.0f} % of clips",
+            value=wins["dev"],
+            figures=figures,
+            advice=advice,
+        )
+    if enough and predictions.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE:
+        headline += ": the model knows train by heart, and that does not help on dev"
+        return fail(headline, value=wins["dev"], figures=figures, advice=advice)
+    return ok(headline, value=wins["dev"], figures=figures)
 
 
 def _slipped(predictions: Sequence[Prediction]) -> tuple[int, float]:
-    """The place beside an utterance whose annotation is oftenest more probable than its own, and how often."""
-    won: dict[int, list[bool]] = {}
+    """Returns the offset whose annotation is most often more probable than an utterance's own, and how often."""
+    wins: dict[int, list[bool]] = {}
     for one in predictions:
-        for step, value in one.neighbours.items():
-            won.setdefault(step, []).append(value > one.own)
-    shares = {step: sum(values) / len(values) for step, values in won.items() if len(values) >= FEWEST}
-    step = max(shares, key=lambda key: shares[key], default=0)
-    return step, shares.get(step, 0.0)
+        for offset, value in one.neighbours.items():
+            wins.setdefault(offset, []).append(value > one.own)
+    shares = {offset: sum(values) / len(values) for offset, values in wins.items() if len(values) >= FEWEST}
+    offset = max(shares, key=lambda key: shares[key], default=0)
+    return offset, shares.get(offset, 0.0)
 
 
-def scores(predictions: Predictions) -> Finding:
-    """Whether word error rates on record are those of the model, and not with reference and hypothesis exchanged."""
-    run, where, levels, swapped = predictions.run, [], ["ok"], False
-    if run.best is not None and predictions.dev and predictions.whole_dev:
-        right = predictions.score(predictions.dev)
-        recorded = run.best.dev_wer
-        if abs(recorded - right.wer) > CLOSE:
-            other = right.errors / right.hypothesis_words if right.hypothesis_words else math.inf
-            exchanged = abs(recorded - other) <= SAME
-            swapped |= exchanged
-            levels.append("fail" if exchanged else "warn")
-            where.append(
-                f"history.json: {100 * recorded:.2f} % on dev, where {right.errors} errors in {right.reference_words} "
-                f"annotated words are {100 * right.wer:.2f} %"
-                + (f"; {recorded:.4f} is {right.errors} / {right.hypothesis_words} words read" if exchanged else "")
-            )
-    for split, record in run.evaluations.items():
-        said, exchanged = _evaluation(predictions, split, record)
-        if said:
-            swapped |= exchanged
-            levels.append("fail" if exchanged else "warn")
-            where.append(said)
-    level = "fail" if "fail" in levels else "warn" if "warn" in levels else "ok"
-    return Finding(
-        "run.scores",
-        level,
-        "reference and hypothesis are exchanged in a score on record"
-        if swapped
-        else "a score on record is not the model's"
-        if level == "warn"
-        else "scores on record are those of the model and the corpus",
-        float(len(where)),
-        "scores",
-        "the same errors, over the words of the annotations",
-        "the word error rate is errors / words of the reference",
-        tuple(where),
-        "score(reference, hypothesis), in this order and by name; 'signloom evaluate' writes it anew"
-        if swapped
-        else "the corpus, the model file or the decoder changed since: 'signloom evaluate' writes it anew"
-        if level == "warn"
-        else "",
-        {"exchanged": swapped},
+@check(
+    "run.scores",
+    unit="scores",
+    threshold="the errors of the model over the words of the annotations; warn if others, fail if reference and "
+    "hypothesis were exchanged",
+    source="the word error rate is errors / words of the reference",
+)
+def scores(predictions: Predictions) -> Outcome:
+    """Recorded word error rates that are not those of the model on its corpus."""
+    faults = [_history_fault(predictions)]
+    faults += [_evaluation_fault(predictions, split, record) for split, record in predictions.run.evaluations.items()]
+    known = [fault for fault in faults if fault is not None]
+    exchanged = any(exchanged for _, exchanged in known)
+    where, figures = [text for text, _ in known], {"exchanged": exchanged}
+    if exchanged:
+        return fail(
+            "reference and hypothesis are exchanged in a recorded score",
+            value=len(where),
+            where=where,
+            figures=figures,
+            advice="call score(reference, hypothesis) in this order and by name; 'signloom evaluate' writes the score "
+            "again",
+        )
+    if where:
+        return warn(
+            "a recorded score is not the model's",
+            value=len(where),
+            where=where,
+            figures=figures,
+            advice="the corpus, the model file or the decoder has changed since: 'signloom evaluate' writes it again",
+        )
+    return ok("recorded scores are those of the model and the corpus", value=0, figures=figures)
+
+
+def _history_fault(predictions: Predictions) -> tuple[str, bool] | None:
+    """Returns how the recorded WER on dev differs, and whether reference and hypothesis were exchanged; else None."""
+    best = predictions.run.best
+    if best is None or not predictions.dev or not predictions.whole_dev:
+        return None
+    right, recorded = predictions.score(predictions.dev), best.dev_wer
+    if abs(recorded - right.wer) <= CLOSE:
+        return None
+    other = right.errors / right.hypothesis_words if right.hypothesis_words else math.inf
+    exchanged = abs(recorded - other) <= SAME
+    text = (
+        f"{Run.history_file.name}: {100 * recorded:.2f} % on dev, where {right.errors} errors in {right.reference_words} "
+        f"annotated words are {100 * right.wer:.2f} %"
     )
+    if exchanged:
+        text += f"; {recorded:.4f} is {right.errors} / {right.hypothesis_words} predicted words"
+    return text, exchanged
 
 
-def _evaluation(predictions: Predictions, split: str, record: Mapping[str, Any]) -> tuple[str, bool]:
-    """What is wrong with an evaluation on record, and whether it is an exchange of reference and hypothesis."""
+def _evaluation_fault(predictions: Predictions, split: str, record: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Returns how a recorded evaluation differs, and whether reference and hypothesis were exchanged; else None."""
     corpus = {item.id: item.glosses for item in predictions.corpus if item.split == split}
     if record.get("protocol") != "plain" or record.get("corpus") != predictions.corpus.name or not corpus:
-        return "", False
+        return None
     utterances = record.get("utterances") or []
     ids = {one["id"] for one in utterances} & set(corpus) or set(corpus)
     annotated = sum(len(corpus[name]) for name in ids)
     counted = int(record["reference_words"])
-    if counted == annotated:
-        differs = [one for one in utterances if one["id"] in corpus and tuple(one["reference"]) != corpus[one["id"]]]
-        if not differs:
-            return "", False
-    other = counted - int(record.get("deletions", 0)) + int(record.get("insertions", 0))
-    exchanged = other == annotated or (
+    if counted == annotated and all(
+        tuple(one["reference"]) == corpus[one["id"]] for one in utterances if one["id"] in corpus
+    ):
+        return None
+    hypothesis_words = counted - int(record.get("deletions", 0)) + int(record.get("insertions", 0))
+    exchanged = hypothesis_words == annotated or (
         bool(utterances) and all(tuple(one["hypothesis"]) == corpus.get(one["id"]) for one in utterances)
     )
-    return (
-        f"evaluation-{split}.json: {counted:,} reference words, where the annotations of {split} have {annotated:,}"
-        + (", as many as its hypotheses" if exchanged else ""),
-        exchanged,
+    text = (
+        f"{predictions.run.evaluation_file(split).name}: {counted:,} reference words, where the annotations of {split} "
+        f"have {annotated:,}"
     )
-
-
-def _parts(predictions: Predictions) -> tuple[tuple[str, Sequence[Prediction]], ...]:
-    return ("train", predictions.train), ("dev", predictions.dev)
+    return text + ", as many as its hypotheses" * exchanged, exchanged
 
 
 def _mean(values: Iterable[float]) -> float:
+    """Returns the mean of the finite values; NaN if there is none."""
     known = [value for value in values if math.isfinite(value)]
     return float(np.mean(known)) if known else math.nan
-
-
-Check = Callable[[Predictions], Finding]
-CHECKS: dict[str, Check] = {
-    "run.uniform": uniform,
-    "run.blank": blank,
-    "run.vocabulary": vocabulary,
-    "run.glosses": glosses,
-    "run.one_gloss": one_gloss,
-    "run.signers": signers,
-    "run.names": names,
-    "run.annotations": own_annotation,
-    "run.scores": scores,
-}

@@ -1,318 +1,303 @@
-"""What the record of a run means: only what its curves, options and monitors can tell."""
+"""Checks of a run's record: its curves, its options, and what the live monitors found."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from signloom.findings import Finding, worse
-from signloom.run_folder import Run
-from signloom.train.monitor_rules import EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
+from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.run_folder import EpochRecord, Run
+from signloom.train.monitor_rules import DEAD, EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.schedule import PEAK
 
-# Before so many epochs a curve says little.
-FEWEST = 5
-# CTC stays on a plateau of blanks for a while, in which every word is deleted; a healthy one leaves it within these.
-PLATEAU_EPOCHS = 15
 KNOWN = "curves of healthy runs, docs/health.md"
-# Peaks of the learning rate within which AdamW trains these models; dropout above which little of a layer is left.
+MONITORS = "the live monitors' limits"
+# A curve of fewer epochs shows little.
+FEWEST = 5
+# CTC first predicts blank only, a plateau on which every word is deleted; a healthy run leaves it within these epochs.
+PLATEAU_EPOCHS = 15
+# Training losses per gloss below this count as this: next to nothing wavers by large factors.
+LOWEST_LOSS = 0.05
+# Peak of the learning rate with which AdamW trains these models.
 RATES = (1e-5, 2e-2)
+# Little of a layer is left with more dropout.
 MOST_DROPOUT = 0.5
-# The student on PHOENIX: by epoch, loss an utterance and WER that are passed by then.
+
+# Milestones exist for one model and corpus only: by epoch, loss per utterance and WER that a run has passed by then.
+MILESTONE_PRESETS = ("student", "original_student")
+MILESTONE_IMPORTERS = ("phoenix2014", "phoenix2014t")
 MILESTONES = ((5, 5.0, 0.9), (10, 3.0, 0.8), (20, math.inf, 0.7), (50, math.inf, 0.5))
 LAST_GOAL = 0.4
 
 
-def finite(run: Run) -> Finding:
-    epochs = run.epochs
-    sick = [item.epoch for item in epochs if not (math.isfinite(item.train_loss) and math.isfinite(item.dev_loss))]
+@check(
+    "run.loss",
+    unit="epoch",
+    threshold="finite, at least 0",
+    source="minus the logarithm of a probability (Graves et al. 2006)",
+)
+def loss(run: Run) -> Outcome:
+    """The first epoch with a loss that is not finite, or below zero."""
+    epochs, stop = run.epochs, run.not_finite
     below = [item.epoch for item in epochs if min(item.train_loss, item.dev_loss) < 0]
-    stopped = run.not_finite
-    advice = "look at the first batch that made it ('not-finite.json' in the run folder), and lower the learning rate"
+    broken = [item.epoch for item in epochs if not (math.isfinite(item.train_loss) and math.isfinite(item.dev_loss))]
+    figures = {"below zero": bool(below), "not finite": bool(broken or stop)}
     if below:
-        advice = (
-            "a CTC loss is minus the logarithm of a probability: the loss is computed wrongly, trust no figure of it"
+        return fail(
+            f"loss below zero in epoch {below[0]}",
+            value=below[0],
+            figures=figures,
+            advice="a CTC loss is minus the logarithm of a probability: the loss is computed wrongly, trust no figure "
+            "of this run",
         )
-    bad = bool(sick or below or stopped)
-    return Finding(
-        "run.loss",
-        "fail" if bad else "ok",
-        f"loss below zero in epoch {below[0]}"
-        if below
-        else f"the run ended at {stopped['place']}: {stopped['what']}, by {stopped['cause']}"
-        if stopped
-        else f"loss not finite in epoch {sick[0]}"
-        if sick
-        else f"loss finite and above zero in all {len(epochs)} epochs",
-        float((below or sick or [0])[0]),
-        "epoch",
-        "finite, at least 0",
-        "minus the logarithm of a probability (Graves et al. 2006)",
-        (),
-        advice if bad else "",
-        {"below zero": bool(below), "not finite": bool(sick or stopped)},
+    advice = (
+        f"look at the first batch with a non-finite value ({Run.not_finite_file.name} in the run folder), and lower the "
+        "learning rate"
     )
+    if stop:
+        headline = f"the run ended at {stop['place']}: {stop['what']}, by {stop['cause']}"
+        return fail(headline, value=broken[0] if broken else 0, figures=figures, advice=advice)
+    if broken:
+        return fail(f"loss not finite in epoch {broken[0]}", value=broken[0], figures=figures, advice=advice)
+    return ok(f"loss finite and above zero in all {len(epochs)} epochs", value=0, figures=figures)
 
 
-def diverging(run: Run) -> Finding:
-    losses = [item.train_loss for item in run.epochs]
-    known = [loss for loss in losses if math.isfinite(loss)]
-    ratio = known[-1] / max(min(known), 0.05) if known else 0.0
-    sick = len(known) >= FEWEST and ratio > 2
-    return Finding(
-        "run.diverging",
-        "fail" if sick else "ok",
-        f"the training loss is {ratio:.1f} times its least" + (": it diverges" if sick else ""),
-        ratio,
-        "times",
-        f"at most 2, after {FEWEST} epochs; losses below 0.05 a gloss count as 0.05",
-        f"{KNOWN}: augmentation and dropout make it waver by a fifth",
-        (),
-        "a lower --learning_rate, and --gradient_clip 1" if sick else "",
-    )
+@check(
+    "run.diverging",
+    unit="times",
+    threshold=f"at most 2, after {FEWEST} epochs; losses below {LOWEST_LOSS:g} per gloss count as {LOWEST_LOSS:g}",
+    source=f"{KNOWN}: augmentation and dropout make it waver by a fifth",
+)
+def diverging(run: Run) -> Outcome:
+    """The last training loss relative to the lowest."""
+    losses = [item.train_loss for item in run.epochs if math.isfinite(item.train_loss)]
+    ratio = losses[-1] / max(min(losses), LOWEST_LOSS) if losses else 0.0
+    headline = f"the training loss is {ratio:.1f} times its lowest value"
+    if len(losses) >= FEWEST and ratio > 2:
+        return fail(f"{headline}: it diverges", value=ratio, advice="a lower --learning_rate, and --gradient_clip 1")
+    return ok(headline, value=ratio)
 
 
-def stuck(run: Run) -> Finding:
+@check("run.stuck", unit="%", threshold=f"below 98 % after {PLATEAU_EPOCHS} epochs, noted before", source=KNOWN)
+def stuck(run: Run) -> Outcome:
+    """The best WER on dev."""
     best = min((item.dev_wer for item in run.epochs), default=1.0)
-    sick = len(run.epochs) >= PLATEAU_EPOCHS and best > 0.98
-    return Finding(
-        "run.stuck",
-        "fail" if sick else "note" if best > 0.98 else "ok",
-        f"best word error rate on dev {100 * best:.1f} % after {len(run.epochs)} epochs"
-        + (": nothing is learnt" if sick else ""),
-        100 * best,
-        "%",
-        f"below 98 % after {PLATEAU_EPOCHS} epochs",
-        KNOWN,
-        (),
-        "'signloom verify', then 'signloom overfit' on the same corpus tell whether the model or the data is to blame; "
-        "'signloom doctor' on the corpus first"
-        if sick
-        else "",
+    headline = f"best word error rate on dev {100 * best:.1f} % after {len(run.epochs)} epochs"
+    if not best > 0.98:
+        return ok(headline, value=100 * best)
+    if len(run.epochs) < PLATEAU_EPOCHS:
+        return note(headline, value=100 * best)
+    return fail(
+        f"{headline}: the model learns nothing",
+        value=100 * best,
+        advice="run 'signloom doctor' on the corpus first; then 'signloom verify' and 'signloom overfit' on it show "
+        "whether the model or the data is to blame",
     )
 
 
-def overfitting(run: Run) -> Finding:
+@check(
+    "run.overfitting",
+    unit="times",
+    threshold="at most 1.5 while WER is 3 points above its best and the training loss falls; warn above",
+    source=KNOWN,
+)
+def overfitting(run: Run) -> Outcome:
+    """The last loss on dev relative to the lowest."""
     epochs = run.epochs
     losses = [item.dev_loss for item in epochs]
     ratio = losses[-1] / max(min(losses), 1e-9) if losses and math.isfinite(losses[-1]) else 1.0
-    best = min((item.dev_wer for item in epochs), default=0.0)
-    worse_now = epochs[-1].dev_wer > best + 0.03 if epochs else False
-    falls = bool(epochs) and epochs[-1].train_loss <= 1.05 * min(item.train_loss for item in epochs)
-    sick = len(epochs) >= FEWEST and ratio > 1.5 and worse_now and falls
-    return Finding(
-        "run.overfitting",
-        "warn" if sick else "ok",
-        f"the loss on dev is {ratio:.2f} times its least"
-        + (", its word error rate rises, and the training loss still falls: it over-fits" if sick else ""),
-        ratio,
-        "times",
-        "at most 1.5 where word error rate is 3 points above its best and the training loss falls",
-        KNOWN,
-        (),
-        "--patience 10 stops there (the best epoch is kept anyway); more data, --augment true or more --dropout"
-        if sick
-        else "",
+    headline = f"the loss on dev is {ratio:.2f} times its lowest value"
+    if len(epochs) < FEWEST or not ratio > 1.5:
+        return ok(headline, value=ratio)
+    worse = epochs[-1].dev_wer > min(item.dev_wer for item in epochs) + 0.03
+    falls = epochs[-1].train_loss <= 1.05 * min(item.train_loss for item in epochs)
+    if not (worse and falls):
+        return ok(headline, value=ratio)
+    return warn(
+        f"{headline}, its word error rate rises, and the training loss still falls: the model overfits",
+        value=ratio,
+        advice="--patience 10 stops there (the best epoch is kept anyway); add data, --augment true or more --dropout",
     )
 
 
-def underfitting(run: Run) -> Finding:
-    """Whether the run ended with much to learn: too early, or no longer getting on."""
+@check(
+    "run.underfitting",
+    unit="nats per gloss",
+    threshold=f"at most {STILL_TO_LEARN:g}, else note; warn if it also fell by less than 5 % in the last third of "
+    f"{PLATEAU_EPOCHS} epochs or more",
+    source=KNOWN,
+)
+def underfitting(run: Run) -> Outcome:
+    """The last training loss, and how much it fell in the last third of the epochs."""
     epochs = run.epochs
     last = epochs[-1].train_loss if epochs else 0.0
     third = max(1, len(epochs) // 3)
-    before, after = _mean(epochs[-2 * third : -third]), _mean(epochs[-third:])
+    before, after = _mean_loss(epochs[-2 * third : -third]), _mean_loss(epochs[-third:])
     gain = 1 - after / before if len(epochs) >= FEWEST and before > 0 else math.nan
-    much = last > STILL_TO_LEARN
-    flat = much and gain < 0.05 and len(epochs) >= PLATEAU_EPOCHS
-    level = "warn" if flat else "note" if much else "ok"
-    how = ""
-    if flat:
-        how = f" and fell by {max(0.0, 100 * gain):.1f} % in the last third of the epochs: it under-fits"
-    elif much:
-        how = ": there is more to learn, and training ended"
-    return Finding(
-        "run.underfitting",
-        level,
-        f"the training loss ended at {last:.2f} a gloss" + how,
-        last,
-        "nats a gloss",
-        f"at most {STILL_TO_LEARN:g}, or falling by 5 % in the last third of {PLATEAU_EPOCHS} epochs or more",
-        KNOWN,
-        (),
-        {
-            "ok": "",
-            "note": "more --epochs",
-            "warn": "less --dropout and augmentation, a higher --learning_rate, or a wider model: 'signloom overfit' "
-            "tells whether this one can learn",
-        }[level],
-        {"gain": gain},
-    )
-
-
-def milestones(run: Run) -> Finding:
-    """The student on PHOENIX against the curve it should follow."""
-    student = run.options.get("preset", "") in ("student", "original_student")
-    if not (student and run.corpus.get("importer") in ("phoenix2014", "phoenix2014t")):
-        return Finding(
-            "run.milestones",
-            "ok",
-            "there are milestones for the student on PHOENIX only",
-            threshold=_milestones(),
-            source=MILESTONE_SOURCE,
+    headline, figures = f"the training loss ended at {last:.2f} per gloss", {"gain": gain}
+    if not last > STILL_TO_LEARN:
+        return ok(headline, value=last, figures=figures)
+    if gain < 0.05 and len(epochs) >= PLATEAU_EPOCHS:
+        return warn(
+            f"{headline} and fell by {max(0.0, 100 * gain):.1f} % in the last third of the epochs: the model underfits",
+            value=last,
+            figures=figures,
+            advice="less --dropout and augmentation, a higher --learning_rate, or a wider model: 'signloom overfit' "
+            "shows whether this one can learn",
         )
-    glosses = _glosses_an_utterance(run)
-    where, levels = [], ["ok"]
+    headline += ": there was more to learn when training ended"
+    return note(headline, value=last, figures=figures, advice="more --epochs")
+
+
+def _milestones() -> str:
+    parts = []
+    for epoch, loss, wer in MILESTONES:
+        least = f"loss below {loss:g} per utterance (else note) and " if math.isfinite(loss) else ""
+        parts.append(f"{least}WER below {100 * wer:g} % by epoch {epoch}")
+    return f"{', '.join(parts)}, then {100 * LAST_GOAL:g} %"
+
+
+@check(
+    "run.milestones",
+    unit="%",
+    threshold=_milestones(),
+    source="milestones of the student on PHOENIX, docs/health.md",
+)
+def milestones(run: Run) -> Outcome:
+    """The best WER on dev, for the student on PHOENIX only: against the curve of a healthy run."""
+    student_on_phoenix = (
+        run.options.get("preset") in MILESTONE_PRESETS and run.corpus.get("importer") in MILESTONE_IMPORTERS
+    )
+    if not student_on_phoenix:
+        return ok("there are milestones for the student on PHOENIX only")
+    glosses = _glosses_per_utterance(run)
+    missed, noted = [], []
     for epoch, loss, wer in MILESTONES:
         reached = [item for item in run.epochs if item.epoch <= epoch]
         if not reached or run.epochs[-1].epoch < epoch:
             continue
         least, best = min(item.train_loss for item in reached), min(item.dev_wer for item in reached)
-        an_utterance = f", {glosses * least:.1f} an utterance" if glosses else ""
         if best >= wer:
-            levels.append("warn")
-            where.append(f"epoch {epoch}: WER {100 * best:.1f} %, needed below {100 * wer:g} %")
-        # The notes' WER and loss cannot both be: at 90 % WER a sentence of ten glosses costs far more than 5.
+            missed.append(f"epoch {epoch}: WER {100 * best:.1f} %, needed below {100 * wer:g} %")
+        # A note only: with a WER of 90 %, a sentence of ten glosses costs far more than 5.
         if glosses * least >= loss:
-            levels.append("note")
-            where.append(f"epoch {epoch}: loss {least:.2f} a gloss{an_utterance}, needed below {loss:g}")
-    level = worse(levels)
+            per_utterance = f", {glosses * least:.1f} per utterance" if glosses else ""
+            noted.append(f"epoch {epoch}: loss {least:.2f} per gloss{per_utterance}, needed below {loss:g}")
     best = min((item.dev_wer for item in run.epochs), default=1.0)
-    return Finding(
-        "run.milestones",
-        level,
-        f"{sum(level == 'warn' for level in levels)} milestones of word error rate missed; best {100 * best:.1f} % "
-        f"after {len(run.epochs)} epochs",
-        100 * best,
-        "%",
-        _milestones(),
-        MILESTONE_SOURCE,
-        tuple(where),
-        "compare with a healthy run: features (compatibility), the pace of learning (--learning_rate, batches of 4 to "
-        "16), dropout of 0.1 to 0.3; then 'signloom overfit'"
-        if level == "warn"
-        else "",
+    headline = (
+        f"{len(missed)} milestones of word error rate missed; best {100 * best:.1f} % after {len(run.epochs)} epochs"
     )
-
-
-MILESTONE_SOURCE = "milestones of the student on PHOENIX, docs/health.md"
-
-
-def _milestones() -> str:
-    return (
-        ", ".join(
-            (f"loss below {loss:g} an utterance and " if math.isfinite(loss) else "")
-            + f"WER below {100 * wer:g} % by epoch {epoch}"
-            for epoch, loss, wer in MILESTONES
+    if missed:
+        return warn(
+            headline,
+            value=100 * best,
+            where=missed + noted,
+            advice="compare with a healthy run: features (compatibility), the pace of learning (--learning_rate, "
+            "batches of 4 to 16), dropout of 0.1 to 0.3; then 'signloom overfit'",
         )
-        + f", then {100 * LAST_GOAL:g} %"
-    )
+    if noted:
+        return note(headline, value=100 * best, where=noted)
+    return ok(headline, value=100 * best)
 
 
-def gradients(run: Run) -> Finding:
-    """The norm of the gradient over the run, as the monitors saw it, and what they said of it."""
+@check(
+    "run.gradients",
+    threshold=f"{VANISHING:g} (while the loss is above {STILL_TO_LEARN:g} per gloss) to {EXPLODING:g} after the "
+    f"warm-up, else warn; {HEALTHY[0]:g} to {HEALTHY[1]:g} is the healthy range",
+    source=MONITORS,
+)
+def gradients(run: Run) -> Outcome:
+    """Norm of the gradient, as the live monitors measured it."""
     norms = [row["gradient/all"] for row in run.watched if "gradient/all" in row]
-    said = [run.said[name] for name in ("exploding_gradient", "vanishing_gradient", "no_gradient") if name in run.said]
-    if not norms and not said:
-        return Finding("run.gradients", "ok", "gradients were not watched")
+    reported = _reported(run, "exploding_gradient", "vanishing_gradient", "no_gradient")
+    figures = {"largest": max(norms, default=math.nan), "exploding": "exploding_gradient" in run.said}
     last = norms[-1] if norms else math.nan
-    return Finding(
-        "run.gradients",
-        "warn" if said else "ok",
-        "; ".join(str(one["headline"]) for one in said)
-        or f"norm of the gradient {min(norms):.3g} to {max(norms):.3g} (medians of epochs), {last:.3g} in the last",
-        last,
-        "",
-        f"{VANISHING:g} (while the loss is above {STILL_TO_LEARN:g} a gloss) to {EXPLODING:g} after the warm-up; "
-        f"{HEALTHY[0]:g} to {HEALTHY[1]:g} is the healthy range",
-        "the live monitors' limits",
-        tuple(place for one in said for place in one["where"]),
-        str(said[0]["advice"]) if said else "",
-        {"largest": max(norms, default=math.nan), "exploding": "exploding_gradient" in run.said},
+    if reported:
+        return _repeated(reported, value=last, figures=figures)
+    if not norms:
+        return ok("the live monitors did not measure gradients")
+    return ok(
+        f"norm of the gradient {min(norms):.3g} to {max(norms):.3g} (medians of epochs), {last:.3g} in the last",
+        value=last,
+        figures=figures,
     )
 
 
-def units(run: Run) -> Finding:
-    """Units that gave nothing or stood at their limit, as the monitors saw them."""
-    said = [run.said[name] for name in ("dead_units", "saturated_units") if name in run.said]
+@check("run.units", unit="share of a layer", threshold=f"below {100 * DEAD:g} %, else warn", source=MONITORS)
+def units(run: Run) -> Outcome:
+    """Dead or saturated units of a layer, as the live monitors measured them."""
     dead, saturated = (max((row.get(name, 0.0) for row in run.watched), default=0.0) for name in ("dead", "saturated"))
-    return Finding(
-        "run.units",
-        "warn" if said else "ok",
-        "; ".join(str(one["headline"]) for one in said)
-        or f"at most {100 * dead:.0f} % of a layer's units dead, {100 * saturated:.0f} % of its values at their limit",
-        max(dead, saturated),
-        "share of a layer",
-        "below 50 %",
-        "the live monitors' limits",
-        tuple(place for one in said for place in one["where"]),
-        str(said[0]["advice"]) if said else "",
-        {"dead": dead, "saturated": saturated},
+    worst, figures = max(dead, saturated), {"dead": dead, "saturated": saturated}
+    reported = _reported(run, "dead_units", "saturated_units")
+    if reported:
+        return _repeated(reported, value=worst, figures=figures)
+    headline = (
+        f"at most {100 * dead:.0f} % of a layer's units are dead, {100 * saturated:.0f} % of its values saturated"
+    )
+    return ok(headline, value=worst, figures=figures)
+
+
+def _reported(run: Run, *monitors: str) -> list[Mapping[str, Any]]:
+    """Returns the findings of these monitors."""
+    return [run.said[name] for name in monitors if name in run.said]
+
+
+def _repeated(findings: Sequence[Mapping[str, Any]], *, value: float, figures: Mapping[str, Any]) -> Outcome:
+    """Returns one warning that repeats the findings of live monitors."""
+    return warn(
+        "; ".join(finding["headline"] for finding in findings),
+        value=value,
+        where=[place for finding in findings for place in finding["where"]],
+        figures=figures,
+        advice=findings[0]["advice"],
     )
 
 
-def settings(run: Run) -> Finding:
-    """What the run was told, where it is far from what these models are trained with. Never a fault by itself."""
+@check(
+    "run.settings",
+    unit="highest learning rate",
+    threshold=f"a peak of {RATES[0]:g} to {RATES[1]:g}, dropout up to {MOST_DROPOUT:g}; others are noted",
+    source="healthy runs, docs/health.md",
+)
+def settings(run: Run) -> Outcome:
+    """Learning rate and dropout, if they are far from those of healthy runs; never a fault by itself."""
     if "learning_rate" not in run.options:
-        return Finding("run.settings", "ok", "options of the run are not known")
-    dropout = run.options.get("dropout")
-    odd = []
-    if not RATES[0] <= _peak_rate(run) <= RATES[1]:
-        odd.append(f"the learning rate peaks at {_peak_rate(run):g}")
-    if dropout is not None and dropout > MOST_DROPOUT:
-        odd.append(f"dropout is {dropout:g}")
-    known = f"the learning rate peaks at {_peak_rate(run):g}, {run.steps:,} steps" + (
-        "" if dropout is None else f", dropout {dropout:g}"
-    )
-    return Finding(
-        "run.settings",
-        "note" if odd else "ok",
-        (" and ".join(odd) + ": unusual") if odd else known,
-        _peak_rate(run),
-        "highest learning rate",
-        f"a peak of {RATES[0]:g} to {RATES[1]:g}, dropout up to {MOST_DROPOUT:g}",
-        "healthy runs, docs/health.md",
-        (),
-        "",
-        {
-            "peak": _peak_rate(run),
-            "dropout": dropout,
-            "steps": run.steps,
-            "low rate": _peak_rate(run) < RATES[0],
-            "high rate": _peak_rate(run) > RATES[1],
-            "much dropout": dropout is not None and dropout > MOST_DROPOUT,
-        },
-    )
+        return ok("the options of the run are not known")
+    peak, dropout = _peak_rate(run), run.options.get("dropout")
+    low, high, much = peak < RATES[0], peak > RATES[1], dropout is not None and dropout > MOST_DROPOUT
+    figures = {
+        "peak": peak,
+        "dropout": dropout,
+        "steps": run.steps,
+        "low rate": low,
+        "high rate": high,
+        "much dropout": much,
+    }
+    rate = f"the learning rate peaks at {peak:g}"
+    unusual = [rate] if low or high else []
+    if much:
+        unusual.append(f"dropout is {dropout:g}")
+    if unusual:
+        return note(f"{' and '.join(unusual)}: unusual", value=peak, figures=figures)
+    known = "" if dropout is None else f", dropout {dropout:g}"
+    return ok(f"{rate}, {run.steps:,} steps{known}", value=peak, figures=figures)
 
 
 def _peak_rate(run: Run) -> float:
-    """The highest learning rate of the schedule; 0 where the options are not known."""
+    """Returns the highest learning rate of the schedule; 0 if the options are not known."""
     rate = float(run.options.get("learning_rate", 0.0))
     return PEAK * rate if run.options.get("schedule", "onecycle") == "onecycle" else rate
 
 
-def _mean(epochs: Sequence) -> float:
+def _mean_loss(epochs: Sequence[EpochRecord]) -> float:
     return sum(item.train_loss for item in epochs) / len(epochs) if epochs else 0.0
 
 
-def _glosses_an_utterance(run: Run) -> float:
-    """Of the corpus' training split; 0 where the record does not say."""
+def _glosses_per_utterance(run: Run) -> float:
+    """Returns the mean over the training split; 0 if the run did not record it."""
     try:
         train = run.corpus["summary"]["train"]
         return float(train["running_glosses"]) / float(train["utterances"])
     except (KeyError, TypeError, ZeroDivisionError):
         return 0.0
-
-
-Check = Callable[[Run], Finding]
-CHECKS: dict[str, Check] = {
-    "run.loss": finite,
-    "run.diverging": diverging,
-    "run.stuck": stuck,
-    "run.overfitting": overfitting,
-    "run.underfitting": underfitting,
-    "run.milestones": milestones,
-    "run.gradients": gradients,
-    "run.units": units,
-    "run.settings": settings,
-}

@@ -1,0 +1,313 @@
+"""Checks of a corpus' manifest: splits, signers, annotations, and whether CTC can learn from the lengths."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.health.checks.figures import ClipFigures, CorpusFigures
+from signloom.health.checks.landmarks import CHOSEN, SHOWN
+
+# This many of the same gloss in a row are a typing error.
+REPEATS = 4
+# Share of utterances with such an error, or an unusual pace, that is still accepted.
+OFTEN = 0.01
+# A gloss takes about half a second; nobody signs ten per second, or one in more than ten seconds.
+FASTEST_GLOSS_SECONDS, SLOWEST_GLOSS_SECONDS = 0.1, 10.0
+# Fewer clips do not show whether they belong to their annotations.
+FEWEST_PAIRS = 20
+# Nor do clips or annotations of about one length: deviation / mean.
+LEAST_SPREAD = 0.15
+# Least correlation of seconds and glosses in a healthy split.
+LEAST_FIT = 0.3
+# Least correlation with the annotations of other utterances that shows where the annotations slipped to.
+SLIPPED_FIT = 0.5
+
+
+@check(
+    "data.duplicates",
+    unit="clips",
+    threshold="none; warn from one in a split, fail from one in two splits",
+    source="a test clip that was trained on measures memory; compared by the landmarks themselves, not by name",
+)
+def duplicates(figures: CorpusFigures) -> Outcome:
+    """Clips with the same landmarks, whatever their names."""
+    groups = [clips for clips in _by_content(figures).values() if len(clips) > 1]
+    across = [clips for clips in groups if len({clip.utterance.split for clip in clips}) > 1]
+    where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in (across or groups)]
+    advice = "keep each clip once, in one split"
+    if across:
+        headline = f"{len(across):,} clips are in two splits"
+        return fail(headline, value=len(across), where=where[:SHOWN], advice=advice)
+    headline = f"{len(groups):,} clips are twice in a split"
+    if groups:
+        return warn(headline, value=len(groups), where=where[:SHOWN], advice=advice)
+    return ok(headline, value=0)
+
+
+@check(
+    "data.signers",
+    unit="signers",
+    threshold="none in a split most of which is by signers who did not train: fail in test, warn in dev; unknown "
+    "signers, and a test split by known signers, are noted",
+    source="a signer-independent score is of signers the model never saw",
+)
+def signers(figures: CorpusFigures) -> Outcome:
+    """Signers of test or dev who are in train too."""
+    counts = {
+        split: Counter(item.signer for item in figures.corpus if item.split == split) for split in _splits(figures)
+    }
+    trained = set(counts.get("train", {})) - {None}
+    # The importer of PHOENIX-2014 records this.
+    declared = figures.corpus.info.get("split_set") == "si5"
+    leaked: dict[str, list[str]] = {"test": [], "dev": []}
+    shares, known_test = [], False
+    for split in leaked:
+        if not counts.get(split) or not trained:
+            continue
+        known = {str(name): count for name, count in counts[split].items() if name in trained}
+        share = sum(known.values()) / sum(counts[split].values())
+        shares.append(f"{100 * (1 - share):.0f} % of {split} is by signers who did not train")
+        # A split mostly of new signers is meant to have new signers only; dev often has known ones.
+        if share < 0.5 or (declared and split == "test"):
+            leaked[split] = [
+                f"{name} ({count:,} clips in {split}, also in train)" for name, count in sorted(known.items())
+            ]
+        elif known and split == "test":
+            known_test = True
+    where = leaked["test"] + leaked["dev"]
+    headline = "; ".join(shares) or "signers are not known, or there is one split"
+    table = {"splits": {split: {str(name): n for name, n in by_name.items()} for split, by_name in counts.items()}}
+    if where:
+        say = fail if leaked["test"] else warn
+        advice = "move every clip of these signers to one side, then train again"
+        return say(headline, value=len(where), where=where[:SHOWN], figures=table, advice=advice)
+    if known_test or any(item.signer is None for item in figures.corpus):
+        return note(headline, value=0, figures=table)
+    return ok(headline, value=0, figures=table)
+
+
+@check(
+    "data.annotations",
+    unit="faults",
+    threshold="one sentence per clip, else fail; one spelling per gloss, else warn; "
+    f"{FASTEST_GLOSS_SECONDS:g} to {SLOWEST_GLOSS_SECONDS:g} seconds per gloss and no gloss {REPEATS} times in a row, "
+    f"else note, and warn from {100 * OFTEN:g} % of the utterances",
+    source="conventions of gloss annotation; signers make about two glosses per second",
+)
+def annotation_faults(figures: CorpusFigures) -> Outcome:
+    """Clips with two sentences, glosses with two spellings, repeats, and unusual paces."""
+    contradictions = [
+        f"{' and '.join(clip.utterance.id for clip in clips[:3])}: the same clip with different glosses"
+        for clips in _by_content(figures).values()
+        if len({clip.utterance.glosses for clip in clips}) > 1
+    ]
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for item in figures.corpus:
+        for gloss in item.glosses:
+            spellings[unicodedata.normalize("NFKC", gloss).casefold()].add(gloss)
+    variants = [
+        f"glosses that differ in spelling only: {', '.join(sorted(forms))}"
+        for forms in spellings.values()
+        if len(forms) > 1
+    ]
+    unusual = []
+    for item in figures.corpus:
+        same = np.array([a == b for a, b in zip(item.glosses, item.glosses[1:], strict=False)], dtype=np.int8)
+        if len(same) and np.convolve(same, np.ones(REPEATS - 1, dtype=np.int8)).max() >= REPEATS - 1:
+            unusual.append(f"{item.id}: one gloss {REPEATS} or more times in a row")
+        pace = item.duration_seconds / len(item.glosses)
+        if not FASTEST_GLOSS_SECONDS <= pace <= SLOWEST_GLOSS_SECONDS:
+            unusual.append(f"{item.id}: {len(item.glosses)} glosses in {item.duration_seconds:.2f} seconds")
+    faults = contradictions + variants + unusual
+    headline = f"{len(faults):,} faults of annotation"
+    advice = "correct these in the annotations, or leave the clips out, and import again"
+    if contradictions:
+        return fail(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
+    if variants or len(unusual) >= OFTEN * max(1, len(figures.corpus)):
+        return warn(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
+    if unusual:
+        return note(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
+    return ok(headline, value=0)
+
+
+@check(
+    "data.pairing",
+    unit="correlation of seconds and glosses",
+    threshold=f"at least {LEAST_FIT:g}, in every split of {FEWEST_PAIRS} clips or more",
+    source=f"{CHOSEN}; healthy ones have 0.74 to 0.98, annotations of other clips -0.44 to 0.16",
+)
+def pairing(figures: CorpusFigures) -> Outcome:
+    """Correlation of the seconds of a clip with its number of glosses, by split, the least."""
+    table: dict[str, dict[str, float]] = {}
+    where = []
+    for split in _splits(figures):
+        items = [item for item in figures.corpus if item.split == split]
+        seconds = np.array([item.duration_seconds for item in items])
+        counts = np.array([len(item.glosses) for item in items], dtype=float)
+        alike = any(values.std() < LEAST_SPREAD * values.mean() for values in (seconds, counts))
+        if len(items) < FEWEST_PAIRS or alike:
+            continue
+        here = _correlation(seconds, counts)
+        by_slip = {slip: _correlation(*_slipped(seconds, counts, slip)) for slip in (-3, -2, -1, 1, 2, 3)}
+        slip = max(by_slip, key=lambda key: by_slip[key])
+        table[split] = {"here": here, "slip": slip, "there": by_slip[slip]}
+        # The correlation of this many unrelated pairs may be as large by chance.
+        chance = 2.6 / np.sqrt(len(items))
+        if here >= max(LEAST_FIT, chance):
+            continue
+        place = f"{split}: correlation {here:.2f} in {len(items):,} clips"
+        if by_slip[slip] >= max(SLIPPED_FIT, chance, here + 0.3):
+            side = "after" if slip > 0 else "before"
+            place += f"; with the glosses of the utterance {abs(slip)} {side} it {by_slip[slip]:.2f}"
+        where.append(place)
+    if not table:
+        return ok("clips or annotations are too few, or too alike in length, to tell whether they belong together")
+    least = min(row["here"] for row in table.values())
+    if where:
+        return fail(
+            f"the length of clips does not fit their number of glosses (correlation {least:.2f})",
+            value=least,
+            where=where,
+            figures=table,
+            advice="the annotations are not those of the clips: look at a few with their glosses, correct the list "
+            "that joins them (an extra line, another order), and import again",
+        )
+    return ok(f"longer clips have more glosses (correlation at least {least:.2f})", value=least, figures=table)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else 0.0
+
+
+def _slipped(seconds: np.ndarray, counts: np.ndarray, slip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each length, and the number of glosses of the utterance `slip` places after it (below 0: before it)."""
+    return (seconds[:-slip], counts[slip:]) if slip > 0 else (seconds[-slip:], counts[:slip])
+
+
+@check(
+    "data.unknown",
+    unit="share of running glosses",
+    threshold="warn from 5 %, fail from 20 %",
+    source="each is an error whatever the model does; PHOENIX-2014 SI5 has about 1 %",
+)
+def unknown(figures: CorpusFigures) -> Outcome:
+    """Share of the glosses of a split that are not in train, the largest over the splits."""
+    trained = {gloss for item in figures.corpus if item.split == "train" for gloss in item.glosses}
+    shares, counts = {}, Counter[str]()
+    for split in _splits(figures):
+        running = [gloss for item in figures.corpus if item.split == split for gloss in item.glosses]
+        if split != "train" and trained:
+            new = [gloss for gloss in running if gloss not in trained]
+            shares[split] = len(new) / len(running)
+            counts.update(new)
+    share = max(shares.values(), default=0.0)
+    shown = ", ".join(f"{100 * value:.2f} % of {split}" for split, value in shares.items())
+    headline = f"glosses that are not in train: {shown or 'no split to look at'}"
+    where = [f"{gloss} ({count})" for gloss, count in counts.most_common(SHOWN)]
+    if not share:
+        return ok(headline, value=share, figures=shares)
+    if share < 0.05:
+        return note(headline, value=share, where=where, figures=shares)
+    say = warn if share < 0.2 else fail
+    return say(
+        headline,
+        value=share,
+        where=where,
+        figures=shares,
+        advice="the word error rate cannot fall below this: add such sentences to train, or correct the spelling of "
+        "the glosses",
+    )
+
+
+@check(
+    "data.feasible",
+    unit="share of utterances",
+    threshold="warn from one, fail from 5 %",
+    source="CTC needs one output frame per gloss and one more between equal neighbours (Graves et al. 2006), else the "
+    "loss is infinite",
+)
+def feasible(figures: CorpusFigures) -> Outcome:
+    """Share of utterances with more glosses than CTC has output frames."""
+    faults = [fault for split in _splits(figures) for fault in figures.unalignable.get(split, ())]
+    share = len(faults) / max(1, len(figures.corpus))
+    training = len(figures.unalignable.get("train", ()))
+    headline = (
+        f"{len(faults):,} utterances ({training:,} of train) have more glosses than output frames of {figures.model}"
+    )
+    table = {split: len(found) for split, found in figures.unalignable.items()}
+    if not faults:
+        return ok(headline, value=share, figures=table)
+    say = warn if share < 0.05 else fail
+    advice = "train with --frame_rate, or leave them out with --skip_infeasible"
+    return say(headline, value=share, where=faults[:SHOWN], figures=table, advice=advice)
+
+
+@check(
+    "data.lengths",
+    unit="seconds per gloss, median",
+    threshold="0.15 to 4",
+    source="continuous signing has about two glosses per second, isolated clips one in one to three seconds",
+)
+def lengths(figures: CorpusFigures) -> Outcome:
+    """Seconds per clip and per gloss."""
+    seconds = np.array([item.duration_seconds for item in figures.corpus])
+    low, middle, high = (float(value) for value in np.percentile(seconds, [5, 50, 95]))
+    longest = float(seconds.max())
+    pace = float(np.median([item.duration_seconds / len(item.glosses) for item in figures.corpus]))
+    headline = (
+        f"clips of {low:.1f} to {high:.1f} seconds (5th to 95th percentile; longest {longest:.1f}), "
+        f"{pace:.2f} seconds per gloss"
+    )
+    table = {"5th": low, "median": middle, "95th": high, "longest": longest}
+    if not 0.15 <= pace <= 4:
+        advice = "the frame rate is wrong, or the annotations are not those of the clips"
+        return warn(headline, value=pace, figures=table, advice=advice)
+    return ok(headline, value=pace, figures=table)
+
+
+@check(
+    "data.balance",
+    unit="share of the most frequent gloss",
+    threshold="warn from 40 %, fail from 80 %, with more than two glosses; noted when over 10 % of them occur once",
+    source="a model that predicts nothing else is right that often; glosses seen once are common (about a third of "
+    "PHOENIX-2014's)",
+)
+def balance(figures: CorpusFigures) -> Outcome:
+    """Share of the most frequent gloss in train."""
+    counts = Counter(gloss for item in figures.corpus if item.split == "train" for gloss in item.glosses)
+    if not counts:
+        return note("there is no training split", advice="training needs one")
+    running = sum(counts.values())
+    once = sum(count == 1 for count in counts.values()) / len(counts)
+    (most, times), *_ = counts.most_common(1)
+    share = times / running
+    headline = (
+        f"{len(counts):,} glosses in train, {100 * once:.0f} % of them once; the most frequent, {most}, is "
+        f"{100 * share:.1f} % of all"
+    )
+    where = [f"{gloss} ({count})" for gloss, count in counts.most_common(5)]
+    table = {"glosses": len(counts), "once": once, "running": running}
+    if len(counts) > 2 and share >= 0.4:
+        say = warn if share < 0.8 else fail
+        advice = "add more varied sentences, or leave the filler gloss out of the annotations"
+        return say(headline, value=share, where=where, figures=table, advice=advice)
+    if once > 0.1:
+        return note(headline, value=share, where=where, figures=table)
+    return ok(headline, value=share, where=where, figures=table)
+
+
+def _splits(figures: CorpusFigures) -> list[str]:
+    return [name for name in ("train", "dev", "test") if any(item.split == name for item in figures.corpus)]
+
+
+def _by_content(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:
+    """Returns the clips by the digest of their landmarks, without those in which nothing was found."""
+    groups: dict[str, list[ClipFigures]] = defaultdict(list)
+    for clip in figures.clips:
+        if any(share < 1 for share in clip.missing.values()):
+            groups[clip.content].append(clip)
+    return groups
