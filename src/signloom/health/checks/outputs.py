@@ -359,8 +359,8 @@ def _history_fault(predictions: Predictions) -> tuple[str, bool] | None:
     other = right.errors / right.hypothesis_words if right.hypothesis_words else math.inf
     exchanged = abs(recorded - other) <= SAME
     text = (
-        f"{Run.history_file.name}: {100 * recorded:.2f} % on dev, where {right.errors} errors in {right.reference_words} "
-        f"annotated words are {100 * right.wer:.2f} %"
+        f"{Run.history_file.name}: {100 * recorded:.2f} % on dev, where {right.errors} errors in "
+        f"{right.reference_words} annotated words are {100 * right.wer:.2f} %"
     )
     if exchanged:
         text += f"; {recorded:.4f} is {right.errors} / {right.hypothesis_words} predicted words"

@@ -52,8 +52,8 @@ def loss(run: Run) -> Outcome:
             "of this run",
         )
     advice = (
-        f"look at the first batch with a non-finite value ({Run.not_finite_file.name} in the run folder), and lower the "
-        "learning rate"
+        f"look at the first batch with a non-finite value ({Run.not_finite_file.name} in the run folder), and lower "
+        "the learning rate"
     )
     if stop:
         headline = f"the run ended at {stop['place']}: {stop['what']}, by {stop['cause']}"
