@@ -1,7 +1,7 @@
-"""The body that signs: joint angles and places of the hands -> all 543 points in metres, bones of constant length.
+"""The signing body: from joint angles and hand places to all 543 points in metres, with bones of constant length.
 
-Shapes: T frames. Metres; origin at the middle of the shoulders; x to the signer's left (the image's right), y down,
-z away from the camera. An arm is computed as a right one on its own side (x negative); a left arm is its mirror image.
+Shapes: T frames. Metres; origin at the middle of the shoulders; x to the signer's left (the image's right), y down, z
+away from the camera. Every arm is computed as a right arm on its own side (x negative); a left arm is its mirror image.
 """
 
 from __future__ import annotations
@@ -17,39 +17,59 @@ from signloom.synth.proportions import Proportions
 from signloom.synth.reach import before_ribs, reach, smooth, smooth_maximum
 from signloom.synth.rotations import cross, head_rotation, matrix
 
-# Hand, in units of its length from the wrist to the tip of the stretched middle finger; columns are along the fingers,
+# Joints of the hand in units of its length (wrist to tip of the stretched middle finger). Columns: along the fingers,
 # out of the palm, towards the thumb. Proportions after common anthropometric tables (phalanges 2 : 1.25 : 1).
 _THUMB_CMC = np.array((0.13, 0.04, 0.12))
 _THUMB_BONES = (0.225, 0.165, 0.135)
 _KNUCKLES = np.array([(0.475, 0, 0.125), (0.485, 0, 0.02), (0.455, 0, -0.075), (0.41, 0, -0.16)])
 _PHALANGES = np.array([(0.235, 0.135, 0.105), (0.25, 0.155, 0.11), (0.235, 0.145, 0.105), (0.18, 0.105, 0.095)])
+# Flexion of the dip joint, as a share of that of the pip joint.
 _DIP_PER_PIP = 0.65
-# Joints of the hand near which the pose model has points of its own: knuckle and next joint, and the thumb's knuckle.
+# Joints of the hand near points of the pose model: knuckle and next joint of two fingers.
 _INDEX, _PINKY = layout.hand_joints("index_mcp", "index_pip"), layout.hand_joints("pinky_mcp", "pinky_pip")
+# The thumb's knuckle, also near a point of the pose model.
 _THUMB = layout.hand_joints("thumb_mcp")[0]
 
-# The angle a hand may make with its forearm, degrees: free up to the first, never beyond the second.
-WRIST_FREE, WRIST_LIMIT = 45.0, 78.0
-# How often a hand is brought to what it touches, how often then out of what it would pass through (less often where the
-# last word follows), and when it is there.
-_TOUCHES, _EVASIONS, _FIRST_EVASIONS, _CLOSE_ENOUGH = 4, 5, 2, 0.0015
-# The last word: how often a hand is moved or turned to the skin while it evades, how often it then only evades, when it
-# is there and when out of what it would pass through.
-_LAST, _LAST_EVASIONS, _NEAR_ENOUGH, _OUT_ENOUGH = 14, 1, 0.007, 0.007
-# How much gives way at a contact, metres: the skin to fingers, the trunk and the other forearm to a forearm.
-_PRESSES, _GIVES, _GIVES_ON_ARM = 0.008, 0.02, 0.01
-# Where a touching arm makes way for the other: not only before it, also back to its own side.
+# Angle between hand and forearm up to which the wrist bends freely, degrees.
+WRIST_FREE = 45.0
+# Angle between hand and forearm that the wrist never exceeds, degrees.
+WRIST_LIMIT = 78.0
+# Iterations that move a hand to what it touches.
+_TOUCHES = 4
+# Further iterations that move a hand out of what it would pass through.
+_EVASIONS = 5
+# The same for an arm with contacts, which `_touch` then refines.
+_FIRST_EVASIONS = 2
+# A move below this ends the iterations, metres.
+_CLOSE_ENOUGH = 0.0015
+# Iterations of `_touch` that move or turn a hand to the skin and evade.
+_CONTACT_STEPS = 14
+# Iterations of `_touch` after them that only evade.
+_CONTACT_EVASIONS = 1
+# Distance from the skin at which a contact counts as made, metres.
+_NEAR_ENOUGH = 0.007
+# Depth inside the body that `_touch` accepts, metres.
+_OUT_ENOUGH = 0.007
+# How far the skin yields to fingers at a contact, metres.
+_SKIN_YIELDS = 0.008
+# How far the trunk yields to a forearm at a contact, metres.
+_TRUNK_YIELDS = 0.02
+# How far the other forearm yields to a forearm at a contact, metres.
+_FOREARM_YIELDS = 0.01
+# Direction in which a touching arm makes way for the other: towards the camera and to its own side.
 _ASIDE = np.array((-0.8, 0.0, -0.6))
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What one arm does, on its own side.
+    """The motion of one arm, on its own side.
 
-    place: (T, 3) where the touching point of the hand is.  touching: (T,) which point that is, as a share of the
-    hand's length.  rotation: (T, 4) unit quaternions (w, x, y, z) from the hand's axes.  angles: (T, 16) degrees.
-    skin, other_arm: (T,) in 0..1 how firmly the hand touches head or trunk, and the other arm.  contacts: the hand
-    comes to the skin in one frame of each of them at least.
+    place: (T, 3) where the touching point of the hand is.
+    touching: (T,) which point that is, as a share of the hand's length from the wrist.
+    rotation: (T, 4) unit quaternions (w, x, y, z) of the hand's axes.
+    angles: (T, 16) joint angles, degrees.
+    skin, other_arm: (T,) in 0..1, how firmly the hand touches the head or trunk, and the other arm.
+    contacts: the spans in which the hand touches; it reaches the skin in at least one frame of each.
     """
 
     place: np.ndarray
@@ -63,8 +83,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Motion:
-    """What the body does: both arms (the right hand acts on the left arm), expression (T, 5), head (T, 3: turn, nod,
-    tilt in degrees), sway (T, 3) metres, and how the trunk leans (3,: turn, nod, tilt in degrees); frames a second."""
+    """The motion of the body.
+
+    right, left: both arms; the right hand acts on the left arm.
+    expression: (T, 5) blend weights of the face.
+    head: (T, 3) turn, nod and tilt of the head, degrees.
+    sway: (T, 3) metres.
+    lean: (3,) turn, nod and tilt of the trunk, degrees.
+    fps: frames per second.
+    """
 
     right: Arm
     left: Arm
@@ -79,7 +106,7 @@ class Motion:
 
 
 def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
-    """All points of the body in every frame, (T, 543, 3) metres."""
+    """Returns all points of the body in every frame, (T, 543, 3) metres."""
     points = np.zeros((len(motion), layout.NUM_POINTS, 3), dtype=np.float32)
     head = head_rotation(motion.head)
     neck_turn = (body.head * head).astype(np.float32)
@@ -92,7 +119,7 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
             "shoulder": np.array((-body.shoulder_half_width, 0.0, 0.0)),
             "elbow": elbow,
             "wrist": hand[:, 0],
-            # The pose model marks the knuckles here and is less sure of them than the hand model.
+            # The pose model marks the knuckles roughly here; the hand model is more exact.
             "pinky": hand[:, _PINKY[0]] + 0.15 * (hand[:, _PINKY[1]] - hand[:, _PINKY[0]]),
             "index": hand[:, _INDEX[0]] + 0.3 * (hand[:, _INDEX[1]] - hand[:, _INDEX[0]]),
             "thumb": hand[:, _THUMB],
@@ -123,13 +150,14 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
 
 
 def hand_points(angles: np.ndarray) -> np.ndarray:
-    """The 21 joints of a right hand, (T, 21, 3) in hand lengths along the hand's axes, from angles (T, 16) degrees."""
+    """Returns the 21 joints of a right hand, (T, 21, 3) in hand lengths along the hand's axes, from angles (T, 16) in
+    degrees."""
     radians = np.radians(angles)
     points = np.zeros((len(angles), layout.NUM_HAND_POINTS, 3))
     azimuth, elevation, mcp, ip = radians[:, :4].T
     place = np.broadcast_to(_THUMB_CMC, (len(angles), 3))
     points[:, 1] = place
-    # Bending the thumb turns its bones across the palm.
+    # Flexion of the thumb turns its bones across the palm.
     for joint, (bone, bend) in enumerate(zip(_THUMB_BONES, (0 * mcp, mcp, mcp + ip), strict=True), start=2):
         turned = azimuth - bend
         direction = np.stack(
@@ -151,15 +179,17 @@ def hand_points(angles: np.ndarray) -> np.ndarray:
     return points
 
 
-Posed = tuple[np.ndarray, np.ndarray]
+# Elbow (T, 3) and hand (T, 21, 3) of one arm.
+PosedArm = tuple[np.ndarray, np.ndarray]
 
 
 def pose_arms(
     strong: Arm, weak: Arm, body: Proportions, head: np.ndarray | None = None, *, fps: float = 25.0
-) -> tuple[Posed, Posed, skin.Limb]:
-    """Elbow (T, 3) and hand (T, 21, 3) of both arms, each on its own side, and the weak one as the strong one meets it.
+) -> tuple[PosedArm, PosedArm, skin.Limb]:
+    """Returns elbow (T, 3) and hand (T, 21, 3) of the strong and the weak arm, each on its own side, and the weak arm
+    as a limb on the side of the strong one.
 
-    head: (T, 3, 3) how the head is turned.
+    head: (T, 3, 3) rotation of the head.
     """
     flip = np.array((-1.0, 1.0, 1.0))
     elbow, hand = pose_arm(weak, body, head=None if head is None else flip[:, None] * head * flip, fps=fps)
@@ -175,19 +205,19 @@ def pose_arm(
     other: skin.Limb | None = None,
     fps: float = 25.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, kept within what joints, head and trunk allow.
+    """Returns elbow (T, 3) and hand (T, 21, 3) of one arm on its own side, within the limits of joints, head and trunk.
 
-    head: (T, 3, 3) how the head is turned.  other: the other arm, which is posed already, seen from this one's side.
+    head: (T, 3, 3) rotation of the head.  other: the other arm, already posed, seen from this arm's side.
     """
     shape = hand_points(arm.angles) * body.hand
     axes = matrix(arm.rotation)
-    # As long at every frame rate: passes of a blur add up by the square.
+    # The blur lasts equally long at every frame rate: passes of a blur add up as squares.
     passes = int(np.clip(round((fps / 25) ** 2), 1, 25))
     around = max(2, round(2 * fps / 25))
     moved = np.zeros_like(arm.place)
     moved[:, 2] = -before_ribs(_wrist(arm, axes, body), body, around)
     for _ in range(2):
-        # What a limit changes is smoothed over time, so that no joint jumps when it meets one.
+        # Corrections by limits are smoothed over time, so that no joint jumps when it reaches a limit.
         wanted = _wrist(arm, axes, body) + moved
         elbow, wrist = reach(wanted, body, passes)
         wrist = wanted + smooth(wrist - wanted, passes)
@@ -197,7 +227,7 @@ def pose_arm(
     turns = _TOUCHES + (_FIRST_EVASIONS if arm.contacts else _EVASIONS)
     for turn in range(turns + 1):
         elbow, wrist = reach(_wrist(arm, axes, body) + moved, body, passes)
-        # Not from turn to turn: a limit that is met twice would bend the hand further each time.
+        # Start from the requested axes in every iteration: a limit applied twice would bend the hand further each time.
         axes = _limit_wrist(asked, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
         if turn == turns:
@@ -234,32 +264,33 @@ def _touch(
     passes: int,
     around: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Elbow (T, 3) and hand (T, 21, 3) of an arm, brought to the skin at its contacts.
+    """Returns elbow (T, 3) and hand (T, 21, 3) of an arm whose hand is brought to the skin at its contacts.
 
-    shape: (T, 21, 3) the hand's joints along its axes.  asked: (T, 3, 3) those axes before limits.  moved: (T, 3) how
-    far the hand has been moved so far.  hand: (T, 21, 3) where it then is.  passes, around: for smoothing.
+    shape: (T, 21, 3) the hand's joints along its axes.  asked: (T, 3, 3) these axes before limits.
+    moved: (T, 3) the move of the hand so far.  hand: (T, 21, 3) the hand after this move.
+    passes, around: amounts of smoothing.
     """
     turned = asked
-    for turn in range(_LAST + _LAST_EVASIONS + 1):
-        there = turn > _LAST
-        if turn < _LAST:
-            ways, joints = touching.ways(hand)
+    for turn in range(_CONTACT_STEPS + _CONTACT_EVASIONS + 1):
+        there = turn > _CONTACT_STEPS
+        if turn < _CONTACT_STEPS:
+            ways, joints = touching.gaps(hand)
             there = bool(np.abs(ways).max() < _NEAR_ENOUGH)
             if not there and turn % 2 == 0:
-                moved = moved + touching.bent(ways)
+                moved = moved + touching.spread_over_time(ways)
             elif not there:
-                turned = matrix(touching.turned(hand, ways, joints)) @ asked
+                turned = matrix(touching.turns(hand, ways, joints)) @ asked
         elbow, wrist = reach(_wrist(arm, asked, body) + moved, body, passes)
         axes = _limit_wrist(turned, wrist - elbow)
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
-        if turn == _LAST + _LAST_EVASIONS:
+        if turn == _CONTACT_STEPS + _CONTACT_EVASIONS:
             break
         depth = skin.depth(hand, touching.centre, body.head, touching.head, body.shoulder_half_width)
-        forearm = skin.forearm_depth(elbow, wrist, body.shoulder_half_width) - _GIVES * touching.near
-        evasion = np.maximum(depth - _PRESSES * touching.near, forearm).clip(0, None)
+        forearm = skin.forearm_depth(elbow, wrist, body.shoulder_half_width) - _TRUNK_YIELDS * touching.near
+        evasion = np.maximum(depth - _SKIN_YIELDS * touching.near, forearm).clip(0, None)
         aside = np.zeros(len(hand))
         if touching.other is not None:
-            _, aside = touching.other.pull(hand, elbow, arm.other_arm, _GIVES_ON_ARM * touching.near)
+            _, aside = touching.other.pull(hand, elbow, arm.other_arm, _FOREARM_YIELDS * touching.near)
         if there and max(evasion.max(), aside.max()) < _OUT_ENOUGH:
             break
         moved = moved + smooth_maximum(aside, around)[:, None] * _ASIDE
@@ -268,8 +299,10 @@ def _touch(
 
 
 def arm_part(arm: Arm, body: Proportions, part: str) -> np.ndarray:
-    """The middle of a part of an arm in its first frame, (3,) on its own side: `hand`, `wrist`, `forearm`, `elbow` or
-    `upper_arm`."""
+    """Returns the middle of a part of an arm in its first frame, (3,) on its own side.
+
+    part: `hand`, `wrist`, `forearm`, `elbow` or `upper_arm`.
+    """
     elbows, hand = pose_arm(arm, body)
     shoulder, elbow, wrist = np.array((-body.shoulder_half_width, 0.0, 0.0)), elbows[0], hand[0, 0]
     first, last = {
@@ -283,19 +316,19 @@ def arm_part(arm: Arm, body: Proportions, part: str) -> np.ndarray:
 
 
 def wrist_bend(arm: Arm, body: Proportions) -> np.ndarray:
-    """The angle between hand and forearm that an arm asks for before any limit, (T,) degrees."""
+    """Returns the angle between hand and forearm that an arm requests before any limit, (T,) degrees."""
     axes = matrix(arm.rotation)
     elbow, wrist = reach(_wrist(arm, axes, body), body)
     return _bend(axes, wrist - elbow)
 
 
 def _wrist(arm: Arm, axes: np.ndarray, body: Proportions) -> np.ndarray:
-    """Where the wrist is when the touching point is in its place, (T, 3)."""
+    """Returns the position of the wrist when the touching point is in its place, (T, 3)."""
     return arm.place - axes[:, :, 0] * (arm.touching * body.hand)[:, None]
 
 
 def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
-    """The hand's axes (T, 3, 3), turned back towards the forearm (T, 3) where the wrist would bend too far."""
+    """Returns the hand's axes (T, 3, 3), turned back towards the forearm (T, 3) where the wrist would bend too far."""
     angle = _bend(axes, forearm)
     room = WRIST_LIMIT - WRIST_FREE
     limited = np.where(angle > WRIST_FREE, WRIST_FREE + room * np.tanh((angle - WRIST_FREE) / room), angle)
@@ -307,13 +340,13 @@ def _limit_wrist(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
 
 
 def _bend(axes: np.ndarray, forearm: np.ndarray) -> np.ndarray:
-    """The angle between a hand's fingers and its forearm, (T,) degrees."""
+    """Returns the angle between a hand's fingers and its forearm, (T,) degrees."""
     cosine = np.einsum("ti,ti->t", forearm, axes[:, :, 0]) / np.linalg.norm(forearm, axis=1)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _orthonormal(axes: np.ndarray) -> np.ndarray:
-    """The hand axes (T, 3, 3) made orthonormal again: the fingers' direction kept, the palm's next."""
+    """Returns the hand's axes (T, 3, 3) made orthonormal: the fingers' direction is kept, then the palm's."""
     fingers = axes[:, :, 0] / np.maximum(np.linalg.norm(axes[:, :, 0], axis=1, keepdims=True), 1e-6)
     palm = axes[:, :, 1] - np.einsum("ti,ti->t", axes[:, :, 1], fingers)[:, None] * fingers
     palm /= np.maximum(np.linalg.norm(palm, axis=1, keepdims=True), 1e-6)
@@ -321,15 +354,15 @@ def _orthonormal(axes: np.ndarray) -> np.ndarray:
 
 
 def _face(motion: Motion, rotation: np.ndarray, body: Proportions) -> np.ndarray:
-    """Face points (T, 468, 3) of a head that is turned and scaled by (T, 3, 3)."""
-    # Single precision is a thousandth of a pixel here, and the face is most of the work.
+    """Returns the face points (T, 468, 3) of a head that is turned and scaled by (T, 3, 3)."""
+    # Single precision errs by a thousandth of a pixel here, and the face is most of the work.
     points = face.deform(motion.expression.astype(np.float32)) @ rotation.transpose(0, 2, 1)
     points += body.head_centre.astype(np.float32)
     return points
 
 
 def _pose_head(points: np.ndarray, rotation: np.ndarray, body: Proportions) -> None:
-    """Fills the pose model's points of the head: those of the face mesh nearby, and the ears."""
+    """Fills in the pose model's points of the head: the nearby points of the face mesh, and the ears."""
     from_mesh = {
         "nose": (4,),
         "left_eye_inner": (362,),

@@ -1,6 +1,6 @@
-"""The camera: points in metres -> points in its picture.
+"""The simulated camera: projects points in metres into its picture.
 
-Shapes: T frames. In: metres as in `body`. Out: units of the image height.
+Shapes: T frames. Input: metres as in `body`. Output: units of the image height.
 """
 
 from __future__ import annotations
@@ -11,25 +11,29 @@ import numpy as np
 
 from signloom.synth.dials import Dials
 
-# Distance of the camera, metres: near things look larger.
+# Distance of the camera, metres; it sets how much larger near things look.
 DISTANCE = 2.2
-# Image heights per metre where nothing is cropped, in a picture at least this wide (in heights); narrower ones are
-# filmed from farther away, as PHOENIX's (0.7) are. Assumed: a signer from the hips up, as in its pictures.
-_SCALE, _WIDE = 1.08, 0.95
+# Image heights per metre without cropping. Assumed: a signer from the hips up, as in PHOENIX's pictures.
+_SCALE = 1.08
+# Pictures narrower than this (in image heights) are filmed from farther away, as PHOENIX's (0.7) are.
+_WIDE = 0.95
+# Height of the shoulders in the picture, in image heights from the top.
 _SHOULDERS_AT = 0.46
-# What framing 1 adds to the scale, as a logarithm, and to the height of the shoulders. With it shoulders are 0.42 of
-# the image height wide and lie at 0.53; the medians of the webcam clips are 0.42 to 0.52, and 0.53 to 0.65.
-_CLOSER, _LOWER = 0.22, 0.07
+# What framing 1 adds to the logarithm of the scale. With it the shoulders are 0.42 of the image height wide; the
+# medians of the webcam clips are 0.42 to 0.52.
+_CLOSER = 0.22
+# What framing 1 adds to the height of the shoulders, which then lie at 0.53; in the webcam clips at 0.53 to 0.65.
+_LOWER = 0.07
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a camera sees the signer, and how well.
+    """Where a camera stands, and how noisy its recording is.
 
-    scale: image heights per metre at the signer's distance.  middle: (x, y) of the middle of the shoulders in the
-    image, in image heights.  yaw, roll: degrees.  width: of the image, in image heights.
-    grain: how much the tracker's jitter is stronger (above 1) or weaker in this recording than in most, for its light,
-    its lens and its compression.
+    scale: image heights per metre at the signer's distance.
+    middle: (x, y) of the middle of the shoulders in the image, in image heights.
+    yaw, roll: degrees.  width: of the image, in image heights.
+    grain: factor of the tracker's noise in this recording, due to light, lens and compression; 1 is typical.
     """
 
     scale: float
@@ -43,7 +47,10 @@ class Camera:
 def make_camera(
     setting: np.random.Generator, moment: np.random.Generator, *, image_size: tuple[int, int], dials: Dials
 ) -> Camera:
-    """A camera: `setting` draws what one recording place shares, `moment` what differs from utterance to utterance."""
+    """Returns a random camera.
+
+    setting: draws what the recordings in one place share.  moment: draws what differs between utterances.
+    """
 
     def draw(spread: float) -> float:
         shared, own = (np.clip(rng.standard_normal(), -2, 2) for rng in (setting, moment))
@@ -53,7 +60,7 @@ def make_camera(
     scale = _SCALE * min(1.0, width / _WIDE) ** 0.5 * np.exp(draw(0.07))
     x, y = 0.5 * width + draw(0.05 * min(1.0, width)), _SHOULDERS_AT + draw(0.03)
     yaw, roll, grain = draw(6.0), draw(2.0), np.exp(draw(0.35))
-    # Some recordings are cropped more than others; none so much that the face is cut off.
+    # Some recordings are cropped more than others, but none so much that the face is cut off.
     crop = dials.framing * float(setting.uniform(0.6, 1.4))
     closer = float(np.exp(_CLOSER * min(crop, 2.5)))
     return Camera(
@@ -67,7 +74,8 @@ def make_camera(
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Metres (T, 543, 3) as image heights (T, 543, 3); z keeps its origin at the middle of the shoulders."""
+    """Returns points in metres (T, 543, 3) as image heights (T, 543, 3); the origin of z stays at the middle of the
+    shoulders."""
     yaw, roll = np.radians((camera.yaw, camera.roll))
     about_y = np.array([(np.cos(yaw), 0, np.sin(yaw)), (0, 1, 0), (-np.sin(yaw), 0, np.cos(yaw))])
     about_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])

@@ -1,6 +1,6 @@
-"""The last word of a hand that is to touch: what brings it, at one frame of its sign, to the nearest skin there.
+"""Contact corrections: at one frame of each contact, the move and turn that bring a hand to the nearest skin.
 
-Shapes: n contacts, T frames. Metres as in `body`; an arm is a right one on its own side.
+Shapes: n contacts, T frames. Metres as in `body`; every arm is a right arm on its own side.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import cross
 from signloom.synth.skin import RESTS, Limb, head_surface, trunk_surface
 
-# How long before and after its frame a hand bends from its way to touch, seconds; the frame is one in which it touches
-# at least this firmly, as a share of its sign's firmest.
-_BEND_SECONDS, _FIRM = 0.2, 0.8
-# Skin is looked for on every third line of the grid of the head and in such steps on the trunk, metres.
-_HEAD_STEP, _TRUNK_STEP = 3, 0.016
-# The joints of the hand that touch: neither wrist nor root of the thumb; the fingers beyond the knuckles where it is
-# this far away, metres.
+# Time before and after the frame of contact over which the hand leaves its path, seconds.
+_BEND_SECONDS = 0.2
+# The frame of contact has at least this share of the firmest touch in its sign.
+_FIRM = 0.8
+# The grid of the head's skin keeps every n-th line.
+_HEAD_STEP = 3
+# Spacing of the grid of the trunk's skin, metres.
+_TRUNK_STEP = 0.016
+# Joints of the hand that touch: all but the wrist and the root of the thumb.
 _TOUCH_WITH = np.arange(2, layout.NUM_HAND_POINTS)
-_FINGERS, _FINGERS_FROM = np.setdiff1d(np.arange(5, layout.NUM_HAND_POINTS), layout.KNUCKLES), 0.015
-# The shortest lever by which a hand is turned, metres.
-_LEVER = 0.05
-# How far a hand turns in its wrist to touch, radians.
-_FURTHEST_TURN = np.radians(55.0)
+# Joints that touch if the hand is further away than _FINGERS_FROM: the fingers beyond the knuckles.
+_FINGERS = np.setdiff1d(np.arange(5, layout.NUM_HAND_POINTS), layout.KNUCKLES)
+# Distance from which only the fingers count, metres.
+_FINGERS_FROM = 0.015
+# Shortest lever for turning a hand, metres.
+_MIN_LEVER = 0.05
+# Largest turn of a hand about its wrist, radians.
+_MAX_TURN = np.radians(55.0)
 
 
 @dataclass(frozen=True)
 class Contact:
-    """A sign's frames [start, end) in which the hand touches `anchor`: the skin of `head` or `trunk`, or the other
+    """The frames [start, end) of a sign in which the hand touches `anchor`: the skin of `head` or `trunk`, or the other
     `arm`."""
 
     start: int
@@ -41,10 +46,10 @@ class Contact:
 
 
 class ContactCorrection:
-    """The contacts of one arm, each at a frame (n,) of its own: where the hand comes nearest anyway.
+    """Brings the hand of one arm to the skin, for each contact at the frame in which the hand comes nearest anyway.
 
-    head: (T, 3, 3) how the head is turned.  other: the other arm, where this one acts on it.  near: (T,) in 0..1 how
-    near in time a contact is.
+    head: (T, 3, 3) rotation of the head.  other: the other arm, if this arm acts on it.
+    near: (T,) in 0..1, how near in time a contact is.
     """
 
     def __init__(
@@ -58,8 +63,9 @@ class ContactCorrection:
         hand: np.ndarray,
         fps: float,
     ) -> None:
-        """firmness: (T,) in 0..1 how firmly the hand touches.  centre: (3,) of the head.  hand: (T, 21, 3) as it comes
-        without the last word."""
+        """firmness: (T,) in 0..1, how firmly the hand touches.  centre: (3,) of the head.
+        hand: (T, 21, 3) the hand before the correction.
+        """
         self.contacts, self.head, self.other = contacts, head, other
         self.centre, self.size, self.width = centre, body.head, body.shoulder_half_width
         self.frames = np.zeros(len(contacts), dtype=np.intp)
@@ -73,8 +79,9 @@ class ContactCorrection:
         self.near = self._bends.max(axis=0)
         self._turns = np.zeros((len(contacts), 3))
 
-    def ways(self, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the hand (T, 21, 3) lacks to the skin at each contact, (n, 3), and from which of its joints, (n,)."""
+    def gaps(self, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the vectors from the hand (T, 21, 3) to the skin at each contact, (n, 3), and the nearest joints,
+        (n,)."""
         ways, joints = np.zeros((len(self.contacts), 3)), np.zeros(len(self.contacts), dtype=np.intp)
         for number, contact in enumerate(self.contacts):
             frames = self.frames[number : number + 1]
@@ -84,26 +91,29 @@ class ContactCorrection:
             ways[number], joints[number] = way[0], joint[0]
         return ways, joints
 
-    def bent(self, ways: np.ndarray) -> np.ndarray:
-        """Moves at the contacts (n, 3) as they come and go, (T, 3)."""
+    def spread_over_time(self, ways: np.ndarray) -> np.ndarray:
+        """Returns moves at the contacts (n, 3), faded in and out over time, (T, 3)."""
         return self._bends.T @ ways
 
-    def turned(self, hand: np.ndarray, ways: np.ndarray, joints: np.ndarray) -> np.ndarray:
-        """Quaternions (T, 4) that turn the hand (T, 21, 3) about its wrist, further each time, so that its joints come
-        the ways nearer; as far as the contacts are near in time."""
+    def turns(self, hand: np.ndarray, ways: np.ndarray, joints: np.ndarray) -> np.ndarray:
+        """Returns quaternions (T, 4) that turn the hand (T, 21, 3) about its wrist, so that its joints follow the gaps
+        (n, 3).
+
+        Each call adds to the turns of the calls before it.
+        """
         lever = hand[self.frames, joints] - hand[self.frames, 0]
-        self._turns += cross(lever, ways) / np.maximum((lever**2).sum(axis=1, keepdims=True), _LEVER**2)
+        self._turns += cross(lever, ways) / np.maximum((lever**2).sum(axis=1, keepdims=True), _MIN_LEVER**2)
         angle = np.linalg.norm(self._turns, axis=1, keepdims=True)
-        self._turns *= np.minimum(1, _FURTHEST_TURN / np.maximum(angle, 1e-9))
-        turns = self.bent(self._turns)
+        self._turns *= np.minimum(1, _MAX_TURN / np.maximum(angle, 1e-9))
+        turns = self.spread_over_time(self._turns)
         angle = np.linalg.norm(turns, axis=1, keepdims=True)
         return np.concatenate([np.cos(angle / 2), np.sin(angle / 2) * turns / np.maximum(angle, 1e-9)], axis=1)
 
     def _nearest(
         self, hand: np.ndarray, anchor: str, frames: np.ndarray, which: np.ndarray = _TOUCH_WITH
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The shortest way from one of some joints of the hand (T, 21, 3) to the skin in some frames (n,), (n, 3), and
-        which joint that is, (n,)."""
+        """Returns the shortest vectors from joints of the hand (T, 21, 3) to the skin in some frames (n,), (n, 3), and
+        which joints they start from, (n,)."""
         joints = hand[frames[:, None], which]
         if anchor == "arm" and self.other is not None:
             limb = Limb(self.other.points[frames], self.other.radii)
@@ -126,7 +136,7 @@ class ContactCorrection:
 
 @cache
 def _head_skin() -> np.ndarray:
-    """Points a finger in front of the skin of an average head about its middle, (N, 3)."""
+    """Returns points a finger in front of the skin of an average head, relative to its middle, (N, 3)."""
     x, y, z = (values[::_HEAD_STEP, ::_HEAD_STEP] for values in head_surface())
     shown = z < 0
     return np.stack([x[shown], y[shown], z[shown]], axis=1)
@@ -134,6 +144,6 @@ def _head_skin() -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _trunk_skin(shoulder_half_width: float) -> np.ndarray:
-    """Points a finger in front of the skin of a trunk, (N, 3)."""
+    """Returns points a finger in front of the skin of a trunk, (N, 3)."""
     y, x = np.mgrid[0.0:0.42:_TRUNK_STEP, -shoulder_half_width:shoulder_half_width:_TRUNK_STEP]
     return np.stack([x, y, trunk_surface(x, y, shoulder_half_width)], axis=-1).reshape(-1, 3)

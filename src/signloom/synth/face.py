@@ -1,9 +1,9 @@
 """A parametric face: the 468 points of the mesh on an ellipsoidal head, with a mouth, brows and lids that move.
 
 The named contours of the mesh (lips, eyes, brows, nose, outline; MediaPipe 0.10.21 `face_mesh_connections.py`) are
-placed by hand; every other point lies at the mean of its neighbours in the mesh, which was solved once and is kept in
-`_FILLED`. Only the signer's right half and the midline are written down; the left half is their mirror image.
-Lengths here are millimetres in the tables and metres in the results; x to the signer's left, y down, z backwards.
+placed by hand. Every other point lies at the mean of its neighbours in the mesh; this was solved once and is kept in
+`_FILLED`. The tables have only the signer's right half and the midline; the left half is their mirror image. Lengths
+are millimetres in the tables and metres in the results; x to the signer's left, y down, z backwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from signloom import layout
 
-# Number of a face point, x, y.
+# For each point: its number, x, y.
 _CONTOURS = """
 10 0 -88  109 -18 -87  67 -34 -82  103 -47 -73  54 -57 -60  21 -64 -44  162 -67 -28  127 -69 -10  234 -70 8
 93 -69 22  132 -67 36  58 -62 50  172 -54 63  136 -45 72  150 -35 79  149 -25 84  176 -16 87  148 -8 89  152 0 90
@@ -47,13 +47,14 @@ _FILLED = """
 244 -14 -18  245 -12 -14  247 -44 -23
 """
 
-# Blend weights, in this order, of `deform`.
+# The blend weights of `deform`, in this order.
 EXPRESSIONS = ("opened", "spread", "rounded", "brows", "blink")
 
 
 @cache
 def neutral_face() -> np.ndarray:
-    """The face at rest, (468, 3) metres; the origin lies between eyes and nose, in the middle of the head's width."""
+    """Returns the face at rest, (468, 3) metres; the origin is between eyes and nose, in the middle of the head's
+    width."""
     values = np.array((_CONTOURS + _FILLED).split(), dtype=np.float64).reshape(-1, 3)
     numbers = values[:, 0].astype(int)
     flat = np.full((layout.NUM_FACE_POINTS, 2), np.nan)
@@ -73,7 +74,7 @@ def neutral_face() -> np.ndarray:
 
 @cache
 def expression_shapes() -> np.ndarray:
-    """How the points move for each of `EXPRESSIONS` at weight 1, (5, 468, 3) metres."""
+    """Returns the displacement of the points for each of `EXPRESSIONS` at weight 1, (5, 468, 3) metres."""
     x, y, _ = neutral_face().T.astype(np.float64) * 1000
     zero = np.zeros_like(x)
     mouth = np.exp(-((x / 30) ** 2) - ((y - 43) / 16) ** 2)
@@ -94,5 +95,6 @@ def expression_shapes() -> np.ndarray:
 
 
 def deform(weights: np.ndarray) -> np.ndarray:
-    """The face with expressions, (T, 468, 3) metres, from blend weights (T, 5) in the order of `EXPRESSIONS`."""
+    """Returns the face with expressions, (T, 468, 3) metres, from blend weights (T, 5) in the order of
+    `EXPRESSIONS`."""
     return neutral_face() + np.tensordot(weights, expression_shapes(), axes=1)

@@ -18,7 +18,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError
-from signloom.synth.body import Arm, Posed, pose_arms, wrist_bend
+from signloom.synth.body import Arm, PosedArm, pose_arms, wrist_bend
 from signloom.synth.camera import DISTANCE
 from signloom.synth.dials import Dials
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SIZES, SPEEDS
@@ -182,7 +182,7 @@ def _citation(sign: Sign) -> tuple[Arm, Arm]:
 
 
 @lru_cache(maxsize=64)
-def _posed(sign: Sign) -> tuple[Posed, Posed, Limb]:
+def _posed(sign: Sign) -> tuple[PosedArm, PosedArm, Limb]:
     return pose_arms(*_citation(sign), _model().proportions)
 
 

@@ -1,4 +1,4 @@
-"""What the hands do in a sign: the paths they travel and the local movements of wrist and fingers."""
+"""Movements of signs: the paths of the hands and the local movements of wrist and fingers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ PhaseFunction = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Movement:
-    """A path, as functions of the phase (n,) in 0..1.
+    """A path, given by functions of the phase (n,) in 0..1.
 
-    path: (n, 3) in units of the movement's size, on the hand's own side.  duration: relative to a plain stroke.
-    closed: it ends where it began, so that a repetition goes on without a way back.
-    repeatable: whether a sign may do it twice; what goes to and fro by itself is not done twice.
+    path: (n, 3) in units of the movement's size, on the hand's own side.
+    duration: relative to a plain stroke.
+    closed: whether it ends where it began, so that a repetition needs no way back.
+    repeatable: whether a sign may repeat it; a movement that goes to and fro is not repeated.
     touch: how firmly a sign with contact touches, (n,) in 0..1.
     """
 
@@ -29,11 +30,12 @@ class Movement:
 
 @dataclass(frozen=True)
 class LocalMovement:
-    """What wrist and fingers do, as functions of the phase (n,) in 0..1.
+    """Movement of wrist and fingers, given by functions of the phase (n,) in 0..1.
 
     twist, nod: degrees about the fingers' axis and across the palm.
-    fingers: `open` (from closed to the handshape), `close`, `wiggle` or None.  duration: relative to a plain stroke.
-    paths: the movements it goes together with.
+    fingers: `open` (from closed to the handshape), `close`, `wiggle` or None.
+    duration: relative to a plain stroke.
+    paths: the movements it can be combined with.
     """
 
     twist: PhaseFunction | None = None
@@ -110,24 +112,26 @@ LOCAL_MOVEMENTS: dict[str, LocalMovement] = {
     "close": LocalMovement(fingers="close", paths=_STRAIGHT),
     "wiggle": LocalMovement(fingers="wiggle", duration=1.3, paths=(*_STRAIGHT, "circle")),
 }
-# How far a path of each size goes, metres, and how long a stroke of each speed takes.
+# Length of a path of each size, metres.
 SIZES = {"small": 0.095, "normal": 0.14, "large": 0.19}
+# Duration of a stroke of each speed, relative to a plain one.
 SPEEDS = {"slow": 1.25, "plain": 1.0, "quick": 0.85}
-# What a second time adds to the duration of a stroke.
+# Factor by which a repetition lengthens a stroke.
 REPEAT_DURATION = 1.5
 
 
 def minimum_jerk(time: np.ndarray) -> np.ndarray:
-    """The share of a way that is done at each share of its time, both 0..1 (Flash and Hogan 1985, equation 9)."""
+    """Returns the share of a path that is done at each share of its time, both 0..1 (Flash and Hogan 1985, equation
+    9)."""
     return time**3 * (10 - 15 * time + 6 * time**2)
 
 
 def phase_of(movement: Movement, repeats: int, time: np.ndarray) -> np.ndarray:
-    """The phase 0..1 of a path at each share (n,) of a stroke's time, done `repeats` (1 or 2) times."""
+    """Returns the phase 0..1 of a path at each share (n,) of a stroke's time, made `repeats` (1 or 2) times."""
     if repeats == 1:
         return minimum_jerk(time)
     if movement.closed:
         return 2 * minimum_jerk(time) % 1.0
-    # There, a quick way back, and there again.
+    # Forward, a quick way back, and forward again.
     there, back = minimum_jerk(np.clip(time / 0.36, 0, 1)), minimum_jerk(np.clip((time - 0.36) / 0.28, 0, 1))
     return there - back + minimum_jerk(np.clip((time - 0.64) / 0.36, 0, 1))

@@ -1,6 +1,6 @@
-"""A sentence in time: strokes of the signs, minimum-jerk ways between them, hands that rest or wait at both ends.
+"""A sentence in time: strokes of the signs, minimum-jerk transitions between them, and resting or waiting hands.
 
-Shapes: T frames. The states of an arm are as in `stroke`.
+Shapes: T frames. `stroke` describes the states of an arm.
 """
 
 from __future__ import annotations
@@ -31,23 +31,33 @@ from signloom.synth.stroke import (
 )
 from signloom.synth.variants import signs_as_signed
 
-# The way between two strokes at tempo 1: its shortest time and the time per metre (a way of half a metre peaks near
-# 3 m/s).
-_WAY_SECONDS, _WAY_SECONDS_PER_METRE = 0.1, 0.38
-# How far towards the camera such a way bows per metre of height.
+# Shortest transition between two strokes at tempo 1.
+_WAY_SECONDS = 0.1
+# What each metre adds to it: a transition of half a metre peaks near 3 m/s.
+_WAY_SECONDS_PER_METRE = 0.38
+# How far a transition bows towards the camera, per metre of height.
 _SWING = 0.12
+# Range of the time at rest before and after a sentence.
 _IDLE_SECONDS = (0.16, 0.4)
-# How long hands are seen that wait between two sentences of one text, where the clip is cut.
+# The same for hands that wait between two sentences of one text, where the clip is cut.
 _WAIT_SECONDS = (0.0, 0.16)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
-# At coarticulation 1: how far a sign's place is drawn to its neighbours', how far the fingers and the weak hand are
-# ready for the next sign when this one ends, or still as in the last one when it begins, and how much the weak hand
-# of a two-handed sign does less.
-_DRAWN, _READY, _LEFT_OVER, _LIFTED, _WEAKENED = 0.05, 0.25, 0.12, 0.25, 0.3
-# How often, at weak hand 1, a two-handed sign is made with one hand.
+# Effects of coarticulation 1, as shares. A sign's place moves towards its neighbours':
+_DRAWN = 0.05
+# The fingers take the next sign's shape at the end of a sign:
+_READY = 0.25
+# The fingers still have the last sign's shape at the beginning:
+_LEFT_OVER = 0.12
+# The weak hand rises for the next sign:
+_LIFTED = 0.25
+# The weak hand of a two-handed sign moves less:
+_WEAKENED = 0.3
+# Probability, at weak hand 1, that a two-handed sign is made with one hand.
 _DROPPED = 0.06
+# Time between the random positions of the tremor.
 _TREMOR_SECONDS = 0.11
+# Size of the sway of the body.
 _SWAY_METRES = 0.01
 
 
@@ -55,11 +65,11 @@ _SWAY_METRES = 0.01
 class Performance:
     """A sentence as it was signed.
 
-    motion: of the body, right arm strong (a left-handed signer is mirrored later).
-    strokes: for each sign the frames [start, end) in which its parameters are shown.
-    boundaries: for each sign [start, end) including its half of the ways to its neighbours; they follow one another
-    without a gap; hands that rest or wait at either end of the utterance, and are not glossed, stay outside.
-    dialect: positions of the signs that the signer made in dialect.
+    motion: of the body, with the right arm as the strong one (left-handed signers are mirrored later).
+    strokes: for each sign, the frames [start, end) in which its parameters are shown.
+    boundaries: for each sign, [start, end) with its half of the transitions to its neighbours. They follow one another
+    without gaps; resting or waiting hands that are not glossed stay outside.
+    dialect: positions of the signs made in dialect.
     """
 
     motion: Motion
@@ -77,10 +87,11 @@ def perform(
     rng: np.random.Generator,
     rest_glossed: bool = False,
 ) -> Performance:
-    """The motion of one sentence, in the signer's own forms of the signs.
+    """Returns the motion of one sentence, with the signer's own forms of the signs.
 
-    rest_glossed: whether the corpus has glosses for hands at rest. Where a sentence then begins or ends without one, it
-    is cut out of a longer text and the hands are up; else they rise from rest and sink again in every sentence.
+    rest_glossed: whether the corpus has glosses for hands at rest. If so, a sentence that begins or ends without one is
+    cut from a longer text and the hands are raised there. Otherwise, the hands rise from rest and sink again in every
+    sentence.
     """
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
@@ -124,14 +135,14 @@ def perform(
     before = after = rest
     seconds = _IDLE_SECONDS
     if rest_glossed:
-        # Numbers of its own: the signs are made as they are in a corpus without such glosses.
+        # Separate random numbers: the signs stay the same as in a corpus without such glosses.
         own = rng.spawn(1)[0]
         before, after = (
             (raised_state(rest[0], signer, own, strong=True), raised_state(rest[1], signer, own, strong=False))
             for _ in range(2)
         )
         seconds = _WAIT_SECONDS
-    # A sign of idle hands is the rest at its end of the sentence.
+    # A rest sign takes the place of the rest at its end of the sentence.
     if signs[0].kind != "rest":
         idle(before, seconds)
     for right, left in strokes:
@@ -170,7 +181,8 @@ def perform(
 def _contacts(
     signs: Sequence[Sign], spans: Sequence[tuple[int, int]], states: np.ndarray, *, weak: bool
 ) -> tuple[Contact, ...]:
-    """Where the strong or the weak hand, whose states are (T, 26), touches; one that drops out of a sign does not."""
+    """Returns the contacts of the strong or the weak hand with states (T, 26); a weak hand that drops out of a sign has
+    none."""
     return tuple(
         Contact(start, end, LOCATIONS[sign.location].anchor)
         for sign, (start, end) in zip(signs, spans, strict=True)
@@ -179,7 +191,7 @@ def _contacts(
 
 
 def _boundaries(spans: list[tuple[int, int]], ways: list[int]) -> tuple[tuple[int, int], ...]:
-    """Each sign's span with its half of the ways around it."""
+    """Returns the span of each sign with its half of the transitions around it."""
     first = spans[0][0] - ways[0] + ways[0] // 2
     inner = [end + way // 2 for (_, end), way in zip(spans, ways[1:], strict=True)]
     return tuple(zip([first, *inner[:-1]], inner, strict=True))
@@ -188,7 +200,8 @@ def _boundaries(spans: list[tuple[int, int]], ways: list[int]) -> tuple[tuple[in
 def _idle_hand(
     rest: np.ndarray, last: np.ndarray, signer: Signer, weak_hand: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Where the weak hand waits during a one-handed sign, (26,): at rest, or lax and lower near where it was last."""
+    """Returns where the weak hand waits during a one-handed sign, (26,): at rest, or lax and lower near its last
+    place."""
     holds, share, slip = rng.random(), rng.uniform(0.0, 0.7), rng.standard_normal(3)
     if holds >= min(weak_hand * signer.holding, 0.95):
         state = rest.copy()
@@ -203,7 +216,7 @@ def _idle_hand(
 def _weakened(
     sign: Sign, weak: np.ndarray, idle_hand: np.ndarray, dials: Dials, rng: np.random.Generator
 ) -> np.ndarray:
-    """The weak arm (n, 26) of a sign, which sometimes does less than the strong one, or nothing."""
+    """Returns the weak arm (n, 26) of a sign, which sometimes moves less than the strong one, or not at all."""
     drops, share = rng.random(2)
     droppable = sign.kind == "both" or (sign.kind == "base" and not sign.contact)
     if droppable and drops < min(_DROPPED * dials.weak_hand, 0.5):
@@ -216,7 +229,7 @@ def _weakened(
 
 
 def _blend(signs: Sequence[Sign], strokes: list[tuple[np.ndarray, np.ndarray]], coarticulation: float) -> None:
-    """Lets neighbouring strokes pull at each other, in place."""
+    """Lets neighbouring strokes influence each other, in place."""
     middles = [[states[:, PLACE].mean(axis=0) for states in both] for both in strokes]
     fingers = [(strong[0, ANGLES].copy(), strong[-1, ANGLES].copy()) for strong, _ in strokes]
     for number, (sign, (strong, weak)) in enumerate(zip(signs, strokes, strict=True)):
@@ -230,7 +243,7 @@ def _blend(signs: Sequence[Sign], strokes: list[tuple[np.ndarray, np.ndarray]], 
                 continue
             for other in others:
                 step = middles[other][side] - middles[number][side]
-                # Two pulls, and what is touched stays within reach.
+                # Each of two neighbours pulls half as much, and less if the hand must reach what it touches.
                 states[:, PLACE] += 0.5 * _DRAWN * coarticulation * (0.5 if sign.contact else 1.0) * step
         if number + 1 < len(signs):
             strong[:, ANGLES] += min(_READY * coarticulation, 0.8) * end * (fingers[number + 1][0] - strong[:, ANGLES])
@@ -244,12 +257,14 @@ def _blend(signs: Sequence[Sign], strokes: list[tuple[np.ndarray, np.ndarray]], 
 
 
 def _way(start: np.ndarray, end: np.ndarray, count: int, bend: np.ndarray, early: float) -> np.ndarray:
-    """States (count, 26) between two states, neither of them included; `bend` (3,) bows the path, and the fingers are
-    ready `early` times as fast as the hand arrives."""
+    """Returns states (count, 26) between two states, without them.
+
+    bend: (3,) bows the path.  early: the fingers are ready this many times as fast as the hand arrives.
+    """
     time = np.arange(1, count + 1) / (count + 1)
     share = minimum_jerk(time)[:, None]
     states = start + share * (end - start)
-    # A hand on its way up or down swings out before the shoulder.
+    # A hand that moves up or down swings out in front of the shoulder.
     bow = bend - np.array((0, 0, _SWING)) * abs(end[PLACE][1] - start[PLACE][1])
     states[:, PLACE] += 4 * share * (1 - share) * bow
     ready = minimum_jerk(np.minimum(early * time, 1))[:, None]
@@ -259,7 +274,7 @@ def _way(start: np.ndarray, end: np.ndarray, count: int, bend: np.ndarray, early
 
 
 def _turn(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Quaternions (n, 4) on the shortest turn from one (4,) to another."""
+    """Returns quaternions (n, 4) on the shortest rotation from one (4,) to another."""
     cosine = float(start @ end)
     if cosine < 0:
         end, cosine = -end, -cosine
@@ -271,7 +286,7 @@ def _turn(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _blur(states: np.ndarray, sigma: float) -> np.ndarray:
-    """States (T, 26) smoothed over time by a Gaussian of `sigma` frames."""
+    """Returns states (T, 26) smoothed over time with a Gaussian of `sigma` frames."""
     if sigma <= 0:
         return states
     reach = max(1, round(3 * sigma))
@@ -282,7 +297,7 @@ def _blur(states: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _wander(length: int, fps: float, seconds: float, rng: np.random.Generator, width: int) -> np.ndarray:
-    """A smooth random path of unit variance or less, (length, width)."""
+    """Returns a smooth random path of variance 1 or less, (length, width)."""
     knots = rng.standard_normal((int(length / (fps * seconds)) + 4, width))
     time = np.arange(length) / (fps * seconds) + 1
     lower = np.floor(time).astype(int)
@@ -293,7 +308,7 @@ def _wander(length: int, fps: float, seconds: float, rng: np.random.Generator, w
 def _head(
     signs: Sequence[Sign], spans: Sequence[tuple[int, int]], length: int, signer: Signer, fps: float
 ) -> np.ndarray:
-    """How the head turns, nods and tilts with the signs, (T, 3) degrees."""
+    """Returns how the head turns, nods and tilts with the signs, (T, 3) degrees."""
     head = np.zeros((length, 3))
     for sign, (start, end) in zip(signs, spans, strict=True):
         degrees, times = HEADS[sign.head]
@@ -311,7 +326,7 @@ def _expression(
     fps: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Blend weights of the face, (T, 5): the signs' mouths and brows, and blinks."""
+    """Returns blend weights of the face, (T, 5): the mouths and brows of the signs, and blinks."""
     weights = np.zeros((length, len(EXPRESSIONS)))
     for sign, (start, end) in zip(signs, spans, strict=True):
         shown = signer.expressiveness * np.exp(0.15 * rng.standard_normal())

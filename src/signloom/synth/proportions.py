@@ -1,4 +1,4 @@
-"""The lengths of one simulated body."""
+"""Lengths of one simulated body."""
 
 from __future__ import annotations
 

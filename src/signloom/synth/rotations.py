@@ -1,4 +1,4 @@
-"""Rotations: unit quaternions in the order w, x, y, z, matrices, and turns of head and trunk. T frames."""
+"""Rotations: unit quaternions in the order w, x, y, z, matrices, and turns of head and trunk. Shapes: T frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def head_rotation(degrees: np.ndarray) -> np.ndarray:
-    """Rotation matrices (T, 3, 3) of a head, or a trunk, that is turned, nods and tilts by (T, 3) degrees."""
+    """Returns rotation matrices (T, 3, 3) of a head or trunk that turns, nods and tilts by (T, 3) degrees."""
     turn, nod, tilt = np.radians(degrees).T
     zero, one = np.zeros_like(turn), np.ones_like(turn)
     about_y = np.array([[np.cos(turn), zero, np.sin(turn)], [zero, one, zero], [-np.sin(turn), zero, np.cos(turn)]])
@@ -16,7 +16,7 @@ def head_rotation(degrees: np.ndarray) -> np.ndarray:
 
 
 def matrix(quaternions: np.ndarray) -> np.ndarray:
-    """Rotation matrices (T, 3, 3) of unit quaternions (T, 4) in the order w, x, y, z."""
+    """Returns the rotation matrices (T, 3, 3) of unit quaternions (T, 4) in the order w, x, y, z."""
     w, x, y, z = quaternions.T
     return np.array(
         [
@@ -28,8 +28,8 @@ def matrix(quaternions: np.ndarray) -> np.ndarray:
 
 
 def quaternion(axes: np.ndarray) -> np.ndarray:
-    """The unit quaternion (4,) of one rotation matrix (3, 3), w not negative."""
-    # The eigenvector of Bar-Itzhack (2000), which has no special cases.
+    """Returns the unit quaternion (4,) of one rotation matrix (3, 3); its w is not negative."""
+    # The eigenvector of Bar-Itzhack (2000), which needs no special cases.
     (a, b, c), (d, e, f), (g, h, i) = axes
     symmetric = np.array(
         [
@@ -44,7 +44,7 @@ def quaternion(axes: np.ndarray) -> np.ndarray:
 
 
 def multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The quaternions (..., 4) of turning by `second`, then by `first`."""
+    """Returns the quaternions (..., 4) of the rotation by `second`, then by `first`."""
     a, b, c, d = np.moveaxis(first, -1, 0)
     e, f, g, h = np.moveaxis(second, -1, 0)
     return np.stack(
@@ -59,7 +59,8 @@ def multiply(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def rotation_about(axis: int, degrees: np.ndarray | float) -> np.ndarray:
-    """Quaternions (..., 4) of turning about one axis of the hand: 0 along the fingers, 1 palm, 2 thumb side."""
+    """Returns quaternions (..., 4) of a rotation about one axis of the hand: 0 along the fingers, 1 palm, 2 thumb
+    side."""
     half = np.radians(np.asarray(degrees, dtype=np.float64)) / 2
     result = np.zeros((*half.shape, 4))
     result[..., 0], result[..., 1 + axis] = np.cos(half), np.sin(half)
@@ -67,6 +68,6 @@ def rotation_about(axis: int, degrees: np.ndarray | float) -> np.ndarray:
 
 
 def cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The cross products of (T, 3) with (T, 3), several times as fast as NumPy's for short clips."""
+    """Returns the cross products of (T, 3) and (T, 3), several times as fast as NumPy for short clips."""
     ahead, behind = (1, 2, 0), (2, 0, 1)
     return first[:, ahead] * second[:, behind] - first[:, behind] * second[:, ahead]

@@ -1,4 +1,4 @@
-"""Signers: what stays the same in one person from sentence to sentence, and differs between persons."""
+"""Signers: what stays the same in one person from sentence to sentence and differs between persons."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import multiply, rotation_about
 from signloom.synth.signs import FLEXION, HANDSHAPES, LOCATIONS, NUM_ANGLES, ORIENTATIONS
 
-# The average signer's speed relative to that of the strokes and ways in `stroke` and `performance`: with it a gloss
-# takes 12 to 14 frames at 25 frames/s, as on PHOENIX-2014.
+# Speed of the average signer, relative to the strokes and transitions of `stroke` and `performance`: a gloss then takes
+# 12 to 14 frames at 25 frames/s, as in PHOENIX-2014.
 _TEMPO = 1.14
-# Spread of one habit at signer variation 1.
+# Standard deviations of habits at signer variation 1. Place of a location:
 _LOCATION_METRES = 0.023
+# Place of the whole signing space:
 _SPACE_METRES = 0.036
+# Joint angles of a handshape:
 _FINGER_DEGREES = 6.0
+# Orientation of the palm:
 _ORIENTATION_DEGREES = 8.0
+# Turn, nod and tilt of the head:
 _CARRIAGE_DEGREES = (4.0, 3.5, 2.5)
+# Turn, nod and tilt of the trunk:
 _LEAN_DEGREES = (2.5, 1.8, 3.0)
+# Largest tremor of the hands at signer variation 1.
 _UNSTEADY_METRES = 0.0022
-# Where idle hands lie, (3, 2, 3): the strong one over the weak one low before the belly, or higher; or both on the
-# thighs, below the picture. Elbows then hang beside the trunk.
+# Where idle hands lie, (3, 2, 3): the strong hand over the weak one, low before the belly or higher; or both hands on
+# the thighs, below the picture. The elbows then hang beside the trunk.
 RESTS = np.array(
     [
         [(-0.01, 0.4, -0.19), (-0.02, 0.42, -0.145)],
@@ -32,7 +38,7 @@ RESTS = np.array(
         [(-0.19, 0.54, -0.1), (-0.19, 0.54, -0.1)],
     ]
 )
-# What some signers make of a handshape or a place, and how often a signer has such a habit at signer variation 1.
+# What some signers use in place of a handshape or location.
 ALLOPHONES = {
     "handshape": {
         "B": "FLAT", "FLAT": "B", "S": "A", "A": "S", "10": "A", "5": "4", "4": "5", "U": "V", "C": "CLAW", "W": "4",
@@ -43,7 +49,9 @@ ALLOPHONES = {
         "far-shoulder": "chest", "belly": "chest", "upper-arm": "forearm", "elbow": "forearm",
     },
 }  # fmt: skip
+# Probability of each such habit at signer variation 1.
 _HABIT_SHARE = 0.15
+# Number of dialects.
 _NUM_REGIONS = 3
 
 
@@ -52,18 +60,19 @@ class Signer:
     """One person.
 
     proportions: bones.  tempo: speed relative to the average.  amplitude: size of movements.
-    space: (3,) scale of the signing space about the chest.  shift: (3,) metres, where this signer's signing space lies.
-    places: habitual offset for each location, metres.  grips: for each handshape, degrees (16,).
-    turns: for each orientation a quaternion (4,).  shapes: for each movement a stretch (3,) of its path.
-    rest: (2, 3) where the idle strong and weak hand lie, each on its own side.  holding: how often, 0..1, the weak hand
-    stays up during one-handed signs instead of going there.  expressiveness: scale of mouth and brows.
-    left_handed: the left hand is the strong one.
-    smoothness: how long controls are blurred, relative to the average.
-    unsteadiness: metres of jerks in the hands' way.
-    carriage: (3,) how the head is held: turn, nod and tilt in degrees.  lean: (3,) of the trunk, likewise.
-    habits: for `handshape` and `location` what this signer makes of some of them, in about half of the signs.
-    key: (seed, number), which tells this signer's other choices.  region: whose dialect this signer has.
-    dialect: share of signs made in the region's way.
+    space: (3,) scale of the signing space about the chest.  shift: (3,) metres, position of the signing space.
+    places: habitual offset of each location, metres.  grips: of each handshape, degrees (16,).
+    turns: of each orientation, a quaternion (4,).  shapes: of each movement, a stretch (3,) of its path.
+    rest: (2, 3) where the idle strong and weak hand lie, each on its own side.
+    holding: probability that the weak hand stays up during one-handed signs.
+    expressiveness: scale of mouth and brows.
+    left_handed: whether the left hand is the strong one.
+    smoothness: duration of the blur of all controls, relative to the average.
+    unsteadiness: metres of tremor in the hands' paths.
+    carriage: (3,) posture of the head: turn, nod and tilt in degrees.  lean: (3,) of the trunk, likewise.
+    habits: for `handshape` and `location`, what this signer uses in place of some of them, in about half of the signs.
+    key: (seed, number), which determines this signer's other choices.
+    region: number of the signer's dialect.  dialect: share of signs made in it.
     """
 
     proportions: Proportions
@@ -90,7 +99,8 @@ class Signer:
 
 
 def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
-    """Signer `number` (from 0) of the population of `seed`, whoever else is in it; the average one with clean dials."""
+    """Returns signer `number` (from 0) of the population of `seed`, whoever else is in it; with clean dials the average
+    signer."""
     variation = dials.signer_variation
     rng = np.random.default_rng([seed, 2, number])
 
@@ -107,7 +117,7 @@ def make_signer(number: int, *, seed: int, dials: Dials) -> Signer:
         upper_arm=average.upper_arm * size * about_one(0.04),
         forearm=average.forearm * size * about_one(0.04),
         hand=average.hand * size * about_one(0.05),
-        # Shoulders held high or low make a neck short or long.
+        # Raised or lowered shoulders make a neck short or long.
         neck=average.neck * size * about_one(0.07),
         head=average.head * about_one(0.04),
         trunk=average.trunk * size * about_one(0.04),

@@ -1,6 +1,6 @@
-"""Where the skin is: how far a hand is from head, trunk and other arm, so that it touches and never passes through.
+"""The skin: how far a hand is from the head, the trunk and the other arm, so that it touches but never passes through.
 
-Shapes: T frames. Metres as in `body`. Head and trunk are surfaces that face the camera: for each x and y one z.
+Shapes: T frames. Metres as in `body`. Head and trunk are surfaces that face the camera, with one z for each x and y.
 """
 
 from __future__ import annotations
@@ -13,35 +13,45 @@ import numpy as np
 from signloom import layout
 from signloom.synth import face
 
-# Half the thickness of a finger: a hand's joints keep this distance from the skin they touch.
+# Half the thickness of a finger: the joints of a hand keep this distance from the skin they touch.
 FINGER = 0.008
-# A joint rests on the skin of the other arm by a little less than that.
+# Distance at which a joint rests on the skin of the other arm.
 RESTS = 0.003
-# Half width and height of the head about its middle, and its depth where the mesh of the face does not reach.
+# Half width, half height and depth of the head where the mesh of the face does not reach.
 _HEAD = (0.078, 0.115, 0.098)
+# Depth of the trunk at its middle.
 _TRUNK_DEPTH = 0.11
-# Half the width, as a share of that of the shoulders, and depth of the trunk that the middle of a forearm stays out of.
-FOREARM_WIDE, FOREARM_DEEP = 0.95, 0.1
-# Where there is no skin: far behind the body.
+# Half width of the trunk that the middle of a forearm avoids, as a share of that of the shoulders.
+FOREARM_WIDE = 0.95
+# Depth of this trunk.
+FOREARM_DEEP = 0.1
+# z where there is no skin: far behind the body.
 _NOTHING = 0.1
+# Spacing of the grid of the head's surface.
 _CELL = 0.004
+# Half width and half height of this grid.
 _GRID_X, _GRID_Y = 0.088, 0.128
-# Contact is made up to this far; a hand that is further away does not mean to touch.
-_FURTHEST = 0.08
-# Half the thickness of hand, forearm and upper arm, and the points between joints at which they are looked at.
-_HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS = 0.01, 0.032, 0.04
-# How near the middles of two forearms come beyond the radius of one of them.
+# A hand that is further away than this does not mean to touch.
+_MAX_GAP = 0.08
+# Half the thickness of a hand.
+_HAND_RADIUS = 0.01
+# Half the thickness of a forearm.
+_FOREARM_RADIUS = 0.032
+# Half the thickness of an upper arm.
+_UPPER_ARM_RADIUS = 0.04
+# Distance between the axes of two forearms, beyond the radius of one of them.
 _FOREARM_SOFT = 0.02
-# The points of a limb that tell whether it is near: wrist, knuckles, forearm and upper arm.
+# Points of a limb that show whether it is near: wrist, a knuckle, two on the forearm, one on the upper arm.
 _MARKS = (0, 9, 26, 28, 33)
 
 
 @cache
 def head_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A grid about the middle of an average head, x, y, and z a finger in front of the skin, each (rows, columns)."""
+    """Returns a grid around the middle of an average head: x, y, and z a finger in front of the skin, each (rows,
+    columns)."""
     y, x = np.mgrid[-_GRID_Y : _GRID_Y + 1e-9 : _CELL, -_GRID_X : _GRID_X + 1e-9 : _CELL]
     radius = np.sqrt((x / _HEAD[0]) ** 2 + (y / _HEAD[1]) ** 2)
-    # Outside of its outline the head recedes, so that a hand that passes it meets no step; below, there is the throat.
+    # Outside its outline the head recedes, so that a passing hand meets no step. Below it is the throat.
     surface = np.where(radius < 1, -_HEAD[2] * np.sqrt(np.clip(1 - radius**2, 0, None)), _NOTHING * (radius - 1))
     throat = np.where(y > 0.06, -0.06 + 1.1 * (y - 0.085) + 0.8 * np.clip(np.abs(x) - 0.03, 0, None), np.inf)
     surface = np.minimum(surface, throat)
@@ -56,7 +66,7 @@ def head_surface() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def trunk_surface(x: np.ndarray, y: np.ndarray, shoulder_half_width: float) -> np.ndarray:
-    """z a finger in front of the skin of the trunk, or of nothing beside it, at each x and y."""
+    """Returns z a finger in front of the skin of the trunk at each x and y, or of nothing beside the trunk."""
     inside = np.clip(1 - (x / (1.1 * shoulder_half_width)) ** 2, 0, None) * np.clip((y + 0.03) / 0.1, 0, 1)
     return np.where(inside > 0, -_TRUNK_DEPTH * np.sqrt(inside), _NOTHING)
 
@@ -64,7 +74,8 @@ def trunk_surface(x: np.ndarray, y: np.ndarray, shoulder_half_width: float) -> n
 def depth(
     hand: np.ndarray, centre: np.ndarray, head: float, rotation: np.ndarray | None, shoulder_half_width: float
 ) -> np.ndarray:
-    """How far a hand's deepest joint is behind the skin of head or trunk, (T,); negative: the distance to it.
+    """Returns how far a hand's deepest joint is behind the skin of head or trunk, (T,); negative values are distances
+    to it.
 
     hand: (T, 21, 3).  centre: (3,) of the head.  head: its size.  rotation: (T, 3, 3) of the head, or None.
     """
@@ -87,14 +98,16 @@ def depth(
 
 
 def forearm_depth(elbow: np.ndarray, wrist: np.ndarray, shoulder_half_width: float) -> np.ndarray:
-    """How far a hand must move towards the camera for its forearm, from elbow to wrist (T, 3), to leave the trunk,
-    (T,)."""
+    """Returns how far a hand must move towards the camera to take its forearm out of the trunk, (T,).
+
+    elbow, wrist: (T, 3), the ends of the forearm.
+    """
     share = np.array((0.35, 0.6, 0.85))
     x, y, z = (elbow[:, k, None] + share * (wrist - elbow)[:, k, None] for k in range(3))
     wide = 1 - (x / (FOREARM_WIDE * shoulder_half_width)) ** 2
     surface = -FOREARM_DEEP * np.sqrt(np.clip(wide, 0, None))
     behind = np.where(wide > 0, np.clip(z - surface, 0, None), 0) * np.clip((y - 0.02) / 0.1, 0, 1)
-    return np.minimum(behind / share, _FURTHEST).max(axis=1)
+    return np.minimum(behind / share, _MAX_GAP).max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class Limb:
 
     @classmethod
     def of(cls, shoulder: np.ndarray, elbow: np.ndarray, hand: np.ndarray) -> Limb:
-        """From shoulder (3,), elbow (T, 3) and hand (T, 21, 3)."""
+        """Returns the limb with shoulder (3,), elbow (T, 3) and hand (T, 21, 3)."""
         palm = 0.5 * (hand[:, :1] + hand[:, layout.KNUCKLES])
         share = np.linspace(0, 0.85, 6)[:, None]
         forearm = elbow[:, None] + share * (hand[:, :1] - elbow[:, None])
@@ -116,14 +129,16 @@ class Limb:
         return cls(np.concatenate([hand, palm, forearm, upper], axis=1), radii)
 
     def clearance(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The first two of what `nearest` gives."""
+        """Returns the first two results of `nearest`."""
         distance, direction, _ = self.nearest(hand, squared)
         return distance, direction
 
     def nearest(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The least distance (T,) of a hand's joints (T, 21, 3) from the skin of the limb, negative inside of it, the
-        unit vector (T, 3) from that joint to the limb, and which joint it is (T,). squared: (T, 21, K) distances,
-        where known."""
+        """Returns the distance (T,) of a hand (T, 21, 3) from the skin of the limb, the unit vector (T, 3) from its
+        nearest joint to the limb, and that joint (T,).
+
+        The distance is negative inside the limb.  squared: (T, 21, K) squared distances, if known.
+        """
         squared = self.squared(hand) if squared is None else squared
         distance = np.sqrt(np.clip(squared, 1e-10, None)) - self.radii
         joint, point = np.divmod(distance.reshape(len(hand), -1).argmin(axis=1), distance.shape[2])
@@ -135,9 +150,12 @@ class Limb:
     def pull(
         self, hand: np.ndarray, elbow: np.ndarray, firmness: np.ndarray, give: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What a hand (T, 21, 3) must move to touch the limb as firmly as (T,) in 0..1 says, (T, 3), and how far it
-        and its forearm from the elbow (T, 3) must evade it towards the camera, (T,) metres. give: (T,) metres by which
-        the forearm may come nearer."""
+        """Returns the move (T, 3) of a hand that touches the limb, and how far the arm must evade the limb towards the
+        camera, (T,).
+
+        hand: (T, 21, 3).  elbow: (T, 3).  firmness: (T,) in 0..1, how firmly the hand touches.
+        give: (T,) metres by which the forearm may come nearer.
+        """
         towards, evasion = np.zeros((len(hand), 3)), np.zeros(len(hand))
         # Only where the arms come near each other.
         middle = 0.5 * (hand[:, :1] + elbow[:, None])
@@ -148,7 +166,7 @@ class Limb:
             hand, elbow, firmness = hand[near], elbow[near], firmness[near]
             squared = limb.squared(hand)
             clearance, direction = limb.clearance(hand, squared)
-            towards[near] = (firmness * np.clip(clearance - RESTS, 0, _FURTHEST))[:, None] * direction
+            towards[near] = (firmness * np.clip(clearance - RESTS, 0, _MAX_GAP))[:, None] * direction
             forearm = elbow[:, None] + np.linspace(0.3, 0.9, 4)[:, None] * (hand[:, :1] - elbow[:, None])
             before = limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)
             before = before if give is None else before - give[near]
@@ -156,7 +174,7 @@ class Limb:
         return towards, evasion
 
     def squared(self, points: np.ndarray) -> np.ndarray:
-        """Squared distances (T, N, K) of points (T, N, 3) from those of the limb."""
+        """Returns squared distances (T, N, K) of points (T, N, 3) from those of the limb."""
         return (
             (points**2).sum(axis=-1)[:, :, None]
             + (self.points**2).sum(axis=-1)[:, None]
@@ -164,15 +182,16 @@ class Limb:
         )
 
     def before(self, points: np.ndarray, squared: np.ndarray, room: float) -> np.ndarray:
-        """How far points (T, N, 3) that are within `room` of the skin of the limb must move towards the camera until
-        they are not, (T,)."""
+        """Returns how far points (T, N, 3) must move towards the camera to be at least `room` away from the skin of the
+        limb, (T,)."""
         reach = (self.radii + room) ** 2
         ahead = self.points[:, None, :, 2] - points[:, :, None, 2]
         way = np.sqrt(np.clip(reach - squared + ahead**2, 0, None)) - ahead
-        return np.where(squared < reach, np.clip(way, 0, _FURTHEST), 0).max(axis=(1, 2))
+        return np.where(squared < reach, np.clip(way, 0, _MAX_GAP), 0).max(axis=(1, 2))
 
 
 def firm(depths: np.ndarray, firmness: np.ndarray) -> np.ndarray:
-    """How far a hand goes on towards the skin it is to touch as firmly as (T,) in 0..1 says, (T,) metres."""
+    """Returns how far a hand moves on towards the skin that it touches as firmly as `firmness` (T,) in 0..1 says, (T,)
+    metres."""
     distance = np.clip(-depths, 0, None)
-    return firmness * distance * np.clip(2 - distance / _FURTHEST, 0, 1)
+    return firmness * distance * np.clip(2 - distance / _MAX_GAP, 0, 1)

@@ -1,7 +1,7 @@
-"""One sign in time: the states of both arms while its parameters are shown.
+"""One sign in time: the states of both arms while the sign's parameters are shown.
 
-An arm's state is one row: place (3), touching point (1), quaternion (4), joint angles (16), how firmly it touches the
-skin (1) and the weak arm (1).
+The state of an arm is one row: place (3), touching point (1), quaternion (4), joint angles (16), and how firmly the
+hand touches the skin (1) and the weak arm (1).
 """
 
 from __future__ import annotations
@@ -37,27 +37,45 @@ from signloom.synth.signs import (
 PLACE, TOUCHING, ROTATION, ANGLES, SKIN, OTHER_ARM = slice(0, 3), 3, slice(4, 8), slice(8, 24), 24, 25
 WIDTH = 26
 
-# A plain stroke at tempo 1; with the ways between strokes 10 to 14 frames a sign at 25 frames/s, as in PHOENIX-2014.
+# Duration of a plain stroke at tempo 1. With the transitions between strokes, a sign takes 10 to 14 frames at 25
+# frames/s, as in PHOENIX-2014.
 STROKE_SECONDS = 0.225
+# Range of the duration of glossed rest.
 _REST_SECONDS = (0.2, 0.44)
-# Between two sentences: how often the weak hand is up as well, and by how much hands are up elsewhere (standard
-# deviation, metres).
-_BOTH_UP, _RAISED_METRES = 0.5, 0.03
-# Where the fingers of an idle hand point and where its palm faces.
+# Probability that the weak hand is raised too between two sentences.
+_BOTH_UP = 0.5
+# Standard deviation of the place of raised hands, metres.
+_RAISED_METRES = 0.03
+# Direction of the fingers and of the palm of an idle hand before the belly.
 _ACROSS_BELLY = np.array((0.75, 0.62, -0.1)), np.array((0.0, 0.25, 1.0))
+# The same for an idle hand on the thigh.
 _ON_THIGH = np.array((0.12, 1.0, -0.25)), np.array((0.8, 0.0, 0.6))
-# What differs between two tokens of one sign by one signer, at token variation 1 (standard deviations).
-_TOKEN_METRES, _TOKEN_DEGREES, _TOKEN_FINGER_DEGREES, _TOKEN_SIZE, _TOKEN_TIME = 0.04, 13.5, 10.0, 0.33, 0.28
-# However short a stroke is, its path is no faster, metres a second; looked at in so many steps.
-_FASTEST, _FINE = 4.2, np.linspace(0, 1, 40)
-# How much lower a sign is made at coarticulation 1 when signed at twice the usual speed, metres.
+# Standard deviations between tokens of one sign by one signer at token variation 1. Place:
+_TOKEN_METRES = 0.04
+# Orientation of the hand:
+_TOKEN_DEGREES = 13.5
+# Joint angles:
+_TOKEN_FINGER_DEGREES = 10.0
+# Logarithm of the size:
+_TOKEN_SIZE = 0.33
+# Logarithm of the duration:
+_TOKEN_TIME = 0.28
+# Largest speed of a path, however short its stroke is, metres per second.
+_MAX_SPEED = 4.2
+# Shares of a stroke's time at which the speed is measured.
+_FINE = np.linspace(0, 1, 40)
+# How much lower a sign is made at coarticulation 1 and twice the usual speed, metres.
 _LOWER_METRES = 0.04
 
 
 @dataclass(frozen=True)
 class SentenceContext:
-    """What the tokens of one sentence share. frames_per_second: of the film over the signing's tempo; rest: the states
-    (26,) of the strong and the weak arm at rest; fastest: metres a second that no path of a stroke exceeds."""
+    """What the tokens of one sentence share.
+
+    frames_per_second: of the film, divided by the tempo of the signing.
+    rest: the states (26,) of the strong and the weak arm at rest.
+    fastest: largest speed of a stroke's path, metres per second.
+    """
 
     signer: Signer
     frames_per_second: float
@@ -65,17 +83,17 @@ class SentenceContext:
     token_variation: float
     coarticulation: float
     rest: tuple[np.ndarray, np.ndarray]
-    fastest: float = _FASTEST
+    fastest: float = _MAX_SPEED
 
 
 def rest_state(signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
-    """The state of an idle arm, (26,)."""
+    """Returns the state of an idle arm, (26,)."""
     state = np.zeros(WIDTH)
     place, body = signer.rest[0 if strong else 1], signer.proportions
-    # Hands that lie on one another move together, and no deeper into each other.
+    # Hands that lie on each other move together, and no deeper into each other.
     state[PLACE] = place * (1, _arms(body), 1) + 0.01 * rng.standard_normal(3) * (1, 1, 0.3)
     state[TOUCHING] = 0.5
-    # A hand before the belly points across, one on the thigh points down.
+    # A hand before the belly points across; one on the thigh points down.
     apart = float(np.clip((-place[0] - 0.04) / 0.12, 0, 1))
     fingers = _ACROSS_BELLY[0] + apart * (_ON_THIGH[0] - _ACROSS_BELLY[0])
     palm = _ACROSS_BELLY[1] + apart * (_ON_THIGH[1] - _ACROSS_BELLY[1])
@@ -88,7 +106,8 @@ def rest_state(signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.
 
 
 def raised_state(rest: np.ndarray, signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
-    """The state (26,) of an arm between two sentences of one text: lax, but up, though the weak one not always."""
+    """Returns the state (26,) of an arm between two sentences of one text: lax but raised; the weak arm only
+    sometimes."""
     stays, lift, slip = rng.random(), rng.uniform(0.7, 1.0), rng.standard_normal(3)
     state = rest.copy()
     if strong or stays < _BOTH_UP:
@@ -98,7 +117,7 @@ def raised_state(rest: np.ndarray, signer: Signer, rng: np.random.Generator, *, 
 
 
 def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm]:
-    """Strong and weak arm of a sign made once and cleanly, `num_frames` from its beginning to its end."""
+    """Returns the strong and the weak arm of a sign made once and cleanly in `num_frames` frames."""
     rng = np.random.default_rng(0)
     rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
     if sign.kind == "rest":
@@ -112,7 +131,7 @@ def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm
 
 
 def _duration(sign: Sign) -> float:
-    """How long a stroke takes, relative to a plain one."""
+    """Returns the duration of a stroke relative to a plain one."""
     longest = max(MOVEMENTS[sign.movement].duration, LOCAL_MOVEMENTS[sign.local].duration)
     return longest * SPEEDS[sign.speed] * (REPEAT_DURATION if sign.repeats > 1 else 1.0)
 
@@ -120,12 +139,12 @@ def _duration(sign: Sign) -> float:
 def stroke(
     sign: Sign, context: SentenceContext, idle_hand: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The states of the strong and the weak arm during a sign, (n, 26) each.
+    """Returns the states of the strong and the weak arm during a sign, (n, 26) each.
 
-    idle_hand: (26,) where the weak hand waits while it has nothing to do.
+    idle_hand: (26,) where the weak hand waits when it has nothing to do.
     """
     signer = context.signer
-    # All that is drawn is drawn first, so that nothing depends on what a sign makes of it.
+    # All random numbers are drawn first, so that they do not depend on the sign.
     spread = np.clip(rng.standard_normal(26), -2.2, 2.2) * context.token_variation
     place_slip, weak_slip = _TOKEN_METRES * spread[:3], 0.6 * _TOKEN_METRES * spread[3:6]
     fingers_slip = _TOKEN_FINGER_DEGREES * spread[6:22]
@@ -141,7 +160,7 @@ def stroke(
     size = SIZES[sign.size] * signer.amplitude * float(size_slip)
     count = _within_speed(sign, count, size * signer.shapes[sign.movement], context)
     time = np.linspace(0, 1, count)
-    # Those who are in a hurry do not lift the hands as high.
+    # Fast signers do not raise their hands as high.
     hurry = np.clip(context.tempo * SPEEDS["plain"] / (SPEEDS[sign.speed] * float(time_slip)) - 0.9, 0, 1.2)
     lower = np.array((0, _LOWER_METRES * context.coarticulation * float(hurry), 0))
     location = LOCATIONS[sign.location]
@@ -162,7 +181,8 @@ def stroke(
 
 
 def _within_speed(sign: Sign, count: int, size: np.ndarray, context: SentenceContext) -> int:
-    """The number of frames of a stroke of this size (3,), `count` or as many more as keep its path within `fastest`."""
+    """Returns the number of frames of a stroke of this size (3,): `count`, or more to keep its path within
+    `fastest`."""
     movement = MOVEMENTS[sign.movement]
     if movement.path is None:
         return count
@@ -172,12 +192,12 @@ def _within_speed(sign: Sign, count: int, size: np.ndarray, context: SentenceCon
 
 
 def _arms(body: Proportions) -> float:
-    """How long arms are, relative to the average."""
+    """Returns the length of the arms relative to the average."""
     return (body.upper_arm + body.forearm) / 0.525
 
 
 def place_of(sign: Sign, signer: Signer) -> np.ndarray:
-    """Where a signer places a sign that is not made on the weak arm, (3,)."""
+    """Returns where a signer places a sign that is not made on the weak arm, (3,)."""
     location, body = LOCATIONS[sign.location], signer.proportions
     position = np.array(location.position)
     if location.anchor == "head":
@@ -188,7 +208,7 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
         place = (position - chest) * signer.space + chest + signer.shift + signer.places[sign.location]
         place *= _arms(body)
     if sign.symmetric:
-        # Room for both hands beside each other.
+        # Leave room for both hands side by side.
         place[0] = min(place[0], -0.045 if location.anchor == "head" else -0.09)
     return place
 
@@ -196,7 +216,8 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
 def _held_arm(
     sign: Sign, signer: Signer, place_slip: np.ndarray, slip: np.ndarray, fingers_slip: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """State (26,) of the weak arm that is held out, and where the strong hand acts on it (3,), on the strong side."""
+    """Returns the state (26,) of the weak arm that is held out, and the place (3,) where the strong hand acts on it, on
+    the strong side."""
     location, body = LOCATIONS[sign.location], signer.proportions
     held = location.weak
     if held is None:
@@ -224,7 +245,7 @@ def _shown(
     slip: np.ndarray,
     fingers_slip: np.ndarray,
 ) -> np.ndarray:
-    """States (n, 26) of an arm that shows a sign's movement at the given shares of its time (n,)."""
+    """Returns the states (n, 26) of an arm that shows a sign's movement at the given shares (n,) of its time."""
     movement, local = MOVEMENTS[sign.movement], LOCAL_MOVEMENTS[sign.local]
     phase, once = phase_of(movement, sign.repeats, time), minimum_jerk(time)
     states = np.zeros((len(time), WIDTH))
@@ -254,7 +275,7 @@ def _shown(
 
 
 def unroll(states: np.ndarray) -> np.ndarray:
-    """States whose quaternions do not flip their sign from frame to frame."""
+    """Returns states whose quaternions do not change sign between frames."""
     rotation = states[:, ROTATION]
     flips = np.where(np.einsum("ti,ti->t", rotation[1:], rotation[:-1]) < 0, -1.0, 1.0)
     states[1:, ROTATION] *= np.cumprod(flips)[:, None]
@@ -268,7 +289,7 @@ def as_arm(states: np.ndarray) -> Arm:
         touching=states[:, TOUCHING],
         rotation=rotation / np.linalg.norm(rotation, axis=1, keepdims=True),
         angles=np.clip(states[:, ANGLES], ANGLE_LIMITS[:, 0], ANGLE_LIMITS[:, 1]),
-        # However short and blurred a touch is, it is one.
+        # A short or blurred touch still counts as a touch.
         skin=np.clip(1.7 * states[:, SKIN], 0, 1),
         other_arm=np.clip(1.7 * states[:, OTHER_ARM], 0, 1),
     )

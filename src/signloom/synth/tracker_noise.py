@@ -1,8 +1,9 @@
-"""What a tracker adds to points it has found: jitter, errors of depth, and the smoothing of its pose.
+"""The noise of the simulated tracker: jitter of the points it finds, depth errors, and the smoothing of the pose.
 
+The dials `tracker_noise` and `depth_noise` (see `dials.py`) scale the errors; the constants here are their sizes at 1.
 Shapes: T frames. Lengths are in shoulder widths unless a name says otherwise: the tracker looks at a crop around the
-signer, so that its errors grow and shrink with the signer's image. Fitted to MediaPipe Holistic; the
-figures are in `benchmarks/tracker_fit.md`. What says "assumed" below could not be measured there.
+signer, so its errors scale with the signer's image. Fitted to MediaPipe Holistic; `benchmarks/tracker_fit.md` has the
+figures. What could not be measured there is marked "assumed".
 """
 
 from __future__ import annotations
@@ -14,54 +15,85 @@ import numpy as np
 from signloom import layout
 
 HANDS = ("left_hand", "right_hand")
-# Length of a hand from wrist to finger tip, in shoulder widths; of the real clips 0.47 to 0.63.
+# Length of a hand from wrist to finger tip; in the real clips 0.47 to 0.63.
 _HAND = 0.5
-# Standard deviation of a hand's errors at rest and what fast movement adds, half of it at _HALF shoulder widths a
-# second: one value for its points about their middle, in hand lengths; it differs between frames by a factor (standard
-# deviation of its logarithm), for errors come in bursts: real ones have a kurtosis of 20 to 200.
-_SHAPE_AT_REST, _SHAPE_FAST, _HALF, _BURSTS = 0.0035, 0.021, 1.6, 0.95
-# However strong, a hand's errors stay below this, in hand lengths: one that is several times too large fills the
-# picture; of 60,000 real hands one in a thousand is longer than 0.7 to 2.5 shoulder widths, none longer than 2.8.
-_MOST = 0.5
-# Of these errors, how much is a turn or a change of size, a finger as a whole, each joint by itself, and how much the
-# whole hand's place beside it.
-_TURN, _FINGER, _JOINT, _PLACE = 0.55, 0.85, 0.35, 0.6
-# How a finger's error grows towards its tip, as measured against the wrist: joints 0 to 20.
+# Standard deviation of a hand's errors at rest, in hand lengths: one value for its points about their middle.
+_SHAPE_AT_REST = 0.0035
+# What fast movement adds to it; half of that at a speed of _HALF shoulder widths per second.
+_SHAPE_FAST, _HALF = 0.021, 1.6
+# Standard deviation of the logarithm of the factor by which it differs between frames. Errors come in bursts: real ones
+# have a kurtosis of 20 to 200.
+_BURSTS = 0.95
+# Maximum of a hand's errors, in hand lengths. Of 60,000 real hands one in a thousand is longer than 0.7 to 2.5 shoulder
+# widths, and none is longer than 2.8.
+_MAX_SHAPE_ERROR = 0.5
+# Weight of the errors that turn a hand or change its size.
+_TURN = 0.55
+# Weight of the errors of a finger as a whole.
+_FINGER = 0.85
+# Weight of the errors of each joint alone.
+_JOINT = 0.35
+# Weight of the errors of the whole hand's place.
+_PLACE = 0.6
+# Growth of a finger's error towards its tip, measured relative to the wrist: joints 0 to 20.
 _ALONG = np.array([0.5, 0.6, 0.9, 1.2, 1.6, *[0.8, 0.9, 1.0, 1.2] * 4])
+# The finger of each joint; 0 is the wrist.
 _FINGER_OF = np.array([0, *np.repeat(np.arange(1, 6), 4)])
-# A hand near the other one is harder to read: up to this much more, over this distance. (Measured: 1.7 times at 0.37,
-# 2.5 times below 0.25. Near the face no effect was found in the medians.)
+# Relative increase of a hand's errors near the other hand, and the distance over which it fades. Measured: 1.7 times at
+# 0.37, 2.5 times below 0.25. Near the face the medians showed no effect.
 _CROSSING, _CROSSING_WITHIN = 2.5, 0.3
-# Pose points before smoothing: head, shoulders, elbows, wrists and the hand's corners, hips and legs (the last
-# assumed: they are guesses below the picture).
+# Standard deviation of the pose's points before smoothing: head, shoulders, elbows, wrists and the hand's corners, hips
+# and legs. The last are assumed: they are guesses below the picture.
 _POSE_SIGMA = np.array([0.008] * 11 + [0.009] * 2 + [0.012] * 2 + [0.012] * 8 + [0.03] * 10)
-# Points of the pose that err together, and the share of the variance that is common to each.
+# Cluster of each point of the pose; the points of one cluster err together.
 _CLUSTER_OF = np.array([0] * 11 + [1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 5, 6, 7, 8, 7, 8, 7, 8, 7, 8, 7, 8])
-_TOGETHER, _TOGETHER_SECONDS = 0.85, 0.06
-# The pose's elbow and wrist are off by as much as this all through a clip, and by this much more that wanders and
-# grows with speed: the wrists of real clips lie 0.04 off the hand's root in each direction on average over a clip, and
-# 0.036 about that with a correlation of 0.57 from frame to frame.
-_ARM_OFF, _ARM_WANDER, _ARM_SECONDS = 0.04, 0.042, 0.09
-# Face: its place, turn and size, smooth changes of form, each point by itself.
-_FACE_PLACE, _FACE_TURN, _FACE_FORM, _FACE_POINT = 0.0018, 0.0008, 0.0009, 0.0004
+# Share of the variance that is common to a cluster.
+_TOGETHER = 0.85
+# Correlation time of these common errors, seconds.
+_TOGETHER_SECONDS = 0.06
+# Constant offset of the pose's elbow and wrist in a clip: the mean offset of real wrists from the hand's root is 0.04
+# in each direction.
+_ARM_OFF = 0.04
+# Largest standard deviation of an offset that wanders and grows with speed: real wrists vary by 0.036.
+_ARM_WANDER = 0.042
+# Correlation time of this offset, seconds: real wrists have a correlation of 0.57 from frame to frame.
+_ARM_SECONDS = 0.09
+# Errors of the face's place.
+_FACE_PLACE = 0.0018
+# Errors of its turn and size.
+_FACE_TURN = 0.0008
+# Smooth changes of its form.
+_FACE_FORM = 0.0009
+# Errors of each point alone.
+_FACE_POINT = 0.0004
+# Correlation time of the face's errors except the last, seconds.
 _FACE_SECONDS = 0.03
-# Holistic overstates the depth of the pose: of the real clips, the nose lies 1.4 to 1.8 shoulder widths before the
-# shoulders and the wrists 2, where bodies have 0.35 and 0.45. A hand's depth it flattens;
-# the range of a face's z is 0.73 to 0.77 of that of its x, of the simulated shape 0.56.
-_POSE_DEPTH, _HAND_DEPTH, _FACE_DEPTH = 4.4, 0.5, 1.35
-# What remains to the depths that Holistic gives, by point: it flattens the head (eyes and ears lie 0.14 and 1.1 behind
-# the nose) and has elbows nearer than they are (0.3 to 1 before the shoulders).
+# Holistic exaggerates the pose's depth: real noses lie 1.4 to 1.8 shoulder widths before the shoulders and wrists 2,
+# where bodies have 0.35 and 0.45.
+_POSE_DEPTH = 4.4
+# It flattens hands.
+_HAND_DEPTH = 0.5
+# The range of a face's z is 0.73 to 0.77 of that of its x; the simulated shape has 0.56.
+_FACE_DEPTH = 1.35
+# It puts elbows nearer than they are (0.3 to 1 before the shoulders).
 _ELBOW_DEPTH = 2.5
+# What then remains to Holistic's depths, by point: it flattens the head (eyes lie 0.14 and ears 1.1 behind the nose).
 _DEPTH_OFFSETS = np.array([0.0] + [-0.28] * 6 + [-0.43] * 2 + [-0.2] * 2 + [0.0] * 2 + [-0.5] * 2 + [0.0] * 18)
-# Depth errors of the pose: the whole body's that drifts (seconds), each cluster's, and new in each frame.
-_DRIFT, _DRIFT_SECONDS, _CLUSTER_DRIFT, _CLUSTER_SECONDS, _DEPTH_FRAME = 0.45, 0.35, 0.16, 0.12, 0.06
-# Points of one cluster have nearly one depth: a nose and an eye differ by 0.004 of noise where each has 0.04.
+# Drift of the depth of the whole body, and its correlation time in seconds.
+_DRIFT, _DRIFT_SECONDS = 0.45, 0.35
+# The same for each cluster.
+_CLUSTER_DRIFT, _CLUSTER_SECONDS = 0.16, 0.12
+# Depth errors of the pose that are new in each frame.
+_DEPTH_FRAME = 0.06
+# What each point adds alone, relative to them: a nose and an eye differ by 0.004 of noise where each has 0.04.
 _DEPTH_OWN = 0.1
-# Depth errors of hand and face, against those in the image.
-_HAND_DEPTH_ERRORS, _FACE_DEPTH_ERRORS = 0.7, 1.3
-# MediaPipe's own filter of the pose. Source: MediaPipe 0.10, modules/pose_landmark/pose_landmark_filtering.pbtxt; its
-# speeds are in sizes of the pose's region of interest, a square around the whole body.
+# Depth errors of a hand, relative to its errors in the image.
+_HAND_DEPTH_ERRORS = 0.7
+# Depth errors of the face, relative to its errors in the image.
+_FACE_DEPTH_ERRORS = 1.3
+# MediaPipe's filter of the pose. Source: MediaPipe 0.10, modules/pose_landmark/pose_landmark_filtering.pbtxt.
 _MIN_CUTOFF, _BETA, _DERIVATIVE_CUTOFF = 0.05, 80.0, 1.0
+# Size of the pose's region of interest, a square around the whole body; the filter measures speeds in it.
 _REGION = 4.5
 
 
@@ -69,8 +101,11 @@ _REGION = 4.5
 class Scene:
     """What the errors depend on.
 
-    unit: a shoulder width in image heights.  speeds: of each hand, (T,), shoulder widths a second.  apart: distance of
-    the hands, (T,).  to_nose, to_edge: of each hand, (T,); to_edge is below 0 outside the picture.
+    unit: shoulder width in image heights.
+    speeds: of each hand, (T,), shoulder widths per second.
+    apart: distance of the hands, (T,).
+    to_nose: distance of each hand from the nose, (T,).
+    to_edge: distance of each hand from the edge of the picture, (T,), negative outside.
     """
 
     unit: float
@@ -83,14 +118,14 @@ class Scene:
 def add_hand_errors(
     points: np.ndarray, hand: str, scene: Scene, *, image: float, depth: float, rng: np.random.Generator
 ) -> None:
-    """Adds a hand's errors to (T, 543, 3) in place; image, depth: their strength in x and y, and in z."""
+    """Adds a hand's errors to (T, 543, 3) in place. image, depth: strength in x and y, and in z."""
     num_frames = len(points)
     part = layout.GROUPS[hand]
     speed = scene.speeds[hand]
     sigma = _SHAPE_AT_REST + _SHAPE_FAST * speed / (speed + _HALF)
     sigma = sigma * (1 + _CROSSING * np.exp(-scene.apart / _CROSSING_WITHIN))
     sigma = sigma * np.exp(_BURSTS * np.clip(rng.standard_normal(num_frames), -2.5, 2.5))
-    sigma = np.minimum(sigma, _MOST / max(image, 1e-3))
+    sigma = np.minimum(sigma, _MAX_SHAPE_ERROR / max(image, 1e-3))
     sigma = (sigma * _HAND * scene.unit).astype(np.float32)[:, None, None]
     fingers = rng.standard_normal((num_frames, 6, 3), dtype=np.float32)[:, _FINGER_OF]
     errors = _FINGER * _ALONG[:, None].astype(np.float32) * fingers
@@ -112,7 +147,7 @@ def add_hand_errors(
 def add_face_errors(
     points: np.ndarray, scene: Scene, fps: float, *, image: float, depth: float, rng: np.random.Generator
 ) -> None:
-    """Adds the errors of the face to (T, 543, 3) in place."""
+    """Adds the face's errors to (T, 543, 3) in place."""
     num_frames = len(points)
     face = points[:, layout.GROUPS["face"]]
     around = face[0] - face[0].mean(axis=0)
@@ -131,7 +166,7 @@ def add_face_errors(
 def add_pose_errors(
     points: np.ndarray, scene: Scene, fps: float, *, image: float, depth: float, rng: np.random.Generator
 ) -> None:
-    """Adds the errors of the pose, before it is smoothed, to (T, 543, 3) in place."""
+    """Adds the pose's errors before smoothing to (T, 543, 3) in place."""
     num_frames = len(points)
     pose = points[:, layout.GROUPS["pose"]]
     own = rng.standard_normal((num_frames, layout.NUM_POSE_POINTS, 3), dtype=np.float32)
@@ -146,12 +181,12 @@ def add_pose_errors(
         grown = (_ARM_WANDER * speed / (speed + _HALF)).astype(np.float32)[:, None]
         wrist = arm_end(side)
         errors[:, wrist, :2] += np.float32(image) * (_ARM_OFF * off[number] + grown * trail[:, number])[:, None]
-        # An elbow moves less than its wrist; assumed to be off by as much.
+        # An elbow moves less than its wrist; assumed to have the same offset.
         elbow = layout.index(f"pose.{side}_elbow")
         errors[:, elbow, :2] += np.float32(image) * (_ARM_OFF * off[2 + number] + 0.5 * grown * trail[:, 2 + number])
     body = wander((num_frames, 1, 1), _DRIFT_SECONDS * fps, rng, twice=True)[..., 0]
     clusters = wander((num_frames, 9, 1), _CLUSTER_SECONDS * fps, rng, twice=True)[:, _CLUSTER_OF, 0]
-    # The hips are where z begins: their own drift is everyone else's.
+    # z begins at the hips, so their own drift becomes the drift of all other points.
     errors[..., 2] = _DEPTH_FRAME * (common[..., 2] + np.float32(_DEPTH_OWN) * own[..., 2]) + _CLUSTER_DRIFT * clusters
     errors[:, : layout.index("pose.left_hip"), 2] += _DRIFT * body
     errors[..., 2] *= depth
@@ -159,14 +194,14 @@ def add_pose_errors(
 
 
 def arm_end(side: str) -> np.ndarray:
-    """The points of the pose's wrist and of the corners of its hand, (4,) int; side: `left` or `right`."""
+    """Returns the indices of the pose's wrist and of the corners of its hand, (4,) int. side: `left` or `right`."""
     return layout.indices(*(f"pose.{side}_{name}" for name in ("wrist", "pinky", "index", "thumb")))
 
 
 def report_depth(points: np.ndarray, unit: float, depth: float) -> None:
-    """Gives z the origins and the range that Holistic gives it, in place.
+    """Changes the origins and the range of z to those of Holistic, in place.
 
-    unit: a shoulder width.  depth: the dial; the range is true at 0, half way at 0.5, Holistic's from 1 on.
+    unit: shoulder width.  depth: the dial; the range is true at 0, half way at 0.5, and Holistic's from 1 on.
     Origins: the middle of the hips for the pose, the wrist for a hand, its own middle for the face.
     """
     share = min(depth, 1.0)
@@ -187,9 +222,9 @@ def report_depth(points: np.ndarray, unit: float, depth: float) -> None:
 
 
 def smooth_pose(points: np.ndarray, scene: Scene, fps: float, lag: float) -> None:
-    """Smooths the pose of (T, 543, 3) in place as MediaPipe does: a resting point much, a moving one hardly.
+    """Smooths the pose of (T, 543, 3) in place as MediaPipe does: strongly at rest, hardly in motion.
 
-    lag: times the time constants of its filter; 0 leaves the points as they are.
+    lag: factor of the filter's time constants; 0 leaves the points as they are.
     Source: Casiez et al. 2012, "1 Euro filter"; MediaPipe 0.10, util/filtering/one_euro_filter.cc.
     """
     if lag == 0:
@@ -205,18 +240,19 @@ def smooth_pose(points: np.ndarray, scene: Scene, fps: float, lag: float) -> Non
 
 
 def _alpha(cutoff: np.ndarray, fps: float, lag: float) -> np.ndarray:
-    """The weight of a new value in a low-pass of this cutoff (Hz), its time constant times `lag`."""
+    """Returns the weight of a new value in a low-pass filter with this cutoff (Hz), its time constant multiplied by
+    `lag`."""
     return 1 / (1 + lag * fps / (2 * np.pi * cutoff))
 
 
 def wander(shape: tuple[int, ...], frames: float, rng: np.random.Generator, *, twice: bool = False) -> np.ndarray:
-    """Noise of variance 1 that is correlated along the first axis over this many frames, float32.
+    """Returns float32 noise of variance 1 with a correlation time of `frames` along the first axis.
 
     twice: smoother, for errors whose power falls faster than that of a random walk.
     """
     noise = rng.standard_normal(shape, dtype=np.float32)
     keep = float(np.exp(-1 / max(frames, 1e-6)))
-    # The variance of one such filter is 1 / (1 - k^2) of its input's, that of two in a row (1 + k^2) / (1 - k^2)^3.
+    # One such filter has 1 / (1 - k^2) of the variance of its input, two in a row (1 + k^2) / (1 - k^2)^3.
     gain = np.sqrt((1 - keep**2) ** 3 / (1 + keep**2)) if twice else np.sqrt(1 - keep**2)
     noise[1:] *= np.float32(gain)
     if twice:
@@ -229,6 +265,6 @@ def wander(shape: tuple[int, ...], frames: float, rng: np.random.Generator, *, t
 
 
 def _carry_on(noise: np.ndarray, keep: float) -> None:
-    """Adds to each frame this share of the frame before it, in place."""
+    """Adds the share `keep` of the frame before to each frame, in place."""
     for frame in range(1, len(noise)):
         noise[frame] += np.float32(keep) * noise[frame - 1]

@@ -1,4 +1,4 @@
-"""What a signer makes of the signs of the lexicon: habitual variants, and dialect forms in place of some signs."""
+"""How a signer makes the signs of the lexicon: habitual variants, and dialect forms of some signs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from signloom.synth.lexicon import comfortable, random_sign
 from signloom.synth.signer import Signer
 from signloom.synth.signs import Sign
 
-# A signer's habit shows in this share of the signs it could show in.
+# Share of the signs with a habit's handshape or location in which the habit shows.
 _HABIT_SIGNS = 0.5
+# Draws for a dialect form before the sign stays as in the lexicon.
 _MAX_DRAWS = 500
 
 
 def signs_as_signed(signs: Sequence[Sign], signer: Signer) -> tuple[tuple[Sign, ...], tuple[int, ...]]:
-    """The signs as a signer makes them, always in the same way, and the positions of those in dialect."""
+    """Returns the signs as a signer makes them, always in the same way, and the positions of those in dialect."""
     made, in_dialect = [], []
     for position, sign in enumerate(signs):
         form = sign
@@ -34,7 +35,7 @@ def signs_as_signed(signs: Sequence[Sign], signer: Signer) -> tuple[tuple[Sign, 
 
 @lru_cache(maxsize=20_000)
 def dialect_form(sign: Sign, seed: int, region: int) -> Sign:
-    """The form a sign has in the dialect of a region: other hands, the same gloss, mouth, brows and head."""
+    """Returns the form of a sign in the dialect of a region: other hands, the same gloss, mouth, brows and head."""
     rng = np.random.default_rng([seed, 7, region, crc32(sign.gloss.encode())])
     for _ in range(_MAX_DRAWS):
         other = random_sign(sign.kind, rng)
@@ -44,7 +45,7 @@ def dialect_form(sign: Sign, seed: int, region: int) -> Sign:
 
 
 def _habitual(sign: Sign, signer: Signer) -> Sign:
-    """A sign with the handshape and the location that the signer's habits make of its own."""
+    """Returns a sign with the handshape and location that the signer's habits put in place of its own."""
     form = sign
     for parameter, habits in signer.habits.items():
         other = habits.get(getattr(sign, parameter))
@@ -55,6 +56,6 @@ def _habitual(sign: Sign, signer: Signer) -> Sign:
 
 
 def _share(signer: Signer, what: str, gloss: str) -> float:
-    """A number in 0..1 that is a signer's own for each gloss."""
+    """Returns a number in 0..1 that is fixed for each signer, gloss and purpose."""
     seed, number = signer.key
     return crc32(f"{seed} {number} {what} {gloss}".encode()) / 2**32
