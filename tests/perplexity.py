@@ -10,15 +10,15 @@ from signloom.errors import InputError
 
 
 def perplexities(train: Sequence[Sequence[Hashable]], test: Sequence[Sequence[Hashable]]) -> tuple[float, float]:
-    """How many glosses a unigram and a bigram model of `train` find equally likely per gloss of `test`: both >= 1.
+    """Returns the perplexity per gloss of `test` under a unigram and a bigram model of `train`, both >= 1.
 
-    The end of a sentence counts as a gloss. A gloss that train does not have is the unknown one, to which both models
-    give the same chance: the unigram by adding a half to every count, the bigram by interpolation with the unigram.
-    The bigram's discount and weight are those that suit the last tenth of train best, when learnt from the rest.
+    The end of a sentence counts as a gloss. A gloss that train lacks is the unknown one. Both models give it the same
+    probability: the unigram by adding a half to every count, the bigram by interpolation with the unigram. The bigram's
+    discount and weight are those that fit the last tenth of train best, when learnt from the rest.
 
-    Raises InputError when train has fewer than 10 sentences or test none.
+    Raises InputError if train has fewer than 10 sentences or test has none.
 
-    Source: Teh, A Hierarchical Bayesian Language Model Based on Pitman-Yor Processes, 2006, with one table a word.
+    Source: Teh, A Hierarchical Bayesian Language Model Based on Pitman-Yor Processes, 2006, with one table per word.
     """
     if len(train) < 10 or not test:
         raise InputError(f"perplexities: {len(train)} sentences to train, {len(test)} to test; needed 10 and 1 or more")
@@ -37,7 +37,7 @@ def perplexities(train: Sequence[Sequence[Hashable]], test: Sequence[Sequence[Ha
 
 
 class _NgramCounts:
-    """What two models need to know of the sentences they learn from; the ends of a sentence are None."""
+    """The counts that both models need; the ends of a sentence are None."""
 
     def __init__(self, sentences: Sequence[Sequence[Hashable]]) -> None:
         self.glosses = Counter(gloss for sentence in sentences for gloss in (*sentence, None))
@@ -53,12 +53,13 @@ class _NgramCounts:
         return (self.glosses[gloss] + 0.5) / (self.total + 0.5 * (len(self.glosses) + 1))
 
     def unigram(self, sentences: Sequence[Sequence[Hashable]]) -> float:
-        """Mean negative logarithm of the chance of a gloss."""
+        """Returns the mean negative logarithm of the probability of a gloss."""
         logs = [-log(self.chance(gloss)) for sentence in sentences for gloss in (*sentence, None)]
         return sum(logs) / len(logs)
 
     def bigram(self, sentences: Sequence[Sequence[Hashable]], discount: float, weight: float) -> float:
-        """Mean negative logarithm of the chance of a gloss after the one before it; `weight` above 0."""
+        """Returns the mean negative logarithm of the probability of a gloss after the one before it; `weight` above
+        0."""
         logs = []
         for before, gloss in (pair for sentence in sentences for pair in _pairs(sentence)):
             seen = self.befores[before] + weight

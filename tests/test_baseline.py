@@ -124,5 +124,5 @@ def test_a_corpus_without_boundaries_is_refused(tmp_path):
     with CorpusWriter(tmp_path / "plain", {}) as writer:
         for split in ("train", "test"):
             writer.add(split, split=split, signer="a", glosses=["X", "Y"], landmarks=random_landmarks())
-    with pytest.raises(InputError, match="the truth has no 'boundaries' of its 2 glosses; the baseline needs"):
+    with pytest.raises(InputError, match="the truth has no 'boundaries' for its 2 glosses; the baseline needs"):
         nearest_neighbour(writer.finish())

@@ -196,7 +196,7 @@ def test_a_process_that_dies_is_told_and_what_was_done_is_kept(tmp_path):
         for process in multiprocessing.active_children():
             process.kill()
 
-    with pytest.raises(CheckFailedError, match="a process died .* is kept: give the same command again"):
+    with pytest.raises(CheckFailedError, match="a process died .* are kept. Run the same command again"):
         synthesise(replace(SMALL, num_train=60), tmp_path / "killed", num_workers=2, progress=kill)
     assert files_of(tmp_path / "killed")
     assert not (tmp_path / "killed" / "corpus.json").exists()

@@ -1,6 +1,6 @@
-"""Shapes to draw people with: outlined areas, balls, limbs that taper, and the mixing of colours.
+"""Shapes to draw people with: outlined areas, balls, tapered limbs, and mixed colours.
 
-Places are pixels, arrays whose first two values are x and y.
+Places are in pixels; the first two values of their arrays are x and y.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 Colour = tuple[int, int, int]
-# Depth of a part, and what paints it.
+# Depth of a part, and the function that paints it.
 Part = tuple[float, Callable[[], None]]
 
 
 class Brush:
-    """Draws on one picture of Pillow. line: width of an outline in pixels."""
+    """Draws on one Pillow picture. line: width of an outline in pixels."""
 
     def __init__(self, draw: Any, *, line: float) -> None:
         self.draw = draw
@@ -31,7 +31,7 @@ class Brush:
             self.path([*places, places[0]], outline)
 
     def path(self, places: np.ndarray | Sequence[np.ndarray], colour: Colour, width: float = 1.0) -> None:
-        """A line through places; `width` in outlines."""
+        """Draws a line through places; `width` in outlines."""
         corners = [(float(place[0]), float(place[1])) for place in places]
         self.draw.line(corners, fill=colour, width=max(1, round(width * self.line)), joint="curve")
 
@@ -43,7 +43,7 @@ class Brush:
         self.ellipse(place, radius, radius, fill)
 
     def limb(self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], fill: Colour) -> None:
-        """A tapered stroke with round ends."""
+        """Draws a tapered stroke with round ends."""
         x, y = float(start[0]), float(start[1])
         across, down = float(end[0]) - x, float(end[1]) - y
         length = (across * across + down * down) ** 0.5
@@ -62,24 +62,24 @@ class Brush:
 
 
 def paint(parts: list[Part]) -> None:
-    """Paints the farthest part first."""
+    """Paints the parts, the farthest first."""
     for _, paint in sorted(parts, key=lambda part: -part[0]):
         paint()
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` with a `share` of `second`."""
+    """Returns `first` with a `share` of `second`."""
     mixed = [round(a + share * (b - a)) for a, b in zip(first, second, strict=True)]
     return (mixed[0], mixed[1], mixed[2])
 
 
 def lit(colour: Colour, light: float) -> Colour:
-    """Brighter above 0, darker below."""
+    """Returns a brighter colour for `light` above 0, a darker one below."""
     return mix(colour, (255, 255, 255) if light > 0 else (0, 0, 0), abs(light))
 
 
 def rounded(corners: np.ndarray) -> np.ndarray:
-    """A closed outline with its corners cut twice (Chaikin's subdivision)."""
+    """Returns a closed outline with its corners cut twice (Chaikin's subdivision)."""
     for _ in range(2):
         following = np.roll(corners, -1, axis=0)
         corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(

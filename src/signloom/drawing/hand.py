@@ -1,4 +1,4 @@
-"""Draws one hand: a palm and five fingers, in the order of their depth, nails on the back."""
+"""Draws one hand: a palm and five fingers in the order of their depth, with nails on the back."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from signloom import layout
 from signloom.drawing.brush import Brush, Colour, Part, lit, paint
 
-# The signer's own left and right hand: orange and blue are told apart with any colour vision.
+# Colours of the signer's own left and right hand: orange and blue differ in any colour vision.
 HAND_COLOURS: dict[str, Colour] = {"left_hand": (242, 156, 74), "right_hand": (96, 158, 222)}
 
 
 def draw_hand(brush: Brush, hand: np.ndarray, name: str, *, width: float) -> None:
-    """Draws the hand `left_hand` or `right_hand` (21, 3); width: of the shoulders, in pixels."""
+    """Draws the hand `left_hand` or `right_hand` (21, 3). width: of the shoulders, in pixels."""
     depths = np.nan_to_num(hand[:, 2])
     solid = np.column_stack([hand[:, :2], depths])
-    # The palm's length is seen in full from some side: along it or across it.
+    # The palm is seen in full length from some side: along it or across it.
     palm = max(
         float(np.linalg.norm(solid[9] - solid[0])), 1.4 * float(np.linalg.norm(solid[5] - solid[17])), 4 * brush.line
     )
@@ -26,7 +26,7 @@ def draw_hand(brush: Brush, hand: np.ndarray, name: str, *, width: float) -> Non
     colour = HAND_COLOURS[name]
     first, second = (hand[5] - hand[0])[:2], (hand[17] - hand[0])[:2]
     turn = float(first[0] * second[1] - first[1] * second[0]) / palm**2
-    # Of a right hand whose fingers point up, the thumb is to the right (in the picture) when the palm is seen.
+    # When the palm of a right hand with raised fingers is seen, its thumb is on the right in the picture.
     back = -turn if name == "left_hand" else turn
     middle = float(depths[[0, *layout.KNUCKLES]].mean())
 
@@ -37,7 +37,7 @@ def draw_hand(brush: Brush, hand: np.ndarray, name: str, *, width: float) -> Non
     for finger in range(5):
         joints = [4 * finger + joint for joint in range(1, 5)]
         radius = palm * (0.13, 0.115, 0.12, 0.11, 0.095)[finger]
-        # The bones that leave the palm decide whether the finger lies before it or behind.
+        # The bones beyond the palm decide whether the finger is in front of it or behind.
         depth = float(depths[joints[1:]].mean())
         parts.append((depth, partial(_finger, brush, hand[joints], depths[joints], radius, shade, back)))
     paint(parts)

@@ -1,4 +1,4 @@
-"""Text on pictures: fonts for any script, lines of it, and what is cut off where there is no room."""
+"""Text on pictures: fonts for any script, the height of lines, and texts cut to fit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 from signloom.drawing.person import import_pillow
 
-# Scripts from here on are in none of the fonts that come with Python packages; what systems have for them.
+# Scripts from this code point on are missing in the fonts of Python packages.
 _EAST_ASIAN = 0x2E80
+# Fonts of operating systems that have these scripts.
 _EAST_ASIAN_FONTS = ("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc", "STHeiti Light.ttc")
 
 
 def line_height(size: int) -> int:
-    """Height of a line of text of this size."""
+    """Returns the height of a line of text of this size."""
     return round(1.45 * size)
 
 
 @cache
 def plain_font(size: int, *, bold: bool = False) -> Any:
-    """DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters."""
+    """Returns DejaVu Sans, which comes with matplotlib and has Latin, Greek, Cyrillic and Arabic letters."""
     image_font = import_pillow().ImageFont
     try:
         import matplotlib
@@ -34,7 +35,7 @@ def plain_font(size: int, *, bold: bool = False) -> Any:
 
 @cache
 def font_for(text: str, size: int, *, bold: bool = False) -> Any:
-    """`plain_font`, or for a text in East Asian script the first font of the system that has it."""
+    """Returns `plain_font`, or for a text in East Asian script the first font of the system that has it."""
     if all(ord(letter) < _EAST_ASIAN for letter in text):
         return plain_font(size, bold=bold)
     for name in _EAST_ASIAN_FONTS:
@@ -44,7 +45,7 @@ def font_for(text: str, size: int, *, bold: bool = False) -> Any:
 
 
 def fitted(brush: Any, text: str, size: int, room: float) -> str:
-    """The text, cut with an ellipsis where it is longer than its room."""
+    """Returns the text, cut with an ellipsis if it is longer than its room."""
     bold = font_for(text, size, bold=True)
     if brush.textlength(text, font=bold) <= room:
         return text

@@ -1,6 +1,6 @@
 """Draws one frame of landmarks as a person: trunk, arms, head, face and hands, nearer parts over farther ones.
 
-Points are (543, 3) in units of the image height, NaN where missing; what is missing is not drawn. Works for any
+Points are (543, 3) in units of the image height, NaN where missing; missing points are not drawn. Works for any
 landmarks of the layout, tracked or simulated. Needs Pillow.
 """
 
@@ -20,7 +20,7 @@ from signloom.errors import needs_extra
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Drawn this many times larger and reduced, so that edges are smooth.
+# Factor by which a picture is drawn larger and then reduced, so that edges are smooth.
 _SUPERSAMPLING = 2
 BACKGROUND: Colour = (233, 236, 240)
 _SKINS: tuple[Colour, ...] = ((244, 214, 190), (232, 190, 158), (205, 156, 120), (160, 112, 80), (120, 82, 60))
@@ -45,7 +45,7 @@ class Appearance:
 
 
 def appearance_of(signer: str | None) -> Appearance:
-    """The colours a signer is drawn with: always the same for one name."""
+    """Returns the colours of a signer, always the same for one name."""
     number = zlib.crc32((signer or "").encode())
     chosen = []
     for count in (len(_SKINS), len(_HAIRS), len(_SHIRTS), 2):
@@ -67,7 +67,8 @@ def import_pillow() -> Any:
 def draw_frame(
     points: np.ndarray, *, aspect: float = 4 / 3, height: int = 400, look: Appearance | None = None
 ) -> Image:
-    """The picture of one frame (543, 3), `height` pixels high and `aspect` times as wide; cropped as the frame was.
+    """Returns the picture of one frame (543, 3), `height` pixels high and `aspect` times as wide, cropped as the frame
+    was.
 
     Raises MissingExtraError without Pillow.
     """
@@ -79,7 +80,7 @@ def draw_frame(
 
 
 class _Person:
-    """One frame being drawn. Lengths inside are pixels of the large picture."""
+    """One frame being drawn. Lengths are pixels of the enlarged picture."""
 
     def __init__(self, draw: Any, points: np.ndarray, scale: float, look: Appearance) -> None:
         self.brush = Brush(draw, line=max(1.0, scale / 400))
@@ -87,15 +88,15 @@ class _Person:
         self.points = np.asarray(points, dtype=np.float64) * scale
         self.found = np.isfinite(self.points[:, :2]).all(axis=1)
         shoulders = self.points[layout.indices("pose.left_shoulder", "pose.right_shoulder")]
-        # Seen from the side the shoulders are near each other in the picture, not in space.
+        # Seen from the side, the shoulders are near each other in the picture but not in space.
         width = float(np.linalg.norm(shoulders[0] - shoulders[1]))
         flat = float(np.linalg.norm(shoulders[0, :2] - shoulders[1, :2]))
-        # What cannot be measured is taken from common proportions; depth is too uncertain to count for much.
+        # What cannot be measured follows common proportions; depth is too uncertain to count for much.
         self.width = min(width, 1.3 * flat) if np.isfinite(width) else flat if np.isfinite(flat) else 0.3 * scale
         self.width = min(max(self.width, 0.02 * scale), 2 * scale)
 
     def place(self, name: str) -> np.ndarray | None:
-        """A pose point, or None where it is missing."""
+        """Returns a pose point, or None if it is missing."""
         number = layout.index(f"pose.{name}")
         return self.points[number] if self.found[number] else None
 
@@ -106,7 +107,7 @@ class _Person:
         parts: list[Part] = []
         for side in ("left", "right"):
             parts += self._arm(side)
-        # The tracker's depth of a hand against that of the head is rough: behind it only when clearly so.
+        # The tracker's depth of a hand relative to the head is rough: the hand is behind it only if clearly so.
         behind_head = self._head_depth() + 0.8 * self.width
         paint([part for part in parts if part[0] > behind_head])
         self._head()
@@ -147,7 +148,7 @@ class _Person:
         self._neck(middle, across, down)
 
     def _neck(self, middle: np.ndarray, across: np.ndarray, down: np.ndarray) -> None:
-        """The neck, from under the head to a round neckline."""
+        """Draws the neck, from under the head to a round neckline."""
         centre = self._head_middle()
         if centre is None:
             return
@@ -175,7 +176,7 @@ class _Person:
         return self.place("nose")
 
     def _head_depth(self) -> float:
-        """Depth of the ears as the pose tells it."""
+        """Returns the depth of the ears in the pose."""
         ears = [place for place in (self.place("left_ear"), self.place("right_ear")) if place is not None]
         depths = [float(ear[2]) for ear in ears if np.isfinite(ear[2])]
         return sum(depths) / len(depths) if depths else np.inf
@@ -187,7 +188,7 @@ class _Person:
         return bool(self.found[layout.GROUPS["face"]].all())
 
     def _long_hair(self) -> None:
-        """Hair that falls behind the shoulders."""
+        """Draws hair that falls behind the shoulders."""
         top, chin, right, left = self.points[[_TOP, _CHIN, _RIGHT, _LEFT], :2]
         down, out = chin - top, (left - right) / 2
         middle = (left + right) / 2
@@ -213,7 +214,7 @@ class _Person:
             self._blank_head()
 
     def _blank_head(self) -> None:
-        """A head without a face: the tracker lost the face, or never looked for it, but the pose tells where it is."""
+        """Draws a head without a face, which the tracker lost or never searched for; the pose gives its place."""
         centre, left, right = self._head_middle(), self.place("left_shoulder"), self.place("right_shoulder")
         if centre is None:
             return
@@ -248,12 +249,12 @@ class _Person:
         skin_line = lit(look.skin, -0.45)
         skull = self._head_middle()
         if skull is not None:
-            # What is seen behind the face of a head that is turned.
+            # What is seen behind the face of a turned head.
             self.brush.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall + self.brush.line, lit(look.hair, -0.4))
             self.brush.ball(skull[:2] + 0.2 * tall * up, 0.46 * tall, look.hair)
         self.brush.polygon(crown, look.hair, lit(look.hair, -0.4))
         self.brush.polygon(oval, look.skin, skin_line)
-        # A band of hair along the upper edge of the face; the ring is turned so that its seam is at the chin.
+        # A band of hair along the upper edge of the face; the ring is rotated so that its seam is at the chin.
         turned = np.roll(np.arange(len(oval)), len(oval) // 2)
         edge = oval[turned][high[turned] > 0.22]
         band = 0.14 * tall * np.sqrt(np.sin(np.linspace(0, np.pi, len(edge))))[:, None]
@@ -287,7 +288,8 @@ class _Person:
     # Arms and hands
 
     def _arm(self, side: str) -> list[Part]:
-        """Upper arm, forearm and hand of one side, as far as they were found: depth, and what paints it."""
+        """Returns upper arm, forearm and hand of one side as far as they were found: depth, and the function that
+        paints it."""
         shoulder, elbow, wrist = (self.place(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         group = layout.GROUPS[f"{side}_hand"]
         hand = self.points[group] if self.found[group].all() else None
@@ -296,7 +298,7 @@ class _Person:
         if shoulder is not None and elbow is not None:
             parts.append((_depth(shoulder, elbow), lambda: self._sleeve(shoulder, elbow, (0.135, 0.112), shirt)))
         if elbow is not None and wrist is not None:
-            # The two models that find wrist and hand differ a little; the arm ends where the hand begins.
+            # Two models find wrist and hand and differ a little; the arm ends where the hand begins.
             end = hand[0] if hand is not None and np.linalg.norm((hand[0] - wrist)[:2]) < 0.25 * unit else wrist
             sleeve = lit(shirt, 0.06)
 

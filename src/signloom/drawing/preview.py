@@ -1,7 +1,7 @@
 """Pictures of a corpus: a contact sheet, film strips of consecutive frames, and animations with captions.
 
-Works for any corpus of landmarks. Where the truth says when each gloss was signed (simulated and composed corpora),
-signs are shown and captioned by it; elsewhere frames are spread evenly and the whole sentence is the caption.
+Works for any corpus of landmarks. If the truth gives the frames of each gloss (simulated and composed corpora), signs
+are shown and captioned by it. Otherwise frames are spread evenly and the whole sentence is the caption.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".gif", ".mp4")
 _PAPER, _INK, _GREY, _MARK = (255, 255, 255), (35, 38, 44), (140, 144, 152), (214, 62, 72)
 _BORDER, _BAR = (176, 182, 190), (222, 225, 230)
-# GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames a second only cost space.
-_MOST_GIF_FPS = 25.0
+# GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames per second only need space.
+_MAX_GIF_FPS = 25.0
 
 
 def check_preview_path(path: Path) -> None:
-    """Raises InputError for a path that `write_preview` cannot write, MissingExtraError where packages are missing."""
+    """Raises InputError for a path that `write_preview` cannot write, MissingExtraError if a package is missing."""
     path = Path(path)
     if path.suffix.lower() not in ("", *SUFFIXES):
         raise InputError(
@@ -46,7 +46,9 @@ def check_preview_path(path: Path) -> None:
             "a folder (sheet, animation and film strips)"
         )
     if path.suffix and path.is_dir():
-        raise InputError(f"--preview is {path}, which is a folder; needed the name of a file, or one without a suffix")
+        raise InputError(
+            f"--preview is {path}, which is a folder; needed the name of a file, or of a folder without a suffix"
+        )
     if not path.suffix and path.exists() and not path.is_dir():
         raise InputError(f"--preview is {path}, which is a file without a suffix; needed a folder, or .png, .gif, .mp4")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -58,11 +60,11 @@ def check_preview_path(path: Path) -> None:
 
 
 def write_preview(corpus: Corpus, path: Path) -> list[Path]:
-    """The files written: by the suffix of `path` a contact sheet (.png) or an animation (.gif, .mp4).
+    """Returns the files written: by the suffix of `path` a contact sheet (.png) or an animation (.gif, .mp4).
 
-    Without a suffix it is a folder for `sheet.png`, `preview.gif` and a film strip of each utterance animated.
+    Without a suffix, `path` is a folder for `sheet.png`, `preview.gif` and a film strip of each animated utterance.
 
-    Raises InputError for another suffix, MissingExtraError where a package is missing.
+    Raises InputError for another suffix, MissingExtraError if a package is missing.
     """
     path = Path(path)
     check_preview_path(path)
@@ -83,7 +85,7 @@ def write_preview(corpus: Corpus, path: Path) -> list[Path]:
 
 
 def choose(corpus: Corpus, count: int, *, num_signs: int = 0) -> list[Utterance]:
-    """Up to `count` utterances of different splits and signers; those of `num_signs` or more glosses come first."""
+    """Returns up to `count` utterances of different splits and signers, preferably with `num_signs` or more glosses."""
     left = {split: [utterance for utterance in corpus if utterance.split == split] for split in SPLITS}
     turns: Counter[str | None] = Counter()
     chosen: list[Utterance] = []
@@ -91,7 +93,7 @@ def choose(corpus: Corpus, count: int, *, num_signs: int = 0) -> list[Utterance]
         if len(chosen) == count or not any(left.values()):
             return chosen
         if left[split]:
-            # The first of those signers who were shown least.
+            # The first one of a signer who was shown least.
             best = min(left[split], key=lambda clip: (len(clip.glosses) < num_signs, turns[clip.signer]))
             left[split].remove(best)
             turns[best.signer] += 1
@@ -102,7 +104,7 @@ def choose(corpus: Corpus, count: int, *, num_signs: int = 0) -> list[Utterance]
 def draw_contact_sheet(
     corpus: Corpus, path: Path, *, num_rows: int = 6, num_columns: int = 8, height: int = 200
 ) -> None:
-    """Writes a PNG with a row for each of several utterances: the middle frames of their signs, labelled.
+    """Writes a PNG with one row for each of several utterances: the middle frames of their signs, labelled.
 
     height: of one frame, in pixels.
 
@@ -136,7 +138,7 @@ def draw_contact_sheet(
 def draw_film_strip(
     corpus: Corpus, utterance: Utterance, path: Path, *, start: int = 0, num_frames: int = 60, step: int = 2
 ) -> None:
-    """Writes a PNG of an utterance's frames from `start` on, each `step`-th one, in rows of ten: motion on paper.
+    """Writes a PNG of an utterance's frames from `start` on, every `step`-th one, in rows of ten.
 
     Raises MissingExtraError without Pillow.
     """
@@ -166,26 +168,26 @@ def draw_film_strip(
 def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int = 360) -> None:
     """Writes an animation (.gif or .mp4, by the suffix) of a few utterances one after another, in real time.
 
-    Under the picture runs the sentence, the gloss that is being signed marked by the truth's boundaries.
+    The sentence runs below the picture; the truth's boundaries mark the gloss that is being signed.
     height: of the picture, in pixels.
 
-    Raises InputError for another suffix, MissingExtraError where Pillow or, for .mp4, OpenCV is missing.
+    Raises InputError for another suffix, MissingExtraError if Pillow or, for .mp4, OpenCV is missing.
     """
     path = Path(path)
     if path.suffix.lower() not in (".gif", ".mp4"):
         raise InputError(f"animation {path}: needed a file name that ends in .gif or .mp4")
     chosen = [(utterance, corpus.load(utterance)) for utterance in choose(corpus, num_utterances)]
-    # All frames of a video have one rate; clips of another are shown at it by taking the nearest frames.
+    # A video has one frame rate; clips with another rate show their nearest frames.
     fps = max(landmarks.fps for _, landmarks in chosen)
     if path.suffix.lower() == ".mp4":
         _write_mp4(_film(chosen, fps, height), fps, path)
     else:
-        fps = min(fps, _MOST_GIF_FPS)
+        fps = min(fps, _MAX_GIF_FPS)
         _write_gif(_film(chosen, fps, height), _samples(chosen, fps, height), fps, path)
 
 
 def aspect_of(landmarks: Landmarks) -> float:
-    """Width of the picture over its height; 1 where the landmarks came without a picture."""
+    """Returns the width of the picture over its height; 1 if the landmarks have no image size."""
     if landmarks.image_size is None:
         return 1.0
     return landmarks.image_size[0] / landmarks.image_size[1] * landmarks.pixel_aspect
@@ -199,19 +201,19 @@ _Span = tuple[int, int]
 
 
 def _gloss_spans(utterance: Utterance, *kinds: str) -> list[_Span]:
-    """When each gloss was signed, by the first of these `kinds` of truth that there is; empty where nobody knows."""
+    """Returns the span of each gloss by the first of these `kinds` of truth that exists; empty if none does."""
     spans: Sequence[_Span] = next((utterance.truth[kind] for kind in kinds if utterance.truth.get(kind)), [])
     return [(int(start), int(end)) for start, end in spans] if len(spans) == len(utterance.glosses) else []
 
 
 def _gloss_at(spans: Sequence[_Span], frame: int) -> int | None:
-    """The number of the gloss that is signed in a frame, or None."""
+    """Returns the index of the gloss that is signed in a frame, or None."""
     number = bisect_right([start for start, _ in spans], frame) - 1
     return number if number >= 0 and frame < spans[number][1] else None
 
 
 def _shown_frames(utterance: Utterance, count: int) -> list[tuple[str, int]]:
-    """Label and frame of what a contact sheet shows: middles of signs, or evenly spread frames."""
+    """Returns label and frame of each picture of a contact sheet: middles of signs, or evenly spread frames."""
     spans = _gloss_spans(utterance, "strokes", "boundaries")
     if spans:
         middles = [(start + end) // 2 for start, end in spans]
@@ -229,7 +231,7 @@ def _title(utterance: Utterance) -> str:
 
 
 def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Appearance, box: tuple[int, int, int, int]) -> None:
-    """Draws a frame into a box (left, top, width, height) of a larger picture, with a line around what was filmed."""
+    """Draws a frame into a box (left, top, width, height) of a larger picture, with a border around the filmed area."""
     left, top, width, height = box
     picture = draw_frame(landmarks.points[frame], aspect=aspect_of(landmarks), height=height, look=look)
     left += (width - picture.width) // 2
@@ -239,7 +241,7 @@ def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Appearance, box
 
 
 def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Iterator[Image]:
-    """The pictures of an animation at `fps`, all of one size with even sides."""
+    """Yields the pictures of an animation at `fps`, all of one size with even sides."""
     pillow = import_pillow()
     gap, bar = 10, 6
     width = max(round(aspect_of(landmarks) * height) for _, landmarks in chosen)
@@ -259,7 +261,7 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
 
 
 def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Image:
-    """Frames of every clip side by side, for a palette that suits them all."""
+    """Returns frames of every clip side by side, to choose a palette for all of them."""
     few = [
         (utterance, replace(landmarks, points=landmarks.points[part], visibility=landmarks.visibility[part]))
         for utterance, landmarks in chosen
@@ -275,7 +277,7 @@ def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: 
 def _caption(
     page: Image, utterance: Utterance, spans: Sequence[_Span], frame: int, box: tuple[int, int, int, int]
 ) -> None:
-    """The sentence with the current gloss marked, over a bar of time that shows the boundaries."""
+    """Draws the sentence with the current gloss marked, below a time bar that shows the boundaries."""
     left, top, width, bar = box
     brush = import_pillow().ImageDraw.Draw(page)
     share = width / max(utterance.num_frames, 1)
@@ -295,7 +297,7 @@ def _caption(
     starts = np.cumsum([0.0, *(length + space for length in lengths[:-1])])
     shift = left + (width - total) / 2
     if total > width:
-        # A long sentence moves along, the current gloss in the middle.
+        # A long sentence scrolls, with the current gloss in the middle.
         middle = starts[current] + lengths[current] / 2 if current is not None else total * frame / utterance.num_frames
         shift = left + min(max(width / 2 - middle, width - total), 0.0)
     for number, (gloss, font) in enumerate(zip(utterance.glosses, fonts, strict=True)):
@@ -307,7 +309,7 @@ def _caption(
 
 
 def _even(length: int) -> int:
-    """Video codecs need even sides."""
+    """Returns the next even length: video codecs need even sides."""
     return length + length % 2
 
 
@@ -315,7 +317,7 @@ def _even(length: int) -> int:
 
 
 def _save_png(picture: Image, path: Path) -> None:
-    # The pictures have few colours: a palette makes the file a third as large.
+    # The pictures have few colours: a palette reduces the file to a third.
     pillow = import_pillow()
     small = picture.quantize(256, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
     with atomic_write(path) as file:
@@ -326,7 +328,7 @@ def _write_gif(film: Iterator[Image], samples: Image, fps: float, path: Path) ->
     pillow = import_pillow()
     palette = samples.quantize(255, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
     pages: list[Image] = [page.quantize(palette=palette, dither=pillow.Image.Dither.NONE) for page in film]
-    # GIF counts in hundredths of a second; the fractions are carried on.
+    # GIF counts in hundredths of a second; rounding errors are carried over.
     ends = [round(100 * (number + 1) / fps) for number in range(len(pages))]
     durations = [10 * (end - start) for start, end in itertools.pairwise([0, *ends])]
     with atomic_write(path) as file:
@@ -346,7 +348,7 @@ def _write_mp4(film: Iterator[Image], fps: float, path: Path) -> None:
                 if writer is None:
                     writer = cv2.VideoWriter(str(made), cv2.VideoWriter_fourcc(*"mp4v"), fps, page.size)
                     if not writer.isOpened():
-                        raise SignloomError(f"{path}: this OpenCV cannot write MP4 video; take a .gif instead")
+                        raise SignloomError(f"{path}: this OpenCV cannot write MP4 video; use .gif instead")
                 writer.write(np.asarray(page)[:, :, ::-1])
         finally:
             if writer is not None:

@@ -1,11 +1,10 @@
-"""Nearest neighbour on isolated signs, by dynamic time warping or by the mean pose: how hard a corpus is before
-anything is learnt.
+"""Nearest neighbour on isolated signs, by dynamic time warping or by the mean pose: a baseline without learning.
 
-Every sign of the test split is cut out at its true boundaries, compared with signs cut out of the training split, and
-given the gloss of the nearest. That is more than a recogniser is told, who must find the signs as well; what it lacks
-is any learning of what matters.
+It shows how hard a corpus is. Every sign of the test split is cut out at its true boundaries, compared with signs cut
+out of the training split, and given the gloss of the nearest. So it knows more than a recogniser, which must also find
+the signs, but it does not learn what matters.
 
-Shapes: N signs, L frames (the same for all), F values a frame.
+Shapes: N signs, L frames (the same for all), F values per frame.
 """
 
 from __future__ import annotations
@@ -21,25 +20,27 @@ from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks, interpolate
 
-# Every sign is brought to this many frames; twice the usual 10 to 14 would cost four times the work for nothing.
+# Every sign is resampled to this many frames; twice the usual 10 to 14 would cost four times the work without a
+# benefit.
 NUM_FRAMES = 16
 # Half-width of the band around the diagonal (Sakoe and Chiba 1978), as a share of the length.
 BAND = 0.25
-# The joint before each tip tells little more than its neighbours do.
+# Joints of a hand without the one before each tip, which adds little to its neighbours.
 _HAND_JOINTS = [joint for joint in range(layout.NUM_HAND_POINTS) if joint + 1 not in layout.FINGER_TIPS]
-# References of each gloss by each signer.
+# Number of references per gloss and signer.
 _REFERENCES_PER_SIGNER = 2
+# The methods by name, with their names in a report.
 METHODS = {"dtw": "DTW", "mean_pose": "mean pose"}
 
 
 @dataclass(frozen=True)
 class NeighbourResult:
-    """What the baseline reached.
+    """Result of the baseline.
 
     method: a key of `METHODS`.
-    num_queries, num_references: signs of the test and of the training split.  num_errors: queries given a wrong gloss.
+    num_queries, num_references: signs of the test and of the training split.  num_errors: queries with a wrong gloss.
     error_interval: 95 % bootstrap interval of the error rate over utterances.
-    confusions: (reference gloss, given gloss, count), most frequent first.
+    confusions: (reference gloss, predicted gloss, count), most frequent first.
     signers: error rate of each test signer.
     """
 
@@ -81,16 +82,16 @@ def nearest_neighbour(
     boundaries: str = "boundaries",
     seed: int = 0,
 ) -> NeighbourResult:
-    """The error of the nearest neighbour on the isolated signs of the test split.
+    """Returns the error of the nearest neighbour on the isolated signs of the test split.
 
     method: `dtw`, or `mean_pose`, the distance of the means over time.
 
-    References are the first two signs of each gloss by each signer of the training split, in the order of the manifest;
-    queries the signs of the test split, or `max_queries` of them drawn with `seed`.
-    boundaries: which spans of the utterances' truth to cut at.
+    References are the first two signs of each gloss by each signer of the training split, in the order of the manifest.
+    Queries are the signs of the test split, or `max_queries` of them drawn with `seed`.
+    boundaries: name of the spans in the utterances' truth at which signs are cut.
 
-    Raises InputError for another method, and for a corpus whose utterances do not know their boundaries, or one without
-    either split.
+    Raises InputError for another method, for a corpus whose utterances have no boundaries, and for one without either
+    split.
     """
     if method not in METHODS:
         raise InputError(f"nearest neighbour: method {method!r}; needed one of {', '.join(METHODS)}")
@@ -120,11 +121,12 @@ def nearest_neighbour(
 
 
 def features(landmarks: Landmarks) -> np.ndarray:
-    """What the comparison sees of a clip, (T, F) float32: hands about their wrists, wrists and elbows about the body.
+    """Returns the features of a clip for the comparison, (T, F) float32: hands about their wrists, wrists and elbows
+    about the body.
 
-    The body's root is the middle of the shoulders and its unit their mean distance in the clip. Where a hand is
-    missing it is interpolated between the frames around; where it is missing throughout, its shape is zero and its
-    wrist is the one of the pose, which the tracker guesses even then. x and y only: z is noisy.
+    The body's origin is the middle of the shoulders and its unit their mean distance in the clip. A missing hand is
+    interpolated between the frames around it. If it is missing throughout, its shape is zero and its wrist is that of
+    the pose, which the tracker guesses even then. Only x and y: z is noisy.
     """
     points = landmarks.points[..., :2].astype(np.float64)
     shoulders = points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder")]
@@ -137,18 +139,20 @@ def features(landmarks: Landmarks) -> np.ndarray:
     for side in ("left", "right"):
         pose = _filled((points[:, layout.indices(f"pose.{side}_wrist", f"pose.{side}_elbow")] - root) / unit)
         hand = points[:, layout.GROUPS[f"{side}_hand"]][:, _HAND_JOINTS]
-        # 0.55 shoulder widths is a hand's length: shapes come out in hand lengths.
+        # 0.55 shoulder widths is a hand's length, so shapes are in hand lengths.
         shape = _filled((hand - hand[:, :1]) / (0.55 * unit))[:, 1:]
-        # The shape's points together weigh as much as four of them, wrist and elbow as two.
+        # The points of the shape together weigh as much as four points; wrist and elbow as two.
         parts += [pose.reshape(len(points), -1), shape.reshape(len(points), -1) / np.sqrt(shape.shape[1] / 4)]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def dtw_distances(queries: np.ndarray, references: np.ndarray, *, band: float = BAND) -> np.ndarray:
-    """Warped distances of queries (N, L, F) to references (M, L, F), divided by the length of the path, (N, M) float32.
+    """Returns the warped distances of queries (N, L, F) to references (M, L, F), divided by the length of the path, (N,
+    M) float32.
 
-    Steps are diagonal (weight 2), across and up (weight 1), so that every path has the weight 2 L: Sakoe and Chiba
-    (1978), symmetric form. `band`: how far a path may leave the diagonal, as a share of L.
+    Steps are diagonal (weight 2), across and up (weight 1), so every path has the weight 2 L: Sakoe and Chiba (1978),
+    symmetric form.
+    band: how far a path may leave the diagonal, as a share of L.
     """
     length = queries.shape[1]
     reach = max(1, round(band * length))
@@ -174,7 +178,8 @@ def dtw_distances(queries: np.ndarray, references: np.ndarray, *, band: float = 
 
 
 def mean_pose_distances(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Distances between the means over time of queries (N, L, F) and references (M, L, F), (N, M) float32."""
+    """Returns the distances between the means over time of queries (N, L, F) and references (M, L, F), (N, M)
+    float32."""
     ours, theirs = queries.mean(axis=1), references.mean(axis=1)
     squares = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
     return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
@@ -186,8 +191,8 @@ def _cuts(corpus: Corpus, split: str, boundaries: str) -> list[_IsolatedSign]:
         spans = utterance.truth.get(boundaries)
         if spans is None or len(spans) != len(utterance.glosses):
             raise InputError(
-                f"{corpus.root} ({utterance.id}): the truth has no {boundaries!r} of its {len(utterance.glosses)} "
-                "glosses; the baseline needs one of 'signloom synth' or 'signloom compose'"
+                f"{corpus.root} ({utterance.id}): the truth has no {boundaries!r} for its {len(utterance.glosses)} "
+                "glosses; the baseline needs a corpus of 'signloom synth' or 'signloom compose'"
             )
         cuts += [
             _IsolatedSign(utterance, gloss, int(start), int(end))
@@ -208,7 +213,7 @@ def _first_of_each(cuts: Sequence[_IsolatedSign], count: int) -> list[_IsolatedS
 
 
 def _views(corpus: Corpus, cuts: Sequence[_IsolatedSign]) -> np.ndarray:
-    """The features of signs, each brought to the same number of frames, (N, L, F)."""
+    """Returns the features of signs, each resampled to the same number of frames, (N, L, F)."""
     clips: dict[str, np.ndarray] = {}
     views = []
     for cut in cuts:
@@ -220,7 +225,8 @@ def _views(corpus: Corpus, cuts: Sequence[_IsolatedSign]) -> np.ndarray:
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Values (T, P, 2) with missing frames interpolated in time, held at the ends, zero where there is none at all."""
+    """Returns values (T, P, 2) with missing frames interpolated in time, constant at the ends, and zero if all are
+    missing."""
     present = np.isfinite(values).all(axis=(1, 2))
     if present.all():
         return values
@@ -231,7 +237,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _bootstrap(wrong: np.ndarray, utterances: Sequence[str], seed: int, draws: int = 1000) -> tuple[float, float]:
-    """95 % interval of the mean of `wrong` when whole utterances are drawn with replacement."""
+    """Returns the 95 % interval of the mean of `wrong` when whole utterances are drawn with replacement."""
     ids = {utterance: place for place, utterance in enumerate(dict.fromkeys(utterances))}
     rows = np.array([ids[utterance] for utterance in utterances])
     errors, totals = np.bincount(rows, weights=wrong), np.bincount(rows)

@@ -1,7 +1,7 @@
-"""A corpus of simulated signing, written by one or several processes.
+"""Writes a corpus of simulated signing, with one or several processes.
 
-What becomes of a planned utterance does not depend on the other ones, on the number of processes, or on whether an
-earlier run was killed: what that run finished is kept.
+The data of a planned utterance do not depend on the other utterances, on the number of processes, or on whether an
+earlier run was killed: finished utterances of that run are kept.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from signloom.synth.plans import Plan, lexicon_of, make_plans, rest_is_glossed
 from signloom.synth.signer import Signer, make_signer
 from signloom.synth.tracker import track
 
-# Frame rates of cameras, relative to the options's, and how irregular the frames of one come at dial 1: standard
-# deviation of their time in frames, and the share that repeat the frame before.
+# Frame rates of cameras, relative to that of the options.
 _FRAME_RATES = (1.0, 1.2, 0.8, 0.6)
+# At dial 1: standard deviation of the time of a frame, in frames, and share of the frames that repeat the one before.
 _FRAME_JITTER, _FRAMES_REPEATED = 0.08, 0.02
 
 
 @dataclass(frozen=True)
 class SimulatedClip:
-    """One utterance as it was signed and tracked, with what only a simulation knows."""
+    """One utterance as it was signed and tracked, with the truth that only a simulation knows."""
 
     landmarks: Landmarks
     truth: dict[str, Any]
@@ -57,11 +57,11 @@ def synthesise(
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """The corpus of a options, written to the folder `output`.
+    """Returns the corpus of these options, written to the folder `output`.
 
     progress: called after every utterance with its number of frames.
 
-    Raises InputError for what `make_plans` and `check_run` refuse, CheckFailedError when a process dies.
+    Raises InputError as `make_plans` and `check_run` do, CheckFailedError when a process dies.
     """
     check_run(output, num_workers=num_workers, overwrite=overwrite)
     plans = make_plans(options)
@@ -95,7 +95,7 @@ def synthesise(
 
 
 def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
-    """Raises InputError for fewer than one process, and where `output` cannot become a corpus (see `check_output`)."""
+    """Raises InputError for fewer than one process, and if `output` cannot become a corpus (see `check_output`)."""
     if num_workers < 1:
         raise InputError(f"--workers is {num_workers}; needed at least 1")
     check_output(output, overwrite=overwrite)
@@ -104,13 +104,13 @@ def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
 def _write_clips(
     options: SynthOptions, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
 ) -> Iterator[dict[str, Any]]:
-    """The truth of every utterance in order, its landmark file written."""
+    """Returns the truth of every utterance in order, after writing its landmark file."""
     digest = options.digest
     if num_workers == 1 or len(plans) < 2:
         for plan, path in zip(plans, paths, strict=True):
             yield _write_clip(options, digest, plan, path)
         return
-    # Spawned processes are the same on every system and inherit no locks of a parent that runs threads.
+    # Spawned processes behave alike on every system and inherit no locks of a parent that runs threads.
     context = multiprocessing.get_context("spawn")
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
     with _one_thread_each(), ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
@@ -119,14 +119,14 @@ def _write_clips(
             yield from pool.map(write, plans, paths, chunksize=chunk)
         except BrokenProcessPool:
             raise CheckFailedError(
-                "synth: a process died (out of memory, or killed); what is done is kept: give the same command again, "
-                "with fewer --workers"
+                "synth: a process died (out of memory, or killed); finished utterances are kept. Run the same command "
+                "again with fewer --workers"
             ) from None
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes spawned inside compute with one thread each: NumPy's own would only get in each other's way."""
+    """Lets processes spawned inside compute with one thread each: NumPy's threads would compete with each other."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
@@ -141,29 +141,31 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _write_clip(options: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
-    """The truth of one utterance, its landmark file written unless an interrupted run of this options has done so."""
-    made = _made_before(path, digest, plan)
-    if made is None:
+    """Returns the truth of one utterance, after writing its landmark file unless an interrupted run with the same
+    options did."""
+    truth = _truth_of_earlier_run(path, digest, plan)
+    if truth is None:
         clip = make_clip(options, plan)
-        made = clip.truth
-        replace(clip.landmarks, source={**clip.landmarks.source, "recipe": digest, "truth": made}).save(path)
-    return made
+        truth = clip.truth
+        # Corpora keep the digest of the options under the key "recipe".
+        replace(clip.landmarks, source={**clip.landmarks.source, "recipe": digest, "truth": truth}).save(path)
+    return truth
 
 
-def _made_before(path: Path, digest: str, plan: Plan) -> dict[str, Any] | None:
+def _truth_of_earlier_run(path: Path, digest: str, plan: Plan) -> dict[str, Any] | None:
+    """Returns the truth of an utterance that an earlier run with the same options wrote, or None."""
     if not path.exists():
         return None
     try:
         source = Landmarks.load(path).source
     except SignloomError:
         return None
-    found = source.get("recipe"), source.get("utterance")
-    truth: dict[str, Any] | None = source.get("truth") if found == (digest, plan.id) else None
-    return truth
+    same = (source.get("recipe"), source.get("utterance")) == (digest, plan.id)
+    return source.get("truth") if same else None
 
 
 def make_clip(options: SynthOptions, plan: Plan) -> SimulatedClip:
-    """One utterance, signed, filmed and tracked."""
+    """Returns one utterance, signed, filmed and tracked."""
     signer = _signer(options, plan.signer)
     rng = np.random.default_rng([options.seed, 4, SPLITS.index(plan.split), plan.number])
     # What all recordings of one signer share.
@@ -206,14 +208,14 @@ def _signer(options: SynthOptions, number: int) -> Signer:
 
 
 def _frame_rate(options: SynthOptions, setting: np.random.Generator) -> float:
-    """Frames per second of the camera that records a signer."""
+    """Returns the frame rate of the camera that records a signer, in frames per second."""
     other = setting.random() < min(options.frame_rate_variation, 1.0) * 0.75
     rate = _FRAME_RATES[int(setting.integers(1, len(_FRAME_RATES)))]
     return options.fps * rate if other else options.fps
 
 
 def _irregular_frames(points: np.ndarray, options: SynthOptions, rng: np.random.Generator) -> np.ndarray:
-    """The points (T, P, 3) as a camera takes them whose frames come early or late, or twice."""
+    """Returns the points (T, P, 3) as taken by a camera whose frames come early, late or twice."""
     count = len(points)
     late = _FRAME_JITTER * np.clip(rng.standard_normal(count), -3, 3)
     repeated = rng.random(count)

@@ -1,20 +1,19 @@
-"""What simulated signers say: a topic-comment grammar of signs with Zipf-distributed frequencies, drawn from a seed.
+"""The sentences of simulated signers: a topic-comment grammar with Zipf-distributed frequencies, drawn from a seed.
 
-Every sign has a word class. Within each class the signs lie side by side on a circle of circumference 1, each on an
-arc as long as it is frequent, in an order that the seed draws. A sentence wanders over the circles in small steps: the
-sign of a slot is the one that the slot's class has where the sentence stands, so that signs which lie at the same place
-belong together (a topic) and follow each other (a collocation). As such a walk is everywhere equally often, the signs
-keep the frequencies they were given, however strong the grammar is, with nothing larger than the lexicon in memory.
+Every sign has a word class. The signs of each class lie side by side on a circle of circumference 1, in an order that
+the seed draws; the arc of each sign is as long as the sign is frequent. A sentence moves along the circles in small
+steps. Each slot takes the sign of its class at the sentence's position. So signs at the same position belong together
+(a topic) and follow each other (a collocation). Such a walk is everywhere equally often, so the signs keep their given
+frequencies, however strong the grammar is, and nothing larger than the lexicon is kept in memory.
 
-Order within a clause, as in many sign languages: time, place, topic, what is said of it, number, verb, modal,
-negation; a question word ends the sentence. Source: Pfau, Steinbach, Woll (eds.), Sign Language: An International
-Handbook, 2012, the chapters on word order and on sentence types.
+Order within a clause, as in many sign languages: time, place, topic, comment, number, verb, modal, negation; a question
+word ends the sentence. Source: Pfau, Steinbach, Woll (eds.), Sign Language: An International Handbook, 2012, the
+chapters on word order and on sentence types.
 
-Figures of PHOENIX-2014 SI5, train (4,376 sentences, 1,117 glosses), that the constants follow:
-length 11.4 glosses, standard deviation 3.6, from 2 to 28; `__ON__` begins 45 % and `__OFF__` ends 49 % of the
-sentences; 6.3 % of the glosses repeat the one before (dev and test 0.2 %); `IX` and other pointing is 1.8 % of them
-(dev and test 4 to 5 %). Unigram and bigram perplexity (by `tests/perplexity.py`): 188 and 92 on dev, 159 and 62
-on a tenth of train left out.
+The constants follow these figures of PHOENIX-2014 SI5, train (4,376 sentences, 1,117 glosses). Length: 11.4 glosses,
+standard deviation 3.6, from 2 to 28. `__ON__` begins 45 % and `__OFF__` ends 49 % of the sentences. 6.3 % of the
+glosses repeat the gloss before (dev and test: 0.2 %). 1.8 % are `IX` and other pointing (dev and test: 4 to 5 %).
+Unigram and bigram perplexity (by `tests/perplexity.py`): 188 and 92 on dev, 159 and 62 on a held-out tenth of train.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ import numpy as np
 
 from signloom.errors import Faults, InputError
 
-# Signs that are in no lexicon have negative numbers. Pointing is to one of four places in signing space: at the
-# signer's strong side, at the weak side, and further ahead at either side.
+# Signs outside the lexicon have negative numbers. A signer points to one of four places in signing space: at the strong
+# side, at the weak side, and further ahead at either side.
 POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK = -1, -2, -3, -4
 POINTING = (POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK)
 # The hands rise from rest (ON) or sink to it (OFF).
@@ -45,13 +44,13 @@ SPECIAL_GLOSSES: dict[int, str] = {
 REST_GLOSSES = (SPECIAL_GLOSSES[ON], SPECIAL_GLOSSES[OFF])
 
 CLASSES = ("time", "place", "noun", "modifier", "number", "verb", "modal", "negation", "question")
-# Share of the lexicon of each class: few time signs, numbers, modals, negations and question words, used often; many
-# nouns and verbs.
+# Share of the lexicon of each class. Time signs, numbers, modals, negations and question words are few but frequent;
+# nouns and verbs are many.
 _TYPE_SHARES = np.array((0.04, 0.12, 0.4, 0.16, 0.04, 0.2, 0.02, 0.01, 0.01))
 _TIME, _PLACE, _NOUN, _MODIFIER, _NUMBER, _VERB, _MODAL, _NEGATION, _QUESTION = range(len(CLASSES))
-# The slots of a clause in their order: class, how much each wants to be filled where there is not room for all, and how
-# far along the circle it looks, so that a second noun is another sign than the first. The question's is last and only
-# filled at the end of a sentence.
+# The slots of a clause in order: class, preference for filling it if there is no room for all, and how far ahead on the
+# circle it looks, so that a second noun differs from the first. The question slot is last and only filled at the end of
+# a sentence.
 _SLOTS = (
     (_TIME, 0.5, 0.0), (_TIME, 0.1, 0.4), (_PLACE, 0.6, 0.0), (_NOUN, 1.0, 0.0), (_MODIFIER, 0.4, 0.0),
     (_NOUN, 0.4, 0.5), (_MODIFIER, 0.15, 0.5), (_NUMBER, 0.3, 0.0), (_VERB, 1.2, 0.0), (_MODAL, 0.3, 0.0),
@@ -61,35 +60,41 @@ _CLASS_OF = tuple(slot[0] for slot in _SLOTS)
 _AHEAD_OF = tuple(slot[2] for slot in _SLOTS)
 _QUESTION_SLOT = len(_SLOTS) - 1
 _FIRST_PATIENCE = np.array([1 / slot[1] for slot in _SLOTS[:-1]])
-# Time is set once, at the start: later clauses seldom say it again.
+# The time is set at the start; later clauses seldom repeat it.
 _LATER_PATIENCE = _FIRST_PATIENCE * np.where(np.array(_CLASS_OF[:-1]) == _TIME, 6.0, 1.0)
+# Range of the number of signs in a clause.
 _SHORTEST_CLAUSE, _LONGEST_CLAUSE = 2, 6
+# Share of the sentences that are questions.
 _QUESTIONS = 0.06
-# What pointing follows, and what is repeated (plural, iterated or lasting).
+# Classes that pointing follows.
 _REFERENTS = (_NOUN, _PLACE)
+# Classes that are repeated (plural, iterated or lasting).
 _REPEATED = (_VERB, _NOUN, _MODIFIER)
-# Of the pointings in a later clause, those that take up an earlier referent before the verb, as a pronoun does.
+# Share of the pointing signs in later clauses that take up an earlier referent before the verb, like a pronoun.
 _PRONOUNS = 0.3
-# Steps on the circle: the mean size of one, and how often a new clause begins elsewhere, with another topic.
+# Mean size of a step on the circle.
 _STEP = 0.02
+# Probability that a new clause begins elsewhere on the circle, with another topic.
 _NEW_TOPIC = 0.2
 
-# Mandelbrot's offset: the first ranks are less far apart than Zipf's law has them. Fitted to the counts on PHOENIX it
-# goes with an exponent of 1.15 (without it 0.95, with a first gloss twice as frequent as it is).
+# Mandelbrot's offset: the first ranks differ less than in Zipf's law. The counts on PHOENIX give it with an exponent of
+# 1.15 (without it 0.95, and a first gloss twice as frequent as it is).
 _FLAT_RANKS = 2.7
+# Probability that a sentence begins with ON, and that it ends with OFF.
 _BEGIN_WITH_ON, _END_WITH_OFF = 0.45, 0.49
+# Mean number of glosses per sentence, and its standard deviation as a share of the mean.
 _MEAN_LENGTH, _SPREAD = 11.4, 0.32
 
 
 @dataclass(frozen=True, eq=False)
 class Grammar:
-    """Which sentences are signed how often; made by `make_grammar`.
+    """The probabilities of sentences; `make_grammar` makes one.
 
-    strength: share of the glosses, 0 to 1, that obey the grammar; the others are drawn by their frequency alone.
-    pointing, repeats: share of the glosses that point, and that repeat the one before (as far as they obey).
+    strength: share of the glosses, 0 to 1, that follow the grammar; the others are drawn by frequency alone.
+    pointing, repeats: shares of the glosses that point, and that repeat the gloss before (if they follow the grammar).
     rest_glosses: whether sentences begin with ON and end with OFF as often as on PHOENIX.
-    frequencies: of every sign among the signs of the lexicon, `(num_signs,)`, sum 1.
-    classes: of every sign, `(num_signs,)` int, a position in CLASSES.
+    frequencies: of each sign among the signs of the lexicon, `(num_signs,)`, sum 1.
+    classes: of each sign, `(num_signs,)` int, a position in CLASSES.
     """
 
     strength: float
@@ -106,15 +111,15 @@ class Grammar:
         return len(self.frequencies)
 
     def draw(self, rng: np.random.Generator, min_glosses: int, max_glosses: int) -> tuple[int, ...]:
-        """A sentence of `min_glosses` to `max_glosses` numbers of signs; the special ones (see POINTING, REST) count.
+        """Returns a sentence of `min_glosses` to `max_glosses` numbers of signs; POINTING and REST count.
 
-        There is always a sign of the lexicon in it, so ON and OFF are left out where there is no room for them.
+        At least one sign is from the lexicon, so ON and OFF are left out if there is no room for them.
 
         Raises InputError unless 1 <= min_glosses <= max_glosses.
         """
         if not 1 <= min_glosses <= max_glosses:
             raise InputError(f"grammar: {min_glosses} to {max_glosses} glosses; needed 1 <= min <= max")
-        # All chances are drawn first and in the same number, so that no dial shifts the draws of another.
+        # All random numbers are drawn first, always as many, so that no dial shifts the draws of another.
         chance = rng.random(6).tolist()
         walk = rng.random((7, max_glosses)).tolist()
         loose = rng.random((3, max_glosses)).tolist()
@@ -126,7 +131,7 @@ class Grammar:
             first = length > 1 and chance[2] < _BEGIN_WITH_ON
             last = length > 1 + first and chance[3] < _END_WITH_OFF
         count = length - first - last
-        signs = self._obey(count, chance[4:], walk, patience)
+        signs = self._follow_grammar(count, chance[4:], walk, patience)
         for place in range(count):
             if loose[0][place] >= self.strength:
                 signs[place] = self._by_frequency(loose[1][place], loose[2][place])
@@ -135,13 +140,15 @@ class Grammar:
         return (*((ON,) if first else ()), *signs, *((OFF,) if last else ()))
 
     def _by_frequency(self, kind: float, which: float) -> int:
-        """A sign by its frequency alone, from two chances 0..1."""
+        """Returns a sign drawn by frequency alone, from two random numbers in 0..1."""
         if kind < self.pointing:
             return POINTING[int(which * len(POINTING))]
         return min(bisect_right(self._ends, which), self.num_signs - 1)
 
-    def _obey(self, count: int, chance: list[float], walk: list[list[float]], patience: np.ndarray) -> list[int]:
-        """`count` signs that obey the grammar."""
+    def _follow_grammar(
+        self, count: int, chance: list[float], walk: list[list[float]], patience: np.ndarray
+    ) -> list[int]:
+        """Returns `count` signs that follow the grammar."""
         steps, topics, points, again, first, second, back = walk
         # Pointing and repeated signs take the room of others, at most half of it.
         room = count // 2
@@ -154,7 +161,7 @@ class Grammar:
             if place and clause_of[place] != clause_of[place - 1] and topics[place] < _NEW_TOPIC:
                 position = topics[place] / _NEW_TOPIC
             else:
-                # Steps to both sides, small ones more often: the Laplace distribution from its inverse.
+                # Steps to both sides, small ones more often: the Laplace distribution by its inverse.
                 u = steps[place] - 0.5
                 position = (position - _STEP * log(max(1 - 2 * abs(u), 1e-12)) * (1 if u > 0 else -1)) % 1
             ends, members = self._circles[_CLASS_OF[slot]]
@@ -174,7 +181,7 @@ class Grammar:
         repeated: Counter[int],
         chances: list[float],
     ) -> list[int]:
-        """The signs with their repetitions, and with pointing behind what is pointed to or before a verb."""
+        """Returns the signs with their repetitions, and with pointing after the referent or before a verb."""
         result: list[int] = []
         loci: dict[int, int] = {}
         waiting: list[int] = []
@@ -193,7 +200,7 @@ class Grammar:
         return result + waiting
 
     def _locus(self, sign: int, loci: dict[int, int]) -> int:
-        """Where `sign` is pointed to in this sentence: its habitual place, or the next one that is free."""
+        """Returns where this sentence points to `sign`: its usual place, or the next free one."""
         if sign not in loci:
             for turn in range(len(POINTING)):
                 locus = POINTING[(sign + turn) % len(POINTING)]
@@ -213,13 +220,13 @@ def make_grammar(
     repeats: float,
     rest_glosses: bool = False,
 ) -> Grammar:
-    """The grammar of a lexicon whose signs are numbered from 0, the same for the same arguments.
+    """Returns the grammar of a lexicon whose signs are numbered from 0, the same for the same arguments.
 
-    strength: 0 (signs are drawn independently of each other) to 1 (all obey the grammar).
+    strength: 0 (signs are drawn independently) to 1 (all follow the grammar).
     zipf: exponent of the frequencies over the ranks (PHOENIX: 1.15); 0 makes all signs equally frequent.
-    pointing, repeats: shares of the glosses, 0 to 0.5. rest_glosses: whether ON and OFF stand at the ends.
+    pointing, repeats: shares of the glosses, 0 to 0.5.  rest_glosses: whether ON and OFF stand at the ends.
 
-    Raises InputError with every argument out of its range.
+    Raises InputError listing every argument that is out of range.
     """
     faults = Faults("grammar")
     if num_signs < 1:
@@ -232,14 +239,14 @@ def make_grammar(
     faults.raise_if_any()
     rng = np.random.default_rng([seed, 6])
     weights = (np.arange(1, num_signs + 1) + _FLAT_RANKS) ** -float(zipf)
-    # Neighbours in the lexicon are often minimal pairs; the ranks are dealt out so that these do not also share theirs.
+    # Neighbours in the lexicon are often minimal pairs, so ranks are dealt at random to keep their frequencies apart.
     by_rank = rng.permutation(num_signs)
     frequencies = np.empty(num_signs)
     frequencies[by_rank] = weights / weights.sum()
     classes = _classes_of(frequencies[by_rank], zipf)[np.argsort(by_rank)]
     order = [np.flatnonzero(classes == word_class) for word_class in range(len(CLASSES))]
     order = [rng.permutation(members) for members in order]
-    # A class that got no sign (in a small lexicon) is served by the signs of the one that is used most.
+    # A class without signs (in a small lexicon) uses the signs of the most frequent class.
     stand_in = order[classes[by_rank[0]]]
     circles = []
     for members in (members if len(members) else stand_in for members in order):
@@ -251,16 +258,16 @@ def make_grammar(
 
 
 def _classes_of(frequencies: np.ndarray, zipf: float) -> np.ndarray:
-    """The class of every sign, of frequencies that fall, so that each class has as much in sum as its slots need."""
+    """Returns the class of each sign, from falling frequencies, so that each class has in sum what its slots need."""
     needed = _class_shares().copy()
-    # Where all signs are equally frequent, a class needs as many of them as it has slots.
+    # If all signs are equally frequent, a class needs as many of them as it has slots.
     mix = min(zipf, 1.0)
     shares = mix * _TYPE_SHARES + (1 - mix) * needed
     ends = np.round(np.cumsum(shares / shares.sum()) * len(frequencies)).astype(int)
     free = np.diff(ends, prepend=0)
     classes = np.empty(len(frequencies), dtype=np.int64)
     for rank, frequency in enumerate(frequencies.tolist()):
-        # The class whose signs still to come must be the most frequent.
+        # Choose the class whose remaining signs must be the most frequent.
         chosen = int(np.argmax(np.where(free > 0, needed / np.maximum(free, 1), -inf)))
         classes[rank] = chosen
         needed[chosen] -= frequency
@@ -270,7 +277,7 @@ def _classes_of(frequencies: np.ndarray, zipf: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _class_shares() -> np.ndarray:
-    """How much of the slots of PHOENIX-long sentences each class has, `(len(CLASSES),)`, sum 1."""
+    """Returns the share of each class among the slots of sentences as long as PHOENIX's, `(len(CLASSES),)`, sum 1."""
     rng = np.random.default_rng(0)
     counts = np.zeros(len(CLASSES))
     for _ in range(1000):
@@ -282,14 +289,15 @@ def _class_shares() -> np.ndarray:
 
 
 def _patience(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Draws for the clauses of at most `count` signs, `(clauses, slots without the question + 1)`."""
+    """Returns random numbers for the clauses of at most `count` signs, `(clauses, slots without the question + 1)`."""
     return rng.standard_exponential((count // _SHORTEST_CLAUSE + 1, len(_SLOTS)))
 
 
 def _clauses(count: int, question: bool, patience: np.ndarray) -> tuple[list[int], list[int]]:
-    """`count` slots in order (positions in _SLOTS), and the number of the clause each stands in.
+    """Returns `count` slots in order (positions in _SLOTS), and for each the number of its clause.
 
-    patience: see `_patience`; in each clause the slots that wait least are filled, its last draw makes its length.
+    patience: of `_patience`; each clause fills the slots with the smallest numbers, and the last number sets its
+    length.
     """
     question = question and count > _SHORTEST_CLAUSE
     left = count - question
@@ -313,7 +321,8 @@ def _clauses(count: int, question: bool, patience: np.ndarray) -> tuple[list[int
 
 
 def _chosen(classes: Sequence[int], wanted: tuple[int, ...], count: int, chances: list[float]) -> Counter[int]:
-    """How often each place is chosen, `count` times in all: of those of a wanted class (else of all) by its chance."""
+    """Returns how often each place is chosen, `count` times in total, by its random number; only places of a wanted
+    class if there are any."""
     places = [place for place, word_class in enumerate(classes) if word_class in wanted] or list(range(len(classes)))
     places.sort(key=chances.__getitem__)
     return Counter(places[turn % len(places)] for turn in range(count))
@@ -321,7 +330,7 @@ def _chosen(classes: Sequence[int], wanted: tuple[int, ...], count: int, chances
 
 @lru_cache(maxsize=64)
 def _length_table(min_glosses: int, max_glosses: int, natural: bool) -> list[float]:
-    """Cumulative chances of the lengths: as on PHOENIX, as far as the range allows, or all alike."""
+    """Returns the cumulative probabilities of the lengths: as on PHOENIX, as far as the range allows, or uniform."""
     lengths = np.arange(min_glosses, max_glosses + 1, dtype=float)
     weights = np.ones(len(lengths))
     if natural:

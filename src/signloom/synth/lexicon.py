@@ -1,8 +1,8 @@
-"""A lexicon from a seed: families of signs that differ in one parameter, every two of them visibly apart.
+"""Makes a lexicon from a seed: families of signs that differ in one parameter, with any two signs visibly different.
 
-Two signs are held apart by what a camera sees of an average signer who makes them slowly and cleanly: where the hands
-are, how they move, or what shape they show. Differences in depth alone, or in fingers that point at the camera, do not
-count.
+Two signs differ visibly if a camera sees a difference when an average signer makes them slowly and cleanly: in the
+places of the hands, their motion, or their shape. Differences in depth alone, or in fingers that point at the camera,
+do not count.
 """
 
 from __future__ import annotations
@@ -39,53 +39,61 @@ from signloom.synth.signs import (
 from signloom.synth.skin import FINGER, Limb, depth
 from signloom.synth.stroke import citation_form
 
-# Metres in the image plane (root mean square over the sign) by which two signs must differ in at least one respect.
-# Two to three times what signers and tokens differ in the same respect by default; places on the head are kept better.
-_APART_PLACE, _APART_PLACE_AT_HEAD, _APART_MOTION, _APART_SHAPE = 0.085, 0.035, 0.03, 0.02
+# Differences in the image plane (root mean square over the sign, metres), of which two signs need at least one. They
+# are two to three times the variation of signers and tokens by default. Difference of place:
+_APART_PLACE = 0.085
+# Difference of place at the head, where places are kept better:
+_APART_PLACE_AT_HEAD = 0.035
+# Difference of motion:
+_APART_MOTION = 0.03
+# Difference of the hand's shape:
+_APART_SHAPE = 0.02
+# Frames of a citation form.
 _NUM_PHASES = 8
-# How near a joint of the hand must come to the skin to touch it.
+# Distance from the skin at which a joint of the hand touches.
 _TOUCH_METRES = 0.013
-# Joints that tell a hand's shape: finger tips and middle joints, and a knuckle at either side of the palm.
+# Joints that show a hand's shape: finger tips and middle joints, and a knuckle at either side of the palm.
 _SHAPE_JOINTS = layout.hand_joints(
     *("thumb_ip", "thumb_tip", "index_mcp", "index_pip", "index_tip", "middle_pip", "middle_tip"),
     *("ring_pip", "ring_tip", "pinky_mcp", "pinky_pip", "pinky_tip"),
 )
-# A wrist bends up to 80 degrees; an arm gives way for a little more.
+# Largest bend of a wrist that a sign may request: wrists bend up to 80 degrees, and an arm makes up for a little more.
 _WRIST_DEGREES = 95.0
-# The kinds of sign that the founders of families take turns in.
+# Kinds of the first signs of the families, in turn.
 _KIND_TURNS = ("one", "both", "one", "base", "one", "alternating")
-# In which parameter the members of a family differ, and among how many of the values most alike.
+# Probability of the parameter in which a new member of a family differs.
 _PAIR_SHARES = {"handshape": 0.3, "location": 0.2, "orientation": 0.15, "movement": 0.35}
+# Its new value is one of so many most similar values.
 _NUM_NEIGHBOURS = 5
-# Movements differ in what the fingers do as often as this, else in their path.
+# Probability that movements differ in the local movement, not in the path.
 _LOCAL_PAIRS = 0.4
-# How the signs of a lexicon move, and what else belongs to them; in the order of the tables.
+# Probabilities of the values of a random sign, in the order of the tables.
 _LOCAL_SHARES = (0.6, 0.08, 0.06, 0.1, 0.1, 0.06)
-_SIZE_SHARES, _SPEED_SHARES, _REPEATED, _TOUCHING = (0.15, 0.7, 0.15), (0.15, 0.65, 0.2), 0.2, 0.7
+_SIZE_SHARES, _SPEED_SHARES = (0.15, 0.7, 0.15), (0.15, 0.65, 0.2)
 _BROW_SHARES, _HEAD_SHARES = (0.7, 0.2, 0.1), (0.85, 0.05, 0.05, 0.05)
-# Where the phonology is full: seed 0 with 95 % minimal pairs finds no further sign after 31,769.
-_MOST_SIGNS = 40_000
+# Probabilities that a random sign is repeated, and that it touches, if it can.
+_REPEATED, _TOUCHING = 0.2, 0.7
+# Upper limit of a lexicon: seed 0 with 95 % minimal pairs finds no further sign after 31,769.
+_MAX_SIGNS = 40_000
 _FEWER_SIGNS = "lower --num_signs, or give --sentences with fewer distinct glosses"
-# Draws for each sign before the lexicon counts as full.
+# Number of draws per sign before the lexicon counts as full.
 _MAX_DRAWS = 200
 
 
 def make_lexicon(
     num_signs: int, *, seed: int, minimal_pairs: float, apart_from: Sequence[Sign] = ()
 ) -> tuple[Sign, ...]:
-    """A lexicon of visibly distinct signs, the same for the same arguments.
+    """Returns a lexicon of visibly different signs, the same for the same arguments.
 
-    minimal_pairs: the share of signs, 0..1, that differ a little from another sign in one manual parameter only.
-    apart_from: further signs, such as pointing ones, that those of the lexicon are to be told apart from.
+    minimal_pairs: share of signs, 0..1, that differ slightly from another sign in only one manual parameter.
+    apart_from: further signs, such as pointing signs, from which the signs of the lexicon must differ visibly.
 
-    Raises InputError for a number below 1, or above what the phonology can hold apart.
+    Raises InputError for a number below 1, or for more signs than the phonology has.
     """
     if num_signs < 1:
         raise InputError(f"lexicon: {num_signs} signs; needed at least 1")
-    if num_signs > _MOST_SIGNS:
-        raise InputError(
-            f"lexicon: {num_signs:,} signs; the phonology has room for fewer than {_MOST_SIGNS:,}; {_FEWER_SIGNS}"
-        )
+    if num_signs > _MAX_SIGNS:
+        raise InputError(f"lexicon: {num_signs:,} signs; the phonology has fewer than {_MAX_SIGNS:,}; {_FEWER_SIGNS}")
     rng = np.random.default_rng([seed, 1])
     num_families = max(1, round(num_signs * (1 - minimal_pairs)))
     families: list[list[Sign]] = []
@@ -96,15 +104,16 @@ def make_lexicon(
     while count < num_signs:
         if misses >= _MAX_DRAWS:
             raise InputError(
-                f"lexicon: {num_signs:,} signs; after {count:,} the phonology of this seed found no further one that "
-                f"could be held apart; lower --minimal_pairs, or {_FEWER_SIGNS}"
+                f"lexicon: {num_signs:,} signs; after {count:,} the phonology of this seed has no further sign that "
+                f"differs visibly from them; lower --minimal_pairs, or {_FEWER_SIGNS}"
             )
-        # Founders first; then the families grow in turn, and a full one makes room for a new founder.
-        found = len(families) < num_families or misses >= _MAX_DRAWS // 2
-        family = [] if found else families[int(rng.integers(len(families)))]
+        # First the founders of all families; then the families grow in turn, and a full family makes room for a new
+        # founder.
+        founder = len(families) < num_families or misses >= _MAX_DRAWS // 2
+        family = [] if founder else families[int(rng.integers(len(families)))]
         sign = (
             random_sign(_KIND_TURNS[len(families) % len(_KIND_TURNS)], rng)
-            if found
+            if founder
             else _neighbour(family[int(rng.integers(len(family)))], rng)
         )
         view = None
@@ -118,7 +127,7 @@ def make_lexicon(
         seen.add(view)
         count += 1
         family.append(sign)
-        if found:
+        if founder:
             families.append(family)
     mouths = list(MOUTHS)
     signs = [sign for family in families for sign in family]
@@ -135,11 +144,11 @@ def make_lexicon(
 
 
 def confusability(signs: Sequence[Sign]) -> dict[str, Any]:
-    """Which signs of a lexicon are easily taken for each other, as plain data.
+    """Returns which signs of a lexicon are easily confused, as plain data.
 
-    `minimal_pairs`: [gloss, other gloss, parameter] for every two signs that differ in one manual parameter alone.
-    `nearest`: for each gloss [other gloss, distance] of the sign that looks most like it, None where there is no other;
-    the distance is in thresholds of what counts as apart, so that 1 is as alike as signs of a lexicon may be.
+    `minimal_pairs`: [gloss, other gloss, parameter] for every two signs that differ in only one manual parameter.
+    `nearest`: for each gloss, [other gloss, distance] of the most similar sign, or None if there is no other. The
+    distance is in thresholds of a visible difference: 1 is the least in a lexicon.
     """
     pairs: list[tuple[int, int, str]] = []
     for place, parameter in enumerate(MANUAL_PARAMETERS):
@@ -165,19 +174,19 @@ def confusability(signs: Sequence[Sign]) -> dict[str, Any]:
 
 
 def apart(first: Sign, second: Sign) -> bool:
-    """Whether a camera can tell the hands of two signs apart."""
+    """Returns whether a camera can distinguish the hands of two signs."""
     return _all_apart(citation_view(first), citation_view(second)[None])
 
 
 @cache
 def _model() -> Signer:
-    """The signer who shows the citation forms."""
+    """Returns the signer who shows the citation forms."""
     return make_signer(0, seed=0, dials=Dials(preset="clean"))
 
 
 @lru_cache(maxsize=64)
 def _citation(sign: Sign) -> tuple[Arm, Arm]:
-    """The average signer's arms in a sign. Kept for a while: each sign is looked at several times in a row."""
+    """Returns the average signer's arms in a sign. Cached because each sign is examined several times in a row."""
     return citation_form(sign, _model(), _NUM_PHASES)
 
 
@@ -187,17 +196,18 @@ def _posed(sign: Sign) -> tuple[PosedArm, PosedArm, Limb]:
 
 
 def comfortable(sign: Sign) -> bool:
-    """Whether an average signer can hold the hands so without bending a wrist further than wrists bend."""
+    """Returns whether an average signer can hold the hands so without bending a wrist too far."""
     return all(wrist_bend(arm, _model().proportions).max() <= _WRIST_DEGREES for arm in _citation(sign))
 
 
 def touches(sign: Sign) -> bool:
-    """Whether the hand of an average signer gets to where a sign with contact touches; True for one without."""
+    """Returns whether an average signer's hand reaches what the sign touches; True for a sign without contact."""
     return not sign.contact or touching_gap(sign) <= _TOUCH_METRES
 
 
 def touching_gap(sign: Sign) -> float:
-    """The least distance between the hand's joints and the skin, or the weak arm, in a citation form's contact."""
+    """Returns the smallest distance between the hand's joints and the skin, or the weak arm, in a citation form's
+    contact."""
     body = _model().proportions
     arms, ((_, hand), _, limb) = _citation(sign), _posed(sign)
     on_arm = LOCATIONS[sign.location].anchor == "arm"
@@ -211,9 +221,9 @@ def touching_gap(sign: Sign) -> float:
 
 
 def citation_view(sign: Sign) -> np.ndarray:
-    """What a camera sees of the citation form, (phases, 2 arms, 1 + joints, 2) float32 metres.
+    """Returns what a camera sees of the citation form, (phases, 2 arms, 1 + joints, 2) float32 metres.
 
-    The first of the points is the wrist, from the middle of the shoulders; the others are relative to it.
+    The first point is the wrist, relative to the middle of the shoulders; the others are relative to the wrist.
     """
     views = []
     for _, hand in _posed(sign)[:2]:
@@ -224,8 +234,11 @@ def citation_view(sign: Sign) -> np.ndarray:
 
 @dataclass
 class _SignViews:
-    """What a camera sees of n signs, so that one of them is quickly compared with all: place (n, 4) and motion (n, 32)
-    of the wrists, shape (n, 384) of the hands, and whether the strong one is at the head (n,)."""
+    """What a camera sees of n signs, arranged to compare one sign with all of them quickly.
+
+    place: (n, 4) mean places of the wrists.  motion: (n, 32) of the wrists.  shape: (n, 384) of the hands.
+    at_head: (n,) whether the strong hand is at the head.
+    """
 
     place: np.ndarray
     motion: np.ndarray
@@ -245,7 +258,7 @@ class _SignViews:
 
     @classmethod
     def of_forms(cls, forms: np.ndarray) -> _SignViews:
-        """Of citation views (n, phases, 2, 1 + joints, 2)."""
+        """Returns the views of citation views (n, phases, 2, 1 + joints, 2)."""
         count, wrists = len(forms), forms[:, :, :, 0]
         mean = wrists.mean(axis=1)
         at_head = mean[:, 0, 1] < -0.05
@@ -278,14 +291,15 @@ class _SignViews:
         return np.sqrt(squares / (_NUM_PHASES * len(_SHAPE_JOINTS))) / _APART_SHAPE
 
     def distances(self, one: _SignViews) -> np.ndarray:
-        """How far one sign is from each, (n,), in thresholds: 1 and more is apart."""
+        """Returns the distance of one sign from each, (n,), in thresholds: from 1 on they differ visibly."""
         rows = slice(0, self.length)
         return np.maximum(
             np.maximum(self._by_place(one, rows), self._by_motion(one, rows)), self._by_shape(one, rows)
         ).astype(np.float64)
 
     def all_apart_from(self, one: _SignViews) -> bool:
-        """Whether one sign is apart from every one of these; looks closely only at those that cheaper looks leave."""
+        """Returns whether one sign differs visibly from all of these; the costlier comparisons get only what the
+        cheaper ones leave."""
         rows = np.flatnonzero(self._by_place(one, slice(0, self.length)) < 1)
         rows = rows[self._by_motion(one, rows) < 1]
         return not (self._by_shape(one, rows) < 1).any()
@@ -297,7 +311,7 @@ def _all_apart(form: np.ndarray, forms: np.ndarray) -> bool:
 
 
 def random_sign(kind: str, rng: np.random.Generator) -> Sign:
-    """A sign of a kind, drawn from the whole phonology; perhaps not a possible one."""
+    """Returns a random sign of a kind, from the whole phonology; it may be impossible."""
 
     def choose(options: Collection[str], shares: tuple[float, ...] | None = None) -> str:
         return str(rng.choice(list(options), p=shares))
@@ -325,7 +339,7 @@ def random_sign(kind: str, rng: np.random.Generator) -> Sign:
 
 
 def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
-    """A sign that differs a little in one of its parameters; perhaps not a possible one."""
+    """Returns a sign that differs slightly in one parameter; it may be impossible."""
     parameter = str(rng.choice(list(_PAIR_SHARES), p=list(_PAIR_SHARES.values())))
     place, local = int(rng.integers(_NUM_NEIGHBOURS)), rng.random() < _LOCAL_PAIRS
     if parameter == "movement" and local:
@@ -341,7 +355,7 @@ def _neighbour(sign: Sign, rng: np.random.Generator) -> Sign:
 
 @cache
 def neighbours(parameter: str, value: str) -> tuple[str, ...]:
-    """The other values of `handshape`, `location`, `orientation` or `movement`, the most alike first."""
+    """Returns the other values of `handshape`, `location`, `orientation` or `movement`, the most similar first."""
     values, describe = _DESCRIPTIONS[parameter]
     origin = describe(value)
     return tuple(
@@ -350,13 +364,13 @@ def neighbours(parameter: str, value: str) -> tuple[str, ...]:
 
 
 def _movement_as_numbers(name: str) -> np.ndarray:
-    """A movement's path at some phases, in units of its size."""
+    """Returns a movement's path at some phases, in units of its size."""
     path = MOVEMENTS[name].path
     return np.zeros((9, 3)) if path is None else path(np.linspace(0, 1, 9))
 
 
 def _location_as_numbers(name: str) -> np.ndarray:
-    """About where a location lies on an average body, (3,) metres from the middle of the shoulders."""
+    """Returns the approximate place of a location on an average body, (3,) metres from the middle of the shoulders."""
     place = LOCATIONS[name]
     if place.weak is None:
         return np.array(place.position) - (0.0, 0.19 if place.anchor == "head" else 0.0, 0.0)
@@ -373,7 +387,7 @@ _DESCRIPTIONS: dict[str, tuple[Collection[str], Callable[[str], np.ndarray]]] = 
 
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:
-    """Distinct words that can be said, in capitals as glosses are."""
+    """Returns distinct pronounceable words, in capitals as glosses are."""
     syllables = [consonant + vowel for consonant in "BDFGKLMNPRSTVZ" for vowel in "AEIOU"]
     length = 2
     while len(syllables) ** length < 2 * count:

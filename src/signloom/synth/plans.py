@@ -1,7 +1,7 @@
-"""Who signs what: the utterances of a corpus before they are signed.
+"""Plans: who signs which sentence, for every utterance of a corpus, before anything is simulated.
 
-Sentences come from the grammar, or from the gloss sequences of a real corpus (`--sentences`). Every made-up sentence is
-drawn from its own seed (of the corpus, the split and its number); then signs that train lacks are put into some of
+Sentences come from the grammar, or from the gloss sequences of a real corpus (`--sentences`). Every made-up sentence
+has its own seed (of the corpus, the split and its number). Then signs that train lacks are put into some sentences of
 train, and a sentence of dev or test is drawn again while train has it too.
 """
 
@@ -21,13 +21,13 @@ from signloom.synth.options import SynthOptions
 from signloom.synth.sentences import GlossSentence, read_sentences, vocabulary_of
 from signloom.synth.signs import Sign, pointing_sign, rest_sign
 
-# Shares of the sentences of a file that names no split.
+# Shares of dev and test among the sentences of files that name no split.
 _DEV_SHARE, _TEST_SHARE = 0.1, 0.1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One utterance before it is signed. number: within its split.  signer: from 0."""
+    """One planned utterance. number: its position in its split.  signer: number of the signer, from 0."""
 
     id: str
     split: str
@@ -39,17 +39,18 @@ class Plan:
 
 @lru_cache(maxsize=2)
 def make_plans(options: SynthOptions) -> tuple[Plan, ...]:
-    """Who signs what in every utterance, in the order train, dev, test.
+    """Returns the plans of all utterances, in the order train, dev, test.
 
-    Raises InputError for sentences that cannot be read, a lexicon that cannot be made, or training sentences without
-    room for all of it.
+    Raises InputError for unreadable sentences, for a lexicon that cannot be made, and for training sentences that have
+    no room for all its signs.
     """
     return tuple(_plans_of_file(options) if options.sentences else _plans_of_grammar(options))
 
 
 @lru_cache(maxsize=4)
 def lexicon_of(options: SynthOptions) -> tuple[Sign, ...]:
-    """The signs of a options, without rest and pointing; with `--sentences`, one for each of their glosses."""
+    """Returns the signs of the lexicon, without rest and pointing; with `--sentences`, one for each of their
+    glosses."""
     glosses = vocabulary_of(_sentences(options)) if options.sentences else None
     if glosses is not None and not glosses:
         raise InputError(f"sentences: nothing but rest ({', '.join(REST_GLOSSES)}); needed at least one sign")
@@ -66,7 +67,7 @@ def lexicon_of(options: SynthOptions) -> tuple[Sign, ...]:
 
 @lru_cache(maxsize=4)
 def rest_is_glossed(options: SynthOptions) -> bool:
-    """Whether sentences of this options that begin or end at rest say so by a gloss."""
+    """Returns whether sentences that begin or end at rest have a gloss for it."""
     if not options.sentences:
         return bool(options.rest_glosses)
     return any(gloss in REST_GLOSSES for sentence in _sentences(options) for gloss in sentence.glosses)
@@ -91,7 +92,7 @@ def _grammar(options: SynthOptions) -> Grammar:
 
 
 def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
-    """Every sign occurs in train; no sentence of dev or test occurs in train where there is room for others."""
+    """Returns plans with every sign in train, and no sentence of dev or test in train while other sentences exist."""
     grammar, lexicon = _grammar(options), lexicon_of(options)
     num_training = options.num_signers - options.num_test_signers
     training, unseen = range(num_training), range(num_training, options.num_signers)
@@ -113,7 +114,7 @@ def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
         if split == "train":
             drawn = _with_every_sign(drawn, options.num_signs)
             known = set(drawn)
-        # Signers take turns, so that each signs as much as any other.
+        # Signers take turns, so that all sign equally often.
         plans += [
             Plan(
                 id=f"{split}-{n:05d}",
@@ -129,11 +130,12 @@ def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
 
 
 def signer_name(number: int) -> str:
+    """Returns the name of signer `number`, from 0."""
     return f"signer{number + 1:02d}"
 
 
 def _sign(code: int, lexicon: tuple[Sign, ...]) -> Sign:
-    """The sign that a number of the grammar stands for."""
+    """Returns the sign with this number in the grammar."""
     if code >= 0:
         return lexicon[code]
     gloss = SPECIAL_GLOSSES[code]
@@ -141,9 +143,9 @@ def _sign(code: int, lexicon: tuple[Sign, ...]) -> Sign:
 
 
 def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[tuple[int, ...]]:
-    """The sentences with each sign that none of them has put in the place of one that occurs more often.
+    """Returns the sentences, with each missing sign in the place of one that occurs more than once.
 
-    Raises InputError where there are fewer such places than signs.
+    Raises InputError if there are fewer such places than missing signs.
     """
     counts = Counter(code for sentence in sentences for code in sentence)
     result = [list(sentence) for sentence in sentences]
@@ -165,7 +167,7 @@ def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[t
 
 
 def _plans_of_file(options: SynthOptions) -> list[Plan]:
-    """The sentences of a file, by its own signers; where it names none, signers take turns as in made-up sentences."""
+    """Returns plans for the sentences of files, by their own signers; if they name none, signers take turns."""
     sentences = _sentences(options)
     lexicon = {sign.gloss: sign for sign in lexicon_of(options)}
     splits = _splits(options, sentences)
@@ -190,7 +192,7 @@ def _plans_of_file(options: SynthOptions) -> list[Plan]:
 
 
 def _splits(options: SynthOptions, sentences: tuple[GlossSentence, ...]) -> list[str]:
-    """The split of each sentence: its own, or one drawn for all that have none."""
+    """Returns the split of each sentence: its own, or a drawn one for each sentence without one."""
     order = np.random.default_rng([options.seed, 6]).permutation(len(sentences))
     dev, test = (round(share * len(sentences)) for share in (_DEV_SHARE, _TEST_SHARE))
     drawn = np.full(len(sentences), "train", dtype=object)

@@ -1,8 +1,8 @@
-"""The gloss sentences of other corpora, for simulated signers to sign.
+"""Reads the gloss sentences of other corpora, for simulated signers to sign.
 
-What a file is, is told from its content: a table whose first line names its columns (PHOENIX-2014, PHOENIX-2014 T,
-Isharah, CSL-Daily and others of their kind), the manifest of a corpus of signloom, an stm reference, or plain text with
-a sentence a line. Glosses are taken as they are written, whatever the script.
+The content determines the format: a table whose first line names its columns (PHOENIX-2014, PHOENIX-2014 T, Isharah,
+CSL-Daily and similar ones), the manifest of a corpus of signloom, an stm reference, or plain text with one sentence per
+line. Glosses are kept as written, in any script.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from signloom.synth.grammar import REST_GLOSSES
 from signloom.tables import Line, delimiter_of, read_lines, rows_of
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
-# Columns by the names that corpora give them, the first one that a table has counts: PHOENIX-2014 has id, signer and
-# annotation; PHOENIX-2014 T name, speaker and orth; Isharah id and gloss; CSL-Daily index, name and gloss.
+# Column names of the corpora; the first that a table has is used. PHOENIX-2014 has id, signer and annotation;
+# PHOENIX-2014 T name, speaker and orth; Isharah id and gloss; CSL-Daily index, name and gloss.
 _ID_COLUMNS = ("id", "name")
 _SIGNER_COLUMNS = ("signer", "speaker")
 _GLOSS_COLUMNS = ("annotation", "orth", "gloss", "glosses")
-# Seven times the longest sentence of PHOENIX-2014: lines that ran into each other, not a sentence.
-_MOST_GLOSSES = 200
+# Largest number of glosses per sentence, seven times the longest of PHOENIX-2014: more glosses are lines that ran into
+# each other.
+_MAX_GLOSSES = 200
 _SPLIT = re.compile(r"(?<![a-z])(train|dev|test)(?:ing)?(?![a-z])")
 
 
 @dataclass(frozen=True)
 class GlossSentence:
-    """Glosses in order, and what the file says of them. id, split, signer: None where it does not say."""
+    """Glosses in order, with the id, split and signer that the file gives; None if it gives none."""
 
     id: str | None
     split: str | None
@@ -41,18 +42,18 @@ class GlossSentence:
     glosses: tuple[str, ...]
 
 
-# A sentence and where it stands (file:line and id), for messages.
+# A sentence and its position (file:line and id), for messages.
 _Placed = tuple[GlossSentence, str]
 
 
 def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[GlossSentence, ...]:
-    """The sentences of one or several files, in their order.
+    """Returns the sentences of one or several files, in their order.
 
-    paths: files of any form named above, or folders of a corpus of signloom. The split is what the file says, else the
-    one of train, dev and test that occurs in the file's name.
+    paths: files of any format above, or folders of a corpus of signloom. The split is that of the file's lines; if they
+    have none, the one of train, dev and test that occurs in the file's name.
 
-    Raises InputError with every fault: text that is not UTF-8, empty files, missing columns, empty sentences, glosses
-    of zero length, files given twice, sentences of more than 200 glosses, and ids that occur twice.
+    Raises InputError listing every fault: text that is not UTF-8, empty files, missing columns, empty sentences, empty
+    glosses, files given twice, sentences of more than 200 glosses, and ids that occur twice.
     """
     given = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     if not given:
@@ -75,19 +76,20 @@ def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[GlossSente
 
 
 def vocabulary_of(sentences: Iterable[GlossSentence]) -> tuple[str, ...]:
-    """The distinct glosses, the most frequent first, equals in the order of their letters; without REST_GLOSSES."""
+    """Returns the distinct glosses without REST_GLOSSES, by falling frequency, then alphabetically."""
     counts = Counter(gloss for sentence in sentences for gloss in sentence.glosses if gloss not in REST_GLOSSES)
     return tuple(sorted(counts, key=lambda gloss: (-counts[gloss], gloss)))
 
 
 def split_of(path: Path) -> str | None:
-    """`train`, `dev` or `test` where exactly one of them is a word in the file's name, as in dev.SI5.corpus.csv."""
+    """Returns `train`, `dev` or `test` if exactly one of them is a word in the file's name, as in dev.SI5.corpus.csv,
+    else None."""
     words = set(_SPLIT.findall(path.name.lower()))
     return words.pop() if len(words) == 1 else None
 
 
 def _read(path: Path, faults: Faults) -> list[_Placed]:
-    """The sentences of a file; what cannot be read is added to `faults`."""
+    """Returns the sentences of a file; adds what cannot be read to `faults`."""
     if path.is_dir():
         if not (path / MANIFEST).is_file():
             faults.add(f"{path}: a folder without {MANIFEST}; give the annotation files themselves")
@@ -105,7 +107,7 @@ _Reader = Callable[[Path, list[Line], Faults], list[_Placed]]
 
 
 def _reader_of(path: Path, first: str) -> _Reader:
-    """What reads a file that begins with the line `first`."""
+    """Returns the function that reads a file whose first line is `first`."""
     if first.lstrip().startswith("{"):
         return _read_manifest
     if path.suffix.lower() == ".stm":
@@ -138,23 +140,24 @@ def _read_manifest(path: Path, lines: list[Line], faults: Faults) -> list[_Place
         if not isinstance(glosses, list) or not all(isinstance(gloss, str) for gloss in glosses):
             faults.add(f'{place}: no list of glosses; needed a line such as {{"id": "1", "glosses": ["A"]}}')
             continue
-        told = {}
+        given = {}
         for name in ("id", "split", "signer"):
             value = record.get(name)
-            told[name] = value if isinstance(value, str) and value else None
-            if value is not None and told[name] is None:
-                faults.add(f"{place}: {name!r} is {value!r:.60}; needed a text that is not empty")
-        if told["split"] is not None and told["split"] not in SPLITS:
-            faults.add(f"{place}: split is {told['split']!r}; needed one of {', '.join(SPLITS)}")
-        told["split"] = told["split"] or split_of(path)
+            given[name] = value if isinstance(value, str) and value else None
+            if value is not None and given[name] is None:
+                faults.add(f"{place}: {name!r} is {value!r:.60}; needed a text, not empty")
+        if given["split"] is not None and given["split"] not in SPLITS:
+            faults.add(f"{place}: split is {given['split']!r}; needed one of {', '.join(SPLITS)}")
+        given["split"] = given["split"] or split_of(path)
         placed.append(
-            (GlossSentence(**told, glosses=tuple(glosses)), f"{place} ({told['id']})" if told["id"] else place)
+            (GlossSentence(**given, glosses=tuple(glosses)), f"{place} ({given['id']})" if given["id"] else place)
         )
     return placed
 
 
 def _read_stm(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
-    """Lines of `id channel signer start end glosses`, comments after `;;`; a label <...,...> may precede the glosses.
+    """Reads lines of `id channel signer start end glosses`, with comments after `;;`; a label <...,...> may precede the
+    glosses.
 
     Source: NIST sctk, doc/infmts.htm.
     """
@@ -184,10 +187,8 @@ def _check(sentence: GlossSentence, place: str, faults: Faults) -> None:
     """Adds to `faults` what cannot be signed."""
     if not sentence.glosses:
         faults.add(f"{place}: the sentence is empty; needed at least one gloss")
-    if len(sentence.glosses) > _MOST_GLOSSES:
-        faults.add(
-            f"{place}: {len(sentence.glosses):,} glosses; needed at most {_MOST_GLOSSES}: one sentence on each line"
-        )
+    if len(sentence.glosses) > _MAX_GLOSSES:
+        faults.add(f"{place}: {len(sentence.glosses):,} glosses; needed at most {_MAX_GLOSSES}: one sentence per line")
         return
     for number, gloss in enumerate(sentence.glosses, 1):
         try:

@@ -1,8 +1,8 @@
 """Signs as phonology: handshape, location, palm orientation and movement of one or two hands.
 
-Angles are in degrees and lengths in metres here. Positions and directions are on the signing hand's own side:
-x is negative towards that hand's side and positive across the body, y is down, z is away from the camera (so a hand in
-front of the body has a negative z). A left hand is the mirror image of a right one.
+Angles are in degrees and lengths in metres. Positions and directions are on the signing hand's own side: x is negative
+towards that side and positive across the body, y is down, z is away from the camera (a hand in front of the body has a
+negative z). A left hand is the mirror image of a right one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ import numpy as np
 from signloom.errors import InputError
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS
 
-# Joint angles of one hand, in this order: four of the thumb, then three for each finger.
+# Joint angles of one hand, in order: four of the thumb, then three for each finger.
 # Thumb: azimuth of the metacarpal in the plane of the palm (0 along the fingers, 90 away from them), its elevation
-# towards the palm side, flexion at the mcp and ip joints. Fingers: spread, flexion at the mcp and pip joints; the
-# dip joint follows the pip joint.
+# towards the palm side, flexion of the mcp and ip joints. Fingers: spread, flexion of the mcp and pip joints; the dip
+# joint follows the pip joint.
 NUM_ANGLES = 16
+# The flexion angles of the fingers.
 FLEXION = np.array([5, 6, 8, 9, 11, 12, 14, 15])
-# What a healthy hand can do, with the habits and variation of signers inside it.
+# What a healthy hand can do, including the habits and variation of signers.
 ANGLE_LIMITS = np.array(
     [(-25, 75), (-10, 80), (-15, 65), (-20, 80), *[(-30, 30), (-30, 95), (-5, 115)] * 4], dtype=np.float64
 )
 
+# Angles of the thumb.
 _THUMBS = {"out": (60, 10, 0, 0), "side": (25, 8, 8, 10), "across": (18, 42, 45, 45), "opposed": (30, 58, 15, 25)}
+# Flexion of the mcp and pip joints of a finger.
 _FINGERS = {
     "e": (2, 4),  # extended
     "f": (85, 105),  # in the fist
@@ -36,8 +39,10 @@ _FINGERS = {
     "b": (78, 8),  # bent at the mcp joint
     "o": (52, 62),  # tip to the thumb
 }
+# Spread of the four fingers.
 _SPREADS = {"wide": (18, 4, -9, -22), "vee": (15, -12, -4, -6), "none": (1, 0, -1, -2)}
-# name: fingers from index to pinky, spread, thumb, where on the way to the finger tips the hand touches.
+# name: fingers from index to pinky, spread, thumb, and where the hand touches, as a share of the way to the finger
+# tips.
 HANDSHAPES = {
     "S": ("ffff", "none", "across", 0.55),
     "A": ("ffff", "none", "side", 0.55),
@@ -65,17 +70,23 @@ HANDSHAPES = {
     "F": ("oeee", "wide", "opposed", 0.65),
     "8": ("eoee", "wide", "opposed", 0.65),
 }
-# What the hand closes to and opens from, and which handshapes have fingers to do it with.
+# The handshape that a hand closes to and opens from.
 _CLOSED = "O"
+# Handshapes that can open or close.
 _CAN_OPEN = ("5", "4", "B", "FLAT", "CLAW", "C", "V", "U", "1", "L", "3", "W")
+# Handshapes whose fingers can wiggle.
 _CAN_WIGGLE = ("5", "4", "B", "FLAT", "V", "3", "W")
+# Handshapes of a weak hand that the strong hand acts on.
 WEAK_BASES = ("S", "B", "5", "1", "C", "FLAT")
 
 
 @dataclass(frozen=True)
 class WeakArm:
-    """How the weak arm is held out for the strong hand to act on: place of its hand's touching point (metres from the
-    middle of the shoulders, on the weak hand's own side), its orientation, and the part of it that is acted on."""
+    """How the weak arm is held out for the strong hand to act on.
+
+    place: of its hand's touching point, metres from the middle of the shoulders, on the weak hand's own side.
+    orientation: of its hand.  part: the part of the arm that the strong hand acts on.
+    """
 
     place: tuple[float, float, float]
     orientation: str
@@ -84,10 +95,11 @@ class WeakArm:
 
 @dataclass(frozen=True)
 class Location:
-    """A place: on the `head` (metres from its centre, for a head of average size), by the `trunk` (metres from the
-    middle of the shoulders) or by the weak `arm` (metres from the part of it that is acted on).
+    """A place at the `head`, at the `trunk` or at the weak `arm` (its anchor).
 
-    touchable: whether there is skin for the hand to touch.
+    position: metres from the head's centre (for a head of average size), from the middle of the shoulders, or from the
+    part of the weak arm.
+    touchable: whether there is skin to touch.
     """
 
     anchor: str
@@ -97,6 +109,7 @@ class Location:
     weak: WeakArm | None = None
 
 
+# Place of the weak hand when its arm lies across the body.
 _ACROSS = (0.03, 0.22, -0.21)
 LOCATIONS: dict[str, Location] = {
     "forehead": Location("head", (0.0, -0.065, -0.12), touchable=True),
@@ -135,7 +148,7 @@ LOCATIONS: dict[str, Location] = {
     ),
 }
 
-# Where the fingers point and where the palm faces, on the hand's own side.
+# Direction of the fingers and of the palm, on the hand's own side.
 ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "up-out": ((0.15, -1, -0.1), (0, 0, -1)),
     "up-in": ((0.25, -1, 0.1), (0.1, 0, 1)),
@@ -148,10 +161,11 @@ ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
     "out-down": ((-0.6, -0.3, -0.75), (0, 1, 0)),
     "up-forward": ((-0.15, -0.75, -0.65), (0, 0.65, -0.75)),
 }
-# A hand that points away from the body cannot touch it well.
+# Orientations in which a hand points away from the body and cannot touch it well.
 _AWAY = ("forward-down", "forward-across", "forward-up", "out-down", "up-forward")
+# Orientations that are possible at the head.
 _AT_THE_HEAD = ("up-out", "up-in", "up-across", "across-in", "across-down")
-# Where a pointing sign may point: a place, and where the finger points from it.
+# Location and orientation of each pointing sign.
 LOCI = (
     ("space-side", "out-down"),
     ("space-middle", "forward-down"),
@@ -159,9 +173,10 @@ LOCI = (
     ("space-high", "up-forward"),
 )
 
+# Movements that two hands can make in turns.
 _CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce")
 
-# Mouth (opened, spread, rounded; 0..1) and brows (-1 furrowed, 1 raised) that go with a sign.
+# Blend weights of the mouth: opened, spread, rounded; 0..1.
 MOUTHS: dict[str, tuple[float, float, float]] = {
     "closed": (0, 0, 0),
     "ah": (0.9, 0.2, 0),
@@ -170,10 +185,11 @@ MOUTHS: dict[str, tuple[float, float, float]] = {
     "eh": (0.5, 0.5, 0),
     "mm": (0, 0.4, 0),
 }
+# Blend weight of the brows.
 BROWS = {"level": 0.0, "raised": 1.0, "furrowed": -1.0}
 
 
-# How the head moves with a sign: turn, nod and tilt in degrees, and how many times to and fro (0: once and back).
+# Head movements: turn, nod and tilt in degrees, and how many times to and fro (0: once and back).
 HEADS: dict[str, tuple[tuple[float, float, float], int]] = {
     "still": ((0, 0, 0), 0),
     "nod": ((0, 7, 0), 2),
@@ -186,10 +202,11 @@ HEADS: dict[str, tuple[tuple[float, float, float], int]] = {
 class Sign:
     """One entry of the lexicon; two signs of a lexicon differ in at least one manual parameter.
 
-    kind: `one` hand; `both` alike in the mirror; `alternating`: alike, half a movement apart; `base`: the strong hand
-    acts on the weak arm, which is held still; `rest`: the hands lie or hang idle.
-    local: what wrist and fingers do on the way.  size, speed, repeats: how the movement is made.
-    contact: the hand touches the skin of its location, or the weak arm.  mouth, brow, head: the non-manuals.
+    kind: `one` hand; `both` hands as mirror images; `alternating`: the same, half a movement apart; `base`: the strong
+    hand acts on the weak arm, which is held still; `rest`: the hands lie or hang idle.
+    local: the local movement of wrist and fingers.  size, speed, repeats: how the movement is made.
+    contact: whether the hand touches the skin of its location, or the weak arm.
+    mouth, brow, head: the non-manual parameters.
     """
 
     gloss: str
@@ -210,28 +227,29 @@ class Sign:
 
     @property
     def symmetric(self) -> bool:
-        """Whether both hands make it, at once or in turns."""
+        """Whether both hands make the sign, together or in turns."""
         return self.kind in ("both", "alternating")
 
     @property
     def manual(self) -> tuple[object, ...]:
-        """The parameters of the hands, which alone tell the signs of a lexicon apart; see MANUAL_PARAMETERS."""
+        """The manual parameters, in the order of MANUAL_PARAMETERS; only they distinguish the signs of a lexicon."""
         movement = (self.movement, self.local, self.size, self.repeats)
         return (self.kind, self.handshape, self.location, self.orientation, movement, self.weak_handshape)
 
     def with_value(self, parameter: str, value: str) -> Sign:
-        """The sign with another value of one parameter, without contact where it has no place; perhaps impossible."""
+        """Returns the sign with another value of one parameter, without contact if it cannot touch; it may be
+        impossible."""
         changes: dict[str, Any] = {parameter: value}
         changed = replace(self, **changes)
         return changed if changed.can_touch() else replace(changed, contact=False)
 
     def can_touch(self) -> bool:
-        """Whether there is something to touch and the hand can turn to it."""
+        """Returns whether there is something to touch and the hand can turn to it."""
         place = LOCATIONS[self.location]
         return place.touchable and (place.anchor == "arm" or self.orientation not in _AWAY)
 
     def possible(self) -> bool:
-        """Whether a body can make the sign and an eye can tell what is done."""
+        """Returns whether a body can make the sign and an eye can recognise it."""
         if self.kind == "rest":
             return True
         place, movement = LOCATIONS[self.location], MOVEMENTS[self.movement]
@@ -243,7 +261,7 @@ class Sign:
             return False
         if self.movement not in LOCAL_MOVEMENTS[self.local].paths or (self.contact and not self.can_touch()):
             return False
-        # Nobody goes a long way twice, and a hand that stays has no size.
+        # Nobody repeats a large movement, and a hand that stays has no size.
         if (self.repeats > 1 and (not movement.repeatable or self.size == "large")) or (
             movement.path is None and self.size != "normal"
         ):
@@ -262,12 +280,12 @@ MANUAL_PARAMETERS = ("kind", "handshape", "location", "orientation", "movement",
 
 
 def rest_sign(gloss: str) -> Sign:
-    """A sign of idle hands, as corpora gloss the rest at the ends of a sentence (`__ON__`, `__OFF__`)."""
+    """Returns a sign of idle hands, as corpora gloss the rest at the ends of a sentence (`__ON__`, `__OFF__`)."""
     return Sign(gloss, "rest", "C", "space-low", "across-in", "hold")
 
 
 def pointing_sign(gloss: str, locus: int) -> Sign:
-    """The sign that points to place number `locus` of the signing space, 0 to 3.
+    """Returns the sign that points to place `locus`, 0 to 3, of the signing space.
 
     Raises InputError for another number.
     """
@@ -279,11 +297,11 @@ def pointing_sign(gloss: str, locus: int) -> Sign:
 
 @cache
 def handshape_angles(name: str) -> np.ndarray:
-    """The 16 joint angles of a handshape in degrees, (16,)."""
+    """Returns the joint angles of a handshape in degrees, (16,)."""
     fingers, spread, thumb, _ = HANDSHAPES[name]
     angles: list[float] = list(_THUMBS[thumb])
     for finger, abduction in zip(fingers, _SPREADS[spread], strict=True):
-        # Bent fingers lie together: spread belongs to the extended ones.
+        # Bent fingers lie together; only extended fingers are spread.
         angles += [abduction if finger in "eck" else 0.35 * abduction, *_FINGERS[finger]]
     result = np.array(angles, dtype=np.float64)
     result.setflags(write=False)
@@ -291,18 +309,20 @@ def handshape_angles(name: str) -> np.ndarray:
 
 
 def touching_point(handshape: str) -> float:
-    """Which point of the hand is brought to the location, as a share of the way from the wrist to the finger tips."""
+    """Returns which point of the hand is brought to the location, as a share of the way from the wrist to the finger
+    tips."""
     return HANDSHAPES[handshape][3]
 
 
 def closed_handshape() -> np.ndarray:
-    """The joint angles that `open` starts from and `close` ends in, (16,)."""
+    """Returns the joint angles that `open` starts from and `close` ends in, (16,)."""
     return handshape_angles(_CLOSED)
 
 
 @cache
 def orientation_axes(name: str) -> np.ndarray:
-    """Rotation matrix (3, 3) of a hand: columns are the fingers' direction, the palm's normal and the thumb's side."""
+    """Returns the rotation matrix (3, 3) of a hand; its columns are the fingers' direction, the palm's normal and the
+    thumb's side."""
     fingers, palm = (np.array(axis, dtype=np.float64) for axis in ORIENTATIONS[name])
     fingers /= np.linalg.norm(fingers)
     palm -= (palm @ fingers) * fingers
