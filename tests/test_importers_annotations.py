@@ -159,12 +159,12 @@ def test_all_faults_are_shown_together(phoenix):
         f"{train}:4 (a-2): unknown signer 'Signer10'; needed Signer01 to Signer09",
         f"{train}:5 (a-3): unknown signer ''",
         f"{train}:6 (a-4): 3 fields; needed 4",
-        f"{train}:7 (a-5): the annotation is empty",
+        f"{train}:7 (a-5): empty annotation",
         f"{train}:8: the id is empty",
         f"{train}:9 (a-6): gloss <blank> is reserved",
         f"{train}:7 (a-5): no landmark file a-5.npz under {phoenix.landmarks}",
         "b-1.npz: not a readable landmark file",
-        "left out with --skip_missing",
+        "--skip_missing leaves out utterances without landmarks",
     ):
         assert expected in text
 
@@ -293,7 +293,7 @@ def test_si5_keeps_its_signers_apart(tmp_path):
     options = phoenix2014.Options(
         annotations=[str(folder)], landmarks=landmarks, output=tmp_path / "corpus", split_set="si5"
     )
-    assert f"{test}:2 (c): Signer01 signs in train and in test (1 utterances)" in faults_of(phoenix2014.run, options)
+    assert f"{test}:2 (c): Signer01 is in train and in test (1 utterances)" in faults_of(phoenix2014.run, options)
     write(test, PHOENIX_HEADER, phoenix_row("c", "Signer05", "WIND"))
     assert phoenix2014.run(options) == 0
     assert Corpus.open(options.output).info["split_set"] == "si5"
@@ -414,7 +414,7 @@ def test_isharah_signers(signs):
     text = faults_of(isharah.run, replace(again, signer_pattern="^(P)"))
     assert "(01_0001): unknown signer ''; needed an id in which ^(P) finds one (see --signer_pattern)" in text
     text = faults_of(isharah.run, replace(again, signer_pattern=r"_(\d+)", signer_independent=True))
-    assert "0001 signs in train and in dev" in text
+    assert "0001 is in train and in dev" in text
     with pytest.raises(InputError, match="--signer_pattern '\\(' is not a regular expression"):
         isharah.run(replace(again, signer_pattern="("))
     with pytest.raises(InputError, match="has 0 groups; needed one"):
@@ -507,11 +507,11 @@ def test_csl_daily_faults(csl):
     )
     text = faults_of(csl_daily.run, csl)
     for expected in (
-        f"{split}:3 (S000000_P0000_T00): stands in the split file twice",
+        f"{split}:3 (S000000_P0000_T00): occurs twice in the split file",
         f"{split}:7 (S000011_P0001_T00): split is 'val'; needed one of train, dev, test",
         f"{split}:6 (S000010_P0001_T00): no such name in {video_map}",
         f"{video_map}:5 (S000009_P0001_T00): not in {split}",
-        f"{video_map}:3 (S000001_P0004_T00): the annotation is empty",
+        f"{video_map}:3 (S000001_P0004_T00): empty annotation",
         f"{video_map}:4 (clip): unknown signer ''; needed a name such as S000196_P0004_T00",
     ):
         assert expected in text

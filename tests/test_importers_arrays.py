@@ -171,7 +171,7 @@ def test_a_folder_becomes_a_corpus(tmp_path, capsys):
     assert (stored.image_size, stored.assumed) == ((640, 480), ())
     assert stored.source == {"importer": "holistic", "clip": "MP_Data/good job/0"}
     out, err = capsys.readouterr()
-    assert "renamed: label 'good job' is the gloss good-job" in err
+    assert "renamed: label 'good job' becomes gloss good-job" in err
     assert "assumed" not in err
     assert "3 clips" in out
     assert "pose 100 %, left hand 100 %, right hand 100 %, face 0 %" in out
@@ -227,7 +227,7 @@ def test_several_sources_and_their_signers(tmp_path):
     ]
     other = replace(options_for(tmp_path, first, second), output=tmp_path / "other")
     text = faults_of(holistic.run, other)
-    assert f"{second / 'hello' / '0'}: its id 'hello_0' is that of {first / 'hello' / '0'} too" in text
+    assert f"{second / 'hello' / '0'}: {first / 'hello' / '0'} has the same id 'hello_0'" in text
     text = faults_of(holistic.run, replace(other, signer=["anna", "ben", "eva"]))
     assert "--signer names 3 signers for 2 sources; needed one, or one for each" in text
 
@@ -253,17 +253,17 @@ def test_all_faults_of_a_folder_are_shown_together(tmp_path):
     text = faults_of(holistic.run, options)
     for expected in (
         f"{hello / 'gap'}: frames 1 are missing (1 of 3)",
-        f"{hello / 'width'}: 2.npy has 126 values; needed 258 as the frames before",
+        f"{hello / 'width'}: 2.npy has 126 values; needed 258 like the frames before",
         f"{hello / 'object'}: 1.npy is a pickled object",
         f"{hello / 'nan'}: NaN or infinite values in 1 of 3 frames, first in frame 0",
         f"{hello / 'odd'}: 'last.npy' is not a frame number",
-        f"{hello / 'text'}: 0.npy is a pickled object or no array at all",
+        f"{hello / 'text'}: 0.npy is a pickled object or not an array",
         f"{hello / 'empty'}: no .npy frames in this folder",
         f"{root / 'bye'}: no clips in this folder",
         "labels 'good job', 'good-job' would all be the gloss good-job",
         f"{tmp_path / 'absent'}: no such file or folder",
         "10 faults",
-        "left out with --skip_faulty",
+        "--skip_faulty leaves out invalid clips",
     ):
         assert expected in text
 
@@ -287,14 +287,14 @@ def test_faulty_clips_can_be_left_out(tmp_path, capsys):
     ("changes", "message"),
     [
         ({"drop": "label"}, "no array label; got frames, start, length, group, path, needed frames, start"),
-        ({"start": np.array([0, 4])}, "needed one entry a clip in each"),
+        ({"start": np.array([0, 4])}, "needed one entry per clip in each"),
         ({"start": np.array([0.0, 4.0, 7.0])}, "start and length of types float64, int32; needed whole numbers"),
         ({"frames": np.zeros((12, 126))}, r"frames of shape \(12, 126\); needed"),
-        ({"length": np.array([4, 3, 6])}, r"clip 2, MP_Data/hello/1\): frames 7 to 13 lie outside the 12"),
+        ({"length": np.array([4, 3, 6])}, r"clip 2, MP_Data/hello/1\): frames 7 to 13 are outside the 12"),
         ({"length": np.array([4, 0, 5])}, r"clip 1, MP_Data/good job/1\): no frames"),
         ({"label": np.array(["hello", " ", "hello"])}, "the label is empty"),
         ({"label": np.array(["a", "b", {}], dtype=object)}, "not a readable NumPy file of numbers"),
-        ({"group": np.array(["anna", "anna", "anna"])}, "its id 'anna_hello_1' is that of"),
+        ({"group": np.array(["anna", "anna", "anna"])}, "has the same id 'anna_hello_1'"),
     ],
 )
 def test_packings_that_do_not_fit_together(tmp_path, changes, message):
@@ -413,8 +413,8 @@ def test_faults_of_a_tree_of_clips(tmp_path):
     (root / "hello" / "d.npz").write_bytes(b"damaged")
     text = faults_of(clips.run, clip_options(tmp_path, root))
     for expected in (
-        f"{root / 'anna' / 'hello' / 'b.npz'}: 2 folders deep; needed sign/clip.npz: move it or pass --signer_from",
-        f"{root / 'c.npz'}: 0 folders deep; needed sign/clip.npz",
+        f"{root / 'anna' / 'hello' / 'b.npz'}: is 2 folders deep; needed sign/clip.npz: move it or pass --signer_from",
+        f"{root / 'c.npz'}: is 0 folders deep; needed sign/clip.npz",
         f"{root / 'hello' / 'd.npz'}: not a readable landmark file",
         "3 faults",
     ):

@@ -139,8 +139,8 @@ def test_what_is_not_given_is_recorded_as_assumed():
         (np.zeros((5, 2, 133, 3)), r"shape \(5, 2, 133, 3\), needed"),
         (np.zeros((0, 133, 3)), "0 frames"),
         (np.zeros((5, 133, 3)), "no keypoint in any frame has a score of 0.3 or more; lower --min_score"),
-        (keypoints() / (210, 260, 1), "not in pixels but shares of the image"),
-        (keypoints(size=(1920, 1080)), r"do not lie in an image of 210x260; give the size .* as --image_size"),
+        (keypoints() / (210, 260, 1), "not in pixels but fractions of the image"),
+        (keypoints(size=(1920, 1080)), r"exceed an image of 210x260; give the size .* as --image_size"),
     ],
     ids=["width", "people", "empty", "undetected", "shares", "size"],
 )

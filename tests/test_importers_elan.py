@@ -212,7 +212,7 @@ def test_without_landmarks_a_table_is_written_that_others_read(recordings, capsy
     rows = read_annotations(table, "train", faults, pattern=None)
     assert [row.glosses for row in rows] == [("HEUTE", "REGEN"), ("MORGEN", "SONNE"), ("SONNE",)]
     assert not faults
-    with pytest.raises(InputError, match="already there"):
+    with pytest.raises(InputError, match="already exists"):
         call(recordings, output=table)
     with pytest.raises(InputError, match="needed a name ending in .csv"):
         call(recordings)
@@ -234,11 +234,11 @@ def test_all_faults_are_shown_together(recordings):
     for expected in (
         r"overlap.eaf: tier 'Gloss', 'A' \(0.000 s to 0.500 s\) and 'B' \(from 0.450 s\) overlap",
         r"blank.eaf \(0.000 s\): an annotation of tier 'Gloss' is empty",
-        r"blank.eaf: the annotation is empty; needed at least one gloss",
-        r"spaces.eaf \(0.000 s\): gloss 'GUT MORGEN' holds spaces; needed one word, or pass --replace_spaces -",
+        r"blank.eaf: empty annotation; needed at least one gloss",
+        r"spaces.eaf \(0.000 s\): gloss 'GUT MORGEN' has spaces; needed one word, or pass --replace_spaces -",
         r"tier.eaf: no tier 'Gloss'; it has 'gloss', 'Mouth'",
         r"reserved.eaf: gloss <blank> is reserved",
-        r"bar.eaf \(0.000 s\): gloss 'A\|B' holds a bar",
+        r"bar.eaf \(0.000 s\): gloss 'A\|B' has a bar",
         r"broken.eaf: not well-formed XML",
         r"test/first.eaf: its id already occurs at .*first.eaf",
         r"overlap.eaf: no landmark file overlap.npz under",
@@ -274,7 +274,7 @@ def test_glosses_between_segments_are_told(recordings, capsys):
     tiers = {"Gloss": [(0, 500, "A"), (1000, 1500, "B")], "Satz": [(0, 600, "")]}
     eaf(recordings / "eaf" / "session1.eaf", tiers)
     call(recordings, landmarks=recordings / "landmarks", segments="Satz")
-    assert "session1.eaf: 1 of 2 glosses lie in no segment" in capsys.readouterr().err
+    assert "session1.eaf: 1 of 2 glosses are in no segment" in capsys.readouterr().err
 
 
 def test_misuse_is_told(tmp_path, recordings):
@@ -284,5 +284,5 @@ def test_misuse_is_told(tmp_path, recordings):
         call(tmp_path, annotations=[str(tmp_path / "landmarks")])
     with pytest.raises(InputError, match="--split is 'valid'"):
         call(tmp_path, split="valid")
-    with pytest.raises(InputError, match="no ELAN files of split test; the 2 found are others"):
+    with pytest.raises(InputError, match="no ELAN files of split test; the 2 files are of other splits"):
         call(tmp_path, splits=["test"])

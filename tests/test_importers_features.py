@@ -106,11 +106,11 @@ def test_a_mask_that_claims_zeros_is_noted_and_an_upside_down_one_refused(tmp_pa
     points = person()
     points[4, layout.GROUPS["left_hand"]] = 0
     np.savez(tmp_path / "a.npz", features=features(points), detection_masks=np.ones((20, 543)))
-    outcome = importer.Conversion()
+    outcome = importer.Conversion("test")
     assert not read_features(tmp_path / "a.npz", WEBCAM, outcome=outcome).present("left_hand")[4]
-    assert any("all zero were taken as missing" in note for note in outcome.notes)
+    assert any("all zero were treated as missing" in note for note in outcome.notes)
     np.savez(tmp_path / "b.npz", features=features(person()), detection_masks=np.zeros((20, 543)))
-    with pytest.raises(InputError, match="needed 1 = detected"):
+    with pytest.raises(InputError, match="detection_masks is inverted"):
         read_features(tmp_path / "b.npz", WEBCAM)
 
 
@@ -131,12 +131,12 @@ def scalings(clips: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
 @pytest.mark.parametrize("kind", ["z-score of the corpus", "z-score of the clip", "one z-score for all"])
 def test_standardised_features_are_refused_and_plain_ones_are_not(tmp_path, kind):
     clips = [person(seed=seed, shift=0.03 * seed) for seed in range(6)]
-    assert [why_standardised(clip) for clip in clips] == [""] * 6
+    assert [why_standardised(clip) for clip in clips] == [None] * 6
     found = [bool(why_standardised(clip)) for clip in scalings(clips)[kind]]
     assert np.mean(found) >= 0.8
     for number, clip in enumerate(scalings(clips)[kind]):
         np.save(tmp_path / f"{number}.npy", features(clip))
-    with pytest.raises(InputError, match=r"of 6 files looked at hold standardised features"):
+    with pytest.raises(InputError, match=r"of 6 sampled files have standardised features"):
         command(tmp_path, "--output", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -235,7 +235,7 @@ def test_a_data_folder_is_converted_and_a_pickled_metadata_never_loaded(tmp_path
     ("flags", "message"),
     [
         (("--image_size", "wide"), "needed width x height in pixels, e.g. 210x260"),
-        (("--pixel_aspect", "9"), "needed the width of a pixel over its height"),
+        (("--pixel_aspect", "9"), "needed a pixel's width divided by its height"),
         (("--fps", "0"), "needed a rate above 0"),
     ],
 )

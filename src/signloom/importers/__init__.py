@@ -1,7 +1,7 @@
-"""Other people's data -> ours: one module a source, listed here for `signloom import KIND`.
+"""Importers of other data: one module per source. Register a new importer in `KINDS`; `signloom import KIND` runs it.
 
-Two kinds make a corpus: annotations joined with landmark files, and collections of isolated clips. The others turn
-another format of landmarks into landmark files, for annotations to be joined with.
+Two kinds make a corpus: from annotations and landmark files, or from isolated clips. The other kinds convert another
+landmark format into landmark files, which can then be joined with annotations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Annotations + landmark files -> a corpus: what the importers of annotated sentences share.
+"""Joins annotations with landmark files into a corpus: shared by all importers of annotated sentences.
 
-Every importer of this kind reads its own tables into `Annotation`s; checking, finding the landmark files, writing and
-reporting are the same for all and live here. All faults of an import are collected and shown together.
+An importer reads its own tables into `Annotation`s. This module checks them, finds the landmark files, writes the
+corpus and reports. All faults of an import are collected and shown together.
 """
 
 from __future__ import annotations
@@ -19,32 +19,35 @@ from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem
-from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class JoinOptions:
-    """Options that all importers of annotations have."""
+    """Options of all importers of annotations."""
 
     annotations: list[str]
-    """The annotation files, or a folder in which they lie (it may be the unpacked release)."""
+    """The annotation files, or a folder that contains them (such as the unpacked release)."""
     landmarks: Path
-    """Folder with the landmark files <id>.npz, as 'signloom extract' wrote it; they may lie in folders below."""
+    """Folder with the landmark files <id>.npz, as 'signloom extract' writes it; subfolders are searched too."""
     output: Path
-    """Folder of the new corpus; its landmark files are links to the given ones where the disk allows that."""
+    """Folder of the new corpus; its landmark files are links to the given ones if the disk allows links."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
-    """Which splits to import, of train dev test."""
+    """The splits to import: some of train dev test."""
     skip_missing: bool = False
-    """Leave out utterances without a landmark file, listed in left_out.jsonl, instead of stopping."""
+    """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     overwrite: bool = False
-    """Replace a corpus that is already there."""
+    """Replace an existing corpus."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one utterance shows: its glosses in order, and where that is written. signer: None where unknown."""
+    """The annotation of one utterance: its glosses in order.
+
+    signer: None if unknown.  place: file and line of the annotation, for messages.
+    """
 
     id: str
     split: str
@@ -53,15 +56,15 @@ class Annotation:
     place: str
 
     def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> NewUtterance:
-        """Returns the utterance with its landmarks; see `Item`."""
+        """Returns the utterance with its landmarks; see `NewUtterance`."""
         return NewUtterance(self.id, self.split, self.signer, self.glosses, self.place, read, file, source)
 
 
 @dataclass(frozen=True)
 class AnnotationSource:
-    """Where annotations come from, for the record in the corpus.
+    """The origin of annotations, recorded in the corpus.
 
-    importer: its kind.  title, licence, citation: of the data set.  files: those read.
+    importer: its kind.  title, licence, citation: of the data set.  files: the annotation files.
     """
 
     importer: str
@@ -87,7 +90,7 @@ class AnnotationSource:
 
 
 def check_splits(splits: Sequence[str]) -> list[str]:
-    """Returns the splits in their usual order. Raises InputError for an unknown one, or for none."""
+    """Returns the splits in their usual order. Raises InputError for an unknown split, or if there is none."""
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
         raise InputError(f"--splits is {' '.join(splits) or 'empty'}; needed some of {' '.join(SPLITS)}")
@@ -97,10 +100,10 @@ def check_splits(splits: Sequence[str]) -> list[str]:
 def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[str, str]) -> dict[str, Path]:
     """Returns the annotation file of each split.
 
-    given: files, or folders that are searched with everything below.
+    given: files, or folders that are searched with all subfolders.
     patterns: for each split a glob pattern that the file's name must match.
 
-    Raises InputError with every path that does not exist, and every split with no file or more than one.
+    Raises InputError listing every path that does not exist, and every split with no file or more than one.
     """
     faults = Faults("annotations")
     candidates: list[Path] = []
@@ -112,12 +115,12 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
             candidates.append(path)
         else:
             faults.add(f"{path}: no such file or folder")
-    found: dict[str, Path] = {}
+    tables: dict[str, Path] = {}
     where = ", ".join(given)
     for split in splits:
         matches = list(dict.fromkeys(path for path in candidates if path.match(patterns[split])))
         if len(matches) == 1:
-            found[split] = matches[0]
+            tables[split] = matches[0]
         elif matches:
             faults.add(f"{split}: {listed(map(str, matches), shown=3)} all match; give the right file itself")
         elif not faults:
@@ -125,7 +128,7 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
             without = f", or import without this split: --splits {others}" if others else ""
             faults.add(f"{split}: no file {patterns[split]} in {where}; give the file{without}")
     faults.raise_if_any()
-    return found
+    return tables
 
 
 def check_annotations(
@@ -137,12 +140,12 @@ def check_annotations(
 ) -> None:
     """Adds to `faults`: ids that occur twice, empty annotations, reserved glosses and unknown signers.
 
-    signers: whether a signer's name is known; None accepts all.  signers_are: which those are, in words.
+    signers: returns whether a signer's name is valid; None accepts all.  signers_are: the valid names, in words.
     """
     faults.add_repeated_ids((annotation.id, annotation.place) for annotation in annotations)
     for annotation in annotations:
         if not annotation.glosses:
-            faults.add(f"{annotation.place}: the annotation is empty; needed at least one gloss")
+            faults.add(f"{annotation.place}: empty annotation; needed at least one gloss")
         reserved = sorted({BLANK, UNKNOWN} & set(annotation.glosses))
         if reserved:
             faults.add(f"{annotation.place}: gloss {reserved[0]} is reserved; rename it")
@@ -151,13 +154,13 @@ def check_annotations(
 
 
 def check_disjoint_signers(annotations: Sequence[Annotation], faults: Faults) -> None:
-    """Adds to `faults` every signer of dev or test who also signs in train."""
+    """Adds to `faults` every signer of dev or test who is also in train."""
     train = {annotation.signer for annotation in annotations if annotation.split == "train"}
     seen = Counter((item.split, item.signer) for item in annotations if item.split != "train" and item.signer in train)
     for (split, signer), count in sorted(seen.items(), key=str):
         first = next(item for item in annotations if (item.split, item.signer) == (split, signer))
         faults.add(
-            f"{first.place}: {signer} signs in train and in {split} ({count:,} utterances); "
+            f"{first.place}: {signer} is in train and in {split} ({count:,} utterances); "
             "a signer-independent split needs other signers there"
         )
 
@@ -168,16 +171,30 @@ def join(
     options: JoinOptions,
     *,
     faults: Faults,
+    signers: Callable[[str], bool] | None = None,
+    signers_are: str = "",
+    disjoint_signers: bool = False,
+    published_sizes: Mapping[str, int] | None = None,
     left_out: Sequence[LeftOut] = (),
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
 ) -> int:
-    """Returns the exit status, once the corpus of `annotations` with their landmark files is written and reported.
+    """Checks annotations, joins them with their landmark files, writes the corpus and reports; returns the exit status.
 
-    left_out: what the importer left out itself, and why.
-    note: something to tell about a clip's landmarks.
+    signers, signers_are: see `check_annotations`.
+    disjoint_signers: no signer of train may be in dev or test.
+    published_sizes: rows of each split of the published data set; a note reports other sizes.
+    left_out: utterances that the importer leaves out, and why; their annotations are dropped.
+    note: returns a remark about a clip's landmarks, or None.
 
-    Raises InputError with every fault, those in `faults` first.
+    Raises InputError listing every fault, those in `faults` first.
     """
+    check_annotations(annotations, faults, signers=signers, signers_are=signers_are)
+    if disjoint_signers:
+        check_disjoint_signers(annotations, faults)
+    if published_sizes is not None:
+        _note_sizes(annotations, published_sizes)
+    dropped = {item.id for item in left_out}
+    annotations = [annotation for annotation in annotations if annotation.id not in dropped]
     files = LandmarkFiles(options.landmarks)
     items: list[NewUtterance] = []
     missing: list[tuple[Annotation, str]] = []
@@ -201,25 +218,28 @@ def join(
         for annotation, reason in missing:
             faults.add(f"{annotation.place}: {reason}")
         if missing:
-            faults.advice = "utterances without landmarks can be left out with --skip_missing"
+            faults.advice = "--skip_missing leaves out utterances without landmarks"
     left_out = [*left_out, *(LeftOut(annotation.id, reason) for annotation, reason in missing)]
-    made = write_corpus(
-        items,
-        options.output,
-        source.info(options.output.name),
-        faults=faults,
-        left_out=left_out,
-        note=note,
-        overwrite=options.overwrite,
+    status = write_utterances(
+        items, source, options.output, faults=faults, left_out=left_out, note=note, overwrite=options.overwrite
     )
-    _tell_unseen(items)
-    return report_import(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
+    _note_unseen(items)
+    return status
+
+
+def write_utterances(
+    items: Sequence[NewUtterance], source: AnnotationSource, output: Path, *, faults: Faults, **options: Any
+) -> int:
+    """Writes and reports the corpus of annotated utterances; returns the exit status.  options: of `write_corpus`."""
+    next_step = f"signloom train --data_dir {output}"
+    info = source.info(output.name)
+    return write_corpus(items, output, info, noun="utterances", next_step=next_step, faults=faults, **options)
 
 
 class LandmarkFiles:
-    """The landmark files under a folder, found by utterance id.
+    """Finds the landmark files under a folder by utterance id.
 
-    Raises InputError when there is no such folder.
+    Raises InputError if the folder does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -232,9 +252,9 @@ class LandmarkFiles:
         self._failures = {name.rsplit("/", 1)[-1]: reason for name, reason in extraction_failures(root)}
 
     def find(self, utterance_id: str, split: str) -> Path | None:
-        """Returns the one file named after the id; of several, the one in a folder named after the split.
+        """Returns the file named after the id, or None; of several, the one in a folder named after the split.
 
-        Raises InputError when it is not clear which one is meant.
+        Raises InputError if several files still fit.
         """
         matches = self._by_stem.get(file_stem(utterance_id), [])
         if len(matches) > 1:
@@ -245,40 +265,40 @@ class LandmarkFiles:
         return matches[0] if matches else None
 
     def why_missing(self, utterance_id: str) -> str:
-        """Returns what to say of an id that has no file: why its extraction failed, where that is on record."""
+        """Returns a message about an id without a file, with the reason if its extraction failed."""
         stem = file_stem(utterance_id)
         reason = self._failures.get(stem)
         failed = f"; its extraction failed: {reason}" if reason else ""
         return f"no landmark file {stem}{SUFFIX} under {self.root}{failed}"
 
     def examples(self) -> str:
-        """Returns the names of a few files that are there."""
+        """Returns the names of a few existing files, for a message."""
         names = [path.relative_to(self.root).as_posix() for paths in self._by_stem.values() for path in paths]
         return listed(names, shown=2) if names else f"no {SUFFIX} files at all"
 
 
 def extraction_failures(root: Path) -> Iterable[tuple[str, str]]:
-    """Clip name and reason of every extraction that failed, from the `failed*.jsonl` of `signloom extract`."""
+    """Yields clip name and reason of every failed extraction, from the `failed*.jsonl` of `signloom extract`."""
     for path in sorted(root.glob("failed*.jsonl")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 record = json.loads(line)
                 yield str(record["clip"]), str(record["reason"])
             except (ValueError, KeyError, TypeError):
-                # A line that a killed run left unfinished says nothing.
+                # A killed run may leave an unfinished line.
                 continue
 
 
-def tell_sizes(annotations: Sequence[Annotation], splits: Sequence[str], published: Mapping[str, int]) -> None:
-    """Says where a split does not have as many rows as the published data set; one without any is a fault anyway."""
-    for split in splits:
+def _note_sizes(annotations: Sequence[Annotation], published: Mapping[str, int]) -> None:
+    """Prints a note for each split with another number of rows than the published data set; an empty one is a fault."""
+    for split in SPLITS:
         count = sum(annotation.split == split for annotation in annotations)
         if count not in (0, published[split]):
             say(f"note: {split} has {plural(count, 'row')}, the published data set {published[split]:,}")
 
 
-def _tell_unseen(items: Sequence[NewUtterance]) -> None:
-    """Says which glosses of dev and test train does not have, what was left out of it not counted."""
+def _note_unseen(items: Sequence[NewUtterance]) -> None:
+    """Prints a note on the glosses of dev and test that train does not have."""
     train = [item.glosses for item in items if item.split == "train"]
     if not train:
         return

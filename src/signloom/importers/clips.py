@@ -1,7 +1,7 @@
-"""Folders of isolated clips, one folder a sign, already extracted to landmark files -> a corpus to compose from.
+"""Imports landmark files of isolated signs, one folder per sign, as a corpus of clips for `signloom compose`.
 
 The tree is `<sign>/<clip>.npz`, as 'signloom extract' makes it from `<sign>/<clip>.mp4`; with --signer_from folder
-it is `<signer>/<sign>/<clip>.npz`. Every clip becomes an utterance of one gloss, the name of its folder.
+it is `<signer>/<sign>/<clip>.npz`. Every clip becomes an utterance of one gloss: the name of its folder.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Options(IsolatedOptions):
     source: Path
     """Folder with a folder of landmark files for each sign."""
     signer_from: str = "none"
-    """Who signs: 'none' (unknown), 'folder' (the tree is signer/sign/clip), or a regular expression with one (group)
+    """The signer: 'none' (unknown), 'folder' (the tree is signer/sign/clip), or a regular expression with one (group)
     that finds the signer in a clip's name, e.g. '_(P[0-9]+)' for hello_P03_2.npz."""
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     faults = Faults("import clips")
     clips = find_clips(options.source, options.signer_from, faults)
     left_out = [
@@ -45,11 +45,11 @@ def run(options: Options) -> int:
 
 
 def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedClip]:
-    """Returns the clips of a tree; those that lie at the wrong depth or do not name their signer are added to `faults`.
+    """Returns the clips of a tree; adds to `faults` clips at the wrong depth and clips without a signer.
 
-    signer_from: `none`, `folder`, or a regular expression with one group for the clip's name.
+    signer_from: `none`, `folder`, or a regular expression with one group that finds the signer in a clip's name.
 
-    Raises InputError when there is no such folder or no landmark file in it.
+    Raises InputError if the folder does not exist or has no landmark file.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
@@ -63,13 +63,13 @@ def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedCli
         *folders, file_name = path.relative_to(root).parts
         if len(folders) != shape.count("/"):
             other = f" or pass --signer_from folder for signer/sign/clip{SUFFIX}" if len(folders) == 2 else ""
-            faults.add(f"{path}: {len(folders)} folders deep; needed {shape}{SUFFIX}: move it{other}")
+            faults.add(f"{path}: is {len(folders)} folders deep; needed {shape}{SUFFIX}: move it{other}")
             continue
         name = file_name.removesuffix(SUFFIX)
         signer = folders[0] if signer_from == "folder" else None
         if pattern:
-            found = pattern.search(name)
-            signer = found[1] if found else None
+            match = pattern.search(name)
+            signer = match[1] if match else None
             if not signer:
                 faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
         origin = "/".join([root.resolve().name, *folders, file_name])
@@ -78,14 +78,14 @@ def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedCli
 
 
 def _nothing_in(root: Path) -> str:
-    """Returns what to say of a tree without landmark files: what it holds, and the command that makes them of that."""
+    """Returns the error message for a tree without landmark files: what it has, and the command to run first."""
     suffixes = Counter(path.suffix.lower() for path in root.rglob("*") if path.is_file() and path.suffix)
     if not suffixes:
         return f"{root}: no files in it; needed sign/clip{SUFFIX}"
     (suffix, count) = suffixes.most_common(1)[0]
     landmarks = f"{root}-landmarks"
     if suffix == ".npy":
-        step = f"arrays of 258 or 1,662 values a frame are read by: signloom import holistic {root} --output CORPUS"
+        step = f"for arrays of 258 or 1,662 values per frame use: signloom import holistic {root} --output CORPUS"
     elif suffix == ".pose":
         step = f"first run: signloom import pose {root} --output {landmarks}"
     else:

@@ -1,9 +1,9 @@
-"""Turns COCO-WholeBody keypoints (133 points, as HRNet and RTMPose give them) into landmark files.
+"""Converts COCO-WholeBody keypoints (133 points, the output of HRNet and RTMPose) into landmark files.
 
-Reads a clip from .npy or .npz ((T, 133, 3): x, y in pixels, score), and many clips from pickles as MSKA publishes
-them for PHOENIX-2014, PHOENIX-2014-T and CSL-Daily, without running anything in them. Glosses in a pickle go to
-<output>/<pickle>.csv as id|gloss. Body joints and hands keep their meaning; the 68 points of the face go to those of
-MediaPipe's mesh at the same place; z is 0, the points being flat; the rest of the mesh is missing.
+Reads a clip from .npy or .npz ((T, 133, 3): x, y in pixels, score), and many clips from the pickles that MSKA publishes
+for PHOENIX-2014, PHOENIX-2014-T and CSL-Daily, without running code in them. Glosses in a pickle are written to
+<output>/<pickle>.csv as id|gloss. Body joints and hands keep their meaning. The 68 face points become the points of
+MediaPipe's mesh at the same place; the rest of the mesh is missing. z is 0, because the keypoints have no depth.
 
 Next step: signloom import isharah (with the id|gloss files) or phoenix2014 or csl_daily, with --landmarks DIR
 """
@@ -11,7 +11,7 @@ Next step: signloom import isharah (with the id|gloss files) or phoenix2014 or c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,8 +41,8 @@ _SUFFIXES = (*_ARRAYS, ".pkl", ".pickle", ".gz", ".train", ".dev", ".test")
 _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data", "arr_0")
 _SCORE_KEYS = ("keypoint_scores", "scores", "score")
 
-# COCO-WholeBody's order: 17 body joints, 6 of the feet, 68 of the face, 21 of each hand. Left is the person's own.
-# Source: jin-s13/COCO-WholeBody, data_format.md; held against pose-format's list of the same points by a test.
+# COCO-WholeBody's order: 17 body joints, 6 foot points, 68 face points, 21 points per hand. Left is the person's left.
+# Source: jin-s13/COCO-WholeBody, data_format.md; a test compares it with pose-format's list of the same points.
 _BODY = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
     "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
@@ -51,9 +51,9 @@ _BODY = (
 _FEET = ("left_foot_index", None, "left_heel", "right_foot_index", None, "right_heel")
 _FACE_START, _LEFT_HAND_START, _RIGHT_HAND_START = 23, 91, 112
 
-# The 68 points of the face (iBUG's mark-up: Sagonas et al., 300 Faces in-the-Wild, 2013, figure 1) and the vertex of
-# MediaPipe's mesh (canonical_face_model_uv_visualization.png) at the same place of the face: jaw from the person's
-# right ear to the left, brows, nose, eyes, lips. A test holds it against the mesh's mirror map.
+# For each of the 68 face points (iBUG's mark-up: Sagonas et al., 300 Faces in-the-Wild, 2013, figure 1) the vertex of
+# MediaPipe's mesh (canonical_face_model_uv_visualization.png) at the same place: jaw from the person's right ear to the
+# left, brows, nose, eyes, lips. A test compares it with the mesh's mirror map.
 _FACE = (
     *(127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356),
     *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
@@ -62,16 +62,16 @@ _FACE = (
     *(61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91),
     *(78, 81, 13, 311, 308, 402, 14, 178),
 )
-# The middle of each eyelid, which tells how far an eye is open, lies between two of the 68.
+# The middle of each eyelid, which shows how far an eye is open, is between two of the 68 points.
 _EYELIDS = {159: (37, 38), 145: (40, 41), 386: (43, 44), 374: (46, 47)}
 
-# Keypoints in pixels spread over at least this part of a picture; shares of the image and normalised points do not.
+# Keypoints in pixels span at least this much; fractions of the image and normalised points do not.
 _LEAST_EXTENT_PIXELS = 8.0
 _LARGEST_EXCESS = 1.5
 
 
 def _sources() -> dict[str, tuple[int, ...]]:
-    """For each point of ours that COCO-WholeBody gives: the keypoints whose mean it is."""
+    """Returns for each layout point that COCO-WholeBody covers the keypoints whose mean it is."""
     table: dict[str, tuple[int, ...]] = {f"pose.{name}": (place,) for place, name in enumerate(_BODY)}
     table |= {f"pose.{name}": (len(_BODY) + place,) for place, name in enumerate(_FEET) if name}
     table |= {f"face.{vertex}": (_FACE_START + place,) for place, vertex in enumerate(_FACE)}
@@ -88,25 +88,25 @@ SOURCES = _sources()
 @dataclass
 class Options:
     sources: list[Path]
-    """.npy or .npz files of a clip, pickles of many, or folders with such files anywhere below"""
+    """.npy or .npz files of one clip, pickles of many clips, or folders that contain such files"""
     output: Path
     """folder for the landmark files: <output>/<path below the source, or id in the pickle>.npz"""
     image_size: str | None = None
-    """width x height of the video in pixels (PHOENIX 210x260, CSL-Daily 512x512); without it each clip's is assumed
-    to end where its points end"""
+    """width x height of the video in pixels (PHOENIX 210x260, CSL-Daily 512x512); default: the area that a clip's
+    points cover"""
     pixel_aspect: float | None = None
-    """width of a pixel over its height (PHOENIX: 0.8667); without it 1 is assumed"""
+    """width of a pixel divided by its height (PHOENIX: 0.8667); default: 1"""
     fps: float | None = None
-    """frames per second of the video (PHOENIX 25, CSL-Daily 30); without it 25 is assumed"""
+    """frames per second of the video (PHOENIX 25, CSL-Daily 30); default: 25"""
     min_score: float = 0.3
-    """keypoints of a lower score are missing"""
+    """keypoints with a lower score are missing"""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 @dataclass(frozen=True)
 class KeypointSettings:
-    """How arrays are read: what is None is assumed."""
+    """How to read keypoints; a default is assumed for every value that is None."""
 
     image_size: tuple[int, int] | None = None
     pixel_aspect: float | None = None
@@ -116,12 +116,12 @@ class KeypointSettings:
 
 @dataclass
 class Annotations:
-    """The glosses met in pickles, by pickle."""
+    """The glosses found in pickles, by pickle and clip."""
 
     files: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def write(self, output: Path) -> list[Path]:
-        """Returns the files written: <output>/<pickle>.csv with id|gloss, whole or not at all."""
+        """Writes <output>/<pickle>.csv with id|gloss for every pickle; returns the files."""
         written = []
         for name, rows in self.files.items():
             path = output / f"{name}.csv"
@@ -133,7 +133,7 @@ class Annotations:
 
 
 def run(options: Options) -> int:
-    """Returns the exit status: 0 when every clip was converted, 1 when some were not."""
+    """Converts every clip; returns exit status 0, or 1 if some failed."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     if not 0 <= options.min_score < 1:
@@ -154,29 +154,21 @@ def run(options: Options) -> int:
         options.output,
         read,
         importer="coco_wholebody",
-        settings={
-            "image_size": list(reading.image_size) if reading.image_size else None,
-            "pixel_aspect": reading.pixel_aspect,
-            "fps": reading.fps,
-            "min_score": reading.min_score,
-        },
+        settings={**asdict(reading), "image_size": list(reading.image_size) if reading.image_size else None},
         read_before_naming=lambda path: not _is_array(path),
     )
     tables = annotations.write(options.output)
     for table in tables:
         print(f"{table}: {len(annotations.files[table.stem]):,} annotations (id|gloss)")
-    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
-    if tables:
-        step = f"join them with the annotations: signloom import isharah ... --landmarks {options.output}"
-    return report_conversion(outcome, options.output, importer="coco_wholebody", next_step=step)
+    return report_conversion(outcome, options.output, join_with="isharah" if tables else "phoenix2014")
 
 
 def read_clips(
     path: Path, reading: KeypointSettings, annotations: Annotations, outcome: Conversion
 ) -> Iterator[SourceClip]:
-    """Yields the clips of a .npy, .npz or pickle file; the glosses of a pickle are added to `annotations`.
+    """Yields the clips of a .npy, .npz or pickle file; adds the glosses of a pickle to `annotations`.
 
-    Raises InputError for a file that is none of them.
+    Raises InputError for any other file.
     """
     if _is_array(path):
         yield SourceClip(None, partial(_clip_of_file, path, reading))
@@ -202,10 +194,10 @@ def read_clips(
 
 
 def to_landmarks(keypoints: np.ndarray, reading: KeypointSettings) -> Landmarks:
-    """Returns the landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) where there are no scores.
+    """Returns the landmarks of COCO-WholeBody keypoints (T, 133, 3), or (T, 133, 2) without scores.
 
-    x, y in pixels. A point is missing where its score is below the least score, or where there is none and it lies at
-    (0, 0). Scores become the visibility of body points. z is 0 wherever a point was detected.
+    x, y are pixels. A point is missing if its score is below `min_score`; without scores, if it is at (0, 0). Scores
+    become the visibility of body points. z is 0 for every detected point.
 
     Raises InputError for wrong shapes, and for values that are not pixels of the image.
     """
@@ -243,7 +235,7 @@ def to_landmarks(keypoints: np.ndarray, reading: KeypointSettings) -> Landmarks:
 
 
 def _squeezed(keypoints: np.ndarray) -> np.ndarray:
-    """Returns `keypoints` without an axis for a single person. Raises InputError for shapes that are no keypoints."""
+    """Returns `keypoints` without the axis of a single person. Raises InputError for invalid shapes."""
     shape = keypoints.shape
     if keypoints.ndim == 4 and 1 in shape[:2]:
         keypoints = keypoints[0] if shape[0] == 1 and shape[1] != 1 else keypoints[:, 0]
@@ -257,11 +249,11 @@ def _squeezed(keypoints: np.ndarray) -> np.ndarray:
 
 
 def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, int], list[str]]:
-    """Returns the image's size, and what had to be assumed, given the detected points (N, 2) of a clip."""
+    """Returns the image size and the names of assumed values, given the detected points (N, 2) of a clip."""
     low, high = np.percentile(values, (1, 99), axis=0)
     if (high - low).max() < _LEAST_EXTENT_PIXELS:
         raise InputError(
-            f"the keypoints span {(high - low).max():.3g}, so they are not in pixels but shares of the image or "
+            f"the keypoints span {(high - low).max():.3g}, so they are not in pixels but fractions of the image or "
             "normalised; needed x and y in pixels"
         )
     given = {"pixel_aspect": reading.pixel_aspect, "fps": reading.fps, "image_size": reading.image_size}
@@ -272,8 +264,8 @@ def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, 
     width, height = reading.image_size
     if (high > (_LARGEST_EXCESS * width, _LARGEST_EXCESS * height)).any() or (low < (-width, -height)).any():
         raise InputError(
-            f"keypoints from ({low[0]:.0f}, {low[1]:.0f}) to ({high[0]:.0f}, {high[1]:.0f}) do not lie in an image of "
-            f"{width}x{height}; give the size of the video they were made from as --image_size"
+            f"keypoints from ({low[0]:.0f}, {low[1]:.0f}) to ({high[0]:.0f}, {high[1]:.0f}) exceed an image of "
+            f"{width}x{height}; give the size of the original video as --image_size"
         )
     return (width, height), assumed
 
@@ -300,7 +292,7 @@ def _clip_of_entry(entry: Any, reading: KeypointSettings, outcome: Conversion) -
     landmarks = to_landmarks(_with_scores(points, scores), reading)
     count = entry.get("num_frames") if isinstance(entry, Mapping) else None
     if isinstance(count, int) and count != len(landmarks):
-        outcome.notes["a clip has another number of keypoint frames than its num_frames says; all were taken"] += 1
+        outcome.notes["a clip's num_frames differs from its number of keypoint frames; all frames were used"] += 1
     return landmarks
 
 

@@ -1,8 +1,8 @@
-"""What the converters of landmark formats share: files in, landmark files out, resumable, every fault listed.
+"""Converts files of another landmark format into landmark files: shared by the importers pose, coco_wholebody, ...
 
-A converter is a function from one file to its clips. `convert` runs it over files and folder trees and writes
-`<output>/<name>.npz` for each clip. A second run makes only what is missing, or what another source file or other
-settings had made.
+An importer supplies a function from one file to its clips. `convert` runs it over files and folder trees and writes
+`<output>/<name>.npz` for each clip. A second run makes only the missing clips and those whose source file or settings
+changed. Every fault is listed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from signloom.landmarks import SUFFIX, Landmarks
 
 @dataclass(frozen=True)
 class SourceClip:
-    """One clip a file holds: its name (ids may have slashes) and how to get its landmarks.
+    """One clip of a source file.
 
-    name: relative to the folder the file lies in; None takes the file's own name.
+    name: relative to the folder of the file (it may have slashes); None for the name of the file.
+    landmarks: returns its landmarks.
     """
 
     name: str | None
@@ -36,8 +37,13 @@ class SourceClip:
 
 @dataclass
 class Conversion:
-    """What a conversion did. notes: things worth telling once, with how often they occurred."""
+    """The result of a conversion.
 
+    written, kept: clips.  frames: in written clips.  detected: frames in which each group is present.
+    assumed: clips with an assumed field, by field.  notes: remarks, and how often each occurred.
+    """
+
+    importer: str
     written: int = 0
     kept: int = 0
     frames: int = 0
@@ -50,14 +56,14 @@ class Conversion:
 def find_files(
     sources: Iterable[Path], suffixes: tuple[str, ...], output: Path, *, strip: tuple[str, ...] | None = None
 ) -> list[tuple[Path, str]]:
-    """Returns the files to convert and the name of each: its path below the given folder without the suffix.
+    """Returns the files to convert and the name of each: its path below the source folder, without the suffix.
 
-    A file given by itself is taken whatever its suffix. Hidden files, and what lies in `output`, are left out.
-    strip: the suffixes that are no part of a name, all of them by default.
+    A source that is a file may have any suffix. Hidden files and files in `output` are left out.
+    strip: the suffixes to remove from names; all of `suffixes` by default.
 
-    Raises InputError for a source that does not exist, two files that would get one name, or nothing found.
+    Raises InputError if a source does not exist, two files would get the same name, or nothing is found.
     """
-    found: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     faults = Faults("sources")
     results = output.resolve()
     for source in sources:
@@ -79,11 +85,10 @@ def find_files(
         for path, relative in named:
             known = relative.suffix.lower() in (suffixes if strip is None else strip)
             name = (relative.with_suffix("") if known else relative).as_posix()
-            if name in found and found[name] != path:
-                faults.add(f"{path} and {found[name]} would both be written to {name}{SUFFIX}; convert them apart")
-            found.setdefault(name, path)
+            if path_of.setdefault(name, path) != path:
+                faults.add(f"{path} and {path_of[name]} would both be written to {name}{SUFFIX}; convert them apart")
     faults.raise_if_any()
-    return [(path, name) for name, path in found.items()]
+    return [(path, name) for name, path in path_of.items()]
 
 
 def convert(
@@ -95,16 +100,15 @@ def convert(
     settings: Mapping[str, Any],
     read_before_naming: Callable[[Path], bool] = lambda path: False,
 ) -> Conversion:
-    """Returns what was done: every clip of `files` has its landmark file under `output`, or its fault is in the
-    outcome.
+    """Writes a landmark file for every clip of `files`; returns the result, with the faults of failed clips.
 
-    read: the clips of one file; InputError from it, or from a clip, is a fault of that file or clip alone.
-    settings: the options that shape the result, recorded with every clip.
-    read_before_naming: whether a file must be opened to know its clips' names (a pickle of many clips).
+    read: returns the clips of one file; an InputError from it, or from a clip, is a fault of that file or clip only.
+    settings: the options that affect the result, recorded with every clip.
+    read_before_naming: returns whether a file must be opened to know its clips' names (a pickle of many clips).
     """
     output.mkdir(parents=True, exist_ok=True)
     remove_temporary(output)
-    outcome = Conversion()
+    outcome = Conversion(importer)
     owners: dict[Path, str] = {}
     total = len(files)
     with progress_bar() as progress:
@@ -166,8 +170,11 @@ def _convert_clip(
         outcome.detected[group] += int(landmarks.present(group).sum())
 
 
-def report_conversion(outcome: Conversion, output: Path, *, importer: str, next_step: str) -> int:
-    """Returns the exit status, after a summary of the conversion on stdout and its faults on stderr."""
+def report_conversion(outcome: Conversion, output: Path, *, join_with: str = "phoenix2014") -> int:
+    """Prints a summary of the conversion to stdout and its faults to stderr; returns the exit status.
+
+    join_with: the importer of annotations to suggest as next step.
+    """
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""
     print(f"{output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted")
@@ -182,13 +189,13 @@ def report_conversion(outcome: Conversion, output: Path, *, importer: str, next_
     for note, count in outcome.notes.items():
         say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
     if clips:
-        print(f"next: {next_step}")
+        print(f"next: join them with annotations, e.g. signloom import {join_with} ... --landmarks {output}")
     if not outcome.faults:
         return 0
     try:
         outcome.faults.raise_if_any()
     except InputError as error:
-        say(f"signloom import {importer}: {error}")
+        say(f"signloom import {outcome.importer}: {error}")
     return 1
 
 
@@ -199,33 +206,35 @@ def check_rate(fps: float | None) -> None:
 
 
 def check_aspect(pixel_aspect: float | None) -> None:
-    """Raises InputError unless `pixel_aspect` is None or a plausible width of a pixel over its height."""
+    """Raises InputError unless `pixel_aspect` is None or a plausible ratio of a pixel's width to its height."""
     if pixel_aspect is not None and not 0.2 <= pixel_aspect <= 5:
-        raise InputError(f"--pixel_aspect is {pixel_aspect}; needed the width of a pixel over its height, 0.2 to 5")
+        raise InputError(
+            f"--pixel_aspect is {pixel_aspect}; needed a pixel's width divided by its height, from 0.2 to 5"
+        )
 
 
 def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Returns the arrays of a .npz file that `keys` name and it has, or that of a .npy file under the first key.
+    """Returns the arrays of a .npz file named in `keys`, or the array of a .npy file under the first key.
 
-    No pickled object is ever loaded: an array of objects is refused if `keys` name it and ignored otherwise.
+    Pickled objects are never loaded: an array of objects is refused if `keys` name it, and ignored otherwise.
 
-    Raises InputError for an unreadable file, and for an archive with none of `keys`.
+    Raises InputError for an unreadable file, and for an archive without any of `keys`.
     """
     try:
-        # A file opened here is closed whatever happens; np.load leaves that of a damaged archive open.
+        # np.load would leave the file of a damaged archive open; one that we open ourselves is always closed.
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {keys[0]: loaded}
-            held = list(loaded.files)
-            found = {key: loaded[key] for key in keys if key in held}
+            names = list(loaded.files)
+            arrays = {key: loaded[key] for key in keys if key in names}
     except Exception as error:
-        # NumPy, zipfile and zlib each raise errors of their own for damaged files.
+        # NumPy, zipfile and zlib each raise their own errors for damaged files.
         raise InputError(f"not a readable NumPy file of numbers ({error})") from None
-    if not found:
-        names = ", ".join(held[:8]) or "nothing"
-        raise InputError(f"no array named {' or '.join(keys)}; got {names}; rename the one that holds the points")
-    return found
+    if not arrays:
+        got = ", ".join(names[:8]) or "nothing"
+        raise InputError(f"no array named {' or '.join(keys)}; got {got}; rename the one with the points")
+    return arrays
 
 
 def sha256_of(path: Path) -> str:
@@ -246,14 +255,14 @@ def _own(owners: dict[Path, str], target: Path, path: Path) -> None:
 
 
 def _up_to_date(target: Path, source: dict[str, Any]) -> bool:
-    """Returns whether `target` was made from this source with these settings; False where it is missing or out of date.
+    """Returns whether `target` exists and was made from this source with these settings.
 
-    Raises InputError where another tool made it: that file is not this importer's to replace.
+    Raises InputError if another tool made it: this importer must not replace it.
     """
     if not target.exists():
         return False
-    found = Landmarks.load(target).source
-    if found.get("importer") != source["importer"]:
-        maker = found.get("importer") or found.get("extractor") or "something else"
+    recorded = Landmarks.load(target).source
+    if recorded.get("importer") != source["importer"]:
+        maker = recorded.get("importer") or recorded.get("extractor") or "something else"
         raise InputError(f"{target} was made by {maker}; choose another --output or remove it")
-    return all(found.get(key) == source.get(key) for key in ("sha256", "settings", "clip"))
+    return all(recorded.get(key) == source.get(key) for key in ("sha256", "settings", "clip"))

@@ -1,11 +1,11 @@
-"""CSL-Daily's annotations joined with landmark files -> a corpus.
+"""Imports CSL-Daily: its annotations, joined with landmark files, as a corpus.
 
 The annotations are the release's text files `video_map.txt` (`index|name|length|gloss|char|word|postag`) and
-`split_1.txt` (`name|split`). Its pickle is not needed and not read. The signer is the P number in a clip's name:
-S000196_P0004_T00 is signed by P0004.
+`split_1.txt` (`name|split`). The release's pickle is not read. The signer is the P number in a clip's name:
+P0004 signs S000196_P0004_T00.
 
-The release's files disagree on two clips. Published systems do without S000005_P0004_T00, which only the split file
-has, and train on S000007_P0003_T00, which it lacks; so does this importer, and says so.
+The two files disagree on two clips. Like published systems, the importer leaves out S000005_P0004_T00, which only the
+split file has, and puts S000007_P0003_T00, which the split file lacks, into train. It prints a message about both.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
     JoinOptions,
-    check_annotations,
     check_splits,
     find_tables,
     join,
-    tell_sizes,
 )
 from signloom.importers.write_corpus import LeftOut
 from signloom.tables import read_table
@@ -46,16 +44,13 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, list(PATTERNS), PATTERNS)
     faults = Faults("import csl_daily")
     annotations, left_out = read_annotations(tables["map"], tables["split"], faults)
     annotations = [annotation for annotation in annotations if annotation.split in splits]
-    check_annotations(
-        annotations, faults, signers=bool, signers_are="a name such as S000196_P0004_T00, in which P0004 is the signer"
-    )
-    tell_sizes(annotations, splits, PUBLISHED)
+
     source = AnnotationSource(
         importer="csl_daily",
         title="CSL-Daily",
@@ -64,11 +59,20 @@ def run(options: Options) -> int:
         "Back-Translation. CVPR 2021",
         files=list(tables.values()),
     )
-    return join(annotations, source, options, faults=faults, left_out=left_out)
+    return join(
+        annotations,
+        source,
+        options,
+        faults=faults,
+        signers=bool,
+        signers_are="a name such as S000196_P0004_T00, in which P0004 is the signer",
+        published_sizes=PUBLISHED,
+        left_out=left_out,
+    )
 
 
 def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[list[Annotation], list[LeftOut]]:
-    """Returns the annotations of all splits and what the release's own slips leave out; other faults go to `faults`."""
+    """Returns the annotations of all splits, and clips left out for errors of the release; adds to `faults`."""
     rows = read_table(map_path, MAP_COLUMNS, faults)
     split_rows = read_table(split_path, SPLIT_COLUMNS, faults)
     splits: dict[str, str] = {}
@@ -76,7 +80,7 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         if row["split"] not in SPLITS:
             faults.add(f"{row.place}: split is {row['split']!r}; needed one of {', '.join(SPLITS)}")
         elif row["name"] in splits:
-            faults.add(f"{row.place}: stands in the split file twice")
+            faults.add(f"{row.place}: occurs twice in the split file")
         splits.setdefault(row["name"], row["split"])
     if not rows or not split_rows:
         return [], []
@@ -89,9 +93,9 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         if split is None:
             faults.add(f"{row.place}: not in {split_path}; needed a line {row['name']}|train, dev or test")
             continue
-        found = _NAME.fullmatch(row["name"])
+        match = _NAME.fullmatch(row["name"])
         annotations.append(
-            Annotation(row["name"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)
+            Annotation(row["name"], split, match[1] if match else None, tuple(row["gloss"].split()), row.place)
         )
     annotated = {row["name"] for row in rows}
     left_out = []
@@ -99,11 +103,8 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         if row["name"] in annotated:
             continue
         if row["name"] == NOT_ANNOTATED:
-            left_out.append(
-                LeftOut(
-                    NOT_ANNOTATED, f"in {split_path.name}, but not in {map_path.name}; published systems do without it"
-                )
-            )
+            reason = f"in {split_path.name}, but not in {map_path.name}; published systems leave it out too"
+            left_out.append(LeftOut(NOT_ANNOTATED, reason))
         else:
             faults.add(f"{row.place}: no such name in {map_path}")
     return annotations, left_out

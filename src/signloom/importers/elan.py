@@ -1,8 +1,8 @@
-"""ELAN files (.eaf): a tier of glosses joined with landmark files -> a corpus, or a table id|gloss without them.
+"""Imports a tier of glosses from ELAN files (.eaf): a corpus with --landmarks, else a table id|gloss.
 
-An ELAN file is one utterance, its glosses in order of time; with --segments TIER, a tier of sentences, every sentence
-is one, and the landmarks are cut by its times. Landmark files are found by the name of the linked video or of the ELAN
-file itself. The split of a file is the folder train, dev or test it lies in, else --split.
+An ELAN file is one utterance, its glosses in order of time. --segments TIER names a tier of sentences: then each
+sentence is one utterance, and the landmarks are cut at its times. Landmark files have the name of the linked video or
+of the ELAN file. The split of a file is the folder train, dev or test that contains it, else --split.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,11 +19,18 @@ from signloom.corpus import SPLITS
 from signloom.eaf import SUFFIX, EafDocument, TimedAnnotation, read_eaf
 from signloom.errors import Faults, InputError, listed
 from signloom.files import atomic_write
-from signloom.importers.annotations import Annotation, AnnotationSource, LandmarkFiles, check_annotations, check_splits
-from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
+from signloom.importers.annotations import (
+    Annotation,
+    AnnotationSource,
+    LandmarkFiles,
+    check_annotations,
+    check_splits,
+    write_utterances,
+)
+from signloom.importers.write_corpus import LeftOut, NewUtterance
 from signloom.landmarks import Landmarks
 
-# Files of which the landmarks are kept at hand while their segments are cut; an hour of video has 0.6 GB.
+# Landmarks of this many files stay in memory while their segments are cut; one hour of video takes 0.6 GB.
 _CACHED = 2
 
 
@@ -32,34 +39,35 @@ class Options:
     """Options of `signloom import elan`."""
 
     annotations: list[str]
-    """ELAN files, or folders in which they lie."""
+    """ELAN files, or folders that contain them."""
     tier: str
-    """The tier with the glosses, an annotation a gloss."""
+    """The tier with the glosses, one gloss per annotation."""
     output: Path
     """Folder of the new corpus; without --landmarks, the file of a table id|gloss (.csv)."""
     landmarks: Path | None = None
-    """Folder with the landmark files of the videos, as 'signloom extract' wrote it."""
+    """Folder with the landmark files of the videos, as 'signloom extract' writes it."""
     segments: str | None = None
-    """A tier of sentences: each becomes an utterance of its own."""
+    """A tier of sentences: each sentence becomes an utterance."""
     split: str = "train"
-    """Split of the files that lie in no folder train, dev or test."""
+    """Split of the files outside folders train, dev or test."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
-    """Which splits to import, of train dev test."""
+    """The splits to import: some of train dev test."""
     replace_spaces: str | None = None
-    """What to put for spaces within a gloss, such as - ; with spaces it is refused."""
+    """Replacement for spaces in a gloss, such as - ; without it, a gloss with spaces is a fault."""
     licence: str | None = None
     """Licence of the data, recorded in the corpus."""
     skip_missing: bool = False
-    """Leave out what has no landmark file, listed in left_out.jsonl, instead of stopping."""
+    """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     overwrite: bool = False
-    """Replace a corpus or table that is already there."""
+    """Replace an existing corpus or table."""
 
 
 @dataclass(frozen=True)
 class ElanUtterance:
-    """An utterance of an ELAN file: what it shows, and from when to when (None: the whole file).
+    """An utterance of an ELAN file.
 
-    stems: names its landmark file may have.  spans: of its glosses, in milliseconds from its own start.
+    stems: possible names of its landmark file.  span: its sentence, or None for the whole file.
+    spans: start and end of its glosses, in milliseconds from its own start.
     """
 
     annotation: Annotation
@@ -69,7 +77,7 @@ class ElanUtterance:
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus, or the table, was written."""
+    """Writes the corpus or the table; returns exit status 0."""
     splits = check_splits(options.splits)
     if options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
@@ -92,12 +100,12 @@ def run(options: Options) -> int:
 
 
 def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[Path, str]:
-    """Returns the ELAN files of files and folders, each with its split; those of other splits are left out.
+    """Returns the ELAN files in files and folders, each with its split; those of other splits are left out.
 
-    Raises InputError with every path that does not exist or holds none.
+    Raises InputError listing every path that does not exist or has no ELAN file.
     """
     faults = Faults("annotations")
-    found: dict[Path, str] = {}
+    split_of: dict[Path, str] = {}
     for name in given:
         root = Path(name)
         if root.is_dir():
@@ -111,12 +119,12 @@ def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[
             continue
         for path in paths:
             folders = path.relative_to(root).parts[:-1] if root.is_dir() else ()
-            found[path] = next((part for part in (*reversed(folders), root.name) if part in SPLITS), default)
+            split_of[path] = next((part for part in (*reversed(folders), root.name) if part in SPLITS), default)
     faults.raise_if_any()
-    chosen = {path: split for name in splits for path, split in found.items() if split == name}
+    chosen = {path: split for name in splits for path, split in split_of.items() if split == name}
     if not chosen:
         raise InputError(
-            f"annotations: no ELAN files of split {' or '.join(splits)}; the {len(found)} found are others"
+            f"annotations: no ELAN files of split {' or '.join(splits)}; the {len(split_of)} files are of other splits"
         )
     return chosen
 
@@ -146,7 +154,7 @@ def read_sentences(
     sentences = []
     covered = 0
     for number, segment in enumerate(segments, 1):
-        # A gloss belongs where its middle lies: annotators do not hit the same millisecond twice.
+        # A gloss belongs to the segment that contains its middle: annotators do not hit the exact millisecond.
         inside = [item for item in glosses if 2 * segment.start_ms <= item.start_ms + item.end_ms < 2 * segment.end_ms]
         covered += len(inside)
         name = f"{path.stem}_{number:04d}"
@@ -161,12 +169,12 @@ def read_sentences(
         annotation = Annotation(name, split, signer, tuple(gloss for *_, gloss in inside), place)
         sentences.append(ElanUtterance(annotation, stems, segment, spans))
     if covered < len(glosses):
-        say(f"note: {path}: {len(glosses) - covered:,} of {len(glosses):,} glosses lie in no segment and are left out")
+        say(f"note: {path}: {len(glosses) - covered:,} of {len(glosses):,} glosses are in no segment and are left out")
     return sentences
 
 
 def _clean(path: Path, intervals: Sequence[TimedAnnotation], options: Options, faults: Faults) -> list[TimedAnnotation]:
-    """Returns the annotations with their values as glosses: no spaces around them, none within."""
+    """Returns the annotations with valid glosses as values; adds invalid ones to `faults`."""
     cleaned = []
     for start, end, value in intervals:
         words = value.split()
@@ -175,17 +183,17 @@ def _clean(path: Path, intervals: Sequence[TimedAnnotation], options: Options, f
             faults.add(f"{place}: an annotation of tier {options.tier!r} is empty; fill it or remove it in ELAN")
             continue
         if len(words) > 1 and options.replace_spaces is None:
-            faults.add(f"{place}: gloss {value.strip()!r} holds spaces; needed one word, or pass --replace_spaces -")
+            faults.add(f"{place}: gloss {value.strip()!r} has spaces; needed one word, or pass --replace_spaces -")
             continue
         if "|" in value:
-            faults.add(f"{place}: gloss {value.strip()!r} holds a bar, which separates columns; rename it")
+            faults.add(f"{place}: gloss {value.strip()!r} has a bar, which separates columns; rename it")
             continue
         cleaned.append(TimedAnnotation(start, end, (options.replace_spaces or "").join(words)))
     return cleaned
 
 
 def _check_times(path: Path, tier: str, intervals: Sequence[TimedAnnotation], faults: Faults) -> None:
-    """Adds annotations to `faults` that end before they begin, or begin before the one before has ended."""
+    """Adds annotations to `faults` that end before they start, or overlap the previous one."""
     for start, end, value in intervals:
         if start >= end or start < 0:
             faults.add(
@@ -217,23 +225,24 @@ def _join(
     for sentence in sentences:
         annotation = sentence.annotation
         try:
-            found = [landmarks.find(stem, annotation.split) for stem in sentence.stems]
+            paths = [landmarks.find(stem, annotation.split) for stem in sentence.stems]
         except InputError as error:
             faults.add(f"{annotation.place}: {error}")
             continue
-        path = next((path for path in found if path is not None), None)
+        path = next((path for path in paths if path is not None), None)
         if path is None:
             reason = f"{landmarks.why_missing(sentence.stems[0])} (looked for {', '.join(sentence.stems)})"
             if options.skip_missing:
                 left_out.append(LeftOut(annotation.id, reason))
             else:
                 faults.add(f"{annotation.place}: {reason}")
-                faults.advice = "what has no landmarks can be left out with --skip_missing"
+                faults.advice = "--skip_missing leaves out utterances without landmarks"
             continue
-        whole = sentence.span is None
+        file = path if sentence.span is None else None
         spans = [list(span) for span in sentence.spans]
-        read = _reader(path, sentence, load)
-        items.append(annotation.item(read, path if whole else None, tier=options.tier, gloss_ms=spans))
+        items.append(
+            annotation.item(partial(_read, load, path, sentence.span), file, tier=options.tier, gloss_ms=spans)
+        )
     source = AnnotationSource(
         importer="elan",
         title="ELAN annotations",
@@ -242,27 +251,21 @@ def _join(
         files=files,
         details={"tier": options.tier, "segments": options.segments},
     )
-    made = write_corpus(
-        items,
-        options.output,
-        source.info(options.output.name),
-        faults=faults,
-        left_out=left_out,
-        overwrite=options.overwrite,
+    return write_utterances(
+        items, source, options.output, faults=faults, left_out=left_out, overwrite=options.overwrite
     )
-    return report_import(made, noun="utterances", next_step=f"signloom train --data_dir {options.output}")
 
 
-def _reader(path: Path, sentence: ElanUtterance, load: Callable[[Path], Landmarks]) -> Callable[[], Landmarks]:
-    return lambda: cut(load(path), sentence.span, path)
+def _read(load: Callable[[Path], Landmarks], path: Path, span: TimedAnnotation | None) -> Landmarks:
+    return cut(load(path), span, path)
 
 
 def cut(landmarks: Landmarks, span: TimedAnnotation | None, path: Path) -> Landmarks:
-    """Returns the frames of a span; all of them without one. Raises InputError where it reaches past the clip's end."""
+    """Returns the frames of a span, or all frames if it is None. Raises InputError if it ends after the clip."""
     if span is None:
         return landmarks
     first, last = math.floor(span.start_ms * landmarks.fps / 1000), math.ceil(span.end_ms * landmarks.fps / 1000)
-    # A video's last frame lasts a little longer or shorter than its rate says.
+    # The last frame of a video can be a little longer or shorter than the others.
     if last > len(landmarks) + 1 or first >= len(landmarks):
         raise InputError(
             f"the segment ends at {_clock(span.end_ms)}, {path.name} at {landmarks.duration_seconds:.3f} s; "
@@ -277,9 +280,9 @@ def cut(landmarks: Landmarks, span: TimedAnnotation | None, path: Path) -> Landm
 def _write_table(sentences: Sequence[ElanUtterance], options: Options, left_out: Sequence[LeftOut]) -> int:
     path = options.output
     if path.suffix != ".csv":
-        raise InputError(f"--output is {path}; without --landmarks a table is written, needed a name ending in .csv")
+        raise InputError(f"--output is {path}; needed a name ending in .csv, because without --landmarks it is a table")
     if path.exists() and not options.overwrite:
-        raise InputError(f"--output {path} is already there; choose another name or pass --overwrite")
+        raise InputError(f"--output {path} already exists; choose another name or pass --overwrite")
     if not sentences:
         raise InputError(f"{', '.join(options.annotations)}: no utterance has a gloss; the table was not written")
     with atomic_write(path, "w") as file:

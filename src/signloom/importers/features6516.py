@@ -1,9 +1,9 @@
-"""Turns the older feature files of 6,516 values a frame into landmark files.
+"""Converts older feature files of 6,516 values per frame into landmark files.
 
 Reads <data_dir>/{train,dev,test}/<id>.npz (features, detection_masks) and .npy. The first 1,629 values of a frame are
-the 543 landmarks as shares of the image: pose, left hand, right hand, face. The other 4,887 are derived from them and
-are left out: the model derives them anew. Files whose features were standardised are refused, since that cannot be
-undone and normalisation is the model's task.
+the 543 landmarks as fractions of the image: pose, left hand, right hand, face. The other 4,887 values were computed
+from them and are left out: the model computes its features itself. Standardised files are refused, because
+standardisation cannot be undone and the model normalises by itself.
 
 Next step: join the landmark files with annotations, e.g. signloom import phoenix2014 --landmarks DIR
 """
@@ -33,26 +33,26 @@ from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
 
 NUM_FEATURES = 6516
 NUM_LANDMARK_FEATURES = 3 * layout.NUM_POINTS
-# The corpus the format was made for: PHOENIX-2014, 210 x 260 pixels shown as 210 x 300, 25 frames a second.
+# The format was made for PHOENIX-2014: 210 x 260 pixels, to be shown as 210 x 300, 25 frames per second.
 ASSUMED_SIZE = (210, 260)
 ASSUMED_PIXEL_ASPECT = 260 / 300
 ASSUMED_FPS = 25.0
 
-# What follows holds for all 105 clips of 6 words and 2 signers of real full-face recordings on which it was set, and
-# fails for 95 % of them after a z-score by corpus, 100 % after one by clip and 67 % after min-max scaling.
-# Hands and faces lie within the image or close by; legs may not.
+# The limits below hold for all 105 clips (6 words, 2 signers) of real full-face recordings from which they were set.
+# They fail for 95 % of the clips after a z-score per corpus, 100 % after one per clip, 67 % after min-max scaling.
+# Hands and faces are within the image or close to it; legs may not be.
 _RANGE = (-0.5, 1.5)
 _OUTSIDE_SHARE = 0.02
 _NEGATIVE = -0.02
 _NEGATIVE_SHARE = 0.1
-# Lengths over the width of the face, as medians of a clip, in shares of the image of any common shape.
+# Median lengths of a clip divided by the width of the face, in fractions of an image of any common shape.
 _FACE_WIDTH = ("face.234", "face.454")
 _FACE_LENGTHS = {
     ("face.10", "face.152"): (0.45, 3.5),
     ("face.33", "face.263"): (0.4, 1.0),
     ("face.61", "face.291"): (0.2, 0.8),
 }
-# Bones whose length in the picture varies by this share of its mean, in half of those that were seen.
+# The median of these lengths' variation (standard deviation over mean, within a clip) is at most `_BONE_VARIATION`.
 _BONES = (
     ("face.33", "face.263"),
     ("face.10", "face.152"),
@@ -66,7 +66,7 @@ _BONES = (
 )
 _BONE_VARIATION = 0.35
 _LEAST_FRAMES = 8
-# Where this share of a sample of the files is standardised, the corpus is: the others only look as if they were not.
+# If this share of a sample of the files is standardised, the whole corpus is; the other files only look valid.
 _SAMPLE = 40
 _SAMPLE_SHARE = 0.2
 
@@ -74,22 +74,22 @@ _SAMPLE_SHARE = 0.2
 @dataclass
 class Options:
     sources: list[Path]
-    """the data folder (with train, dev and test below it), or single .npz and .npy files"""
+    """the data folder (with subfolders train, dev and test), or single .npz and .npy files"""
     output: Path
     """folder for the landmark files: <output>/<path below the source>.npz"""
     image_size: str | None = None
-    """width x height of the video in pixels, e.g. 1280x720; without it 210x260 shown as 210x300 (PHOENIX) is assumed"""
+    """width x height of the video in pixels, e.g. 1280x720; default: 210x260, to be shown as 210x300 (PHOENIX)"""
     pixel_aspect: float | None = None
-    """width of a pixel over its height (PHOENIX: 0.8667); without it 1, or PHOENIX's where the size is assumed too"""
+    """width of a pixel divided by its height (PHOENIX: 0.8667); default: 1, or PHOENIX's without --image_size"""
     fps: float | None = None
-    """frames per second of the video; without it 25 is assumed"""
+    """frames per second of the video; default: 25"""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The video the features were made from, and which of that was assumed."""
+    """Image size, pixel aspect and frame rate of the original video, and the names of those that are assumed."""
 
     size: tuple[int, int]
     pixel_aspect: float
@@ -98,7 +98,7 @@ class Picture:
 
     @classmethod
     def of(cls, image_size: str | None, pixel_aspect: float | None, fps: float | None) -> Picture:
-        """Raises InputError for values that cannot be."""
+        """Returns the picture that the options describe. Raises InputError for invalid values."""
         check_rate(fps)
         check_aspect(pixel_aspect)
         size = parse_image_size(image_size) if image_size else ASSUMED_SIZE
@@ -113,7 +113,7 @@ class Picture:
 
 
 def run(options: Options) -> int:
-    """Returns the exit status: 0 when every file was converted, 1 when some were not."""
+    """Converts every file; returns exit status 0, or 1 if some failed."""
     picture = Picture.of(options.image_size, options.pixel_aspect, options.fps)
     files = find_files(options.sources, (".npz", ".npy"), options.output)
     _refuse_standardised_corpus([path for path, _ in files])
@@ -123,26 +123,25 @@ def run(options: Options) -> int:
 
     settings = {"image_size": list(picture.size), "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
     outcome = convert(files, options.output, read, importer="features6516", settings=settings)
-    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
-    return report_conversion(outcome, options.output, importer="features6516", next_step=step)
+    return report_conversion(outcome, options.output)
 
 
 def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = None) -> Landmarks:
-    """Returns the landmarks in a feature file; a part its mask says was not detected, or that is all zero, is missing.
+    """Returns the landmarks in a feature file; points outside the mask, and parts that are all zero, are missing.
 
-    outcome: takes a note where mask and features disagree.
+    outcome: gets a note if mask and features disagree.
 
-    Raises InputError for a damaged file, wrong widths, and features that were standardised.
+    Raises InputError for a damaged file, wrong widths, and standardised features.
     """
     points, mask = _load(path)
     detected = _detected(points, mask)
     if mask is not None and outcome is not None and (mask & ~detected).any():
-        outcome.notes["points that the mask calls detected and that are all zero were taken as missing"] += 1
+        outcome.notes["points that are all zero were treated as missing although the mask has them as detected"] += 1
     points = np.where(detected[..., None], points, np.nan)
     reason = why_standardised(points)
     if reason:
         raise InputError(
-            f"{reason}: these features were standardised, which cannot be undone; needed landmarks as shares of the "
+            f"{reason}: these features were standardised, which cannot be undone; needed landmarks as fractions of the "
             "image. Import the files from before that step, or extract the landmarks again"
         )
     width, height = picture.size
@@ -157,20 +156,18 @@ def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = 
     )
 
 
-def why_standardised(points: np.ndarray) -> str:
-    """Returns why points (T, 543, 3), shares of the image with NaN where missing, cannot be landmarks; empty if they
-    can.
-    """
+def why_standardised(points: np.ndarray) -> str | None:
+    """Returns the reason why points (T, 543, 3; NaN is missing) cannot be fractions of an image, or None."""
     flat = points[:, layout.NUM_POSE_POINTS :, :2]
     flat = flat[np.isfinite(flat)]
     if flat.size == 0:
         flat = points[:, layout.indices("pose.left_shoulder", "pose.right_shoulder", "pose.nose"), :2]
         flat = flat[np.isfinite(flat)]
     if flat.size == 0:
-        return ""
+        return None
     outside = float(((flat < _RANGE[0]) | (flat > _RANGE[1])).mean())
     if outside > _OUTSIDE_SHARE:
-        return f"{100 * outside:.0f} % of the values lie outside {_RANGE[0]} to {_RANGE[1]}"
+        return f"{100 * outside:.0f} % of the values are outside {_RANGE[0]} to {_RANGE[1]}"
     negative = float((flat < _NEGATIVE).mean())
     if negative > _NEGATIVE_SHARE:
         return f"{100 * negative:.0f} % of the values are negative"
@@ -185,7 +182,7 @@ def why_standardised(points: np.ndarray) -> str:
     variations = [float(x.std() / x.mean()) for x in lengths if len(x) >= _LEAST_FRAMES and x.mean() > 0]
     if variations and np.median(variations) > _BONE_VARIATION:
         return f"the lengths of bones vary by {100 * np.median(variations):.0f} % within the clip"
-    return ""
+    return None
 
 
 def _length(points: np.ndarray, a: str, b: str) -> np.ndarray:
@@ -195,15 +192,15 @@ def _length(points: np.ndarray, a: str, b: str) -> np.ndarray:
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the points (T, 543, 3) as the file has them, and the mask (T, 543) if there is one."""
+    """Returns the points (T, 543, 3) as stored, and the mask (T, 543) if there is one."""
     arrays = load_arrays(path, ("features", "detection_masks"))
     if "features" not in arrays:
         raise InputError("no array named features; needed features (T, 6516)")
     features = arrays["features"]
     if features.ndim != 2 or features.shape[1] != NUM_FEATURES:
         raise InputError(
-            f"features of shape {features.shape}, needed (T, {NUM_FEATURES}); files of another width have an importer "
-            "of their own (see signloom import --help)"
+            f"features of shape {features.shape}, needed (T, {NUM_FEATURES}); for other widths use another importer "
+            "(see signloom import --help)"
         )
     if not np.issubdtype(features.dtype, np.floating):
         raise InputError(f"features of type {features.dtype}, needed floating point numbers")
@@ -221,7 +218,7 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _detected(points: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Returns which points were detected, (T, 543) bool: in the mask, no NaN, and in a part that is not all zero."""
+    """Returns which points were detected, (T, 543) bool: in the mask, finite, and in a part that is not all zero."""
     detected = np.isfinite(points).all(axis=-1)
     for group in layout.GROUPS.values():
         detected[:, group] &= np.any(points[:, group] != 0, axis=(1, 2))[:, None]
@@ -229,14 +226,14 @@ def _detected(points: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         return detected
     nonzero = np.any(points != 0, axis=-1) & detected
     if not (nonzero & mask).any() and (nonzero & ~mask).any():
-        raise InputError("detection_masks is 0 where there are points and 1 where there are none; needed 1 = detected")
+        raise InputError("detection_masks is inverted: 0 for the existing points; needed 1 for detected points")
     return nonzero & mask
 
 
 def _refuse_standardised_corpus(paths: list[Path]) -> None:
-    """Raises InputError where so many of a sample of the files are standardised that all must be.
+    """Raises InputError if a large share of a sample of the files is standardised, because then all are.
 
-    A clip close to the corpus's mean may pass by itself; its neighbours tell.
+    A clip close to the corpus mean may look valid; the other clips show that it is not.
     """
     sample = paths[:: max(1, len(paths) // _SAMPLE)][:_SAMPLE]
     reasons, read = {}, 0
@@ -245,7 +242,7 @@ def _refuse_standardised_corpus(paths: list[Path]) -> None:
             points, mask = _load(path)
             reason = why_standardised(np.where(_detected(points, mask)[..., None], points, np.nan))
         except InputError:
-            # A fault of this file alone; the conversion reports it.
+            # A fault of this file only; the conversion reports it.
             continue
         read += 1
         if reason:
@@ -253,7 +250,7 @@ def _refuse_standardised_corpus(paths: list[Path]) -> None:
     if read > 1 and len(reasons) >= _SAMPLE_SHARE * read:
         path, reason = next(iter(reasons.items()))
         raise InputError(
-            f"{len(reasons)} of {read} files looked at hold standardised features (e.g. {path}: {reason}), which "
-            "cannot be undone; needed landmarks as shares of the image. Import the files from before that step, or "
+            f"{len(reasons)} of {read} sampled files have standardised features (e.g. {path}: {reason}), which "
+            "cannot be undone; needed landmarks as fractions of the image. Import the files from before that step, or "
             "extract the landmarks again"
         )

@@ -1,17 +1,18 @@
-"""Isolated clips kept as arrays of MediaPipe Holistic values, 258 or 1,662 a frame -> a corpus to compose from.
+"""Imports arrays of MediaPipe Holistic values (258 or 1,662 per frame) as a corpus of clips for `signloom compose`.
 
 The sources are folders `<sign>/<clip>/<frame>.npy` (often called MP_Data; `<sign>/<clip>.npy` with all frames of a
-clip works too) or .npz packings with the arrays frames, start, length, label and, if known, group and path.
-A frame is the pose (33 x x, y, z, visibility), with 1,662 values the face (468 x x, y, z), then the left and the right
+clip works too) or .npz archives with the arrays frames, start, length, label and, if known, group and path.
+A frame has the pose (33 x x, y, z, visibility), with 1,662 values the face (468 x x, y, z), then the left and the right
 hand (21 x x, y, z each); x and y are fractions of the image. A part that is all zero was not detected.
 
-Every clip becomes an utterance of one gloss. The signer is the group of a packing, or the name given with --signer.
+Every clip becomes an utterance of one gloss. The signer is the group in an archive, or the name given with --signer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,16 +24,16 @@ from signloom.importers.convert_landmarks import check_aspect, check_rate, load_
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.landmarks import Landmarks, parse_image_size
 
-# The groups of a frame by its width. Source: `extract_keypoints` of the tutorials this layout comes from, which
-# concatenate pose, (face,) left hand, right hand; pose points carry a fourth value, their visibility.
+# The groups of a frame, by its number of values. Source: `extract_keypoints` of the tutorials that use this layout; it
+# concatenates pose, (face,) left hand, right hand. Pose points have a fourth value, their visibility.
 BLOCKS: dict[int, tuple[str, ...]] = {
     258: ("pose", "left_hand", "right_hand"),
     1662: ("pose", "face", "left_hand", "right_hand"),
 }
-# Neither is recorded in this layout. Bone lengths of public collections fit 16:9 webcams, at 25 to 30 frames/s.
+# The layout records neither. Bone lengths of public collections fit 16:9 webcams, at 25 to 30 frames/s.
 ASSUMED_FPS = 25.0
 ASSUMED_IMAGE_SIZE = (1280, 720)
-# x and y are fractions of the image; legs guessed below it reach about 4. Pixels would be in the hundreds.
+# x and y are fractions of the image; legs estimated below the image reach about 4. Pixels would be in the hundreds.
 _LARGEST_FRACTION = 20.0
 
 
@@ -43,21 +44,21 @@ class Options(IsolatedOptions):
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
     sources: list[Path]
-    """Folders <sign>/<clip>/<frame>.npy, or .npz packings."""
+    """Folders <sign>/<clip>/<frame>.npy, or .npz archives."""
     signer: list[str] = field(default_factory=list)
-    """Who signs: one name for all sources, or one for each (--signer anna ben). Without it: the group of a packing,
+    """The signer: one name for all sources, or one per source (--signer anna ben). Default: the group in an archive;
     unknown for a folder."""
     fps: float | None = None
-    """Frames per second. Without it: 25, recorded as assumed."""
+    """Frames per second. Default: 25, recorded as assumed."""
     image_size: str | None = None
-    """Size of the images in pixels, e.g. 640x480. Without it: 1280x720, recorded as assumed."""
+    """Size of the images in pixels, e.g. 640x480. Default: 1280x720, recorded as assumed."""
     pixel_aspect: float | None = None
-    """Width of a pixel over its height, for anamorphic images. Without it: 1."""
+    """Width of a pixel divided by its height, for anamorphic images. Default: 1."""
 
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """How the numbers of a source were filmed; None where the source does not say.
+    """Frame rate and image of the original recording; None if unknown.
 
     fps: frames per second.  image_size: (width, height) in pixels.  pixel_aspect: width of a pixel over its height.
     """
@@ -68,7 +69,7 @@ class CameraInfo:
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     check_rate(options.fps)
     check_aspect(options.pixel_aspect)
     size = parse_image_size(options.image_size) if options.image_size else None
@@ -81,9 +82,9 @@ def run(options: Options) -> int:
 def read_clips(
     source: Path | str, camera: CameraInfo | None = None, *, signer: str | None = None
 ) -> Iterator[tuple[IsolatedClip, Landmarks]]:
-    """Yields each clip of one source with its landmarks, in the source's order.
+    """Yields each clip of one source with its landmarks, in the order of the source.
 
-    Raises InputError with every fault of the source's shape at once, and for the first clip that cannot be read.
+    Raises InputError listing every fault of the source, and for the first clip that cannot be read.
     """
     faults = Faults(str(source))
     clips = find_clips([Path(source)], camera, signers=[signer] if signer else [], faults=faults)
@@ -95,7 +96,7 @@ def read_clips(
 def find_clips(
     sources: Sequence[Path], camera: CameraInfo | None = None, *, signers: Sequence[str] = (), faults: Faults
 ) -> list[IsolatedClip]:
-    """Returns the clips of folders and packings; what is wrong with the sources themselves is added to `faults`.
+    """Returns the clips of folders and archives; adds faults of the sources to `faults`.
 
     signers: none, one for all sources, or one for each.
     """
@@ -107,11 +108,12 @@ def find_clips(
     clips: list[IsolatedClip] = []
     for source, signer in zip(sources, names, strict=True):
         try:
-            found = _packed(source, camera, signer) if source.is_file() else _in_folders(source, camera, signer, faults)
+            if source.is_file():
+                clips += _in_archive(source, camera, signer)
+            else:
+                clips += _in_folders(source, camera, signer, faults)
         except InputError as error:
             faults.add(str(error))
-            continue
-        clips += found
     return clips
 
 
@@ -120,8 +122,8 @@ def landmarks_from_frames(
 ) -> Landmarks:
     """Returns the landmarks of frames of 258 or 1,662 values, (T, 258) or (T, 1662); all-zero parts are missing.
 
-    What `camera` does not say is assumed and recorded so (25 frames/s, 1280x720).
-    x and z are multiplied by width/height, which makes all three coordinates units of the image height.
+    Values that `camera` lacks are assumed (25 frames/s, 1280x720) and recorded as assumed.
+    x and z are multiplied by width/height, so that all three coordinates are in units of the image height.
 
     Raises InputError for other widths, no frames, values that are not numbers or not fractions of an image, and
     clips in which nothing was detected.
@@ -144,11 +146,11 @@ def landmarks_from_frames(
     column = 0
     for group in BLOCKS[frames.shape[1]]:
         part = layout.GROUPS[group]
-        values_a_point = 4 if group == "pose" else 3
-        end = column + (part.stop - part.start) * values_a_point
+        values_per_point = 4 if group == "pose" else 3
+        end = column + (part.stop - part.start) * values_per_point
         block = frames[:, column:end].astype(np.float32)
         detected = (block != 0).any(axis=1)
-        block = np.where(detected[:, None], block, np.nan).reshape(len(frames), -1, values_a_point)
+        block = np.where(detected[:, None], block, np.nan).reshape(len(frames), -1, values_per_point)
         points[:, part] = block[..., :3]
         if group == "pose":
             visibility = block[..., 3]
@@ -186,8 +188,8 @@ def _clip(
     return IsolatedClip(name, label, signer, place, origin, read)
 
 
-def _packed(path: Path, camera: CameraInfo, signer: str | None) -> list[IsolatedClip]:
-    """Returns the clips of a .npz packing. Raises InputError for an archive that does not fit together."""
+def _in_archive(path: Path, camera: CameraInfo, signer: str | None) -> list[IsolatedClip]:
+    """Returns the clips of a .npz archive. Raises InputError if its arrays do not fit together."""
     needed = ("frames", "start", "length", "label")
     try:
         arrays = load_arrays(path, (*needed, "group", "path"))
@@ -199,7 +201,7 @@ def _packed(path: Path, camera: CameraInfo, signer: str | None) -> list[Isolated
     frames, start, length = arrays["frames"], arrays["start"], arrays["length"]
     shapes = {key: arrays[key].shape for key in arrays if key != "frames"}
     if len(set(shapes.values())) != 1 or start.ndim != 1:
-        raise InputError(f"{path}: arrays of shapes {shapes}; needed one entry a clip in each")
+        raise InputError(f"{path}: arrays of shapes {shapes}; needed one entry per clip in each")
     if start.dtype.kind not in "iu" or length.dtype.kind not in "iu":
         raise InputError(f"{path}: start and length of types {start.dtype}, {length.dtype}; needed whole numbers")
     if frames.ndim != 2 or frames.shape[1] not in BLOCKS:
@@ -212,18 +214,15 @@ def _packed(path: Path, camera: CameraInfo, signer: str | None) -> list[Isolated
         name = names[number] if names else str(number)
         origin = str(arrays["path"][number]) if names else f"clip {number}"
         place = f"{path} (clip {number}, {origin if names else label})"
-        read = _slicer(frames, int(start[number]), int(length[number]))
+        read = partial(_slice, frames, int(start[number]), int(length[number]))
         clips.append(_clip(name, label, group or None, place, f"{path.name}: {origin}", camera, read))
     return clips
 
 
-def _slicer(frames: np.ndarray, start: int, length: int) -> Callable[[], np.ndarray]:
-    def read() -> np.ndarray:
-        if start < 0 or length < 0 or start + length > len(frames):
-            raise InputError(f"frames {start} to {start + length} lie outside the {len(frames)} of the packing")
-        return frames[start : start + length]
-
-    return read
+def _slice(frames: np.ndarray, start: int, length: int) -> np.ndarray:
+    if start < 0 or length < 0 or start + length > len(frames):
+        raise InputError(f"frames {start} to {start + length} are outside the {len(frames)} of the archive")
+    return frames[start : start + length]
 
 
 def _in_folders(root: Path, camera: CameraInfo, signer: str | None, faults: Faults) -> list[IsolatedClip]:
@@ -237,21 +236,13 @@ def _in_folders(root: Path, camera: CameraInfo, signer: str | None, faults: Faul
         if not entries:
             faults.add(f"{sign}: no clips in this folder; needed {sign.name}/<clip>/<frame>.npy")
         for entry in entries:
-            read = _folder_reader(entry) if entry.is_dir() else _file_reader(entry)
+            read = partial(_read_frames if entry.is_dir() else _load, entry)
             name = entry.name.removesuffix(".npy")
             origin = f"{root.resolve().name}/{sign.name}/{entry.name}"
             clips.append(_clip(name, sign.name, signer, str(entry), origin, camera, read))
     if not signs:
-        raise InputError(f"{root}: no folders in it; needed one folder a sign: <sign>/<clip>/<frame>.npy")
+        raise InputError(f"{root}: no folders in it; needed one folder per sign: <sign>/<clip>/<frame>.npy")
     return clips
-
-
-def _folder_reader(folder: Path) -> Callable[[], np.ndarray]:
-    return lambda: _read_frames(folder)
-
-
-def _file_reader(path: Path) -> Callable[[], np.ndarray]:
-    return lambda: _load(path)
 
 
 def _read_frames(folder: Path) -> np.ndarray:
@@ -279,7 +270,7 @@ def _read_frames(folder: Path) -> np.ndarray:
     for number in sorted(numbered):
         frame = _load(numbered[number]).reshape(-1)
         if len(frame) not in BLOCKS or (frames and len(frame) != len(frames[0])):
-            wanted = f"{len(frames[0]):,} as the frames before" if frames else "258 or 1,662"
+            wanted = f"{len(frames[0]):,} like the frames before" if frames else "258 or 1,662"
             raise InputError(f"{numbered[number].name} has {len(frame):,} values; needed {wanted}")
         frames.append(frame)
     return np.stack(frames)
@@ -290,9 +281,7 @@ def _load(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         if "pickle" in str(error).lower():
-            raise InputError(
-                f"{path.name} is a pickled object or no array at all; needed an array of numbers"
-            ) from None
+            raise InputError(f"{path.name} is a pickled object or not an array; needed an array of numbers") from None
         raise InputError(f"{path.name} is not a readable array ({error})") from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path.name} is an archive of several arrays; needed a single array of numbers")
@@ -300,7 +289,7 @@ def _load(path: Path) -> np.ndarray:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Returns what a folder holds, without hidden entries, numbers in numeric order."""
+    """Returns the entries of a folder without hidden ones, numbers in numeric order."""
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return sorted(
         entries, key=lambda path: (not path.stem.isdecimal(), len(path.stem) * path.stem.isdecimal(), path.name)

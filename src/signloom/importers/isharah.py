@@ -1,8 +1,8 @@
-"""Tables of `id` and `gloss` (Isharah, MSLR and others) joined with landmark files -> a corpus.
+"""Imports tables of `id` and `gloss` (Isharah, MSLR, your own), joined with landmark files, as a corpus.
 
-Columns are separated by bars, commas or tabs: `id|gloss`. One table a split, its name beginning with train, dev or
-test: train.csv, dev.txt, test-SI.tsv. Further columns are ignored. Isharah's ids begin with the number of the signer
-(02_0001); for other tables --signer_pattern says how an id names its signer.
+Bars, commas or tabs separate the columns: `id|gloss`. There is one table per split; its name starts with train, dev or
+test: train.csv, dev.txt, test-SI.tsv. Further columns are ignored. Isharah's ids start with the number of the signer
+(02_0001); for other tables --signer_pattern finds the signer in an id.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
     JoinOptions,
-    check_annotations,
-    check_disjoint_signers,
     check_splits,
     find_tables,
     join,
@@ -36,18 +34,18 @@ class Options(JoinOptions):
     """Options of `signloom import isharah`."""
 
     signer_pattern: str = ISHARAH_SIGNER
-    r"""Regular expression with one (group), which finds the signer in an id; 'none' where ids do not tell."""
+    r"""Regular expression with one (group) that finds the signer in an id; 'none' if ids do not name the signer."""
     signer_independent: bool = False
-    """Insist that no signer of train is in dev or test (Isharah's task SI)."""
+    """Check that no signer of train is in dev or test (Isharah's task SI)."""
     licence: str | None = None
     """Licence of the data, recorded in the corpus."""
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
-    told = options.signer_pattern.lower() != "none"
-    pattern = signer_pattern(options.signer_pattern, "--signer_pattern") if told else None
+    known = options.signer_pattern.lower() != "none"
+    pattern = signer_pattern(options.signer_pattern, "--signer_pattern") if known else None
     if options.signer_independent and pattern is None:
         raise InputError("--signer_independent needs to know the signers; give --signer_pattern")
     tables = find_tables(options.annotations, splits, PATTERNS)
@@ -55,14 +53,7 @@ def run(options: Options) -> int:
     annotations: list[Annotation] = []
     for split, path in tables.items():
         annotations += read_annotations(path, split, faults, pattern=pattern)
-    check_annotations(
-        annotations,
-        faults,
-        signers=bool if pattern else None,
-        signers_are=f"an id in which {options.signer_pattern} finds one (see --signer_pattern)",
-    )
-    if options.signer_independent:
-        check_disjoint_signers(annotations, faults)
+
     source = AnnotationSource(
         importer="isharah",
         title="Isharah, or a table of its form",
@@ -71,20 +62,28 @@ def run(options: Options) -> int:
         "arXiv 2506.03615",
         files=list(tables.values()),
     )
-    return join(annotations, source, options, faults=faults)
+    return join(
+        annotations,
+        source,
+        options,
+        faults=faults,
+        signers=bool if pattern else None,
+        signers_are=f"an id in which {options.signer_pattern} finds one (see --signer_pattern)",
+        disjoint_signers=options.signer_independent,
+    )
 
 
 def read_annotations(
     path: Path, split: str, faults: Faults, *, pattern: re.Pattern[str] | None = re.compile(ISHARAH_SIGNER)
 ) -> list[Annotation]:
-    """Returns the annotations of one table; faults of its lines are added to `faults`.
+    """Returns the annotations of one table; adds the faults of its lines to `faults`.
 
-    pattern: its group is the signer in an id; None for signers that are not known.
+    pattern: its group is the signer in an id; None if signers are unknown.
     """
     annotations = []
     for row in read_table(path, COLUMNS, faults, delimiter=None):
-        found = pattern.search(row["id"]) if pattern else None
+        match = pattern.search(row["id"]) if pattern else None
         annotations.append(
-            Annotation(row["id"], split, found[1] if found else None, tuple(row["gloss"].split()), row.place)
+            Annotation(row["id"], split, match[1] if match else None, tuple(row["gloss"].split()), row.place)
         )
     return annotations

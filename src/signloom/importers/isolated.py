@@ -1,4 +1,4 @@
-"""Isolated clips, each of one sign: what the importers of arrays and of clip folders share."""
+"""Writes a corpus of isolated clips, one sign per clip: shared by the importers `clips` and `holistic`."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults
-from signloom.importers.write_corpus import LeftOut, NewUtterance, report_import, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import Landmarks
 
-# Nothing says how a collection of clips is to be split; `signloom compose` shares the clips itself.
+# A collection of clips has no splits; `signloom compose` makes them.
 SPLIT = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IsolatedOptions:
-    """Options that all importers of isolated clips have."""
+    """Options of all importers of isolated clips."""
 
     output: Path
-    """Folder of the new corpus; landmark files are linked from where they lie, where the disk allows that."""
+    """Folder of the new corpus; existing landmark files are linked if the disk allows links."""
     licence: str | None = None
     """Licence of the data, recorded in the corpus."""
     skip_faulty: bool = False
-    """Leave out clips that cannot be used, listed in left_out.jsonl, instead of stopping."""
+    """Leave out invalid clips and list them in left_out.jsonl, instead of stopping."""
     overwrite: bool = False
-    """Replace a corpus that is already there."""
+    """Replace an existing corpus."""
 
 
 @dataclass(frozen=True)
 class IsolatedClip:
-    """One clip of one sign, its landmarks not yet read.
+    """One clip of one sign; its landmarks are not read yet.
 
-    name: of the clip among those of its sign and signer.  label: the sign, as the source has it.
-    signer: None where the source does not say.  place: where the clip lies, for messages.
-    origin: the same without the folders above the source, for the record.
-    read: its landmarks; raises InputError saying what is wrong with them.
-    file: its landmark file where that is one already.
+    name: unique among the clips of its sign and signer.  label: the sign, as written in the source.
+    signer: None if the source does not say.  place: path of the clip, for messages.
+    origin: the path without the folders above the source, for the record.
+    read: returns its landmarks; raises InputError if they are invalid.
+    file: its landmark file, if it already has one.
     """
 
     name: str
@@ -51,19 +51,19 @@ class IsolatedClip:
 
     @property
     def gloss(self) -> str:
-        """The label as one gloss: white space becomes a dash (`good job` -> `good-job`); may be empty."""
+        """The label as one gloss: white space becomes a dash (`good job` -> `good-job`). It may be empty."""
         return "-".join(self.label.split())
 
     @property
     def id(self) -> str:
-        """Signer, gloss and name, unique in a sound collection."""
+        """Signer, gloss and name; unique in a valid collection."""
         return "_".join(part for part in (self.signer, self.gloss, self.name) if part)
 
 
 def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
-    """Returns the utterances of `clips`, one gloss each; says on stderr which labels became other glosses.
+    """Returns the utterances of `clips`, one gloss each; prints which labels became other glosses.
 
-    Empty labels, ids that occur twice and labels that would merge into one gloss are added to `faults`.
+    Adds to `faults`: empty labels, ids that occur twice, and labels that would become the same gloss.
     """
     labels: defaultdict[str, set[str]] = defaultdict(set)
     places: dict[str, str] = {}
@@ -73,13 +73,13 @@ def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance
             continue
         labels[clip.gloss].add(clip.label)
         if clip.id in places:
-            faults.add(f"{clip.place}: its id {clip.id!r} is that of {places[clip.id]} too; rename one of them")
+            faults.add(f"{clip.place}: {places[clip.id]} has the same id {clip.id!r}; rename one of them")
         places.setdefault(clip.id, clip.place)
     for gloss, spellings in sorted(labels.items()):
         if len(spellings) > 1:
-            faults.add(f"labels {', '.join(map(repr, sorted(spellings)))} would all be the gloss {gloss}; rename them")
+            faults.add(f"labels {', '.join(map(repr, sorted(spellings)))} would all become gloss {gloss}; rename them")
         elif spellings != {gloss}:
-            say(f"renamed: label {min(spellings)!r} is the gloss {gloss}")
+            say(f"renamed: label {min(spellings)!r} becomes gloss {gloss}")
     return [
         NewUtterance(
             clip.id, SPLIT, clip.signer, (clip.gloss,), clip.place, clip.read, clip.file, {"clip": clip.origin}
@@ -97,12 +97,12 @@ def write_clips(
     faults: Faults,
     left_out: Sequence[LeftOut] = (),
 ) -> int:
-    """Returns the exit status 0, once the corpus of `clips` is written and reported.
+    """Writes and reports the corpus of `clips`; returns exit status 0.
 
     importer: its kind.  sources: where the clips come from, for the record.
     faults, left_out: those found so far; see `write_corpus`.
     """
-    made = write_corpus(
+    return write_corpus(
         items_of(clips, faults),
         options.output,
         {
@@ -111,10 +111,11 @@ def write_clips(
             "from": [source.name for source in sources],
             "licence": options.licence,
         },
+        noun="clips",
+        next_step=f"signloom compose {options.output} --output DIR",
         faults=faults,
         left_out=left_out,
         skip_faulty=options.skip_faulty,
-        advice="clips that cannot be used can be left out with --skip_faulty",
+        advice="--skip_faulty leaves out invalid clips",
         overwrite=options.overwrite,
     )
-    return report_import(made, noun="clips", next_step=f"signloom compose {options.output} --output DIR")

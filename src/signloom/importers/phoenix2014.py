@@ -1,10 +1,10 @@
-"""RWTH-PHOENIX-Weather 2014 (multisigner or signer-independent SI5) joined with landmark files -> a corpus.
+"""Imports RWTH-PHOENIX-Weather 2014, multisigner or SI5: its annotations, joined with landmark files, as a corpus.
 
 The annotations are the release's `{train,dev,test}.corpus.csv`, for SI5 `{train,dev,test}.SI5.corpus.csv`: lines of
-`id|folder|signer|annotation`. The landmarks are made beforehand from the frames, which are anamorphic, with
+`id|folder|signer|annotation`. First extract the landmarks from the frames, which are anamorphic, with
 'signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS'.
 
-One clip of train is left out, as in every published system: its annotation is sound, but its frames are too few.
+One clip of train is left out, as in every published system: it has too few frames for its annotation.
 """
 
 from __future__ import annotations
@@ -19,24 +19,21 @@ from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
     JoinOptions,
-    check_annotations,
-    check_disjoint_signers,
     check_splits,
     find_tables,
     join,
-    tell_sizes,
 )
 from signloom.importers.write_corpus import LeftOut
 from signloom.landmarks import Landmarks
 from signloom.tables import read_table
 
 COLUMNS = ("id", "folder", "signer", "annotation")
-# A derived dev of SI5 (the release has none for every mirror) carries a further word in its name.
+# Some mirrors of the release have no dev of SI5; a derived dev has a further word in its name.
 PATTERNS = {
     "multisigner": {split: f"{split}.corpus.csv" for split in ("train", "dev", "test")},
     "si5": {split: f"{split}.SI5*.corpus.csv" for split in ("train", "dev", "test")},
 }
-# Rows of the published csv files, the broken clip included.
+# Rows of the published csv files, including the broken clip.
 PUBLISHED = {
     "multisigner": {"train": 5672, "dev": 540, "test": 629},
     "si5": {"train": 4376, "dev": 111, "test": 180},
@@ -55,23 +52,17 @@ class Options(JoinOptions):
     """Options of `signloom import phoenix2014`."""
 
     split_set: Literal["multisigner", "si5"] = "multisigner"
-    """Which division: all nine signers everywhere, or Signer05 in dev and test only."""
+    """The division: multisigner (all nine signers in every split) or si5 (Signer05 only in dev and test)."""
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, splits, PATTERNS[options.split_set])
     faults = Faults("import phoenix2014")
     annotations: list[Annotation] = []
     for split, path in tables.items():
         annotations += read_annotations(path, split, faults)
-    check_annotations(annotations, faults, signers=is_signer, signers_are=SIGNERS_ARE)
-    if options.split_set == "si5":
-        check_disjoint_signers(annotations, faults)
-    tell_sizes(annotations, splits, PUBLISHED[options.split_set])
-    whole = [annotation for annotation in annotations if annotation.id != BROKEN_CLIP]
-    left_out = [LeftOut(BROKEN_CLIP, BROKEN_REASON)] if len(whole) < len(annotations) else []
     source = AnnotationSource(
         importer="phoenix2014",
         title=f"RWTH-PHOENIX-Weather 2014, {options.split_set}",
@@ -81,7 +72,18 @@ def run(options: Options) -> int:
         files=list(tables.values()),
         details={"split_set": options.split_set},
     )
-    return join(whole, source, options, faults=faults, left_out=left_out, note=check_geometry)
+    return join(
+        annotations,
+        source,
+        options,
+        faults=faults,
+        signers=is_signer,
+        signers_are=SIGNERS_ARE,
+        disjoint_signers=options.split_set == "si5",
+        published_sizes=PUBLISHED[options.split_set],
+        left_out=[LeftOut(item.id, BROKEN_REASON) for item in annotations if item.id == BROKEN_CLIP],
+        note=check_geometry,
+    )
 
 
 def read_annotations(path: str | Path, split: str, faults: Faults) -> list[Annotation]:
@@ -98,7 +100,7 @@ def is_signer(name: str) -> bool:
 
 
 def check_geometry(landmarks: Landmarks) -> str | None:
-    """Returns what to tell of landmarks made from the anamorphic frames as if their pixels were square."""
+    """Returns a note on landmarks extracted from the anamorphic frames with another pixel aspect, else None."""
     if landmarks.image_size == (210, 260) and abs(landmarks.pixel_aspect - PIXEL_ASPECT) > 0.01:
         return (
             f"extracted with pixel aspect {landmarks.pixel_aspect:g}; PHOENIX frames of 210x260 are shown as 210x300: "

@@ -1,8 +1,8 @@
-"""RWTH-PHOENIX-Weather 2014 T joined with landmark files -> a corpus.
+"""Imports RWTH-PHOENIX-Weather 2014 T: its annotations, joined with landmark files, as a corpus.
 
 The annotations are the release's `PHOENIX-2014-T.{train,dev,test}.corpus.csv`: lines of
-`name|video|start|end|speaker|orth|translation`, of which name, speaker and orth (the glosses) are used. The landmarks
-are made beforehand from the frames, which are anamorphic, with
+`name|video|start|end|speaker|orth|translation`, of which name, speaker and orth (the glosses) are used. First extract
+the landmarks from the frames, which are anamorphic, with
 'signloom extract .../features/fullFrame-210x260px --pixel_aspect 0.8667 --output LANDMARKS'.
 """
 
@@ -16,11 +16,9 @@ from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
     JoinOptions,
-    check_annotations,
     check_splits,
     find_tables,
     join,
-    tell_sizes,
 )
 from signloom.importers.phoenix2014 import LICENCE, SIGNERS_ARE, check_geometry, is_signer
 from signloom.tables import read_table
@@ -38,15 +36,14 @@ class Options(JoinOptions):
 
 
 def run(options: Options) -> int:
-    """Returns the exit status 0: the corpus was written."""
+    """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
     tables = find_tables(options.annotations, splits, PATTERNS)
     faults = Faults("import phoenix2014t")
     annotations: list[Annotation] = []
     for split, path in tables.items():
         annotations += read_annotations(path, split, faults)
-    check_annotations(annotations, faults, signers=is_signer, signers_are=SIGNERS_ARE)
-    tell_sizes(annotations, splits, PUBLISHED)
+
     source = AnnotationSource(
         importer="phoenix2014t",
         title="RWTH-PHOENIX-Weather 2014 T",
@@ -54,11 +51,20 @@ def run(options: Options) -> int:
         citation="Camgoz, Hadfield, Koller, Ney, Bowden. Neural Sign Language Translation. CVPR 2018",
         files=list(tables.values()),
     )
-    return join(annotations, source, options, faults=faults, note=check_geometry)
+    return join(
+        annotations,
+        source,
+        options,
+        faults=faults,
+        signers=is_signer,
+        signers_are=SIGNERS_ARE,
+        published_sizes=PUBLISHED,
+        note=check_geometry,
+    )
 
 
 def read_annotations(path: Path, split: str, faults: Faults) -> list[Annotation]:
-    """Returns the annotations of one csv file; faults of its lines are added to `faults`."""
+    """Returns the annotations of one csv file; adds the faults of its lines to `faults`."""
     annotations = []
     for row in read_table(path, COLUMNS, faults):
         if (row["start"], row["end"]) != (_WHOLE_CLIP, _WHOLE_CLIP):

@@ -1,9 +1,9 @@
-"""Reads the arrays and plain containers of a pickle without running anything that the pickle asks for.
+"""Reads arrays and plain containers from a pickle safely: no code in the pickle is ever run.
 
-A pickle is a program: loading one with Python's own reader can run any command. Some data sets come in no other form.
-Here every name in a pickle is looked up in a short table of stand-ins of ours (arrays of numbers, ordered
-dictionaries, sets, torch tensors rebuilt from their bytes); any other name is refused, and nothing of NumPy's or
-torch's own unpickling code runs. Sizes are checked against the bytes that are there before memory is taken.
+A pickle is a program: Python's own reader can run any command in it. But some data sets exist only as pickles. This
+reader looks up every name in a short table of its own stand-ins (arrays of numbers, ordered dictionaries, sets, torch
+tensors rebuilt from their bytes) and refuses any other name. The unpickling code of NumPy and torch never runs. Sizes
+are checked against the bytes in the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from signloom.errors import InputError
 
-# gzip can shrink zeros a thousandfold; landmark arrays shrink at most a few times.
+# gzip can shrink zeros a thousand times; landmark arrays shrink only a few times.
 _MAX_EXPANSION = 64
 _MAX_EXPANSION_SLACK = 64 * 2**20
 _MAX_DEPTH = 50
@@ -45,12 +45,11 @@ _TORCH_PROTOCOL = 1001
 
 
 def load_pickle(path: Path) -> Any:
-    """Returns what a pickle (plain or gzip) holds: dicts, lists, tuples, sets, strings, numbers and NumPy arrays of
-    numbers.
+    """Returns the content of a pickle (plain or gzip): containers, strings, numbers and NumPy arrays of numbers.
 
-    Torch tensors come as NumPy arrays; torch is not needed.
+    Torch tensors become NumPy arrays; torch is not needed.
 
-    Raises InputError for anything else in it, naming what it asked for, and for damaged files.
+    Raises InputError for any other content, naming it, and for damaged files.
     """
     with path.open("rb") as file:
         start = file.read(4)
@@ -72,7 +71,7 @@ def _load(file: IO[bytes]) -> Any:
     except InputError:
         raise
     except Exception as error:
-        # The bytes decide what goes wrong: pickle raises a dozen kinds of error on damaged input.
+        # pickle raises a dozen kinds of errors for damaged input.
         raise InputError(f"not a readable pickle ({type(error).__name__}: {error})") from None
     return _plain(value, {}, 0)
 
@@ -90,7 +89,7 @@ def _decompressed(file: IO[bytes], compressed_size: int) -> bytes:
 
 
 def _read_one(file: IO[bytes], storages: dict[str, _Storage] | None = None) -> Any:
-    """Returns the next pickle of a stream, stand-ins still in it; leaves the stream behind it."""
+    """Returns the next pickle of a stream, which still contains stand-ins; the stream is then at its end."""
     start = file.tell()
     _check_memo(file)
     file.seek(start)
@@ -98,7 +97,7 @@ def _read_one(file: IO[bytes], storages: dict[str, _Storage] | None = None) -> A
 
 
 def _check_memo(file: IO[bytes]) -> None:
-    """Raises InputError where a pickle numbers its memo sparsely: the reader would take memory for the gap."""
+    """Raises InputError if a pickle numbers its memo with gaps: the reader would allocate memory for them."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
             raise InputError(f"a crafted pickle: item {argument} of its memo is set after {count} steps; refused")
@@ -134,7 +133,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Maker:
-    """A callable that a pickle may call, and do nothing else with: it has no state that could be set."""
+    """A callable that a pickle may only call; it has no state that could be set."""
 
     __slots__ = ("function", "name")
 
@@ -170,7 +169,7 @@ class _DType:
 
 
 class _Array:
-    """Stand-in for `numpy.ndarray`, filled by the state that follows it in the pickle."""
+    """Stand-in for `numpy.ndarray`; the state that follows in the pickle fills it."""
 
     __slots__ = ("value",)
 
@@ -185,7 +184,7 @@ class _Array:
 
 
 class _Storage:
-    """Stand-in for a torch storage: `count` numbers, their bytes read after the pickle that names it."""
+    """Stand-in for a torch storage: `count` numbers, whose bytes follow after the pickle that names it."""
 
     __slots__ = ("count", "dtype", "value")
 
@@ -242,7 +241,7 @@ def _make_encoded(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 def _make_bytes(*arguments: Any) -> bytes:
-    # bytes(10**12) would take that much memory.
+    # bytes(10**12) would allocate that much memory.
     if any(not isinstance(item, (bytes, list)) for item in arguments):
         raise InputError("a crafted pickle: bytes made of something else; refused")
     return bytes(*arguments)
@@ -267,7 +266,7 @@ def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) 
     if not (isinstance(storage, _Storage) and storage.value is not None and type(offset) is int and offset >= 0):
         raise InputError("a torch tensor without its numbers; the file is damaged")
     sizes, steps = _sizes(size), _sizes(stride)
-    # A tensor may show one number many times (stride 0); more than its storage holds is a trick to take memory.
+    # A tensor may repeat a number (stride 0); one larger than its storage is a trick to use up memory.
     needed = offset + 1 + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     if math.prod(sizes) > storage.count or (math.prod(sizes) > 0 and needed > storage.count):
         raise InputError(f"a torch tensor of shape {sizes} over {storage.count} numbers; the file is damaged")
@@ -278,9 +277,7 @@ def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) 
 
 
 def _make_storage(content: Any) -> _Storage:
-    """Returns the torch storage that `torch.save` wrote into `content` in its older format (five pickles, then the
-    bytes).
-    """
+    """Returns the torch storage in `content`, in the older format of `torch.save` (five pickles, then the bytes)."""
     if not isinstance(content, bytes):
         raise InputError("a torch storage of an unknown form; refused")
     stream, storages = io.BytesIO(content), dict[str, _Storage]()
@@ -325,7 +322,7 @@ _MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 def _plain(value: Any, done: dict[int, Any], depth: int) -> Any:
-    """Returns `value` with arrays for their stand-ins; shared parts stay shared."""
+    """Returns `value` with stand-ins replaced by their arrays; shared parts stay shared."""
     if value is None or isinstance(value, (str, bytes, bytearray, bool, int, float, complex, np.ndarray)):
         return value
     if isinstance(value, _Array) and value.value is not None:

@@ -1,8 +1,8 @@
-"""Turns `.pose` files (of the pose-format library) with MediaPipe points into landmark files.
+"""Converts `.pose` files (of the pose-format library) with MediaPipe points into landmark files, and back.
 
-Points are found by name, so partial layouts work: what a file does not have is missing. OpenPose and other point
-sets are refused. Coordinates must be pixels of the image, as estimators write them: files whose motion was
-normalised away are refused, since normalisation is the model's task and happens once.
+Points are matched by name, so partial layouts work: points that a file does not have are missing. OpenPose and other
+point sets are refused. Coordinates must be pixels of the image, as estimators write them. Normalised files are refused,
+because the model normalises by itself and normalisation must happen only once.
 
 Next step: join the landmark files with annotations, e.g. signloom import phoenix2014 --landmarks DIR
 """
@@ -36,18 +36,18 @@ from signloom.landmarks import MAX_FRAMES, Landmarks
 SUFFIX = ".pose"
 ASSUMED_FPS = 25.0
 
-# The components of pose-format's Holistic layout and our groups. Source: pose-format 0.15, utils/holistic.py.
+# Our group for each component of pose-format's Holistic layout. Source: pose-format 0.15, utils/holistic.py.
 COMPONENTS = {
     "POSE_LANDMARKS": "pose",
     "FACE_LANDMARKS": "face",
     "LEFT_HAND_LANDMARKS": "left_hand",
     "RIGHT_HAND_LANDMARKS": "right_hand",
 }
-# The same body a second time, in metres around the hips: nothing that the image points do not say.
+# The same body again, in metres around the hips; it adds nothing to the image points.
 _WORLD = "POSE_WORLD_LANDMARKS"
 _NUM_IRIS_POINTS = 10
 
-# Body limbs of MediaPipe's POSE_CONNECTIONS; tools that draw a .pose file use them.
+# Body limbs of MediaPipe's POSE_CONNECTIONS, for tools that draw a .pose file.
 _BODY_LIMBS = (
     "nose-left_eye_inner left_eye_inner-left_eye left_eye-left_eye_outer left_eye_outer-left_ear "
     "nose-right_eye_inner right_eye_inner-right_eye right_eye-right_eye_outer right_eye_outer-right_ear "
@@ -61,17 +61,17 @@ _BODY_LIMBS = (
 ).split()
 _COLORS = {"pose": (255, 0, 0), "face": (128, 0, 0), "left_hand": (0, 192, 0), "right_hand": (0, 0, 255)}
 
-# A point set narrower than this share of the image's height is not in pixels: Pose.normalize makes shoulders one
-# unit apart, a few thousandths of any image; a person filling so little of a picture could not be tracked.
+# Points that span less than this share of the image's height are not in pixels: after Pose.normalize the shoulders are
+# one unit apart, a few thousandths of any image. A person that small could not be tracked.
 _LEAST_EXTENT = 0.02
-# MediaPipe's z is a share of the image's width counted from the hips, a wrist or the middle of the face: a few
-# units at most. A file that was moved within its canvas has an offset far outside.
+# MediaPipe's z is a fraction of the image's width, measured from the hips, a wrist or the middle of the face: a few
+# units at most. A file that was shifted within its canvas has a much larger offset.
 _LARGEST_Z = 10.0
 _DEPTH_ORIGINS = ("pose.left_hip", "pose.right_hip", "left_hand.wrist", "right_hand.wrist")
-# A wrist that moves less than this share of what its fingers do was put there by a normalisation.
+# A wrist that moves less than this share of its fingers' movement was fixed by a normalisation.
 _STILL = 1e-3
 _STILL_FRAMES = 5
-# Confidence 0 means "not detected" in the format; a detected point of visibility 0 is written with this instead.
+# In the format, confidence 0 means "not detected"; a detected point of visibility 0 gets this confidence instead.
 _LEAST_CONFIDENCE = 1e-6
 _DEFAULT_HEIGHT = 1000
 
@@ -79,19 +79,19 @@ _DEFAULT_HEIGHT = 1000
 @dataclass
 class Options:
     sources: list[Path]
-    """.pose files, or folders with such files anywhere below"""
+    """.pose files, or folders that contain such files"""
     output: Path
     """folder for the landmark files: <output>/<path below the source>.npz"""
     person: int = 0
-    """which person to take from files with several (0 is the first)"""
+    """the person to use from files with several persons (0 is the first)"""
     fps: float | None = None
-    """frames per second for files whose header says 0"""
+    """frames per second for files whose header has 0"""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 def run(options: Options) -> int:
-    """Returns the exit status: 0 when every file was converted, 1 when some were not."""
+    """Converts every file; returns exit status 0, or 1 if some failed."""
     check_rate(options.fps)
     if options.person < 0:
         raise InputError(f"--person is {options.person}; needed 0 or more")
@@ -103,14 +103,13 @@ def run(options: Options) -> int:
 
     settings = {"person": options.person, "fps": options.fps}
     outcome = convert(files, options.output, read, importer="pose", settings=settings)
-    step = f"join them with annotations, e.g. signloom import phoenix2014 ... --landmarks {options.output}"
-    return report_conversion(outcome, options.output, importer="pose", next_step=step)
+    return report_conversion(outcome, options.output)
 
 
 def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:
     """Returns the landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
 
-    person: which of several.  fps: used where the file says 0.  outcome: takes notes of what was left out.
+    person: the index of the person.  fps: used if the file has 0.  outcome: gets notes about what was left out.
 
     Raises InputError for a damaged file, another point set, points that are not pixels, and MissingExtraError
     without the pose-format library.
@@ -134,7 +133,7 @@ def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome:
     assumed = []
     if data.shape[-1] >= 3:
         depth, moved = _depth(chosen[..., 2], positions)
-        # pose-format scales x and y to pixels and leaves z as MediaPipe gives it, a share of the image's width.
+        # pose-format scales x and y to pixels and keeps MediaPipe's z, a fraction of the image's width.
         points[:, positions, 2] = depth * (width / height)
         assumed += ["z_origin"] if moved else []
     else:
@@ -148,7 +147,7 @@ def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome:
     rate = float(pose.body.fps)
     if not (math.isfinite(rate) and rate > 0):
         if fps is None:
-            raise InputError(f"the file says {rate:g} frames per second; needed a rate above 0: pass --fps")
+            raise InputError(f"the file has {rate:g} frames per second; needed a rate above 0: pass --fps")
         rate = fps
         assumed.append("fps")
     if outcome is not None:
@@ -166,9 +165,8 @@ def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome:
 def write_pose(landmarks: Landmarks, path: Path) -> None:
     """Writes a clip as a `.pose` file (version 0.2) in pose-format's Holistic layout, whole or not at all.
 
-    Pixels are square in the file: an anamorphic picture is written in the width it is shown at. A clip that came
-    without an image size gets one of 1,000 x 1,000. Missing points have confidence 0; the others that of their
-    visibility (body) or 1.
+    Pixels in the file are square: an anamorphic image gets the width at which it is shown. A clip without an image size
+    gets 1,000 x 1,000. Missing points have confidence 0; other points have their visibility (body) or 1.
     """
     pose_format = require_pose_format()
     header_module, body_module = _submodules()
@@ -207,9 +205,7 @@ def write_pose(landmarks: Landmarks, path: Path) -> None:
 
 
 def pose_format_name(point: str) -> str:
-    """Returns the name pose-format gives a point of ours within its component: `left_hand.index_tip` ->
-    `INDEX_FINGER_TIP`.
-    """
+    """Returns pose-format's name of a layout point: `INDEX_FINGER_TIP` for `left_hand.index_tip`."""
     group, part = point.split(".")
     if group.endswith("hand"):
         finger, _, joint = part.partition("_")
@@ -235,8 +231,8 @@ def _names(components: list[Any]) -> dict[str, int]:
 
 
 def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns which points of the file are ours, as their columns in the file and their positions in our layout."""
-    found = ", ".join(f"{name} ({count} points)" for name, count in _names(components).items()) or "nothing"
+    """Returns the file's points that our layout has: their columns in the file and their positions in the layout."""
+    listing = ", ".join(f"{name} ({count} points)" for name, count in _names(components).items()) or "nothing"
     columns: dict[int, int] = {}
     unknown: list[str] = []
     start = 0
@@ -262,7 +258,7 @@ def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.nd
     if not columns:
         kind = "OpenPose" if any("keypoints_2d" in component.name for component in components) else "another"
         raise InputError(
-            f"{kind} layout; got components {found}, needed at least one of {', '.join(COMPONENTS)}; "
+            f"{kind} layout; got components {listing}, needed at least one of {', '.join(COMPONENTS)}; "
             "estimate the poses again with MediaPipe Holistic"
         )
     positions = np.array(list(columns), dtype=np.int64)
@@ -270,7 +266,7 @@ def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.nd
 
 
 def _our_name(group: str, point: str) -> str | None:
-    """Our name of a pose-format point; empty for an iris point, which we do not keep; None for an unknown one."""
+    """Returns the layout's name of a pose-format point; empty for an iris point (not kept), None for an unknown one."""
     if group == "face":
         if not (point.isascii() and point.isdecimal()):
             return None
@@ -284,7 +280,7 @@ def _our_name(group: str, point: str) -> str | None:
 
 
 def _one_person(body: Any, person: int, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (T, N, D) with NaN where masked, and confidence (T, N), of one person."""
+    """Returns coordinates (T, N, D), NaN if masked, and confidence (T, N) of one person."""
     data = np.ma.filled(np.ma.asarray(body.data).astype(np.float64), np.nan)
     confidence = np.nan_to_num(np.ma.filled(np.ma.asarray(body.confidence).astype(np.float64), 0.0))
     frames, people = data.shape[:2]
@@ -293,27 +289,27 @@ def _one_person(body: Any, person: int, notes: list[str]) -> tuple[np.ndarray, n
     if frames > MAX_FRAMES:
         raise InputError(f"{frames:,} frames; needed at most {MAX_FRAMES:,}")
     if person >= people:
-        raise InputError(f"person {person} was asked for, the file has {people} (counted from 0); change --person")
+        raise InputError(f"--person is {person}, but the file has {people} persons (the first is 0); change --person")
     if people > 1:
-        notes.append(f"{people} persons in a file, number {person} taken; the format does not track who is who")
+        notes.append(f"{people} persons in a file, number {person} used; the format does not track identities")
     return data[:, person], confidence[:, person]
 
 
 def _check_pixels(points: np.ndarray, positions: np.ndarray, height: int) -> None:
-    """Raises InputError where points (T, N, 3) with NaN cannot be pixels of an image of this height."""
+    """Raises InputError if points (T, N, 3), which may be NaN, cannot be pixels of an image of this height."""
     low, high = np.nanpercentile(points[..., :2], (1, 99), axis=(0, 1))
     extent = float((high - low).max())
     if extent < _LEAST_EXTENT * height:
         raise InputError(
             f"the points span {extent:.3g} in an image {height} pixels high, so they are not in pixels (Pose.normalize "
-            "was applied, or they are shares of the image); needed the file as the estimator wrote it"
+            "was applied, or they are fractions of the image); needed the file as the estimator wrote it"
         )
     for hand in ("left_hand", "right_hand"):
         _check_hand_moves(points, positions, hand)
 
 
 def _check_hand_moves(points: np.ndarray, positions: np.ndarray, hand: str) -> None:
-    """Raises InputError where the fingers of a hand move and its wrist stands perfectly still."""
+    """Raises InputError if the fingers of a hand move but its wrist does not."""
     part = layout.GROUPS[hand]
     of_hand = points[:, (positions >= part.start) & (positions < part.stop), :2]
     wrist = points[:, positions == layout.index(f"{hand}.wrist"), :2]
@@ -324,15 +320,15 @@ def _check_hand_moves(points: np.ndarray, positions: np.ndarray, hand: str) -> N
         return
     if np.ptp(wrist[complete], axis=0).max() < _STILL * np.ptp(of_hand[complete], axis=0).max():
         raise InputError(
-            f"the wrist of the {hand.replace('_', ' ')} stands perfectly still while its fingers move: each frame was "
-            "normalised by itself, and where the hand was is lost; needed the file as the estimator wrote it"
+            f"the wrist of the {hand.replace('_', ' ')} does not move while its fingers do: each frame was normalised "
+            "by itself, so the position of the hand is lost; needed the file as the estimator wrote it"
         )
 
 
 def _depth(z: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, bool]:
-    """z (T, N) around its own origin, and whether an offset had to be taken away to get there.
+    """Returns z (T, N) relative to its origin, and whether an offset was removed.
 
-    MediaPipe counts the body's z from the hips and each hand's from its wrist: where those lie is the offset.
+    MediaPipe measures the body's z from the hips and a hand's z from its wrist, so their z is the offset.
     """
     if not np.isfinite(z).any() or abs(np.nanmedian(z)) <= _LARGEST_Z:
         return z, False
@@ -341,7 +337,7 @@ def _depth(z: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _is_bounding_box(points: np.ndarray, width: int, height: int) -> bool:
-    """Returns whether the header's size is the box around the points (Pose.focus) rather than that of an image."""
+    """Returns whether the header's size is the bounding box of the points (Pose.focus), not the size of an image."""
     low = np.nanmin(points[..., :2], axis=(0, 1))
     high = np.nanmax(points[..., :2], axis=(0, 1))
     return bool((np.abs(low) < 1e-6).all() and (np.ceil(high) == (width, height)).all())
@@ -355,7 +351,7 @@ def _load(path: Path) -> Any:
     try:
         return pose_format.Pose.read(content)
     except Exception as error:
-        # The parser trusts its input: damaged bytes surface as any of a dozen kinds of error.
+        # The parser does not check its input: damaged bytes cause a dozen kinds of errors.
         raise InputError(f"not a readable .pose file ({type(error).__name__}: {error})") from None
 
 

@@ -1,4 +1,4 @@
-"""What the importers that make a corpus share: check every clip, then write; what was left out; the summary."""
+"""Writes an imported corpus: checks every clip first, then writes; lists what was left out; prints a summary."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from signloom.files import atomic_write
 from signloom.landmarks import Landmarks
 
 LEFT_OUT = "left_out.jsonl"
-# How many single items a message names; the file has them all.
+# A message lists at most this many items; the file lists all.
 NUM_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class NewUtterance:
-    """An utterance to be, its landmarks not yet read.
+    """An utterance to write; its landmarks are not read yet.
 
-    place: where it comes from, for messages.  read: its landmarks; raises InputError saying what is wrong with them.
-    file: its landmark file where that is one already, to be linked rather than written again.
+    place: where it comes from, for messages.
+    read: returns its landmarks; raises InputError if they are invalid.
+    file: its landmark file, if it already has one: the corpus links it instead of writing it again.
     source: provenance, for the record.
     """
 
@@ -43,25 +44,10 @@ class NewUtterance:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An utterance of the source that the corpus does not have, and why."""
+    """An utterance of the source that is not in the corpus, and the reason."""
 
     id: str
     reason: str
-
-
-@dataclass
-class Imported:
-    """A corpus just written, and what its maker should be told.
-
-    detected: frames in which each group is present.  assumed: clips in which a field was assumed.
-    notes: things worth telling once, with how many clips they concern.
-    """
-
-    corpus: Corpus
-    left_out: list[LeftOut]
-    detected: Counter[str]
-    assumed: Counter[str]
-    notes: Counter[str]
 
 
 def write_corpus(
@@ -69,25 +55,28 @@ def write_corpus(
     output: Path,
     info: Mapping[str, Any],
     *,
+    noun: str,
+    next_step: str,
     faults: Faults,
     left_out: Sequence[LeftOut] = (),
     skip_faulty: bool = False,
     advice: str = "",
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
     overwrite: bool = False,
-) -> Imported:
-    """Returns the corpus of `items`, in their order.
+) -> int:
+    """Writes the corpus of `items`, in their order, and prints a summary; returns exit status 0.
 
-    Every clip is read and checked before anything is written, so that a source with faults leaves no corpus and
-    does not touch an older one.
+    Every clip is read and checked before anything is written. If the source has faults, no corpus is written, and an
+    older one stays unchanged.
 
+    noun: the name of the items in messages.  next_step: the command to suggest.
     faults: those found so far; the faults of the clips are added.
-    left_out: what was left out so far.
-    skip_faulty: leave out the clips that cannot be read, and say so, instead of raising.
-    advice: what to do about clips that cannot be read.
-    note: something to tell about a clip, the same words for every clip it concerns.
+    left_out: utterances left out so far.
+    skip_faulty: leave out invalid clips, with a message, instead of raising.
+    advice: what to do about invalid clips.
+    note: returns a remark about a clip, in the same words for every clip it applies to, or None.
 
-    Raises InputError with every fault of the source.
+    Raises InputError listing every fault of the source.
     """
     detected = Counter(dict.fromkeys(layout.GROUPS, 0))
     assumed, notes = Counter[str](), Counter[str]()
@@ -109,8 +98,8 @@ def write_corpus(
                 good.append(item)
                 assumed.update(landmarks.assumed)
                 detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
-                if worth_telling := note(landmarks):
-                    notes[worth_telling] += 1
+                if remark := note(landmarks):
+                    notes[remark] += 1
             progress.update(task, advance=1)
         faults.raise_if_any()
         writer = CorpusWriter(output, info, overwrite=overwrite)
@@ -126,17 +115,25 @@ def write_corpus(
             )
             progress.update(task, advance=1)
     write_left_out(output, left_out)
-    return Imported(writer.finish(), left_out, detected, assumed, notes)
+    corpus = writer.finish()
+    _show_left_out(output, left_out)
+    _print_summary(corpus, noun, detected)
+    for name, count in assumed.items():
+        say(f"assumed, not given by the source: {name} ({count:,} {noun})")
+    for remark, count in notes.items():
+        say(f"note: {remark} ({count:,} {noun})")
+    print(f"next: {next_step}")
+    return 0
 
 
 def with_place(place: str, error: InputError) -> str:
-    """Returns an error's text with its place in front, unless it begins with it."""
+    """Returns an error's text, starting with its place."""
     text = str(error)
     return text if text.startswith(place) else f"{place}: {text}"
 
 
 def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
-    """Writes every utterance that was left out to `left_out.jsonl` in the corpus; without any, removes an old one."""
+    """Writes the utterances that were left out to `left_out.jsonl` in the corpus, or removes an old file."""
     if not left_out:
         (root / LEFT_OUT).unlink(missing_ok=True)
         return
@@ -145,8 +142,7 @@ def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
             file.write(json.dumps({"id": item.id, "reason": item.reason}, ensure_ascii=False) + "\n")
 
 
-def show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
-    """Says on stderr what was left out: the first few by name, all of them in the corpus's `left_out.jsonl`."""
+def _show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
     if not left_out:
         return
     say(f"left out: {len(left_out):,}, all listed in {root / LEFT_OUT}")
@@ -157,8 +153,9 @@ def show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
 
 
 def signer_pattern(text: str, option: str) -> re.Pattern[str]:
-    """Returns a regular expression whose one group is the signer. Raises InputError, naming `option`, where it is not
-    one.
+    """Returns a regular expression whose one group is the signer.
+
+    Raises InputError, naming `option`, if it is invalid or has another number of groups.
     """
     try:
         pattern = re.compile(text)
@@ -169,13 +166,8 @@ def signer_pattern(text: str, option: str) -> re.Pattern[str]:
     return pattern
 
 
-def report_import(made: Imported, *, noun: str, next_step: str) -> int:
-    """Returns the exit status 0, after the corpus split by split on stdout, messages on stderr, and the next step.
-
-    noun: what its items are called.
-    """
-    corpus = made.corpus
-    show_left_out(corpus.root, made.left_out)
+def _print_summary(corpus: Corpus, noun: str, detected: Counter[str]) -> None:
+    """Prints the size of each split, and how often each group was detected (in `detected` frames)."""
     print(f"{corpus.root}: {len(corpus):,} {noun}")
     print(f"  {'split':<6}{noun:>12}{'glosses':>10}{'distinct':>10}{'minutes':>9}{'signers':>9}")
     for split, row in corpus.summary().items():
@@ -184,16 +176,8 @@ def report_import(made: Imported, *, noun: str, next_step: str) -> int:
             f"{row['hours'] * 60:>9.1f}{_signers(corpus, split):>9}"
         )
     frames = sum(utterance.num_frames for utterance in corpus)
-    shares = ", ".join(
-        f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in made.detected.items()
-    )
+    shares = ", ".join(f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in detected.items())
     print(f"frames in which a part was detected: {shares}")
-    for name, count in made.assumed.items():
-        say(f"assumed, not given by the source: {name} ({count:,} {noun})")
-    for text, count in made.notes.items():
-        say(f"note: {text} ({count:,} {noun})")
-    print(f"next: {next_step}")
-    return 0
 
 
 def _signers(corpus: Corpus, split: str) -> str:
