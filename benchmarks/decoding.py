@@ -23,11 +23,11 @@ import common
 import numpy as np
 import torch
 
-from signloom.commands.lm import training_estimate
 from signloom.corpus import Corpus
 from signloom.ctc.collapse import collapse
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.greedy import greedy_ids
+from signloom.ctc.kneser_ney import kneser_ney
 from signloom.inference.model import Model, load
 from signloom.train.data import UtteranceDataset, collate
 
@@ -46,7 +46,7 @@ def main() -> None:
     model, corpus = load(options.model), Corpus.open(options.data_dir)
     emissions = list(joined(model, corpus))
     vocabulary = model.vocabulary
-    language_model = training_estimate(corpus).model
+    language_model = kneser_ney(item.glosses for item in corpus.split("train")).model
     fused = Decoder(vocabulary, Decoding(lm_weight=options.lm_weight, insertion_bonus=1.0), language_model)
     sides: dict[str, Callable[[np.ndarray], tuple[int, ...]]] = {
         "ours": Decoder(vocabulary, Decoding()).n_best,

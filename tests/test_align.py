@@ -53,7 +53,7 @@ def test_the_ending_of_the_output_tells_the_format_where_none_is_given():
     assert format_of(None, Path("folder")) == format_of(None, None) == "text"
     assert format_of("vtt", Path("cues.txt")) == format_of("vtt", None) == "vtt"
     # A text under the name of an ELAN file could not be opened there.
-    with pytest.raises(InputError, match=r"clip.eaf has the ending of eaf, --format is text; needed .txt, or leave"):
+    with pytest.raises(InputError, match=r"clip.eaf has the suffix of eaf, --format is text; use .txt"):
         format_of("text", Path("clip.eaf"))
 
 
@@ -104,7 +104,7 @@ def test_one_clip_goes_to_the_terminal(clip, model_file, capsys):
 def test_a_sentence_that_is_hardly_there_is_doubted(clip, model_file, capsys):
     call(clip, model_file, glosses="UP DOWN UP", min_confidence=1.0)
     assert re.search(
-        r"mean confidence \d+%, below 100%; these are probably not the glosses it shows", capsys.readouterr().err
+        r"mean confidence \d+%, below 100%; the clip probably shows other glosses", capsys.readouterr().err
     )
 
 
@@ -112,7 +112,7 @@ def test_one_clip_to_a_file_that_is_not_overwritten_unasked(clip, model_file, tm
     output = tmp_path / "out.srt"
     call(clip, model_file, glosses="UP", format="srt", output=output)
     assert "\nUP\n" in output.read_text(encoding="utf-8")
-    with pytest.raises(InputError, match="already there; choose another name or pass --overwrite"):
+    with pytest.raises(InputError, match="exists already; choose another name or pass --overwrite"):
         call(clip, model_file, glosses="UP", format="srt", output=output)
     call(clip, model_file, glosses="DOWN", format="srt", output=output, overwrite=True)
     assert "\nDOWN\n" in output.read_text(encoding="utf-8")
@@ -134,10 +134,10 @@ def test_the_sentence_is_found_in_a_table_by_the_clips_name(clip, model_file, tm
         ({"glosses": "UP Dwn QQQ"}, r"does not know 'Dwn' \(did you mean 'DOWN'\?\), 'QQQ'; .* 4 in all"),
         ({"glosses": "<blank>"}, "does not know '<blank>'"),
         ({"glosses": "  "}, "--glosses is empty"),
-        ({}, "what does it show. Give --glosses"),
+        ({}, "its sentence is missing; give --glosses"),
         ({"glosses": "UP " * 40}, r"40 glosses need at least 79 output frames, the model yields \d+"),
-        ({"glosses": "UP", "split": "test"}, "--split is of a corpus"),
-        ({"glosses": "UP", "annotations": Path("a.csv")}, "give one of them"),
+        ({"glosses": "UP", "split": "test"}, "--split needs a corpus"),
+        ({"glosses": "UP", "annotations": Path("a.csv")}, "use one of them"),
         ({"glosses": "UP", "min_confidence": 2.0}, "needed a share from 0 to 1"),
     ],
 )
@@ -159,10 +159,10 @@ def test_a_corpus_is_aligned_into_a_folder_and_taken_up_again(tiny_corpus, model
     (output / "test-2.json").unlink()
     (output / ".test-2.json.x.part").write_bytes(whole[:20])
     assert call(tiny_corpus, model_file, **given) == 0
-    assert "1 of 4 clips aligned, 3 already there" in capsys.readouterr().out
+    assert "1 of 4 clips aligned, 3 existed already" in capsys.readouterr().out
     assert (output / "test-2.json").read_bytes() == whole
     assert not list(output.glob(".*.part"))
-    with pytest.raises(InputError, match="holds alignments made with another format"):
+    with pytest.raises(InputError, match="has alignments made with another format"):
         call(tiny_corpus, model_file, **{**given, "format": "vtt"})
 
 
@@ -191,7 +191,7 @@ def test_clips_that_cannot_be_aligned_do_not_stop_the_others(tiny_corpus, model_
 
 
 def test_many_clips_need_a_folder(tiny_corpus, model_file, tmp_path):
-    with pytest.raises(InputError, match="holds 26 clips; give a folder for the results with --output"):
+    with pytest.raises(InputError, match="has 26 clips; give a folder for the results with --output"):
         call(tiny_corpus, model_file)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; needed a folder"):

@@ -196,7 +196,7 @@ def test_calibration_error_of_a_table_worked_by_hand():
     ]
     assert calibration_error(values, right, bins=2) == pytest.approx((0.25 + 0.15) / 2)
     assert calibration_error([], []) == 0
-    with pytest.raises(InputError, match="needed one of each per gloss"):
+    with pytest.raises(InputError, match="needed one per gloss"):
         calibration_error([0.5], [])
     with pytest.raises(InputError, match="outside 0..1"):
         Calibration.fit([1.5, 0.2], [True, False])

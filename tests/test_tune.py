@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from signloom import cli
-from signloom.commands.tune import tune
 from signloom.corpus import Corpus
 from signloom.ctc.arpa import read_arpa, write_arpa
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.errors import InputError
+from signloom.inference.tune import tune
 from signloom.vocabulary import Vocabulary
 
 GRAMMAR = [["HE", "EATS", "FISH"], ["SHE", "DRINKS", "TEA"], ["HE", "EATS", "RICE"], ["SHE", "DRINKS", "MILK"]]
@@ -126,7 +126,7 @@ class TestCommands:
             (("--sentences", "a", "--arpa", "b"), "give one of"),
             (("--sentences", "text", "--evaluate", "dev"), "--evaluate dev is a split of a corpus"),
             (("--sentences", "text", "--evaluate", "nothing.txt"), "--evaluate nothing.txt: no such file"),
-            (("--sentences", "dev.txt"), "--sentences hold those of dev"),
+            (("--sentences", "dev.txt"), "--sentences has sentences of dev"),
         ],
     )
     def test_lm_refuses_what_makes_no_sense(self, tmp_path, monkeypatch, arguments, message):
@@ -143,7 +143,7 @@ class TestCommands:
         out = capsys.readouterr().out
         assert "language model: tiny, train split, 2-gram model of 4 glosses" in out
         assert "against greedy" in out
-        assert "dev is what was tuned on" in out
+        assert "the settings were chosen on dev" in out
         tuned = load(run)
         assert tuned.info["tuned"]["split"] == "dev"
         assert str(tuned.decoding) in out
@@ -193,7 +193,7 @@ class TestCommands:
         assert again.transcribe(landmarks) == stored.transcribe(landmarks)
 
     def test_tune_is_on_dev_alone_and_needs_a_model_of_the_same_glosses(self, run, tiny_corpus, tmp_path):
-        with pytest.raises(InputError, match="--split is 'test'; tuning is on dev alone"):
+        with pytest.raises(InputError, match="--split is 'test'; only dev is for tuning"):
             self.call("tune", run, "--data_dir", tiny_corpus, "--split", "test")
         with pytest.raises(InputError, match="need at least 1"):
             self.call("tune", run, "--data_dir", tiny_corpus, "--beam_size", 0)

@@ -1,4 +1,4 @@
-"""Glosses with their times, written for people and programs: text, JSON, SRT, WebVTT and ELAN."""
+"""Writes glosses with their times as text, JSON, SRT, WebVTT or ELAN files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt
 
 
 def format_of(format: Format | None, output: Path | None) -> Format:
-    """The format that was asked for; where none was, the one that the ending of `output` names, else text.
+    """Returns the given format; without one, the format that matches the suffix of `output`, otherwise text.
 
-    Raises InputError where the ending is that of another format, which no player and no ELAN would open.
+    Raises InputError for the suffix of another format: players and ELAN would not open such a file.
     """
-    ending = "" if output is None else output.suffix.lower()
-    named: Format | None = next((known for known in get_args(Format) if SUFFIXES[known] == ending), None)
+    suffix = "" if output is None else output.suffix.lower()
+    named: Format | None = next((known for known in get_args(Format) if SUFFIXES[known] == suffix), None)
     if format is not None and named not in (None, "text", format):
-        raise InputError(
-            f"--output {output} has the ending of {named}, --format is {format}; needed {SUFFIXES[format]}, or leave "
-            "out --format"
-        )
+        raise InputError(f"--output {output} has the suffix of {named}, --format is {format}; use {SUFFIXES[format]}")
     return format or named or "text"
 
 
@@ -42,8 +39,8 @@ def write_spans(
 ) -> None:
     """Writes glosses to a file, whole or not at all, or to a stream.
 
-    media: the video they belong to, which an ELAN file links.  record: what else JSON should hold.
-    Raises MissingExtraError for ELAN without its package.
+    media: the video of these glosses; an ELAN file links to it.  record: other entries of the JSON file.
+    Raises MissingExtraError for ELAN if its package is not installed.
     """
     folder = target.absolute().parent if isinstance(target, Path) else None
     text = spans_text(spans, format, media=media, folder=folder, record=record)
@@ -62,7 +59,7 @@ def spans_text(
     folder: Path | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> str:
-    """What `write_spans` writes; folder: where the file will lie."""
+    """Returns the text that `write_spans` writes. folder: the folder of the file to be written."""
     if format == "json":
         whole = {**(record or {}), "glosses": [span.to_json() for span in spans]}
         return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
@@ -87,12 +84,12 @@ def spans_text(
 
 
 def playable(source: Path) -> Path | None:
-    """The source of landmarks where it is a file that players and ELAN can open, not landmarks or a folder."""
+    """Returns the source if it is a file that players and ELAN can open; None for landmarks or a folder."""
     return source if source.is_file() and source.suffix != LANDMARKS_SUFFIX else None
 
 
 def to_interval(span: GlossSpan) -> TimedAnnotation:
-    """The span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
+    """Returns the span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
     start = round(1000 * span.start_seconds)
     return TimedAnnotation(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
 
@@ -103,5 +100,5 @@ def _clock(milliseconds: int, point: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """`text` as WebVTT shows it: `<unknown>` would be taken for a tag."""
+    """Returns `text` escaped for WebVTT, which would take `<unknown>` for a tag."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,9 +1,10 @@
-"""When each gloss of a known sentence was signed: forced alignment with a model, of one clip or of many.
+"""Finds when each gloss of a known sentence was signed, by forced alignment with a model, for one clip or many.
 
-SOURCE is a video, a folder of frames or a landmark file, its sentence given by --glosses or found in --annotations
-(id|gloss) by the clip's name; or a folder of landmark files with --annotations; or a corpus, whose own sentences are
-taken. Of one clip the result goes to the terminal or to the file --output; of many, a file for each goes into the
-folder --output, and a run that was stopped goes on where it was.
+SOURCE is one clip (a video, a folder of frames or a landmark file), a folder of landmark files, or a corpus. For one
+clip, --glosses gives the sentence, or the row of --annotations (id|gloss) with the clip's name. A folder of landmark
+files needs --annotations; a corpus has its own sentences. The result for one clip goes to the terminal or to the file
+--output. For many clips, --output is a folder with a file for each clip, and a run that was stopped continues where it
+stopped.
 """
 
 from __future__ import annotations
@@ -38,35 +39,35 @@ _NUM_SHOWN = 10
 
 @dataclass
 class Options:
-    """What `signloom align` is told."""
+    """Options of `signloom align`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
     """a video, a folder of frames, a landmark file (.npz), a folder of landmark files, or a corpus"""
     model: Path
-    """a model file, or a run folder that holds model.safetensors"""
+    """a model file, or a run folder with a model"""
     glosses: str | None = None
-    """the sentence that one clip shows, its glosses separated by spaces"""
+    """the sentence of one clip, glosses separated by spaces"""
     annotations: Path | None = None
-    """a table id|gloss with the sentences, for one clip or a folder of landmark files"""
+    """a table id|gloss with the sentences of one clip or of a folder of landmark files"""
     split: str | None = None
-    """of a corpus only train, dev or test; all when not given"""
+    """align only this split of a corpus: train, dev or test; default: all"""
     format: Format | None = None
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN; when not given the one that the ending
-    of --output names, else text"""
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
+    suffix of --output, otherwise text"""
     output: Path | None = None
-    """the file of one clip, or the folder for many"""
+    """file for one clip, or folder for many"""
     min_confidence: float = 0.3
-    """warn of sentences whose mean confidence is below this: they are probably not what the clip shows"""
+    """warn about sentences with a lower mean confidence: the clip probably shows something else"""
     overwrite: bool = False
-    """make files anew that are already there"""
+    """replace files that exist already"""
     crop: str | None = None
-    """x,y,width,height of the signer in the image, in pixels or as shares of it"""
+    """x,y,width,height of the signer in the image, in pixels or as fractions of the image"""
     pixel_aspect: float | None = None
-    """width of a pixel over its height; the video's own when not given"""
+    """width of a pixel divided by its height; default: the video's own"""
     fps: float | None = None
-    """frames a second, where the source does not say"""
+    """frames per second, for a source that does not record it"""
 
     @property
     def written_format(self) -> Format:
@@ -75,7 +76,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Task:
-    """One clip of many: its id, the glosses it shows, how to read its landmarks, and where that is written."""
+    """One clip of many: its id, its glosses, a function that reads its landmarks, and the place of its annotation."""
 
     id: str
     glosses: tuple[str, ...]
@@ -84,16 +85,16 @@ class Task:
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when everything was aligned, 1 when some of many could not be."""
+    """Returns the exit status: 0 when every clip was aligned, 1 when some of many could not be."""
     if not 0 <= options.min_confidence <= 1:
-        raise InputError(f"--min_confidence is {options.min_confidence}; needed a share from 0 to 1")
+        raise InputError(f"--min_confidence is {options.min_confidence}; needed a number from 0 to 1")
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     if options.glosses is not None and options.annotations is not None:
-        raise InputError("--glosses and --annotations both say what is signed; give one of them")
+        raise InputError("--glosses and --annotations both give the sentence; use one of them")
     is_corpus = (options.source / HEADER).is_file()
     if options.split is not None and not is_corpus:
-        raise InputError(f"--split is of a corpus; {options.source} is none (a folder with {HEADER})")
+        raise InputError(f"--split needs a corpus (a folder with {HEADER}); {options.source} is none")
     holds_landmarks = options.source.is_dir() and any(options.source.rglob(f"*{SUFFIX}"))
     if is_corpus:
         return _align_many(options, load(options.model), _corpus_tasks(options))
@@ -107,9 +108,9 @@ def _align_one(options: Options, model: Model) -> int:
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed a file for one clip")
     if options.output is not None and options.output.exists() and not options.overwrite:
-        raise InputError(f"--output {options.output} is already there; choose another name or pass --overwrite")
+        raise InputError(f"--output {options.output} exists already; choose another name or pass --overwrite")
     glosses = _sentence(options)
-    # Before a video is extracted, which takes as long as it plays.
+    # An unknown gloss fails now, not after the extraction of a video, which takes as long as the video.
     check_known(glosses, model.vocabulary.words)
     given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
     landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
@@ -119,26 +120,25 @@ def _align_one(options: Options, model: Model) -> int:
         raise InputError(f"{options.source}: {error}") from None
     record = _record(str(options.source), landmarks, score)
     write_spans(options.output or sys.stdout, spans, format, media=playable(options.source), record=record)
-    if (sure := mean_confidence(spans)) < options.min_confidence:
+    if (confidence := mean_confidence(spans)) < options.min_confidence:
         say(
-            f"warning: {options.source}: mean confidence {sure:.0%}, below {options.min_confidence:.0%}; these are "
-            f"probably not the glosses it shows. Compare: signloom transcribe {options.source} --model {options.model}"
+            f"warning: {options.source}: mean confidence {confidence:.0%}, below {options.min_confidence:.0%}; the "
+            f"clip probably shows other glosses. Compare: signloom transcribe {options.source} --model {options.model}"
         )
     if options.output:
-        say(f"{len(spans)} glosses aligned, mean confidence {sure:.0%}; written: {options.output}")
+        say(f"{len(spans)} glosses aligned, mean confidence {confidence:.0%}; written: {options.output}")
     return 0
 
 
 def _sentence(options: Options) -> tuple[str, ...]:
-    """The glosses of one clip, as --glosses or --annotations say. Raises InputError where neither does."""
+    """Returns the glosses of one clip, from --glosses or --annotations. Raises InputError if neither has them."""
     if options.glosses is not None:
         if not options.glosses.split():
             raise InputError("--glosses is empty; needed at least one gloss")
         return tuple(options.glosses.split())
     if options.annotations is None:
         raise InputError(
-            f"{options.source}: what does it show? Give --glosses 'A B C', or --annotations TABLE with a row of its "
-            "name"
+            f"{options.source}: its sentence is missing; give --glosses 'A B C', or --annotations TABLE with its row"
         )
     sentences = _sentences(options.annotations)
     stem = options.source.stem if options.source.is_file() else options.source.name
@@ -153,12 +153,12 @@ def _sentence(options: Options) -> tuple[str, ...]:
 
 
 def _sentences(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
-    """The glosses and the place of each id of a table. Raises InputError with all its faults."""
+    """Returns the glosses and the place of each id of a table. Raises InputError listing all faults."""
     faults = Faults(str(path))
     sentences: dict[str, tuple[tuple[str, ...], str]] = {}
     for row in read_table(path, ("id", "gloss"), faults, delimiter=None):
         if row["id"] in sentences:
-            faults.add(f"{row.place}: its id already stands at {sentences[row['id']][1]}; ids must be unique")
+            faults.add(f"{row.place}: its id stands already at {sentences[row['id']][1]}; ids must be unique")
         sentences[row["id"]] = tuple(row["gloss"].split()), row.place
     faults.raise_if_any()
     return sentences
@@ -166,7 +166,7 @@ def _sentences(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
 
 def _corpus_tasks(options: Options) -> list[Task]:
     if options.glosses is not None or options.annotations is not None:
-        raise InputError(f"{options.source} is a corpus with its own sentences; leave out --glosses and --annotations")
+        raise InputError(f"{options.source} is a corpus with its own sentences; omit --glosses and --annotations")
     if options.split is not None and options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
     corpus = Corpus.open(options.source)
@@ -196,7 +196,7 @@ def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
 
 def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     if options.output is None:
-        raise InputError(f"{options.source} holds {len(tasks):,} clips; give a folder for the results with --output")
+        raise InputError(f"{options.source} has {len(tasks):,} clips; give a folder for the results with --output")
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
     folder, suffix = options.output, SUFFIXES[options.written_format]
@@ -204,7 +204,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     failed: list[tuple[Task, str]] = []
     doubtful: list[tuple[float, str]] = []
     confidences: list[float] = []
-    kept = 0
+    num_existing = 0
     owners: dict[str, str] = {}
     with progress_bar() as bar:
         bar_task = bar.add_task("aligning", total=len(tasks), unit="clips")
@@ -212,10 +212,10 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
             try:
                 name = f"{file_stem(task.id)}{suffix}"
                 if owners.setdefault(name.casefold(), task.id) != task.id:
-                    raise InputError(f"{name} is already the file of {owners[name.casefold()]}; rename one")
+                    raise InputError(f"{name} is already the file of {owners[name.casefold()]}; rename one of them")
                 path = inside(folder, name)
                 if path.is_file() and not options.overwrite:
-                    kept += 1
+                    num_existing += 1
                 else:
                     landmarks = task.read()
                     spans, score = aligned(model, landmarks, task.glosses)
@@ -228,21 +228,23 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
                 failed.append((task, text if text.startswith(task.place) else f"{task.place}: {text}"))
             bar.advance(bar_task)
     _write_failed(folder, failed)
-    done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (f", {kept:,} already there" if kept else "")
+    done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (
+        f", {num_existing:,} existed already" if num_existing else ""
+    )
     mean = f"; mean confidence {np.mean(confidences):.0%}" if confidences else ""
     print(f"{folder}: {done}{mean}")
     if doubtful:
-        say(f"warning: {len(doubtful):,} below {options.min_confidence:.0%}, probably not what these clips show:")
-        _tell([f"{name}: mean confidence {sure:.0%}" for sure, name in sorted(doubtful)])
+        say(f"warning: {len(doubtful):,} below {options.min_confidence:.0%}; these clips probably show other glosses:")
+        _tell([f"{name}: mean confidence {confidence:.0%}" for confidence, name in sorted(doubtful)])
     if failed:
-        say(f"not aligned: {len(failed):,}, all listed in {folder / FAILED}")
+        say(f"not aligned: {len(failed):,}; {folder / FAILED} lists all of them")
         _tell([text for _, text in failed])
     print(f"next: {_next_step(options)}")
     return 1 if failed else 0
 
 
 def _check_resume(options: Options, folder: Path) -> None:
-    """Records what the folder's files are made of; raises InputError where other things made those that are there."""
+    """Records model, sentences and format in the folder. Raises InputError if existing files were made with others."""
     sentences = options.annotations or options.source / MANIFEST
     path = model_path(options.model)
     made_of = {
@@ -255,13 +257,13 @@ def _check_resume(options: Options, folder: Path) -> None:
     record = folder / RECORD
     if record.is_file() and not options.overwrite:
         try:
-            found = json.loads(record.read_text(encoding="utf-8"))
+            before = json.loads(record.read_text(encoding="utf-8"))
         except ValueError:
-            found = {}
-        other = [name.removesuffix("_sha256") for name in made_of if found.get(name) != made_of[name]]
+            before = {}
+        other = [name.removesuffix("_sha256") for name in made_of if before.get(name) != made_of[name]]
         if other:
             raise InputError(
-                f"{folder}: holds alignments made with another {' and '.join(other)}; "
+                f"{folder}: has alignments made with another {' and '.join(other)}; "
                 "choose another folder or pass --overwrite"
             )
     write_json(record, {**made_of, "model": str(options.model), "source": str(options.source)})

@@ -1,8 +1,8 @@
-"""Word error rate of a model on a split of a corpus: substitutions, deletions, insertions, the worst utterances.
+"""Evaluates a model on a split of a corpus: word error rate, kinds of errors, the worst utterances.
 
-The decoder is the model's own (beam search, with the language model that `signloom tune` stored) unless flags say
-otherwise, and it is named beside the number. Glosses that the model never saw in training stay in the reference and
-count as errors. The result is also written as `evaluation-SPLIT.json`, `hypotheses-SPLIT.csv` (id|gloss) and the page
+The decoder is the model's own (beam search, with the language model that `signloom tune` stored) unless flags override
+it; its name stands beside the figure. Glosses that the model never saw in training stay in the reference and count as
+errors. The result is also written as `evaluation-SPLIT.json`, `hypotheses-SPLIT.csv` (id|gloss) and the page
 `score-SPLIT.html` (every aligned utterance, errors by gloss, signer and length) into the model's folder. If that is a
 run folder, its report page is updated. Scores on another corpus than the run's own go into a folder of their own,
 `other_corpora/`, and the report keeps the run's own scores.
@@ -29,33 +29,33 @@ from signloom.score.text import summary, worst_utterances
 
 @dataclass(kw_only=True)
 class Options(DecodingOptions):
-    """What `signloom evaluate` is told."""
+    """Options of `signloom evaluate`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Path
-    """a model file, or a run folder that holds model.safetensors"""
+    """a model file, or a run folder with a model"""
     data_dir: Path
     """the corpus"""
     split: str = "test"
     """train, dev or test"""
     protocol: str = "plain"
-    """the scoring rule, e.g. plain or phoenix2014; variants go with its name: phoenix2014+without_on_off"""
+    """the scoring rule, e.g. plain or phoenix2014, with variants after a plus: phoenix2014+without_on_off"""
     batch_size: int = 32
-    """utterances decoded at once"""
+    """utterances per batch of the network"""
     workers: int = 1
-    """processes that decode side by side; the network itself runs in one"""
+    """number of processes that decode in parallel; the network runs in one"""
     worst: int = 5
-    """how many of the worst utterances are shown"""
+    """number of worst utterances to show"""
     output: Path | None = None
-    """folder for the result; the model's own folder when not given"""
+    """folder for the result; default: the model's own folder"""
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when the split was scored."""
+    """Returns the exit status: 0 when the split was scored."""
     if options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
-    # Before an hour of decoding, not after it.
+    # A wrong name fails now, not after an hour of decoding.
     protocol_named(options.protocol)
     if options.batch_size < 1 or options.workers < 1 or options.worst < 0:
         raise InputError("--batch_size and --workers need at least 1, --worst at least 0")

@@ -1,9 +1,9 @@
-"""An n-gram language model of glosses: built of training sentences, or read from an ARPA file; its perplexity.
+"""Estimates an n-gram language model of glosses, or reads one from an ARPA file, and reports its perplexity.
 
-Of a corpus only the training split is learnt from; dev and test are there to be evaluated on. A sentence file is a
-table with glosses (PHOENIX, CSL-Daily, Isharah), an stm, or plain text with a sentence a line. The model is
-interpolated, modified Kneser-Ney, written as an ARPA file that other tools read too; `signloom tune` weighs it against
-a recogniser.
+Of a corpus only the training split is used, since dev and test are for evaluation. A sentence file is a table with
+glosses (PHOENIX, CSL-Daily, Isharah), an stm file, or plain text with one sentence per line. The model is interpolated
+modified Kneser-Ney, written as an ARPA file that other tools can read. `signloom tune` finds its best weight beside a
+recogniser.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from signloom.console import say
 from signloom.corpus import SPLITS, Corpus
 from signloom.ctc.arpa import read_arpa, write_arpa
-from signloom.ctc.kneser_ney import ORDER, Estimate, kneser_ney
+from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.ngram import UNKNOWN_WORD, NGram
 from signloom.errors import InputError
 from signloom.synth.sentences import read_sentences
@@ -22,37 +22,35 @@ from signloom.synth.sentences import read_sentences
 
 @dataclass
 class Options:
-    """What `signloom lm` is told."""
+    """Options of `signloom lm`."""
 
     data_dir: Path | None = None
-    """a corpus, whose training split is learnt from"""
+    """a corpus; the model is estimated from its training split"""
     sentences: tuple[Path, ...] = ()
-    """or files of training sentences"""
+    """files of training sentences, instead of a corpus"""
     arpa: Path | None = None
-    """or an ARPA file that is there already, to be checked and evaluated"""
+    """an existing ARPA file to check and evaluate, instead of a new model"""
     order: int = ORDER
-    """words of the longest n-grams"""
+    """longest n-grams, in words"""
     output: Path | None = None
-    """the ARPA file that is written"""
+    """ARPA file to write"""
     evaluate: tuple[str, ...] = ()
     """report the perplexity on these: train, dev or test of the corpus, or files of sentences"""
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when the model was made or read, and evaluated where asked for."""
-    given = [name for name in ("data_dir", "sentences", "arpa") if getattr(options, name)]
-    sources = [name for name in given if name != "data_dir"]
-    if not given or len(sources) > 1:
+    """Returns the exit status: 0 when the model was estimated or read."""
+    if not (options.data_dir or options.sentences or options.arpa) or (options.sentences and options.arpa):
         raise InputError("signloom lm: give one of --data_dir, --sentences and --arpa (--arpa with --data_dir is fine)")
     corpus = Corpus.open(options.data_dir) if options.data_dir else None
-    to_evaluate = [(name, _evaluated(name, corpus, options)) for name in options.evaluate]
+    to_evaluate = [(name, _sentences_of(name, corpus)) for name in options.evaluate]
     if options.arpa is not None:
         model = read_arpa(options.arpa)
         print(f"{options.arpa}: {model}")
         if not model.knows_unknown:
-            say(f"note: it has no {UNKNOWN_WORD}; a word it does not know counts as its least probable one")
+            say(f"note: it has no {UNKNOWN_WORD}; an unknown word gets the probability of the least probable one")
     else:
-        model = _built(options, corpus)
+        model = _estimated(options, corpus)
     if options.output is not None:
         write_arpa(model, options.output)
     for name, sentences in to_evaluate:
@@ -65,36 +63,31 @@ def run(options: Options) -> int:
     return 0
 
 
-def training_estimate(corpus: Corpus, order: int = ORDER) -> Estimate:
-    """The model of a corpus' training sentences, and of no other."""
-    return kneser_ney((item.glosses for item in corpus.split("train")), order)
-
-
-def _built(options: Options, corpus: Corpus | None) -> NGram:
+def _estimated(options: Options, corpus: Corpus | None) -> NGram:
+    """Returns the model of the files of sentences, or of the corpus' training split, and prints its discounts."""
     if options.sentences:
         read = read_sentences(options.sentences)
         held_out = sorted({sentence.split for sentence in read if sentence.split in ("dev", "test")})
         if held_out:
             raise InputError(
-                f"--sentences hold those of {' and '.join(held_out)}; a model that has seen them would make every "
-                "figure on them too good. Give training sentences alone"
+                f"--sentences has sentences of {' and '.join(held_out)}; a model that has seen them would make every "
+                "figure on them too good. Give training sentences only"
             )
-        estimate = kneser_ney((sentence.glosses for sentence in read), options.order)
-        source = ", ".join(map(str, options.sentences))
-        count = len(read)
-    elif corpus is None:
-        raise InputError("lm: nothing to learn from; needed --data_dir, --sentences or --arpa")
+        sentences, source = [sentence.glosses for sentence in read], ", ".join(map(str, options.sentences))
+    elif corpus is not None:
+        sentences, source = [item.glosses for item in corpus.split("train")], f"{corpus.name}, train split"
     else:
-        estimate = training_estimate(corpus, options.order)
-        source, count = f"{corpus.name}, train split", len(corpus.split("train"))
-    print(f"{source}: {count:,} sentences; {estimate.model}")
+        raise InputError("signloom lm: no training sentences; needed --data_dir or --sentences")
+    estimate = kneser_ney(sentences, options.order)
+    print(f"{source}: {len(sentences):,} sentences; {estimate.model}")
     for order, discounts in enumerate(estimate.discounts, 1):
-        how = "; too few sentences to estimate them" if order in estimate.fallbacks else ""
-        print(f"  {order}-grams: discounts {', '.join(f'{value:.3f}' for value in discounts)}{how}")
+        fallback = "; too few sentences to estimate them" if order in estimate.fallbacks else ""
+        print(f"  {order}-grams: discounts {', '.join(f'{value:.3f}' for value in discounts)}{fallback}")
     return estimate.model
 
 
-def _evaluated(name: str, corpus: Corpus | None, options: Options) -> list[tuple[str, ...]]:
+def _sentences_of(name: str, corpus: Corpus | None) -> list[tuple[str, ...]]:
+    """Returns the sentences that `name` stands for: a split of the corpus, or a file."""
     if name in SPLITS:
         if corpus is None:
             raise InputError(f"--evaluate {name} is a split of a corpus; give --data_dir, or a file of sentences")

@@ -1,8 +1,8 @@
-"""Glosses of a video, a folder of frames or a landmark file, with times and confidences.
+"""Recognises the glosses of a video, a folder of frames or a landmark file, with times and confidences.
 
-A video or a folder of frames goes through MediaPipe Holistic first (about real time on a laptop); the landmarks can be
-kept with --save_landmarks. The decoder is the model's own (beam search, with the language model that `signloom tune`
-stored) unless flags say otherwise.
+MediaPipe Holistic first extracts landmarks from a video or a folder of frames (about real time on a laptop);
+--save_landmarks keeps them. The decoder is the model's own (beam search, with the language model that `signloom tune`
+stored) unless flags override it.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from signloom.subtitles import Format, format_of, playable, write_spans
 
 @dataclass(kw_only=True)
 class Options(DecodingOptions):
-    """What `signloom transcribe` is told."""
+    """Options of `signloom transcribe`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
     """a video file, a folder of frames, or a landmark file (.npz)"""
     model: Path
-    """a model file, or a run folder that holds model.safetensors"""
+    """a model file, or a run folder with a model"""
     format: Format | None = None
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN; when not given the one that the ending
-    of --output names, else text"""
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
+    suffix of --output, otherwise text"""
     output: Path | None = None
-    """write the result to this file, for ELAN best beside the video; to the terminal when not given"""
+    """file for the result, for ELAN best beside the video; default: the terminal"""
     crop: str | None = None
-    """x,y,width,height of the signer in the image, in pixels or as shares of it"""
+    """x,y,width,height of the signer in the image, in pixels or as fractions of the image"""
     pixel_aspect: float | None = None
-    """width of a pixel over its height; the video's own when not given"""
+    """width of a pixel divided by its height; default: the video's own"""
     fps: float | None = None
-    """frames a second, where the source does not say"""
+    """frames per second, for a source that does not record it"""
     save_landmarks: Path | None = None
-    """keep the extracted landmarks in this file (.npz)"""
+    """file for the extracted landmarks (.npz)"""
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when the clip was transcribed, whether or not a sign was found."""
+    """Returns the exit status: 0 when the clip was transcribed, even if no sign was recognised."""
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     if options.output is not None and options.output.is_dir():

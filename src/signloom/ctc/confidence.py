@@ -167,7 +167,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     values, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=bool)
     if values.ndim != 1 or values.shape != right.shape:
-        raise InputError(f"calibration: {values.shape} confidences, {right.shape} outcomes; needed one of each per gloss")
+        raise InputError(f"calibration: {values.shape} confidences, {right.shape} outcomes; needed one per gloss")
     if len(values) and not (values.min() >= 0 and values.max() <= 1):
         raise InputError("calibration: a confidence outside 0..1, or NaN")
     return values, right

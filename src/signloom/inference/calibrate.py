@@ -1,9 +1,9 @@
-"""What a trained model does not know of itself: when its signs lie around its emissions, and how often it is right.
+"""Fits the timing shift and the confidence calibration of a trained model.
 
-`fit_spans` finds both on the corpus the model was trained on: the timing from clips of train and their sentences, no
-boundaries needed; the calibration from what the decoder makes of dev, never of test. On signers it has learnt from a
-model is right more often than on others: where dev has such signers, confidences stay as they are, which for unseen
-signers is closer to the truth (benchmarks/README.md).
+`fit_spans` fits both on the corpus the model was trained on. The timing comes from clips of train and their sentences;
+it needs no boundaries. The calibration comes from what the decoder predicts on dev, never on test. A model is right
+more often on signers of its training than on others. If dev has such signers, confidences are therefore not
+calibrated, which is closer to the truth for unseen signers (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from signloom.score.alignment import CORRECT, DELETION, align
 
 log = logging.getLogger("signloom.inference.calibrate")
 
-# Clips of train that the timing is found on: with 100 it is the same to a quarter of a frame.
+# The number of training clips for the timing; 100 give the same result within a quarter of a frame.
 NUM_TIMING_CLIPS = 400
 
 
 def with_spans(model: Model, settings: SpanSettings) -> Model:
-    """The model with these settings, which `Model.save` keeps."""
+    """Returns the model with these settings, which `Model.save` stores."""
     return replace(model, info={**model.info, INFO_KEY: settings.to_json()})
 
 
@@ -44,17 +44,17 @@ def fit_spans(
     num_clips: int = NUM_TIMING_CLIPS,
     advance: Callable[[int], object] = lambda count: None,
 ) -> SpanSettings:
-    """The settings of a model, fitted on train and dev of the corpus it was trained on.
+    """Returns the settings of a model, fitted on train and dev of the corpus it was trained on.
 
-    decode: the decoder whose confidences are calibrated; the model's own where not given. They must come as they are.
-    advance: told the number of clips after each.
+    decode: the decoder to calibrate, with raw confidences; default: the model's own.
+    advance: called with the number of clips after each.
 
-    Unless all signers of dev are known, and none of them signs in train, the calibration is the default.
+    The calibration is the default unless all signers of dev are known and none of them signs in train.
     """
     train = [item for item in corpus if item.split == "train"]
-    # Spread over the whole split, for all signers to have their share.
-    chosen = [train[at] for at in np.linspace(0, len(train) - 1, min(num_clips, len(train))).round().astype(int)]
-    timing = fit_timing(_located(model, corpus, chosen, advance))
+    # Spread over the whole split, so that all signers are in it.
+    indices = np.linspace(0, len(train) - 1, min(num_clips, len(train))).round().astype(int)
+    timing = fit_timing(_aligned_clips(model, corpus, [train[index] for index in indices], advance))
     dev = [item for item in corpus if item.split == "dev"]
     signers = {item.signer for item in dev}
     if not dev or None in signers or signers & {item.signer for item in train}:
@@ -67,15 +67,15 @@ def fit_spans(
     confidences: list[float] = []
     correct: list[bool] = []
     for item in dev:
-        found = decode(model.emission(corpus.load(item)), timing)
-        confidences += [span.confidence for span in found.glosses]
-        correct += correct_glosses(reference=item.glosses, hypothesis=found.words)
+        hypothesis = decode(model.emission(corpus.load(item)), timing)
+        confidences += [span.confidence for span in hypothesis.glosses]
+        correct += correct_glosses(reference=item.glosses, hypothesis=hypothesis.words)
         advance(1)
     return SpanSettings(timing, Calibration.fit(confidences, correct))
 
 
 def store_spans(path: Path, corpus: Corpus) -> Model:
-    """The model in a file, with the settings fitted to it stored in that file too."""
+    """Fits the settings of the model in a file, stores them in that file, and returns the model."""
     model = load(path)
     settings = fit_spans(model, corpus)
     model = with_spans(model, settings)
@@ -84,20 +84,20 @@ def store_spans(path: Path, corpus: Corpus) -> Model:
         "signs lie %+.2f s from where the model emits them, %.2f s apart; confidences %s",
         settings.timing.shift_seconds,
         settings.timing.gloss_seconds,
-        "as they are" if settings.calibration == Calibration() else "calibrated on dev",
+        "not calibrated" if settings.calibration == Calibration() else "calibrated on dev",
     )
     return model
 
 
 def correct_glosses(*, reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
-    """Whether each gloss of the hypothesis is right, as sclite aligns it with the reference."""
+    """Returns whether each gloss of the hypothesis is right, as sclite aligns it with the reference."""
     return [kind == CORRECT for kind in align(reference=reference, hypothesis=hypothesis).kinds if kind != DELETION]
 
 
-def _located(
+def _aligned_clips(
     model: Model, corpus: Corpus, utterances: Iterable[Utterance], advance: Callable[[int], object]
 ) -> Iterator[AlignedClip]:
-    """The clips that CTC can align, each with where its own glosses are emitted; none with a gloss not learnt."""
+    """Yields each clip that CTC can align, with the times of its glosses; skips clips with unknown glosses."""
     for item in utterances:
         if model.vocabulary.unknown(item.glosses):
             continue
