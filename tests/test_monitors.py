@@ -266,7 +266,7 @@ def test_resumed_it_does_not_say_it_again(tiny_corpus, tmp_path, caplog, plant):
 
     run = tmp_path / "killed"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.Stop, "_judge", killed)
+        patch.setattr(fitting.Stop, "_check", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             fit(replace(options, output=run))
     assert len(said(run)) == 1

@@ -109,14 +109,14 @@ def test_a_run_stopped_by_its_minutes_goes_on_within_the_epoch(tiny_corpus, tmp_
     from signloom.train import callbacks
 
     whole = fit(recipe(tiny_corpus, tmp_path / "whole"))
-    judge = callbacks.Stop._judge
+    judge = callbacks.Stop._check
 
     def stop(self, trainer):
         judge(self, trainer)
         trainer.should_stop |= trainer.global_step == 11
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Stop, "_judge", stop)
+        patch.setattr(callbacks.Stop, "_check", stop)
         stopped = fit(recipe(tiny_corpus, tmp_path / "cut"))
     # 8 steps an epoch: stopped after three of the second, with a record and a score of what there was.
     assert [record.steps for record in stopped.history.epochs] == [8, 11]

@@ -1,12 +1,12 @@
-"""Leave one signer out: a model for each signer, trained on the others and scored on that one.
+"""Leave-one-signer-out cross-validation: for each signer, a model trained on the others and scored on that signer.
 
-It says how well the recogniser reads people it has never seen, from every signer of a corpus instead of one. All
-utterances of the signer, of whatever split, are the test of its fold. The best epoch of a fold is chosen on the corpus'
-dev utterances by other signers, or, where there are none, on a share of the training utterances. Every other utterance
-by the other signers is trained on. All options of 'signloom train' hold for every fold.
+It measures how well the recogniser recognises people it has never seen, on every signer of a corpus instead of one. The
+test split of a fold is all utterances by its signer, from any split. The best epoch of a fold is chosen on the corpus'
+dev utterances by the other signers or, if there are none, on a share of the training utterances. The model is trained
+on all other utterances by the other signers. All options of 'signloom train' apply to every fold.
 
-A fold's run folder is OUTPUT/SIGNER. A run that was stopped goes on when the same command is given again: finished
-folds are kept, one that was begun is resumed.
+The run folder of a fold is OUTPUT/SIGNER. To continue after an interruption, repeat the command: finished folds are
+kept, and an unfinished one is resumed.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ RESULT = "crossval.json"
 
 @dataclass(kw_only=True)
 class Options(Recipe):
-    """What `signloom crossval` is told: what 'signloom train' is told, and this."""
+    """Options of `signloom crossval`: those of `signloom train`, and these."""
 
     signers: tuple[str, ...] = ()
-    """leave out these in turn; every signer of the corpus when not given"""
+    """the signers to leave out in turn; every signer of the corpus when not given"""
     dev_share: float = 0.1
-    """share of the training utterances that chooses the best epoch, where the corpus' dev split is the signer's own"""
+    """share of the training utterances used to choose the best epoch if the other signers have no dev utterances"""
     protocol: str = "plain"
-    """the scoring rule of the table, e.g. plain or phoenix2014"""
+    """scoring rule of the table, e.g. plain or phoenix2014"""
     output: Path = Path("runs/crossval")
-    """a folder for the table, with a run folder for each signer"""
+    """folder of the table, with a run folder for each signer"""
 
     def check(self) -> None:
         """Raises InputError with every value that cannot be."""
@@ -55,14 +55,14 @@ class Options(Recipe):
         if self.devices > 1:
             faults.add(f"--devices is {self.devices}; folds are trained by one process each")
         if self.resume:
-            faults.add("--resume is not needed: the same command goes on where it was stopped")
+            faults.add("--resume is not needed: the same command continues where it was stopped")
         faults.raise_if_any()
         protocol_named(self.protocol)
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One signer left out: the corpus with its splits redrawn, and where the dev utterances are from."""
+    """One signer left out.  corpus: its splits drawn again.  dev_from: the source of the dev utterances, in words."""
 
     signer: str
     corpus: Corpus
@@ -70,7 +70,7 @@ class Fold:
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when every fold was trained and scored."""
+    """Returns the exit status: 0 when every fold was trained and scored."""
     options.check()
     from signloom.train.fit import fit
 
@@ -84,28 +84,28 @@ def run(options: Options) -> int:
     scores: dict[str, Score] = {}
     for number, fold in enumerate(folds, 1):
         folder = Run(options.output / file_stem(fold.signer))
-        result = folder.evaluation_file("test")
+        file = folder.evaluation_file("test")
         counts = {name: row["utterances"] for name, row in fold.corpus.summary().items()}
         say(
             f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and {counts['dev']} dev utterances"
             f" ({fold.dev_from}), {counts['test']} to score"
         )
-        if result.exists() and not options.overwrite:
+        if file.exists() and not options.overwrite:
             say("  finished before")
         else:
-            begun = folder.state_file.exists() and not options.overwrite
+            resume = folder.state_file.exists() and not options.overwrite
             # A fold that has no saved state is restarted.
-            trained = fit(replace(recipe, output=folder.path, resume=begun, overwrite=not begun), corpus=fold.corpus)
-            found = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
+            trained = fit(replace(recipe, output=folder.path, resume=resume, overwrite=not resume), corpus=fold.corpus)
+            result = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
             write_evaluation(
                 folder,
-                found,
+                result,
                 model_path=folder.model_file,
                 corpus=fold.corpus,
                 split="test",
                 decoder=trained.model.decoder_name,
             )
-        scores[fold.signer] = read_score(result)
+        scores[fold.signer] = read_score(file)
         say(f"  WER {percent(scores[fold.signer].wer)}")
     pooled = _pooled(corpus, scores, options.protocol)
     write_json(
@@ -127,13 +127,13 @@ def run(options: Options) -> int:
 
 
 def chosen_signers(corpus: Corpus, names: Sequence[str]) -> list[str]:
-    """The signers to leave out. Raises InputError for unknown ones, and for a corpus that does not tell enough."""
+    """Returns the signers to leave out. Raises InputError for unknown names and for a corpus without enough signers."""
     nameless = sum(utterance.signer is None for utterance in corpus)
     known = sorted({utterance.signer for utterance in corpus if utterance.signer is not None})
     if nameless:
         raise InputError(
-            f"{corpus.root}: {nameless} of {len(corpus)} utterances do not say who signs; they might be by the one who "
-            "is left out. Give signers when importing (--signer_from, or a column signer)"
+            f"{corpus.root}: {nameless} of {len(corpus)} utterances have no signer; they might be by the one who is "
+            "left out. Give signers when importing (--signer_from, or a column signer)"
         )
     if len(known) < 2:
         raise InputError(f"{corpus.root}: one signer, {known[0]}; needed at least 2 to leave one out")
@@ -143,7 +143,7 @@ def chosen_signers(corpus: Corpus, names: Sequence[str]) -> list[str]:
 
 
 def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fold:
-    """The corpus with all utterances of a signer as its test split, and of nobody else."""
+    """Returns the fold of a signer: the test split is all utterances by the signer, and no others."""
     import numpy as np
 
     others = [utterance for utterance in corpus if utterance.signer != signer]
@@ -152,53 +152,54 @@ def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fo
     if not dev or len(dev) == len(others):
         count = max(1, round(dev_share * len(others)))
         drawn = np.random.default_rng(seed).permutation(len(others))[:count]
-        dev, dev_from = {others[at].id for at in drawn}, f"{dev_share:.0%} of the training utterances"
+        dev, dev_from = {others[index].id for index in drawn}, f"{dev_share:.0%} of the training utterances"
     if len(dev) == len(others):
         raise InputError(
-            f"{corpus.root}: without {signer} one utterance is left; needed at least 2, one to train on and one for dev"
+            f"{corpus.root}: without {signer} one utterance is left; needed at least 2, one for train and one for dev"
         )
 
-    def placed(utterance: Utterance) -> Utterance:
+    def redrawn(utterance: Utterance) -> Utterance:
         if utterance.signer == signer:
             return replace(utterance, split="test")
         return replace(utterance, split="dev" if utterance.id in dev else "train")
 
     name = f"{corpus.name} without {signer}"
-    redrawn = Corpus(corpus.root, {**corpus.info, "name": name}, tuple(placed(utterance) for utterance in corpus))
-    return Fold(signer, redrawn, dev_from)
+    utterances = tuple(redrawn(utterance) for utterance in corpus)
+    return Fold(signer, Corpus(corpus.root, {**corpus.info, "name": name}, utterances), dev_from)
 
 
 def table(scores: dict[str, Score], pooled: Score) -> str:
-    """A row for each signer and one for all of them."""
+    """Returns the table of results: a row for each signer, and one for all signers together."""
     rows = [
         [
             name,
-            percent(found.wer),
-            f"{percent(found.interval().low)} to {percent(found.interval().high)}",
-            *(f"{count:,}" for count in (found.substitutions, found.deletions, found.insertions)),
-            f"{found.reference_words:,}",
-            f"{len(found.utterances):,}",
+            percent(result.wer),
+            f"{percent(result.interval().low)} to {percent(result.interval().high)}",
+            *(f"{count:,}" for count in (result.substitutions, result.deletions, result.insertions)),
+            f"{result.reference_words:,}",
+            f"{len(result.utterances):,}",
         ]
-        for name, found in [*scores.items(), ("all", pooled)]
+        for name, result in [*scores.items(), ("all", pooled)]
     ]
     head = ["signer left out", "WER", "95% interval", "S", "D", "I", "glosses", "utterances"]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [
         "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in [head, *rows]
     ]
-    rates = [found.wer for found in scores.values()]
+    rates = [result.wer for result in scores.values()]
     mean = f"mean over signers {percent(sum(rates) / len(rates))}, {percent(min(rates))} to {percent(max(rates))}"
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], mean, f"scoring rule {pooled.protocol!r}"])
 
 
 def _pooled(corpus: Corpus, scores: dict[str, Score], protocol: str) -> Score:
-    found = {row.id: row.hypothesis_as_given for part in scores.values() for row in part.utterances}
+    """Returns the score of all folds together."""
+    hypotheses = {row.id: row.hypothesis_as_given for part in scores.values() for row in part.utterances}
     return score(
-        ((item.id, item.glosses, found[item.id]) for item in corpus if item.id in found),
+        ((item.id, item.glosses, hypotheses[item.id]) for item in corpus if item.id in hypotheses),
         protocol=protocol,
         signers={item.id: item.signer for item in corpus if item.signer is not None},
     )
@@ -209,7 +210,7 @@ def _worst(scores: dict[str, Score]) -> str:
 
 
 def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
-    """What a cross-validation is of: options that decide what is learnt and how it is scored, and the corpus."""
+    """Returns what a cross-validation depends on: the corpus, and the options that decide training and scoring."""
     free = (*FREE_TO_CHANGE, "signers")
     return {
         "corpus": {"name": corpus.name, "summary": as_json(corpus.summary())},
@@ -218,18 +219,18 @@ def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
 
 
 def _check_same(options: Options, corpus: Corpus) -> None:
-    """Raises InputError naming what differs from the folds that are in the folder already; keeps what they are of."""
+    """Records the settings. Raises InputError listing what differs from those of the folds in the folder."""
     path = options.output / "folds.json"
     settings = _settings(options, corpus)
     if path.exists() and not options.overwrite:
         before = json.loads(path.read_text(encoding="utf-8"))
         faults = Faults(
-            f"{options.output}: holds folds of other options", advice="give another --output or --overwrite"
+            f"{options.output}: holds folds made with other options", advice="give another --output or --overwrite"
         )
         for name, value in settings["options"].items():
             if before["options"].get(name) != value:
                 faults.add(f"--{name} was {before['options'].get(name)!r}, now {value!r}")
         if before["corpus"] != settings["corpus"]:
-            faults.add(f"the corpus in {options.data_dir} is another than that of the folds")
+            faults.add(f"the corpus in {options.data_dir} is not that of the folds")
         faults.raise_if_any()
     write_json(path, settings)

@@ -1,11 +1,11 @@
-"""Train a student that learns from a teacher as well as from the reference, and tell what that gave.
+"""Train a student that learns from a teacher as well as from the reference, and measure the gain.
 
 The teacher is a model of 'signloom train', of any preset, with the same glosses. It is frozen. In every output frame
-the student is drawn to the teacher's probabilities, softened by --temperature, and to the reference by CTC. Views and
-strides may differ. All options of 'signloom train' hold.
+the loss compares the student's probabilities with the teacher's, both softened by --temperature; CTC compares the
+student with the reference. Views and strides may differ. All options of 'signloom train' apply.
 
-At the end the student's word error rate on dev stands beside its teacher's, with the interval of their difference, and
-with --baseline beside that of the same student without a teacher. The test split is never read.
+At the end the student's word error rate on dev is compared with the teacher's, with the interval of the difference,
+and, with --baseline, with that of the same student trained without a teacher. The test split is never used.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 Options = DistillRecipe
 GREEDY = Decoding(decoder="greedy")
-# A student this close to its teacher has learnt what there was to learn (docs/training.md).
+# A student whose WER is this close to its teacher's has learnt what the teacher knows (docs/training.md).
 CLOSE = 0.01
 
 
 @dataclass(frozen=True)
 class System:
-    """A model on dev: its name in the table, its score, its size."""
+    """A model scored on dev.  name: its name in the table.  parameters: its number of parameters."""
 
     name: str
     score: Score
@@ -44,7 +44,7 @@ class System:
 
 
 def run(options: DistillRecipe) -> int:
-    """The exit status: 0 when the student was trained, whether or not the teacher was of use."""
+    """Returns the exit status: 0 when the student was trained, whether or not the teacher helped."""
     options.check()
     from signloom.inference.model import load
     from signloom.train.distributed import World
@@ -56,7 +56,7 @@ def run(options: DistillRecipe) -> int:
     refuse_earlier(options)
     corpus = Corpus.open(options.data_dir)
     teacher = _scored_teacher(options, corpus)
-    # Before an hour of training, not after it.
+    # A baseline that cannot be scored fails before the training, not after it.
     alone = None
     if options.baseline is not None:
         alone = _system(f"student alone ({options.baseline})", load(options.baseline), corpus)
@@ -84,7 +84,7 @@ def run(options: DistillRecipe) -> int:
 
 
 def _scored_teacher(options: DistillRecipe, corpus: Corpus) -> System:
-    """The teacher on dev. Raises InputError for one that has nothing to teach."""
+    """Returns the teacher scored on dev. Raises InputError for a teacher that cannot teach."""
     from signloom.inference.model import load
     from signloom.train.distill.check_teacher import UNTRAINED_WER, check_teacher
     from signloom.train.selection import train_split
@@ -107,13 +107,13 @@ def _system(name: str, model: Model, corpus: Corpus) -> System:
     from signloom.inference.evaluate import evaluate
     from signloom.inference.torch_engine import recognizer_of
 
-    # Greedy, as epochs are chosen: a language model that one of them was tuned with would hide what was learnt.
+    # Greedy, as for the choice of the best epoch: a stored language model would hide what the network has learnt.
     score = evaluate(model, corpus, "dev", decoding=GREEDY)
     return System(name, score, recognizer_of(model.engine).num_parameters)
 
 
 def table(corpus: Corpus, systems: list[System]) -> str:
-    """A line for each system: WER on dev, its interval, the size."""
+    """Returns the table of results: for each system its WER on dev, the interval and the size."""
     width = max(len(system.name) for system in systems)
     lines = [f"{corpus.name}, dev split, {len(systems[0].score.utterances)} utterances, greedy decoding, plain rule"]
     for system in systems:
@@ -127,9 +127,9 @@ def table(corpus: Corpus, systems: list[System]) -> str:
 
 
 def difference(what: str, comparison: Comparison) -> str:
-    """The difference of two WERs with its interval, and whether it can be claimed."""
+    """Returns the difference of two WERs with its interval, and whether it exceeds chance."""
     low, high = comparison.interval.low, comparison.interval.high
-    claim = "more than chance on these utterances" if comparison.real else "chance alone could make that"
+    claim = "more than chance on these utterances" if comparison.real else "chance alone could explain it"
     return (
         f"  {what}: {100 * comparison.difference:+.2f} points of WER "
         f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}): {claim}"
@@ -137,7 +137,7 @@ def difference(what: str, comparison: Comparison) -> str:
 
 
 def _dev_is_known(corpus: Corpus) -> bool:
-    """Whether everybody in dev signs in train as well."""
+    """Returns whether every signer of dev is in train too."""
     return {item.signer for item in corpus.split("dev")} <= {item.signer for item in corpus.split("train")}
 
 
@@ -149,46 +149,44 @@ def advice(
     *,
     dev_is_known: bool = False,
 ) -> list[str]:
-    """What the scores say of the teacher, and what to try; empty where it has taught what it knows.
+    """Returns what the scores show about the teacher and what to try; empty if the student has learnt all it can.
 
-    dev_is_known: nobody in dev is new to the models.
+    dev_is_known: whether every signer of dev is in train too.
     """
     lines = []
     rival = student if alone is None else alone
     if teacher.score.wer >= rival.score.wer:
         lines.append(
             f"The teacher is no better than the {'student' if alone is None else 'student alone'} "
-            f"({percent(teacher.score.wer)} against {percent(rival.score.wer)} on dev): there is little more it can "
-            "teach."
+            f"({percent(teacher.score.wer)} against {percent(rival.score.wer)} on dev): it has little more "
+            "to teach."
         )
         if alone is None:
-            lines.append(
-                "Whether the student owes it anything, the same student without a teacher tells: train it, --baseline."
-            )
+            lines.append("To see whether the teacher helped at all, train the same student without one for --baseline.")
         lines += [
             "To get further, try:",
-            "  - a better teacher: more epochs, --preset teacher where it was teacher_compact or the other way round",
-            "  - a teacher trained otherwise than the student: its errors are then others",
+            "  - a better teacher: more epochs, or --preset teacher instead of teacher_compact, or the reverse",
+            "  - a teacher trained differently from the student: it then makes other errors",
             "  - more weight for the reference: --soft_weight 0.3",
         ]
         if dev_is_known:
             lines.append(
-                "  - a dev split of other signers: everybody in this one is in train too, and strangers are where a "
-                "teacher can be better all the same"
+                "  - a dev split of other signers: all signers of this one are in train too, and a teacher may be "
+                "better on new signers only"
             )
         if teacher.score.wer == 0 or rival.score.wer == 0:
-            lines.append("  - a harder dev split: nothing is wrong in this one, so that it cannot tell who is better")
+            lines.append("  - a harder dev split: a model without errors on this one shows no difference")
     elif student.score.wer - teacher.score.wer > CLOSE:
         lines += [
             "The student is more than a point behind its teacher. Try:",
-            "  - more epochs: a student that imitates gains from patience longer than one that does not",
-            "  - asking the teacher the other way: once with --cache, or every epoch without it",
+            "  - more epochs: a distilled student improves for longer than one without a teacher",
+            "  - the other way to query the teacher: once, with --cache, or in every epoch, without it",
             "  - a larger student, or --temperature 1.5 to 5",
         ]
     if "baseline" in comparisons and not comparisons["baseline"].real:
         lines.append(
-            "Distilled or alone makes no difference that dev could show. Train both with several --seed before you "
-            "believe either."
+            "With or without a teacher makes no difference that dev could show. Train both with several values of "
+            "--seed before you draw a conclusion."
         )
     return lines
 

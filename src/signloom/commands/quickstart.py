@@ -1,7 +1,7 @@
-"""The whole road in one go, on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
+"""All steps in one command, on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
 
-No video and no licensed corpus is needed. What it shows is that the road works on this machine, and how well on data
-whose difficulty is measured beside it; figures on simulated signing say nothing of real signing.
+It needs no video and no licensed corpus. It shows that every step works on this machine, and how well a model does on
+data whose difficulty is measured too. Figures on simulated signing say nothing about real signing.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ EPOCHS = 20
 
 @dataclass
 class Options:
-    """What `signloom quickstart` is told."""
+    """Options of `signloom quickstart`."""
 
     output: Path = Path("runs/quickstart")
-    """the run folder: corpus, model, curves, report"""
+    """run folder: corpus, model, curves, report"""
     num_signs: int = 40
-    """signs in the simulated lexicon"""
+    """number of signs in the simulated lexicon"""
     num_train: int = 900
-    """training utterances"""
+    """number of training utterances"""
     num_dev: int = 80
-    """utterances on which the best epoch is chosen"""
+    """number of dev utterances, on which the best epoch is chosen"""
     num_test: int = 120
-    """utterances by the unseen signers"""
+    """number of test utterances, by unseen signers"""
     epochs: int = EPOCHS
-    """passes over the training split"""
+    """number of passes over the training split"""
     seed: int = 0
-    """of the corpus and the training"""
+    """random seed of the corpus and of the training"""
     workers: int = 2
-    """processes that simulate side by side"""
+    """number of processes that simulate in parallel"""
     overwrite: bool = False
     """replace an earlier quickstart in --output"""
 
 
 def run(options: Options) -> int:
-    """The exit status: 0 when every step was done."""
-    import lightning  # noqa: F401 - absent packages are told before minutes of work
+    """Returns the exit status: 0 when every step is done."""
+    import lightning  # noqa: F401 - report a missing package before minutes of work
     import torch  # noqa: F401
 
     from signloom.inference.evaluate import evaluate
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
 
     started = time.perf_counter()
     corpus = _simulate(options)
-    _step(2, "how hard the corpus is: nearest neighbour by DTW on isolated signs of the unseen signers")
+    _step(2, "measuring how hard the corpus is: nearest neighbour by DTW on isolated signs of the unseen signers")
     baseline = nearest_neighbour(corpus)
     print(f"  {baseline}")
 
@@ -74,7 +74,7 @@ def run(options: Options) -> int:
     )
     result = fit(recipe)
 
-    _step(4, "scoring on signers the model has never seen")
+    _step(4, "scoring on signers that the model has never seen")
     score = evaluate(result.model, corpus, "test")
     low, high = baseline.error_interval
     folder = Run(options.output)
@@ -89,7 +89,7 @@ def run(options: Options) -> int:
             "name": "nearest neighbour by DTW, isolated signs",
             "error_rate": baseline.error_rate,
             "interval": {"low": low, "high": high},
-            "note": f"{baseline.num_queries} signs cut out at their true boundaries, which the recogniser is not told",
+            "note": f"{baseline.num_queries} signs cut out at their true boundaries, unknown to the recogniser",
         },
     )
     print(f"  decoder: {result.model.decoder_name}")
@@ -122,7 +122,7 @@ NEXT_STEPS = (
         "command": "signloom extract my_videos --output landmarks",
     },
     {
-        "text": "One folder a sign? Make continuous utterances of the clips:",
+        "text": "One folder per sign? Compose continuous utterances from the clips:",
         "command": "signloom import clips landmarks --output signs && signloom compose signs --output corpus",
     },
     {
@@ -138,7 +138,7 @@ NEXT_STEPS = (
 
 
 def _activation() -> str:
-    """How to make `signloom` a command of the shell, where it is not one yet."""
+    """Returns how to make `signloom` a command of the shell, or nothing if it is one."""
     return "" if shutil.which("signloom") else f" (first: source {Path(sys.prefix) / 'bin' / 'activate'})"
 
 
@@ -150,14 +150,14 @@ def _simulate(options: Options) -> Corpus:
     from signloom.synth.corpus import synthesise
     from signloom.synth.options import SynthOptions
 
-    _step(1, "simulating a corpus: 8 signers, 2 of them only in test")
+    _step(1, "simulating a corpus: 8 signers, 2 of them in test only")
     recipe = SynthOptions(
         num_signs=options.num_signs,
         num_train=options.num_train,
         num_dev=options.num_dev,
         num_test=options.num_test,
         seed=options.seed,
-        # Every sign as often as any other: a few hundred sentences of a real language would not show them all.
+        # Every sign is equally frequent: a few hundred sentences of a real language would not contain them all.
         grammar=0.0,
         zipf=0.0,
         pointing=0.0,
@@ -184,7 +184,7 @@ def _simulate(options: Options) -> Corpus:
 
 
 def _transcribe(model: Any, corpus: Corpus, utterance: Utterance) -> dict[str, Any]:
-    """The transcript of one utterance beside its reference, as the report page reads it."""
+    """Returns the transcript of one utterance with its reference, for the report page."""
     hypothesis = model.transcribe(corpus.load(utterance))
     boundaries = utterance.truth.get("boundaries", [])
     return {

@@ -1,8 +1,8 @@
 """Train a recogniser on a corpus.
 
-The run folder holds at every moment the model with the lowest word error rate on the dev split (the test split is
-never read), the state to resume from, curves, history (json and csv), TensorBoard files and the log. Recipes, several
-processes, SLURM and resuming are described in docs/training.md.
+At every moment the run folder holds the model with the lowest word error rate on the dev split (the test split is never
+used), the state to resume from, curves, history (JSON and CSV), TensorBoard files and the log. docs/training.md
+describes recipes, several processes, SLURM and resuming.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Options = Recipe
 
 
 def run(options: Recipe) -> int:
-    """The exit status of a training run: 0 when it finished."""
+    """Returns the exit status: 0 when training has finished."""
     options.check()
     from signloom.inference.torch_engine import recognizer_of
     from signloom.train.distributed import World

@@ -1,4 +1,4 @@
-"""What Lightning calls during a run: record and best model of each epoch, state, end, progress, first line."""
+"""Lightning callbacks: history and best model, saved state, early stopping, progress, the first log lines."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from signloom.train.data import Batch
 from signloom.train.module import RecognizerModule
 
 log = logging.getLogger("signloom.train")
-# Steps between two looks at the clock where processes must agree on what it says.
+# Several processes must agree on the time: they compare their clocks every so many steps.
 CLOCK_STEPS = 10
 
 
 class Start(L.Callback):
-    """Before the first step, when every process has read what it starts from: makes the run folder ready."""
+    """Prepares the run folder before the first step, once every process has read what it starts from."""
 
     def __init__(self, prepare: Callable[[], None]) -> None:
         self.prepare = prepare
@@ -39,7 +39,7 @@ class Start(L.Callback):
 
 
 class FirstBatch(L.Callback):
-    """Logs, once, what the network sees: mean, spread and range of the features after normalisation."""
+    """Logs once the input of the network: mean, deviation and range of the normalised features."""
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Batch, batch_index: int) -> None:
         if trainer.global_step or batch_index or not trainer.is_global_zero:
@@ -60,7 +60,7 @@ class FirstBatch(L.Callback):
 
 
 class EpochEnd(L.Callback):
-    """After each epoch: a record in the history, a line in the log, and the best model so far on disk."""
+    """Adds each epoch to the history and to the log, and saves the best model so far."""
 
     def __init__(self, run: Run, history: History, make_model: Callable[[RecognizerModule, History], Model]) -> None:
         self.run, self.history, self.make_model = run, history, make_model
@@ -70,7 +70,7 @@ class EpochEnd(L.Callback):
         if trainer.current_epoch and not self.history.epochs:
             raise InputError(f"{self.run.history_file}: missing, and needed to resume; train again with --overwrite")
         self.history.rewind(trainer.global_step)
-        # A run resumed within an epoch goes on with it: no start of the epoch will follow.
+        # A run resumed within an epoch continues it: on_train_epoch_start is not called.
         loader: Any = trainer.train_dataloader
         loader.steps.start = module.batches_before
         self._begin(trainer, module)
@@ -92,7 +92,7 @@ class EpochEnd(L.Callback):
     def on_validation_start(self, trainer: L.Trainer, module: Any) -> None:
         self._train_seconds = time.perf_counter() - self._started
 
-    # Lightning runs the epoch's end hooks of training after those of validation: both figures are there by then.
+    # Lightning calls this after validation, so that the figures of train and dev are both known.
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         metrics = trainer.callback_metrics
         total, glosses, frames = distributed.total(module.train_sums, module.device)
@@ -130,7 +130,7 @@ class EpochEnd(L.Callback):
 
 
 class Stop(L.Callback):
-    """Ends a run within an epoch, after a number of minutes (those before an interruption included) or of steps."""
+    """Ends a run, also within an epoch, after a number of minutes or of steps. Minutes before a resumption count."""
 
     def __init__(self, max_minutes: float | None, max_steps: int | None) -> None:
         self.max_seconds = None if max_minutes is None else 60 * max_minutes
@@ -150,13 +150,13 @@ class Stop(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self._started = time.monotonic()
-        self._judge(trainer)
+        self._check(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
         if step_done(trainer, batch_index):
-            self._judge(trainer)
+            self._check(trainer)
 
-    def _judge(self, trainer: L.Trainer) -> None:
+    def _check(self, trainer: L.Trainer) -> None:
         over = self.max_steps is not None and trainer.global_step >= self.max_steps
         if self.max_seconds is not None:
             over |= trainer.strategy.reduce_boolean_decision(self._seconds >= self.max_seconds, all=False)
@@ -165,7 +165,7 @@ class Stop(L.Callback):
 
 
 class LastState(L.Callback):
-    """Keeps the whole state of the run, for `--resume`: after each epoch, and within it every so often."""
+    """Saves the whole state of the run, for `--resume`: after each epoch, and at intervals within it."""
 
     def __init__(self, path: Path, *, every_minutes: float, every_steps: int | None) -> None:
         self.path = path
@@ -176,7 +176,7 @@ class LastState(L.Callback):
         self._saved = time.monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
-        # After an epoch's last batch come the scores on dev; the state is kept behind them.
+        # After the last batch of an epoch, the state is saved when dev has been scored.
         if batch_index + 1 == trainer.num_training_batches or not step_done(trainer, batch_index):
             return
         if trainer.should_stop or self._due(trainer):
@@ -193,7 +193,7 @@ class LastState(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         loader: Any = trainer.train_dataloader
-        # Where the run was stopped within an epoch, the state of that moment is kept already.
+        # If the run was stopped within an epoch, the state of that moment is saved already.
         if loader.state_dict()["batches"] == 0:
             self._save(trainer)
 
@@ -204,7 +204,7 @@ class LastState(L.Callback):
 
 
 class ProgressBar(L.Callback):
-    """One bar for the whole run: steps, frames a second, time left."""
+    """A progress bar for the whole run: steps, frames per second, time left."""
 
     def __init__(self) -> None:
         self._progress = progress_bar()
@@ -232,13 +232,13 @@ class ProgressBar(L.Callback):
 
 
 def step_done(trainer: L.Trainer, batch_index: int) -> bool:
-    """Whether the weights have just changed, rather than another batch been added to their gradient."""
+    """Returns whether this batch ends a step of the optimiser; others only add to the gradient."""
     return (batch_index + 1) % trainer.accumulate_grad_batches == 0 or batch_index + 1 == trainer.num_training_batches
 
 
 @contextmanager
 def disk_space(run: Path) -> Iterator[None]:
-    """Says what a full disk means for a run: what was kept before is whole."""
+    """Raises TrainingError for a full disk while the block runs, and says that everything saved before is whole."""
     try:
         yield
     except OSError as error:
@@ -246,5 +246,5 @@ def disk_space(run: Path) -> Iterator[None]:
             raise
         raise TrainingError(
             f"{run}: no space left on the disk. The model, the state and the history kept before are whole; "
-            "free some space and go on with the same options and --resume"
+            "free some space and continue with the same options and --resume"
         ) from error
