@@ -14,6 +14,8 @@ from conftest import TINY_STUDENT
 from signloom import cli
 from signloom.corpus import HEADER, Corpus
 from signloom.errors import InputError
+from signloom.health.examine import examine
+from signloom.health.subject import find_subject
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model.recognizer import Recognizer
@@ -196,3 +198,24 @@ class TestEvaluateOnAnotherCorpus:
         self.evaluate(run.path, other, "--output", str(tmp_path / "scores"))
         assert (tmp_path / "scores" / "evaluation-test.json").is_file()
         assert not run.other_corpora.exists()
+
+
+class TestDoctorWithoutTheCorpus:
+    def examined(self, run):
+        return {finding.id: finding for finding in examine(find_subject(str(run.path), None)).findings}
+
+    def test_it_says_so_and_calls_nothing_broken(self, corpus, tmp_path, monkeypatch):
+        run = new_run(corpus, tmp_path / "runs" / "one")
+        monkeypatch.chdir(tmp_path / "runs")
+        found = self.examined(run)
+        assert found["run.corpus"].level == "ok"
+        assert "data.fps" in found
+        shutil.move(corpus.root, tmp_path / "moved")
+        found = self.examined(run)
+        assert (found["run.corpus"].level, found["run.corpus"].advice) == ("note", "give its folder with --data_dir")
+        assert f"is not found in {corpus.root}:" in found["run.corpus"].headline
+        # Statistics of training are not to be had from simulated signing.
+        assert found["compatibility.statistics"].level == "note"
+        assert [name for name, finding in found.items() if finding.level == "fail"] == []
+        given = examine(find_subject(str(run.path), tmp_path / "moved"), checks=("run.corpus",)).findings
+        assert given[0].level == "ok"

@@ -272,6 +272,12 @@ class Run:
             candidates += [parent / given for parent in self.path.resolve().parents]
         return next((folder for folder in candidates if (folder / HEADER).is_file()), None)
 
+    @property
+    def corpus_place(self) -> Path | None:
+        """Where the run recorded its corpus, which may have moved since; None if it recorded none."""
+        place = self.corpus.get("path") or self.info.get("recipe", {}).get("data_dir")
+        return Path(place) if place else None
+
     def examined_on(self, corpus: Corpus) -> Run:
         """Returns the run with the folder and the importer of `corpus`, which an older record lacks."""
         known = {name: value for name, value in corpus_record(corpus).items() if name in ("path", "importer")}

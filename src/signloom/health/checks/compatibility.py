@@ -77,6 +77,13 @@ def statistics(probe: Probe) -> Outcome:
         return ok(headline, value=found.mean, figures=figures)
     if off <= SLACK and probe.trained:
         return note(headline, value=found.mean, figures=figures)
+    if probe.trained and not probe.from_corpus:
+        return note(
+            f"{headline}, of simulated signing: there is no corpus to measure them on",
+            value=found.mean,
+            figures=figures,
+            advice="give the corpus of the training with --data_dir",
+        )
     # One cause is reported once.
     if once(probe).level == "fail":
         return note(f"{headline}: see compatibility.normalised_once", value=found.mean, figures=figures)

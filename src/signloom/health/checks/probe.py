@@ -40,6 +40,7 @@ class Probe:
     recognizer: a copy, which checks may train.  batch: utterances of the corpus if there is one, else simulated.
     compared: a larger batch, for trained weights only.  simulated: simulated signing in which every body part is
     visible.  clips: for statistics of features, `(1, T, P, 3)` each.  trained: whether the weights were trained.
+    from_corpus: whether there is a corpus; without one, trained weights are tried on data that they may not fit.
     """
 
     recognizer: Recognizer
@@ -49,6 +50,7 @@ class Probe:
     simulated: Batch
     clips: tuple[Tensor, ...]
     trained: bool
+    from_corpus: bool
 
 
 def make_probe(subject: Subject) -> Probe:
@@ -68,6 +70,7 @@ def make_probe(subject: Subject) -> Probe:
         collate(simulated[:NUM_TRIED]),
         clips,
         subject.trained,
+        subject.corpus is not None,
     )
 
 

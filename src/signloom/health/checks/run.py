@@ -32,6 +32,24 @@ LAST_GOAL = 0.4
 
 
 @check(
+    "run.corpus",
+    threshold="the corpus is where the run recorded it, or is given; otherwise it is noted",
+    source="data and predictions are checked on the corpus of the run",
+)
+def corpus(run: Run) -> Outcome:
+    """Folder of the corpus that the run was trained on."""
+    folder, place = run.find_corpus(), run.corpus_place
+    if folder is not None:
+        return ok(f"the corpus of the run is in {folder}")
+    if place is None:
+        return note("the run did not record its corpus: neither data nor predictions are checked")
+    return note(
+        f"the corpus of the run is not found in {place}: neither data nor predictions are checked",
+        advice="give its folder with --data_dir",
+    )
+
+
+@check(
     "run.loss",
     unit="epoch",
     threshold="finite, at least 0",
