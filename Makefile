@@ -1,21 +1,48 @@
-# Two commands do everything on a fresh machine: `make quickstart` and `make test`.
+# Everything runs in environments that make sets up by itself. CONTRIBUTING.md says which target to use when.
 PYTHON ?= python3
+# A Python for which MediaPipe has no release.
+PYTHON313 ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 NPROC := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart check test test-core test-313 lint dist docs clean
 
+# Simulates a corpus, trains on it, scores and writes a report, in a few minutes.
 quickstart: $(VENV)/.train
 	$(BIN)/signloom quickstart --output runs/quickstart --overwrite
 
+# Linter, types and the fast tests, in under a minute.
+check: $(VENV)/.dev lint
+	$(BIN)/pytest -q -n $(NPROC) -m "not slow"
+
+# Linter, types and every test.
 test: $(VENV)/.dev lint
 	$(BIN)/pytest -n $(NPROC)
+
+# The fast tests that need no optional package, without torch and MediaPipe.
+test-core: .venv-core/.done
+	.venv-core/bin/pytest -q -n $(NPROC) -m "not slow"
+
+# Every test that needs no MediaPipe, on a Python that has none.
+test-313: .venv-313/.done
+	.venv-313/bin/pytest -q -n $(NPROC)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Source distribution and wheel in dist/. Checks both and runs a short quickstart from the wheel.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	scripts/try_wheel.sh $(PYTHON) dist/*.whl
+
+# The documentation as a website in site/. Warnings are errors.
+docs: .venv-docs/.done
+	.venv-docs/bin/mkdocs build --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,5 +55,20 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(VENV)/.train
 
+.venv-core/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+.venv-313/.done: pyproject.toml
+	$(PYTHON313) -m venv .venv-313
+	.venv-313/bin/python -m pip install --quiet -e '.[all,test]'
+	@touch $@
+
+.venv-docs/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-core .venv-313 .venv-docs dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

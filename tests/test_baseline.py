@@ -14,6 +14,8 @@ from signloom.synth.baseline import dtw_distances, features, mean_pose_distances
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
 
+pytestmark = pytest.mark.slow
+
 EASY = SynthOptions(
     num_signs=8,
     num_signers=3,

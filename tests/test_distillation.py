@@ -36,6 +36,8 @@ from signloom.train.recipe import Recipe
 from signloom.train.recipes import recipes
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 TINY_TEACHER = TeacherConfig(
     view="full",
     encoder_width=16,

@@ -18,6 +18,8 @@ from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):

@@ -38,6 +38,8 @@ from test_overfit import TINY_TEACHER
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import causes_planted as planted
 
+pytestmark = pytest.mark.slow
+
 sys.path.pop(0)
 
 CHECKS = {check.id: check for check in checks_in(outputs)}

@@ -19,6 +19,8 @@ from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
 
+pytestmark = pytest.mark.slow
+
 SPLITS = ("train",) * 6 + ("dev",) * 2 + ("test",) * 2
 
 

@@ -25,6 +25,8 @@ from signloom.synth.options import SynthOptions
 from test_doctor_data import zscored
 from test_overfit import TINY_STUDENT, TINY_TEACHER
 
+pytestmark = pytest.mark.slow
+
 CHECKS = checks_in(compatibility, architecture)
 
 

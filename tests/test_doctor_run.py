@@ -11,6 +11,8 @@ from signloom.findings import checks_in
 from signloom.health.checks import run as run_checks
 from signloom.run_folder import EpochRecord, History, Run
 
+pytestmark = pytest.mark.slow
+
 CHECKS = {check.id: check for check in checks_in(run_checks)}
 
 

@@ -26,6 +26,8 @@ from signloom.landmarks import Landmarks
 cv2 = pytest.importorskip("cv2", reason="extraction needs the extra 'extract'", exc_type=ImportError)
 pytest.importorskip("mediapipe", reason="extraction needs the extra 'extract'", exc_type=ImportError)
 
+pytestmark = pytest.mark.slow
+
 PROC = Path("/proc")
 COMMAND = [sys.executable, "-m", "signloom.cli", "extract"]
 

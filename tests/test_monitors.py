@@ -26,6 +26,8 @@ from signloom.train.monitor_rules import SETTLED, Judge, Sample
 from signloom.train.monitors import Monitors, gradient_norms, limited, rectified
 from signloom.train.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 TINY = replace(TINY_STUDENT, dropout=0.1)
 TEACHER = TeacherConfig(
     view="compact",

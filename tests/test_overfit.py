@@ -27,6 +27,8 @@ from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 TINY_STUDENT = StudentConfig(
     view="compact",
     encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},

@@ -4,6 +4,8 @@ import pytest
 
 from signloom import cli
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_whole_road_in_small(tmp_path, capsys):
     run = tmp_path / "run"

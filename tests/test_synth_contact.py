@@ -18,6 +18,8 @@ from signloom.synth.signer import make_signer
 from signloom.synth.signs import Sign
 from signloom.synth.variants import signs_as_signed
 
+pytestmark = pytest.mark.slow
+
 LEXICON = [sign for sign in make_lexicon(100, seed=101, minimal_pairs=0.5) if sign.contact]
 CLEAN = Dials(preset="clean")
 

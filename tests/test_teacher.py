@@ -28,6 +28,8 @@ from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 SMALL = TeacherConfig(
     view="compact",
     encoder_width=8,

@@ -27,6 +27,8 @@ from signloom.train.consistency import SHARE, complementary_masks, consistency_l
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 TINY = replace(TINY_STUDENT, encoder_widths={**TINY_STUDENT.encoder_widths, "left_hand": 16})
 GROUPS = layout.subset_groups("compact")
 

@@ -23,6 +23,8 @@ from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch):

@@ -30,6 +30,8 @@ from signloom.train.lock import locked
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE, check_same_run
 
+pytestmark = pytest.mark.slow
+
 TINY = replace(TINY_STUDENT, dropout=0.2)
 
 

@@ -22,6 +22,8 @@ from signloom.train.sampling import BucketSampler, StepSampler
 from signloom.train.schedule import factor, schedule
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 STUDENT = StudentConfig(
     view="compact",
     encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},

@@ -15,6 +15,8 @@ from signloom.errors import InputError
 from signloom.inference.tune import tune
 from signloom.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 GRAMMAR = [["HE", "EATS", "FISH"], ["SHE", "DRINKS", "TEA"], ["HE", "EATS", "RICE"], ["SHE", "DRINKS", "MILK"]]
 VOCABULARY = Vocabulary.from_glosses(GRAMMAR)
 
