@@ -292,9 +292,7 @@ def _signers(score: Score) -> Html | None:
     title = "Signers" if len(parts) > 1 else "Signer"
     note = None
     if len(parts) == 1:
-        note = element(
-            "p", "All utterances are by one signer: the rate says nothing about others.", class_="soft small"
-        )
+        note = element("p", "One signer made all utterances: the rate says nothing about others.", class_="soft small")
     few, more = rows[:SIGNERS_SHOWN], rows[SIGNERS_SHOWN:]
     rest = None
     if more:
