@@ -12,12 +12,28 @@ from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.health.overfit import training as learning
-from signloom.health.overfit.architecture import find_tested
+from signloom.health.overfit.architecture import find_architecture
 from signloom.health.overfit.bisection import bisect
-from signloom.health.overfit.regimes import CHANGES, RELAXED, SETTINGS, STANDARD, changes_of, how_to_train, with_changes
+from signloom.health.overfit.regimes import (
+    CHANGES,
+    REGIMES,
+    RELAXED,
+    STANDARD,
+    changes_of,
+    training_option,
+    with_changes,
+)
 from signloom.health.overfit.report import OverfitReport, iterations_text, write_overfit
-from signloom.health.overfit.training import Epoch, Iterations, OverfitRun, Step, choose, first_iterations, overfit
-from signloom.health.overfit.verdict import judge_bisection, judge_iterations, judge_overfit, level
+from signloom.health.overfit.training import (
+    Epoch,
+    Iterations,
+    OverfitRun,
+    Step,
+    choose_samples,
+    first_iterations,
+    overfit,
+)
+from signloom.health.overfit.verdict import bisection_verdict, iterations_verdict, level, overfit_verdict
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
@@ -70,7 +86,7 @@ def test_a_tiny_corpus_is_learnt_by_heart(model, setting, tiny_corpus):
     # Models this small and an epoch of one step ask for larger ones.
     setting = replace(setting, learning_rate=5e-3)
     run = overfit(
-        Corpus.open(tiny_corpus), find_tested(model), setting, num_samples=5, max_epochs=400, on_epoch=seen.append
+        Corpus.open(tiny_corpus), find_architecture(model), setting, num_samples=5, max_epochs=400, on_epoch=seen.append
     )
     assert run.passed
     # It stopped as soon as five epochs in a row had no error.
@@ -78,7 +94,7 @@ def test_a_tiny_corpus_is_learnt_by_heart(model, setting, tiny_corpus):
     assert run.epochs[-6].wer > 0
     assert seen == list(run.epochs)
     assert len(run.ids) == 5
-    assert judge_overfit([run]).passed
+    assert overfit_verdict([run]).passed
     low, high = run.gradient_norms
     assert 0 < low < high
     assert run.final.loss < run.epochs[0].loss
@@ -87,7 +103,7 @@ def test_a_tiny_corpus_is_learnt_by_heart(model, setting, tiny_corpus):
 def test_the_same_seed_gives_the_same_curve(tiny_corpus):
     corpus = Corpus.open(tiny_corpus)
     runs = [
-        overfit(corpus, find_tested("tiny_teacher"), STANDARD, num_samples=3, max_epochs=4, seed=seed)
+        overfit(corpus, find_architecture("tiny_teacher"), STANDARD, num_samples=3, max_epochs=4, seed=seed)
         for seed in (1, 1, 2)
     ]
     assert runs[0].epochs == runs[1].epochs != runs[2].epochs
@@ -109,22 +125,22 @@ def test_settings_reach_the_model():
 
 
 def test_a_model_is_a_preset_a_file_or_a_run(tmp_path):
-    assert find_tested("tiny_student").config is TINY_STUDENT
+    assert find_architecture("tiny_student").config is TINY_STUDENT
     vocabulary = Vocabulary.from_glosses([["A", "B"]])
     config = replace(TINY_TEACHER, dropout=0.7, attention_dropout=0.3, attention_clamp=0.5)
     Model(TorchEngine(Recognizer(config, len(vocabulary))), vocabulary).save(tmp_path / "mine" / "model.safetensors")
     for name in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
-        tested = find_tested(str(name))
+        tested = find_architecture(str(name))
         assert (tested.name, tested.config) == ("mine", config)
         # Regularised as it was trained; relaxed all the same.
-        standard = tested.setting("standard").configure(tested.config)
+        standard = tested.regime("standard").configure(tested.config)
         assert (standard.dropout, standard.attention_dropout, standard.attention_clamp) == (0.7, 0.3, 0.5)
-        assert tested.setting("relaxed") == RELAXED
-        assert tested.setting("standard").learning_rate == STANDARD.learning_rate
+        assert tested.regime("relaxed") == RELAXED
+        assert tested.regime("standard").learning_rate == STANDARD.learning_rate
     with pytest.raises(InputError, match="no preset 'giant', and no model file; known presets are student"):
-        find_tested("giant")
+        find_architecture("giant")
     with pytest.raises(InputError, match="no such model"):
-        find_tested(str(tmp_path))
+        find_architecture(str(tmp_path))
 
 
 def test_utterances_that_ctc_cannot_align_are_passed_over_and_named(tmp_path):
@@ -134,11 +150,11 @@ def test_utterances_that_ctc_cannot_align_are_passed_over_and_named(tmp_path):
             glosses = ("UP", "DOWN") if number else ("UP",) * 9
             writer.add(f"u{number}", split="train", signer="A", glosses=glosses, landmarks=landmarks)
     corpus = Corpus.open(tmp_path / "short")
-    samples = choose(corpus, TINY_STUDENT, 10, seed=0)
+    samples = choose_samples(corpus, TINY_STUDENT, 10, seed=0)
     assert sorted(item.id for item in samples.utterances) == ["u1", "u2"]
     assert samples.left_out == ("u0: 9 glosses need at least 17 output frames, the model yields 6 from 24",)
-    run = overfit(corpus, find_tested("tiny_student"), RELAXED, max_epochs=1)
-    assert "passed over, since CTC cannot align them: 1\n  u0: 9 glosses" in report_of([run]).text()
+    run = overfit(corpus, find_architecture("tiny_student"), RELAXED, max_epochs=1)
+    assert "left out, since CTC cannot align them: 1\n  u0: 9 glosses" in report_of([run]).text()
 
 
 def test_nothing_that_ctc_can_align_is_refused(tmp_path):
@@ -148,7 +164,7 @@ def test_nothing_that_ctc_can_align_is_refused(tmp_path):
     with pytest.raises(
         InputError, match="no training utterance that CTC can align at the model's stride; u: 9 glosses"
     ):
-        choose(Corpus.open(tmp_path / "short"), TINY_STUDENT, 10, seed=0)
+        choose_samples(Corpus.open(tmp_path / "short"), TINY_STUDENT, 10, seed=0)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeypatch):
@@ -162,7 +178,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeyp
     learning_loss = learning.ctc_loss
     monkeypatch.setattr(learning, "ctc_loss", sick)
     corpus = Corpus.open(tiny_corpus)
-    run = overfit(corpus, find_tested("tiny_student"), RELAXED, num_samples=4, batch_size=2, max_epochs=10)
+    run = overfit(corpus, find_architecture("tiny_student"), RELAXED, num_samples=4, batch_size=2, max_epochs=10)
     assert not run.passed
     # Two steps an epoch: the third is the second epoch's first.
     assert run.failure.startswith("epoch 2, step 1: loss nan")
@@ -171,7 +187,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeyp
     assert "NaN or Inf           yes: epoch 2, step 1: loss nan" in text
     assert "verdict: relaxed fails: broken, run the checklist" in text
     calls.clear()
-    steps = first_iterations(corpus, find_tested("tiny_student"), RELAXED).steps
+    steps = first_iterations(corpus, find_architecture("tiny_student"), RELAXED).steps
     assert len(steps) == 3
     assert not steps[-1].finite
 
@@ -180,7 +196,7 @@ def test_an_emission_that_is_not_finite_ends_the_run(tiny_corpus, monkeypatch):
     monkeypatch.setattr(
         Recognizer, "forward", lambda self, points, lengths: (torch.full((3, 9, 6), torch.nan), lengths)
     )
-    run = overfit(Corpus.open(tiny_corpus), find_tested("tiny_student"), RELAXED, num_samples=3, max_epochs=10)
+    run = overfit(Corpus.open(tiny_corpus), find_architecture("tiny_student"), RELAXED, num_samples=3, max_epochs=10)
     assert run.failure == "epoch 1: the log-probabilities in evaluation mode"
     assert run.gradient_norms is None
     assert "final WER            none" in report_of([run]).text()
@@ -197,7 +213,7 @@ def made_up(setting, wers, *, failure="", losses=None, model="teacher"):
 
 
 def report_of(runs, **others):
-    return OverfitReport(tuple(runs), judge_overfit(runs, **others), **others)
+    return OverfitReport(tuple(runs), overfit_verdict(runs, **others), **others)
 
 
 GOOD, BAD = [0.5, 0.1, 0, 0, 0, 0, 0], [0.9] * 20
@@ -216,34 +232,34 @@ class TestJudgement:
         ],
     )
     def test_two_settings(self, standard, relaxed, passed, headline):
-        verdict = judge_overfit([made_up(STANDARD, standard), made_up(RELAXED, relaxed)])
+        verdict = overfit_verdict([made_up(STANDARD, standard), made_up(RELAXED, relaxed)])
         assert verdict.passed == passed
         assert headline in verdict.headline
         assert bool(verdict.advice) != passed
 
     def test_one_setting(self):
-        assert judge_overfit([made_up(STANDARD, GOOD)]).headline == "standard passes: the model learns"
-        assert judge_overfit([made_up(STANDARD, BAD)]).headline == "standard fails: broken, run the checklist"
+        assert overfit_verdict([made_up(STANDARD, GOOD)]).headline == "standard passes: the model learns"
+        assert overfit_verdict([made_up(STANDARD, BAD)]).headline == "standard fails: broken, run the checklist"
 
     def test_over_regularised_names_the_relaxed_settings(self):
-        (advice,) = judge_overfit([made_up(STANDARD, BAD), made_up(RELAXED, GOOD)]).advice
+        (advice,) = overfit_verdict([made_up(STANDARD, BAD), made_up(RELAXED, GOOD)]).advice
         assert "--dropout 0 --weight_decay 0 --augment false" in advice
 
     def test_a_loss_that_still_falls_asks_for_more_epochs(self):
         losses = [2.0 * 0.8**epoch for epoch in range(20)]
-        verdict = judge_overfit([made_up(STANDARD, BAD, losses=losses)])
-        assert verdict.advice == ("the last epochs were still getting better: allow more of them with --max_epochs",)
+        verdict = overfit_verdict([made_up(STANDARD, BAD, losses=losses)])
+        assert verdict.advice == ("the last epochs still improved: allow more epochs with --max_epochs",)
 
     def test_no_loss_in_training_and_errors_in_evaluation_is_batch_norm(self):
         """As a student in batches of two of ten: loss 0, and 6 % of the glosses wrong in evaluation mode."""
         run = made_up(RELAXED, [0.06] * 20, losses=[0.001] * 20)
         for runs in ([run], [made_up(STANDARD, GOOD), run]):
-            verdict = judge_overfit(runs)
+            verdict = overfit_verdict(runs)
             assert (
                 verdict.headline
-                == "relaxed knows the samples in training and errs on 6.0 % of their glosses in evaluation"
+                == "relaxed knows the samples in training mode, but has a WER of 6.0 % on them in evaluation mode"
             )
-            assert "give a larger --batch_size" in verdict.advice[0]
+            assert "use a larger --batch_size" in verdict.advice[0]
 
     def test_zero_epoch_is_that_of_the_last_stretch_without_errors(self):
         assert made_up(STANDARD, [0.2, 0, 0.1, 0, 0, 0, 0, 0]).zero_epoch == 4
@@ -258,15 +274,15 @@ class TestJudgement:
     @pytest.mark.parametrize(
         ("losses", "passed", "headline"),
         [
-            ([12, 9, 5], True, "the loss fell from 12.000 to 5.000 a gloss in 3 steps"),
-            ([12, 9, 12], False, "the loss did not fall: 12.000 a gloss at first, 12.000 at last"),
-            ([12, float("inf")], False, "step 2 is not finite"),
+            ([12, 9, 5], True, "the loss fell from 12.000 to 5.000 per gloss in 3 steps"),
+            ([12, 9, 12], False, "the loss did not fall: 12.000 per gloss at first, 12.000 at last"),
+            ([12, float("inf")], False, "step 2 is non-finite"),
             ([2, -0.24], False, "a CTC loss below zero is a bug"),
         ],
     )
     def test_iterations(self, losses, passed, headline):
         steps = tuple(Step(loss, 1.0) for loss in losses)
-        verdict = judge_iterations(Iterations("student", 9, ("u",), 5e-4, steps, 1.0))
+        verdict = iterations_verdict(Iterations("student", 9, ("u",), 5e-4, steps, 1.0))
         assert (verdict.passed, verdict.headline[: len(headline)]) == (passed, headline)
 
 
@@ -281,7 +297,7 @@ def test_report_has_every_field():
     # The third of seven epochs of half a second.
     assert "0 % reached          epoch 3, after 1.5 s (of at most 20 epochs)" in relaxed
     assert "NaN or Inf           no" in relaxed
-    assert "final loss           1.0000 a gloss" in relaxed
+    assert "final loss           1.0000 per gloss" in relaxed
     assert "gradient norms       min 0.5, max 2" in relaxed
     assert "verdict: only relaxed passes: over-regularised\nto do: train with" in text
 
@@ -300,7 +316,7 @@ def test_another_model_is_compared_with_the_student():
         ["standard", "student", "0.00", "%", "3", "1.5"],
     ]
     failing = [made_up(setting, BAD, model="student") for setting in (STANDARD, RELAXED)]
-    assert "student fails on the same utterances too" in judge_overfit(runs, baseline=failing).advice[0]
+    assert "student fails on the same utterances too" in overfit_verdict(runs, baseline=failing).advice[0]
 
 
 def attempts(passing, *, helping=()):
@@ -329,9 +345,9 @@ class TestBisection:
         assert (both.dropout, both.attention, both.augment) == (0.0, False, True)
         assert both.name == "standard, dropout off, attention off"
         # Each can be passed on to training.
-        assert [how_to_train(name) for name in CHANGES][::5] == ["--dropout 0", "--learning_rate 0.001"]
+        assert [training_option(name) for name in CHANGES][::5] == ["--dropout 0", "--learning_rate 0.001"]
         flags = {field.name for field in dataclasses.fields(Recipe)}
-        assert {how_to_train(name).split()[0].removeprefix("--") for name in CHANGES} <= flags
+        assert {training_option(name).split()[0].removeprefix("--") for name in CHANGES} <= flags
 
     @pytest.mark.parametrize("name", CHANGES)
     def test_the_one_that_unblocks_is_named(self, name):
@@ -339,16 +355,16 @@ class TestBisection:
         found = bisect(self.base, self.teacher, attempt)
         assert [one.name for one in found.unblocking] == [name]
         assert len(tried) == len(CHANGES)
-        verdict = judge_bisection(found)
+        verdict = bisection_verdict(found)
         assert verdict.headline == f"{name} unblocks learning: 0 % from epoch 3"
-        assert verdict.advice == (f"train with {how_to_train(name)}",)
+        assert verdict.advice == (f"train with {training_option(name)}",)
 
     def test_what_unblocks_only_together_is_named_without_what_only_helps(self):
         pair = {"dropout off", "attention off"}
         attempt, _ = attempts([pair], helping=[*pair, "weight decay off"])
         found = bisect(self.base, self.teacher, attempt)
         assert set(found.needed) == pair
-        assert "only together dropout off and attention off" in judge_bisection(found).headline
+        assert "only together dropout off and attention off" in bisection_verdict(found).headline
         # Even where none of them helps alone.
         assert set(bisect(self.base, self.teacher, attempts([pair])[0]).needed) == pair
 
@@ -360,7 +376,7 @@ class TestBisection:
         assert len(tried[-1]) == len(CHANGES) - 1
         report = report_of([self.base], bisection=found)
         assert "none of 8 changes to standard unblocks learning, nor all together" in report.verdict.headline
-        assert report.verdict.advice[0].startswith("the annotations belong to the clips")
+        assert report.verdict.advice[0].startswith("do the annotations belong to the clips?")
         assert "  dropout off " in report.text()
 
     def test_learning_within_the_epochs_of_a_try_is_enough(self):
@@ -371,8 +387,8 @@ class TestBisection:
 
         found = bisect(self.base, self.student, attempt)
         assert [one.name for one in found.unblocking] == ["dropout off"]
-        assert judge_bisection(found).headline == (
-            "dropout off unblocks learning: WER 0.0 %, loss 1.000 a gloss after 20 epochs"
+        assert bisection_verdict(found).headline == (
+            "dropout off unblocks learning: WER 0.0 %, loss 1.000 per gloss after 20 epochs"
         )
         assert "dropout off           learns: WER 0.0 %" in report_of([self.base], bisection=found).text()
         # What has learnt already is unblocked by nothing less than 0 % for five epochs.
@@ -382,9 +398,9 @@ class TestBisection:
         found = bisect(self.base, self.student, attempts([{"dropout off"}], helping=["augmentation off"])[0])
         report = report_of([self.base], bisection=found)
         text = report.text()
-        assert "what unblocks standard, at most 20 epochs a try:" in text
+        assert "what unblocks standard, at most 20 epochs per try:" in text
         assert "dropout off           passes: 0 % from epoch 3" in text
-        assert "augmentation off      fails: WER 50.0 %, loss 1.000 a gloss after 20 epochs; helps" in text
+        assert "augmentation off      fails: WER 50.0 %, loss 1.000 per gloss after 20 epochs; helps" in text
         assert "verdict: standard fails; dropout off unblocks learning: 0 % from epoch 3" in text
         assert "to do: train with --dropout 0" in text
         paths = write_overfit(report, tmp_path)
@@ -393,7 +409,7 @@ class TestBisection:
         assert record["bisection"]["tries"][0]["changes"] == ["dropout off"]
 
     def test_a_blocking_dropout_is_found_by_training(self, tiny_corpus):
-        corpus, tested = Corpus.open(tiny_corpus), find_tested("tiny_student")
+        corpus, tested = Corpus.open(tiny_corpus), find_architecture("tiny_student")
         setting = replace(STANDARD, dropout=0.95, learning_rate=5e-3, augment=False, weight_decay=0.0)
         base = overfit(corpus, tested, setting, num_samples=3, max_epochs=60)
         assert not base.passed
@@ -406,7 +422,7 @@ class TestBisection:
     def test_attention_that_breaks_the_model_is_found_by_training(self, tiny_corpus, monkeypatch):
         """Attention whose output is not finite: only a model without it can learn."""
         monkeypatch.setattr(ModalityAttention, "forward", lambda self, tokens: tokens * torch.nan)
-        corpus, tested = Corpus.open(tiny_corpus), find_tested("tiny_teacher")
+        corpus, tested = Corpus.open(tiny_corpus), find_architecture("tiny_teacher")
         setting = replace(RELAXED, learning_rate=5e-3)
         base = overfit(corpus, tested, setting, num_samples=3, max_epochs=60)
         assert base.failure
@@ -419,22 +435,22 @@ class TestBisection:
 
 
 def test_time_that_is_over_ends_a_run_and_is_told(tiny_corpus):
-    run = overfit(Corpus.open(tiny_corpus), find_tested("tiny_student"), STANDARD, num_samples=2, max_seconds=0.0)
+    run = overfit(Corpus.open(tiny_corpus), find_architecture("tiny_student"), STANDARD, num_samples=2, max_seconds=0.0)
     # An epoch is finished once it has begun.
     assert (len(run.epochs), run.out_of_time, run.passed) == (1, True, False)
-    assert "; the time was over)" in report_of([run]).text()
+    assert "; the time ran out)" in report_of([run]).text()
 
 
 def test_iterations_are_shown_a_line_a_step():
     measured = Iterations("student", 9, ("u",), 5e-4, (Step(12.2, 331.0), Step(4.1, 7.5)), 1.0)
-    lines = iterations_text(measured, judge_iterations(measured)).splitlines()
+    lines = iterations_text(measured, iterations_verdict(measured)).splitlines()
     assert lines[2].split() == ["1", "12.2000", "331"]
     assert lines[3].split() == ["2", "4.1000", "7.5"]
 
 
 class TestCommands:
     def test_overfit(self, tiny_corpus, tmp_path, capsys, monkeypatch):
-        monkeypatch.setitem(SETTINGS, "standard", replace(STANDARD, learning_rate=5e-3))
+        monkeypatch.setitem(REGIMES, "standard", replace(STANDARD, learning_rate=5e-3))
         arguments = f"overfit --data_dir {tiny_corpus} --model tiny_teacher --num_samples 4 --output {tmp_path}"
         arguments += " --baseline tiny_student"
         assert cli.dispatch(arguments.split()) == 0
@@ -468,7 +484,7 @@ class TestCommands:
         assert cli.dispatch(arguments.split()) == 1
         out = capsys.readouterr().out
         assert "learning rate 1e-06, dropout 0.9, weight decay 0, augmentation off, attention clamp 3" in out
-        assert "what unblocks standard, at most 2 epochs a try:" in out
+        assert "what unblocks standard, at most 2 epochs per try:" in out
         assert "compared with" not in out
         assert (tmp_path / "overfit-mine.json").is_file()
         assert cli.dispatch([*arguments.split(), "--bisect", "false", "--attention", "false"]) == 1

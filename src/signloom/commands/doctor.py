@@ -46,19 +46,14 @@ def run(options: Options) -> int:
     """1 when a check fails, else 0."""
     if options.threads < 1:
         raise InputError(f"doctor: --threads is {options.threads}; needed at least 1")
-    import torch
-
     from signloom.health.examine import evidence_of, examine
     from signloom.health.subject import find_subject
+    from signloom.health.threads import cpu_threads
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
+    with cpu_threads(options.threads):
         subject = find_subject(options.subject, options.data_dir, options.seed)
         diagnosis = examine(subject, options.suite, options.check)
         evidence = evidence_of(subject, diagnosis) if options.html else {}
-    finally:
-        torch.set_num_threads(threads)
     data = f" --data_dir {options.data_dir}" if options.data_dir else ""
     rerun = f"signloom doctor {options.subject}{data} --check"
     if options.html:

@@ -1,12 +1,12 @@
-"""Can the model learn ten utterances by heart? The first thing to ask when training gets nowhere.
+"""Can the model learn ten utterances by heart? The first question when a training gets nowhere.
 
-Trains a new model on a few training utterances until their word error rate is 0 % for five epochs in a row, in two
-settings: standard (learning rate 5e-4, dropout 0.1, weight decay, augmentation) and relaxed (learning rate 1e-3, none
-of these, a wider clamp of attention). Both pass: the model learns. Only relaxed passes: it is over-regularised. Both
-fail: something is broken. Another model than the student is compared with the student on the same utterances. --bisect
-looks for what blocks a setting that fails: it takes dropout, augmentation, weight decay, attention, its clamp and the
-learning rate away, one at a time, then together. Writes a report, the curves and the figures; exit status 1 unless all
-that was asked passes.
+Trains a new model on a few training utterances until it has no error on them for five epochs in a row, in two settings:
+standard (learning rate 5e-4, dropout 0.1, weight decay, augmentation) and relaxed (learning rate 1e-3, none of these,
+larger attention values allowed). If both pass, the model learns. If only relaxed passes, it is over-regularised. If
+both fail, something is broken. A model other than the student is compared with the student on the same utterances.
+--bisect searches for the cause of a failure: it changes dropout, augmentation, weight decay, attention, its clamp and
+the learning rate, one at a time, then together. Writes a report, its values as JSON, and curves. Exit status: 0 if all
+settings pass, else 1.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from signloom.console import progress_bar
 from signloom.corpus import Corpus
 from signloom.errors import Faults
-from signloom.health.overfit.regimes import SETTINGS, Setting
+from signloom.health.overfit.regimes import REGIMES, Regime
 from signloom.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from signloom.health.overfit.architecture import Tested
+    from signloom.health.overfit.architecture import Architecture
     from signloom.health.overfit.training import OverfitRun
 
 NO_BASELINE = "none"
@@ -37,152 +37,136 @@ class Options:
     """Options of the overfit test."""
 
     data_dir: Path
-    """the corpus, of which training utterances are taken"""
+    """the corpus; its training utterances are used"""
     model: str = "student"
-    """what to test: a preset (student, teacher, ...), or a model file or run folder, of whose build a new model is
-    made; the standard setting then has the dropout and the clamp that it was trained with"""
+    """the architecture to test: a preset (student, teacher, ...), a model file or a run folder. The weights are always
+    new. With a file or folder, the standard setting uses the dropout and the clamp of its training"""
     setting: Literal["standard", "relaxed", "both"] = "both"
-    """which settings to try"""
+    """the settings to test"""
     num_samples: int = 10
-    """training utterances, the first of a shuffle by the seed"""
+    """number of training utterances, drawn at random by --seed"""
     max_epochs: int = 3000
-    """at most, for each setting"""
+    """largest number of epochs per setting"""
     max_minutes: float | None = None
-    """at most, for each setting and each try of --bisect; no limit when not given"""
+    """largest number of minutes per setting, and per try of --bisect; default: no limit"""
     baseline: str = "student"
-    """the preset that another model is compared with on the same utterances; 'none' for no comparison"""
+    """preset to compare another model with, on the same utterances; 'none': no comparison"""
     bisect: bool = False
-    """where a setting fails, look for what blocks it"""
+    """if a setting fails, search for the cause"""
     bisect_epochs: int = 300
-    """at most, for each try of --bisect"""
+    """largest number of epochs per try of --bisect"""
     attention: bool | None = None
-    """false: average the modalities instead of attention, in every setting (models with a fusion)"""
+    """false: in both settings, combine the modalities by their mean instead of attention (models with a fusion)"""
     attention_clamp: float | None = None
-    """the largest value that attention adds, in every setting (models with a fusion)"""
+    """largest absolute value that attention may add, in both settings (models with a fusion)"""
     dropout: float | None = None
-    """dropout in every setting, of attention too; 0 is off"""
+    """dropout rate in both settings, also of attention; 0: none"""
     weight_decay: float | None = None
-    """weight decay in every setting; 0 is off"""
+    """weight decay in both settings; 0: none"""
     augment: bool | None = None
-    """change clips at random in every setting, or in none"""
+    """change training clips at random, in both settings or in none"""
     learning_rate: float | None = None
-    """learning rate in every setting"""
+    """learning rate in both settings"""
     batch_size: int | None = None
-    """utterances in a step; all of them when not given: in batches of a few of them, batch norm has other statistics in
-    training than in evaluation, and a model that knows the samples by heart still errs"""
+    """utterances per batch; default: all of them. In small batches, batch norm has other statistics than in evaluation,
+    so a model that knows the utterances may still make errors"""
     gradient_clip: float = 1.0
-    """largest norm of the gradient"""
+    """largest norm of the gradient; larger gradients are scaled down"""
     seed: int = 0
-    """of the choice of utterances, the weights, the order and the augmentation"""
+    """seed for the choice of utterances, the initial weights, the order and the augmentation"""
     output: Path = Path("runs/overfit")
-    """the folder for overfit-MODEL.txt, .json and .png"""
+    """the folder to write overfit-MODEL.txt, .json and .png into"""
     threads: int = 1
-    """CPU threads"""
+    """number of CPU threads"""
 
     def check(self) -> None:
-        """Raises InputError with every value that cannot be."""
+        """Raises InputError listing every invalid value."""
         faults = Faults("overfit options")
-        for name in ("num_samples", "max_epochs", "bisect_epochs", "batch_size", "threads"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                faults.add(f"--{name} is {getattr(self, name)}; needed at least 1")
-        for name in ("gradient_clip", "learning_rate", "attention_clamp", "max_minutes"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                faults.add(f"--{name} is {getattr(self, name)}; needed above 0")
+        faults.need_at_least(1, self, "num_samples", "max_epochs", "bisect_epochs", "batch_size", "threads")
+        faults.need_above(0, self, "gradient_clip", "learning_rate", "attention_clamp", "max_minutes")
+        faults.need_at_least(0, self, "weight_decay")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")
-        if self.weight_decay is not None and not self.weight_decay >= 0:
-            faults.add(f"--weight_decay is {self.weight_decay}; needed at least 0")
         if self.baseline != NO_BASELINE and self.baseline not in PRESETS:
             faults.add(f"--baseline is {self.baseline!r}; needed {NO_BASELINE} or one of {', '.join(PRESETS)}")
         faults.raise_if_any()
 
-    @property
-    def switched(self) -> dict[str, Any]:
-        """What the switches set in every setting."""
+    def changes(self) -> dict[str, Any]:
+        """Returns the fields of a regime that these options override."""
         names = ("attention", "attention_clamp", "dropout", "weight_decay", "augment", "learning_rate")
-        fields = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return fields | ({"attention_dropout": self.dropout} if self.dropout is not None else {})
+        values = {name: getattr(self, name) for name in names} | {"attention_dropout": self.dropout}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def run(options: Options) -> int:
-    """0 when every setting that was asked for passes, else 1."""
+    """Returns 0 if every tested setting passes, else 1."""
     options.check()
-    import torch
-
-    from signloom.health.overfit.architecture import find_tested
+    from signloom.health.overfit.architecture import find_architecture
     from signloom.health.overfit.bisection import bisect
     from signloom.health.overfit.report import OverfitReport, write_overfit
-    from signloom.health.overfit.verdict import judge_overfit
+    from signloom.health.overfit.verdict import overfit_verdict
+    from signloom.health.threads import cpu_threads
 
     corpus = Corpus.open(options.data_dir)
-    tested = find_tested(options.model)
-    names = list(SETTINGS) if options.setting == "both" else [options.setting]
+    architecture = find_architecture(options.model)
+    names = list(REGIMES) if options.setting == "both" else [options.setting]
     bisection, baseline = None, []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
-        with progress_bar() as bar:
-            attempt = _Attempts(options, corpus, bar)
-            runs = [attempt(tested, name, _switched(options, tested, name)) for name in names]
-            if options.baseline not in (NO_BASELINE, options.model):
-                other = find_tested(options.baseline)
-                baseline = [attempt(other, f"{other.name}, {name}", other.setting(name)) for name in names]
-            failed = next((one for one in runs if not one.passed), None)
-            if options.bisect and failed is not None:
-                bisection = bisect(
-                    failed,
-                    tested.config,
-                    lambda name, setting: attempt(tested, name, setting, max_epochs=options.bisect_epochs),
-                )
-    finally:
-        torch.set_num_threads(threads)
-    verdict = judge_overfit(runs, baseline=baseline, bisection=bisection)
+    with cpu_threads(options.threads), progress_bar() as bar:
+        train = _Trainer(options, corpus, bar)
+        regimes = [dataclasses.replace(architecture.regime(name), **options.changes()) for name in names]
+        runs = [train(architecture, regime.name, regime, options.max_epochs) for regime in regimes]
+        if options.baseline not in (NO_BASELINE, options.model):
+            other = find_architecture(options.baseline)
+            baseline = [train(other, f"{other.name}, {name}", other.regime(name), options.max_epochs) for name in names]
+        failed = next((one for one in runs if not one.passed), None)
+        if options.bisect and failed is not None:
+            bisection = bisect(
+                failed,
+                architecture.config,
+                lambda name, regime: train(architecture, name, regime, options.bisect_epochs),
+            )
+    verdict = overfit_verdict(runs, baseline=baseline, bisection=bisection)
     report = OverfitReport(tuple(runs), verdict, tuple(baseline), bisection)
     paths = write_overfit(report, options.output)
     print(report.text())
-    print(f"\nreport, figures and curves: {', '.join(str(path) for path in paths.values())}")
-    if verdict.passed and not tested.recorded:
+    print(f"\nreport, values and curves: {', '.join(str(path) for path in paths.values())}")
+    if verdict.passed and not architecture.recorded:
         print(f"next: signloom train --data_dir {options.data_dir} --preset {options.model}")
     elif failed is not None and not options.bisect:
         print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model} --bisect true")
     return 0 if verdict.passed else 1
 
 
-def _switched(options: Options, tested: Tested, name: str) -> Setting:
-    return dataclasses.replace(tested.setting(name), **options.switched)
-
-
 @dataclass
-class _Attempts:
-    """Trains, and shows how far it is."""
+class _Trainer:
+    """Trains by the options, and shows the progress."""
 
     options: Options
     corpus: Corpus
     bar: Progress
 
-    def __call__(self, tested: Tested, name: str, setting: Setting, *, max_epochs: int | None = None) -> OverfitRun:
+    def __call__(self, architecture: Architecture, name: str, regime: Regime, max_epochs: int) -> OverfitRun:
         from signloom.health.overfit.training import Epoch, overfit
 
-        most = max_epochs or self.options.max_epochs
-        task = self.bar.add_task(name, total=most, unit="epochs")
+        task = self.bar.add_task(name, total=max_epochs, unit="epochs")
 
         def show(epoch: Epoch) -> None:
             text = f"{name}: WER {100 * epoch.wer:5.1f} %, loss {epoch.loss:7.3f}"
             self.bar.update(task, completed=epoch.number, description=text)
 
         minutes = self.options.max_minutes
-        run = overfit(
+        result = overfit(
             self.corpus,
-            tested,
-            setting,
+            architecture,
+            regime,
             num_samples=self.options.num_samples,
-            max_epochs=most,
+            max_epochs=max_epochs,
             max_seconds=math.inf if minutes is None else 60 * minutes,
             batch_size=self.options.batch_size,
             gradient_clip=self.options.gradient_clip,
             seed=self.options.seed,
             on_epoch=show,
         )
-        # A run that ended early is done all the same.
-        self.bar.update(task, total=len(run.epochs))
-        return run
+        # The bar of a run that ended early is full, too.
+        self.bar.update(task, total=len(result.epochs))
+        return result

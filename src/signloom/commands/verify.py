@@ -1,7 +1,7 @@
 """Ten iterations on one batch: does the loss fall?
 
-Trains a new model on one batch of training utterances and prints loss and gradient norm of every step. Takes seconds;
-exit status 1 if the loss does not fall, or is not finite.
+Trains a new model on one batch of training utterances and prints the loss and the gradient norm of every step. It takes
+seconds. Exit status: 0 if the loss falls and stays finite, else 1.
 """
 
 from __future__ import annotations
@@ -20,64 +20,56 @@ class Options:
     """Options of the verification."""
 
     data_dir: Path
-    """the corpus, of which training utterances are taken"""
+    """the corpus; its training utterances are used"""
     model: str = "student"
-    """what to verify: a preset (student, teacher, ...), or a model file or run folder, of whose build a new model is
-    made"""
+    """the architecture to verify: a preset (student, teacher, ...), a model file or a run folder. The weights are
+    always new"""
     num_steps: int = 10
-    """iterations"""
+    """number of iterations"""
     batch_size: int = 4
-    """utterances of the batch"""
+    """utterances in the batch"""
     learning_rate: float = STANDARD.learning_rate
-    """of AdamW, constant"""
+    """constant learning rate of AdamW"""
     gradient_clip: float = 1.0
-    """largest norm of the gradient; what is printed is the norm before clipping"""
+    """largest norm of the gradient; larger gradients are scaled down. The norm before that is printed"""
     seed: int = 0
-    """of the choice of utterances and the weights"""
+    """seed for the choice of utterances and the initial weights"""
     threads: int = 1
-    """CPU threads"""
+    """number of CPU threads"""
 
     def check(self) -> None:
-        """Raises InputError with every value that cannot be."""
+        """Raises InputError listing every invalid value."""
         faults = Faults("verify options")
         if self.num_steps < 2:
             faults.add(f"--num_steps is {self.num_steps}; needed at least 2 to see the loss fall")
-        for name in ("batch_size", "threads"):
-            if getattr(self, name) < 1:
-                faults.add(f"--{name} is {getattr(self, name)}; needed at least 1")
-        for name in ("learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                faults.add(f"--{name} is {getattr(self, name)}; needed above 0")
+        faults.need_at_least(1, self, "batch_size", "threads")
+        faults.need_above(0, self, "learning_rate", "gradient_clip")
         faults.raise_if_any()
 
 
 def run(options: Options) -> int:
-    """0 when the loss fell, else 1."""
+    """Returns 0 if the loss fell, else 1."""
     options.check()
-    import torch
-
-    from signloom.health.overfit.architecture import find_tested
+    from signloom.health.overfit.architecture import find_architecture
     from signloom.health.overfit.report import iterations_text
     from signloom.health.overfit.training import first_iterations
-    from signloom.health.overfit.verdict import judge_iterations
+    from signloom.health.overfit.verdict import iterations_verdict
+    from signloom.health.threads import cpu_threads
 
     corpus = Corpus.open(options.data_dir)
-    tested = find_tested(options.model)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
+    architecture = find_architecture(options.model)
+    regime = dataclasses.replace(architecture.regime(STANDARD.name), learning_rate=options.learning_rate)
+    with cpu_threads(options.threads):
         measured = first_iterations(
             corpus,
-            tested,
-            dataclasses.replace(tested.setting(STANDARD.name), learning_rate=options.learning_rate),
+            architecture,
+            regime,
             num_steps=options.num_steps,
             batch_size=options.batch_size,
             gradient_clip=options.gradient_clip,
             seed=options.seed,
         )
-    finally:
-        torch.set_num_threads(threads)
-    verdict = judge_iterations(measured)
+    verdict = iterations_verdict(measured)
     print(iterations_text(measured, verdict))
     if verdict.passed:
         print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model}")

@@ -1,4 +1,4 @@
-"""The model whose ability to learn is tested: a preset, or what a checkpoint says of its own build."""
+"""The architecture under test: a preset's, or that of a checkpoint. Its weights are always new."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.errors import InputError
-from signloom.health.overfit.regimes import SETTINGS, STANDARD, Setting
+from signloom.health.overfit.regimes import REGIMES, STANDARD, Regime
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.model.presets import PRESETS, ModelConfig, TeacherConfig
@@ -15,35 +15,34 @@ from signloom.run_folder import Run
 
 
 @dataclass(frozen=True)
-class Tested:
-    """What is built, with new weights.  recorded: whether the config is a checkpoint's, with its own regularisation."""
+class Architecture:
+    """What the overfit test builds.  recorded: whether the configuration, and so its dropout, is a checkpoint's."""
 
     name: str
     config: ModelConfig
     recorded: bool = False
 
-    def setting(self, name: str) -> Setting:
-        """A setting for it: the standard one of a checkpoint has the dropout and the clamp that it was trained with."""
-        setting = SETTINGS[name]
+    def regime(self, name: str) -> Regime:
+        """Returns a regime for this architecture.
+
+        For a checkpoint, the standard regime has the dropout and the attention clamp of the checkpoint's training.
+        """
+        regime = REGIMES[name]
         if not self.recorded or name != STANDARD.name:
-            return setting
-        setting = dataclasses.replace(setting, dropout=self.config.dropout)
+            return regime
+        names = ["dropout"]
         if isinstance(self.config, TeacherConfig):
-            setting = dataclasses.replace(
-                setting,
-                attention_clamp=self.config.attention_clamp,
-                attention_dropout=self.config.attention_dropout,
-            )
-        return setting
+            names += ["attention_clamp", "attention_dropout"]
+        return dataclasses.replace(regime, **{name: getattr(self.config, name) for name in names})
 
 
-def find_tested(name: str) -> Tested:
-    """The preset, model file or run folder `name`. Raises InputError for anything else."""
+def find_architecture(name: str) -> Architecture:
+    """Returns the architecture of a preset, a model file or a run folder. Raises InputError for any other name."""
     if name in PRESETS:
-        return Tested(name, PRESETS[name])
+        return Architecture(name, PRESETS[name])
     path = Path(name)
     if not path.exists():
         raise InputError(f"model: no preset {name!r}, and no model file; known presets are {', '.join(PRESETS)}")
     config = load(path).engine.config
     where = path.parent if path.name == Run.model_file.name else path
-    return Tested(where.resolve().name.removesuffix(SUFFIX), config, recorded=True)
+    return Architecture(where.resolve().name.removesuffix(SUFFIX), config, recorded=True)

@@ -1,4 +1,4 @@
-"""Which one of the switches unblocks learning? Each is tried by itself, then those that help together."""
+"""Which changes unblock learning? Each change is tried alone, then the changes that helped are tried together."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from signloom.health.overfit.regimes import CHANGES, Setting, changes_of, with_changes
+from signloom.health.overfit.regimes import CHANGES, Regime, changes_of, with_changes
 from signloom.health.overfit.training import OverfitRun
 from signloom.model.presets import ModelConfig
 
-# A change helps when it brings WER down by this much, or the loss by a tenth, in as many epochs.
-LESS_WER, LESS_LOSS = 0.02, 0.9
-# The WER below which the overfit test's description says that a model learns.
+# A change helps if, after as many epochs, the WER is lower by at least this much, ...
+LESS_WER = 0.02
+# ... or the loss is at most this share of the loss without it.
+LESS_LOSS = 0.9
+# A model with a WER below this learns.
 LEARNS = 0.15
 
 
 @dataclass(frozen=True)
 class Try:
-    """changes: names of what was switched, all at once.  run: what came of it."""
+    """A training with some changes.  changes: their names.  run: the result."""
 
     changes: tuple[str, ...]
     run: OverfitRun
@@ -30,8 +32,11 @@ class Try:
 
 @dataclass(frozen=True)
 class Bisection:
-    """The search.  base: the run that failed.  tries: in the order they were made.  needed: the fewest changes found
-    that unblock together where none does alone; empty where all together fail, or one is enough."""
+    """The result of a bisection.
+
+    base: the run that failed.  tries: in the order of training.  needed: the smallest set found of changes that unblock
+    learning together where none does alone; empty where one is enough, or where all together fail.
+    """
 
     base: OverfitRun
     tries: tuple[Try, ...]
@@ -39,15 +44,15 @@ class Bisection:
 
     @property
     def unblocking(self) -> list[Try]:
-        """Changes that let it learn by themselves, the fastest first."""
+        """The tries of a single change that unblock learning, the fastest first."""
         alone = [one for one in self.tries if len(one.changes) == 1 and unblocks(one.run, self.base)]
         return sorted(alone, key=lambda one: (not one.run.passed, one.run.zero_epoch or math.inf, _end(one.run)))
 
 
-def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Setting], OverfitRun]) -> Bisection:
-    """What lets a model learn in the setting of `base`, which failed.
+def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Regime], OverfitRun]) -> Bisection:
+    """Returns the changes to the regime of `base`, which failed, that let a model of this configuration learn.
 
-    attempt: trains with a setting; its name is given for display.
+    attempt: trains with a regime; its first argument is a name for display.
     """
     tries: list[Try] = []
 
@@ -59,7 +64,7 @@ def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Settin
         return unblocks(done.run, base)
 
     alone = changes_of(base.setting, config)
-    # All of them, though one may pass: which of them do is the answer.
+    # Every change is tried, even after one that unblocks: the answer is the list of all that do.
     passed = [name for name in alone if passes((name,))]
     if passed:
         return Bisection(base, tuple(tries))
@@ -77,14 +82,14 @@ def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Settin
 
 
 def unblocks(run: OverfitRun, base: OverfitRun) -> bool:
-    """Whether a run passes, or learns where `base` does not: a try has fewer epochs than the test itself."""
+    """Returns whether a run passes, or learns where `base` does not: a try has fewer epochs than the test itself."""
     learns = not run.failure and run.final is not None and run.final.wer < LEARNS
     stuck = base.final is None or base.final.wer >= LEARNS or bool(base.failure)
     return run.passed or (learns and stuck)
 
 
 def helps(run: OverfitRun, base: OverfitRun) -> bool:
-    """Whether a run got further than `base` in as many epochs."""
+    """Returns whether a run got further than `base` in as many epochs."""
     count = min(len(run.epochs), len(base.epochs))
     if not count:
         return bool(run.epochs)
@@ -93,7 +98,7 @@ def helps(run: OverfitRun, base: OverfitRun) -> bool:
 
 
 def _compatible(tries: list[Try]) -> tuple[str, ...]:
-    """The changes of single tries that can be made at once: of two that set the same, the one that got further."""
+    """Returns changes that can be made together: of two that set the same field, the one that got further."""
     kept: dict[tuple[str, ...], Try] = {}
     for one in tries:
         key = tuple(CHANGES[one.name])

@@ -1,4 +1,4 @@
-"""How an overfit test trains. No torch here: the command line reads this module for its help."""
+"""Learning rate and regularisation in the overfit test. No torch here: the command line reads this for its help."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from signloom.model.presets import ModelConfig, TeacherConfig
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One way to train on a few utterances.
+class Regime:
+    """Learning rate and regularisation of a training on a few utterances.
 
-    augment: change the clips at random; the WER is always taken on the clips as they are.  attention: None keeps what
-    the model has.  attention_dropout: None for that of the rest.  attention_clamp, attention, attention_dropout: of a
-    model with a fusion; others have no use for them.
+    augment: whether clips are changed at random in training; the WER is measured on unchanged clips.
+    attention_clamp, attention, attention_dropout: ignored by models without a fusion of modalities.
+    attention: None keeps the model's own.  attention_dropout: None for `dropout`.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Setting:
     attention_dropout: float | None = None
 
     def configure(self, config: ModelConfig) -> ModelConfig:
-        """`config` with this setting's regularisation. Raises InputError for a dropout or clamp that cannot be."""
+        """Returns `config` with this regularisation. Raises InputError for an invalid dropout or clamp."""
         config = dataclasses.replace(config, dropout=self.dropout)
         if isinstance(config, TeacherConfig):
             own = self.attention_dropout
@@ -42,7 +42,7 @@ class Setting:
         return config
 
     def describe(self, config: ModelConfig) -> str:
-        """The figures, those of attention only where `config` has a fusion."""
+        """Returns the values in words; those of attention only for a `config` with a fusion."""
         words = [
             f"learning rate {self.learning_rate:g}",
             f"dropout {self.dropout:g}",
@@ -57,13 +57,13 @@ class Setting:
         return ", ".join(words)
 
 
-# The figures of the test's description: the standard setting regularises as training does, the relaxed one not at all.
-STANDARD = Setting("standard", learning_rate=5e-4, dropout=0.1, weight_decay=1e-4, augment=True, attention_clamp=10.0)
-RELAXED = Setting("relaxed", learning_rate=1e-3, dropout=0.0, weight_decay=0.0, augment=False, attention_clamp=100.0)
-SETTINGS = {setting.name: setting for setting in (STANDARD, RELAXED)}
+# The standard regime regularises as training does, the relaxed one not at all.
+STANDARD = Regime("standard", learning_rate=5e-4, dropout=0.1, weight_decay=1e-4, augment=True, attention_clamp=10.0)
+RELAXED = Regime("relaxed", learning_rate=1e-3, dropout=0.0, weight_decay=0.0, augment=False, attention_clamp=100.0)
+REGIMES = {regime.name: regime for regime in (STANDARD, RELAXED)}
 
-# What a search for the cause tries, each by itself, and the flags that train so. The relaxed setting's
-# figures, attention left out altogether, and a learning rate ten times smaller than the relaxed one's.
+# What the bisection changes, one at a time: each value of the relaxed regime, attention left out, and a learning rate
+# of a tenth of the relaxed one.
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "dropout off": {"dropout": 0.0, "attention_dropout": 0.0},
     "augmentation off": {"augment": False},
@@ -73,7 +73,8 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     f"learning rate {RELAXED.learning_rate:g}": {"learning_rate": RELAXED.learning_rate},
     f"learning rate {RELAXED.learning_rate / 10:g}": {"learning_rate": RELAXED.learning_rate / 10},
 }
-HOW = {
+# The option of `signloom train` for each field that a change sets.
+_OPTIONS = {
     "dropout": "--dropout 0",
     "augment": "--augment false",
     "weight_decay": "--weight_decay 0",
@@ -83,30 +84,23 @@ HOW = {
 }
 
 
-def changes_of(setting: Setting, config: ModelConfig) -> list[str]:
-    """Names of the CHANGES that make another training of `setting` and `config`."""
-    before = setting.configure(config)
-    found = []
-    for name, fields in CHANGES.items():
-        changed = dataclasses.replace(setting, **fields)
-        # What a model without a fusion has no use for changes nothing.
-        trains_otherwise = (changed.learning_rate, changed.weight_decay, changed.augment) != (
-            setting.learning_rate,
-            setting.weight_decay,
-            setting.augment,
-        )
-        if trains_otherwise or changed.configure(config) != before:
-            found.append(name)
-    return found
+def changes_of(regime: Regime, config: ModelConfig) -> list[str]:
+    """Returns the names of the CHANGES that have an effect on `regime` and `config`."""
+
+    def effects(changed: Regime) -> tuple[Any, ...]:
+        return changed.configure(config), changed.learning_rate, changed.weight_decay, changed.augment
+
+    before = effects(regime)
+    return [name for name, fields in CHANGES.items() if effects(dataclasses.replace(regime, **fields)) != before]
 
 
-def with_changes(setting: Setting, names: tuple[str, ...]) -> Setting:
-    """`setting` with some of the CHANGES, and named after them."""
+def with_changes(regime: Regime, names: tuple[str, ...]) -> Regime:
+    """Returns `regime` with some of the CHANGES, and named after them."""
     fields = {field: value for name in names for field, value in CHANGES[name].items()}
-    return dataclasses.replace(setting, name=f"{setting.name}, {', '.join(names)}", **fields)
+    return dataclasses.replace(regime, name=f"{regime.name}, {', '.join(names)}", **fields)
 
 
-def how_to_train(name: str) -> str:
-    """The flag that gives training the same change."""
+def training_option(name: str) -> str:
+    """Returns the option of `signloom train` that makes the same change."""
     field, value = next(iter(CHANGES[name].items()))
-    return HOW[field].format(value)
+    return _OPTIONS[field].format(value)

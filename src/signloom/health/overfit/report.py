@@ -1,4 +1,4 @@
-"""Measurements and verdicts as text, JSON and pictures."""
+"""The report of an overfit test: measurements and verdicts as text, JSON and curves."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ TITLE_WIDTH = 120
 
 @dataclass(frozen=True)
 class OverfitReport:
-    """What an overfit test shows: a run for each setting, the verdict, the runs of the model compared with in the same
-    settings, and what was found to unblock."""
+    """The results of an overfit test.
+
+    runs: one per regime.  baseline: the runs of the model it is compared with, with the same regimes.
+    """
 
     runs: tuple[OverfitRun, ...]
     verdict: Verdict
@@ -29,7 +31,7 @@ class OverfitReport:
     bisection: Bisection | None = None
 
     def text(self) -> str:
-        """A block for each run, the comparison, the tries, then the verdict and what to do."""
+        """Returns a block per run, the comparison, the tries of the bisection, then the verdict and what to do."""
         first = self.runs[0]
         lines = [
             f"overfit test: {first.model}, {first.parameters:,} parameters, vocabulary of {first.vocabulary_size} "
@@ -47,7 +49,7 @@ class OverfitReport:
         if left_out:
             lines += [
                 "",
-                f"passed over, since CTC cannot align them: {len(left_out)}",
+                f"left out, since CTC cannot align them: {len(left_out)}",
                 *(f"  {fault}" for fault in left_out),
             ]
         return "\n".join([*lines, "", *_verdict_lines(self.verdict)])
@@ -72,21 +74,21 @@ def _run_lines(run: OverfitRun) -> list[str]:
         f"  final WER            {f'{100 * final.wer:.2f} % ({level(final.wer)})' if final else 'none'}",
         f"  0 % reached          {reached}",
         f"  NaN or Inf           {f'yes: {run.failure}' if run.failure else 'no'}",
-        f"  final loss           {f'{final.loss:.4f} a gloss' if final else 'none'}",
+        f"  final loss           {f'{final.loss:.4f} per gloss' if final else 'none'}",
         f"  gradient norms       {f'min {norms[0]:.4g}, max {norms[1]:.4g}' if norms else 'none'}",
     ]
 
 
 def _extent(run: OverfitRun) -> str:
-    over = "; the time was over" if run.out_of_time else ""
+    over = "; the time ran out" if run.out_of_time else ""
     return f"{len(run.epochs)} of at most {run.max_epochs} epochs ({run.seconds:.1f} s{over})"
 
 
 def _comparison_lines(runs: Sequence[OverfitRun], baseline: Sequence[OverfitRun]) -> list[str]:
-    other = baseline[0].model
-    same = {run.ids for run in (*runs, *baseline)}
+    same = len({run.ids for run in (*runs, *baseline)}) == 1
+    utterances = "the same utterances" if same else "other utterances (CTC cannot align the same)"
     lines = [
-        f"compared with {other} on {'the same' if len(same) == 1 else 'other (CTC cannot align the same)'} utterances:",
+        f"compared with {baseline[0].model} on {utterances}:",
         f"  {'setting':<12}{'model':<20}{'final WER':>10}{'0 % from epoch':>17}{'seconds':>10}",
     ]
     for run, beside in zip(runs, baseline, strict=True):
@@ -100,36 +102,31 @@ def _comparison_lines(runs: Sequence[OverfitRun], baseline: Sequence[OverfitRun]
 
 
 def _bisection_lines(bisection: Bisection) -> list[str]:
-    lines = [f"what unblocks {bisection.base.setting.name}, at most {_tries_epochs(bisection)} epochs a try:"]
+    most = max((one.run.max_epochs for one in bisection.tries), default=0)
+    lines = [f"what unblocks {bisection.base.setting.name}, at most {most} epochs per try:"]
     width = max((len(one.name) for one in bisection.tries), default=0)
     for one in bisection.tries:
-        told = "passes" if one.run.passed else "learns" if unblocks(one.run, bisection.base) else "fails"
-        lines.append(
-            f"  {one.name:<{width}}  {told}: {outcome(one.run)}"
-            + ("; helps" if told == "fails" and not one.run.failure and helps(one.run, bisection.base) else "")
-        )
+        result = "passes" if one.run.passed else "learns" if unblocks(one.run, bisection.base) else "fails"
+        note = "; helps" if result == "fails" and not one.run.failure and helps(one.run, bisection.base) else ""
+        lines.append(f"  {one.name:<{width}}  {result}: {outcome(one.run)}{note}")
     return lines
 
 
-def _tries_epochs(bisection: Bisection) -> int:
-    return max((one.run.max_epochs for one in bisection.tries), default=0)
-
-
 def iterations_text(measured: Iterations, verdict: Verdict) -> str:
-    """A line a step, then the verdict."""
+    """Returns one line per step, then the verdict."""
     lines = [
         f"verify: {measured.model}, {measured.parameters:,} parameters, one batch of {len(measured.ids)} utterances, "
         f"learning rate {measured.learning_rate:g}",
-        "step   loss a gloss   gradient norm",
+        "step   loss per gloss   gradient norm",
     ]
     lines += [
-        f"{number:4}   {step.loss:12.4f}   {step.gradient_norm:13.4g}" for number, step in enumerate(measured.steps, 1)
+        f"{number:4}   {step.loss:14.4f}   {step.gradient_norm:13.4g}" for number, step in enumerate(measured.steps, 1)
     ]
     return "\n".join([*lines, "", *_verdict_lines(verdict)])
 
 
 def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
-    """Writes `overfit-MODEL.txt`, `.json` and `.png` into `folder`; the paths by suffix."""
+    """Writes `overfit-MODEL.txt`, `.json` and `.png` into `folder`. Returns the paths by suffix."""
     paths = {suffix: folder / f"overfit-{report.runs[0].model}.{suffix}" for suffix in ("txt", "json", "png")}
     with atomic_write(paths["txt"], "w") as file:
         file.write(report.text() + "\n")
@@ -139,7 +136,7 @@ def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
 
 
 def draw_overfit(report: OverfitReport, path: Path) -> None:
-    """WER and loss over epochs: a line for each run, dashed for the other model's, dotted for tries that learn."""
+    """Draws WER and loss over the epochs: solid the runs, dashed those of the other model, dotted tries that learn."""
     from matplotlib.figure import Figure
 
     first, *_ = report.runs
@@ -163,7 +160,7 @@ def draw_overfit(report: OverfitReport, path: Path) -> None:
             wer.plot(run.zero_epoch, 0, "o", color=colour, clip_on=False)
     wer.set(title="word error rate on the training utterances", xlabel="epoch", ylabel="%", ylim=(0, None))
     loss.set(title="CTC loss per gloss", xlabel="epoch")
-    # A loss below zero is a fault, and has to be seen; a logarithm has no place for it.
+    # A loss below zero, a bug, must stay visible: the logarithmic axis clips it instead of leaving it out.
     if any(epoch.loss > 0 for run, *_ in lines for epoch in run.epochs):
         loss.set_yscale("log", nonpositive="clip")
     for axes in (wer, loss):

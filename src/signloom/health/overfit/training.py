@@ -1,8 +1,7 @@
-"""What a model does when it is trained on a few utterances: measured here, judged and shown elsewhere.
+"""Trains a model on a few utterances and measures how that goes.
 
-The loops are plain torch and not Lightning's: one model, one device and a handful of clips need none of what it brings
-(its import alone takes longer than ten iterations), and a fault in the training code must not be hidden by a tool that
-runs through the same code. Data, collation, model, front end and loss are those of training.
+The loops are plain torch, without Lightning: its import alone takes longer than ten iterations, and a test that ran the
+training loop could not reveal a fault of that loop. Data, collation, model, front end and loss are those of training.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError
-from signloom.health.overfit.architecture import Tested
-from signloom.health.overfit.regimes import Setting
+from signloom.health.overfit.architecture import Architecture
+from signloom.health.overfit.regimes import Regime
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
@@ -33,7 +32,7 @@ from signloom.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration.  loss: CTC per gloss, mean over the batch.  gradient_norm: before clipping."""
+    """One iteration.  loss: CTC loss per gloss, mean over the batch.  gradient_norm: before clipping."""
 
     loss: float
     gradient_norm: float
@@ -47,30 +46,30 @@ class Step:
 class Epoch:
     """One pass over the utterances.
 
-    number: from 1.  loss: mean over the epoch's steps, augmentation and dropout included.  wer: after it, of the clips
-    as they are, the model in evaluation mode, greedily decoded.  gradient_norms: least and greatest, before clipping.
-    seconds: since the run began.
+    number: from 1.  loss: mean over the steps, with augmentation and dropout.  wer: after the epoch, on the unchanged
+    clips, in evaluation mode, by greedy decoding.  gradient_norms: smallest and largest, before clipping.
+    seconds: since the start of the run.
     """
 
     number: int
     loss: float
     wer: float
     gradient_norms: tuple[float, float]
-    # No two runs take the same time.
+    # Equal runs differ in their time.
     seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
 class OverfitRun:
-    """A model trained on a few utterances until it knew them, or until the epochs were over.
+    """A training on a few utterances, until the model knew them or its epochs or time ran out.
 
-    epochs: those that were finished.  max_epochs: as many as it might have had.  hold: epochs without an error that
-    end it.  failure: where a loss or gradient was no longer finite, else empty.  left_out: utterances that CTC cannot
-    align at the model's stride, why each.  out_of_time: whether the time given was over before the epochs were.
+    setting: the regime.  epochs: the finished ones.  max_epochs: their limit.  hold: epochs in a row without an error
+    that end the run.  failure: place of the first non-finite value, or empty.  left_out: why CTC cannot align an
+    utterance at the model's stride, for each such utterance.  out_of_time: whether the time ran out first.
     """
 
     model: str
-    setting: Setting
+    setting: Regime
     description: str
     parameters: int
     vocabulary_size: int
@@ -90,17 +89,13 @@ class OverfitRun:
 
     @property
     def zero_epoch(self) -> int | None:
-        """The epoch from which on there was no error; None where the last epoch has some."""
-        found = None
-        for epoch in reversed(self.epochs):
-            if epoch.wer != 0:
-                break
-            found = epoch.number
-        return found
+        """The first epoch of the last stretch without errors; None where the last epoch has some."""
+        last = next((epoch.number for epoch in reversed(self.epochs) if epoch.wer != 0), 0)
+        return last + 1 if last < len(self.epochs) else None
 
     @property
     def zero_seconds(self) -> float | None:
-        """When that epoch was finished."""
+        """Seconds until the end of that epoch."""
         return None if self.zero_epoch is None else self.epochs[self.zero_epoch - 1].seconds
 
     @property
@@ -109,17 +104,14 @@ class OverfitRun:
 
     @property
     def gradient_norms(self) -> tuple[float, float] | None:
-        """The least and the greatest of the whole run; None where not one epoch was finished."""
-        if not self.epochs:
-            return None
-        return min(epoch.gradient_norms[0] for epoch in self.epochs), max(
-            epoch.gradient_norms[1] for epoch in self.epochs
-        )
+        """The smallest and the largest of the run; None where no epoch was finished."""
+        norms = [norm for epoch in self.epochs for norm in epoch.gradient_norms]
+        return (min(norms), max(norms)) if norms else None
 
 
 @dataclass(frozen=True)
 class Iterations:
-    """The first steps of training on one batch, which stays the same."""
+    """The first steps of a training on a single batch."""
 
     model: str
     parameters: int
@@ -131,44 +123,44 @@ class Iterations:
 
 @dataclass(frozen=True)
 class Samples:
-    """A few utterances of a training split, and the vocabulary of all of it."""
+    """A few utterances of a training split, and the vocabulary of the whole split."""
 
     corpus: Corpus
     vocabulary: Vocabulary
     utterances: tuple[Utterance, ...]
     left_out: tuple[str, ...]
 
-    def dataset(self, config: ModelConfig, recognizer: Recognizer, *, augment: bool, seed: int) -> UtteranceDataset:
+    def dataset(self, recognizer: Recognizer, *, augment: bool, seed: int) -> UtteranceDataset:
         return UtteranceDataset(
             self.corpus,
             self.utterances,
             self.vocabulary,
-            view=config.view,
-            fps=config.fps,
+            view=recognizer.config.view,
+            fps=recognizer.config.fps,
             augmentation=AugmentationConfig() if augment else None,
             frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
             seed=seed,
         )
 
 
-def choose(corpus: Corpus, config: ModelConfig, num_samples: int, seed: int) -> Samples:
-    """The first `num_samples` training utterances (or all), by a shuffle of the seed, that CTC can align.
+def choose_samples(corpus: Corpus, config: ModelConfig, num_samples: int, seed: int) -> Samples:
+    """Returns the first `num_samples` training utterances that CTC can align, in an order drawn by the seed; or all.
 
-    Raises InputError where there is none.
+    Raises InputError where there are none.
     """
     items = corpus.split("train")
     vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
     recognizer = Recognizer(config, len(vocabulary))
     chosen: list[Utterance] = []
     left_out: list[str] = []
-    for at in np.random.default_rng(seed).permutation(len(items)):
+    for index in np.random.default_rng(seed).permutation(len(items)):
         if len(chosen) == num_samples:
             break
-        fault = unalignable(recognizer, items[at], vocabulary)
+        fault = unalignable(recognizer, items[index], vocabulary)
         if fault:
             left_out.append(fault)
         else:
-            chosen.append(items[at])
+            chosen.append(items[index])
     if not chosen:
         raise InputError(
             f"{corpus.root}: no training utterance that CTC can align at the model's stride"
@@ -179,8 +171,8 @@ def choose(corpus: Corpus, config: ModelConfig, num_samples: int, seed: int) -> 
 
 def overfit(
     corpus: Corpus,
-    model: Tested,
-    setting: Setting,
+    architecture: Architecture,
+    regime: Regime,
     *,
     num_samples: int = 10,
     max_epochs: int = 3000,
@@ -191,44 +183,37 @@ def overfit(
     seed: int = 0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> OverfitRun:
-    """Trains a new model of the build of `model` on a few utterances until `hold` epochs in a row have no error.
+    """Trains a new model on a few utterances until `hold` epochs in a row have no error.
 
-    batch_size: all utterances when None.
+    batch_size: None puts all utterances into one batch.
 
     Raises InputError for a corpus without a training utterance that CTC can align.
     """
-    config = setting.configure(model.config)
-    samples = choose(corpus, config, num_samples, seed)
-    torch.manual_seed(seed)
+    samples, recognizer, whole = _prepare(corpus, architecture, regime, num_samples, seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recognizer = Recognizer(config, len(samples.vocabulary))
-    plain = samples.dataset(config, recognizer, augment=False, seed=seed)
-    train = samples.dataset(config, recognizer, augment=setting.augment, seed=seed)
-    whole = collate([plain[at] for at in range(len(plain))])
-    recognizer.frontend.fit([(whole.points, whole.lengths)])
     recognizer.to(device)
     whole = whole.to(device)
-    optimizer = torch.optim.AdamW(
-        recognizer.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay, fused=True
-    )
-    sampler = BucketSampler([train.num_frames(at) for at in range(len(train))], batch_size or len(train), seed=seed)
-    references = [samples.vocabulary.decode(train.targets[at].tolist()) for at in range(len(train))]
+    optimizer = _optimizer(recognizer, regime)
+    train = samples.dataset(recognizer, augment=regime.augment, seed=seed)
+    frames = [train.num_frames(index) for index in range(len(train))]
+    sampler = BucketSampler(frames, batch_size or len(train), seed=seed)
+    references = [samples.vocabulary.decode(targets.tolist()) for targets in train.targets]
     epochs: list[Epoch] = []
     failure, clear, out_of_time = "", 0, False
     started = time.perf_counter()
     for number in range(1, max_epochs + 1):
         train.epoch = number
         sampler.set_epoch(number)
-        batches = (collate([train[at] for at in index]).to(device) for index in sampler)
-        steps = list(_train(recognizer, optimizer, batches, gradient_clip))
+        batches = (collate([train[index] for index in indices]).to(device) for indices in sampler)
+        steps = list(_steps(recognizer, optimizer, batches, gradient_clip))
         if not steps[-1].finite:
             failure = f"epoch {number}, step {len(steps)}: loss {steps[-1].loss}, gradient {steps[-1].gradient_norm}"
             break
-        norms = [step.gradient_norm for step in steps]
         wer = _wer(recognizer, whole, samples.vocabulary, references)
         if wer is None:
             failure = f"epoch {number}: the log-probabilities in evaluation mode"
             break
+        norms = [step.gradient_norm for step in steps]
         loss, seconds = sum(step.loss for step in steps) / len(steps), time.perf_counter() - started
         epochs.append(Epoch(number, loss, wer, (min(norms), max(norms)), seconds))
         on_epoch(epochs[-1])
@@ -237,66 +222,73 @@ def overfit(
         if clear == hold or out_of_time:
             break
     return OverfitRun(
-        model.name,
-        setting,
-        setting.describe(model.config),
-        recognizer.num_parameters,
-        len(samples.vocabulary),
-        tuple(item.id for item in samples.utterances),
-        tuple(epochs),
-        max_epochs,
-        hold,
-        time.perf_counter() - started,
-        failure,
-        samples.left_out,
-        out_of_time and clear < hold,
+        model=architecture.name,
+        setting=regime,
+        description=regime.describe(architecture.config),
+        parameters=recognizer.num_parameters,
+        vocabulary_size=len(samples.vocabulary),
+        ids=whole.ids,
+        epochs=tuple(epochs),
+        max_epochs=max_epochs,
+        hold=hold,
+        seconds=time.perf_counter() - started,
+        failure=failure,
+        left_out=samples.left_out,
+        out_of_time=out_of_time and clear < hold,
     )
 
 
 def first_iterations(
     corpus: Corpus,
-    model: Tested,
-    setting: Setting,
+    architecture: Architecture,
+    regime: Regime,
     *,
     num_steps: int = 10,
     batch_size: int = 4,
     gradient_clip: float = 1.0,
     seed: int = 0,
-    on_step: Callable[[int, Step], None] = lambda number, step: None,
 ) -> Iterations:
-    """Trains a new model of the build of `model` on one batch for a few steps; stops at one that is not finite.
+    """Trains a new model on one batch for a few steps, the last of which may be non-finite.
 
     Raises InputError as `overfit` does.
     """
-    config = setting.configure(model.config)
-    samples = choose(corpus, config, batch_size, seed)
-    torch.manual_seed(seed)
-    recognizer = Recognizer(config, len(samples.vocabulary))
-    data = samples.dataset(config, recognizer, augment=False, seed=seed)
-    batch = collate([data[at] for at in range(len(data))])
-    recognizer.frontend.fit([(batch.points, batch.lengths)])
-    optimizer = torch.optim.AdamW(
-        recognizer.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay, fused=True
-    )
-    steps = []
+    _, recognizer, batch = _prepare(corpus, architecture, regime, batch_size, seed)
     started = time.perf_counter()
-    for step in _train(recognizer, optimizer, [batch] * num_steps, gradient_clip):
-        steps.append(step)
-        on_step(len(steps), step)
+    steps = tuple(_steps(recognizer, _optimizer(recognizer, regime), [batch] * num_steps, gradient_clip))
     return Iterations(
-        model.name,
+        architecture.name,
         recognizer.num_parameters,
         batch.ids,
-        setting.learning_rate,
-        tuple(steps),
+        regime.learning_rate,
+        steps,
         time.perf_counter() - started,
     )
 
 
-def _train(
+def _prepare(
+    corpus: Corpus, architecture: Architecture, regime: Regime, num_samples: int, seed: int
+) -> tuple[Samples, Recognizer, Batch]:
+    """Returns the utterances, a new model whose front end is fitted to them, and their batch, unchanged."""
+    config = regime.configure(architecture.config)
+    samples = choose_samples(corpus, config, num_samples, seed)
+    torch.manual_seed(seed)
+    recognizer = Recognizer(config, len(samples.vocabulary))
+    data = samples.dataset(recognizer, augment=False, seed=seed)
+    batch = collate([data[index] for index in range(len(data))])
+    recognizer.frontend.fit([(batch.points, batch.lengths)])
+    return samples, recognizer, batch
+
+
+def _optimizer(recognizer: Recognizer, regime: Regime) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        recognizer.parameters(), lr=regime.learning_rate, weight_decay=regime.weight_decay, fused=True
+    )
+
+
+def _steps(
     recognizer: Recognizer, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], gradient_clip: float
 ) -> Iterable[Step]:
-    """A step for each batch, ending with the first that is not finite, whose gradient is not applied."""
+    """Yields a step per batch. The first non-finite step is the last, and its gradient is not applied."""
     for batch in batches:
         recognizer.train()
         heads = recognizer.heads(batch.points, batch.lengths)
@@ -321,13 +313,13 @@ def _loss(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
 def _wer(
     recognizer: Recognizer, batch: Batch, vocabulary: Vocabulary, references: Sequence[Sequence[str]]
 ) -> float | None:
-    """Of the batch, greedily decoded in evaluation mode; None where its log-probabilities are not finite."""
+    """Returns the WER of the batch, greedily decoded in evaluation mode; None for non-finite log-probabilities."""
     recognizer.eval()
     log_probs, lengths = recognizer(batch.points, batch.lengths)
     if not torch.isfinite(log_probs).all():
         return None
-    found = greedy_ids(log_probs.cpu().numpy(), lengths.cpu().numpy())
+    hypotheses = greedy_ids(log_probs.cpu().numpy(), lengths.cpu().numpy())
     return score(
         (name, reference, vocabulary.decode(ids))
-        for name, reference, ids in zip(batch.ids, references, found, strict=True)
+        for name, reference, ids in zip(batch.ids, references, hypotheses, strict=True)
     ).wer
