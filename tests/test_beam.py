@@ -280,14 +280,14 @@ def test_settings_are_checked_together_and_read_back():
         Decoding(decoder="best")
     tuned = Decoding(lm_weight=0.5, insertion_bonus=1.25)
     assert Decoding.from_json(tuned.to_json(), place="model") == tuned
-    assert str(tuned) == "beam 10, 20 tokens a frame, bonus +1.25 a gloss, weight 0.5 of the language model"
+    assert str(tuned) == "beam 10, 20 tokens per frame, bonus +1.25 per gloss, language model weight 0.5"
     assert str(Decoding(decoder="greedy")) == "greedy"
-    with pytest.raises(InputError, match="model: decoding settings beam_width are not known"):
+    with pytest.raises(InputError, match="model: unknown decoding settings beam_width"):
         Decoding.from_json({"beam_width": 3}, place="model")
 
 
 def test_a_decoder_needs_what_its_settings_name():
-    with pytest.raises(InputError, match="a language model is to weigh 0.5 and none is given"):
+    with pytest.raises(InputError, match="lm_weight is 0.5, but there is no language model"):
         Decoder(VOCABULARY, Decoding(lm_weight=0.5))
     with pytest.raises(InputError, match=r"none of the recogniser's 2 glosses \(such as A, B\) is among its 1 words"):
         Decoder(VOCABULARY, Decoding(lm_weight=0.5), kneser_ney([["a"]]).model)

@@ -332,7 +332,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("one.csv", "two"), r"one\.csv is read as a file of hypotheses, and these need --reference"),
+            (("one.csv", "two"), r"one\.csv is read as a file of hypotheses, which needs --reference"),
             (("one", "three"), r"three: no such file or folder; needed a run folder"),
             (("one", "two", "--split", "dev"), r"one: no evaluation-dev\.json, there are evaluations of test; make it"),
             (("one", "two", "--split", "exam"), r"--split is 'exam'; needed one of train, dev, test"),

@@ -55,7 +55,7 @@ def test_all_faults_of_a_manifest_are_shown_together(corpus):
         Corpus.open(corpus)
     message = str(raised.value)
     assert "5 faults" in message
-    assert "line 2: id 'clip-0' already stands in line 1" in message
+    assert "line 2: id 'clip-0' is already in line 1" in message
     assert "line 3: path '../../etc/passwd' leaves its folder" in message
     assert "line 4: no glosses" in message
     assert "line 5 (gone): landmark file landmarks/gone.npz is missing" in message
@@ -75,7 +75,7 @@ def test_a_killed_writer_leaves_no_corpus_and_can_be_run_again(tmp_path):
         Corpus.open(tmp_path / "c")
     write(False)
     assert len(Corpus.open(tmp_path / "c")) == 1
-    with pytest.raises(InputError, match="already holds a corpus"):
+    with pytest.raises(InputError, match="already has a corpus"):
         write(False)
 
 
@@ -160,9 +160,9 @@ def test_an_unknown_gloss_becomes_unknown_and_is_not_dropped():
 
 def test_unknown_glosses_are_told_with_their_words():
     vocabulary = Vocabulary.from_glosses([["A", "B"]])
-    assert vocabulary.unknown_note("dev", [["A"], ["B", "A"]]) == ""
+    assert vocabulary.unknown_note("dev", [["A"], ["B", "A"]]) is None
     assert vocabulary.unknown_note("dev", [["A", "NEVER"], ["NEVER", "[EVER]"]]) == (
-        "dev has 2 glosses that training never had (NEVER, [EVER]); "
+        "dev has 2 glosses that are not in the training split (NEVER, [EVER]); "
         "they stay in the reference and count as errors, 3 of 4 words"
     )
     assert "G18, G19 and 5 more)" in vocabulary.unknown_note("dev", [[f"G{number:02}"] for number in range(25)])
@@ -173,7 +173,7 @@ def test_bad_vocabularies_are_refused():
         Vocabulary.from_glosses([[BLANK]])
     with pytest.raises(InputError, match="occur twice: A"):
         Vocabulary((BLANK, UNKNOWN, "A", "A"))
-    with pytest.raises(InputError, match="holds white space"):
+    with pytest.raises(InputError, match="has white space"):
         Vocabulary.from_glosses([["GOOD JOB"]])
     with pytest.raises(InputError, match="id 9 outside"):
         Vocabulary.from_glosses([["A"]]).decode([9])

@@ -76,15 +76,15 @@ def test_bad_clips_are_listed_and_the_rest_go_on(corpus, tmp_path):
     reasons = failures(out)
     assert set(reasons) == {"sign/cut", "text", "empty", "phoenix/broken"}
     assert "damaged or cut off" in reasons["sign/cut"]
-    assert "it holds text" in reasons["text"]
+    assert "it is a text file" in reasons["text"]
     assert "the file is empty" in reasons["empty"]
     assert "frame 2 (1.png) is cut off" in reasons["phoenix/broken"]
     assert "clips      2 done, 4 failed" in result.stdout
     assert "pose       in   0.0% of frames" in result.stdout
     assert "Next: 'signloom import --help'" in result.stdout
-    assert "nobody was found in 2 clips: phoenix/good, sign/nobody" in result.stderr
+    assert "no person detected in 2 clips: phoenix/good, sign/nobody" in result.stderr
     assert "note: fps is not given by 1 clip; assumed 25" in result.stderr
-    assert "passed over as no clips: 1 .txt" in result.stderr
+    assert "ignored, not clips: 1 .txt" in result.stderr
     # Nothing of what the libraries say in C++ gets through.
     for chatter in ("XNNPACK", "W0000", "moov atom", "libpng", "Traceback"):
         assert chatter not in result.stderr
@@ -97,7 +97,7 @@ def test_bad_clips_are_listed_and_the_rest_go_on(corpus, tmp_path):
         path.unlink()
     again = extract(corpus, "--output", out, "--pixel_aspect", 1)
     assert again.returncode == 0, again.stderr
-    assert "2 done already, 2 to extract" in again.stderr
+    assert "2 already done, 2 to extract" in again.stderr
     assert (out / "sign" / "nobody.npz").stat().st_mtime_ns == stamp
     assert sorted(path.name for path in out.iterdir()) == ["failed.jsonl", "phoenix", "sign", "text.npz"]
     # What is no longer among the sources is not forgotten either.
@@ -195,7 +195,7 @@ def test_kill_9_loses_at_most_the_clips_in_flight(tmp_path):
     (out / ".5.npz.abcdefgh.part").write_bytes(b"half")
     result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert f"{len(before)} done already" in result.stderr
+    assert f"{len(before)} already done" in result.stderr
     assert sorted(path.name for path in out.iterdir()) == [f"{number}.npz" for number in range(6)]
     after = outputs(out)
     assert {name: after[name] for name in before} == before

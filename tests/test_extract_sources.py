@@ -136,7 +136,7 @@ def test_a_crop_in_pixels_and_in_fractions():
         ("0,0,nan,1", "needed four numbers"),
         ("-1,0,20,20", "needed x and y of at least 0"),
         ("0,0,0,20", "width and height above 0"),
-        ("70,0,20,20", "ends at 90,20, outside of the image of 80x40 pixels"),
+        ("70,0,20,20", "ends at 90,20, outside the image of 80x40 pixels"),
         ("0,0,0.1,0.1", "is 8x4 of 80x40 pixels; needed at least 16x16"),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_video_keeps_its_rate_as_a_float(tmp_path):
     ("content", "error"),
     [
         (b"", "the file is empty"),
-        ("Grüße, kein Video\n".encode() * 400, "not a readable video; it holds text"),
+        ("Grüße, kein Video\n".encode() * 400, "not a readable video; it is a text file"),
         (bytes(range(256)) * 40, "not a readable video$"),
     ],
 )
@@ -235,7 +235,7 @@ def test_what_is_no_video_is_refused_with_the_reason(tmp_path, content, error):
 def test_a_video_without_its_index_is_refused(tmp_path):
     path = write_video(tmp_path / "a.mp4", 30)
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(InputError, match="not a readable video; damaged or cut off"):
+    with pytest.raises(InputError, match="not a readable video; it is damaged or cut off"):
         open_clip(path)
 
 

@@ -113,7 +113,7 @@ def test_as_a_command(phoenix, tmp_path):
 def test_glosses_that_train_never_has_stay_and_are_told(phoenix, capsys):
     phoenix2014.run(phoenix)
     err = capsys.readouterr().err
-    assert "note: dev has 1 gloss that training never had (SCHNEE);" in err
+    assert "note: dev has 1 gloss that are not in the training split (SCHNEE);" in err
     assert "test has 1 glosses" not in err
     assert "note: train has 3 rows, the published data set 5,672" in err
 
@@ -122,7 +122,7 @@ def test_a_gloss_only_the_broken_clip_has_is_unseen(phoenix, capsys):
     # WOLKE stands in train only in the clip that is left out, so a model never learns it.
     write(manual(phoenix, "test.corpus.csv"), PHOENIX_HEADER, phoenix_row("c-1", "Signer09", "WOLKE"))
     phoenix2014.run(phoenix)
-    assert "test has 1 gloss that training never had (WOLKE);" in capsys.readouterr().err
+    assert "test has 1 gloss that are not in the training split (WOLKE);" in capsys.readouterr().err
 
 
 def test_byte_order_mark_windows_lines_and_empty_lines_are_tolerated(phoenix):
@@ -179,7 +179,7 @@ def test_a_missing_column_names_what_was_got_and_needed(phoenix):
     ("content", "message"),
     [
         (b"", "empty; needed a first line"),
-        (PHOENIX_HEADER.encode() + b"\n", "only the line of columns"),
+        (PHOENIX_HEADER.encode() + b"\n", "no rows below the column names"),
         (b"id|folder|signer|annotation|id\n", "column id occurs twice"),
         (PHOENIX_HEADER.encode() + b"\na-1|x|Signer01|S\xdcD\n", ":2: not UTF-8"),
     ],
@@ -243,7 +243,7 @@ def test_a_failed_import_leaves_an_older_corpus_alone(phoenix):
     with pytest.raises(InputError, match="no landmark file b-1"):
         phoenix2014.run(replace(phoenix, overwrite=True))
     assert len(Corpus.open(phoenix.output)) == 4
-    with pytest.raises(InputError, match="already holds a corpus"):
+    with pytest.raises(InputError, match="already has a corpus"):
         phoenix2014.run(replace(phoenix, skip_missing=True))
 
 

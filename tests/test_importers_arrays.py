@@ -260,7 +260,7 @@ def test_all_faults_of_a_folder_are_shown_together(tmp_path):
         f"{hello / 'text'}: 0.npy is a pickled object or not an array",
         f"{hello / 'empty'}: no .npy frames in this folder",
         f"{root / 'bye'}: no clips in this folder",
-        "labels 'good job', 'good-job' would all be the gloss good-job",
+        "labels 'good job', 'good-job' would all become gloss good-job",
         f"{tmp_path / 'absent'}: no such file or folder",
         "10 faults",
         "--skip_faulty leaves out invalid clips",

@@ -107,7 +107,7 @@ def test_signers_from_ids(files, capsys):
         (["--protocol", "isharah", "--sentence_cleanup"], "cleans nothing, so it has no variant sentence_cleanup"),
         (["--format", "xml"], "--format is 'xml'; needed text or json"),
         (["--worst", "few"], "--worst is 'few'; needed a whole number\n"),
-        (["--output", "score.html"], "--output is score.html; needed a .json file or a folder (a page is made by"),
+        (["--output", "score.html"], "--output is score.html; needed a .json file or a folder (--html writes a page"),
         (["--worst", "-1"], "--worst is -1; needed 0 or more"),
         (["--split", "dev"], "--split dev needs a corpus folder as reference"),
         (["--sentence_clean_up"], "did you mean --sentence_cleanup?"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_written_is_named(files, capsys):
     assert signloom("score", files / "ref.stm", files / "hyp.ctm", "--html", files) == 2
     assert capsys.readouterr().err.endswith(f"signloom: error: {files}: is a folder; needed the name of a file\n")
     assert signloom("score", files / "ref.stm", files / "hyp.ctm", "--output", files / "ref.stm" / "a.json") == 2
-    assert "a part of this path is a file; needed a folder to write into" in capsys.readouterr().err
+    assert "a part of this path is a file; needed a folder" in capsys.readouterr().err
 
 
 def test_files_that_do_not_fit_are_an_error_not_100_percent(files, capsys):

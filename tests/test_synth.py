@@ -445,7 +445,7 @@ def test_the_command_writes_a_corpus_and_a_preview(tmp_path, capsys):
     assert dispatch(arguments) == 0
     assert "7 utterances" in capsys.readouterr().out
     assert preview.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="already holds a corpus; choose another folder or pass --overwrite"):
+    with pytest.raises(InputError, match="already has a corpus; choose another folder or pass --overwrite"):
         dispatch(arguments)
     assert dispatch([*arguments, "--overwrite"]) == 0
 

@@ -76,7 +76,7 @@ def test_a_quote_left_open_does_not_take_the_rest_of_the_table(tmp_path):
             ":2: no column id, no column gloss, column without a name occurs twice; got |, needed id|gloss",
         ),
         ("id|words\n1|A\n", ":1: no column gloss; got id|words, needed id|gloss as the first line"),
-        ("id|gloss\n|\n", ": only the line of columns, no rows below it"),
+        ("id|gloss\n|\n", ": no rows below the column names"),
         ("id|gloss\n1|A\n\n|B\n", ":4: the id is empty"),
         (b"id|gloss\n1|A\n2|\xdc\n", ":3: not UTF-8 (invalid continuation byte); save the file as UTF-8"),
     ],

@@ -154,12 +154,12 @@ class TestCommands:
         replace(tuned, decoding=Decoding(beam_size=4, lm_weight=0.5, insertion_bonus=1.5), language_model=model).save(
             run / "model.safetensors"
         )
-        named = f"beam 4, 20 tokens a frame, bonus +1.5 a gloss, weight 0.5 of the language model ({model})"
+        named = f"beam 4, 20 tokens per frame, bonus +1.5 per gloss, language model weight 0.5 ({model})"
         for arguments, decoder in (
             ((), named),
             (("--workers", 2), named),
             (("--decoder", "greedy"), "greedy"),
-            (("--lm_weight", 0), "beam 4, 20 tokens a frame, bonus +1.5 a gloss"),
+            (("--lm_weight", 0), "beam 4, 20 tokens per frame, bonus +1.5 per gloss"),
             (("--beam_size", 2), named.replace("beam 4", "beam 2")),
         ):
             assert self.call("evaluate", run, "--data_dir", tiny_corpus, "--split", "dev", *arguments) == 0
@@ -207,7 +207,7 @@ class TestCommands:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"decoder": "greedy", "lm_weight": 0.5}, "--decoder greedy has no use for --lm_weight"),
+        ({"decoder": "greedy", "lm_weight": 0.5}, "--decoder greedy does not use --lm_weight"),
         ({"beam_size": 0}, "beam_size is 0; needed a whole number of at least 1"),
         ({"lm_weight": 0.5}, "there is no language model; give one with --lm"),
         ({"lm": "grammar.arpa"}, "--lm grammar.arpa without a weight; give --lm_weight"),
@@ -231,10 +231,8 @@ def test_flags_change_what_is_stored_and_nothing_else(grammar_model, tmp_path):
     decoding, model = DecodingOptions(lm=path, beam_size=3).chosen(stored, grammar_model, VOCABULARY)
     assert decoding == replace(stored, beam_size=3)
     assert model.words == ("<unk>", "<s>", "</s>", "TEA")
-    assert describe(decoding, model).endswith(
-        "weight 0.4 of the language model (1-gram model of 1 glosses (4 n-grams))"
-    )
+    assert describe(decoding, model).endswith("language model weight 0.4 (1-gram model of 1 glosses (4 n-grams))")
     assert "does not know 7 of the recogniser's 8 glosses (DRINKS, EATS, FISH, HE, MILK, ...)" in model_note(
         model, VOCABULARY
     )
-    assert model_note(grammar_model, VOCABULARY) == ""
+    assert model_note(grammar_model, VOCABULARY) is None

@@ -1,4 +1,4 @@
-"""What every command shows alike: one console, and a progress bar with rate and time left."""
+"""Terminal output shared by all commands: the console for messages, and a progress bar with rate and time left."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
-# Messages and progress go to stderr; stdout is for results that a pipe can read.
+# Messages and progress go to stderr; stdout is for results, which can be piped.
 console = Console(stderr=True, highlight=False)
 
 
 def say(message: str, to: Console = console) -> None:
-    """A message to stderr, as it is: ids and glosses may hold brackets, and a path must not be broken over lines."""
+    """Prints a message to stderr without markup or line breaks: ids may have brackets, paths must stay whole."""
     to.print(message, markup=False, soft_wrap=True)
 
 
 class RateColumn(ProgressColumn):
-    """Items a second; a task may carry its own unit and count in the fields `unit` and `done`."""
+    """Items per second; a task may set its own unit and count in the fields `unit` and `done`."""
 
     def render(self, task: Task) -> Text:
         done = task.fields.get("done", task.completed)
@@ -37,8 +37,8 @@ class RateColumn(ProgressColumn):
 def progress_bar(*, disable: bool = False) -> Progress:
     """Returns a progress bar: description, bar, done/total, rate, time left. Use as a context manager.
 
-    Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` counts what the rate is of, where that
-    is not the items of the bar.
+    Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` is the count for the rate if it is not the
+    number of items.
     """
     return Progress(
         TextColumn("{task.description}"),

@@ -1,6 +1,6 @@
-"""A corpus on disk: `corpus.json`, `manifest.jsonl` with an utterance a line, and a landmark file for each.
+"""A corpus on disk: `corpus.json`, `manifest.jsonl` with one utterance per line, and a landmark file per utterance.
 
-The folder can be moved or copied as a whole: the manifest's paths are relative to it and never leave it.
+You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Utterance:
-    """One signed sentence: what was signed, by whom, and where its landmarks lie.
+    """One signed sentence: its glosses, its signer, and the path of its landmarks.
 
-    id: unique in the corpus.  split: `train`, `dev` or `test`.  signer: None where the source does not say.
+    id: unique in the corpus.  split: `train`, `dev` or `test`.  signer: None if the source does not say.
     glosses: the reference, in order.  landmarks: path of the landmark file, relative to the corpus folder.
     num_frames, fps: of the stored clip, before any resampling.
-    source: provenance, for the record.  truth: what only a simulation knows (gloss boundaries, dials).
+    source: provenance, for the record.  truth: facts known only in a simulation (gloss boundaries, dials).
     """
 
     id: str
@@ -114,7 +114,7 @@ class Utterance:
 class Corpus:
     """A corpus opened for reading.
 
-    root: its folder.  info: name, licence and whatever the maker recorded.  utterances: in manifest order.
+    root: its folder.  info: the header: name, licence and other records.  utterances: in manifest order.
     """
 
     root: Path
@@ -123,10 +123,10 @@ class Corpus:
 
     @classmethod
     def open(cls, root: Path | str) -> Corpus:
-        """Returns the corpus in the folder `root`, its manifest checked as a whole.
+        """Returns the corpus in the folder `root`, after checking the whole manifest.
 
-        Raises InputError with every fault: unreadable lines, duplicate ids, missing landmark files, paths that
-        leave the folder.
+        Raises InputError listing every fault: unreadable lines, duplicate ids, missing landmark files, paths that leave
+        the folder.
         """
         root = Path(root)
         header_path, manifest_path = root / HEADER, root / MANIFEST
@@ -156,7 +156,7 @@ class Corpus:
                     faults.add(f"line {number}: {error}")
                     continue
                 if utterance.id in seen:
-                    faults.add(f"line {number}: id {utterance.id!r} already stands in line {seen[utterance.id]}")
+                    faults.add(f"line {number}: id {utterance.id!r} is already in line {seen[utterance.id]}")
                 elif not path.is_file():
                     faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
                 seen.setdefault(utterance.id, number)
@@ -177,7 +177,7 @@ class Corpus:
         return iter(self.utterances)
 
     def split(self, name: str) -> list[Utterance]:
-        """Returns the utterances of one split. Raises InputError when there are none."""
+        """Returns the utterances of one split. Raises InputError if there are none."""
         chosen = [utterance for utterance in self.utterances if utterance.split == name]
         if not chosen:
             counts = Counter(utterance.split for utterance in self.utterances)
@@ -188,9 +188,7 @@ class Corpus:
         return chosen
 
     def load(self, utterance: Utterance) -> Landmarks:
-        """Returns the landmarks of one utterance. Raises InputError when the file is damaged or does not fit the
-        manifest.
-        """
+        """Returns the landmarks of an utterance. Raises InputError if the file is damaged or has another length."""
         path = inside(self.root, utterance.landmarks)
         landmarks = Landmarks.load(path)
         if len(landmarks) != utterance.num_frames:
@@ -198,7 +196,7 @@ class Corpus:
         return landmarks
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """For each split that is not empty: utterances, signers, glosses (running and distinct), hours."""
+        """Returns for each non-empty split the numbers of utterances, signers, running and distinct glosses, hours."""
         table = {}
         for name in SPLITS:
             chosen = [utterance for utterance in self.utterances if utterance.split == name]
@@ -214,21 +212,20 @@ class Corpus:
 
 
 def check_output(root: Path | str, *, overwrite: bool = False) -> None:
-    """Raises InputError where no corpus can be written: into a file, or over a finished corpus unless `overwrite`."""
+    """Raises InputError if no corpus can be written: `root` is a file, or already has a corpus and not `overwrite`."""
     root = Path(root)
     there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
     if not there.is_dir():
         raise InputError(f"{root}: {there} is a file; needed a folder for the corpus, choose another name")
     if (root / HEADER).exists() and not overwrite:
-        raise InputError(f"{root}: already holds a corpus; choose another folder or pass --overwrite")
+        raise InputError(f"{root}: already has a corpus; choose another folder or pass --overwrite")
 
 
 class CorpusWriter:
-    """Writes a corpus: landmark files as they come, manifest and header last, so that a killed run leaves no corpus.
+    """Writes a corpus: landmark files first, manifest and header last, so that a killed run leaves no corpus.
 
-    A context manager; leaving it without an error finishes the corpus. A folder that already holds a finished
-    corpus is refused unless `overwrite`; the old manifest is then taken away first, the files of landmarks that
-    the new one does not name stay.
+    A context manager; leaving it without an error finishes the corpus. A folder with a finished corpus is refused
+    unless `overwrite`; then its header is removed first. Landmark files that the new manifest does not list stay.
     """
 
     def __init__(self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -243,9 +240,7 @@ class CorpusWriter:
         remove_temporary(self.root)
 
     def landmarks_path(self, utterance_id: str) -> str:
-        """Returns where an utterance's landmarks lie, relative to the corpus. Raises InputError if another id has that
-        file.
-        """
+        """Returns the path of an utterance's landmarks in the corpus. Raises InputError if another id has that file."""
         path = f"{LANDMARKS_FOLDER}/{file_stem(utterance_id)}{SUFFIX}"
         owner = self._files.setdefault(path.casefold(), utterance_id)
         if owner != utterance_id:
@@ -263,9 +258,7 @@ class CorpusWriter:
         source: Mapping[str, Any] | None = None,
         truth: Mapping[str, Any] | None = None,
     ) -> Utterance:
-        """Returns the utterance just added; its landmarks are written at once, or linked (else copied) if given as a
-        file.
-        """
+        """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied."""
         if utterance_id in self._ids:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
@@ -304,7 +297,7 @@ class CorpusWriter:
             self.finish()
 
     def finish(self) -> Corpus:
-        """Returns the corpus, now complete on disk. Raises InputError when no utterance was added."""
+        """Writes manifest and header; returns the finished corpus. Raises InputError if no utterance was added."""
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
         with atomic_write(self.root / MANIFEST, "w") as file:
@@ -322,9 +315,9 @@ class CorpusWriter:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Makes `target` the same file as `source`: a hard link where the file system can, else a copy.
+    """Makes `target` a hard link to `source`, or a copy if the file system cannot link.
 
-    Landmark files are never written in place (see `atomic_write`), so a link cannot change under a corpus.
+    Landmark files are never changed in place (see `atomic_write`), so a linked file cannot change.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and target.samefile(source):

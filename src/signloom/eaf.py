@@ -1,7 +1,8 @@
-"""ELAN files (.eaf): tiers of timed annotations, read and written through pympi.
+"""Reads and writes ELAN files (.eaf), tiers of timed annotations, with pympi.
 
-Times are whole milliseconds, as in the files. What is read comes from strangers: a file with a document type
-declaration, the place of entities, is refused before anything is expanded, and so is one that is too large.
+Times are whole milliseconds, as in the files. Files may come from untrusted sources: a file with a document type
+declaration, which can contain entities, is refused before anything is expanded. A file that is too large is refused
+too.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from signloom.errors import InputError, MissingExtraError, needs_extra
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
-# Hours of dense annotation on twenty tiers; read, it takes about ten times as much memory.
+# Enough for hours of dense annotation on twenty tiers. In memory, a file takes about ten times its size.
 MAX_BYTES = 50_000_000
-# ELAN nests tiers a few levels deep; more is a circle of references.
+# ELAN nests tiers a few levels deep; a longer chain of references is circular.
 _MAX_PARENTS = 50
 
 
 class TimedAnnotation(NamedTuple):
-    """An annotation: from when to when in milliseconds, and what it says."""
+    """An annotation of a tier: start and end in milliseconds, and its text."""
 
     start_ms: int
     end_ms: int
@@ -38,10 +39,10 @@ class TimedAnnotation(NamedTuple):
 
 @dataclass(frozen=True)
 class EafDocument:
-    """What an .eaf file holds.
+    """The content of an .eaf file.
 
-    tiers: annotations by tier name, in order of time.  participants: of the tiers that name one.
-    media: names of the linked media files, without their folders.
+    tiers: annotations by tier name, in order of time.  participants: participant by tier name, if the tier has one.
+    media: names of the linked media files, without folders.
     """
 
     tiers: Mapping[str, tuple[TimedAnnotation, ...]]
@@ -52,10 +53,10 @@ class EafDocument:
 def read_eaf(path: Path) -> EafDocument:
     """Returns the tiers of an ELAN file.
 
-    Annotations that refer to others have the times of those; where several refer to one they share its time evenly.
-    Moments that ELAN was never told are placed evenly between those it was.
+    An annotation that refers to another one has its times; several that refer to the same one share its time evenly.
+    Time slots without a time are spread evenly between their neighbours.
 
-    Raises InputError for what is no sound ELAN file, or too large.
+    Raises InputError for an invalid ELAN file, or one that is too large.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +79,7 @@ def read_eaf(path: Path) -> EafDocument:
         raise InputError(f"{path}: an annotation refers to {error}, which the file does not have") from None
     participants = {name: str(tier[2]["PARTICIPANT"]) for name, tier in eaf.tiers.items() if tier[2].get("PARTICIPANT")}
     links = [item.get("RELATIVE_MEDIA_URL") or item.get("MEDIA_URL") or "" for item in eaf.media_descriptors]
-    # Written on Windows or elsewhere; the last part of either kind of path is the file's name.
+    # The path may be a Windows or a POSIX path; the last part of either is the file's name.
     names = [PureWindowsPath(unquote(urlsplit(link).path)).name for link in links]
     return EafDocument(tiers, participants, tuple(name for name in names if name))
 
@@ -90,9 +91,9 @@ def write_eaf(
     media: Path | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Returns the text of an ELAN file with a tier of glosses, and one of confidences that belong to them (0 to 1).
+    """Returns the text of an ELAN file with a tier of glosses and a tier of their confidences (0 to 1).
 
-    media: the video, linked by its path relative to `folder`, where the file will lie (the working folder if None).
+    media: the video, linked by its path relative to `folder`, the future folder of the file (None: working folder).
     """
     eaf = _pympi().Eaf(author="signloom")
     eaf.add_linguistic_type(CONFIDENCE_TIER, constraints="Symbolic_Association", timealignable=False)
@@ -103,7 +104,7 @@ def write_eaf(
     for start, end, gloss in glosses:
         eaf.add_annotation(GLOSS_TIER, start, max(end, start + 1), _xml_text(gloss))
     for gloss_id, confidence in zip(list(eaf.tiers[GLOSS_TIER][0]), confidences, strict=True):
-        # As `add_ref_annotation` does, which would look every gloss up by its time.
+        # Does the same as `add_ref_annotation`, which would look up every gloss by its time.
         own_id = eaf.generate_annotation_id()
         eaf.annotations[own_id] = CONFIDENCE_TIER
         eaf.tiers[CONFIDENCE_TIER][1][own_id] = (gloss_id, f"{confidence:.2f}", None, None)
@@ -123,12 +124,12 @@ def _pympi() -> Any:
 
 
 def _check_xml(path: Path) -> None:
-    """Raises InputError for XML that is not well-formed or declares a document type."""
+    """Raises InputError for XML that is not well-formed or has a document type declaration."""
 
     def refuse(name: str, *_: object) -> None:
         raise InputError(
-            f"{path}: declares the document type {name!r}, in which entities could be hidden; ELAN never writes that. "
-            "Open it in ELAN and save it again"
+            f"{path}: declares the document type {name!r}, which could hide entities; ELAN never writes one. "
+            "Open the file in ELAN and save it again"
         )
 
     parser = expat.ParserCreate()
@@ -159,7 +160,7 @@ def _times(slots: Mapping[str, int | None]) -> dict[str, int]:
 
 def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[TimedAnnotation]:
     aligned, referring = eaf.tiers[name][:2]
-    found = [TimedAnnotation(times[start], times[end], value) for start, end, value, _ in aligned.values()]
+    annotations = [TimedAnnotation(times[start], times[end], value) for start, end, value, _ in aligned.values()]
     sharing: defaultdict[str, list[str]] = defaultdict(list)
     for own_id, (parent_id, *_) in referring.items():
         sharing[parent_id].append(own_id)
@@ -167,11 +168,11 @@ def _intervals(eaf: Any, name: str, times: Mapping[str, int]) -> list[TimedAnnot
         start, end = _span(eaf, parent_id, times)
         ordered = _chained(own_ids, {own_id: referring[own_id][2] for own_id in own_ids})
         edges = [round(start + (end - start) * part / len(ordered)) for part in range(len(ordered) + 1)]
-        found += [
+        annotations += [
             TimedAnnotation(left, right, referring[own_id][1])
             for own_id, (left, right) in zip(ordered, pairwise(edges), strict=True)
         ]
-    return sorted(found, key=lambda item: (item.start_ms, item.end_ms))
+    return sorted(annotations, key=lambda item: (item.start_ms, item.end_ms))
 
 
 def _span(eaf: Any, annotation_id: str, times: Mapping[str, int]) -> tuple[int, int]:
@@ -186,12 +187,12 @@ def _span(eaf: Any, annotation_id: str, times: Mapping[str, int]) -> tuple[int, 
 
 
 def _chained(ids: Sequence[str], previous: Mapping[str, str | None]) -> list[str]:
-    """Returns `ids` each after its previous one; those that are in no sound chain keep the order of the file."""
+    """Returns `ids` so that each follows its previous one; ids outside valid chains keep the order of the file."""
     following = {before: own for own, before in previous.items() if before in previous}
     ordered: dict[str, None] = {}
     for first in [own for own in ids if previous[own] not in previous] + list(ids):
-        at: str | None = first
-        while at is not None and at not in ordered:
-            ordered[at] = None
-            at = following.get(at)
+        current: str | None = first
+        while current is not None and current not in ordered:
+            ordered[current] = None
+            current = following.get(current)
     return list(ordered)

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and paths that stay in their folder."""
+"""File helpers: atomic writing, JSON files, safe relative paths and file names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TEMPORARY_SUFFIX = ".part"
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
-    """An open file that appears at `path` only when the block ends without an error.
+    """Opens a file that appears at `path` only if the block ends without an error.
 
-    It is written beside `path` under a temporary name ending in `.part`, flushed to the disk and renamed.
-    An error (a full disk, an interrupt) removes the temporary file and leaves an older `path` untouched.
-    Raises InputError where `path` is a folder or lies below a file; an OSError names `path`.
+    It is written in the same folder under a temporary name ending in `.part`, flushed to disk and renamed. An error (a
+    full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged.
+    Raises InputError if `path` is a folder or below a file; an OSError names `path`.
     """
     path = Path(path)
     if path.is_dir():
@@ -30,11 +30,11 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{path}: a part of this path is a file; needed a folder to write into") from None
+        raise InputError(f"{path}: a part of this path is a file; needed a folder") from None
     except OSError as error:
         error.filename = str(path)
         raise
-    # mkstemp makes files that only their owner reads; a corpus is shared as any other file is.
+    # mkstemp makes files that only the owner can read; use the normal permissions instead.
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(descriptor, 0o666 & ~umask)
@@ -65,7 +65,7 @@ def as_json(value: Any) -> Any:
 
 
 def remove_temporary(folder: Path) -> int:
-    """Returns how many unfinished `.part` files of a killed run were removed from under `folder`."""
+    """Removes unfinished `.part` files of a killed run from `folder` and its subfolders; returns their number."""
     stale = list(Path(folder).rglob(f".*{TEMPORARY_SUFFIX}"))
     for path in stale:
         path.unlink(missing_ok=True)
@@ -73,9 +73,9 @@ def remove_temporary(folder: Path) -> int:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """Returns `root / relative`, where `relative` is a POSIX path that stays inside `root`.
+    """Returns `root / relative`; `relative` must be a POSIX path inside `root`.
 
-    Raises InputError for an absolute path, one with `..`, or one that a symbolic link leads out of `root`.
+    Raises InputError for an absolute path, a path with `..`, or one that leaves `root` through a symbolic link.
     """
     pure = PurePosixPath(relative)
     if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
@@ -87,7 +87,7 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def file_stem(utterance_id: str) -> str:
-    """Returns a file name for an utterance id: the id itself, with what file systems refuse replaced by `_`."""
+    """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`."""
     stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
     if stem.strip(". ") == "" or len(stem.encode()) > 200:
         raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")

@@ -1,4 +1,4 @@
-"""The datum `Landmarks`: the points of one clip, how they are stored, selected, mirrored and re-timed.
+"""`Landmarks`, the points of one clip: landmark files (.npz), selection of points, mirroring, resampling.
 
 Shapes: T frames, P points. Coordinates are isotropic, in units of the image height: x to the right (0 is the left
 edge), y down (0 is the top edge), z away from the camera. A point that was not detected is NaN, never (0, 0, 0).
@@ -31,12 +31,12 @@ class Landmarks:
     """The points of one clip.
 
     points: (T, 543, 3) float32, units of image height, NaN where a point was not detected.
-    visibility: (T, 33) float32 in 0..1, MediaPipe's own guess that a pose point is in view; NaN where unknown.
+    visibility: (T, 33) float32 in 0..1, MediaPipe's estimate that a pose point is visible; NaN if unknown.
     fps: frames per second, as a float (29.97 stays 29.97).
-    image_size: (width, height) in pixels, or None where the points came without an image.
-    pixel_aspect: width of a pixel over its height; 1.0 for square pixels.
-    assumed: names of the fields above that were not given by the source but assumed on import.
-    source: where the points come from (name, sha256, extractor, extractor version), for the record.
+    image_size: (width, height) in pixels, or None if unknown.
+    pixel_aspect: width of a pixel divided by its height; 1.0 for square pixels.
+    assumed: names of the fields above that the source did not give; their values were assumed.
+    source: origin of the points (name, sha256, extractor, extractor version), for the record.
     """
 
     points: np.ndarray
@@ -79,7 +79,7 @@ class Landmarks:
         return self.points[:, layout.subset(subset)]
 
     def mirrored(self) -> Landmarks:
-        """Returns the clip as a mirror shows it: x reflected at the middle of the image, left and right swapped."""
+        """Returns the mirrored clip: x is reflected at the middle of the image, left and right are swapped."""
         width = self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
         mirror = layout.mirror_map()
         points = self.points[:, mirror].copy()
@@ -99,7 +99,7 @@ class Landmarks:
         )
 
     def save(self, path: Path) -> None:
-        """Writes an uncompressed .npz of half-precision arrays (3.3 kB a frame), whole or not at all."""
+        """Writes an uncompressed .npz of half-precision arrays (3.3 kB per frame), whole or not at all."""
         meta = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -115,10 +115,10 @@ class Landmarks:
             points, visibility = self.points.astype(np.float16), self.visibility.astype(np.float16)
         if np.isinf(points).any():
             raise InputError(
-                f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, which half precision cannot hold; "
+                f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, too large for half precision; "
                 "needed units of image height (a few units at most)"
             )
-        # Through memory: a zip archive that a full disk cuts short complains once more when it is thrown away.
+        # Written to memory first: a zip archive cut off by a full disk would raise again when it is deleted.
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -133,15 +133,15 @@ class Landmarks:
     def load(cls, path: Path) -> Landmarks:
         """Returns the clip that `save` wrote.
 
-        Raises InputError for a file that is missing, damaged or something else, LayoutError for another layout.
+        Raises InputError for a missing, damaged or other file, LayoutError for another point layout.
         """
         path = Path(path)
         try:
-            # np.load would hand back a bare .npy too; a landmark file is always a zip archive.
+            # np.load would also return a bare .npy; a landmark file is always a zip archive.
             with zipfile.ZipFile(path) as archive:
                 names = set(archive.namelist())
             if not {"points.npy", "visibility.npy", "meta.npy"} <= names:
-                raise InputError(f"{path}: not a landmark file of signloom; it holds {', '.join(sorted(names)[:5])}")
+                raise InputError(f"{path}: not a landmark file of signloom; it has {', '.join(sorted(names)[:5])}")
             with np.load(path, allow_pickle=False) as arrays:
                 meta = json.loads(arrays["meta"].tobytes().decode())
                 points, visibility = arrays["points"], arrays["visibility"]
@@ -162,19 +162,20 @@ class Landmarks:
         )
 
 
-# Over this time a sign moves a hand by much more than a tracker's noise, and a hand at rest by no more.
+# In this time a signing hand moves much further than the tracker's noise; a resting hand does not.
 _STEP_SECONDS = 0.2
-# In signs of two hands that do the same, either is ahead by chance: in every tenth real clip of such words the left one
-# goes 1.4 times as far. Over a sentence that evens out.
+# In signs with the same movement of both hands, one hand moves further by chance: in every tenth real clip of such
+# words the left hand moves 1.4 times as far. Over a sentence this averages out.
 _AHEAD = 1.5
 
 
 def leading_hand(landmarks: Landmarks) -> str:
-    """Returns the hand that leads, `left` or `right`; `right`, as most people's, where neither clearly does.
+    """Returns the dominant hand, `left` or `right`; `right`, the most frequent, if neither is clearly dominant.
 
-    It is the one that goes further in the image, the left one by half as far again: the sum over the clip of how far a
-    hand's middle is from where it was a fifth of a second before. A hand that was not detected goes nowhere, so that
-    presence counts as well. Where neither hand moves, the one that was detected in more frames, likewise.
+    The left hand is dominant if it moves more than 1.5 times as far as the right hand. The movement is the sum over the
+    clip of the distance between a hand's middle and its position a fifth of a second before. An undetected hand does
+    not move, so presence counts as well. If both hands move equally far, the number of frames in which each was
+    detected is compared in the same way.
     """
     lag = max(1, round(_STEP_SECONDS * landmarks.fps))
     ways, frames = {}, {}
@@ -189,20 +190,20 @@ def leading_hand(landmarks: Landmarks) -> str:
 
 
 def check_header(header: Any, path: Path, expected_format: str, expected_version: int) -> None:
-    """Raises InputError or LayoutError unless a file's header names this format, version and point layout."""
+    """Raises InputError or LayoutError unless a file's header has this format, version and point layout."""
     if not isinstance(header, dict) or header.get("format") != expected_format:
-        found = header.get("format") if isinstance(header, dict) else type(header).__name__
-        raise InputError(f"{path}: format {found!r}, needed {expected_format!r}")
+        got = header.get("format") if isinstance(header, dict) else type(header).__name__
+        raise InputError(f"{path}: format {got!r}, needed {expected_format!r}")
     if header.get("version") != expected_version:
         raise InputError(
             f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads {expected_version}; "
             "make the file again or install the signloom that wrote it"
         )
-    found_layout = (header.get("layout"), header.get("layout_version"))
-    if found_layout != (layout.NAME, layout.VERSION):
+    name, version = header.get("layout"), header.get("layout_version")
+    if (name, version) != (layout.NAME, layout.VERSION):
         raise LayoutError(
-            f"{path}: made for point layout {found_layout[0]!r} version {found_layout[1]!r}, this signloom has "
-            f"{layout.NAME!r} version {layout.VERSION}; use data and model of one layout"
+            f"{path}: made for point layout {name!r} version {version!r}, this signloom has "
+            f"{layout.NAME!r} version {layout.VERSION}; use data and model of the same layout"
         )
 
 
@@ -215,9 +216,9 @@ def parse_image_size(text: str) -> tuple[int, int]:
 
 
 def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.ndarray:
-    """Returns where the frames of a clip at `target_fps` lie in the frames of the clip at `fps`, (T',) float64.
+    """Returns the positions of the frames at `target_fps`, in frames of the clip at `fps`, (T',) float64.
 
-    T' = max(1, round(num_frames * target_fps / fps)); positions do not go past the last frame.
+    T' = max(1, round(num_frames * target_fps / fps)); no position is after the last frame.
     """
     count = max(1, round(num_frames * target_fps / fps))
     return np.minimum(np.arange(count) * (fps / target_fps), num_frames - 1)
@@ -232,12 +233,12 @@ def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     lower = np.floor(positions).astype(np.int64)
     weight = (positions - lower).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
     upper = np.minimum(lower + 1, len(values) - 1)
-    found = values[lower]
-    step = values[upper]
-    step -= found
-    step *= weight
-    step += found
-    # Not to be touched by a missing frame that has no weight.
+    start = values[lower]
+    result = values[upper]
+    result -= start
+    result *= weight
+    result += start
+    # A missing next frame with weight 0 must not turn the value into NaN.
     exact = positions == lower
-    step[exact] = found[exact]
-    return step
+    result[exact] = start[exact]
+    return result

@@ -1,7 +1,7 @@
-"""The 543 points of MediaPipe Holistic: their order, names, groups, mirror images and subsets.
+"""The point layout: order, names, groups, mirror map and subsets of the 543 points of MediaPipe Holistic.
 
-This is the only module that holds a point index. Order: 33 pose, 21 left hand, 21 right hand, 468 face.
-"Left" and "right" are the signer's own. Source: MediaPipe 0.10.21, `solutions/pose.py`, `solutions/hands.py`,
+Only this module contains point indices. Order: 33 pose, 21 left hand, 21 right hand, 468 face. "Left" and "right" are
+the signer's left and right. Source: MediaPipe 0.10.21, `solutions/pose.py`, `solutions/hands.py`,
 `solutions/face_mesh_connections.py` (face mesh without iris refinement).
 """
 
@@ -45,34 +45,36 @@ NUM_POINTS = len(POINT_NAMES)
 NUM_POSE_POINTS = len(_POSE)
 NUM_HAND_POINTS = len(_HAND)
 
-# Edges within one hand, as positions in the hand: drawing and bone lengths.
+# Bones of one hand, as pairs of positions in the hand; for drawing and bone lengths.
 HAND_BONES: tuple[tuple[int, int], ...] = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )
-# Where the fingers leave the palm, index to pinky, and the tips, thumb to pinky, as positions in the hand.
+# The knuckles, index finger to pinky, as positions in the hand.
 KNUCKLES = (5, 9, 13, 17)
+# The finger tips, thumb to pinky, as positions in the hand.
 FINGER_TIPS = (4, 8, 12, 16, 20)
 
 _INDEX = {name: index for index, name in enumerate(POINT_NAMES)}
 
-# Points of the face mesh on the midline. The other 440 are numbered so that the 220 of the signer's right half, in
-# ascending order, pair with the 220 of the left half in ascending order. Found by fitting the mirrored mean of many
-# face meshes onto itself; a test holds it against the mesh's own named contours.
+# Points of the face mesh on the midline. In ascending order, the other 440 are the 220 points of the signer's right
+# half, then their 220 counterparts of the left half. Derived by fitting the mirrored mean of many face meshes onto
+# itself; a test compares it with the mesh's own named contours.
 _FACE_MIDLINE = (
     0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200,
 )  # fmt: skip
 
-# Contours of the face mesh that carry meaning in signing.
+# Parts of the face mesh that carry meaning in signing.
 _LIPS_OUTER = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
 _LIPS_INNER = (78, 81, 13, 311, 308, 402, 14, 178)
 _RIGHT_BROW = (70, 63, 105, 107)
 _LEFT_BROW = (300, 293, 334, 336)
 _EYELIDS = (159, 145, 386, 374)
 
-# Closed outlines of the face mesh, whole and in order, as positions among the 543. An eye's goes from its outer corner
-# by the middle of the upper lid (the fifth), the inner corner (the ninth) and the middle of the lower lid; those of
-# lips and mouth (their inner edge) from the right corner by the upper lip; the oval from the forehead to the left.
-# Source: MediaPipe 0.10.21, `solutions/face_mesh_connections.py`.
+# Closed outlines of the face mesh, complete and in order, as positions among the 543 points. The outline of an eye
+# starts at its outer corner and goes over the middle of the upper lid (fifth point), the inner corner (ninth point) and
+# the middle of the lower lid. Those of lips and mouth (the inner edge) start at the right corner and go over the upper
+# lip. The oval starts at the forehead and goes to the left. Source: MediaPipe 0.10.21,
+# `solutions/face_mesh_connections.py`.
 FACE_CONTOURS: dict[str, tuple[int, ...]] = {
     name: tuple(GROUPS["face"].start + int(number) for number in numbers.split())
     for name, numbers in {
@@ -91,7 +93,7 @@ FACE_CONTOURS: dict[str, tuple[int, ...]] = {
 def index(name: str) -> int:
     """Returns the position of a named point, e.g. `pose.left_shoulder` or `face.13`.
 
-    Raises InputError for a name the layout does not have.
+    Raises InputError for an unknown name.
     """
     try:
         return _INDEX[name]
@@ -116,7 +118,7 @@ def group_of(point: int) -> str:
 
 @cache
 def mirror_map() -> np.ndarray:
-    """For each point the point that takes its place in a mirrored image, `(543,)` int; its own inverse."""
+    """Returns for each point the point that replaces it in a mirrored image, `(543,)` int; it is its own inverse."""
     mirror = np.arange(NUM_POINTS)
     for name, position in _INDEX.items():
         group, part = name.split(".")
@@ -149,9 +151,9 @@ _UPPER_BODY = (
 ).split()
 
 _SUBSETS: dict[str, tuple[str, ...]] = {
-    # Every point: the `full` view.
+    # All points.
     "full": POINT_NAMES,
-    # 85 points: what the strong landmark systems use (CoSign and MSKA): upper body, both hands, lips, brows, lids.
+    # 85 points, as in strong landmark systems (CoSign and MSKA): upper body, both hands, lips, brows, eyelids.
     "compact": (
         *(f"pose.{name}" for name in _UPPER_BODY),
         *(f"left_hand.{name}" for name in _HAND),
@@ -187,7 +189,7 @@ def subset_mirror_map(name: str) -> np.ndarray:
 
 @cache
 def subset_groups(name: str) -> dict[str, slice]:
-    """Returns where each group lies within a subset, as slices of the subset's own order."""
+    """Returns the slice of each group in the subset's own order."""
     groups = [group_of(int(point)) for point in subset(name)]
     slices = {}
     for group in GROUPS:

@@ -1,4 +1,4 @@
-"""Text files with a record a line: UTF-8 decoded, lines numbered, tables whose first line names their columns."""
+"""Line-based text tables (csv and similar): reads UTF-8 lines with their numbers, and rows with named columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Line = tuple[int, str]
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its fields by column, and where it stands (file:line and id), for messages."""
+    """A line of a table: its fields by column, and its place (file:line and id), for messages."""
 
     fields: Mapping[str, str]
     place: str
@@ -25,14 +25,14 @@ class Row:
         return self.fields[column]
 
     def first(self, columns: Iterable[str]) -> str:
-        """Returns the field of the first of `columns` that the table has; empty if it has none of them."""
+        """Returns the field of the first of `columns` that the table has, or an empty string."""
         return next((self.fields[column] for column in columns if column in self.fields), "")
 
 
 def read_lines(path: Path, faults: Faults) -> list[Line] | None:
-    """Returns the lines of a file that are not blank; None, and a fault, where it cannot be read or is not UTF-8.
+    """Returns the lines of a file that are not blank; adds a fault and returns None if it is not a UTF-8 text file.
 
-    A byte order mark and the line ends of Windows are tolerated.
+    A byte order mark and Windows line ends are accepted.
     """
     try:
         data = path.read_bytes()
@@ -44,16 +44,16 @@ def read_lines(path: Path, faults: Faults) -> list[Line] | None:
     except UnicodeDecodeError as error:
         faults.add(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8 ({error.reason}); save the file as UTF-8")
         return None
-    # Not splitlines(): it would also split at characters that may stand inside a sentence.
+    # Not splitlines(): it would also split at characters that may occur within a sentence.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def delimiter_of(line: str, columns: Collection[str]) -> str | None:
-    """Returns what separates the columns that `line` names; None where it is not the first line of a table.
+    """Returns the delimiter of the column names in `line`, or None if it is not the first line of a table.
 
-    That is a bar where there is one, whatever the names, for no gloss holds a bar; else a tab or a comma that separates
-    at least one of `columns` from something.
+    It is a bar if the line has one, because no gloss contains a bar; else a tab or a comma, if one of the separated
+    names is in `columns`.
     """
     if "|" in line:
         return "|"
@@ -85,10 +85,10 @@ def rows_of(
     """Returns the rows of a table whose first line names its columns; further columns are kept as well.
 
     lines: at least one.
-    needed: columns that the table must have, each a name or several of which one is enough; the first is the id.
+    needed: required columns, each a name or several alternative names; the first column is the id.
 
-    Spaces around fields are tolerated. Fields are not quoted, unless the delimiter is a comma. Faults are added with
-    file and line; the lines they concern are left out.
+    Spaces around fields are ignored. Quotes have a meaning only if the delimiter is a comma. Faults are added with file
+    and line; lines with faults are left out.
     """
     records = _records(path, lines, faults, delimiter)
     number, header = next(records)
@@ -105,7 +105,7 @@ def rows_of(
         return []
     key = header.index(next(name for name in choices[0] if name in header))
     rows = []
-    told = len(faults.messages)
+    num_faults = len(faults.messages)
     for number, record in records:
         if not any(record):
             continue
@@ -117,8 +117,8 @@ def rows_of(
             faults.add(f"{place}: the {header[key]} is empty")
         else:
             rows.append(Row(dict(zip(header, record, strict=True)), place))
-    if not rows and len(faults.messages) == told:
-        faults.add(f"{path}: only the line of columns, no rows below it")
+    if not rows and len(faults.messages) == num_faults:
+        faults.add(f"{path}: no rows below the column names")
     return rows
 
 
@@ -129,7 +129,7 @@ def _records(path: Path, lines: Sequence[Line], faults: Faults, delimiter: str) 
     if delimiter != ",":
         yield from ((number, [part.strip() for part in line.split(delimiter)]) for number, line in lines)
         return
-    # Strict: a quote that is not closed is a fault; otherwise it would take the lines below into its field.
+    # Strict: a missing closing quote is a fault; otherwise the field would swallow the lines below.
     reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
     while reader.line_num < len(lines):
         number = lines[reader.line_num][0]

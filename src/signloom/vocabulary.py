@@ -1,4 +1,4 @@
-"""Glosses and their ids: blank is 0, unknown is 1, the glosses of the training split follow in sorted order."""
+"""The vocabulary: glosses and their ids. The CTC blank has id 0, the unknown gloss id 1, then sorted glosses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UNKNOWN_ID = 1
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of a model, word -> id -> word being the identity for every id.
+    """The words of a model and their ids.
 
-    words: every word by id, starting with `<blank>` and `<unknown>`.
+    words: all words in order of their ids, starting with `<blank>` and `<unknown>`.
     """
 
     words: tuple[str, ...]
@@ -27,7 +27,7 @@ class Vocabulary:
         object.__setattr__(self, "words", tuple(self.words))
         object.__setattr__(self, "_ids", {word: number for number, word in enumerate(self.words)})
         if self.words[:2] != (BLANK, UNKNOWN):
-            raise InputError(f"vocabulary: begins with {self.words[:2]}, needed ({BLANK!r}, {UNKNOWN!r})")
+            raise InputError(f"vocabulary: starts with {self.words[:2]}, needed ({BLANK!r}, {UNKNOWN!r})")
         if len(self._ids) != len(self.words):
             twice = sorted({word for word in self.words if self.words.count(word) > 1})
             raise InputError(f"vocabulary: words that occur twice: {', '.join(twice[:10])}")
@@ -36,9 +36,9 @@ class Vocabulary:
 
     @classmethod
     def from_glosses(cls, sentences: Iterable[Sequence[str]]) -> Vocabulary:
-        """Returns the vocabulary of the given gloss sentences: those of the training split, never of another.
+        """Returns the vocabulary of gloss sentences; give it only those of the training split.
 
-        Raises InputError when a gloss is one of the two reserved words, or when there is no gloss at all.
+        Raises InputError if a gloss is one of the two reserved words, or if there are no glosses.
         """
         glosses = {gloss for sentence in sentences for gloss in sentence}
         if not glosses:
@@ -55,7 +55,7 @@ class Vocabulary:
         return gloss in self._ids
 
     def encode(self, glosses: Sequence[str]) -> list[int]:
-        """Returns the ids of glosses; one that training never had becomes the unknown id, it is not dropped."""
+        """Returns the ids of glosses; a gloss that is not in the vocabulary gets the unknown id."""
         return [self._ids.get(gloss, UNKNOWN_ID) for gloss in glosses]
 
     def decode(self, ids: Sequence[int]) -> list[str]:
@@ -69,15 +69,15 @@ class Vocabulary:
         """Returns the glosses that are not in the vocabulary."""
         return {gloss for gloss in glosses if gloss not in self._ids}
 
-    def unknown_note(self, split: str, sentences: Iterable[Sequence[str]]) -> str:
-        """Returns what to tell of the glosses of `split` that are not in the vocabulary; empty where all are.
+    def unknown_note(self, split: str, sentences: Iterable[Sequence[str]]) -> str | None:
+        """Returns a note on the glosses of `split` that are not in the vocabulary, or None if all are.
 
-        sentences: the reference glosses of the split, in which the unknown ones stay.
+        sentences: the reference glosses of the split.
         """
         words = [gloss for sentence in sentences for gloss in sentence]
         unknown = self.unknown(words)
         if not unknown:
-            return ""
+            return None
         count = sum(gloss not in self for gloss in words)
         return (
             f"{never_trained(split, unknown)}; they stay in the reference and count as errors, {count:,} of "
@@ -86,13 +86,13 @@ class Vocabulary:
 
 
 def never_trained(split: str, glosses: Collection[str]) -> str:
-    """Returns what a message says of the glosses that `split` has and training has not."""
+    """Returns the part of a message that names the glosses of `split` that are not in the training split."""
     count = plural(len(glosses), "gloss", "glosses")
-    return f"{split} has {count} that training never had ({listed(sorted(glosses))})"
+    return f"{split} has {count} that are not in the training split ({listed(sorted(glosses))})"
 
 
 def check_gloss(gloss: str, where: str) -> None:
-    """Raises InputError unless `gloss` is a non-empty word without white space (glosses are separated by it)."""
+    """Raises InputError unless `gloss` is a non-empty word without white space, which separates glosses."""
     if not gloss or gloss.split() != [gloss]:
         example = "-".join(gloss.split()) or "GOOD-JOB"
-        raise InputError(f"{where}: gloss {gloss!r} is empty or holds white space; needed one word such as {example!r}")
+        raise InputError(f"{where}: gloss {gloss!r} is empty or has white space; needed one word such as {example!r}")

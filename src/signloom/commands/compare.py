@@ -1,7 +1,7 @@
-"""Two systems on the same references: is the difference of their word error rates real, and where does it come from?
+"""Compare two systems on the same references: is the difference of their word error rates real, and what causes it?
 
-A and B are run folders that were evaluated (with --split where a run has several evaluations), JSON files of scores
-(of 'signloom evaluate' or 'signloom score'), or files of hypotheses, which need --reference. Differences are B less A:
+A and B are run folders after 'signloom evaluate' (with --split if a run has several evaluations), JSON files of scores
+(of 'signloom evaluate' or 'signloom score'), or files of hypotheses, which need --reference. Differences are B minus A:
 below zero, B is better. --html writes a page with both alignments of each utterance.
 """
 
@@ -23,36 +23,36 @@ from signloom.score.wer import LEVEL, Score, read_score, score
 
 @dataclass
 class Options:
-    """What `signloom compare` is told."""
+    """Options of `signloom compare`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("a", "b")
 
     a: Path
-    """the first system: a run folder, a score's JSON file, or a file of hypotheses"""
+    """the first system: a run folder, the JSON file of a score, or a file of hypotheses"""
     b: Path
-    """the second system, in the same or another of these forms"""
+    """the second system, in any of these forms"""
     split: str | None = None
-    """which evaluation of a run folder: train, dev or test; also of a corpus given as --reference"""
+    """the evaluation of a run folder to use: train, dev or test; also the split of a corpus given as --reference"""
     reference: Path | None = None
-    """references of files of hypotheses: a file or a corpus"""
+    """references for files of hypotheses: a file or a corpus"""
     protocol: str | None = None
-    """scoring rule of files of hypotheses (plain when not given); scores that were made already keep theirs"""
+    """scoring rule for files of hypotheses (default: plain); existing scores keep their rule"""
     level: float = LEVEL
-    """of the interval of the difference"""
+    """level of the interval of the difference"""
     resamples: int = RESAMPLES
-    """draws of the bootstrap"""
+    """number of bootstrap draws"""
     seed: int = 0
-    """of the draws"""
+    """seed of the draws"""
     changed: int = 5
-    """how many of the utterances that got better, and worse, are shown"""
+    """number of improved and of worsened utterances to show"""
     format: Literal["text", "json"] = "text"
-    """what is printed"""
+    """output format"""
     html: Path | None = None
-    """file of the page with every utterance under both"""
+    """write an HTML page with every utterance under both systems"""
 
 
 def run(options: Options) -> int:
-    """Returns the exit status: 0 when the two were compared, whatever came out."""
+    """Compares the two systems; returns exit status 0, whatever the result."""
     if options.split is not None and options.split not in SPLITS:
         raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
     if options.changed < 0:
@@ -77,14 +77,14 @@ def run(options: Options) -> int:
 
         say(f"page: {write_compare_page(comparison, options.html)}")
     elif options.format == "text":
-        say("next: give --html FILE for a page with every utterance under both, to search and sort")
+        say("next: --html FILE writes a page with every utterance under both systems, to search and sort")
     return 0
 
 
 def read_system(path: Path, options: Options) -> Score:
-    """Returns the score of one system, read or made.
+    """Returns the score of one system: an existing one, or that of a file of hypotheses.
 
-    Raises InputError for a run folder without the evaluation asked for, and for hypotheses without references.
+    Raises InputError for a run folder without the requested evaluation, and for hypotheses without references.
     """
     if path.is_dir() or path.suffix.lower() == ".json":
         file = _evaluation(path, options.split) if path.is_dir() else path
@@ -99,8 +99,7 @@ def read_system(path: Path, options: Options) -> Score:
         raise InputError(f"{path}: no such file or folder; needed a run folder, a score's JSON file or hypotheses")
     if options.reference is None:
         raise InputError(
-            f"{path} is read as a file of hypotheses, and these need --reference; a score that was made already has "
-            f"the ending .json"
+            f"{path} is read as a file of hypotheses, which needs --reference; an existing score has the ending .json"
         )
     from signloom.score.formats import read_hypotheses, read_references
     from signloom.score.match_ids import match_ids

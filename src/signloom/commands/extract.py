@@ -1,8 +1,8 @@
-"""Videos or folders of frames -> landmark files, by MediaPipe Holistic.
+"""Extract landmark files from videos or folders of frames with MediaPipe Holistic.
 
-Each clip becomes OUTPUT/<its path under the source>.npz, about 3.3 kB a frame. A second run does only what is
-missing; what could not be read is listed with the reason in OUTPUT/failed.jsonl and tried again by the next run.
-Exit status: 0 when every clip is done, 1 when some failed, 2 when there was none.
+Each clip becomes OUTPUT/<its path under the source>.npz, about 3.3 kB per frame. A second run extracts only missing
+clips. Clips that cannot be read are listed with the reason in OUTPUT/failed.jsonl; the next run tries them again.
+Exit status: 0 if every clip is done, 1 if some failed, 2 if there are no clips.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from signloom.extract.reading import Crop, import_cv2
 from signloom.extract.resume import FailureLog, Survey, remove_unfinished, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 
-# How many single clips a message names.
+# A message lists at most this many clips.
 NUM_SHOWN = 10
 
 
@@ -34,28 +34,28 @@ class Options:
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
     sources: list[str]
-    """Video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or trees of them."""
+    """Video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or folder trees of them."""
     output: Path
-    """Folder for the landmark files; the trees given as sources keep their shape in it."""
+    """Folder for the landmark files; it mirrors the folder tree of each source."""
     crop: str | None = None
-    """Part of the image to look at, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or as
-    fractions of the image when all four numbers are at most 1 (0.5,0,0.5,1 is the right half)."""
+    """Part of the image to use, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or in
+    fractions of the image if all four numbers are at most 1 (0.5,0,0.5,1 is the right half)."""
     pixel_aspect: float | None = None
-    """Width of a pixel over its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260 that
-    are shown as 210x300). Without it: as the video's header says, else 1."""
+    """Width of a pixel divided by its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260
+    to be shown as 210x300). Default: the value in the video's header, else 1."""
     fps: float | None = None
-    """Frames per second of sources that do not give it: folders of frames, videos with a broken header. Without it:
-    25, recorded as assumed."""
+    """Frames per second of sources that do not give it: folders of frames, videos with a broken header. Default: 25,
+    recorded as assumed."""
     workers: int | None = None
-    """Processes, each with about 0.6 GB of memory. Without it: one for each CPU."""
+    """Number of processes, each with about 0.6 GB of memory. Default: one per CPU."""
     shard: str | None = None
-    """i/n, i from 1 to n: only every n-th clip, for array jobs that share one output folder."""
+    """i/n, i from 1 to n: extract only every n-th clip, for array jobs that share one output folder."""
     overwrite: bool = False
-    """Extract again what is there already; needed to replace files that were made with other options."""
+    """Extract existing clips again; required to replace files made with other options."""
 
 
 def run(options: Options) -> int:
-    """Extracts what is missing; the exit status says whether every clip is done."""
+    """Extracts the missing clips; returns exit status 0, or 1 if some failed."""
     settings = Settings(
         crop=None if options.crop is None else Crop.parse(options.crop),
         pixel_aspect=options.pixel_aspect,
@@ -64,7 +64,7 @@ def run(options: Options) -> int:
     workers = _usable_cpus() if options.workers is None else options.workers
     if workers < 1:
         raise InputError(f"--workers {workers}: needed at least 1")
-    # What is not installed is told in one clear message before the work, not once a clip.
+    # A missing package is reported once, before the work, not for every clip.
     settings.record()
     import_cv2()
     found = find_clips(options.sources)
@@ -72,7 +72,7 @@ def run(options: Options) -> int:
         raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")
     clips = take_shard(found.clips, options.shard)
     if not clips:
-        raise InputError(f"--shard {options.shard}: no clip is left for it, there are only {len(found.clips)} in all")
+        raise InputError(f"--shard {options.shard}: no clip for it; there are only {len(found.clips)} clips")
     output = options.output
     output.mkdir(parents=True, exist_ok=True)
     state = _survey(clips, output, settings, options)
@@ -111,7 +111,7 @@ def _others(found: FoundClips) -> str:
     if not found.passed_over:
         return ""
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in found.passed_over.most_common(6))
-    return f" (passed over as no clips: {kinds})"
+    return f" (ignored, not clips: {kinds})"
 
 
 def _announce(
@@ -122,16 +122,16 @@ def _announce(
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
     say(
         f"{plural(len(clips), 'clip')}{of}: {kinds}; "
-        f"{len(state.done):,} done already, {len(state.missing):,} to extract{_others(found)}"
+        f"{len(state.done):,} already done, {len(state.missing):,} to extract{_others(found)}"
     )
     if state.missing:
         say(f"with {plural(min(workers, len(state.missing)), 'worker')}")
     if removed:
-        say(f"removed {plural(removed, 'unfinished file')} of a run that was killed")
+        say(f"removed {plural(removed, 'unfinished file')} of a killed run")
 
 
 def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[ClipResult]:
-    """Returns the outcomes of the clips that failed."""
+    """Extracts clips with a progress bar; returns the results of those that failed."""
     failures = []
     with progress_bar() as bar:
         task = bar.add_task("extracting", total=len(clips), unit="frames", done=0)
@@ -174,13 +174,13 @@ def _summary(
         return table
     first = next(iter(done)).output(output)
     return (
-        f"{table}\nLandmarks are in {output}. Next: 'signloom import --help' to make a corpus of them and their "
-        f"annotations,\nor 'signloom transcribe {first} --model MODEL' to read one."
+        f"{table}\nLandmarks are in {output}. Next: 'signloom import --help' to make a corpus from them and their "
+        f"annotations,\nor 'signloom transcribe {first} --model MODEL' to recognise the glosses of one clip."
     )
 
 
 def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: FailureLog) -> None:
-    """Says on stderr what a user should know about the clips that are done, and how to go on with the others."""
+    """Prints notes to stderr on the finished clips, and how to continue with the failed ones."""
     empty = [
         clip.name
         for clip, header in done.items()
@@ -188,10 +188,10 @@ def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: Fa
     ]
     if empty:
         more = ", ..." if len(empty) > NUM_SHOWN else ""
-        say(f"note: nobody was found in {plural(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
+        say(f"note: no person detected in {plural(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
     assumed = Counter((name, header[name]) for header in done.values() for name in header["assumed"])
     for (name, value), count in sorted(assumed.items()):
-        say(f"note: {name} is not given by {plural(count, 'clip')}; assumed {value:g} (say otherwise with --{name})")
+        say(f"note: {plural(count, 'clip')} without {name}; assumed {value:g} (--{name} overrides it)")
     if failures:
         failed = plural(len(failures), "clip")
-        say(f"{failed} failed, with the reasons in {log.path}; the same command tries again")
+        say(f"{failed} failed, with the reasons in {log.path}; run the same command to try again")

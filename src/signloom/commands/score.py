@@ -1,9 +1,9 @@
-"""Word error rate of hypotheses against references, from any two files, by a scoring rule that is named with it.
+"""Word error rate of hypotheses against references, from any two files, under a named scoring rule.
 
-Substitutions, deletions, insertions and words are those of NIST's sclite; nothing else needs to be installed. REFERENCE
-is an stm file, a table (csv with id|gloss, id,gloss, or the columns of PHOENIX, CSL-Daily or Isharah), JSON lines, or a
-corpus folder with --split. HYPOTHESIS is a ctm file, a table, JSON lines, or a run folder that 'signloom evaluate'
-filled. Rules: plain, phoenix2014, phoenix2014t, isharah, csl-daily (docs/scoring.md tells what each does).
+Counts equal those of NIST's sclite, which need not be installed. REFERENCE is an stm file, a table (csv with id|gloss,
+id,gloss, or the columns of PHOENIX, CSL-Daily or Isharah), JSON lines, or a corpus folder with --split. HYPOTHESIS is a
+ctm file, a table, JSON lines, or a run folder after 'signloom evaluate'. Rules: plain, phoenix2014, phoenix2014t,
+isharah, csl-daily (described in docs/scoring.md).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FORMATS = ("text", "json")
 
 @dataclass
 class Options:
-    """What `signloom score` is told."""
+    """Options of `signloom score`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("reference", "hypothesis")
 
     reference: Path
-    """what was signed: .stm, .csv, .txt, .tsv, .jsonl, or a corpus folder"""
+    """the references: .stm, .csv, .txt, .tsv, .jsonl, or a corpus folder"""
     hypothesis: Path
-    """what was recognised: .ctm, .csv, .txt, .tsv, .jsonl, or a run folder"""
+    """the recognised glosses: .ctm, .csv, .txt, .tsv, .jsonl, or a run folder"""
     protocol: str = "plain"
     """the scoring rule: plain, phoenix2014, phoenix2014t, isharah or csl-daily"""
     without_on_off: bool = False
@@ -42,29 +42,29 @@ class Options:
     merge_repeats: bool = False
     """variant: merge repeated glosses on both sides"""
     sentence_cleanup: bool = False
-    """variant: clean whole sentences of both sides, as Python scorers do, not single words of the hypothesis"""
+    """variant: clean whole sentences on both sides, as Python scorers do, instead of single words of the hypothesis"""
     split: str | None = None
-    """train, dev or test of a corpus or a run folder"""
+    """split of a corpus or a run folder: train, dev or test"""
     signer_pattern: str | None = None
     r"""regular expression with one (group) that finds the signer in an id, e.g. '^(\d+)_' for Isharah"""
     worst: int = 5
-    """how many of the worst utterances are shown"""
+    """number of worst utterances to show"""
     format: str = "text"
-    """text or json"""
+    """output format: text or json"""
     output: Path | None = None
-    """write the score as JSON, for 'signloom compare': a .json file, or a folder for score.json"""
+    """save the score as JSON, for 'signloom compare': a .json file, or a folder for score.json"""
     html: Path | None = None
-    """write the score as a page: where the errors are, every utterance aligned"""
+    """write an HTML page with an error analysis and every utterance aligned"""
 
 
 def run(options: Options) -> int:
-    """Returns the exit status: 0 when the hypotheses were scored."""
+    """Scores the hypotheses; returns exit status 0."""
     if options.format not in FORMATS:
         raise InputError(f"--format is {options.format!r}; needed text or json")
     if options.worst < 0:
         raise InputError(f"--worst is {options.worst}; needed 0 or more")
     if options.output is not None and options.output.suffix not in ("", ".json") and not options.output.is_dir():
-        raise InputError(f"--output is {options.output}; needed a .json file or a folder (a page is made by --html)")
+        raise InputError(f"--output is {options.output}; needed a .json file or a folder (--html writes a page)")
     variants = [name for name in VARIANTS if getattr(options, name)]
     protocol = protocol_named("+".join([options.protocol, *variants])).name
     references = read_references(options.reference, split=options.split)
@@ -96,7 +96,7 @@ def run(options: Options) -> int:
     if written:
         say(f"next: signloom compare {written} OTHER.json, the score of another system on the same references")
     else:
-        say("next: --html score.html shows where the errors are; --output score.json keeps it for 'signloom compare'")
+        say("next: --html score.html shows where the errors are; --output score.json saves it for 'signloom compare'")
     return 0
 
 
@@ -106,11 +106,11 @@ def _signers(matching: Matching, pattern: str | None) -> dict[str, str | None]:
     from signloom.importers.write_corpus import signer_pattern
 
     compiled = signer_pattern(pattern, "--signer_pattern")
-    found = {item.id: compiled.search(item.id) for item in matching.utterances}
-    without = [name for name, match in found.items() if not match]
+    matches = {item.id: compiled.search(item.id) for item in matching.utterances}
+    without = [name for name, match in matches.items() if not match]
     if without:
         raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
-    return {name: match[1] if match else None for name, match in found.items()}
+    return {name: match[1] if match else None for name, match in matches.items()}
 
 
 def _write(output: Path | None, record: dict[str, Any]) -> Path | None:

@@ -1,1 +1,1 @@
-"""Connectionist temporal classification without torch: collapse, feasibility, decoding."""
+"""Connectionist temporal classification (CTC) without torch: decoding, language models, alignment, confidences."""

@@ -1,4 +1,4 @@
-"""ARPA files: the text format in which n-gram models travel (SRILM's ngram-format(5))."""
+"""Reads and writes n-gram language models as ARPA files (SRILM's ngram-format(5))."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECTION = re.compile(r"\\(\d+)-grams:$")
 
 
 def write_arpa(model: NGram, path: Path) -> None:
-    """Writes a model, whole or not at all; reading it again gives the same numbers."""
+    """Writes a model, whole or not at all; reading it back gives the same numbers."""
     with atomic_write(path, "w") as file:
         file.write("\\data\\\n")
         for order, count in enumerate(model.num_ngrams, 1):
@@ -28,16 +28,16 @@ def write_arpa(model: NGram, path: Path) -> None:
             file.write(f"\n\\{order}-grams:\n")
             for ids, log_prob, backoff in zip(table.ids.tolist(), table.log_probs, table.backoffs, strict=True):
                 words = " ".join(model.words[number] for number in ids)
-                # str of a float32 has the fewest digits that read back as the same float32.
+                # str of a float32 has just enough digits to read back as the same float32.
                 file.write(f"{log_prob!s}\t{words}{f'{chr(9)}{backoff!s}' if backoff else ''}\n")
         file.write("\n\\end\\\n")
 
 
 def read_arpa(path: Path | str) -> NGram:
-    """Returns the model in an ARPA file of any order; fields apart by tabs or spaces, back-offs may be missing (0).
+    """Returns the model in an ARPA file of any order; tabs or spaces separate fields, a missing back-off is 0.
 
-    Raises InputError with every fault and its line: numbers that are none, log-probabilities above 0, n-grams of the
-    wrong length, of words without a 1-gram or twice, counts that do not hold, sections missing.
+    Raises InputError listing every fault with its line: invalid numbers, log-probabilities above 0, n-grams of the
+    wrong length, repeated n-grams, words without a 1-gram, wrong counts, missing sections.
     """
     path = Path(path)
     faults = Faults(str(path), advice="Needed an ARPA file, as 'signloom lm', KenLM and SRILM write it")
@@ -51,18 +51,18 @@ def read_arpa(path: Path | str) -> NGram:
     tables = []
     for order in range(1, len(counts) + 1):
         if section != (order, ""):
-            faults.add(f"{path}: no section \\{order}-grams: after that of the order before")
+            faults.add(f"{path}: no section \\{order}-grams: after the section of the order before")
             break
         table, section = _section(path, cursor, order, numbers, faults)
         if len(table) != counts[order - 1] and not faults:
             faults.add(f"{path}: {len(table)} {order}-grams; the header says {counts[order - 1]}")
         if order == 1:
-            # A 1-gram that cannot be read would be missed in every longer one.
+            # An invalid 1-gram would cause a fault in every longer n-gram with its word.
             faults.raise_if_any()
         tables.append(table)
     else:
         if section != (0, "end"):
-            faults.add(f"{path}: ends without \\end\\; the file is cut off, or has more sections than its header says")
+            faults.add(f"{path}: ends without \\end\\; the file is cut off, or has more sections than its header lists")
     faults.raise_if_any()
     try:
         return NGram(tuple(numbers), tuple(tables))
@@ -71,18 +71,18 @@ def read_arpa(path: Path | str) -> NGram:
 
 
 def _header(path: Path, lines: Iterator[Line], faults: Faults) -> tuple[list[int], tuple[int, str]]:
-    """Returns the counts that the header tells, by order, and the section that begins after it."""
+    """Returns the header's number of n-grams per order, and the section that starts after it."""
     counts: list[int] = []
     begun = False
     for number, line in lines:
         text = line.strip()
         if not begun:
-            # What stands before \data\ is comment.
+            # Lines before \data\ are comments.
             begun = text == "\\data\\"
-        elif found := _COUNT.match(text):
-            if int(found[1]) != len(counts) + 1:
+        elif match := _COUNT.match(text):
+            if int(match[1]) != len(counts) + 1:
                 faults.add(f"{path}:{number}: {text!r}; needed the count of order {len(counts) + 1}")
-            counts.append(int(found[2]))
+            counts.append(int(match[2]))
         else:
             section = _section_of(text)
             if section is None:
@@ -101,14 +101,14 @@ def _header(path: Path, lines: Iterator[Line], faults: Faults) -> tuple[list[int
 def _section_of(text: str) -> tuple[int, str] | None:
     if text == "\\end\\":
         return 0, "end"
-    found = _SECTION.match(text)
-    return (int(found[1]), "") if found else None
+    match = _SECTION.match(text)
+    return (int(match[1]), "") if match else None
 
 
 def _section(
     path: Path, lines: Iterator[Line], order: int, numbers: dict[str, int], faults: Faults
 ) -> tuple[Table, tuple[int, str]]:
-    """Returns the n-grams up to the next section, and that section; the words of 1-grams are added to `numbers`."""
+    """Returns the n-grams up to the next section, and that section; adds the words of 1-grams to `numbers`."""
     rows: dict[tuple[int, ...], tuple[float, float]] = {}
     following = (0, "")
     for number, line in lines:
@@ -120,7 +120,7 @@ def _section(
         if len(fields) not in (order + 1, order + 2):
             faults.add(
                 f"{place}: {len(fields)} fields; needed a log-probability, {order} "
-                f"{'word' if order == 1 else 'words'} and perhaps a back-off"
+                f"{'word' if order == 1 else 'words'} and an optional back-off"
             )
             continue
         log_prob, backoff = _number(fields[0]), _number(fields[order + 1]) if len(fields) > order + 1 else 0.0
@@ -141,7 +141,7 @@ def _section(
                 continue
             key = tuple(numbers[word] for word in words)
         if key in rows:
-            faults.add(f"{place}: {' '.join(words)!r} stands twice")
+            faults.add(f"{place}: {' '.join(words)!r} occurs twice")
             continue
         rows[key] = (log_prob, backoff)
     values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), 2)
@@ -150,7 +150,7 @@ def _section(
 
 
 def _number(text: str) -> float | None:
-    """Returns a finite number; minus infinity, which some tools write for a probability of 0, becomes ARPA's -99."""
+    """Returns a finite number, or None. Minus infinity (some tools write it for probability 0) becomes ARPA's -99."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What CTC paths stand for: merging repeats, dropping blanks, and how many frames a gloss sentence needs.
+"""Collapses CTC paths (merges repeats, drops blanks), and counts the frames that a gloss sentence needs.
 
 Shapes: B utterances, T' output frames. Source: Graves et al. 2006, "Connectionist Temporal Classification", the
 mapping of section 3.1 (their script B).
@@ -15,16 +15,16 @@ from signloom.vocabulary import BLANK_ID
 
 
 def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
-    """Returns the ids that a path of one id a frame stands for: repeats merged first, then blanks dropped.
+    """Returns the ids of a path of one id per frame: repeats are merged first, then blanks are dropped.
 
-    A repeat that a blank parts stays two: `[A, blank, A]` is `[A, A]`, `[A, A]` is `[A]`.
+    A blank separates repeats: `[A, blank, A]` becomes `[A, A]`, `[A, A]` becomes `[A]`.
     """
     (ids,) = collapse_batch(np.asarray(path, dtype=np.int64).reshape(1, -1))
     return ids
 
 
 def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list[list[int]]:
-    """Returns `collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: all of it).
+    """Returns `collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: T').
 
     Raises InputError for shapes that do not fit, or a length outside 0..T'.
     """
@@ -38,7 +38,7 @@ def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list
 
 
 def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """Returns where a run of equal ids begins within the lengths, (B, T') bool."""
+    """Returns where a run of equal ids starts within the lengths, (B, T') bool."""
     batch, frames = paths.shape
     starts = np.ones(paths.shape, dtype=bool)
     starts[:, 1:] = paths[:, 1:] != paths[:, :-1]
@@ -51,10 +51,9 @@ def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
 
 
 def frames_needed(ids: Sequence[int] | np.ndarray) -> int:
-    """Returns the fewest output frames on which CTC can align `ids`: one each, and one more blank between equal
-    neighbours.
+    """Returns the least number of output frames for `ids`: one per id, and a blank between equal neighbours.
 
-    With fewer the loss is infinite, whatever the model emits.
+    With fewer frames the CTC loss is infinite, whatever the model emits.
     """
     ids = np.asarray(ids)
     return len(ids) + int((ids[1:] == ids[:-1]).sum())

@@ -1,4 +1,4 @@
-"""From emissions to glosses by named settings: which decoder, how wide a beam, which language model and how heavy.
+"""Decoding: from emissions to glosses. `Decoding` holds the settings, `Decoder` runs them, in several processes too.
 
 Shapes: T' output frames, V words.
 """
@@ -29,13 +29,13 @@ from signloom.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Decoding:
-    """How glosses are read from emissions.
+    """The settings of a decoder.
 
     beam_size, tokens_per_frame: see `signloom.ctc.beam.prefix_beam`.
-    lm_weight: of the language model's natural log-probability; 0 leaves it out.
-    insertion_bonus: natural logarithm, added for each gloss.
-    Greedy decoding has no use for any of them.
-    Raises InputError with every value that cannot be.
+    lm_weight: weight of the language model's natural log-probability; 0 leaves the language model out.
+    insertion_bonus: added to the natural log-probability for each gloss.
+    Greedy decoding uses none of them.
+    Raises InputError listing every invalid value.
     """
 
     decoder: Literal["greedy", "beam"] = "beam"
@@ -65,20 +65,20 @@ class Decoding:
     def __str__(self) -> str:
         if self.decoder == "greedy":
             return "greedy"
-        text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens a frame"
-        text += f", bonus {self.insertion_bonus:+g} a gloss" if self.insertion_bonus else ""
-        return text + (f", weight {self.lm_weight:g} of the language model" if self.lm_weight else "")
+        text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens per frame"
+        text += f", bonus {self.insertion_bonus:+g} per gloss" if self.insertion_bonus else ""
+        return text + (f", language model weight {self.lm_weight:g}" if self.lm_weight else "")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], *, place: str) -> Decoding:
-        """Returns what `to_json` wrote. Raises InputError, beginning with `place`, for anything else."""
+        """Returns the settings that `to_json` wrote. Raises InputError, starting with `place`, for anything else."""
         known = {field.name for field in fields(cls)}
         wrong = sorted(set(record) - known)
         if wrong:
-            raise InputError(f"{place}: decoding settings {', '.join(wrong)} are not known; known: {sorted(known)}")
+            raise InputError(f"{place}: unknown decoding settings {', '.join(wrong)}; known: {sorted(known)}")
         try:
             return cls(**record)
         except (InputError, TypeError) as error:
@@ -86,10 +86,10 @@ class Decoding:
 
 
 class Decoder:
-    """Reads glosses from emissions over one vocabulary; what it learnt of the language model stays for the next.
+    """Decodes emissions over one vocabulary. It caches language model look-ups from one utterance to the next.
 
-    language_model: needed where `decoding` gives it a weight.
-    Raises InputError when it is missing, or shares no gloss with the vocabulary.
+    language_model: required if `decoding` gives it a weight.
+    Raises InputError if it is missing, or shares no gloss with the vocabulary.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Decoder:
         self.decoding = decoding or Decoding()
         if self.decoding.uses_language_model and language_model is None:
             raise InputError(
-                f"decoding: a language model is to weigh {self.decoding.lm_weight:g} and none is given; give one with "
+                f"decoding: lm_weight is {self.decoding.lm_weight:g}, but there is no language model; give one with "
                 "--lm, or let 'signloom tune' store one with the model"
             )
         self._fusion = None
@@ -109,10 +109,10 @@ class Decoder:
             )
 
     def n_best(self, log_probs: np.ndarray) -> list[Candidate]:
-        """Gloss sequences as ids with their scores, best first; greedy decoding finds only one.
+        """Returns gloss sequences as ids with their scores, best first; greedy decoding returns only one.
 
-        log_probs: (T', V), column 0 blank.  Raises InputError when V is not the vocabulary's size, and for NaN or rows
-        that do not sum to 1 (greedy decoding: for NaN alone).
+        log_probs: (T', V), column 0 is blank.  Raises InputError if V is not the vocabulary's size, and for NaN or rows
+        that do not sum to 1 (greedy decoding: only for NaN).
         """
         log_probs = np.asarray(log_probs)
         if log_probs.ndim != 2 or log_probs.shape[1] != len(self.vocabulary):
@@ -135,7 +135,7 @@ class Decoder:
         return list(self.n_best(log_probs)[0].ids)
 
     def decode(self, emission: Emission, **location: Any) -> Hypothesis:
-        """Returns the best gloss sequence with a time span and a confidence for each gloss.
+        """Returns the best gloss sequence, with a time span and a confidence for each gloss.
 
         location: timing and calibration, as `signloom.ctc.spans.located` takes them.
         """
@@ -144,10 +144,10 @@ class Decoder:
 
 
 class DecoderPool:
-    """Several processes that decode the emissions they are given; or this one alone, when `workers` is 1.
+    """Decodes emissions in several processes, or in this process if `workers` is 1.
 
     A context manager. Results come in the order of the emissions and are the same for any number of workers. With more
-    than one, a script must guard its own code with `if __name__ == "__main__":`, for the processes are spawned.
+    than one worker, a script must guard its code with `if __name__ == "__main__":`, because processes are spawned.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class DecoderPool:
     ) -> None:
         if workers < 1:
             raise InputError(f"decoding: workers is {workers}; needed at least 1")
-        # Made here in any case: what is wrong is told before processes are started.
+        # Made here in any case, so that errors are raised before processes start.
         self._decoder = Decoder(vocabulary, decoding, language_model)
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
@@ -173,10 +173,9 @@ class DecoderPool:
             )
 
     def map(self, parts: Iterable[Sequence[np.ndarray]]) -> Iterator[list[list[int]]]:
-        """Yields the ids of the best gloss sequences of each part, a part being some log_probs (T', V) that go
-        together.
+        """Yields the ids of the best gloss sequences of each part; a part is a list of log_probs (T', V).
 
-        Parts are taken as processes become free for them, so that few are held at once.
+        Parts are taken when processes are free, so that few of them are in memory at once.
         """
         if self._pool is None:
             for part in parts:
@@ -184,7 +183,7 @@ class DecoderPool:
             return
         pending: deque[Future[list[list[int]]]] = deque()
         for part in parts:
-            # Copies, because a row of a padded batch would be sent with the whole batch.
+            # Copies, because sending a row of a padded batch would send the whole batch.
             pending.append(self._pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part]))
             if len(pending) > 2 * self._workers:
                 yield _result(pending.popleft())
@@ -211,16 +210,16 @@ def decode_all(
     chunk: int = 16,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[list[int]]:
-    """Returns the ids of the best gloss sequence of every emission (T', V), by as many processes as `workers`.
+    """Returns the ids of the best gloss sequence of every emission (T', V), decoded in `workers` processes.
 
-    chunk: utterances sent to a process at once.  advance: told the number of utterances after each chunk.
+    chunk: utterances sent to a process at once.  advance: called after each chunk with its number of utterances.
     """
-    found: list[list[int]] = []
+    best: list[list[int]] = []
     with DecoderPool(vocabulary, decoding, language_model, workers=workers) as decoders:
         for ids in decoders.map(_chunks(emissions, chunk)):
-            found += ids
+            best += ids
             advance(len(ids))
-    return found
+    return best
 
 
 def _chunks(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What the flags of a command say of the decoder, and what the model says where they do not."""
+"""Command-line options of the decoder, which override the settings stored with a model."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from signloom.vocabulary import Vocabulary
 
 @dataclass(kw_only=True)
 class DecodingOptions:
-    """The flags of every command that decodes. What is not given is as 'signloom tune' stored it with the model."""
+    """Decoding options of a command. Options not given keep the values that 'signloom tune' stored with the model."""
 
     decoder: Literal["greedy", "beam"] | None = None
-    """greedy, or prefix beam search; the model's own when not given, which is beam unless 'tune' found another"""
+    """greedy, or beam for prefix beam search; default: the model's own, which is beam unless 'tune' chose another"""
     beam_size: int | None = None
-    """prefixes that are kept; 10 unless 'tune' stored another"""
+    """number of prefixes to keep; default: 10, or the value that 'tune' stored"""
     lm: Path | None = None
-    """an ARPA language model in the place of the model's own"""
+    """ARPA language model to use instead of the model's own"""
     lm_weight: float | None = None
     """weight of the language model; 0 leaves it out"""
     insertion_bonus: float | None = None
-    """natural logarithm, added for each gloss of a hypothesis"""
+    """bonus for each gloss of a hypothesis, added to the natural log-probability"""
 
     def chosen(
         self, stored: Decoding, stored_model: NGram | None, vocabulary: Vocabulary
     ) -> tuple[Decoding, NGram | None]:
-        """Settings and language model to decode with: those stored with a recogniser, changed by what was given.
+        """Returns the settings and the language model to use: the stored ones, overridden by the options given.
 
-        Raises InputError for values that cannot be or contradict each other, and a language model of other glosses.
+        Raises InputError for invalid or contradictory values, and for a language model of other glosses.
         """
         if self.decoder == "greedy":
             useless = [
@@ -43,7 +43,7 @@ class DecodingOptions:
                 if getattr(self, name) not in (None, 0)
             ]
             if useless:
-                raise InputError(f"--decoder greedy has no use for --{useless[0]}; leave out one of them")
+                raise InputError(f"--decoder greedy does not use --{useless[0]}; leave out one of them")
             return Decoding(decoder="greedy"), None
         given = {
             name: value
@@ -62,7 +62,7 @@ class DecodingOptions:
             return decoding, None
         if model is None:
             raise InputError(
-                f"--lm_weight is {decoding.lm_weight:g} and there is no language model; give one with --lm, or let "
+                f"--lm_weight is {decoding.lm_weight:g}, but there is no language model; give one with --lm, or let "
                 "'signloom tune' store one with the model"
             )
         check_shared(model, vocabulary)
@@ -70,16 +70,16 @@ class DecodingOptions:
 
 
 def describe(decoding: Decoding, model: NGram | None) -> str:
-    """Returns the decoder as it is named beside every number it made."""
+    """Returns the description of a decoder that is shown with every number it produced."""
     return f"{decoding} ({model})" if decoding.uses_language_model and model is not None else str(decoding)
 
 
-def model_note(model: NGram, vocabulary: Vocabulary) -> str:
-    """Returns what to tell of the glosses that a language model does not know; empty where it knows all."""
+def model_note(model: NGram, vocabulary: Vocabulary) -> str | None:
+    """Returns a note on the glosses that a language model does not know, or None if it knows all."""
     glosses = vocabulary.words[2:]
     missing = [gloss for gloss in glosses if gloss not in model.glosses]
     if not missing:
-        return ""
+        return None
     stands_for = "its <unk>" if model.knows_unknown else "its least probable word (it has no <unk>)"
     return (
         f"the language model does not know {len(missing):,} of the recogniser's {len(glosses):,} glosses "

@@ -1,4 +1,4 @@
-"""The probability of gloss sequences over all their CTC paths, many sequences at once.
+"""The CTC forward algorithm: the probability of gloss sequences summed over all their paths, many at once.
 
 Shapes: T' output frames, V words, K sequences, S glosses of the longest.
 """
@@ -11,25 +11,25 @@ import numpy as np
 
 from signloom.vocabulary import BLANK_ID
 
-# Sums are divided by the largest this often; the probabilities of so few frames stay within a double.
+# Probabilities are rescaled after this many frames; within so few frames they stay in the range of a double.
 _RESCALE_FRAMES = 16
 
 
 def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Returns the natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf where there is none.
+    """Returns the natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf without a path.
 
-    probs: (T', V), column 0 blank; any scale of a row scales the result.
+    probs: (T', V), column 0 is blank; a row may have any scale, which scales the result.
     Source: Graves et al. 2006, equations 5 to 8.
     """
     longest = max(map(len, sequences))
     states = np.full((len(sequences), 2 * longest + 1), BLANK_ID)
     for row, ids in zip(states, sequences, strict=True):
         row[1 : 2 * len(ids) : 2] = ids
-    # From one gloss to the next without a blank, where they differ; what pads shorter sequences is never read.
+    # From one gloss to the next without a blank, if they differ; the padding of shorter sequences is never used.
     skips = np.zeros(states.shape)
     skips[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
     emitted = probs[:, states].astype(np.float64)
-    # Two columns of nothing before the first state, so that every state has two before it.
+    # Two zero columns before the first state, so that every state has two predecessors.
     forward = np.zeros((len(sequences), states.shape[1] + 2))
     forward[:, 2:4] = emitted[0, :, :2]
     logs = np.zeros(len(sequences))
@@ -47,8 +47,8 @@ def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]]) -> np.nda
             logs += np.log(largest)
     last = 2 * np.array([len(ids) for ids in sequences]) + 2
     rows = np.arange(len(sequences))
-    # A sequence of no glosses has one state; the column before it is nothing.
+    # A sequence without glosses has one state; the column before it is zero.
     total = forward[rows, last] + forward[rows, last - 1]
     with np.errstate(divide="ignore"):
-        found: np.ndarray = np.log(total) + logs
-    return found
+        result: np.ndarray = np.log(total) + logs
+    return result

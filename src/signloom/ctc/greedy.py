@@ -1,4 +1,4 @@
-"""Greedy decoding: the best id of every output frame, collapsed.
+"""Greedy decoding: the best id of every output frame, collapsed into glosses.
 
 Shapes: B utterances, T' output frames, V words.
 """
@@ -23,10 +23,10 @@ def greedy(
     timing: Timing | None = None,
     calibration: Calibration | None = None,
 ) -> Hypothesis:
-    """Returns the words of the single most probable path, with a time span and a confidence for each (see `located`).
+    """Returns the words of the most probable path, with a time span and a confidence for each (see `located`).
 
-    `<unknown>` is a word as any other. The score is the log-probability of the path.
-    Raises InputError when emission and vocabulary are not of one size.
+    `<unknown>` counts as a word. The score is the log-probability of the path.
+    Raises InputError if emission and vocabulary differ in size.
     """
     (ids,) = collapse_batch(emission.log_probs.argmax(axis=1)[None])
     glosses = located(emission, ids, vocabulary, timing=timing, calibration=calibration)
@@ -34,21 +34,21 @@ def greedy(
 
 
 def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    """Returns the ids greedy decoding reads from a batch, a list an utterance.
+    """Returns the ids of the best paths of a batch, one list per utterance.
 
-    log_probs: (B, T', V), or logits, which have the same maxima.  lengths: (B,) int; frames past them are ignored.
-    Where the maxima are found on another device, `collapse_batch(maxima, lengths)` is the rest of it.
-    Raises InputError for NaN within the lengths: a NaN is no decision.
+    log_probs: (B, T', V), or logits, which have the same maxima.  lengths: (B,) int; later frames are ignored.
+    If you find the maxima on another device, `collapse_batch(maxima, lengths)` does the rest.
+    Raises InputError for NaN within the lengths: NaN cannot be decoded.
     """
     log_probs = np.asarray(log_probs)
     if log_probs.ndim != 3:
         raise InputError(f"greedy decoding: log_probs of shape {log_probs.shape}, needed (B, T', V)")
     paths = log_probs.argmax(axis=2)
     ids = collapse_batch(paths, lengths)
-    # argmax stops at a NaN, so the maxima hold one wherever a frame does.
+    # argmax stops at a NaN, so a frame with NaN has NaN as its maximum.
     maxima = np.take_along_axis(log_probs, paths[..., None], axis=2)[..., 0]
-    sick = np.isnan(maxima) & (np.arange(paths.shape[1]) < np.asarray(lengths)[:, None])
-    if sick.any():
-        row, frame = np.argwhere(sick)[0]
+    failed = np.isnan(maxima) & (np.arange(paths.shape[1]) < np.asarray(lengths)[:, None])
+    if failed.any():
+        row, frame = np.argwhere(failed)[0]
         raise InputError(f"greedy decoding: NaN in output frame {frame} of utterance {row} of the batch")
     return ids

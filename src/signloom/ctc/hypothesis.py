@@ -1,4 +1,4 @@
-"""The data `Emission` and `Hypothesis`: what a recogniser emits, and what a decoder reads from it."""
+"""`Emission` and `Hypothesis`: the output of a recogniser, and the glosses that a decoder finds in it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from signloom.errors import InputError
 class Emission:
     """The log-probabilities of one clip.
 
-    log_probs: (T', V) float32; each row's exponentials sum to 1; column 0 is blank.
+    log_probs: (T', V) float32; the exponentials of each row sum to 1; column 0 is blank.
     step_seconds: time between output frames; output frame t covers step_seconds * t to step_seconds * (t + 1).
-    duration_seconds: of the clip; no span goes past it.
+    duration_seconds: length of the clip; no span ends later.
     """
 
     log_probs: np.ndarray
@@ -34,7 +34,7 @@ class Emission:
 
 @dataclass(frozen=True)
 class GlossSpan:
-    """One recognised gloss: when it was signed, and the model's probability for it (0 to 1)."""
+    """One recognised gloss: its start and end, and the model's confidence (0 to 1)."""
 
     gloss: str
     start_seconds: float
@@ -52,9 +52,10 @@ class GlossSpan:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What a decoder read from an emission.
+    """The result of a decoder.
 
-    glosses: in order, with times.  score: natural logarithm of the probability of the decoder's best path.
+    glosses: in order, with times.  score: the decoder's score of the sequence, a natural logarithm (of a probability,
+    unless a language model or a bonus takes part).
     """
 
     glosses: tuple[GlossSpan, ...]

@@ -1,8 +1,8 @@
-"""Interpolated, modified Kneser-Ney smoothing: an n-gram model of sentences.
+"""Estimates an n-gram language model from sentences: interpolated, modified Kneser-Ney smoothing.
 
 Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling", section 3 (equations
-20 to 27); counts at the beginning of sentences and the unigram's share of `<unk>` as Heafield et al. 2013, "Scalable
-Modified Kneser-Ney Language Model Estimation".
+20 to 27). Counts at the start of sentences and the unigram share of `<unk>`: Heafield et al. 2013, "Scalable Modified
+Kneser-Ney Language Model Estimation".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from signloom.ctc.ngram import END, IMPOSSIBLE, START, UNKNOWN_WORD, NGram, Tabl
 from signloom.errors import InputError
 
 ORDER = 3
-# Where counts of counts tell no discounts (few sentences, or all of them made by one pattern): KenLM's fallback.
+# Discounts if counts of counts give none (few sentences, or sentences of a single pattern): KenLM's fallback.
 FALLBACK = (0.5, 1.0, 1.5)
 _RESERVED = (START, END, UNKNOWN_WORD)
 _NGrams = Counter[tuple[int, ...]]
@@ -27,9 +27,10 @@ _NGrams = Counter[tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A model and what was taken off the counts 1, 2, and 3 or more of each order.
+    """An estimated model.
 
-    fallbacks: the orders whose counts of counts told nothing, so that `FALLBACK` was taken.
+    discounts: for each order, the discounts of the counts 1, 2, and 3 or more.
+    fallbacks: the orders that use `FALLBACK` because their counts of counts give no discounts.
     """
 
     model: NGram
@@ -38,11 +39,11 @@ class Estimate:
 
 
 def kneser_ney(sentences: Iterable[Sequence[str]], order: int = ORDER) -> Estimate:
-    """Returns the model of order `order` that the sentences make.
+    """Returns the model of order `order` estimated from the sentences.
 
-    Probabilities over all words, `</s>` and `<unk>` sum to 1 after every context. `<unk>` gets an equal share, with the
-    words, of what the discount of unigrams frees.
-    Raises InputError for an order below 1, no sentences, and words that mark sentences.
+    Probabilities over all words, `</s>` and `<unk>` sum to 1 after every context. The probability freed by the discount
+    of unigrams is shared equally by all words and `<unk>`.
+    Raises InputError for an order below 1, no sentences, or a reserved word (`<s>`, `</s>`, `<unk>`).
     """
     if order < 1:
         raise InputError(f"language model: order is {order}; needed at least 1")
@@ -61,7 +62,7 @@ def kneser_ney(sentences: Iterable[Sequence[str]], order: int = ORDER) -> Estima
     tables: list[Table] = []
     discounts = []
     fallbacks = []
-    # Probabilities of the order below by n-gram, as they are interpolated.
+    # Interpolated probabilities of the order below, by n-gram.
     lower: dict[tuple[int, ...], float] = {}
     for size, table in enumerate(counts, 1):
         discount = _discounts(table)
@@ -84,14 +85,14 @@ def _raw_counts(padded: Iterable[Sequence[int]], order: int) -> list[_NGrams]:
     counts: list[_NGrams] = [Counter() for _ in range(order)]
     for ids in padded:
         for size in range(1, order + 1):
-            counts[size - 1].update(tuple(ids[at : at + size]) for at in range(len(ids) - size + 1))
+            counts[size - 1].update(tuple(ids[start : start + size]) for start in range(len(ids) - size + 1))
     return counts
 
 
 def _adjusted(counts: list[_NGrams], start: int) -> list[_NGrams]:
-    """Raw counts for the highest order; below, how many different words precede an n-gram.
+    """Returns raw counts for the highest order; for lower orders, the number of different words before an n-gram.
 
-    Nothing precedes `<s>`, so what begins with it keeps its raw count; `<s>` itself is never predicted.
+    Nothing precedes `<s>`, so n-grams that start with it keep their raw counts; `<s>` itself is never predicted.
     """
     adjusted = []
     for table, longer in pairwise(counts):
@@ -104,14 +105,14 @@ def _adjusted(counts: list[_NGrams], start: int) -> list[_NGrams]:
 
 
 def _discounts(counts: _NGrams) -> tuple[float, float, float] | None:
-    """D1, D2 and D3+ by Chen and Goodman's equation 26; None where counts of counts allow none."""
+    """Returns D1, D2 and D3+ of Chen and Goodman's equation 26, or None if counts of counts give no valid ones."""
     times = Counter(counts.values())
     one, two, three, four = (times[count] for count in (1, 2, 3, 4))
     if not (one and two and three and four):
         return None
     share = one / (one + 2 * two)
-    found = (1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three)
-    return found if all(0 <= value <= count for count, value in enumerate(found, 1)) else None
+    discounts = (1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three)
+    return discounts if all(0 <= value <= count for count, value in enumerate(discounts, 1)) else None
 
 
 def _interpolated(
@@ -120,9 +121,9 @@ def _interpolated(
     lower: dict[tuple[int, ...], float],
     num_predicted: int,
 ) -> tuple[dict[tuple[int, ...], float], dict[tuple[int, ...], float]]:
-    """Returns the probability of each n-gram's last word after the others, and what each context's discount frees.
+    """Returns the probability of each n-gram's last word after the others, and the probability each context frees.
 
-    num_predicted: words a 1-gram can be, `<unk>` and `</s>` included and `<s>` not.
+    num_predicted: number of words that can be predicted, with `<unk>` and `</s>`, without `<s>`.
     """
     totals: Counter[tuple[int, ...]] = Counter()
     freed_counts: dict[tuple[int, ...], list[float]] = {}

@@ -1,4 +1,4 @@
-"""Shallow fusion: an n-gram model and a bonus for each gloss, as prefix beam search asks them.
+"""Shallow fusion: combines an n-gram language model and a bonus per gloss with prefix beam search.
 
 The beam ranks prefixes by ln p(paths) + weight * ln p(glosses, end of sentence) + bonus * (number of glosses).
 Source: Hannun et al. 2014, equation 2 (their alpha and beta).
@@ -13,22 +13,22 @@ from signloom.errors import InputError
 from signloom.vocabulary import Vocabulary
 
 _LN_10 = math.log(10)
-# A factor of 0 would forbid a word whatever the emission says, and a prefix could be left with no way on. ARPA's -99
-# for "impossible" is far beyond; 1e-90 outweighs any emission in practice and leaves room within a double.
+# A factor of 0 would forbid a word whatever the emission, and a prefix could get stuck. 1e-90 outweighs any emission in
+# practice and leaves room within a double; ARPA's -99 for "impossible" is smaller.
 SMALLEST_FACTOR = 1e-90
-# Bounds of what may be asked: beyond these a factor of one gloss could leave a double's range within a few frames.
+# Beyond these limits the factor of one gloss could leave a double's range within a few frames.
 MAX_WEIGHT = 20.0
 MAX_BONUS = 40.0
 
 
 class NGramFusion:
-    """An n-gram model over the words of a vocabulary, weighted, with a bonus a gloss.
+    """A weighted n-gram model over the words of a vocabulary, with a bonus per gloss.
 
-    model: None for the bonus alone.  weight: of the model's natural log-probability, at least 0.
-    bonus: natural logarithm, added for each gloss; a malus below 0.
-    A word of the vocabulary that the model does not know is its unknown word.
+    model: None for the bonus only.  weight: weight of the model's natural log-probability, at least 0.
+    bonus: added to the natural log-probability for each gloss; a penalty if negative.
+    A word of the vocabulary that the model does not know counts as its unknown word.
 
-    States are remembered from one utterance to the next; an instance is for one process.
+    States are cached from one utterance to the next; use an instance in one process only.
     """
 
     def __init__(self, vocabulary: Vocabulary, model: NGram | None, *, weight: float, bonus: float) -> None:
@@ -50,14 +50,14 @@ class NGramFusion:
         self.start = self.state(context)
 
     def state(self, context: tuple[int, ...]) -> _State:
-        """Returns the one state of that context."""
+        """Returns the state of a context; the same object every time."""
         state = self._states.get(context)
         if state is None:
             state = self._states[context] = _State(self, context)
         return state
 
     def weighted(self, context: tuple[int, ...], word: int) -> float:
-        """Returns the probability of a word of the model to the power of the weight."""
+        """Returns the probability of a word after a context, to the power of the weight."""
         if self.model is None:
             return 1.0
         return math.exp(self.weight * _LN_10 * self.model.log_prob(context, word))
@@ -83,14 +83,14 @@ class _State:
         return factor
 
     def following(self, token: int) -> _State:
-        found = self._following.get(token)
-        if found is None:
+        state = self._following.get(token)
+        if state is None:
             fusion = self._fusion
-            found = self
+            state = self
             if fusion.model is not None:
-                found = fusion.state(fusion.model.context_after(self.context, fusion.words[token]))
-            self._following[token] = found
-        return found
+                state = fusion.state(fusion.model.context_after(self.context, fusion.words[token]))
+            self._following[token] = state
+        return state
 
     def ending(self) -> float:
         if self._end is None:
@@ -101,8 +101,8 @@ class _State:
 
 
 def check_shared(model: NGram, vocabulary: Vocabulary) -> int:
-    """Returns how many glosses of the vocabulary the model knows. Raises InputError when that is none."""
-    # Blank and the unknown word are no glosses.
+    """Returns how many glosses of the vocabulary the model knows. Raises InputError if it knows none."""
+    # Without blank and the unknown word.
     glosses = vocabulary.words[2:]
     known = sum(gloss in model.glosses for gloss in glosses)
     if not known:

@@ -1,7 +1,7 @@
-"""A back-off n-gram model over glosses: what follows what, with which probability.
+"""An n-gram language model over glosses, with back-off: probabilities, perplexity.
 
-`signloom.ctc.arpa` reads and writes it, `signloom.ctc.kneser_ney` makes one of sentences, `signloom.ctc.lm_fusion`
-lets it take part in beam search. Logarithms are to base 10, as ARPA files have them.
+`signloom.ctc.arpa` reads and writes it, `signloom.ctc.kneser_ney` estimates it from sentences, `signloom.ctc.lm_fusion`
+adds it to beam search. Logarithms are to base 10, as in ARPA files.
 
 Shapes: N n-grams of K words each.
 """
@@ -22,7 +22,7 @@ END = "</s>"
 UNKNOWN_WORD = "<unk>"
 # Other spellings of it in ARPA files.
 UNKNOWN_SPELLINGS = (UNKNOWN_WORD, "<UNK>", "<unknown>")
-# The logarithm that ARPA files write for a probability of 0.
+# ARPA files write this as the logarithm of a probability of 0.
 IMPOSSIBLE = -99.0
 
 
@@ -31,8 +31,8 @@ class Table:
     """The n-grams of one order.
 
     ids: (N, K) int32, numbers of words.  log_probs: (N,) float32, of the last word after the others.
-    backoffs: (N,) float32, what the shorter context's logarithm is raised by where these K words are the context of a
-    word that no longer n-gram holds; 0 where the file has none.
+    backoffs: (N,) float32; if no longer n-gram has these K words followed by a given word, this is added to the log
+    probability of that word after the shorter context. 0 if the file has none.
     """
 
     ids: np.ndarray
@@ -55,12 +55,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a model predicts sentences: 10 to the minus mean log10 probability of a word.
+    """How well a model predicts sentences: 10 to the power of minus the mean log10 probability per word.
 
-    sentences, words: counted without sentence ends.  unknown: words the model does not know, counted in `words`.
-    value: over all words, unknown ones with the probability of `<unk>`, and the ends of sentences.
-    without_unknown: over the words it knows and the ends of sentences.
-    knows_unknown: whether the model has `<unk>`; its least probable word stands for it where not.
+    words: without sentence ends.  unknown: how many of `words` the model does not know.
+    value: over all words and the ends of sentences; unknown words have the probability of `<unk>`.
+    without_unknown: over the known words and the ends of sentences.
+    knows_unknown: whether the model has `<unk>`; otherwise its least probable word replaces it.
     """
 
     sentences: int
@@ -84,11 +84,11 @@ class Perplexity:
 class NGram:
     """A back-off n-gram model.
 
-    words: all of them, `<s>` and `</s>` among them; a word's place is its number.
+    words: all words, including `<s>` and `</s>`; the index of a word is its number.
     tables: of the orders 1, 2, ...; every word has its 1-gram, in the order of `words`.
-    A word that is not in `words` has the probability of `<unk>`; where the model has no `<unk>` (see `knows_unknown`)
-    that of its least probable word.
-    Source: Katz 1987; the format and its reading as SRILM's ngram-format(5).
+    A word that is not in `words` has the probability of `<unk>`, or of the least probable word if the model has no
+    `<unk>` (see `knows_unknown`).
+    Source: Katz 1987; format and interpretation as SRILM's ngram-format(5).
     """
 
     words: tuple[str, ...]
@@ -109,7 +109,7 @@ class NGram:
             raise InputError("n-gram model: a word occurs twice in its list")
 
     def __reduce__(self) -> tuple[type[NGram], tuple[tuple[str, ...], tuple[Table, ...]]]:
-        # To another process go the arrays; it makes its own look-up tables of them.
+        # Only the arrays are sent to another process; it builds its own look-up tables.
         return NGram, (self.words, self.tables)
 
     def __str__(self) -> str:
@@ -131,25 +131,25 @@ class NGram:
 
     @cached_property
     def _log_probs(self) -> dict[tuple[int, ...], float]:
-        found: dict[tuple[int, ...], float] = {}
+        log_probs: dict[tuple[int, ...], float] = {}
         for table in self.tables:
-            found.update(zip(map(tuple, table.ids.tolist()), table.log_probs.tolist(), strict=True))
-        return found
+            log_probs.update(zip(map(tuple, table.ids.tolist()), table.log_probs.tolist(), strict=True))
+        return log_probs
 
     @cached_property
     def _backoffs(self) -> dict[tuple[int, ...], float]:
-        """By context: every n-gram that has a back-off or that a longer one begins with."""
-        found: dict[tuple[int, ...], float] = {}
+        """Back-offs by context: every n-gram that has a back-off or starts a longer n-gram."""
+        backoffs: dict[tuple[int, ...], float] = {}
         for table in self.tables[1:]:
-            found.update(dict.fromkeys(map(tuple, table.ids[:, :-1].tolist()), 0.0))
+            backoffs.update(dict.fromkeys(map(tuple, table.ids[:, :-1].tolist()), 0.0))
         for table in self.tables[:-1]:
             there = table.backoffs != 0
-            found.update(zip(map(tuple, table.ids[there].tolist()), table.backoffs[there].tolist(), strict=True))
-        return found
+            backoffs.update(zip(map(tuple, table.ids[there].tolist()), table.backoffs[there].tolist(), strict=True))
+        return backoffs
 
     @cached_property
     def unknown_id(self) -> int:
-        """The number of `<unk>`, or of the least probable word where there is none."""
+        """The number of `<unk>`, or of the least probable word if the model has no `<unk>`."""
         for spelling in UNKNOWN_SPELLINGS:
             if spelling in self._ids:
                 return self._ids[spelling]
@@ -159,7 +159,7 @@ class NGram:
 
     @property
     def knows_unknown(self) -> bool:
-        """Whether it has an `<unk>`."""
+        """Whether the model has an `<unk>`."""
         return any(spelling in self._ids for spelling in UNKNOWN_SPELLINGS)
 
     @property
@@ -172,30 +172,30 @@ class NGram:
 
     @cached_property
     def glosses(self) -> frozenset[str]:
-        """The words without those that mark sentences and the unknown."""
+        """The words without `<s>`, `</s>` and `<unk>`."""
         return frozenset(self.words) - {START, END, *UNKNOWN_SPELLINGS}
 
     def __contains__(self, word: str) -> bool:
         return word in self._ids
 
     def id_of(self, word: str) -> int:
-        """Returns the number of a word; that of the unknown one for any other."""
+        """Returns the number of a word, or `unknown_id` if the model does not know it."""
         return self._ids.get(word, self.unknown_id)
 
     def log_prob(self, context: Sequence[int], word: int) -> float:
-        """Returns the log10 probability of `word` after `context`, of which the last `order` - 1 words count."""
-        # Slicing by -0 would take all of it.
+        """Returns the log10 probability of `word` after `context`; only its last `order` - 1 words count."""
+        # A slice from -0 would be the whole context.
         rest = tuple(context)[max(0, len(context) - self.order + 1) :]
         total = 0.0
         while True:
-            found = self._log_probs.get((*rest, word))
-            if found is not None or not rest:
-                return total + (IMPOSSIBLE if found is None else found)
+            log_prob = self._log_probs.get((*rest, word))
+            if log_prob is not None or not rest:
+                return total + (IMPOSSIBLE if log_prob is None else log_prob)
             total += self._backoffs.get(rest, 0.0)
             rest = rest[1:]
 
     def context_after(self, context: tuple[int, ...], word: int) -> tuple[int, ...]:
-        """Returns the shortest context that tells as much as `context` and then `word`: equal ones predict the same."""
+        """Returns the shortest context that predicts the same as `context` followed by `word`."""
         longer = (*context, word)
         longer = longer[max(0, len(longer) - self.order + 1) :]
         while longer and longer not in self._backoffs:
@@ -205,10 +205,10 @@ class NGram:
     def sentence_log_probs(self, sentence: Sequence[str]) -> list[float]:
         """Returns the log10 probability of each word of a sentence and of its end."""
         ids = [self.start_id, *(self.id_of(word) for word in sentence), self.end_id]
-        return [self.log_prob(ids[:at], ids[at]) for at in range(1, len(ids))]
+        return [self.log_prob(ids[:index], ids[index]) for index in range(1, len(ids))]
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
-        """Returns the perplexity of sentences. Raises InputError when there are none."""
+        """Returns the perplexity of sentences. Raises InputError if there are none."""
         num_sentences = words = unknown = 0
         total = known_total = 0.0
         for sentence in sentences:

@@ -1,8 +1,9 @@
-"""When the signs of a model lie, seen from where it emits them.
+"""The time shift between a model's emissions and the signs, fitted without annotated boundaries.
 
-A model trained with CTC emits a gloss on one or two frames anywhere within the sign, or past its end; training does not
-care where, but a given model does it always at about the same place. `fit_timing` finds that place without being told
-any boundary: it is there that knowing the gloss says most about the hands.
+A model trained with CTC emits a gloss on one or two frames, anywhere within the sign or after its end. The loss does
+not determine where, but one model does it at about the same place in every sign. `fit_timing` finds that place without
+any
+boundaries: it is where the gloss explains most about the position of the hands.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from signloom import layout
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks
 
-# About 12 frames a gloss at 25 frames a second: PHOENIX-2014, and most corpora of news and of daily talk.
+# About 12 frames per gloss at 25 frames per second: PHOENIX-2014, and most corpora of news and everyday conversation.
 DEFAULT_GLOSS_SECONDS = 0.48
-# Of the moments around an emission: how far they reach either way, and how far apart they are.
-_REACH_SECONDS, _STEP_SECONDS = 1.2, 0.04
+# The moments around an emission that are examined reach this far before and after it ...
+_REACH_SECONDS = 1.2
+# ... in steps of this size.
+_STEP_SECONDS = 0.04
+# Glosses that occur less often are not used.
 _MIN_TOKENS = 3
 _POINTS = [
     layout.index(f"{side}_hand.{point}")
@@ -33,9 +37,9 @@ _SHOULDERS = [layout.index("pose.left_shoulder"), layout.index("pose.right_shoul
 
 @dataclass(frozen=True)
 class Timing:
-    """How the signs of a model lie around its emissions.
+    """The position of signs relative to a model's emissions.
 
-    shift_seconds: from the middle of an emission to the middle of its sign; below 0 where the model emits late.
+    shift_seconds: from the middle of an emission to the middle of its sign; negative if the model emits late.
     gloss_seconds: from one sign to the next in fluent signing.
     """
 
@@ -45,7 +49,7 @@ class Timing:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.shift_seconds) and np.isfinite(self.gloss_seconds) and self.gloss_seconds > 0):
             raise InputError(
-                f"timing: shift {self.shift_seconds} s, {self.gloss_seconds} s a gloss; needed numbers, "
+                f"timing: shift {self.shift_seconds} s, {self.gloss_seconds} s per gloss; needed numbers, "
                 "the second above 0"
             )
 
@@ -54,7 +58,7 @@ class Timing:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Timing:
-        """Returns the timing of `to_json`. Raises InputError for anything else."""
+        """Returns the timing that `to_json` wrote. Raises InputError for anything else."""
         try:
             return cls(float(record["shift_seconds"]), float(record["gloss_seconds"]))
         except (KeyError, TypeError, ValueError):
@@ -63,7 +67,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """The landmarks of one clip, its glosses as ids (S,) and the middle of each one's emission in seconds (S,)."""
+    """The landmarks of one clip, its glosses as ids (S,), and the middle of each gloss's emission in seconds (S,)."""
 
     landmarks: Landmarks
     ids: np.ndarray
@@ -71,15 +75,14 @@ class AlignedClip:
 
 
 def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
-    """Returns the timing of a model, from clips of its training corpus with its own forced alignments; no boundaries
-    needed.
+    """Returns the timing of a model, fitted on clips of its training corpus with its own forced alignments.
 
-    For every moment around an emission it takes the share of the hands' variance that the gloss explains (one minus
-    the variance within glosses over that of all): near 1 in the middle of the sign, 0 where the neighbours are signed.
-    The shift is the centroid of the part of this curve that lies above half of its height. `gloss_seconds` is the
-    mean of the middle half of the distances of neighbouring emissions.
+    For every moment around an emission it computes the share of the hands' variance that the gloss explains (one minus
+    the variance within glosses divided by the total variance): near 1 in the middle of the sign, 0 during its
+    neighbours. The shift is the centroid of the part of this curve above half its height. `gloss_seconds` is the mean
+    of the middle half of the distances between neighbouring emissions.
 
-    Where fewer than two glosses occur three times or more, or the gloss explains nothing, the shift is 0.
+    The shift is 0 if fewer than two glosses occur three times or more, or if the gloss explains nothing.
     """
     moments = np.arange(-_REACH_SECONDS, _REACH_SECONDS + _STEP_SECONDS / 2, _STEP_SECONDS)
     tokens: defaultdict[int, list[np.ndarray]] = defaultdict(list)
@@ -93,10 +96,10 @@ def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
             token[inside] = hands[frames[inside]]
             tokens[gloss].append(token)
         distances += np.diff(clip.seconds).tolist()
-    # The mean of the middle half: rests between signs do not count, nor does the grid of output frames.
+    # The mean of the middle half is robust against pauses between signs and against the grid of output frames.
     middle = np.sort(distances)[len(distances) // 4 : len(distances) - len(distances) // 4]
     gloss_seconds = float(middle.mean()) if len(middle) else DEFAULT_GLOSS_SECONDS
-    explained = _explained([np.stack(found) for found in tokens.values() if len(found) >= _MIN_TOKENS])
+    explained = _explained([np.stack(group) for group in tokens.values() if len(group) >= _MIN_TOKENS])
     if explained is None or explained.max() <= 0:
         return Timing(0.0, gloss_seconds)
     weight = np.clip(explained - explained.max() / 2, 0, None)
@@ -104,7 +107,10 @@ def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
 
 
 def _explained(glosses: list[np.ndarray]) -> np.ndarray | None:
-    """For each moment the share of variance that glosses explain; glosses: (tokens, moments, values), NaN missing."""
+    """Returns for each moment the share of variance that glosses explain, or None with fewer than two glosses.
+
+    glosses: one array (tokens, moments, values) per gloss; NaN is missing.
+    """
     if len(glosses) < 2:
         return None
     within, degrees = 0.0, 0.0
@@ -117,7 +123,7 @@ def _explained(glosses: list[np.ndarray]) -> np.ndarray | None:
         degrees = degrees + np.maximum(count - 1, 0)
         total_sum, total_square, total_count = total_sum + sums, total_square + squares, total_count + count
     total = total_square - total_sum**2 / np.maximum(total_count, 1)
-    # Summed over the values, so that those that hardly move count little; what no clip reaches explains nothing.
+    # Summed over the values, so that points that hardly move count little. Moments outside all clips explain nothing.
     inner = (within / np.maximum(degrees, 1)).sum(axis=1)
     outer = (total / np.maximum(total_count - 1, 1)).sum(axis=1)
     share: np.ndarray = np.where(outer > 0, 1 - inner / np.where(outer > 0, outer, 1), 0.0)
@@ -125,7 +131,7 @@ def _explained(glosses: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _hands(landmarks: Landmarks) -> np.ndarray:
-    """Returns where wrists and finger tips are, from the middle of the shoulders and in shoulder widths, (T, 20)."""
+    """Returns wrists and finger tips relative to the middle of the shoulders, in shoulder widths, (T, 20)."""
     shoulders = landmarks.points[:, _SHOULDERS, :2]
     known = np.isfinite(shoulders).all(axis=(1, 2))
     if not known.any():

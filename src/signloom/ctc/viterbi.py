@@ -1,7 +1,7 @@
-"""Forced alignment: the most probable CTC path of a given word sequence, and where each word lies on it.
+"""Forced alignment (Viterbi): the most probable CTC path of a given word sequence, and the frames of each word.
 
 Shapes: T' output frames, V words, S words in the sequence. The lattice has 2 S + 1 states: a blank before, between and
-after the words. Source: Graves et al. 2006, section 4.1 and figure 3, with the maximum in place of the sum.
+after the words. Source: Graves et al. 2006, section 4.1 and figure 3, with the maximum instead of the sum.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from signloom.vocabulary import BLANK_ID
 
 @dataclass(frozen=True)
 class ForcedAlignment:
-    """Where the words of a sequence lie on the best path.
+    """The frames of each word on the best path.
 
-    runs: (S, 2) int, output frames `[first, after the last]` in which each word is emitted; they never overlap.
+    runs: (S, 2) int, the first output frame of each word and the frame after its last; runs never overlap.
     score: natural logarithm of the path's probability.
     """
 
@@ -31,7 +31,7 @@ class ForcedAlignment:
 def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> ForcedAlignment:
     """Returns the most probable path that collapses to `ids` (S,), none of them blank.
 
-    log_probs: (T', V).  Of paths equally probable it is one whose words come earliest. An empty sequence is all blank.
+    log_probs: (T', V).  Among equally probable paths the one with the earliest words. An empty sequence is all blank.
 
     Raises InputError for ids outside 1..V-1, for NaN, and for more words than the frames can hold.
     """
@@ -44,14 +44,14 @@ def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> 
     if needed > num_frames:
         raise InputError(
             f"alignment: {len(ids)} glosses need at least {needed} output frames, the model yields {num_frames}; "
-            "the clip is too short for them, or they are not what it shows"
+            "the clip is too short for them, or shows other glosses"
         )
     states = np.full(2 * len(ids) + 1, BLANK_ID)
     states[1::2] = ids
     emitted = log_probs[:, states].astype(np.float64)
     if np.isnan(emitted).any():
         raise InputError("alignment: log_probs hold NaN")
-    # From a word straight to the next, past the blank, where the two differ.
+    # From one word to the next without a blank, if the two differ.
     skips = np.zeros(len(states), dtype=bool)
     skips[3::2] = ids[1:] != ids[:-1]
     moves = np.empty(emitted.shape, dtype=np.int8)

@@ -1,4 +1,4 @@
-"""Video -> landmarks: what counts as a clip, reading its frames, MediaPipe Holistic, many clips at once."""
+"""Landmark extraction from video: finds clips, reads their frames, runs MediaPipe Holistic, many clips at once."""
 
 from signloom.extract.holistic import HolisticTracker, extract_clip
 from signloom.extract.reading import Crop

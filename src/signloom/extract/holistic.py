@@ -1,4 +1,4 @@
-"""MediaPipe Holistic on the frames of a clip -> `Landmarks`.
+"""Runs MediaPipe Holistic on the frames of a clip and returns its `Landmarks`.
 
 Shapes: T frames, H and W the height and width of a frame in pixels.
 """
@@ -30,7 +30,7 @@ from signloom.extract.sources import without_camera
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 EXTRACTOR = "mediapipe-holistic"
-# Complexity 1 is the only pose model inside the wheel; without iris refinement the face mesh has 468 points.
+# Complexity 1 is the only pose model in the wheel; without iris refinement the face mesh has 468 points.
 GRAPH_OPTIONS: dict[str, Any] = {
     "model_complexity": 1,
     "static_image_mode": False,
@@ -46,16 +46,17 @@ _FIELDS = {
     "face": "face_landmarks",
 }
 
-# Called after each frame with the frames done and the frames expected (0: unknown).
+# Called after each frame with the number of frames done and expected (0: unknown).
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a clip is read.
+    """How to read a clip.
 
-    crop: the part of the image that is taken for the image.  pixel_aspect: width of a pixel over its height; None:
-    as the video says, else 1.  fps: for sources that do not give a usable rate; None: 25.
+    crop: the part of the image to use.
+    pixel_aspect: width of a pixel over its height; None for the value in the video's header, else 1.
+    fps: frame rate of sources without a usable rate; None for 25.
     """
 
     crop: Crop | None = None
@@ -93,7 +94,7 @@ class Settings:
 
 
 class HolisticTracker:
-    """MediaPipe Holistic, frame by frame: it tracks, so frames belong in order and each clip starts with `restart`."""
+    """MediaPipe Holistic, frame by frame. It tracks, so give frames in order and call `restart` before each clip."""
 
     def __init__(self) -> None:
         with needs_opencv("extraction"):
@@ -101,7 +102,7 @@ class HolisticTracker:
         self._graph = Holistic(**GRAPH_OPTIONS)
 
     def restart(self) -> None:
-        """Forgets what was tracked, so that the next frame is as the first after construction."""
+        """Resets the tracking, so that the next frame is treated as the first one."""
         self._graph.reset()
 
     def close(self) -> None:
@@ -135,8 +136,8 @@ def extract_clip(
 ) -> Landmarks:
     """Returns the landmarks of one video file or one folder of frames.
 
-    The arguments are those of `Settings`; a crop may be written `x,y,width,height`. What the source did not give is
-    listed in `Landmarks.assumed`.
+    The arguments are those of `Settings`; a crop may be a string `x,y,width,height`. Values that the source does not
+    give are listed in `Landmarks.assumed`.
 
     Raises InputError for a source that cannot be read, MissingExtraError without MediaPipe.
     """
@@ -154,7 +155,7 @@ def extract_clip(
 
 
 def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
-    """Returns the landmarks of one clip by a tracker that may have seen other clips before; see `extract_clip`."""
+    """Returns the landmarks of one clip; the tracker may have seen other clips before. See `extract_clip`."""
     cv2 = import_cv2()
     reader = open_clip(path)
     tracker.restart()
@@ -208,19 +209,19 @@ def _crop(crop: Crop, frame: np.ndarray, path: Path) -> np.ndarray:
 
 
 def count_frames(points: np.ndarray) -> dict[str, int]:
-    """Returns how many frames there are, and in how many each group was found; for points (T, 543, 3)."""
-    found = np.isfinite(points[..., 0])
+    """Returns the number of frames, and in how many of them each group was detected; points: (T, 543, 3)."""
+    detected = np.isfinite(points[..., 0])
     return {
         "total": len(points),
-        **{group: int(found[:, part].any(axis=1).sum()) for group, part in layout.GROUPS.items()},
+        **{group: int(detected[:, part].any(axis=1).sum()) for group, part in layout.GROUPS.items()},
     }
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keeps what C++ code prints to stderr off the terminal, while Python's own messages still get there.
+    """Hides what C++ code prints to stderr; Python's own messages are still shown.
 
-    MediaPipe and FFmpeg log dozens of lines a clip and no option of theirs silences all of it.
+    MediaPipe and FFmpeg log dozens of lines per clip, and none of their options silences all of them.
     """
     sys.stderr.flush()
     try:

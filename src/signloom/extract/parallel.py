@@ -1,4 +1,4 @@
-"""Many clips at once: worker processes, each with one clip in flight, so that a death is pinned on its clip."""
+"""Extracts many clips in parallel worker processes, one clip per process: if a process dies, only its clip fails."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from signloom.errors import InputError, SignloomError
 from signloom.extract.holistic import HolisticTracker, Settings, track_clip
 from signloom.extract.sources import Clip
 
-# A machine on which every worker dies at once would otherwise spend hours starting workers.
+# If every worker dies at once, stop instead of starting new workers for hours.
 MAX_DEATHS_IN_A_ROW = 10
 POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What became of one clip.
+    """The result of one clip.
 
-    status: `done`; `failed`, which concerns this clip alone; `stop`, after which going on makes no sense (a full
-    disk, a missing package); `interrupted`, when the run was stopped from outside.
-    frames: as `count_frames`, for a clip that is done.  message, errno: for the others.
+    status: `done`; `failed` (only this clip); `stop` (the run cannot continue: a full disk, a missing package);
+    `interrupted` (the run was stopped from outside).
+    frames: the result of `count_frames` for a finished clip.  message, error_number: for the others.
     """
 
     clip: Clip
@@ -45,7 +45,7 @@ class InterruptedRunError(Exception):
     """The run was stopped while a clip was in flight."""
 
 
-# Per worker, in memory shared with the parent: frames done of the clip in flight, frames expected, stop flag.
+# Values per worker in memory shared with the parent: frames done and expected of the current clip, stop flag.
 _DONE, _EXPECTED, _STOP = range(3)
 
 
@@ -79,13 +79,13 @@ def extract_all(
     on_outcome: Callable[[ClipResult], None],
     on_progress: Callable[[float, int], None],
 ) -> None:
-    """Extracts `clips` into the folder `output`, in up to `workers` processes, and reports each as it ends.
+    """Extracts `clips` into the folder `output`, in up to `workers` processes, and reports each when it ends.
 
-    A clip that fails, or whose worker dies, is an outcome as any other. `on_progress` is told several times a second
-    how many clips are done, those in flight counted in fractions, and how many frames.
+    A clip that fails, or whose worker dies, is reported like any other. `on_progress` is called several times per
+    second with the number of clips done (clips in progress count as fractions) and the number of frames done.
 
-    Raises OSError when the output cannot be written (a full disk), SignloomError when no clip can be extracted (a
-    missing package, workers that die one after the other); clips in flight are then given up.
+    Raises OSError if the output cannot be written (a full disk), SignloomError if no clip can be extracted (a missing
+    package, workers that die one after the other); clips in progress are then dropped.
     """
     waiting = list(reversed(clips))
     idle = [_Worker.start() for _ in range(min(workers, len(clips)))]
@@ -121,8 +121,8 @@ def extract_all(
 
 
 _DEATH = (
-    "the worker process died while it was on this clip: killed from outside (out of memory? about 0.6 GB a worker is "
-    "needed; lower --workers) or crashed by the file"
+    "the worker process died on this clip: it was killed (out of memory? each worker needs about 0.6 GB; lower "
+    "--workers), or the file crashed it"
 )
 
 
@@ -138,7 +138,7 @@ def _raise_if_hopeless(outcome: ClipResult, deaths: int) -> None:
         raise SignloomError(outcome.message)
 
 
-# What follows runs in the worker processes.
+# The code below runs in the worker processes.
 
 _tracker: HolisticTracker | None = None
 _shared: Any = None
@@ -147,9 +147,9 @@ _shared: Any = None
 def _start_worker(shared: Any) -> None:
     global _shared
     _shared = shared
-    # An interrupt reaches the whole process group; the parent alone decides, and tells by the stop flag.
+    # An interrupt reaches the whole process group; only the parent decides, and it sets the stop flag.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # One decoder thread a worker: Holistic takes 20 times as long as decoding, and a big machine has many workers.
+    # One decoder thread per worker: Holistic takes 20 times as long as decoding, and a big machine has many workers.
     os.environ.setdefault("OPENCV_FFMPEG_THREADS", "1")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -170,7 +170,7 @@ def _report(done: int, expected: int) -> None:
 
 
 def _extract(clip: Clip, output: Path, settings: Settings) -> ClipResult:
-    """Returns the outcome of one clip. Never raises: an exception may not survive the way back to the parent."""
+    """Returns the result of one clip. Never raises, because an exception may not survive being sent to the parent."""
     global _tracker
     try:
         if _tracker is None:
@@ -186,7 +186,7 @@ def _extract(clip: Clip, output: Path, settings: Settings) -> ClipResult:
     except SignloomError as error:
         return ClipResult(clip, "stop", message=str(error))
     except Exception as error:
-        # Whatever a damaged file provokes in a decoder or in the graph concerns that file; the graph starts afresh.
+        # Any error that a damaged file causes in a decoder or in the graph is a fault of that file; restart the graph.
         _tracker = None
         return ClipResult(clip, "failed", message=f"{clip.path}: {type(error).__name__}: {error}")
     path = clip.output(output)

@@ -1,6 +1,6 @@
-"""Reading a clip's frames: from a video file or a folder of images, upright, cropped, as RGB.
+"""Decodes the frames of a clip from a video file or a folder of images; crops them.
 
-Shapes: H, W are the frame's height and width in pixels, after the crop.
+Shapes: H, W are height and width of a frame in pixels.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from signloom.errors import InputError, SignloomError, needs_extra
 from signloom.extract.sources import frame_files, with_camera
 
 DEFAULT_FPS = 25.0
-# Outside of this a header's rate is a time base or nonsense (browsers record webm with "1000 fps"), not a frame rate.
+# A header's rate outside this range is a time base or invalid (browsers record webm with "1000 fps").
 PLAUSIBLE_FPS = (1.0, 300.0)
-# Below this many pixels a side there is no person to find, and MediaPipe's own resizing fails.
+# In a smaller image no person can be detected, and MediaPipe's own resizing fails.
 MIN_SIDE = 16
 
 
@@ -54,7 +54,7 @@ def needs_opencv(purpose: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of the image: x, y of its top left corner, width, height; in pixels, or as fractions of the image."""
+    """A part of the image: x, y of its top left corner, width, height; in pixels or in fractions of the image."""
 
     x: float
     y: float
@@ -90,7 +90,7 @@ class Crop:
         left, top = round(self.x * scale_x), round(self.y * scale_y)
         right, bottom = round((self.x + self.width) * scale_x), round((self.y + self.height) * scale_y)
         if right > width or bottom > height:
-            raise InputError(f"crop {self} ends at {right},{bottom}, outside of the image of {width}x{height} pixels")
+            raise InputError(f"crop {self} ends at {right},{bottom}, outside the image of {width}x{height} pixels")
         if min(right - left, bottom - top) < MIN_SIDE:
             raise InputError(
                 f"crop {self} is {right - left}x{bottom - top} of {width}x{height} pixels; needed at least "
@@ -100,11 +100,11 @@ class Crop:
 
 
 class ClipReader(Protocol):
-    """A clip opened for reading, front to back, once.
+    """A clip opened for reading once, from start to end.
 
-    fps, pixel_aspect: as the source gives them, None where it does not; fps is final once `frames` has ended, for a
-    video's time stamps may belie its header.  expected_frames: what the source promises, 0 where unknown.
-    size: of the source, bytes of a video or number of images.
+    fps, pixel_aspect: values of the source, or None. fps is final only after `frames` has ended, because a video's time
+    stamps may contradict its header.  expected_frames: number of frames according to the source, 0 if unknown.
+    size: bytes of a video, or number of images.
     """
 
     fps: float | None
@@ -113,14 +113,14 @@ class ClipReader(Protocol):
     size: int
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yields the frames in order, (H, W, 3) uint8 BGR. Raises InputError for what cannot be read."""
+        """Yields the frames in order, (H, W, 3) uint8 BGR. Raises InputError for a frame that cannot be read."""
 
     def sha256(self) -> str:
         """Returns a hash of the source (of a folder: names and contents). Call it after reading `frames`."""
 
 
 def open_clip(path: Path) -> ClipReader:
-    """Returns a reader of the video file or frame folder at `path`. Raises InputError when it is neither."""
+    """Returns a reader of the video file or frame folder at `path`. Raises InputError if it is neither."""
     if path.is_dir():
         return FrameFolderReader(with_camera(path))
     if path.is_file():
@@ -129,7 +129,7 @@ def open_clip(path: Path) -> ClipReader:
 
 
 def source_size(path: Path) -> int:
-    """Returns `ClipReader.size` without reading: what tells cheaply that a source is no longer the same."""
+    """Returns `ClipReader.size` without reading the source: a cheap test whether the source has changed."""
     return len(frame_files(path)) if path.is_dir() else path.stat().st_size
 
 
@@ -169,7 +169,7 @@ class FrameFolderReader:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Returns whether a PNG or JPEG lacks its end mark: decoders fill the missing part with grey and say nothing."""
+    """Returns whether a PNG or JPEG lacks its end mark: decoders fill the missing part with grey without an error."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-64:]
     if data.startswith(b"\xff\xd8"):
@@ -182,7 +182,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 class VideoReader:
-    """Reads a video file through OpenCV, turned upright as its header asks; see `ClipReader`."""
+    """Reads a video file with OpenCV, rotated upright according to its header; see `ClipReader`."""
 
     def __init__(self, path: Path) -> None:
         cv2 = import_cv2()
@@ -190,7 +190,7 @@ class VideoReader:
         self.size = path.stat().st_size
         if self.size == 0:
             raise InputError(f"{path}: the file is empty")
-        # Only FFmpeg: OpenCV's other backends would take a name such as frame_001.avi for a pattern of images.
+        # Only FFmpeg: OpenCV's other backends treat a name such as frame_001.avi as a pattern of images.
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(f"{path}: not a readable video{_kind_hint(path)}")
@@ -231,7 +231,7 @@ class VideoReader:
         finally:
             self._capture.release()
         if number == 0:
-            raise InputError(f"{self.path}: a video without a readable frame")
+            raise InputError(f"{self.path}: no readable frame in this video")
         if number < self.expected_frames and _ends_early(self.path):
             raise InputError(
                 f"{self.path}: the file is cut off; {number} of {self.expected_frames} frames could be read. "
@@ -250,7 +250,7 @@ def _plausible(rate: float) -> float | None:
 
 
 def _is_avi_without_rate(path: Path) -> bool:
-    """Returns whether an AVI's headers give its rate as 0, in place of which FFmpeg puts 25, in the time stamps too."""
+    """Returns whether an AVI's headers give a rate of 0; FFmpeg replaces it by 25, also in the time stamps."""
     with path.open("rb") as file:
         head = file.read(4096)
     main, stream = head.find(b"avih"), head.find(b"strh")
@@ -261,10 +261,10 @@ def _is_avi_without_rate(path: Path) -> bool:
 
 
 def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> float | None:
-    """Returns the header's `rate`, or the mean rate of the frames' time stamps where the two are far apart.
+    """Returns the header's `rate`, or the mean rate of the frames' time stamps if the two differ much.
 
-    Recordings of variable rate (browsers, screen recorders) name the shortest distance between two frames in the
-    header, or a time base. A few frames, or a difference of rounding, prove nothing.
+    The header of a recording with variable rate (browsers, screen recorders) has the shortest distance between two
+    frames, or a time base. A few frames, or a rounding difference, are not enough to override it.
     """
     measured = _plausible((num_frames - 1) / seconds) if num_frames >= 8 and seconds > 0 else None
     if measured is None or (rate is not None and abs(measured / rate - 1) < 0.1):
@@ -273,26 +273,26 @@ def _by_time_stamps(rate: float | None, num_frames: int, seconds: float) -> floa
 
 
 def _kind_hint(path: Path) -> str:
-    """Returns what the file seems to be instead of a video, for the error message."""
+    """Returns the end of an error message: what the file seems to be instead of a video."""
     with path.open("rb") as file:
         head = file.read(4096)
     if b"\0" not in head:
         try:
             head.decode("utf-8", errors="strict")
         except UnicodeDecodeError as error:
-            # A character that the 4096 bytes cut in two is no sign against text.
+            # The 4096 bytes may end within a character of a text file.
             if error.start < len(head) - 4:
                 return ""
-        return "; it holds text"
+        return "; it is a text file"
     if head[4:8] == b"ftyp":
-        return "; damaged or cut off, or of a codec that OpenCV does not have"
+        return "; it is damaged or cut off, or has a codec that OpenCV does not support"
     return ""
 
 
 def _ends_early(path: Path) -> bool:
-    """Returns whether an MP4, MOV, AVI, MKV or WebM file is shorter than the sizes in it say.
+    """Returns whether an MP4, MOV, AVI, MKV or WebM file is shorter than the sizes stored in it.
 
-    A header's frame count alone proves nothing: an edit list hides frames, and other containers only estimate.
+    The frame count in a header is not enough: an edit list hides frames, and some containers only estimate the count.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -319,10 +319,10 @@ def _ends_early(path: Path) -> bool:
 
 
 def _ebml_end(file: BinaryIO) -> int:
-    """Returns where the segment of a Matroska file ends by its header; 0 where it does not say (a live recording)."""
+    """Returns the end of a Matroska file's segment according to its header; 0 if unknown (a live recording)."""
 
     def length() -> int | None:
-        # As many bytes as the first has leading zeros, plus one; all value bits set means unknown.
+        # The number of bytes is one plus the leading zeros of the first; all value bits set means unknown.
         first = file.read(1)[0]
         extra = 8 - first.bit_length()
         value = int.from_bytes(bytes([first & (0x7F >> extra)]) + file.read(extra), "big")

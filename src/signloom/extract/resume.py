@@ -1,4 +1,4 @@
-"""What a killed or earlier run left behind: which clips are done, what failed, unfinished files."""
+"""Resumes an extraction: finds which clips are done, removes unfinished files, keeps a log of failures."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from signloom.landmarks import FORMAT, FORMAT_VERSION, check_header
 
 @dataclass
 class Survey:
-    """The clips of a run, by what their outputs are.
+    """The clips of a run, by the state of their outputs.
 
-    done: with the header of each output.  missing: to extract.  differing: outputs that were made with other
-    settings, each with the difference in words.
+    done: finished clips, with the header of each output.  missing: clips to extract.
+    differing: clips whose output was made with other settings, with the difference in words.
     """
 
     done: dict[Clip, dict[str, Any]] = field(default_factory=dict)
@@ -34,9 +34,9 @@ class Survey:
 
 
 def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
-    """Returns which of `clips` are done under `output`: readable, from a source of the same size, made with `settings`.
+    """Returns which of `clips` are done under `output`: readable, made with `settings` from a source of the same size.
 
-    An output that cannot be read, or whose source has changed in size, is missing.
+    A clip counts as missing if its output cannot be read or its source has another size.
     """
     state = Survey()
     for clip in clips:
@@ -53,7 +53,7 @@ def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
 def read_header(path: Path) -> dict[str, Any] | None:
     """Returns the header of a landmark file that `extract` wrote, without its points; None for anything else."""
     try:
-        # A file that was cut off has no directory at its end and is refused here already.
+        # A file that was cut off lacks the directory at its end, so it already fails here.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["meta"].tobytes().decode())
         check_header(header, path, FORMAT, FORMAT_VERSION)
@@ -70,21 +70,21 @@ def _source_changed(header: dict[str, Any], clip: Clip) -> bool:
         return True
 
 
-def _difference(header: dict[str, Any], settings: Settings) -> str:
-    """In words, how the settings in a landmark file's header differ from `settings`; empty where they do not."""
+def _difference(header: dict[str, Any], settings: Settings) -> str | None:
+    """Returns how the settings in a landmark file's header differ from `settings`, in words, or None."""
     wanted, stored = settings.record(), header["source"]
     pairs = {name: (stored.get(name), wanted[name]) for name in ("extractor", "extractor_version")}
     options = stored.get("options") or {}
     pairs |= {name: (options.get(name), value) for name, value in wanted["options"].items()}
     if "fps" in header["assumed"]:
         pairs["fps"] = (header["fps"], settings.assumed_fps)
-    return ", ".join(f"{name} {was} there, {now} now" for name, (was, now) in pairs.items() if was != now)
+    return ", ".join(f"{name} {was} there, {now} now" for name, (was, now) in pairs.items() if was != now) or None
 
 
 def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) -> int:
-    """Returns how many temporary files of a killed run were removed.
+    """Removes the temporary files of a killed run and returns their number.
 
-    Other shards may be at work in the same folder: a shard removes only what its own clips left.
+    Other shards may be running in the same folder, so a shard removes only files of its own clips.
     """
     if shard is None:
         return remove_temporary(output)
@@ -95,7 +95,7 @@ def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) ->
         by_folder.setdefault(path.parent, set()).add(path.name)
     for folder, names in by_folder.items():
         for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            # atomic_write names them `.<name>.<random>.part`, long names cut, which then cannot be told apart.
+            # atomic_write names them `.<name>.<random>.part`. It cuts long names; such files are not recognised here.
             if stale.name.removesuffix(TEMPORARY_SUFFIX).rpartition(".")[0].removeprefix(".") in names:
                 stale.unlink(missing_ok=True)
                 removed += 1
@@ -103,10 +103,10 @@ def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) ->
 
 
 class FailureLog:
-    """`failed.jsonl` in the output folder, a line a failed clip: `clip`, `source`, `reason`.
+    """The file `failed.jsonl` in the output folder, one line per failed clip: `clip`, `source`, `reason`.
 
-    A new run takes up again what failed before, so its clips' old entries go; those of other sources stay. With a
-    shard the file is `failed.<i>-of-<n>.jsonl`; a run without one takes in the files of all shards.
+    A new run tries its failed clips again, so it removes their old entries; entries of other sources stay. With a shard
+    the file is `failed.<i>-of-<n>.jsonl`; a run without a shard merges the files of all shards.
     """
 
     def __init__(self, output: Path, clips: Iterable[Clip], shard: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What counts as a clip: a video file, or a folder of frames; found in files, folders, globs and whole trees."""
+"""Finds the clips to extract (video files and folders of frames) in files, folders, globs and folder trees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .bmp .webp .tif .tiff .ppm".split())
 
-# PHOENIX-2014 keeps the frames of clip <id> in <id>/1: the camera number, always 1.
+# PHOENIX-2014 stores the frames of clip <id> in <id>/1; 1 is the camera number, always the same.
 _CAMERA_FOLDER = "1"
 
 
@@ -38,13 +38,16 @@ class Clip:
         return self.path.is_dir()
 
     def output(self, folder: Path) -> Path:
-        """Returns where the clip's landmarks go under `folder`."""
+        """Returns the path of the clip's landmark file under `folder`."""
         return folder.joinpath(*(self.name + SUFFIX).split("/"))
 
 
 @dataclass
 class FoundClips:
-    """clips: sorted by name, no two with the same output.  passed_over: files that are no clips, by suffix."""
+    """The result of a search.
+
+    clips: sorted by name, no two with the same output.  passed_over: number of files that are not clips, by suffix.
+    """
 
     clips: list[Clip]
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -69,12 +72,13 @@ def frame_files(folder: Path) -> list[Path]:
 def find_clips(sources: Sequence[str | Path]) -> FoundClips:
     """Returns the clips of files, folders, trees and glob patterns, sorted by name.
 
-    A file that is named itself is taken for a video whatever its suffix. In a tree a clip is a file with a video
-    suffix, or a folder with images and no videos; a folder `1` that is alone in its parent stands for the parent
-    (PHOENIX). An empty folder counts as a clip without frames where its tree holds frame folders. A clip's name is
-    its path under the source that was given (for a pattern: under its part before the first wildcard).
+    A source that is a file is a video, whatever its suffix. In a tree, a clip is a file with a video suffix, or a
+    folder with images and no videos; a folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
+    folder counts as a clip without frames if its tree has frame folders. A clip's name is its path under the source
+    (for a
+    pattern: under the part before the first wildcard).
 
-    Raises InputError with every source that does not exist or matches nothing, and every two clips of one output.
+    Raises InputError listing every source that does not exist or matches nothing, and clips with the same output.
     """
     faults = Faults("sources")
     found = FoundClips([])
@@ -94,7 +98,7 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
 
 
 def _expand(source: str) -> list[tuple[Path | None, Path]]:
-    """Returns (root, path) of every match; root is None where the path was given literally."""
+    """Returns (root, path) of every match; root is None if the source is a literal path."""
     if Path(source).exists():
         return [(None, Path(source))]
     if not glob.has_magic(source):
@@ -103,7 +107,7 @@ def _expand(source: str) -> list[tuple[Path | None, Path]]:
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:first])
     matches = sorted(Path(match) for match in glob.glob(source, recursive=True))
-    # With `**` a folder matches as well as everything in it: what lies below a matched folder comes with it.
+    # `**` matches a folder and also everything in it; the content of a matched folder is found through the folder.
     folders = {path for path in matches if path.is_dir()}
     return [(root, path) for path in matches if not folders.intersection(path.parents)]
 
@@ -125,13 +129,13 @@ def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[
     clips = []
     for clip in walked:
         target = without_camera(clip) if clip.is_dir() else clip.with_suffix("")
-        # A frame folder that was given itself has no path under the source: it keeps its own name.
+        # A frame folder given as source has no path under the source; it keeps its own name.
         clips.append(Clip(clip, _name(target, base) if base in target.parents else target.resolve().name))
     return clips
 
 
 def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Counter[str], seen: set[Path]) -> None:
-    # Data sets are often trees of symbolic links; a link back up must not go round for ever.
+    # Data sets are often trees of symbolic links; a link to a parent must not cause an endless loop.
     real = folder.resolve()
     if real in seen:
         return
@@ -156,7 +160,7 @@ def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
     """Returns the folders and the files in `folder`, sorted, without hidden ones."""
     folders: list[Path] = []
     files: list[Path] = []
-    # scandir knows what an entry is without asking for each: a tree of frames has a million.
+    # scandir knows the type of an entry without another system call; a tree of frames has a million entries.
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith("."):
@@ -165,13 +169,13 @@ def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def with_camera(folder: Path) -> Path:
-    """Returns `<id>/1`, where the frames lie, for PHOENIX's `<id>`, else the folder itself."""
+    """Returns `<id>/1`, the folder of the frames, for PHOENIX's `<id>`; any other folder is returned unchanged."""
     camera = folder / _CAMERA_FOLDER
     return camera if _contents(folder) == ([camera], []) else folder
 
 
 def without_camera(folder: Path) -> Path:
-    """Returns `<id>` for PHOENIX's `<id>/1`, else the folder itself."""
+    """Returns `<id>` for PHOENIX's `<id>/1`; any other folder is returned unchanged."""
     is_camera = folder.name == _CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])
     return folder.parent if is_camera else folder
 
@@ -181,7 +185,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
-    """Returns the clips sorted by name, one a source; two sources of one name are faults."""
+    """Returns the clips sorted by name, one per source; two sources with the same name are faults."""
     by_name: dict[str, Clip] = {}
     for clip in clips:
         other = by_name.setdefault(clip.name, clip)
@@ -194,8 +198,7 @@ def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
 
 
 def take_shard(clips: Sequence[Clip], shard: str | None) -> list[Clip]:
-    """Returns every n-th clip of the sorted list, from the i-th on, for a shard `i/n` with i from 1 to n; all without
-    one.
+    """Returns every n-th clip from the i-th on for a shard `i/n` with i from 1 to n; all clips for None.
 
     Raises InputError for anything else.
     """
