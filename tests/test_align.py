@@ -138,7 +138,7 @@ def test_the_sentence_is_found_in_a_table_by_the_clips_name(clip, model_file, tm
         ({"glosses": "UP " * 40}, r"40 glosses need at least 79 output frames, the model yields \d+"),
         ({"glosses": "UP", "split": "test"}, "--split needs a corpus"),
         ({"glosses": "UP", "annotations": Path("a.csv")}, "use one of them"),
-        ({"glosses": "UP", "min_confidence": 2.0}, "needed a share from 0 to 1"),
+        ({"glosses": "UP", "min_confidence": 2.0}, "needed a number from 0 to 1"),
     ],
 )
 def test_what_cannot_be_aligned_is_told(clip, model_file, given, message):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from signloom.landmarks import Landmarks
     from signloom.vocabulary import Vocabulary
 
-# Imported on first use, so that `import signloom` and `signloom --help` cost nothing.
+# The module of each name, imported on first use: `import signloom` and `signloom --help` stay instant.
 _HOMES = {
     "Corpus": "signloom.corpus",
     "Utterance": "signloom.corpus",
