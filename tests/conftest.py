@@ -13,7 +13,7 @@ from hypothesis import settings
 from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.landmarks import Landmarks
-from signloom.model.presets import Block, StudentConfig
+from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
 
 # No test times anything: a loaded machine makes none of them wrong.
 settings.register_profile("signloom", deadline=None)
@@ -66,6 +66,19 @@ TINY_STUDENT = StudentConfig(
     dropout=0.0,
 )
 
+# A teacher that sees all points, as small.
+TINY_TEACHER = TeacherConfig(
+    view="full",
+    encoder_width=16,
+    attention_heads=2,
+    stem_channels=24,
+    modules=(InceptionModule("3b", 8, (8, 12), (4, 8), 8),),
+    lstm_hidden=24,
+    lstm_layers=1,
+    dropout=0.0,
+    attention_dropout=0.0,
+)
+
 # Where the right hand goes in each gloss, relative to its rest, and how far its fingers are spread.
 TINY_SIGNS = {"UP": (0.0, -0.3, 0.02), "DOWN": (0.0, 0.25, 0.05), "LEFT": (0.3, 0.0, 0.08), "RIGHT": (-0.2, -0.1, 0.0)}
 
@@ -103,6 +116,25 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     landmarks=tiny_sentence(glosses, seed=100 * len(split) + number),
                 )
     return root
+
+
+@pytest.fixture
+def tiny_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets `tiny` and `tiny_teacher`."""
+    monkeypatch.setitem(PRESETS, "tiny", TINY_STUDENT)
+    monkeypatch.setitem(PRESETS, "tiny_teacher", TINY_TEACHER)
+
+
+@pytest.fixture(scope="session")
+def teacher(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a teacher that had the time to learn the tiny corpus."""
+    from distilling import TEACHING
+    from signloom.train.fit import fit
+    from signloom.train.recipe import Recipe
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "tiny_teacher", TINY_TEACHER)
+        return fit(Recipe(tiny_corpus, output=tmp_path_factory.mktemp("teacher") / "run", **TEACHING)).run
 
 
 def worn_norms(model):

@@ -24,7 +24,7 @@ def clip():
 
 def changed(clip, seed=0, **settings):
     config = replace(OFF, **settings)
-    return augment(clip, config, np.random.default_rng(seed), subset="compact", min_frames=1, fps=25.0)
+    return augment(clip, config, np.random.default_rng(seed), subset="compact", min_frames=1, fps=25.0)[0]
 
 
 def lengths(clip, part):

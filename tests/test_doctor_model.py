@@ -58,7 +58,7 @@ def train(corpus, path, *, normalise=True):
     probe.recognizer.train()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = compatibility.loss_of(probe.recognizer, probe.compared)
+        loss = compatibility.loss_of(probe.recognizer, probe.compared, 1.0)
         loss.backward()
         nn.utils.clip_grad_norm_(probe.recognizer.parameters(), 1.0)
         optimizer.step()

@@ -23,7 +23,7 @@ from signloom.model import presets
 from signloom.model.frontend import FrontEnd
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import Recognizer
-from signloom.train.consistency import SHARE, complementary_masks, consistency_loss, two_views
+from signloom.train.consistency import MASK_PROBABILITY, complementary_masks, consistency_loss, two_views
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 
@@ -142,8 +142,8 @@ class TestConsistency:
         torch.manual_seed(0)
         first, second = (mask[..., GROUPS["right_hand"].start] for mask in complementary_masks(400, 120, "compact"))
         # 4,000 segments of probability a quarter: standard deviation 0.7 %.
-        assert first.float().mean() == pytest.approx(SHARE / 2, abs=0.03)
-        assert second.float().mean() == pytest.approx(SHARE / 2, abs=0.03)
+        assert first.float().mean() == pytest.approx(MASK_PROBABILITY / 2, abs=0.03)
+        assert second.float().mean() == pytest.approx(MASK_PROBABILITY / 2, abs=0.03)
         changes = (first[:, 1:] != first[:, :-1]).nonzero()
         assert len(changes) > 400
         # Segments begin anywhere: a grid common to all clips would let the model know where gaps end.

@@ -362,7 +362,7 @@ class TestAugmentation:
     def test_stays_alignable_and_finite(self, num_frames, min_frames, seed):
         points = random_landmarks(num_frames, seed=seed % 7).select("compact")
         before = points.copy()
-        found = augment(
+        found, _ = augment(
             points,
             AugmentationConfig(mirror=0.5),
             np.random.default_rng(seed),
@@ -378,7 +378,7 @@ class TestAugmentation:
     def test_all_off_is_the_identity(self):
         points = random_landmarks(30).select("compact")
         off = AugmentationConfig(**dict.fromkeys(asdict(AugmentationConfig()), 0.0))
-        found = augment(points, off, np.random.default_rng(0), subset="compact", min_frames=1, fps=25.0)
+        found, _ = augment(points, off, np.random.default_rng(0), subset="compact", min_frames=1, fps=25.0)
         np.testing.assert_allclose(found, points, atol=1e-6)
 
     def test_missing_points_stay_missing(self):
@@ -386,7 +386,7 @@ class TestAugmentation:
         groups = layout.subset_groups("compact")
         points[:, groups["face"]] = np.nan
         rng = np.random.default_rng(0)
-        found = augment(points, AugmentationConfig(), rng, subset="compact", min_frames=1, fps=25.0)
+        found, _ = augment(points, AugmentationConfig(), rng, subset="compact", min_frames=1, fps=25.0)
         assert np.isnan(found[:, groups["face"]]).all()
         assert np.isfinite(found[:, groups["pose"]]).all()
 
@@ -396,7 +396,7 @@ class TestAugmentation:
         points[:, groups["left_hand"]] = np.nan
         off = AugmentationConfig(**dict.fromkeys(asdict(AugmentationConfig()), 0.0))
         rng = np.random.default_rng(0)
-        found = augment(points, replace(off, mirror=1.0), rng, subset="compact", min_frames=1, fps=25.0)
+        found, _ = augment(points, replace(off, mirror=1.0), rng, subset="compact", min_frames=1, fps=25.0)
         assert np.isnan(found[:, groups["right_hand"]]).all()
         np.testing.assert_allclose(found[:, groups["left_hand"], 0], 1 - points[:, groups["right_hand"], 0], atol=1e-6)
 

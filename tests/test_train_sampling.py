@@ -16,8 +16,8 @@ def picks(lengths, *, batch_size, accumulate, processes, epoch=0, frames=None):
     """Of every process, its batches in an epoch."""
     found = []
     for rank in range(processes):
-        pieces = accumulate * processes
-        steps = BucketSampler(lengths, batch_size * pieces, seed=3, frames_per_batch=frames, pieces=pieces)
+        parts = accumulate * processes
+        steps = BucketSampler(lengths, batch_size * parts, seed=3, frames_per_batch=frames, parts_per_step=parts)
         sampler = StepSampler(steps, accumulate=accumulate, num_processes=processes, rank=rank)
         sampler.set_epoch(epoch)
         batches = list(sampler)
@@ -33,14 +33,14 @@ def test_every_utterance_counts_once_in_an_epoch_and_every_process_has_as_many_b
 ):
     found = picks(lengths, batch_size=batch_size, accumulate=accumulate, processes=processes, frames=frames)
     assert len({len(batches) for batches in found}) == 1
-    counted = Counter(pick.index for batches in found for batch in batches for pick in batch if pick.share)
+    counted = Counter(pick.index for batches in found for batch in batches for pick in batch if pick.weight)
     assert counted == Counter(range(len(lengths)))
     for start in range(0, len(found[0]), accumulate):
         step = [pick for batches in found for batch in batches[start : start + accumulate] for pick in batch]
         # Lightning averages over accumulated batches and DDP over processes: what is left is the plain mean.
-        size = sum(pick.share > 0 for pick in step)
-        shares = [pick.share / (accumulate * processes) for pick in step if pick.share]
-        assert shares == pytest.approx([1 / size] * size)
+        size = sum(pick.weight > 0 for pick in step)
+        weights = [pick.weight / (accumulate * processes) for pick in step if pick.weight]
+        assert weights == pytest.approx([1 / size] * size)
 
 
 @given(LENGTHS, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 500))
@@ -70,7 +70,7 @@ def test_a_step_has_the_same_utterances_however_it_is_shared():
                 for batches in found
                 for batch in batches[start : start + accumulate]
                 for pick in batch
-                if pick.share
+                if pick.weight
             )
             for start in range(0, len(found[0]), accumulate)
         ]

@@ -1,6 +1,7 @@
 """One step of training: the same gradient however it is computed, its learning rate, and what is not finite."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from signloom.model import presets
 from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.activation_checkpointing import checkpoint_activations
-from signloom.train.consistency import ConsistencyModule
 from signloom.train.data import UtteranceDataset, collate
 from signloom.train.fit import fit
+from signloom.train.losses import plain_losses
 from signloom.train.module import RecognizerModule
 from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
@@ -57,24 +58,25 @@ def data(tiny_corpus):
 
 def module_of(config, vocabulary) -> RecognizerModule:
     torch.manual_seed(0)
-    return RecognizerModule(Recognizer(config, len(vocabulary)), vocabulary, Recipe(data_dir=""), {})
+    losses = partial(plain_losses, auxiliary_weight=1.0)
+    return RecognizerModule(Recognizer(config, len(vocabulary)), vocabulary, Recipe(data_dir=""), {}, losses)
 
 
 def gradients(module, batches) -> dict[str, torch.Tensor]:
     module.recognizer.zero_grad()
     for batch in batches:
         losses = module.training_losses(batch)
-        (batch.mean(losses.total / batch.target_lengths) / len(batches)).backward()
+        (batch.mean_per_gloss(losses.total) / len(batches)).backward()
     return {name: parameter.grad.clone() for name, parameter in module.recognizer.named_parameters()}
 
 
 @pytest.mark.parametrize(("accumulate", "processes"), [(2, 1), (5, 1), (1, 2), (2, 3)])
-def test_pieces_have_the_gradient_of_the_whole_step(data, accumulate, processes):
+def test_parts_have_the_gradient_of_the_whole_step(data, accumulate, processes):
     dataset, vocabulary = data
     module = module_of(STUDENT, vocabulary)
-    # In evaluation mode: batch norm's statistics are those of a piece in training, and dropout draws anew.
+    # In evaluation mode: batch norm's statistics are those of a part in training, and dropout draws anew.
     module.recognizer.eval()
-    # 13 utterances: the pieces have unequal sizes, and where there are six, some process repeats one at no weight.
+    # 13 utterances: the parts have unequal sizes, and where there are six, some process repeats one at no weight.
     steps = BucketSampler([dataset.num_frames(at) for at in range(13)], 13, seed=0)
     whole = gradients(module, [collate([dataset[at] for at in next(iter(steps))])])
     batches = [
@@ -235,7 +237,7 @@ class TestNotFinite:
             self.run(tiny_corpus, tmp_path / "run")
 
     def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(self, tiny_corpus, tmp_path, monkeypatch):
-        losses = ConsistencyModule.training_losses
+        losses = RecognizerModule.training_losses
 
         class Sick(torch.autograd.Function):
             @staticmethod
@@ -250,7 +252,7 @@ class TestNotFinite:
             found = losses(self, batch)
             return found._replace(total=Sick.apply(found.total))
 
-        monkeypatch.setattr(ConsistencyModule, "training_losses", faulty)
+        monkeypatch.setattr(RecognizerModule, "training_losses", faulty)
         with pytest.raises(
             TrainingError, match="step 1: a gradient is not finite though every loss was; first made by"
         ):

@@ -35,7 +35,7 @@ class Subject:
 
     name: as it was given.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None where
     there is none to read.  trained: whether the weights are those of training; they are new otherwise.
-    run: the record of a run.
+    run: the record of a run.  auxiliary_weight: of the auxiliary head's loss.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Subject:
     trained: bool
     seed: int
     run: Run | None = None
+    auxiliary_weight: float = Recipe.auxiliary_weight
 
     @property
     def examine_data(self) -> bool:
@@ -95,9 +96,8 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         return _run(name, path, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
-        config = _model_config(options, name)
         corpus = given or _open(options.get("data_dir"))
-        return _new(name, "recipe", config, f"the recipe {name}", corpus, seed)
+        return _of_recipe(name, "recipe", options, f"the recipe {name}", corpus, seed)
     if name in PRESETS:
         return _new(name, "preset", preset(name), f"the preset {name}", given, seed)
     near = difflib.get_close_matches(name, [*recipes(), *PRESETS], n=1)
@@ -137,7 +137,7 @@ def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
         run = run.examined_on(corpus)
     if not run.model_file.is_file():
         # It ended before its first epoch did; what can be tried is the model it began with.
-        return replace(_new(name, "run", _model_config(run.options, name), name, corpus, seed), run=run)
+        return replace(_of_recipe(name, "run", run.options, name, corpus, seed), run=run)
     model = load(path)
     return Subject(name, "run", name, recognizer_of(model.engine), model.vocabulary, corpus, True, seed, run)
 
@@ -162,9 +162,13 @@ def _recipe_options(path: Path) -> dict[str, Any]:
     return options
 
 
-def _model_config(options: Mapping[str, Any], name: str) -> ModelConfig:
-    """Returns the configuration of the model that training with these options starts from."""
+def _of_recipe(
+    name: str, kind: str, options: Mapping[str, Any], words: str, corpus: Corpus | None, seed: int
+) -> Subject:
+    """Returns a subject with the new model that training with these options starts from."""
     try:
-        return Recipe.from_json({"data_dir": "", **options}).model_config()
+        recipe = Recipe.from_json({"data_dir": "", **options})
+        config = recipe.model_config()
     except (InputError, TypeError) as error:
         raise InputError(f"{name}: {error}") from None
+    return replace(_new(name, kind, config, words, corpus, seed), auxiliary_weight=recipe.auxiliary_weight)

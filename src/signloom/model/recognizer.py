@@ -156,6 +156,20 @@ def _linear(in_channels: int, out_channels: int) -> nn.Linear:
     return layer
 
 
+def ctc_of_heads(
+    heads: Heads, targets: Tensor, target_lengths: Tensor, *, auxiliary_weight: float
+) -> tuple[Tensor, Tensor]:
+    """Returns two losses of each target, `(B,)`: that of all heads, and the CTC loss of the classifier alone.
+
+    The first adds `auxiliary_weight` times the CTC loss of the auxiliary head; without one both are the same.
+    targets, target_lengths: as for `ctc_loss`. Training divides both by the number of glosses.
+    """
+    ctc = ctc_loss(heads.log_probs, heads.lengths, targets, target_lengths)
+    if heads.auxiliary is None:
+        return ctc, ctc
+    return ctc + auxiliary_weight * ctc_loss(heads.auxiliary, heads.lengths, targets, target_lengths), ctc
+
+
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
     """Negative log-likelihood of each target `(B,)`, summed over all paths; at least 0, infinite where none exists.
 

@@ -1,7 +1,7 @@
-"""Random changes to a training clip that keep its glosses: other tempo, camera, signer and tracker.
+"""Augmentation: random changes to a training clip that keep its glosses (tempo, camera, signer, tracker).
 
-NumPy, one utterance at a time, every choice drawn from a generator seeded by (seed, epoch, utterance), so that the
-order of work never changes the data. Shapes: T frames, P points of a subset; planes are points by axis, `(3, T, P)`.
+One utterance at a time in NumPy. Each utterance has a generator seeded by (seed, epoch, utterance), so that the order
+of work never changes the data. Shapes: T frames, P points of a subset; planes are points by axis, `(3, T, P)`.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ import numpy as np
 from signloom import layout
 from signloom.landmarks import interpolate
 
-# Jitter of body and face as a share of the hands': in recordings by MediaPipe a tenth (benchmarks/tracker_fit.md).
-STEADY = 0.125
+# Jitter of body and face relative to that of the hands; a tenth in MediaPipe's recordings (benchmarks/tracker_fit.md).
+BODY_JITTER = 0.125
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How much a training clip is changed; 0 switches a change off."""
+    """Amounts of the random changes to a training clip; 0 switches a change off."""
 
     retime: float = 0.25
-    """largest change of tempo: each clip's length is multiplied by 1 - retime to 1 + retime"""
+    """largest change of tempo: the length of each clip is multiplied by 1 - retime to 1 + retime"""
     warp: float = 0.2
-    """largest local change of tempo within a clip, smooth over about a second"""
+    """largest local change of tempo within a clip; it varies smoothly over about a second"""
     drop_frames: float = 0.1
-    """largest share of frames taken out, each clip drawing its own"""
+    """largest share of frames that are dropped; the share is drawn for each clip"""
     rotate_degrees: float = 12.0
     """largest rotation in the image plane"""
     yaw_degrees: float = 20.0
-    """largest rotation about the vertical, by the points' own depth"""
+    """largest rotation about the vertical axis, computed from the depth of the points"""
     stretch: float = 0.15
-    """largest relative stretch of x against y"""
+    """largest relative stretch of the x axis"""
     proportions: float = 0.15
-    """largest relative change of the size of hands and face, and of the reach of the arms"""
+    """largest relative change of the size of hands and face, and of the length of the arms"""
     place: float = 0.06
-    """largest shift of where each hand signs, constant over a clip, in units of image height"""
+    """largest shift of each hand, constant within a clip, in units of image height"""
     hand_rotate_degrees: float = 15.0
-    """largest rotation of each hand about its wrist, constant over a clip"""
+    """largest rotation of each hand about its wrist, constant within a clip"""
     jitter: float = 0.004
-    """largest standard deviation of noise on hands, in units of image height, half of it constant over a clip; body and
-    face get an eighth"""
+    """largest standard deviation of the noise on hands, in units of image height, half of it constant within a clip;
+    body and face get an eighth of it"""
     drop_hand: float = 0.2
-    """probability that a hand is lost for a while (up to half a second), for each second of clip"""
+    """probability per second of a clip that a hand is missing for a while (up to half a second)"""
     drop_face: float = 0.15
-    """probability that the face is missing throughout"""
+    """probability that the face is missing in the whole clip"""
     mirror: float = 0.0
-    """probability of a mirrored clip, left and right hand exchanged"""
+    """probability that a clip is mirrored, which swaps left and right hand"""
 
 
 def augment(
@@ -59,31 +59,35 @@ def augment(
     subset: str,
     min_frames: int,
     fps: float,
-) -> np.ndarray:
-    """`points` (T, P, 3) changed at random, (T', P, 3) with T' of at least `min_frames` (or T, if T is fewer)."""
-    points = interpolate(points, retiming(len(points), config, rng, min_frames=min_frames, fps=fps))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `points` (T, P, 3) changed at random, (T', P, 3), and where each new frame lies in the clip, (T',).
+
+    T' is at least `min_frames`, or T if T is smaller. See `retiming` for the second.
+    """
+    positions = retiming(len(points), config, rng, min_frames=min_frames, fps=fps)
+    points = interpolate(points, positions)
     if config.mirror and rng.random() < config.mirror:
         points = points[:, layout.subset_mirror_map(subset)]
         points[..., 0] = 1.0 - points[..., 0]
-    # By axis, `(3, T, P)`: NumPy's loops are several times faster over the points than over three coordinates.
+    # By axis, `(3, T, P)`: NumPy's inner loops then run over the points, which is several times faster.
     planes = np.ascontiguousarray(points.transpose(2, 0, 1))
     _change_signer(planes, config, rng, subset)
     planes = _change_camera(planes, config, rng)
     if config.jitter:
-        # Uniform: a quarter of the time that normal noise takes, and the same spread.
+        # Uniform noise takes a quarter of the time of normal noise and has the same standard deviation.
         noise = rng.random(planes.shape, dtype=np.float32)
         noise += rng.random((3, 1, planes.shape[2]), dtype=np.float32)
         noise -= 1
         noise *= _jitter_shares(subset) * np.float32(config.jitter * np.sqrt(6) * rng.random())
         planes += noise
     _lose_parts(planes, config, rng, subset, fps)
-    return np.ascontiguousarray(planes.transpose(1, 2, 0))
+    return np.ascontiguousarray(planes.transpose(1, 2, 0)), positions
 
 
 @cache
 def _jitter_shares(subset: str) -> np.ndarray:
-    """How much of the jitter each point has, (P,): trackers smooth the body and the face, but not the hands."""
-    shares = np.full(len(layout.subset(subset)), STEADY, dtype=np.float32)
+    """Returns the share of the jitter that each point gets, (P,): trackers smooth body and face, but not hands."""
+    shares = np.full(len(layout.subset(subset)), BODY_JITTER, dtype=np.float32)
     for name in ("left_hand", "right_hand"):
         shares[layout.subset_groups(subset)[name]] = 1
     return shares
@@ -92,10 +96,7 @@ def _jitter_shares(subset: str) -> np.ndarray:
 def retiming(
     num_frames: int, config: AugmentationConfig, rng: np.random.Generator, *, min_frames: int, fps: float
 ) -> np.ndarray:
-    """Where each frame of the changed clip lies in the clip, (T',), rising: another tempo, some frames left out.
-
-    It is what `augment` draws first: a generator of the same seed tells how a clip was, or will be, re-timed.
-    """
+    """Returns where each frame of a re-timed clip lies in the clip, (T',), rising: new tempo, some frames dropped."""
     count = max(round(num_frames * rng.uniform(1 - config.retime, 1 + config.retime)), min(min_frames, num_frames), 1)
     position = np.arange(count) * ((num_frames - 1) / max(count - 1, 1))
     if config.warp and count > 1:
@@ -112,7 +113,7 @@ def retiming(
 
 
 def _change_signer(planes: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, subset: str) -> None:
-    """Hands and face of another size, hands turned and signing elsewhere, arms of another reach; in place."""
+    """Resizes hands and face, turns and shifts the hands, and changes the length of the arms; in place."""
     groups = layout.subset_groups(subset)
     sizes = 1 + rng.uniform(-config.proportions, config.proportions, 3).astype(np.float32)
     reaches = rng.uniform(-config.proportions, config.proportions, 2).astype(np.float32)
@@ -130,14 +131,14 @@ def _change_signer(planes: np.ndarray, config: AugmentationConfig, rng: np.rando
         hand = planes[..., groups[f"{side}_hand"]]
         root = hand[..., :1].copy()
         turned = ((_turn(0, 1, turn) * size) @ (hand - root).reshape(3, -1)).reshape(hand.shape)
-        # The hand moves with its wrist; where that is not known it is moved, but reaches no further.
+        # The hand moves with its wrist. Where the wrist is missing, the hand is shifted, but the arm keeps its length.
         np.add(turned, root + np.where(np.isnan(shift), place, shift)[..., None], out=hand)
     face = planes[..., groups["face"]]
     face += (face.mean(-1, keepdims=True) - face) * (1 - sizes[2])
 
 
 def _change_camera(planes: np.ndarray, config: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
-    """Turned in the image and about the vertical, and stretched, about the mean of the first point."""
+    """Returns the planes rotated in the image and about the vertical, and stretched, about the mean first point."""
     first = planes[..., 0]
     known = first[:, np.isfinite(first[0])]
     centre = known.mean(1, keepdims=True) if known.size else np.full((3, 1), 0.5, dtype=np.float32)
@@ -150,7 +151,7 @@ def _change_camera(planes: np.ndarray, config: AugmentationConfig, rng: np.rando
 
 
 def _turn(first: int, second: int, degrees: float) -> np.ndarray:
-    """The matrix `(3, 3)` that turns column vectors by an angle in the plane of two axes."""
+    """Returns the matrix `(3, 3)` that rotates column vectors by an angle in the plane of two axes."""
     matrix = np.eye(3, dtype=np.float32)
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     matrix[[first, second, first, second], [first, second, second, first]] = [cos, cos, -sin, sin]
@@ -160,6 +161,7 @@ def _turn(first: int, second: int, degrees: float) -> np.ndarray:
 def _lose_parts(
     planes: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, subset: str, fps: float
 ) -> None:
+    """Removes hands for a while and the face for the whole clip; in place."""
     groups = layout.subset_groups(subset)
     num_frames = planes.shape[1]
     seconds = num_frames / fps

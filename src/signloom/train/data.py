@@ -1,14 +1,15 @@
-"""Utterances to batches: reading, caching, augmentation. Which utterances share a batch is decided in `sampling`.
+"""Examples and batches of utterances: reading, caching, augmentation, padding.
 
-Shapes: B utterances, T frames, P points of the view's subset, S glosses.
+`sampling` decides which utterances share a batch. Shapes: B utterances, T frames, P points of the view's subset, S
+glosses.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,12 +27,12 @@ __all__ = ["Batch", "BucketSampler", "Example", "Loader", "UtteranceDataset", "c
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step takes.
+    """Utterances padded to the longest, the input of a training step.
 
     points: (B, T, P, 3) float32 at the model's frame rate, NaN where missing and in padding.  lengths: (B,) int64.
     targets: (B, S) int64, padded with 0.  target_lengths: (B,) int64.  ids: of the utterances.
-    shares: (B,) float32, how much each counts in the batch's mean (see `sampling.StepSampler`); 0 for one that only
-    fills the batch.
+    weights: (B,) float32, the weight of each utterance in the mean over the batch (see `sampling.StepSampler`); 0 for
+    an utterance that only fills the batch.
     """
 
     points: Tensor
@@ -39,58 +40,59 @@ class Batch:
     targets: Tensor
     target_lengths: Tensor
     ids: tuple[str, ...]
-    shares: Tensor
+    weights: Tensor
 
     def __post_init__(self) -> None:
         size = len(self.ids)
-        shapes = tuple(
-            len(part) for part in (self.points, self.lengths, self.targets, self.target_lengths, self.shares)
-        )
-        if shapes != (size,) * 5 or self.points.ndim != 4:
-            raise InputError(
-                f"batch: {size} ids with tensors of {shapes} utterances, points {tuple(self.points.shape)}"
-            )
+        tensors = (self.points, self.lengths, self.targets, self.target_lengths, self.weights)
+        sizes = tuple(len(tensor) for tensor in tensors)
+        if sizes != (size,) * 5 or self.points.ndim != 4:
+            raise InputError(f"batch: {size} ids with tensors of {sizes} utterances, points {tuple(self.points.shape)}")
         if int(self.lengths.max()) > self.points.shape[1] or int(self.lengths.min()) < 1:
             raise InputError(f"batch {self.ids}: lengths {self.lengths.tolist()} in {self.points.shape[1]} frames")
 
     @property
     def num_frames(self) -> int:
-        """Frames without padding, of the utterances that count."""
-        return int(self.lengths[self.shares > 0].sum())
+        """Frames of the utterances with a weight, without padding."""
+        return int(self.lengths[self.weights > 0].sum())
 
-    def mean(self, values: Tensor) -> Tensor:
-        """The mean of a value for each utterance `(B,)`, each by its share."""
-        return (values * self.shares).sum()
+    def mean_per_gloss(self, losses: Tensor) -> Tensor:
+        """Returns the weighted mean over utterances of the loss per gloss, from the loss of each utterance, `(B,)`.
 
-    def to(self, device: torch.device) -> Batch:
-        return Batch(
-            self.points.to(device),
-            self.lengths.to(device),
-            self.targets.to(device),
-            self.target_lengths.to(device),
-            self.ids,
-            self.shares.to(device),
-        )
+        A mean over utterances: long sentences count as much as short ones.
+        """
+        return (losses / self.target_lengths * self.weights).sum()
+
+    def to(self, device: torch.device) -> Self:
+        """Returns the batch with its tensors on a device."""
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
 class Example:
     """One utterance ready for a batch: points (T, P, 3) float32, target ids (S,), its id.
 
-    share: how much it counts in its batch; as much as any other where None.
+    weight: in the mean over the batch; None: as much as any other.
+    positions: (T,), where each frame lies in the clip as recorded; None if nothing was re-timed.  num_recorded: frames
+    of that clip.
     """
 
     points: np.ndarray
     target: np.ndarray
     id: str
-    share: float | None = None
+    weight: float | None = None
+    positions: np.ndarray | None = None
+    num_recorded: int = 0
 
 
 class UtteranceDataset(Dataset[Example]):
     """The utterances of a split as examples; landmarks are read once and kept in memory in half precision.
 
-    `frames_needed` gives, for target ids, the fewest input frames that CTC can align them with, which augmentation
-    keeps to. `epoch` is set by the caller; it decides, with the seed and the utterance, every random choice.
+    frames_needed: returns the fewest input frames that CTC needs for target ids; augmentation leaves at least as many.
+    The caller sets `epoch`; seed, epoch and utterance alone determine the augmentation.
     """
 
     def __init__(
@@ -120,43 +122,44 @@ class UtteranceDataset(Dataset[Example]):
         return len(self.utterances)
 
     def unchanged(self) -> UtteranceDataset:
-        """The same utterances without augmentation; what either has read, both have."""
+        """Returns the same utterances without augmentation; both datasets share their cache."""
         other = copy.copy(self)
         other.augmentation = None
         return other
 
     def in_view(self, view: str) -> UtteranceDataset:
-        """The same utterances with the points of another view."""
+        """Returns the same utterances with the points of another view."""
         other = copy.copy(self)
         other.view = view
         other._cache = None if self._cache is None else {}
         return other
 
     def num_frames(self, index: int) -> int:
-        """Frames of an utterance at the model's rate, before augmentation, without reading it."""
+        """Returns the frames of an utterance at the model's rate, before augmentation, without reading the file."""
         utterance = self.utterances[index]
         return max(1, round(utterance.num_frames * self.fps / utterance.fps))
 
     def points(self, index: int) -> np.ndarray:
-        """(T, P, 3) float32 at the model's rate, as stored."""
+        """Returns the points of an utterance at the model's rate, without augmentation: (T, P, 3) float32."""
         if self._cache is not None and index in self._cache:
             return self._cache[index].astype(np.float32)
         points = self.corpus.load(self.utterances[index]).resampled(self.fps).select(self.view)
         if self._cache is not None:
-            # Files hold half precision already; a clip that was resampled is rounded once more, far below the noise.
+            # Files hold half precision already. Rounding a resampled clip once more is far below the noise.
             self._cache[index] = points.astype(np.float16)
         return points
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """A batch of some of these examples."""
+        """Returns a batch of examples of this dataset."""
         return collate(examples)
 
     def __getitem__(self, item: int | Pick) -> Example:
-        index, share = (item.index, item.share) if isinstance(item, Pick) else (item, None)
+        index, weight = (item.index, item.weight) if isinstance(item, Pick) else (item, None)
         points, target = self.points(index), self.targets[index]
+        num_recorded, positions = len(points), None
         if self.augmentation is not None:
             rng = np.random.default_rng((self.seed, self.epoch, index))
-            points = augment(
+            points, positions = augment(
                 points,
                 self.augmentation,
                 rng,
@@ -164,11 +167,11 @@ class UtteranceDataset(Dataset[Example]):
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
             )
-        return Example(points, target, self.utterances[index].id, share)
+        return Example(points, target, self.utterances[index].id, weight, positions, num_recorded)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """A batch of examples, padded with NaN to the longest."""
+    """Returns a batch of examples, padded with NaN to the longest."""
     lengths = [len(example.points) for example in examples]
     points = np.empty((len(examples), max(lengths), *examples[0].points.shape[1:]), dtype=np.float32)
     targets = np.zeros((len(examples), max(len(example.target) for example in examples)), dtype=np.int64)
@@ -182,12 +185,12 @@ def collate(examples: Sequence[Example]) -> Batch:
         torch.from_numpy(targets),
         torch.tensor([len(example.target) for example in examples]),
         tuple(example.id for example in examples),
-        torch.tensor([1 / len(examples) if example.share is None else example.share for example in examples]),
+        torch.tensor([1 / len(examples) if example.weight is None else example.weight for example in examples]),
     )
 
 
 class Loader(DataLoader):
-    """The batches of a `StepSampler`; its state is how far it has come in its epoch, for Lightning to keep."""
+    """Loads the batches of a `StepSampler`; its state, saved by Lightning, is its position within the epoch."""
 
     def __init__(self, data: Any, sampler: StepSampler) -> None:
         super().__init__(data, batch_sampler=sampler, collate_fn=data.collate)

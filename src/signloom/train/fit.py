@@ -41,6 +41,7 @@ from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
 from signloom.train.lock import locked
 from signloom.train.logs import logging_to, quiet_lightning
+from signloom.train.method import method_of
 from signloom.train.module import RecognizerModule
 from signloom.train.monitors import Monitors
 from signloom.train.recipe import Recipe
@@ -112,11 +113,11 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
         recognizer.frontend.fit(_batches(train.unchanged()))
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)
-    lessons = recipe.lessons(train, recognizer, vocabulary)
+    method = method_of(recipe, train, recognizer, vocabulary)
     references = {item.id: item.glosses for item in dev_items}
-    module = lessons.module(recognizer, vocabulary, recipe, references, run=run.path)
+    module = RecognizerModule(recognizer, vocabulary, recipe, references, method.losses, run=run.path)
     history = Run.read(run.path).history if recipe.resume else History()
-    info = {**_info(recipe, corpus, recognizer, started_from, world), **lessons.info}
+    info = {**_info(recipe, corpus, recognizer, started_from, world), **method.info}
 
     def prepare() -> None:
         if not recipe.resume:
@@ -138,7 +139,7 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
         started = time.perf_counter()
         trainer.fit(
             module,
-            Loader(lessons.train, train_sampler(train, recipe, world)),
+            Loader(method.train, train_sampler(train, recipe, world)),
             Loader(dev, dev_sampler(dev, recipe, world)),
             ckpt_path=str(run.state_file) if recipe.resume else None,
         )
@@ -254,7 +255,7 @@ def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepS
         recipe.batch_size * recipe.accumulate * world.size,
         seed=recipe.seed,
         frames_per_batch=recipe.frames_per_batch,
-        pieces=recipe.accumulate * world.size,
+        parts_per_step=recipe.accumulate * world.size,
     )
     return StepSampler(steps, accumulate=recipe.accumulate, num_processes=world.size, rank=world.rank)
 
@@ -266,7 +267,7 @@ def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSam
         4 * recipe.batch_size * world.size,
         shuffle=False,
         frames_per_batch=recipe.frames_per_batch,
-        pieces=world.size,
+        parts_per_step=world.size,
     )
     return StepSampler(steps, num_processes=world.size, rank=world.rank)
 

@@ -1,10 +1,10 @@
-"""The Lightning module: loss, decoding and optimiser around a plain `Recognizer`."""
+"""The Lightning module: training and validation steps and the optimiser of a `Recognizer`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,32 +12,22 @@ import torch
 from torch import Tensor
 
 from signloom.ctc.greedy import greedy_ids
-from signloom.model.recognizer import Heads, Recognizer, ctc_loss
+from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.score.wer import score
 from signloom.train import distributed
 from signloom.train.data import Batch
+from signloom.train.losses import Losses, LossFunction
 from signloom.train.non_finite import stop_if_gradient_not_finite, stop_if_not_finite
 from signloom.train.recipe import Recipe
 from signloom.train.schedule import adamw, schedule
 from signloom.vocabulary import Vocabulary
 
 
-class Losses(NamedTuple):
-    """Of each utterance of a batch `(B,)`: what is trained on, and its part that is CTC's of the main classifier.
-
-    heads: what the losses are of, a multiple of B rows where every utterance was read several times.
-    """
-
-    total: Tensor
-    ctc: Tensor
-    heads: Heads
-
-
 class RecognizerModule(L.LightningModule):
-    """Trains a recogniser by CTC; logs loss per gloss, and on dev the WER by the plain rule.
+    """Trains a recogniser with a loss function; logs the loss per gloss, and the WER on dev by the plain rule.
 
-    references: the glosses of every dev utterance by id, unknown ones included.  run: where a batch is kept whose loss
-    is not finite.  `training_losses` is what another way to train overrides.
+    references: the glosses of every dev utterance by id, unknown ones included.  loss_function: that of the training
+    method.  run: the folder for a batch with a non-finite loss.
     """
 
     def __init__(
@@ -45,7 +35,8 @@ class RecognizerModule(L.LightningModule):
         recognizer: Recognizer,
         vocabulary: Vocabulary,
         recipe: Recipe,
-        references: dict,
+        references: dict[str, tuple[str, ...]],
+        loss_function: LossFunction,
         *,
         run: Path | None = None,
     ) -> None:
@@ -53,38 +44,34 @@ class RecognizerModule(L.LightningModule):
         self.recognizer = recognizer
         self.vocabulary = vocabulary
         self.recipe = recipe
-        self.references: dict[str, tuple[str, ...]] = references
+        self.references = references
+        self.loss_function = loss_function
         self.run = run
-        # Of this epoch so far, in this process: the sum of the losses, glosses, frames.
+        # Of this epoch so far, in this process: the sums of the losses, glosses and frames.
         self.train_sums = torch.zeros(3, dtype=torch.float64)
-        # Of this epoch so far, where the run was interrupted within it: how long it took, batches of each process.
+        # Of the part of this epoch before an interruption: its seconds, and its batches per process.
         self.seconds_before = 0.0
         self.batches_before = 0
         self.gradient_norm = float("nan")
-        # Called with every batch's losses and reference lengths, by who only looks.
+        # Observer: called with each batch's losses and target lengths; it must not change them.
         self.watch: Callable[[Losses, Tensor], None] | None = None
         self._batch: Batch | None = None
-        # Of each dev utterance: its loss, None where it is not finite; its number of glosses; what was recognised.
+        # Of each dev utterance: its loss (None if non-finite), its number of glosses, the recognised glosses.
         self._dev: dict[str, tuple[float | None, int, list[str]]] = {}
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """CTC loss of each utterance `(B,)`, log-probabilities `(B, T', V)` and their lengths `(B,)`."""
+        """Returns the CTC loss of each utterance `(B,)`, log-probabilities `(B, T', V)` and their lengths `(B,)`."""
         log_probs, lengths = self.recognizer(batch.points, batch.lengths)
         return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths), log_probs, lengths
 
     def training_losses(self, batch: Batch) -> Losses:
-        """What is trained on, for each utterance."""
-        heads = self.recognizer.heads(batch.points, batch.lengths)
-        losses = ctc_loss(heads.log_probs, heads.lengths, batch.targets, batch.target_lengths)
-        if heads.auxiliary is None:
-            return Losses(losses, losses, heads)
-        auxiliary = ctc_loss(heads.auxiliary, heads.lengths, batch.targets, batch.target_lengths)
-        return Losses(losses + self.recipe.auxiliary_weight * auxiliary, losses, heads)
+        """Returns the losses of the training method for a batch."""
+        return self.loss_function(self.recognizer, batch)
 
     def seed_step(self, batch_index: int) -> None:
-        """What chance does in a step (dropout) follows from (seed, epoch, batch, process) alone."""
-        words = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        """Seeds the randomness of a step (dropout) by (seed, epoch, batch, process) alone."""
+        entropy = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def on_fit_start(self) -> None:
         distributed.share_buffers(self.recognizer)
@@ -104,13 +91,12 @@ class RecognizerModule(L.LightningModule):
         if self.watch is not None:
             self.watch(losses, batch.target_lengths)
         self._batch = batch
-        counted = batch.shares > 0
+        counted = batch.weights > 0
         glosses = batch.target_lengths[counted].sum()
         self.train_sums += torch.tensor([losses.ctc.detach()[counted].sum().item(), glosses.item(), batch.num_frames])
-        # Mean over utterances of the loss per gloss: long sentences count as much as short ones.
-        return batch.mean(losses.total / batch.target_lengths)
+        return batch.mean_per_gloss(losses.total)
 
-    def configure_gradient_clipping(self, optimizer: Any, *limits: Any, **also: Any) -> None:
+    def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         norm = torch.nn.utils.clip_grad_norm_(self.recognizer.parameters(), self.recipe.gradient_clip)
         if self._batch is None:
             raise RuntimeError("gradients are clipped before the first training step")
@@ -128,16 +114,15 @@ class RecognizerModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         losses, log_probs, lengths = self.losses(batch)
         ids = greedy_ids(log_probs.float().cpu().numpy(), lengths.cpu().numpy())
-        for name, loss, glosses, found in zip(
-            batch.ids, losses.tolist(), batch.target_lengths.tolist(), ids, strict=True
-        ):
-            # A dev clip too short for its glosses has no finite loss; it counts in the WER all the same.
-            self._dev[name] = (loss if np.isfinite(loss) else None, glosses, self.vocabulary.decode(found))
+        rows = zip(batch.ids, losses.tolist(), batch.target_lengths.tolist(), ids, strict=True)
+        for name, loss, num_glosses, hypothesis in rows:
+            # A dev clip too short for its glosses has no finite loss, but it still counts in the WER.
+            self._dev[name] = (loss if np.isfinite(loss) else None, num_glosses, self.vocabulary.decode(hypothesis))
 
     def on_validation_epoch_end(self) -> None:
-        """The same figures in every process: each has scored its part of the dev split."""
-        found = {name: row for part in distributed.gather(self._dev, self.device) for name, row in part.items()}
-        rows = [(name, *found[name]) for name in self.references]
+        """Logs the loss and the WER of the whole dev split: each process has predicted a part of it."""
+        by_id = {name: row for part in distributed.gather(self._dev, self.device) for name, row in part.items()}
+        rows = [(name, *by_id[name]) for name in self.references]
         result = score((name, self.references[name], hypothesis) for name, _, _, hypothesis in rows)
         finite = [(loss, count) for _, loss, count, _ in rows if loss is not None]
         glosses = sum(count for _, count in finite)
@@ -147,7 +132,7 @@ class RecognizerModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         distributed.average_statistics(self.recognizer)
         checkpoint["state_dict"] = self.state_dict()
-        # Lightning keeps it too, and reads it back too late.
+        # Lightning saves the loader's state too, but restores it too late.
         loader: Any = self.trainer.train_dataloader
         checkpoint["epoch_so_far"] = {
             **loader.state_dict(),
@@ -156,19 +141,19 @@ class RecognizerModule(L.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        so_far = checkpoint["epoch_so_far"]
+        progress = checkpoint["epoch_so_far"]
         if self.global_rank == 0:
-            self.train_sums += torch.tensor(so_far["sums"], dtype=torch.float64)
-        self.seconds_before = so_far["seconds"]
-        self.batches_before = so_far["batches"]
+            self.train_sums += torch.tensor(progress["sums"], dtype=torch.float64)
+        self.seconds_before = progress["seconds"]
+        self.batches_before = progress["batches"]
 
     def planned_steps(self) -> tuple[int, float]:
-        """Steps of the optimiser that the schedule is made for, in all and in an epoch."""
+        """Returns the optimiser steps that the schedule is made for: in total, and per epoch."""
         steps = int(self.trainer.estimated_stepping_batches)
         return min(steps, self.recipe.max_steps or steps), steps / self.recipe.epochs
 
     def configure_optimizers(self) -> Any:
         optimizer = adamw(self.recognizer, self.recipe)
         total_steps, steps_per_epoch = self.planned_steps()
-        made = schedule(optimizer, self.recipe, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, "interval": "step"}}
+        scheduler = schedule(optimizer, self.recipe, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -8,18 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from signloom.errors import Faults
 from signloom.model.presets import ModelConfig, preset
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
-
-if TYPE_CHECKING:
-    from signloom.model.recognizer import Recognizer
-    from signloom.train.data import UtteranceDataset
-    from signloom.train.method import Lessons
-    from signloom.vocabulary import Vocabulary
 
 
 @dataclass
@@ -163,16 +157,6 @@ class Recipe:
                 )
         faults.raise_if_any()
         return replace(initial, **changes)
-
-    def lessons(self, train: UtteranceDataset, recognizer: Recognizer, vocabulary: Vocabulary) -> Lessons:
-        """What is learnt from: here the training split and CTC. Another way to train overrides this."""
-        from signloom.train.method import Lessons
-
-        if self.consistency:
-            from signloom.train.consistency import ConsistencyModule
-
-            return Lessons(train, ConsistencyModule)
-        return Lessons(train)
 
     @staticmethod
     def expand(arguments: list[str]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Which utterances make a batch, and which part of it each process works on.
+"""Samplers: which utterances form a batch, and which part of it each process works on.
 
-A *step* of the optimiser is a set of utterances, drawn from (seed, epoch) alone. It is cut into as many pieces as there
-are processes times accumulated batches, so that the same utterances are learnt from in the same order however the work
-is shared.
+A *step* of the optimiser is a set of utterances, drawn from (seed, epoch) alone. It is divided into as many parts as
+processes times accumulated batches. So training sees the same utterances in the same order, however the work is shared.
 """
 
 from __future__ import annotations
@@ -13,28 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-# Batches among which utterances are drawn anew in each epoch: enough for chance, few enough for similar lengths.
+# Batches within which utterances are sorted by length: enough of them for variety, few enough for similar lengths.
 STRETCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """An utterance by its index, and how much it counts in its batch's mean."""
+    """An utterance of a batch: its index, and its weight in the mean over the batch."""
 
     index: int
-    share: float
+    weight: float
 
 
 class BucketSampler(Sampler[list[int]]):
     """Batches of utterances of similar length, in an order drawn from (seed, epoch).
 
-    Shuffled, sorted by length within stretches of `stretch` batches, cut into batches, and these shuffled again.
+    The utterances are shuffled, sorted by length within stretches of `stretch` batches and divided into batches, which
+    are shuffled again.
 
-    frames_per_batch: the most frames a batch may have, padding included. Utterances then meet others of their own
-    length only: those of a stretch are neighbours in the order of length, drawn anew in each epoch, and each stretch
-    has batches of as many utterances as the budget holds of its longest. So an epoch has always as many batches. An
-    utterance longer than the budget is a batch of its own.
-    pieces: a batch is cut into this many, and the budget is that of a piece.
+    frames_per_batch: largest number of frames per batch, padding included. Stretches are then fixed: all utterances are
+    sorted by length, and each stretch has batches of as many utterances as the limit allows for its longest. Shuffling
+    within stretches gives other batches in each epoch, but always the same number. An utterance longer than the limit
+    forms a batch of its own.
+    parts_per_step: number of parts that a batch is divided into later; the limit holds for a part.
     """
 
     def __init__(
@@ -46,22 +46,22 @@ class BucketSampler(Sampler[list[int]]):
         shuffle: bool = True,
         stretch: int = STRETCH,
         frames_per_batch: int | None = None,
-        pieces: int = 1,
+        parts_per_step: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.shuffle, self.stretch = batch_size, seed, shuffle, stretch
         self.epoch = 0
         self._tiers: list[tuple[np.ndarray, int]] | None = None
         if frames_per_batch is not None:
-            self._tiers = self._budgeted(frames_per_batch, pieces)
+            self._tiers = self._limited(frames_per_batch, parts_per_step)
 
-    def _budgeted(self, frames: int, pieces: int) -> list[tuple[np.ndarray, int]]:
-        """Stretches of utterances of similar length, the longest first, each with the size of its batches."""
+    def _limited(self, frames: int, parts_per_step: int) -> list[tuple[np.ndarray, int]]:
+        """Returns stretches of utterances of similar length, the longest first, each with its batch size."""
         order = np.argsort(-self.lengths, kind="stable")
         tiers, start = [], 0
         while start < len(order):
             fitting = max(1, frames // int(self.lengths[order[start]]))
-            size = min(self.batch_size, fitting * pieces)
+            size = min(self.batch_size, fitting * parts_per_step)
             part = order[start : start + size * self.stretch]
             tiers.append((part, size))
             start += len(part)
@@ -79,9 +79,9 @@ class BucketSampler(Sampler[list[int]]):
         rng = np.random.default_rng((self.seed, self.epoch))
         batches = []
         for part, size in self._stretches(rng):
-            batches += [part[at : at + size].tolist() for at in range(0, len(part), size)]
+            batches += [part[start : start + size].tolist() for start in range(0, len(part), size)]
         if self.shuffle:
-            batches = [batches[at] for at in rng.permutation(len(batches))]
+            batches = [batches[index] for index in rng.permutation(len(batches))]
         yield from batches
 
     def _stretches(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, int]]:
@@ -97,14 +97,14 @@ class BucketSampler(Sampler[list[int]]):
 
 
 class StepSampler(Sampler[list[Pick]]):
-    """The batches of one process: its piece of every step, `accumulate` of them one after the other.
+    """The batches of one process: its parts of every step, `accumulate` of them in a row.
 
-    Every process has as many batches. An utterance's share is such that the mean over the pieces of a step is the mean
-    over the step's utterances, also where pieces differ in size; a piece for which no utterance is left repeats one
-    that counts nothing.
+    All processes have the same number of batches. The weights of the utterances make the mean over the parts of a step
+    equal to the mean over its utterances, even if the parts differ in size. A part without an utterance repeats one
+    with weight 0.
 
-    start: batches to leave out at the beginning of the next epoch only: a resumed run has been there.
-    position: batches handed out in this epoch, those left out included.
+    start: batches to skip at the beginning of the next epoch only, which a resumed run has already trained on.
+    position: batches returned in this epoch, skipped ones included.
     """
 
     def __init__(self, steps: BucketSampler, *, accumulate: int = 1, num_processes: int = 1, rank: int = 0) -> None:
@@ -120,16 +120,16 @@ class StepSampler(Sampler[list[Pick]]):
 
     def __iter__(self) -> Iterator[list[Pick]]:
         start, self.start = self.start, 0
-        for number, batch in enumerate(piece for step in self.steps for piece in self._pieces(step)):
+        for number, batch in enumerate(part for step in self.steps for part in self._own_parts(step)):
             if number >= start:
                 self.position = number + 1
                 yield batch
 
-    def _pieces(self, step: list[int]) -> Iterator[list[Pick]]:
-        """This process' batches of a step."""
+    def _own_parts(self, step: list[int]) -> Iterator[list[Pick]]:
+        """Yields this process's batches of a step."""
         ordered = sorted(step, key=lambda index: self.steps.lengths[index])
-        share = self.accumulate * self.num_processes / len(step)
+        weight = self.accumulate * self.num_processes / len(step)
         for part in np.array_split(np.array(ordered), self.accumulate):
-            # Every other one, so that the processes have as many frames.
+            # Every n-th of the sorted utterances, so that all processes get about the same number of frames.
             own = part[self.rank :: self.num_processes].tolist()
-            yield [Pick(index, share) for index in own] or [Pick(ordered[0], 0.0)]
+            yield [Pick(index, weight) for index in own] or [Pick(ordered[0], 0.0)]

@@ -157,7 +157,7 @@ def vocabulary(probe: Probe) -> Outcome:
 def loss(probe: Probe) -> Outcome:
     """CTC loss per gloss."""
     with mode(probe.recognizer, training=False), torch.no_grad():
-        value = float(loss_of(probe.recognizer, probe.simulated))
+        value = float(loss_of(probe.recognizer, probe.simulated, probe.auxiliary_weight))
     headline = f"CTC loss of {value:.3f} per gloss"
     if not 0 <= value < float("inf"):
         advice = (
@@ -237,7 +237,7 @@ def gradient(probe: Probe) -> Outcome:
     """Parameters without a gradient, which cannot learn."""
     recognizer = probe.recognizer
     with mode(recognizer, training=True):
-        loss_of(recognizer, probe.simulated).backward()
+        loss_of(recognizer, probe.simulated, probe.auxiliary_weight).backward()
         parameters = dict(recognizer.named_parameters())
         frozen = [f"{name} (frozen)" for name, value in parameters.items() if not value.requires_grad]
         missing = [

@@ -241,7 +241,7 @@ def gradients(probe: Probe) -> Outcome:
     """Norm of the gradient of the model, and of each part."""
     recognizer = probe.recognizer
     with mode(recognizer, training=True):
-        loss = loss_of(recognizer, probe.batch)
+        loss = loss_of(recognizer, probe.batch, probe.auxiliary_weight)
         loss.backward()
         squares: dict[str, float] = {}
         for name, parameter in recognizer.named_parameters():
@@ -283,7 +283,7 @@ def batches(probe: Probe) -> Outcome:
     for size in (size for size in (1, 2, 4) if size <= len(probe.batch.ids)):
         batch = first(probe.batch, size)
         with mode(probe.recognizer, training=True):
-            loss = loss_of(probe.recognizer, batch)
+            loss = loss_of(probe.recognizer, batch, probe.auxiliary_weight)
             loss.backward()
             norms = [p.grad.norm() for p in probe.recognizer.parameters() if p.grad is not None]
             row = {"loss": float(loss.detach()), "gradient": float(torch.stack(norms).norm())}

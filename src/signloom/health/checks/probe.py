@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from signloom.corpus import Corpus, Utterance
 from signloom.health.subject import Subject
 from signloom.landmarks import Landmarks
-from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.model.recognizer import Recognizer, ctc_loss, ctc_of_heads
 from signloom.synth.corpus import make_clip
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import make_plans
@@ -41,6 +41,7 @@ class Probe:
     compared: a larger batch, for trained weights only.  simulated: simulated signing in which every body part is
     visible.  clips: for statistics of features, `(1, T, P, 3)` each.  trained: whether the weights were trained.
     from_corpus: whether there is a corpus; without one, trained weights are tried on data that they may not fit.
+    auxiliary_weight: of the auxiliary head's loss.
     """
 
     recognizer: Recognizer
@@ -51,6 +52,7 @@ class Probe:
     clips: tuple[Tensor, ...]
     trained: bool
     from_corpus: bool
+    auxiliary_weight: float
 
 
 def make_probe(subject: Subject) -> Probe:
@@ -71,6 +73,7 @@ def make_probe(subject: Subject) -> Probe:
         clips,
         subject.trained,
         subject.corpus is not None,
+        subject.auxiliary_weight,
     )
 
 
@@ -125,7 +128,7 @@ def first(batch: Batch, count: int) -> Batch:
         targets=batch.targets[:count],
         target_lengths=batch.target_lengths[:count],
         ids=batch.ids[:count],
-        shares=torch.full((count,), 1 / count),
+        weights=torch.full((count,), 1 / count),
     )
 
 
@@ -135,15 +138,11 @@ def losses_of(recognizer: Recognizer, batch: Batch) -> Tensor:
     return ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths) / batch.target_lengths
 
 
-def loss_of(recognizer: Recognizer, batch: Batch) -> Tensor:
-    """Returns the CTC loss per gloss, the mean over the batch, plus that of the auxiliary head if there is one."""
+def loss_of(recognizer: Recognizer, batch: Batch, auxiliary_weight: float) -> Tensor:
+    """Returns the loss of plain training: CTC per gloss, the auxiliary head's included, the mean over the batch."""
     heads = recognizer.heads(batch.points, batch.lengths)
-    outputs = [heads.log_probs] if heads.auxiliary is None else [heads.log_probs, heads.auxiliary]
-    losses = [
-        (ctc_loss(log_probs, heads.lengths, batch.targets, batch.target_lengths) / batch.target_lengths).mean()
-        for log_probs in outputs
-    ]
-    return torch.stack(losses).sum()
+    total, _ = ctc_of_heads(heads, batch.targets, batch.target_lengths, auxiliary_weight=auxiliary_weight)
+    return batch.mean_per_gloss(total)
 
 
 @contextmanager

@@ -12,15 +12,21 @@ from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.model.presets import PRESETS, ModelConfig, TeacherConfig
 from signloom.run_folder import Run
+from signloom.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the overfit test builds.  recorded: whether the configuration, and so its dropout, is a checkpoint's."""
+    """What the overfit test builds.
+
+    recorded: whether the configuration, and so its dropout, is a checkpoint's.  auxiliary_weight: of the auxiliary
+    head's loss, if the configuration has such a head.
+    """
 
     name: str
     config: ModelConfig
     recorded: bool = False
+    auxiliary_weight: float = Recipe.auxiliary_weight
 
     def regime(self, name: str) -> Regime:
         """Returns a regime for this architecture.
@@ -43,6 +49,7 @@ def find_architecture(name: str) -> Architecture:
     path = Path(name)
     if not path.exists():
         raise InputError(f"model: no preset {name!r}, and no model file; known presets are {', '.join(PRESETS)}")
-    config = load(path).engine.config
+    model = load(path)
+    weight = model.info.get("recipe", {}).get("auxiliary_weight", Recipe.auxiliary_weight)
     where = path.parent if path.name == Run.model_file.name else path
-    return Architecture(where.resolve().name.removesuffix(SUFFIX), config, recorded=True)
+    return Architecture(where.resolve().name.removesuffix(SUFFIX), model.engine.config, True, weight)

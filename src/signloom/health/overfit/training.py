@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
@@ -22,7 +21,7 @@ from signloom.errors import InputError
 from signloom.health.overfit.architecture import Architecture
 from signloom.health.overfit.regimes import Regime
 from signloom.model.presets import ModelConfig
-from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.model.recognizer import Recognizer, ctc_of_heads
 from signloom.score.wer import score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.data import Batch, BucketSampler, UtteranceDataset, collate
@@ -205,7 +204,7 @@ def overfit(
         train.epoch = number
         sampler.set_epoch(number)
         batches = (collate([train[index] for index in indices]).to(device) for indices in sampler)
-        steps = list(_steps(recognizer, optimizer, batches, gradient_clip))
+        steps = list(_steps(recognizer, optimizer, batches, gradient_clip, architecture.auxiliary_weight))
         if not steps[-1].finite:
             failure = f"epoch {number}, step {len(steps)}: loss {steps[-1].loss}, gradient {steps[-1].gradient_norm}"
             break
@@ -254,7 +253,8 @@ def first_iterations(
     """
     _, recognizer, batch = _prepare(corpus, architecture, regime, batch_size, seed)
     started = time.perf_counter()
-    steps = tuple(_steps(recognizer, _optimizer(recognizer, regime), [batch] * num_steps, gradient_clip))
+    optimizer, batches = _optimizer(recognizer, regime), [batch] * num_steps
+    steps = tuple(_steps(recognizer, optimizer, batches, gradient_clip, architecture.auxiliary_weight))
     return Iterations(
         architecture.name,
         recognizer.num_parameters,
@@ -286,15 +286,18 @@ def _optimizer(recognizer: Recognizer, regime: Regime) -> torch.optim.Optimizer:
 
 
 def _steps(
-    recognizer: Recognizer, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], gradient_clip: float
+    recognizer: Recognizer,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Batch],
+    gradient_clip: float,
+    auxiliary_weight: float,
 ) -> Iterable[Step]:
     """Yields a step per batch. The first non-finite step is the last, and its gradient is not applied."""
     for batch in batches:
         recognizer.train()
         heads = recognizer.heads(batch.points, batch.lengths)
-        loss = _loss(heads.log_probs, heads.lengths, batch)
-        if heads.auxiliary is not None:
-            loss = loss + _loss(heads.auxiliary, heads.lengths, batch)
+        total, _ = ctc_of_heads(heads, batch.targets, batch.target_lengths, auxiliary_weight=auxiliary_weight)
+        loss = batch.mean_per_gloss(total)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(recognizer.parameters(), gradient_clip)
@@ -303,10 +306,6 @@ def _steps(
         if not step.finite:
             return
         optimizer.step()
-
-
-def _loss(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-    return (ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths) / batch.target_lengths).mean()
 
 
 @torch.no_grad()

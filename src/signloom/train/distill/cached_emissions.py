@@ -1,13 +1,14 @@
-"""A teacher's emissions of clips, computed once and kept on disk: the student's epochs then cost no teacher.
+"""Cached emissions: a teacher's predictions for clips, computed once and saved on disk.
 
-One file a clip, `FOLDER/TEACHER/CLIP.npy`, (J, V) log-probabilities in half precision: J output frames, V words.
-TEACHER is a hash of the teacher's weights, configuration and vocabulary, CLIP one of the landmark file: whatever
-changes, what was kept for something else is not read. Each file is whole or absent; a run that was killed goes on where
-it was.
+One file per clip, `FOLDER/TEACHER/CLIP.npy`, with (J, V) log-probabilities in half precision: J output frames, V words.
+TEACHER is a hash of the teacher's weights, configuration and vocabulary, CLIP a hash of the landmark file. So a file is
+never used for another teacher or a changed clip. Each file is complete or absent; a run that was killed continues with
+the missing files.
 
-Half precision, and all words: at temperature 3 the divergence of what is kept from what was said is below a millionth
-(tests/test_distillation.py). Keeping the most probable words alone would take less, but softening lives off the others:
-of 1,118 words with normal logits of spread 3, the 32 most probable hold 82 % of a frame and, softened, 18 %.
+Half precision, and all words: at temperature 3 the divergence between saved and exact probabilities is below a
+millionth (tests/test_distill_emissions.py). Saving only the most probable words would take less space, but softening
+depends on the others: of 1,118 words with normal logits of standard deviation 3, the 32 most probable have 82 % of the
+probability of a frame and, after softening, 18 %.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from signloom.files import atomic_write, inside
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import recognizer_of
 
-# Part of every key: emissions of another way to keep them are not read.
+# Part of every hash: files of another format are not read.
 FORMAT = "signloom-emissions-1"
-# Log-probabilities below are raised to it: half precision ends at -65,504.
+# Smallest log-probability that is saved: half precision ends at -65,504.
 LOWEST = -60_000.0
 
 
 @dataclass(frozen=True)
 class Emissions:
-    """Where the emissions of one teacher lie, and those of which clip.
+    """The cached emissions of one teacher.
 
-    folder: of this teacher.  names: file name of each utterance's emission by its id.  num_words: V.
+    folder: of this teacher.  names: file name of each utterance's emission, by its id.  num_words: V.
     """
 
     folder: Path
@@ -49,7 +50,7 @@ class Emissions:
         return self.folder / self.names[utterance.id]
 
     def read(self, utterance: Utterance) -> np.ndarray:
-        """(J, V) float32 log-probabilities. Raises InputError where the file is damaged."""
+        """Returns (J, V) float32 log-probabilities. Raises InputError for a damaged file."""
         path = self.path(utterance)
         try:
             values = np.load(path, allow_pickle=False)
@@ -61,11 +62,11 @@ class Emissions:
 
 
 def _damaged(path: Path, why: str) -> str:
-    return f"{path}: cannot be read as a kept emission ({why}); delete it and start again, it is then made anew"
+    return f"{path}: not a readable cached emission ({why}); delete it and start again to compute it once more"
 
 
 def fingerprint(model: Model) -> str:
-    """A hash of all that a model's emissions depend on; the file it lies in and how it is decoded are no part of it."""
+    """Returns a hash of all that a model's emissions depend on, but not of its path or its decoding."""
     digest = hashlib.blake2b(digest_size=12)
     header = [FORMAT, layout.NAME, layout.VERSION, model.engine.config.to_json(), list(model.vocabulary.words)]
     digest.update(json.dumps(header, sort_keys=True).encode())
@@ -86,10 +87,10 @@ def keep_emissions(
     start: int = 0,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Emissions:
-    """The emissions of all `utterances`, those that were not there computed now.
+    """Returns the emissions of `utterances`; computes those that are missing.
 
-    folder: of any number of teachers.  start: which utterance comes first: processes that begin at different ones share
-    the work without a word.  advance: told how many more utterances are there.
+    folder: may contain the emissions of several teachers.  start: index of the first utterance to compute; processes
+    with different starts share the work without communication.  advance: called with the number of utterances done.
     """
     kept = Emissions(
         folder / fingerprint(teacher),
@@ -118,6 +119,6 @@ def keep_emissions(
 
 
 def _clip_hash(corpus: Corpus, utterance: Utterance) -> str:
-    """A hash of the landmark file itself: a copied corpus keeps its emissions, a changed clip does not."""
+    """Returns a hash of the landmark file: it is the same in a copy of the corpus, and another for a changed clip."""
     digest = hashlib.blake2b(inside(corpus.root, utterance.landmarks).read_bytes(), digest_size=12)
     return digest.hexdigest()
