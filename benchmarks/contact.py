@@ -78,7 +78,7 @@ def gaps(signs: Any, performance: Any, body: Any, *, told: bool = True) -> Itera
         for contact in arm.contacts:
             frames = slice(contact.start, contact.end)
             if contact.anchor == "arm":
-                distance = float(limb.clearance(hand[:, 2:])[0][frames].min())
+                distance = float(limb.nearest(hand[:, 2:])[0][frames].min())
             elif contact.anchor == "head":
                 joints = (hand[frames, 2:] * side - body.head_centre) @ head[frames] / body.head
                 distance = body.head * nearest(joints, head_skin())

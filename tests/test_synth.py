@@ -189,9 +189,9 @@ def test_a_lexicon_has_distinct_signs_that_a_camera_can_tell_apart():
     signs = make_lexicon(60, seed=1, minimal_pairs=0.95)
     assert len({sign.manual for sign in signs}) == len({sign.gloss for sign in signs}) == 60
     assert all(sign.possible() and comfortable(sign) for sign in signs)
-    views = np.stack([citation_view(sign) for sign in signs])
+    views = lexicon._SignViews.of(signs)
     for place in range(1, len(signs)):
-        assert lexicon._all_apart(views[place], views[:place]), signs[place]
+        assert (views.distances(views.row(place))[:place] >= 1).all(), signs[place]
     assert apart(signs[0], signs[1])
     assert not apart(signs[0], replace(signs[0], mouth="ah"))
 
@@ -410,13 +410,13 @@ def test_the_head_is_where_the_face_is():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_signs": 0}, "--num_signs is 0; needed at least 1 sign"),
+        ({"num_signs": 0}, "--num_signs is 0; needed at least 1"),
         ({"num_signers": 0, "num_test_signers": 0, "num_test": 0}, "--num_signers is 0; needed at least 1"),
         ({"num_signers": 2, "num_test_signers": 3}, "--num_test_signers is 3, --num_signers 2; needed 0 to 2"),
         ({"num_signers": 2, "num_test_signers": 2}, "all 2 signers are test signers, none is left for train and dev"),
         ({"num_test_signers": 0}, "--num_test is 120 but there are no test signers"),
         ({"num_signers": 1}, "needed 0 to 1; give --num_test_signers 0 --num_test 0 for one signer"),
-        ({"num_train": -1}, "--num_train is -1; needed 0 or more"),
+        ({"num_train": -1}, "--num_train is -1; needed at least 0"),
         ({"num_train": 0, "num_dev": 0, "num_test": 0}, "the corpus would have no utterances"),
         ({"min_glosses": 0}, "--min_glosses 0 and --max_glosses 8; needed 1 <= min <= max"),
         ({"min_glosses": 9}, "--min_glosses 9 and --max_glosses 8; needed 1 <= min <= max"),
@@ -425,7 +425,7 @@ def test_the_head_is_where_the_face_is():
         ({"fps": float("nan")}, "--fps is nan; needed 1 to 240"),
         ({"left_handed": 1.5}, "--left_handed is 1.5; needed a share from 0 to 1"),
         ({"lost_hands": -0.1}, "--lost_hands is -0.1; needed 0 to 3"),
-        ({"seed": -1}, "--seed is -1; needed 0 or more"),
+        ({"seed": -1}, "--seed is -1; needed at least 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

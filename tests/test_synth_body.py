@@ -515,7 +515,7 @@ def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
         flip = np.array((-1.0, 1.0, 1.0))
         for hand, turn in ((strong, head), (weak, flip[:, None] * head * flip)):
             depths.append(skin.depth(hand, body.head_centre, body.head, turn, body.shoulder_half_width))
-        clearances.append(limb.clearance(strong)[0])
+        clearances.append(limb.nearest(strong)[0])
     depth, clearance = np.concatenate(depths) - skin.FINGER, np.concatenate(clearances)
     # Behind the skin: never by as much as a finger is thick; the other hand: not by more than both are soft.
     assert depth.max() < 0.018
@@ -569,7 +569,7 @@ def test_elbows_hang_and_hands_lie_apart_at_rest():
             assert (elbow[:, 0] > -body.shoulder_half_width - 0.16).all()
             assert (elbow[:, 1] > 0.15).all()
             assert (hand[:, 0, 1] > elbow[:, 1] - 0.06).all()
-        assert limb.clearance(strong[1])[0].min() > -0.006
+        assert limb.nearest(strong[1])[0].min() > -0.006
         low.append(signer.rest[0, 1] > 0.47)
     # Some clasp their hands, some let them hang.
     assert 0.1 < np.mean(low) < 0.6

@@ -345,7 +345,7 @@ def test_several_files_make_one_corpus(tmp_path):
     assert [sentence.split for sentence in sentences] == ["train"] * 2 + ["dev"] * 2 + ["test"] * 2
     assert vocabulary_of(sentences) == ("B", "A", "C")
     copy = write(tmp_path, "copy.csv", paths[1].read_text())
-    with pytest.raises(InputError, match=r"copy.csv:2 \(dev-1\): its id already stands at .*dev.corpus.csv:2"):
+    with pytest.raises(InputError, match=r"copy.csv:2 \(dev-1\): its id already occurs at .*dev.corpus.csv:2"):
         read_sentences([paths[1], copy])
 
 
@@ -382,7 +382,7 @@ def test_the_vocabulary_is_sorted_by_frequency_and_leaves_out_rest():
         ("a.csv", "id|gloss\n1|A\n2|   \n", "a.csv:3 (2): the sentence is empty"),
         ("a.csv", "id|gloss\n1|A\n|B\n", "a.csv:3: the id is empty"),
         ("a.csv", "id|gloss\n1|A|B\n", "a.csv:2 (1): 3 fields; needed 2, as in the first line"),
-        ("a.csv", "id|gloss\n1|A\n\n1|B\n", "a.csv:4 (1): its id already stands at"),
+        ("a.csv", "id|gloss\n1|A\n\n1|B\n", "a.csv:4 (1): its id already occurs at"),
         ("a.csv", "id|words\n1|A\n", "a.csv:1: no column annotation or orth or gloss or glosses; got id|words, needed"),
         ("a.csv", "1|A B C\n2|B\n", "a.csv:1: no column id or name, no column annotation"),
         ("a.csv", "id|gloss|gloss\n1|A|B\n", "a.csv:1: column gloss occurs twice; got id|gloss|gloss"),
@@ -423,7 +423,7 @@ def test_all_faults_of_all_files_are_shown_together(tmp_path):
     assert text.startswith("sentences: 5 faults")
     assert "train.csv:4 (3): 1 fields; needed 2" in text
     assert "train.csv:3 (2): the sentence is empty" in text
-    assert "dev.csv:2 (1): its id already stands at" in text
+    assert "dev.csv:2 (1): its id already occurs at" in text
     assert "none.csv: cannot be read (No such file or directory)" in text
     assert "empty: a folder without manifest.jsonl; give the annotation files themselves" in text
     with pytest.raises(InputError, match="sentences: no file given"):

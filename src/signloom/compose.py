@@ -10,7 +10,7 @@ import difflib
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,12 @@ class ComposeOptions:
 
     def __post_init__(self) -> None:
         faults = Faults("compose")
-        for name in ("num_train", "num_dev", "num_test"):
-            if getattr(self, name) < 0:
-                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
+        faults.need_at_least(0, self, "num_train", "num_dev", "num_test", "seed")
+        faults.need_at_least(1, self, "clips_per_gloss")
         if self.num_train + self.num_dev + self.num_test == 0:
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if not 1 <= self.min_glosses <= self.max_glosses:
             faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
-        if self.clips_per_gloss is not None and self.clips_per_gloss < 1:
-            faults.add(f"--clips_per_gloss is {self.clips_per_gloss}; needed 1 or more, or leave it out for all")
-        if self.seed < 0:
-            faults.add(f"--seed is {self.seed}; needed 0 or more")
         faults.raise_if_any()
 
 
@@ -139,6 +134,8 @@ def compose(
     Clips with other frame rates are first resampled to the most frequent one.
     Raises InputError as `split_clips` does, and if `output` already holds a corpus, unless `overwrite`.
     """
+    from signloom.console import progress_bar
+
     options = options or ComposeOptions()
     if Path(output).resolve() == corpus.root.resolve():
         raise InputError(f"{output}: this folder holds the clips; choose another --output")
@@ -150,7 +147,10 @@ def compose(
         return corpus.load(clips[clip_id]).resampled(fps)
 
     clips = {clip.id: clip for clip in corpus}
-    with CorpusWriter(output, _info(corpus, options), overwrite=overwrite) as writer, _bar(disable=not progress) as bar:
+    with (
+        CorpusWriter(output, _info(corpus, options), overwrite=overwrite) as writer,
+        progress_bar(disable=not progress) as bar,
+    ):
         for number, split in enumerate(SPLITS):
             count = getattr(options, f"num_{split}")
             task = bar.add_task(f"composing {split}", total=count, unit="utterances", done=0)
@@ -326,11 +326,5 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
 def _info(corpus: Corpus, options: ComposeOptions) -> dict[str, Any]:
     own = {"format", "version", "layout", "layout_version"}
     kept = {key: value for key, value in corpus.info.items() if key not in own}
-    values = {name: value for name, value in asdict(options).items() if name in ComposeOptions.__dataclass_fields__}
+    values = {field.name: getattr(options, field.name) for field in fields(ComposeOptions)}
     return {**kept, "name": f"{corpus.name}-composed", "composed": {"from": corpus.name, **values}}
-
-
-def _bar(*, disable: bool) -> Any:
-    from signloom.console import progress_bar
-
-    return progress_bar(disable=disable)

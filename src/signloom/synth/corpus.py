@@ -185,11 +185,7 @@ def make_clip(options: SynthOptions, plan: Plan) -> SimulatedClip:
         "signer": plan.signer_name,
         "strong_hand": "left_hand" if signer.left_handed else "right_hand",
         "dialect": performance.dialect,
-        "lost": tracked.lost,
-        "out_of_view": tracked.out_of_view,
-        "swapped": tracked.swapped,
-        "doubled": tracked.doubled,
-        "jumps": tracked.jumps,
+        **{name: getattr(tracked, name) for name in ("lost", "out_of_view", "swapped", "doubled", "jumps")},
         "dials": {name: getattr(options, name) for name in dial_names()},
     }
     landmarks = Landmarks(

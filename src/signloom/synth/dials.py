@@ -8,72 +8,39 @@ tracker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from signloom.errors import Faults
 
-PRESETS: dict[str, dict[str, float]] = {
-    # All bodies and all tokens are equal, and the tracker makes no errors.
-    "clean": {},
-    "easy": {
-        "grammar": 0.5,
-        "zipf": 0.5,
-        "signer_variation": 0.6,
-        "token_variation": 0.6,
-        "coarticulation": 0.6,
-        "weak_hand": 0.6,
-        "camera_variation": 0.6,
-        "tracker_noise": 0.6,
-        "depth_noise": 0.6,
-        "lost_hands": 0.4,
-        "lost_face": 0.4,
-        "tracker_lag": 0.5,
-    },
-    "phoenix": {
-        "grammar": 1.0,
-        "zipf": 1.15,
-        "pointing": 0.03,
-        "repeats": 0.06,
-        "rest_glosses": True,
-        "signer_variation": 1.0,
-        "dialect": 0.02,
-        "token_variation": 1.0,
-        "coarticulation": 1.0,
-        "weak_hand": 1.0,
-        "camera_variation": 1.0,
-        "framing": 0.3,
-        "tracker_noise": 1.0,
-        "depth_noise": 1.0,
-        "lost_hands": 1.0,
-        "swapped_hands": 1.0,
-        "wrist_jumps": 1.0,
-        "lost_face": 1.0,
-        "tracker_lag": 1.0,
-    },
-    "hard": {
-        "grammar": 1.0,
-        "zipf": 1.3,
-        "pointing": 0.05,
-        "repeats": 0.08,
-        "rest_glosses": True,
-        "signer_variation": 1.5,
-        "dialect": 0.08,
-        "left_handed": 0.2,
-        "token_variation": 1.5,
-        "coarticulation": 1.7,
-        "weak_hand": 1.5,
-        "camera_variation": 1.8,
-        "framing": 0.5,
-        "frame_rate_variation": 1.0,
-        "tracker_noise": 1.8,
-        "depth_noise": 1.8,
-        "lost_hands": 2.0,
-        "swapped_hands": 2.0,
-        "wrist_jumps": 2.0,
-        "lost_face": 2.0,
-        "tracker_lag": 1.5,
-    },
+# Presets clean, easy, phoenix, hard: the value of each dial. In clean all bodies and tokens are equal and the tracker
+# makes no errors.
+_PRESET_VALUES: dict[str, tuple[float, float, float, float]] = {
+    "grammar": (0, 0.5, 1, 1),
+    "zipf": (0, 0.5, 1.15, 1.3),
+    "pointing": (0, 0, 0.03, 0.05),
+    "repeats": (0, 0, 0.06, 0.08),
+    "rest_glosses": (False, False, True, True),
+    "signer_variation": (0, 0.6, 1, 1.5),
+    "dialect": (0, 0, 0.02, 0.08),
+    "left_handed": (0, 0, 0, 0.2),
+    "token_variation": (0, 0.6, 1, 1.5),
+    "coarticulation": (0, 0.6, 1, 1.7),
+    "weak_hand": (0, 0.6, 1, 1.5),
+    "camera_variation": (0, 0.6, 1, 1.8),
+    "framing": (0, 0, 0.3, 0.5),
+    "frame_rate_variation": (0, 0, 0, 1),
+    "tracker_noise": (0, 0.6, 1, 1.8),
+    "depth_noise": (0, 0.6, 1, 1.8),
+    "lost_hands": (0, 0.4, 1, 2),
+    "swapped_hands": (0, 0, 1, 2),
+    "wrist_jumps": (0, 0, 1, 2),
+    "lost_face": (0, 0.4, 1, 2),
+    "tracker_lag": (0, 0.5, 1, 1.5),
+}
+PRESETS = {
+    preset: {name: values[number] for name, values in _PRESET_VALUES.items()}
+    for number, preset in enumerate(("clean", "easy", "phoenix", "hard"))
 }
 # The dials that are shares, each with its maximum.
 _SHARES = {"grammar": 1.0, "pointing": 0.5, "repeats": 0.5, "dialect": 1.0, "left_handed": 1.0}
@@ -159,4 +126,4 @@ class Dials:
 
 def dial_names() -> tuple[str, ...]:
     """Returns the names of all dials."""
-    return tuple(field.name for field in fields(Dials) if field.name != "preset")
+    return tuple(_PRESET_VALUES)

@@ -175,7 +175,7 @@ def confusability(signs: Sequence[Sign]) -> dict[str, Any]:
 
 def apart(first: Sign, second: Sign) -> bool:
     """Returns whether a camera can distinguish the hands of two signs."""
-    return _all_apart(citation_view(first), citation_view(second)[None])
+    return _SignViews.of([first]).all_apart_from(_SignViews.of([second]))
 
 
 @cache
@@ -213,7 +213,7 @@ def touching_gap(sign: Sign) -> float:
     on_arm = LOCATIONS[sign.location].anchor == "arm"
     firmness = arms[0].other_arm if on_arm else arms[0].skin
     gaps = (
-        limb.clearance(hand)[0]
+        limb.nearest(hand)[0]
         if on_arm
         else FINGER - depth(hand, body.head_centre, body.head, None, body.shoulder_half_width)
     )
@@ -254,11 +254,7 @@ class _SignViews:
 
     @classmethod
     def of(cls, signs: Sequence[Sign]) -> _SignViews:
-        return cls.of_forms(np.stack([citation_view(sign) for sign in signs]))
-
-    @classmethod
-    def of_forms(cls, forms: np.ndarray) -> _SignViews:
-        """Returns the views of citation views (n, phases, 2, 1 + joints, 2)."""
+        forms = np.stack([citation_view(sign) for sign in signs])
         count, wrists = len(forms), forms[:, :, :, 0]
         mean = wrists.mean(axis=1)
         at_head = mean[:, 0, 1] < -0.05
@@ -303,11 +299,6 @@ class _SignViews:
         rows = np.flatnonzero(self._by_place(one, slice(0, self.length)) < 1)
         rows = rows[self._by_motion(one, rows) < 1]
         return not (self._by_shape(one, rows) < 1).any()
-
-
-def _all_apart(form: np.ndarray, forms: np.ndarray) -> bool:
-    """Whether a sign's view differs enough from every one of others."""
-    return _SignViews.of_forms(forms).all_apart_from(_SignViews.of_forms(form[None]))
 
 
 def random_sign(kind: str, rng: np.random.Generator) -> Sign:

@@ -65,10 +65,8 @@ class SynthOptions(Dials):
             faults.add(f"--fps is {self.fps:g}; needed 1 to {_MAX_FPS:g}")
         if not 0 <= self.minimal_pairs <= 1:
             faults.add(f"--minimal_pairs is {self.minimal_pairs}; needed a share from 0 to 1")
-        if self.seed < 0:
-            faults.add(f"--seed is {self.seed}; needed 0 or more")
-        if self.num_signers < 1:
-            faults.add(f"--num_signers is {self.num_signers}; needed at least 1")
+        faults.need_at_least(0, self, "seed")
+        faults.need_at_least(1, self, "num_signers")
         if not 0 <= self.num_test_signers <= self.num_signers:
             alone = "; give --num_test_signers 0 --num_test 0 for one signer" if self.num_signers == 1 else ""
             faults.add(
@@ -81,11 +79,8 @@ class SynthOptions(Dials):
 
     def _check_numbers(self, faults: Faults) -> None:
         """Adds the faults of options that matter only for made-up sentences."""
-        if self.num_signs < 1:
-            faults.add(f"--num_signs is {self.num_signs}; needed at least 1 sign")
-        for name in ("num_train", "num_dev", "num_test"):
-            if getattr(self, name) < 0:
-                faults.add(f"--{name} is {getattr(self, name)}; needed 0 or more")
+        faults.need_at_least(1, self, "num_signs")
+        faults.need_at_least(0, self, "num_train", "num_dev", "num_test")
         if self.num_train + self.num_dev + self.num_test == 0:
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if self.num_train + self.num_dev > 0 and self.num_test_signers == self.num_signers > 0:

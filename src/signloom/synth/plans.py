@@ -15,7 +15,7 @@ import numpy as np
 
 from signloom.corpus import SPLITS
 from signloom.errors import InputError
-from signloom.synth.grammar import POINTING, REST_GLOSSES, SPECIAL_GLOSSES, Grammar, make_grammar
+from signloom.synth.grammar import POINTING, REST_GLOSSES, SPECIAL_GLOSSES, make_grammar
 from signloom.synth.lexicon import make_lexicon
 from signloom.synth.options import SynthOptions
 from signloom.synth.sentences import GlossSentence, read_sentences, vocabulary_of
@@ -78,9 +78,10 @@ def _sentences(options: SynthOptions) -> tuple[GlossSentence, ...]:
     return read_sentences(options.sentences)
 
 
-@lru_cache(maxsize=4)
-def _grammar(options: SynthOptions) -> Grammar:
-    return make_grammar(
+def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
+    """Returns plans with every sign in train, and no sentence of dev or test in train while other sentences exist."""
+    lexicon = lexicon_of(options)
+    grammar = make_grammar(
         options.num_signs,
         seed=options.seed,
         strength=options.grammar,
@@ -89,11 +90,6 @@ def _grammar(options: SynthOptions) -> Grammar:
         repeats=options.repeats,
         rest_glosses=options.rest_glosses,
     )
-
-
-def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
-    """Returns plans with every sign in train, and no sentence of dev or test in train while other sentences exist."""
-    grammar, lexicon = _grammar(options), lexicon_of(options)
     num_training = options.num_signers - options.num_test_signers
     training, unseen = range(num_training), range(num_training, options.num_signers)
     plans: list[Plan] = []

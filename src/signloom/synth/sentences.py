@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +64,9 @@ def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[GlossSente
             faults.add(f"{path}: given {times} times; give each file once")
     faults.raise_if_any()
     placed = [item for path in given for item in _read(path, faults)]
-    seen: dict[str, str] = {}
     for sentence, place in placed:
         _check(sentence, place, faults)
-        if sentence.id is not None and sentence.id in seen:
-            faults.add(f"{place}: its id already stands at {seen[sentence.id]}; ids must be unique")
-        elif sentence.id is not None:
-            seen[sentence.id] = place
+    faults.add_repeated_ids((sentence.id, place) for sentence, place in placed if sentence.id is not None)
     faults.raise_if_any()
     return tuple(sentence for sentence, _ in placed)
 
@@ -100,22 +96,16 @@ def _read(path: Path, faults: Faults) -> list[_Placed]:
         if lines is not None:
             faults.add(f"{path}: empty; needed sentences")
         return []
-    return _reader_of(path, lines[0][1])(path, lines, faults)
-
-
-_Reader = Callable[[Path, list[Line], Faults], list[_Placed]]
-
-
-def _reader_of(path: Path, first: str) -> _Reader:
-    """Returns the function that reads a file whose first line is `first`."""
+    first = lines[0][1]
     if first.lstrip().startswith("{"):
-        return _read_manifest
+        return _read_manifest(path, lines, faults)
     if path.suffix.lower() == ".stm":
-        return _read_stm
+        return _read_stm(path, lines, faults)
     delimiter = delimiter_of(first, {*_ID_COLUMNS, *_GLOSS_COLUMNS})
     if delimiter:
-        return lambda path, lines, faults: _read_table(path, lines, faults, delimiter)
-    return _read_plain
+        return _read_table(path, lines, faults, delimiter)
+    split = split_of(path)
+    return [(GlossSentence(None, split, None, tuple(line.split())), f"{path}:{number}") for number, line in lines]
 
 
 def _read_table(path: Path, lines: list[Line], faults: Faults, delimiter: str) -> list[_Placed]:
@@ -175,12 +165,6 @@ def _read_stm(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
     if not placed:
         faults.add(f"{path}: only comments, no sentences")
     return placed
-
-
-def _read_plain(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
-    return [
-        (GlossSentence(None, split_of(path), None, tuple(line.split())), f"{path}:{number}") for number, line in lines
-    ]
 
 
 def _check(sentence: GlossSentence, place: str, faults: Faults) -> None:

@@ -71,7 +71,7 @@ HANDSHAPES = {
     "8": ("eoee", "wide", "opposed", 0.65),
 }
 # The handshape that a hand closes to and opens from.
-_CLOSED = "O"
+CLOSED_HANDSHAPE = "O"
 # Handshapes that can open or close.
 _CAN_OPEN = ("5", "4", "B", "FLAT", "CLAW", "C", "V", "U", "1", "L", "3", "W")
 # Handshapes whose fingers can wiggle.
@@ -312,11 +312,6 @@ def touching_point(handshape: str) -> float:
     """Returns which point of the hand is brought to the location, as a share of the way from the wrist to the finger
     tips."""
     return HANDSHAPES[handshape][3]
-
-
-def closed_handshape() -> np.ndarray:
-    """Returns the joint angles that `open` starts from and `close` ends in, (16,)."""
-    return handshape_angles(_CLOSED)
 
 
 @cache

@@ -128,11 +128,6 @@ class Limb:
         radii = np.repeat((_HAND_RADIUS, _FOREARM_RADIUS, _UPPER_ARM_RADIUS), (25, 6, 4))
         return cls(np.concatenate([hand, palm, forearm, upper], axis=1), radii)
 
-    def clearance(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the first two results of `nearest`."""
-        distance, direction, _ = self.nearest(hand, squared)
-        return distance, direction
-
     def nearest(self, hand: np.ndarray, squared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the distance (T,) of a hand (T, 21, 3) from the skin of the limb, the unit vector (T, 3) from its
         nearest joint to the limb, and that joint (T,).
@@ -165,7 +160,7 @@ class Limb:
             limb = Limb(self.points[near], self.radii)
             hand, elbow, firmness = hand[near], elbow[near], firmness[near]
             squared = limb.squared(hand)
-            clearance, direction = limb.clearance(hand, squared)
+            clearance, direction, _ = limb.nearest(hand, squared)
             towards[near] = (firmness * np.clip(clearance - RESTS, 0, _MAX_GAP))[:, None] * direction
             forearm = elbow[:, None] + np.linspace(0.3, 0.9, 4)[:, None] * (hand[:, :1] - elbow[:, None])
             before = limb.before(forearm, limb.squared(forearm), _FOREARM_SOFT)

@@ -25,9 +25,9 @@ from signloom.synth.rotations import head_rotation, multiply, quaternion, rotati
 from signloom.synth.signer import Signer
 from signloom.synth.signs import (
     ANGLE_LIMITS,
+    CLOSED_HANDSHAPE,
     LOCATIONS,
     Sign,
-    closed_handshape,
     handshape_angles,
     orientation_axes,
     rest_sign,
@@ -267,7 +267,7 @@ def _shown(
         states[:, ANGLES.start + np.array((5, 8, 11, 14))] += 20 + 24 * np.sin(waves)
     elif local.fingers is not None:
         share = phase if local.fingers == "open" else 1 - phase
-        closed = closed_handshape() + fingers_slip
+        closed = handshape_angles(CLOSED_HANDSHAPE) + fingers_slip
         states[:, ANGLES] = closed + share[:, None] * (grip - closed)
     if sign.contact:
         states[:, OTHER_ARM if LOCATIONS[sign.location].anchor == "arm" else SKIN] = movement.touch(phase)
