@@ -175,7 +175,8 @@ def test_other_face_points_lie_between_their_neighbours_in_the_mesh():
         near.setdefault(a, set()).add(b)
         near.setdefault(b, set()).add(a)
     flat = face.neutral_face()[:, :2]
-    filled = np.array(face._FILLED.split(), dtype=float).reshape(-1, 3)[:, 0].astype(int)
+    table = Path(face.__file__).with_name("face_points.txt").read_text(encoding="utf-8")
+    filled = np.loadtxt(table.partition("# All other points")[2].splitlines()[1:])[:, 0].astype(int)
     assert len(filled) == 152
     # The table is rounded to whole millimetres.
     for point in filled:
@@ -230,7 +231,7 @@ def test_a_lexicon_can_be_too_large(monkeypatch):
         make_lexicon(1_000_000, seed=0, minimal_pairs=0.5)
     for name in ("_APART_PLACE", "_APART_PLACE_AT_HEAD", "_APART_MOTION", "_APART_SHAPE"):
         monkeypatch.setattr(lexicon, name, 10.0)
-    with pytest.raises(InputError, match="lexicon: 2 signs; after 1 the phonology of this seed found no further"):
+    with pytest.raises(InputError, match="lexicon: 2 signs; after 1 the phonology of this seed has no further sign"):
         make_lexicon(2, seed=0, minimal_pairs=0.5)
 
 

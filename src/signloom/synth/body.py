@@ -30,6 +30,9 @@ _INDEX, _PINKY = layout.hand_joints("index_mcp", "index_pip"), layout.hand_joint
 # The thumb's knuckle, also near a point of the pose model.
 _THUMB = layout.hand_joints("thumb_mcp")[0]
 
+# Points of the hips and legs, which sit still.
+_LEGS = np.arange(layout.index("pose.left_hip"), layout.index("pose.right_foot_index") + 1)
+
 # Angle between hand and forearm up to which the wrist bends freely, degrees.
 WRIST_FREE = 45.0
 # Angle between hand and forearm that the wrist never exceeds, degrees.
@@ -132,20 +135,13 @@ def pose_body(motion: Motion, body: Proportions) -> np.ndarray:
         for name, place in joints.items():
             points[:, layout.index(f"pose.{side}_{name}")] = place * mirror
     _pose_head(points, neck_turn, body)
-    hips_down = layout.indices(
-        *(
-            f"pose.{side}_{part}"
-            for side in ("left", "right")
-            for part in ("hip", "knee", "ankle", "heel", "foot_index")
-        )
-    )
-    seated = points[:, hips_down]
+    seated = points[:, _LEGS]
     if motion.lean.any():
         seat = np.array((0.0, body.trunk, 0.02), dtype=np.float32)
         turn = head_rotation(motion.lean[None])[0].T.astype(np.float32)
         points = (points.reshape(-1, 3) @ turn).reshape(points.shape) + (seat - seat @ turn)
     points += motion.sway[:, None].astype(np.float32)
-    points[:, hips_down] = seated
+    points[:, _LEGS] = seated
     return points
 
 

@@ -31,8 +31,7 @@ from signloom.errors import Faults, InputError
 
 # Signs outside the lexicon have negative numbers. A signer points to one of four places in signing space: at the strong
 # side, at the weak side, and further ahead at either side.
-POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK = -1, -2, -3, -4
-POINTING = (POINT_STRONG, POINT_WEAK, POINT_AHEAD_STRONG, POINT_AHEAD_WEAK)
+POINTING = (-1, -2, -3, -4)
 # The hands rise from rest (ON) or sink to it (OFF).
 ON, OFF = -10, -11
 REST = (ON, OFF)

@@ -16,6 +16,8 @@ import numpy as np
 from signloom.errors import InputError
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS
 
+Point = tuple[float, float, float]
+
 # Joint angles of one hand, in order: four of the thumb, then three for each finger.
 # Thumb: azimuth of the metacarpal in the plane of the palm (0 along the fingers, 90 away from them), its elevation
 # towards the palm side, flexion of the mcp and ip joints. Fingers: spread, flexion of the mcp and pip joints; the dip
@@ -88,7 +90,7 @@ class WeakArm:
     orientation: of its hand.  part: the part of the arm that the strong hand acts on.
     """
 
-    place: tuple[float, float, float]
+    place: Point
     orientation: str
     part: str
 
@@ -103,10 +105,14 @@ class Location:
     """
 
     anchor: str
-    position: tuple[float, float, float]
+    position: Point
     two_handed: bool = False
     touchable: bool = False
     weak: WeakArm | None = None
+
+
+def _on_weak_arm(position: Point, weak_place: Point, orientation: str, part: str) -> Location:
+    return Location("arm", position, touchable=True, weak=WeakArm(weak_place, orientation, part))
 
 
 # Place of the weak hand when its arm lies across the body.
@@ -131,25 +137,17 @@ LOCATIONS: dict[str, Location] = {
     "space-high": Location("trunk", (-0.24, -0.1, -0.27), two_handed=True),
     "space-low": Location("trunk", (-0.14, 0.28, -0.3), two_handed=True),
     "space-far": Location("trunk", (0.11, 0.18, -0.3)),
-    "weak-palm": Location(
-        "arm", (0, -0.03, 0), touchable=True, weak=WeakArm((-0.07, 0.23, -0.32), "forward-up", "hand")
-    ),
-    "weak-back": Location(
-        "arm", (0, -0.05, -0.02), touchable=True, weak=WeakArm((-0.02, 0.23, -0.3), "across-down", "hand")
-    ),
-    "weak-side": Location(
-        "arm", (-0.02, -0.03, -0.03), touchable=True, weak=WeakArm((-0.06, 0.2, -0.32), "forward-across", "hand")
-    ),
-    "wrist": Location("arm", (0, -0.04, -0.03), touchable=True, weak=WeakArm(_ACROSS, "across-down", "wrist")),
-    "forearm": Location("arm", (0, -0.04, -0.04), touchable=True, weak=WeakArm(_ACROSS, "across-down", "forearm")),
-    "elbow": Location("arm", (0, -0.01, -0.06), touchable=True, weak=WeakArm(_ACROSS, "across-down", "elbow")),
-    "upper-arm": Location(
-        "arm", (0, 0, -0.06), touchable=True, weak=WeakArm((-0.12, 0.33, -0.2), "across-down", "upper_arm")
-    ),
+    "weak-palm": _on_weak_arm((0, -0.03, 0), (-0.07, 0.23, -0.32), "forward-up", "hand"),
+    "weak-back": _on_weak_arm((0, -0.05, -0.02), (-0.02, 0.23, -0.3), "across-down", "hand"),
+    "weak-side": _on_weak_arm((-0.02, -0.03, -0.03), (-0.06, 0.2, -0.32), "forward-across", "hand"),
+    "wrist": _on_weak_arm((0, -0.04, -0.03), _ACROSS, "across-down", "wrist"),
+    "forearm": _on_weak_arm((0, -0.04, -0.04), _ACROSS, "across-down", "forearm"),
+    "elbow": _on_weak_arm((0, -0.01, -0.06), _ACROSS, "across-down", "elbow"),
+    "upper-arm": _on_weak_arm((0, 0, -0.06), (-0.12, 0.33, -0.2), "across-down", "upper_arm"),
 }
 
 # Direction of the fingers and of the palm, on the hand's own side.
-ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+ORIENTATIONS: dict[str, tuple[Point, Point]] = {
     "up-out": ((0.15, -1, -0.1), (0, 0, -1)),
     "up-in": ((0.25, -1, 0.1), (0.1, 0, 1)),
     "up-across": ((0.1, -1, -0.1), (1, 0, -0.2)),
@@ -177,7 +175,7 @@ LOCI = (
 _CAN_ALTERNATE = ("up", "down", "forward", "circle", "bounce")
 
 # Blend weights of the mouth: opened, spread, rounded; 0..1.
-MOUTHS: dict[str, tuple[float, float, float]] = {
+MOUTHS: dict[str, Point] = {
     "closed": (0, 0, 0),
     "ah": (0.9, 0.2, 0),
     "ee": (0.25, 0.9, 0),
@@ -190,7 +188,7 @@ BROWS = {"level": 0.0, "raised": 1.0, "furrowed": -1.0}
 
 
 # Head movements: turn, nod and tilt in degrees, and how many times to and fro (0: once and back).
-HEADS: dict[str, tuple[tuple[float, float, float], int]] = {
+HEADS: dict[str, tuple[Point, int]] = {
     "still": ((0, 0, 0), 0),
     "nod": ((0, 7, 0), 2),
     "shake": ((9, 0, 0), 2),
