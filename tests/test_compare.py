@@ -337,7 +337,7 @@ class TestCommand:
             (("one", "two", "--split", "dev"), r"one: no evaluation-dev\.json, there are evaluations of test; make it"),
             (("one", "two", "--split", "exam"), r"--split is 'exam'; needed one of train, dev, test"),
             (("one", "."), r"needed the evaluation of one split, there is none; make one with 'signloom evaluate'"),
-            (("one", "two", "--protocol", "isharah"), r"scored under the rule 'plain', --protocol asks for 'isharah'"),
+            (("one", "two", "--protocol", "isharah"), r"scored under the rule 'plain', but --protocol is 'isharah'"),
             (("one", "two", "--level", "2"), r"level 2\.0 and 10000 resamples; needed 0 < level < 1"),
             (("one", "two", "--changed", "-1"), r"--changed is -1; needed 0 or more"),
         ],
@@ -351,4 +351,4 @@ class TestCommand:
         source = folder / "one" / "evaluation-test.json"
         (folder / "one" / "evaluation-dev.json").write_text(source.read_text())
         assert self.run(folder / "one", folder / "two") == 2
-        assert "there are evaluations of dev, test; tell which with --split" in capsys.readouterr().err
+        assert "there are evaluations of dev, test; choose one with --split" in capsys.readouterr().err

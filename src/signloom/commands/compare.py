@@ -88,13 +88,13 @@ def read_system(path: Path, options: Options) -> Score:
     """
     if path.is_dir() or path.suffix.lower() == ".json":
         file = _evaluation(path, options.split) if path.is_dir() else path
-        found = read_score(file)
-        if options.protocol not in (None, found.protocol):
+        result = read_score(file)
+        if options.protocol not in (None, result.protocol):
             raise InputError(
-                f"{file}: scored under the rule {found.protocol!r}, --protocol asks for {options.protocol!r}; needed "
-                f"that rule, or the hypotheses themselves with --reference"
+                f"{file}: scored under the rule {result.protocol!r}, but --protocol is {options.protocol!r}; give the "
+                f"same rule, or the hypotheses themselves with --reference"
             )
-        return found
+        return result
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; needed a run folder, a score's JSON file or hypotheses")
     if options.reference is None:
@@ -113,12 +113,12 @@ def read_system(path: Path, options: Options) -> Score:
 
 def _evaluation(folder: Path, split: str | None) -> Path:
     run = Run(folder)
-    found = {name: run.evaluation_file(name) for name in SPLITS}
-    found = {name: path for name, path in found.items() if path.is_file()}
-    there = f"there are evaluations of {', '.join(found)}" if found else "there is none"
-    if split is None and len(found) != 1:
-        needed = "tell which with --split" if found else "make one with 'signloom evaluate'"
+    files = {name: run.evaluation_file(name) for name in SPLITS}
+    existing = {name: path for name, path in files.items() if path.is_file()}
+    there = f"there are evaluations of {', '.join(existing)}" if existing else "there is none"
+    if split is None and len(existing) != 1:
+        needed = "choose one with --split" if existing else "make one with 'signloom evaluate'"
         raise InputError(f"{folder}: needed the evaluation of one split, {there}; {needed}")
-    if split is not None and split not in found:
-        raise InputError(f"{folder}: no {run.evaluation_file(split).name}, {there}; make it with 'signloom evaluate'")
-    return found[split] if split is not None else next(iter(found.values()))
+    if split is not None and split not in existing:
+        raise InputError(f"{folder}: no {files[split].name}, {there}; make it with 'signloom evaluate'")
+    return existing[split] if split is not None else next(iter(existing.values()))

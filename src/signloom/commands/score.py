@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from signloom.console import say
 from signloom.errors import InputError, plural
@@ -20,7 +20,7 @@ from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
 from signloom.score.text import summary, worst_utterances
-from signloom.score.wer import Score, score
+from signloom.score.wer import score
 
 FORMATS = ("text", "json")
 
@@ -88,13 +88,20 @@ def run(options: Options) -> int:
         print(summary(result))
         if options.worst:
             print("\n" + worst_utterances(result, options.worst))
-    written = _write(options.output, record)
-    if written:
-        say(f"written: {written}")
+    output = options.output
+    if output is not None:
+        output = output if output.suffix == ".json" else output / "score.json"
+        write_json(output, record)
+        say(f"written: {output}")
     if options.html:
-        say(f"page: {_page(result, options.html, matching, str(references.path), str(hypotheses.path))}")
-    if written:
-        say(f"next: signloom compare {written} OTHER.json, the score of another system on the same references")
+        from signloom.report.score_page import write_score_page
+
+        title = f"{hypotheses.path.name} against {references.path.name}"
+        subtitle = f"{hypotheses.path} against {references.path}"
+        labels = [*([f"scored by the variant {protocol}"] if "+" in protocol else []), *matching.notes]
+        say(f"page: {write_score_page(result, options.html, title=title, subtitle=subtitle, labels=labels)}")
+    if output is not None:
+        say(f"next: signloom compare {output} OTHER.json, the score of another system on the same references")
     else:
         say("next: --html score.html shows where the errors are; --output score.json saves it for 'signloom compare'")
     return 0
@@ -111,23 +118,3 @@ def _signers(matching: Matching, pattern: str | None) -> dict[str, str | None]:
     if without:
         raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
     return {name: match[1] if match else None for name, match in matches.items()}
-
-
-def _write(output: Path | None, record: dict[str, Any]) -> Path | None:
-    if output is None:
-        return None
-    path = output if output.suffix == ".json" else output / "score.json"
-    write_json(path, record)
-    return path
-
-
-def _page(result: Score, path: Path, matching: Matching, reference: str, hypothesis: str) -> Path:
-    from signloom.report.score_page import write_score_page
-
-    return write_score_page(
-        result,
-        path,
-        title=f"{Path(hypothesis).name} against {Path(reference).name}",
-        subtitle=f"{hypothesis} against {reference}",
-        labels=[*([f"scored by the variant {result.protocol}"] if "+" in result.protocol else []), *matching.notes],
-    )

@@ -1,11 +1,11 @@
-"""Prefix beam search: the gloss sequences with the largest probability summed over all their CTC paths.
+"""Prefix beam search: the gloss sequences with the largest probability, summed over all their CTC paths.
 
 Shapes: T' output frames, V words.
 
-Each frame first lets every prefix in the beam stay what it is (a blank, or its last gloss again). Once the beam is
-full, a new prefix must exceed the least of the best scores found so far to be kept; tokens and prefixes are tried from
-the most probable on, and only as far as one still can. That leaves out work but never a result: the beam is the same as
-if all were tried.
+In each frame, every prefix in the beam first continues unchanged (a blank, or its last gloss again). Once the beam is
+full, a new prefix is kept only if it exceeds the lowest of the best scores so far. Tokens and prefixes are tried in
+order of probability, until none can exceed it. This pruning saves work and never changes the result: the beam is the
+same as if all were tried.
 
 Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2008, section 7.5.2; Hannun et al. 2014,
 "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", algorithm 1.
@@ -26,44 +26,47 @@ from signloom.vocabulary import BLANK_ID
 
 BEAM_SIZE = 10
 TOKENS_PER_FRAME = 20
-# Scores are carried as probabilities, divided by the best one whenever that has left this range. A frame shrinks the
-# best at most by 1 / V and the language model's factor (`SMALLEST_FACTOR` in lm_fusion.py), so that a double's limit of
-# 1e-308 takes away nothing but what is far below the best.
+# Scores are probabilities, divided by the best one whenever it leaves this range. One frame shrinks the best by 1 / V
+# and the language model's factor (`SMALLEST_FACTOR` in lm_fusion.py) at most. So only scores far below the best can
+# reach a double's limit of 1e-308.
 _RANGE = (1e-60, 1e60)
-# Natural logarithm: sequences whose scores are closer than this to the best may be better by the paths that were left.
+# Sequences whose scores (natural logarithms) are this close to the best may win if all their paths are counted.
 _CLOSE = 1.0
-# And no more than so many of them, for the time it takes.
-_MOST_CLOSE = 4
-# How far a row of probabilities may be from 1: single precision over thousands of words is off by 1e-5 at most.
+# At most this many close sequences are scored again, to save time.
+_MAX_CLOSE = 4
+# A row of probabilities may differ from 1 by this much: single precision over thousands of words is off by up to 1e-5.
 SUM_TOLERANCE = 1e-3
 
 
 class Candidate(NamedTuple):
-    """A gloss sequence and its score: natural logarithm of the probability of all its paths that the beam kept, and
-    with a language model that of both, weighted."""
+    """A gloss sequence and its score.
+
+    score: natural logarithm of the probability of all its paths that the beam kept, plus the weighted score of the
+    language model if there is one.
+    """
 
     ids: tuple[int, ...]
     score: float
 
 
 class LanguageState(Protocol):
-    """What a language model knows after some glosses. States are compared by identity and cache what they answer."""
+    """The state of a language model after some glosses. States are compared by identity and cache their results."""
 
     @property
     def factors(self) -> dict[int, float]: ...
 
     def factor(self, token: int) -> float:
-        """Returns what the probability of a prefix is multiplied by when `token` follows; kept in `factors`."""
+        """Returns the factor for a prefix's probability if `token` follows; caches it in `factors`."""
 
     def following(self, token: int) -> LanguageState:
         """Returns the state after `token`."""
 
     def ending(self) -> float:
-        """Returns the factor of a sentence that ends here."""
+        """Returns the factor for the end of the sentence."""
 
 
 class LanguageModelFusion(Protocol):
-    """A language model as the beam asks it.  largest_factor: no `factor` exceeds it."""
+    """The language model interface of the beam.  largest_factor: upper limit of every `factor`."""
 
     @property
     def start(self) -> LanguageState: ...
@@ -73,7 +76,7 @@ class LanguageModelFusion(Protocol):
 
 
 class _Prefix:
-    """A node of the trie of prefixes. One that is not in the beam has all its probabilities 0.
+    """A node of the trie of prefixes. Outside the beam, all its probabilities are 0.
 
     blank, gloss: probability of the paths that end in a blank, and in the last gloss.  total: their sum.
     """
@@ -91,16 +94,16 @@ class _Prefix:
         self.children: dict[int, _Prefix] = {}
 
     def ids(self) -> tuple[int, ...]:
-        found = []
+        ids = []
         node = self
         while node.depth:
-            found.append(node.last)
+            ids.append(node.last)
             node = node.parent
-        return tuple(reversed(found))
+        return tuple(reversed(ids))
 
 
 def check_log_probs(log_probs: np.ndarray, place: str) -> np.ndarray:
-    """Returns `log_probs` as an array. Raises InputError unless it is (T', V) with at least a frame and two words."""
+    """Returns `log_probs` as an array. Raises InputError unless it is (T', V) with at least one frame and two words."""
     log_probs = np.asarray(log_probs)
     if log_probs.ndim != 2 or not len(log_probs) or log_probs.shape[1] < 2:
         raise InputError(
@@ -119,15 +122,14 @@ def prefix_beam(
 ) -> list[Candidate]:
     """Returns the gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
 
-    log_probs: (T', V), column 0 blank; each row's exponentials sum to 1.
-    tokens_per_frame: a prefix grows only by the so many most probable tokens of a frame, blank counted among them.
+    log_probs: (T', V), column 0 is blank; the exponentials of each row sum to 1.
+    tokens_per_frame: each frame extends a prefix by at most this many of its most probable tokens, blank included.
     fusion: a language model, see `signloom.ctc.lm_fusion`.
-    complete: rank the best, up to four that are close to each other, by all their paths, as CTC defines it, not by
-    those the beam kept.
+    complete: rank the best sequences (up to four with close scores) by all their paths, as CTC defines it, not only by
+    the paths that the beam kept.
 
-    The score of sequences further from the best, and of all when not `complete`, falls short by the paths that a narrow
-    beam left. Of equal scores the one found first stands first.
-    Raises InputError for a beam of no width, NaN, and rows that do not sum to 1.
+    All other scores lack the paths that the beam dropped. Among equal scores the one found first comes first.
+    Raises InputError for a beam size below 1, NaN, and rows that do not sum to 1.
     """
     log_probs = check_log_probs(log_probs, "beam search")
     if beam_size < 1:
@@ -145,15 +147,15 @@ def prefix_beam(
         if node.total > 0 and ending > 0:
             scored.append((math.log(node.total) + math.log(ending), node))
     scored.sort(key=itemgetter(0), reverse=True)
-    found = [Candidate(node.ids(), score + log_scale) for score, node in scored]
-    return _completed(frames, found, [node for _, node in scored]) if complete else found
+    candidates = [Candidate(node.ids(), score + log_scale) for score, node in scored]
+    return _completed(frames, candidates, [node for _, node in scored]) if complete else candidates
 
 
 class _Frames:
-    """The probabilities of an emission, each frame's divided by its largest.
+    """The probabilities of an emission, divided by the largest of each frame.
 
-    probs: (T', V).  flat: all of them, frame after frame.  highest: of each frame the largest but blank's.
-    log_scale: sum of the logarithms of what they were divided by.
+    probs: (T', V).  flat: the same values, frame after frame.  highest: the largest of each frame, blank excluded.
+    log_scale: sum of the logarithms of the divisors.
     """
 
     def __init__(self, log_probs: np.ndarray, tokens_per_frame: int) -> None:
@@ -168,10 +170,10 @@ class _Frames:
             kind = "NaN" if math.isnan(worst) else "infinity" if worst > 0 else "nothing above -inf"
             raise InputError(f"beam search: {kind} in output frame {frame}; needed log-probabilities")
         probs = np.ascontiguousarray(log_probs - largest)
-        # In place: to allocate another such array takes longer than to fill it.
+        # In place, because allocating another array of this size takes longer than filling it.
         np.exp(probs, out=probs)
         largest = largest[:, 0].astype(np.float64)
-        # Logits may be so large that their exponential is not a number; any such sum is wrong.
+        # The exponential of large logits would overflow; any such sum is wrong anyway.
         sums = probs.sum(axis=1) * np.exp(np.minimum(largest, 700.0))
         if (wrong := np.abs(sums - 1.0) > SUM_TOLERANCE).any():
             frame = int(np.flatnonzero(wrong)[0])
@@ -189,35 +191,36 @@ class _Frames:
         blank.
         """
         row = self.probs[frame]
-        asked = self._tokens_per_frame
-        # A little lower: the comparison is in the precision of the emission.
+        count = self._tokens_per_frame
+        # Slightly lower, because the comparison has the precision of the emission.
         chosen = np.flatnonzero(row > floor * (1 - 1e-6))
-        if len(chosen) > asked:
-            chosen = np.argpartition(row, -asked)[-asked:]
+        if len(chosen) > count:
+            chosen = np.argpartition(row, -count)[-count:]
         values = row[chosen]
         order = (-values).argsort()
         pairs = zip(chosen[order].tolist(), values[order].tolist(), strict=True)
         return [pair for pair in pairs if pair[0] != BLANK_ID]
 
 
-def _completed(frames: _Frames, found: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
-    """Returns the candidates, those close to the best with the score of all their paths, in the order of the scores."""
-    close = [at for at, candidate in enumerate(found[:_MOST_CLOSE]) if candidate.score > found[0].score - _CLOSE]
-    exact = log_forward(frames.probs, [found[at].ids for at in close]) + frames.log_scale
-    for at, score in zip(close, exact.tolist(), strict=True):
-        node = nodes[at]
+def _completed(frames: _Frames, candidates: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
+    """Returns the candidates, best first, after scoring those close to the best by all their paths."""
+    bound = candidates[0].score - _CLOSE
+    close = [index for index, candidate in enumerate(candidates[:_MAX_CLOSE]) if candidate.score > bound]
+    exact = log_forward(frames.probs, [candidates[index].ids for index in close]) + frames.log_scale
+    for index, score in zip(close, exact.tolist(), strict=True):
+        node = nodes[index]
         if node.state is not None:
             score += math.log(node.state.ending())
             while node.depth:
                 score += math.log(node.factor)
                 node = node.parent
-        # All paths make no less than those that were kept, but for rounding and what is too small for a double.
-        found[at] = Candidate(found[at].ids, max(score, found[at].score))
-    return sorted(found, key=lambda candidate: -candidate.score)
+        # The sum over all paths is at least that of the kept ones, except for rounding and underflow.
+        candidates[index] = Candidate(candidates[index].ids, max(score, candidates[index].score))
+    return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
 def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
-    """Returns the beam after the last frame, and the logarithm of what its probabilities were divided by."""
+    """Returns the beam after the last frame, and the logarithm of the divisor of its probabilities."""
     by_depth = attrgetter("depth")
     flat, num_words, highest = frames.flat, frames.num_words, frames.highest
     log_scale = frames.log_scale
@@ -233,12 +236,12 @@ def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor
                 node.blank /= scale
                 node.gloss /= scale
                 node.total /= scale
-        # What prefixes had before this frame is needed below for what grows out of them.
+        # The values before this frame, which new prefixes need below.
         before = [(node.total, node.blank, node) for node in beam]
         blank_prob = flat[base]
         least = math.inf
         most = 0.0
-        # Longest first: a prefix takes from its parent what that had before this frame.
+        # Longest first: a prefix needs the value that its parent had before this frame.
         for total, _, node in before:
             parent = node.parent
             node.gloss = gloss = (node.gloss + (parent.blank if node.repeats else parent.total) * node.factor) * flat[
@@ -267,12 +270,12 @@ def _grow(
     beam_size: int,
     largest_factor: float,
 ) -> list[tuple[float, _Prefix, int]]:
-    """Prefixes that grow out of the beam in this frame and may be among its best: (score, parent, token).
+    """Returns new prefixes of this frame that may be among the best of the beam: (score, parent, token).
 
-    before: the beam as it was before this frame: total, blank, prefix.  The prefixes themselves have this frame's.
+    before: total, blank, prefix for each prefix of the beam, before this frame.  The prefixes have the new values.
     """
     grown: list[tuple[float, _Prefix, int]] = []
-    # The best scores so far, the least of them first: who does not exceed it cannot be among the best in the end.
+    # A heap of the best scores so far, the lowest first: a score that does not exceed it cannot be among the best.
     best = [0.0] * (beam_size - len(before)) + [node.total for _, _, node in before]
     heapify(best)
     bound = best[0] / largest_factor
@@ -304,7 +307,7 @@ def _grow(
 
 
 def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_size: int) -> list[_Prefix]:
-    """Returns the best of the beam and of what grew out of it; the others' probabilities are set to 0."""
+    """Returns the best of the old and new prefixes; sets the probabilities of the dropped ones to 0."""
     pool: list[tuple[float, _Prefix, int]] = [(node.total, node, -1) for node in beam]
     pool += grown
     pool.sort(key=itemgetter(0), reverse=True)

@@ -118,9 +118,9 @@ class HolisticTracker:
         points = np.full((layout.NUM_POINTS, 3), np.nan, dtype=np.float32)
         visibility = np.full(layout.NUM_POSE_POINTS, np.nan, dtype=np.float32)
         for group, part in layout.GROUPS.items():
-            found = getattr(results, _FIELDS[group])
-            if found is not None:
-                points[part] = [(point.x, point.y, point.z) for point in found.landmark]
+            detected = getattr(results, _FIELDS[group])
+            if detected is not None:
+                points[part] = [(point.x, point.y, point.z) for point in detected.landmark]
         if results.pose_landmarks is not None:
             visibility[:] = [point.visibility for point in results.pose_landmarks.landmark]
         return points, visibility

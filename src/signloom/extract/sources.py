@@ -81,7 +81,7 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
     Raises InputError listing every source that does not exist or matches nothing, and clips with the same output.
     """
     faults = Faults("sources")
-    found = FoundClips([])
+    result = FoundClips([])
     for source in sources:
         matches = _expand(str(source))
         if not matches:
@@ -89,12 +89,12 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
             faults.add(f"{source}: {what}")
         for root, path in matches:
             try:
-                found.clips += _clips_of(path, root, found.passed_over)
+                result.clips += _clips_of(path, root, result.passed_over)
             except (InputError, OSError) as error:
                 faults.add(str(error) if isinstance(error, InputError) else f"{path}: {error.strerror}")
-    found.clips = _unique(found.clips, faults)
+    result.clips = _unique(result.clips, faults)
     faults.raise_if_any()
-    return found
+    return result
 
 
 def _expand(source: str) -> list[tuple[Path | None, Path]]:

@@ -102,7 +102,7 @@ def by_gloss(score: Score) -> list[GlossCounts]:
                 counts.setdefault(spelling[reference], Counter())[kind] += 1
             if hypothesis is not None and kind != CORRECT:
                 counts.setdefault(spelling[hypothesis], Counter())["+" if kind == INSERTION else "~"] += 1
-    found = [
+    result = [
         GlossCounts(
             gloss,
             occurrences=count["C"] + count["S"] + count["D"],
@@ -114,7 +114,7 @@ def by_gloss(score: Score) -> list[GlossCounts]:
         )
         for gloss, count in counts.items()
     ]
-    return sorted(found, key=lambda item: (-item.missed, -item.invented, -item.occurrences, item.gloss))
+    return sorted(result, key=lambda item: (-item.missed, -item.invented, -item.occurrences, item.gloss))
 
 
 def confusions(score: Score) -> list[Confusion]:
@@ -128,11 +128,11 @@ def confusions(score: Score) -> list[Confusion]:
                 occurrences[spelling[reference]] += 1
                 if kind not in (CORRECT, DELETION) and hypothesis is not None:
                     pairs[spelling[reference], spelling[hypothesis]] += 1
-    found = [
+    result = [
         Confusion(reference, hypothesis, count, occurrences[reference])
         for (reference, hypothesis), count in pairs.items()
     ]
-    return sorted(found, key=lambda pair: (-pair.count, -pair.rate, pair.reference, pair.hypothesis))
+    return sorted(result, key=lambda pair: (-pair.count, -pair.rate, pair.reference, pair.hypothesis))
 
 
 def by_length(utterances: Sequence[UtteranceScore]) -> list[LengthBucket]:
