@@ -22,7 +22,7 @@ from signloom.train import module as training
 from signloom.train import monitor_rules
 from signloom.train.fit import fit
 from signloom.train.module import RecognizerModule
-from signloom.train.monitor_rules import SETTLED, Judge, Sample
+from signloom.train.monitor_rules import SETTLED, MonitorRules, RunFacts, SampledStep, StepFigures
 from signloom.train.monitors import Monitors, gradient_norms, limited, rectified
 from signloom.train.recipe import Recipe
 
@@ -280,42 +280,45 @@ def test_resumed_it_does_not_say_it_again(tiny_corpus, tmp_path, caplog, plant):
     assert "are dead" not in caplog.text
 
 
-def sample(step, **changes) -> Sample:
+def sample(step, **changes) -> SampledStep:
     """What a healthy run shows on CTC's early plateau: all blank, but as much probability for glosses as there are."""
     values = {"epoch": 1 + step // 100, "loss": 4.0, "entropy": 0.4, "blank": 0.75, "blank_share": 1.0, "emitted": 1.0}
     gradient = {"all": 0.7, "encoders": 0.1, "body": 0.3}
-    return Sample(**{"step": step, **values, "gradient": gradient, **changes})
+    return SampledStep(**{"step": step, **values, "gradient": gradient, **changes})
 
 
-def ids(judge, samples) -> list[str]:
-    return [one.id for each in samples for one in judge.sample(each)]
+def ids(rules, samples) -> list[str]:
+    return [one.id for each in samples for one in rules.sample(each)]
 
 
 def test_only_blank_is_natural_for_a_while_and_then_it_is_not():
-    judge = Judge(warm_steps=50, num_words=100)
-    assert ids(judge, (sample(step) for step in range(1, SETTLED + 1, 10))) == []
+    rules = MonitorRules(RunFacts(warm_steps=50, num_words=100))
+    assert ids(rules, (sample(step) for step in range(1, SETTLED + 1, 10))) == []
     later = list(range(SETTLED + 1, 2 * SETTLED, 10))
-    assert ids(judge, map(sample, later)) == ["only_blank"]
-    assert judge.said[0].figures["step"] == later[19]
+    assert ids(rules, map(sample, later)) == ["only_blank"]
+    assert rules.findings[0].figures["step"] == later[19]
     # Many steps of a large corpus are still few epochs.
-    judge = Judge(warm_steps=50, num_words=100)
-    assert ids(judge, (sample(step, epoch=2) for step in later)) == []
+    rules = MonitorRules(RunFacts(warm_steps=50, num_words=100))
+    assert ids(rules, (sample(step, epoch=2) for step in later)) == []
 
 
 def test_what_passes_is_not_said():
-    judge = Judge(num_words=100)
+    rules = MonitorRules(RunFacts(num_words=100))
     # Four looks in a row, then one that is well, and again.
     dead = [sample(step, dead={"body": 1.0 if step % 5 else 0.0}) for step in range(200, 300)]
-    assert ids(judge, dead) == []
-    norms = [judge.step(step=step, epoch=1, norm=500.0 if step % 3 else 1.0, lowest_loss=1.0) for step in range(99)]
+    assert ids(rules, dead) == []
+    norms = [
+        rules.step(StepFigures(step=step, epoch=1, norm=500.0 if step % 3 else 1.0, lowest_loss=1.0))
+        for step in range(99)
+    ]
     assert not any(norms)
     # A small gradient of what is learnt is as it should be.
-    assert ids(judge, (sample(step, loss=0.2, gradient={"all": 1e-6}) for step in range(200, 300))) == []
+    assert ids(rules, (sample(step, loss=0.2, gradient={"all": 1e-6}) for step in range(200, 300))) == []
 
 
 def test_the_warm_up_may_explode():
-    judge = Judge(warm_steps=10)
-    found = [step for step in range(1, 20) if judge.step(step=step, epoch=1, norm=1e4, lowest_loss=1.0)]
+    rules = MonitorRules(RunFacts(warm_steps=10))
+    found = [step for step in range(1, 20) if rules.step(StepFigures(step=step, epoch=1, norm=1e4, lowest_loss=1.0))]
     assert found == [13]
 
 

@@ -1,49 +1,70 @@
-"""What the figures of a run's steps mean: when a monitor speaks, and what it says. No torch here."""
+"""Rules of the live monitors: when a monitor reports, and what. No torch here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from signloom.findings import Check, Finding, Outcome, P, fail, ok, warn
 
 SPEC = "training health as signloom specifies it"
 MEASURED = "benchmarks/monitor_cost.py --healthy"
 
-# Norm of the gradient before clipping.
+# Largest norm of the gradient before clipping.
 EXPLODING = 100.0
+# Least norm of the gradient.
 VANISHING = 1e-3
+# Norm of the gradient in healthy training.
 HEALTHY = (0.1, 5.0)
-# CTC loss a gloss above which a gradient has something to do.
+# CTC loss per gloss above which there is something to learn.
 STILL_TO_LEARN = 1.0
-# Single precision makes of a loss of 0 something like -1e-6; a wrong loss is far below.
+# In single precision a loss of 0 may come out as -1e-6; a wrong loss is far below.
 NEGATIVE = -1e-3
-# Entropy of the output, as a share of that of equally likely words.
+# Largest entropy of the output, as a share of that of equally likely words.
 UNIFORM = 0.95
-# Glosses expected from the probabilities of a batch, as a share of those in its references. The best constant output
-# has a share of 1, however much of it is blank; what has learnt has more.
+# Least number of glosses expected from the probabilities of a batch, as a share of those in its references. The best
+# constant output has a share of 1, however often it is blank; a model that has learnt something has more.
 COLLAPSED = 0.25
-# Frames whose likeliest word is blank. Every run begins so; a healthy one has left it after at most SETTLED steps.
+# Share of frames in which blank is the most likely word. Every run begins with 1.
 ALL_BLANK = 0.995
+# A healthy run predicts other words than blank after at most this many steps, and epochs.
 SETTLED = 3000
 SETTLED_EPOCHS = 5
-# Steps whose gradients may be of any size: of healthy models the first had 210, the eleventh 106.
+# The gradients of these steps may have any size: in healthy models the first had 210, the eleventh 106.
 FIRST_STEPS = 30
-# A look before this step is never one of a whole output: it starts out uniform.
+# Checks of the whole output stay silent before this step: an untrained output is uniform.
 BEGINNING = 100
+# Share of a layer's units that give nothing in any frame.
 DEAD = 0.5
+# Share of a layer's values at their limit.
 SATURATED = 0.5
+LEAST_GRADIENT = f"at least {VANISHING:g} while the loss is above {STILL_TO_LEARN:g} per gloss"
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What one step showed.
+class StepFigures:
+    """Figures that every step gives.
 
-    loss: CTC of the batch a gloss.  entropy: of the output, mean over frames, as a share of log V.  blank: its mean
-    probability.  blank_share: of frames that it is the likeliest word of.  emitted: the sum over frames of the
-    probability of all other words, as a share of the reference glosses.  gradient, clipped: norms by part of the model,
-    before and after clipping; `all` is the whole.  dead: by layer, the share of its units that give nothing in any
-    frame.  saturated: by layer, the share of its values at its limit.
+    norm: of the gradient before clipping.  lowest_loss: the lowest CTC loss of an utterance.
+    """
+
+    step: int
+    epoch: int
+    norm: float
+    lowest_loss: float
+
+
+@dataclass(frozen=True)
+class SampledStep:
+    """Figures of a step that was examined in full.
+
+    loss: CTC loss of the batch per gloss.  entropy: of the output, mean over frames, as a share of log V for V words.
+    blank: mean probability of blank.  blank_share: share of frames in which it is the most likely word.  emitted: sum
+    over frames of the probability of all other words, as a share of the reference glosses.  gradient, clipped: norms by
+    part of the model, before and after clipping; `all` is the whole.  dead: by layer, the share of units that give
+    nothing in any frame.  saturated: by layer, the share of values at their limit.
     """
 
     step: int
@@ -60,181 +81,238 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a monitor said, in the fields of a finding of `signloom doctor`.
-
-    id: which monitor.  level: `warn` or `fail`.  headline: the sentence, with its number.  value: that number, None
-    where there is none.  threshold: what it was held against, in words.  where: the part of the model.  figures: the
-    step and epoch it was said in.
-    """
-
-    id: str
-    level: str
-    headline: str
-    value: float | None
-    threshold: str
-    where: tuple[str, ...]
-    advice: str
-    figures: dict[str, int]
-    unit: str = ""
-    source: str = SPEC
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Said:
-        return cls(**{**record, "where": tuple(record["where"])})
-
-
-@dataclass
-class Judge:
-    """Speaks once of each thing that stays wrong; what is natural early in a run it lets pass.
-
-    warm_steps: of the learning rate's warm-up.  num_words: the vocabulary's size.  streaks: how often in a row each
-    thing was wrong; said: what was said.  Both are kept with the state of a run.
-    """
+class RunFacts:
+    """Facts that rules need about a run: steps of the learning rate's warm-up, words of the vocabulary."""
 
     warm_steps: int = 0
     num_words: int = 0
+
+
+@dataclass(frozen=True)
+class Monitor(Check[P]):
+    """A check that reports once in a run, when it has found a fault `in_a_row` times."""
+
+    in_a_row: int
+
+
+def monitor(
+    id: str, *, threshold: str, in_a_row: int, source: str = SPEC
+) -> Callable[[Callable[P, Outcome]], Monitor[P]]:
+    """Declares a function as a monitor."""
+
+    def declare(function: Callable[P, Outcome]) -> Monitor[P]:
+        return Monitor(id, function, "", threshold, source, in_a_row)
+
+    return declare
+
+
+@monitor("exploding_gradient", threshold=f"at most {EXPLODING:g} after the warm-up and {FIRST_STEPS} steps", in_a_row=3)
+def exploding_gradient(step: StepFigures, run: RunFacts) -> Outcome:
+    """Norm of the gradient before clipping."""
+    if not step.norm > EXPLODING or step.step <= max(run.warm_steps, FIRST_STEPS):
+        return ok(f"norm of the gradient {step.norm:.4g}", value=step.norm)
+    return warn(
+        f"the gradient explodes: its norm before clipping is {step.norm:.4g}, over {EXPLODING:g} for three steps after "
+        f"the warm-up (healthy: {HEALTHY[0]:g} to {HEALTHY[1]:g})",
+        value=step.norm,
+        where=["all weights"],
+        advice="lower --learning_rate to a third; look for clips with broken landmarks ('signloom doctor')",
+    )
+
+
+@monitor("negative_loss", threshold="at least 0", in_a_row=1)
+def negative_loss(step: StepFigures, run: RunFacts) -> Outcome:
+    """The lowest CTC loss of an utterance; below zero it is a bug."""
+    if not step.lowest_loss < NEGATIVE:
+        return ok(f"lowest CTC loss {step.lowest_loss:.4g}", value=step.lowest_loss)
+    return fail(
+        f"a CTC loss is {step.lowest_loss:.4g}: below zero, which no probability gives, so this is a bug",
+        value=step.lowest_loss,
+        where=["CTC loss"],
+        advice="do not trust this run; a changed loss or head gives CTC something else than log-probabilities",
+    )
+
+
+@monitor("vanishing_gradient", threshold=LEAST_GRADIENT, in_a_row=3)
+def vanishing_gradient(step: SampledStep, run: RunFacts) -> Outcome:
+    """Norm of the gradient while there is much to learn."""
+    norm = step.gradient.get("all", math.nan)
+    if not norm < VANISHING or not step.loss > STILL_TO_LEARN:
+        return ok(f"norm of the gradient {norm:.2g}", value=norm)
+    return warn(
+        f"the gradient vanishes: its norm is {norm:.2g}, under {VANISHING:g}, while the loss is still {step.loss:.2f} "
+        "per gloss",
+        value=norm,
+        where=["all weights"],
+        advice="the model no longer learns: raise --learning_rate, and run 'signloom overfit' to see whether it can "
+        "learn at all",
+    )
+
+
+@monitor("no_gradient", threshold=f"{LEAST_GRADIENT}, in every part", in_a_row=3)
+def no_gradient(step: SampledStep, run: RunFacts) -> Outcome:
+    """Norm of the gradient in each part of the model: encoders, body, recurrent layers, classifier."""
+    norm = step.gradient.get("all", math.nan)
+    cut = [part for part, value in step.gradient.items() if part != "all" and value < VANISHING]
+    if not cut or not norm >= VANISHING or not step.loss > STILL_TO_LEARN:
+        return ok("the gradient reaches every part")
+    parts, largest = " and the ".join(cut), max(step.gradient[part] for part in cut)
+    return warn(
+        f"no gradient reaches the {parts}: its norm there is {largest:.2g}, under {VANISHING:g}, while that of the "
+        f"whole model is {norm:.2g} and the loss {step.loss:.2f} per gloss",
+        value=largest,
+        where=[parts],
+        advice="a layer between there and the output is dead, clamped or close to zero; run 'signloom overfit' to see "
+        "whether the model can learn",
+    )
+
+
+@monitor(
+    "uniform_outputs", threshold=f"at most {UNIFORM:.0%} of log V after the warm-up and {BEGINNING} steps", in_a_row=5
+)
+def uniform_outputs(step: SampledStep, run: RunFacts) -> Outcome:
+    """Entropy of the output as a share of log V, for V words."""
+    if not step.entropy > UNIFORM or step.step <= max(run.warm_steps, BEGINNING):
+        return ok(f"entropy {step.entropy:.1%} of log V", value=step.entropy)
+    return warn(
+        f"the output is uniform: at step {step.step}, after the warm-up, its entropy is {step.entropy:.1%} of log V, "
+        f"every word is near log(1/{run.num_words}) = {-math.log(max(run.num_words, 1)):.2f}",
+        value=step.entropy,
+        where=["output"],
+        advice="raise --learning_rate, lower --dropout; if neither helps, run 'signloom overfit' to see whether the "
+        "model can learn",
+    )
+
+
+@monitor(
+    "blank_collapse",
+    threshold=f"at least {COLLAPSED:.0%} of the reference's glosses expected after {BEGINNING} steps",
+    in_a_row=5,
+    source=MEASURED,
+)
+def blank_collapse(step: SampledStep, run: RunFacts) -> Outcome:
+    """Glosses expected from the probabilities, as a share of those in the references."""
+    if not step.emitted < COLLAPSED or step.step <= BEGINNING:
+        return ok(f"{step.emitted:.0%} of the reference's glosses are expected", value=step.emitted)
+    return warn(
+        f"the output has collapsed to blank: its mean probability is {step.blank:.4f} and it is the most likely word "
+        f"in {step.blank_share:.1%} of frames, so that {step.emitted:.0%} of the reference's glosses are expected",
+        value=step.emitted,
+        where=["output"],
+        advice="lower --learning_rate and start again; look whether annotations fit their clips ('signloom doctor')",
+    )
+
+
+@monitor(
+    "only_blank",
+    threshold=f"below {ALL_BLANK:.1%} of frames after {SETTLED:,} steps and {SETTLED_EPOCHS} epochs",
+    in_a_row=20,
+    source=MEASURED,
+)
+def only_blank(step: SampledStep, run: RunFacts) -> Outcome:
+    """Share of frames in which blank is the most likely word."""
+    early = step.step <= SETTLED or step.epoch <= SETTLED_EPOCHS
+    if not step.blank_share >= ALL_BLANK or early:
+        return ok(f"blank in {step.blank_share:.1%} of frames", value=step.blank_share)
+    return warn(
+        f"still only blank: at step {step.step}, in epoch {step.epoch}, blank is the most likely word in "
+        f"{step.blank_share:.1%} of frames (mean probability {step.blank:.2f}), and the loss is {step.loss:.2f} per "
+        f"gloss; healthy runs have left this by step {SETTLED}",
+        value=step.blank_share,
+        where=["output"],
+        advice="look whether annotations fit their clips ('signloom doctor'), then whether the model can learn "
+        "('signloom overfit'); lower --dropout, raise --learning_rate",
+    )
+
+
+@monitor("dead_units", threshold=f"below {DEAD:.0%} of a layer", in_a_row=5, source=MEASURED)
+def dead_units(step: SampledStep, run: RunFacts) -> Outcome:
+    """Units of a layer that give nothing in any frame of a batch."""
+    layer, share = _worst(step.dead)
+    if not share >= DEAD:
+        return ok(f"{share:.0%} of a layer's units are dead", value=share)
+    return warn(
+        f"{share:.0%} of the units of {layer} are dead: they give nothing in any frame of a batch",
+        value=share,
+        where=[layer],
+        advice="lower --learning_rate and start again; biases or norms have moved far below zero",
+    )
+
+
+@monitor("saturated_units", threshold=f"below {SATURATED:.0%} of a layer", in_a_row=5, source=MEASURED)
+def saturated_units(step: SampledStep, run: RunFacts) -> Outcome:
+    """Values of a layer at their limit (BiLSTM, the teacher's attention), where no gradient passes."""
+    layer, share = _worst(step.saturated)
+    if not share >= SATURATED:
+        return ok(f"{share:.0%} of a layer's values are saturated", value=share)
+    return warn(
+        f"{share:.0%} of the values of {layer} are at their limit, where no gradient passes",
+        value=share,
+        where=[layer],
+        advice="lower --learning_rate; if the layer is attention, its clamp is too tight: raise --attention_clamp",
+    )
+
+
+@monitor("not_finite", threshold="finite", in_a_row=1)
+def not_finite(headline: str, cause: str, advice: str) -> Outcome:
+    """A loss or a gradient that is not finite; the run stops."""
+    return fail(headline, where=[cause], advice=advice)
+
+
+def _worst(shares: Mapping[str, float]) -> tuple[str, float]:
+    """Returns the layer with the largest share, and that share."""
+    return max(shares.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+EVERY_STEP = (exploding_gradient, negative_loss)
+SAMPLED = (
+    vanishing_gradient, no_gradient, uniform_outputs, blank_collapse, only_blank, dead_units, saturated_units
+)  # fmt: skip
+
+
+@dataclass
+class MonitorRules:
+    """Applies the monitors to the steps of a run; each reports once.
+
+    streaks: how often in a row each monitor has found a fault.  findings: what was reported. Both are part of the saved
+    state of a run.
+    """
+
+    run: RunFacts = field(default_factory=RunFacts)
     streaks: dict[str, int] = field(default_factory=dict)
-    said: list[Said] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
-    def has_said(self, name: str) -> bool:
-        return any(said.id == name for said in self.said)
+    def step(self, figures: StepFigures) -> list[Finding]:
+        """Returns what the figures of every step lead to."""
+        return self._apply(EVERY_STEP, figures)
 
-    def step(self, *, step: int, epoch: int, norm: float, lowest_loss: float) -> list[Said]:
-        """What the figures of every step give: the norm of its gradient, and the lowest loss of an utterance."""
-        found = []
-        at = {"step": step, "epoch": epoch}
-        if self._lasts("exploding_gradient", norm > EXPLODING and step > max(self.warm_steps, FIRST_STEPS), 3):
-            found.append(
-                Said(
-                    "exploding_gradient",
-                    "warn",
-                    f"the gradient explodes: its norm before clipping is {norm:.4g}, over {EXPLODING:g} for three "
-                    f"steps since the warm-up (healthy: {HEALTHY[0]:g} to {HEALTHY[1]:g})",
-                    norm,
-                    f"at most {EXPLODING:g} after the warm-up",
-                    ("all weights",),
-                    "lower --learning_rate to a third; look for clips with broken landmarks ('signloom doctor')",
-                    at,
-                )
-            )
-        if self._lasts("negative_loss", lowest_loss < NEGATIVE, 1):
-            found.append(
-                Said(
-                    "negative_loss",
-                    "fail",
-                    f"a CTC loss is {lowest_loss:.4g}: below zero, which no probability gives, so this is a bug",
-                    lowest_loss,
-                    "at least 0",
-                    ("CTC loss",),
-                    "do not trust this run; a changed loss or head hands CTC what are not log-probabilities",
-                    at,
-                )
-            )
-        self.said += found
-        return found
+    def sample(self, figures: SampledStep) -> list[Finding]:
+        """Returns what the figures of a sampled step lead to."""
+        return self._apply(SAMPLED, figures)
 
-    def sample(self, sample: Sample) -> list[Said]:
-        """What the figures of a sampled step give."""
-        found = [said for said in self._sampled(sample) if said is not None]
-        self.said += found
-        return found
+    def _apply(self, monitors: Iterable[Monitor[Any]], figures: StepFigures | SampledStep) -> list[Finding]:
+        before = len(self.findings)
+        for one in monitors:
+            finding = one(figures, self.run)
+            self.streaks[one.id] = self.streaks.get(one.id, 0) + 1 if finding.needs_action else 0
+            if self.streaks[one.id] >= one.in_a_row:
+                self.report(finding, figures.step, figures.epoch)
+        return self.findings[before:]
 
-    def _sampled(self, sample: Sample) -> Iterator[Said | None]:
-        past_warm_up = sample.step > self.warm_steps
-
-        def say(
-            name: str, wrong: bool, times: int, value: float, threshold: str, where: str, headline: str, advice: str,
-            source: str = SPEC,
-        ) -> Said | None:  # fmt: skip
-            if not self._lasts(name, wrong, times):
-                return None
-            at = {"step": sample.step, "epoch": sample.epoch}
-            return Said(name, "warn", headline, value, threshold, (where,), advice, at, source=source)
-
-        gradient = sample.gradient
-        norm = gradient.get("all", math.nan)
-        learning = sample.loss > STILL_TO_LEARN
-        some = f"at least {VANISHING:g} while the loss is above {STILL_TO_LEARN:g} a gloss"
-        yield say(
-            "vanishing_gradient", norm < VANISHING and learning, 3, norm, some, "all weights",
-            f"the gradient vanishes: its norm is {norm:.2g}, under {VANISHING:g}, while the loss is still "
-            f"{sample.loss:.2f} a gloss",
-            "nothing is learnt any more: raise --learning_rate, and let 'signloom overfit' tell whether the model can "
-            "learn at all",
-        )  # fmt: skip
-        cut = [part for part, value in gradient.items() if part != "all" and value < VANISHING]
-        parts, most = " and the ".join(cut), max((gradient[part] for part in cut), default=0.0)
-        yield say(
-            "no_gradient", bool(cut) and norm >= VANISHING and learning, 3, most, some, parts,
-            f"no gradient reaches the {parts}: its norm there is {most:.2g}, under {VANISHING:g}, while that of "
-            f"the whole model is {norm:.2g} and the loss {sample.loss:.2f} a gloss",
-            "what lies between there and the output is dead, clamped or next to zero; 'signloom overfit' tells whether "
-            "the model can learn",
-        )  # fmt: skip
-        yield say(
-            "uniform_outputs", sample.entropy > UNIFORM and past_warm_up and sample.step > BEGINNING, 5,
-            sample.entropy, f"at most {UNIFORM:.0%} of log V after the warm-up", "output",
-            f"the output is uniform: at step {sample.step}, past the warm-up, its entropy is {sample.entropy:.1%} of "
-            f"log V, every word near log(1/{self.num_words}) = {-math.log(max(self.num_words, 1)):.2f}",
-            "raise --learning_rate, lower --dropout; where neither helps, 'signloom overfit' tells whether the "
-            "model can learn",
-        )  # fmt: skip
-        yield say(
-            "blank_collapse", sample.emitted < COLLAPSED and sample.step > BEGINNING, 5, sample.emitted,
-            f"at least {COLLAPSED:.0%} of the reference's glosses expected", "output",
-            f"the output has collapsed to blank: its mean probability is {sample.blank:.4f} and it is the likeliest "
-            f"word in {sample.blank_share:.1%} of frames, so that {sample.emitted:.0%} of the reference's glosses are "
-            "to be expected",
-            "lower --learning_rate and start anew; look whether annotations fit their clips ('signloom doctor')",
-            MEASURED,
-        )  # fmt: skip
-        yield say(
-            "only_blank",
-            sample.blank_share >= ALL_BLANK and sample.step > SETTLED and sample.epoch > SETTLED_EPOCHS,
-            20, sample.blank_share, f"below {ALL_BLANK:.1%} of frames after {SETTLED} steps", "output",
-            f"still only blank: at step {sample.step}, in epoch {sample.epoch}, blank is the likeliest word in "
-            f"{sample.blank_share:.1%} of frames (mean probability {sample.blank:.2f}), and the loss is "
-            f"{sample.loss:.2f} a gloss; healthy runs have left this by step {SETTLED}",
-            "look whether annotations fit their clips ('signloom doctor'), then whether the model can learn "
-            "('signloom overfit'); lower --dropout, raise --learning_rate",
-            MEASURED,
-        )  # fmt: skip
-        for name, shares, limit, what, advice in (
-            (
-                "dead_units", sample.dead, DEAD, "the units of {} are dead: they give nothing in any frame of a batch",
-                "lower --learning_rate and start anew; biases or norms have been driven far below zero",
-            ),
-            (
-                "saturated_units", sample.saturated, SATURATED,
-                "the values of {} stand at their limit, where no gradient passes",
-                "lower --learning_rate; where it is attention, its clamp is too tight for what it "
-                "adds: raise --attention_clamp",
-            ),
-        ):  # fmt: skip
-            layer, share = max(shares.items(), key=lambda item: item[1], default=("", 0.0))
-            yield say(
-                name, share >= limit, 5, share, f"below {limit:.0%} of a layer", layer,
-                f"{share:.0%} of {what.format(layer)}", advice, MEASURED,
-            )  # fmt: skip
-
-    def _lasts(self, name: str, wrong: bool, times: int) -> bool:
-        """Whether this is the `times`-th look in a row that finds it wrong, and it was not said before."""
-        streak = self.streaks.get(name, 0) + 1 if wrong else 0
-        self.streaks[name] = streak
-        return streak >= times and not self.has_said(name)
+    def report(self, finding: Finding, step: int, epoch: int) -> None:
+        """Adds a finding with its step and epoch, unless its monitor has reported before."""
+        if all(earlier.id != finding.id for earlier in self.findings):
+            self.findings.append(replace(finding, figures={"step": step, "epoch": epoch}))
 
     def to_json(self) -> dict[str, Any]:
-        return {"streaks": dict(self.streaks), "said": [said.to_json() for said in self.said]}
+        return {"streaks": dict(self.streaks), "said": [finding.to_json() for finding in self.findings]}
 
-    def restore(self, record: dict[str, Any]) -> None:
-        """Goes on from what `to_json` gave."""
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Continues from what `to_json` returned."""
         self.streaks = dict(record["streaks"])
-        self.said = [Said.from_json(said) for said in record["said"]]
+        self.findings = [Finding.from_json(finding) for finding in record["said"]]
 
-    def recall(self, said: list[dict[str, Any]]) -> None:
-        """Adds what was said after the state was kept, so that it is not said again."""
-        self.said += [Said.from_json(one) for one in said if not self.has_said(one["id"])]
+    def recall(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Adds findings that were reported after the state was saved, so that they are not reported again."""
+        known = {finding.id for finding in self.findings}
+        self.findings += [Finding.from_json(record) for record in records if record["id"] not in known]

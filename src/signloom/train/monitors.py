@@ -1,7 +1,7 @@
-"""Live monitors: what a run's gradients, units and outputs look like, said once where something is wrong.
+"""Live monitors: measure gradients, units and outputs during training, and report each fault once.
 
-They only watch. Most of it is looked at in every EVERY_STEPS-th step, by forward hooks that are there in that step
-alone; two figures that a step has anyway, the norm of its gradient and its losses, in every step.
+They change nothing. Most is measured in every EVERY_STEPS-th step, by forward hooks that exist in that step only; the
+norm of the gradient and the losses, which every step has anyway, are checked in every step.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from signloom.model.recognizer import Recognizer
 from signloom.run_folder import Run
 from signloom.train.callbacks import disk_space, step_done
 from signloom.train.module import Losses
-from signloom.train.monitor_rules import Judge, Said, Sample
+from signloom.train.monitor_rules import MonitorRules, RunFacts, SampledStep, StepFigures, not_finite
 from signloom.train.non_finite import NotFiniteError
 from signloom.train.schedule import warm_steps
 from signloom.vocabulary import BLANK_ID
 
 log = logging.getLogger("signloom.train")
-# Steps from one full look to the next; what it costs is measured by benchmarks/monitor_cost.py.
+# Steps from one full measurement to the next; benchmarks/monitor_cost.py measures what it costs.
 EVERY_STEPS = 10
-# Below it a hard swish gives 0, and its slope is 0.
+# Below this input, value and slope of a hard swish are 0.
 HARDSWISH_ZERO = -3.0
 RELU_ZERO = 0.0
 LSTM_LIMIT = 0.99
@@ -51,35 +51,35 @@ PARTS = {
 
 
 class Monitors(L.Callback):
-    """Watches a run in the process that writes; in the others it does nothing.
+    """Monitors a run in the process that writes files; in the others it does nothing.
 
-    What it says goes to the log, its figures and what it says to TensorBoard under `monitors/`, and both into
-    `monitors.json`.
+    Findings go to the log; figures and findings go to TensorBoard under `monitors/`, and to `monitors.json`.
     """
 
     def __init__(self, run: Path, *, every_steps: int = EVERY_STEPS) -> None:
         self.run, self.every_steps = run, every_steps
-        self.judge = Judge()
+        self.rules = MonitorRules()
         self.epochs: list[dict[str, Any]] = []
-        # Of this epoch so far.
+        # Sampled steps of this epoch so far.
         self.samples: list[dict[str, Any]] = []
         self._lowest = math.inf
         self._full = False
-        self._look = Look()
+        self._probe = LayerProbe()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"judge": self.judge.to_json(), "epochs": self.epochs, "samples": self.samples}
+        return {"judge": self.rules.to_json(), "epochs": self.epochs, "samples": self.samples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.judge.restore(state["judge"])
+        self.rules.restore(state["judge"])
         self.epochs, self.samples = list(state["epochs"]), list(state["samples"])
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        self.judge.warm_steps = warm_steps(module.recipe, *module.planned_steps())
-        self.judge.num_words = module.recognizer.num_words
+        self.rules.run = RunFacts(
+            warm_steps=warm_steps(module.recipe, *module.planned_steps()), num_words=module.recognizer.num_words
+        )
         if trainer.global_step and trainer.is_global_zero:
-            # A run killed between a word and its next state has said it already.
-            self.judge.recall(_said_before(Run(self.run).monitors_file))
+            # A run that was killed may have reported findings after it saved its state.
+            self.rules.recall(_reported_before(Run(self.run).monitors_file))
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_index: int) -> None:
         if not trainer.is_global_zero:
@@ -88,39 +88,39 @@ class Monitors(L.Callback):
         self._full = ends and trainer.global_step % self.every_steps == 0
         module.watch = self._watch
         if self._full:
-            self._look = Look()
-            self._look.hook(module.recognizer)
+            self._probe = LayerProbe()
+            self._probe.hook(module.recognizer)
 
     def _watch(self, losses: Losses, target_lengths: Tensor) -> None:
         self._lowest = min(self._lowest, losses.ctc.detach().min().item())
         if self._full:
-            self._look.unhook()
-            self._look.outputs(losses, target_lengths)
+            self._probe.unhook()
+            self._probe.outputs(losses, target_lengths)
 
     def on_before_optimizer_step(self, trainer: L.Trainer, module: Any, optimizer: Any) -> None:
         if self._full:
-            self._look.gradient = gradient_norms(module.recognizer)
+            self._probe.gradient = gradient_norms(module.recognizer)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_index: int) -> None:
         if not trainer.is_global_zero or not step_done(trainer, batch_index):
             return
         step, epoch = trainer.global_step, trainer.current_epoch + 1
-        said = self.judge.step(step=step, epoch=epoch, norm=module.gradient_norm, lowest_loss=self._lowest)
+        findings = self.rules.step(StepFigures(step, epoch, module.gradient_norm, self._lowest))
         self._lowest = math.inf
         if self._full:
-            # The gradients are still there, as the clipping has left them.
-            sample = self._look.sample(step, epoch, clipped=gradient_norms(module.recognizer))
-            said += self.judge.sample(sample)
+            # The gradients are still there, after clipping.
+            sample = self._probe.sample(step, epoch, clipped=gradient_norms(module.recognizer))
+            findings += self.rules.sample(sample)
             self.samples.append(_figures(sample))
             if trainer.logger is not None:
                 named = {f"monitors/{name}": value for name, value in self.samples[-1].items() if name != "epoch"}
                 trainer.logger.log_metrics(named, step=step)
-        for one in said:
-            log.warning("%s. %s", _sentence(one.headline), _sentence(one.advice))
+        for finding in findings:
+            text = f"{_sentence(finding.headline)}. {_sentence(finding.advice)}"
+            log.warning("%s", text)
             if isinstance(trainer.logger, TensorBoardLogger):
-                text = f"{_sentence(one.headline)}. {_sentence(one.advice)}."
-                trainer.logger.experiment.add_text(f"monitors/{one.id}", text, step)
-        if said:
+                trainer.logger.experiment.add_text(f"monitors/{finding.id}", f"{text}.", step)
+        if findings:
             self._write()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
@@ -137,30 +137,27 @@ class Monitors(L.Callback):
         module.watch = None
 
     def on_exception(self, trainer: L.Trainer, module: Any, exception: BaseException) -> None:
-        self._look.unhook()
+        self._probe.unhook()
         module.watch = None
         if not isinstance(exception, NotFiniteError) or not trainer.is_global_zero:
             return
-        if not self.judge.has_said("not_finite"):
-            at = {"step": trainer.global_step + 1, "epoch": trainer.current_epoch + 1}
-            cause, advice = exception.cause, exception.advice
-            said = Said("not_finite", "fail", exception.headline, None, "finite", (cause,), advice, at)
-            self.judge.said.append(said)
-        # The error itself goes to the user; here it is kept for the page.
+        finding = not_finite(exception.headline, exception.cause, exception.advice)
+        self.rules.report(finding, trainer.global_step + 1, trainer.current_epoch + 1)
+        # The user sees the error itself; here it is saved for the report.
         self._write()
 
     def _write(self) -> None:
         record = {
             "every_steps": self.every_steps,
-            "said": [said.to_json() for said in self.judge.said],
+            "said": [finding.to_json() for finding in self.rules.findings],
             "epochs": self.epochs,
         }
         with disk_space(self.run):
             write_json(Run(self.run).monitors_file, record)
 
 
-class Look:
-    """The figures of one step while it is taken."""
+class LayerProbe:
+    """Measures layers, outputs and gradients in one training step."""
 
     def __init__(self) -> None:
         self.gradient: dict[str, float] = {}
@@ -178,9 +175,9 @@ class Look:
             self._handles.append(norm.register_forward_hook(dead))
         for name, (layer, limit) in limited(recognizer).items():
 
-            def saturated(part: nn.Module, inputs: Any, output: Any, *, name: str = name, at: float = limit) -> None:
+            def saturated(part: nn.Module, inputs: Any, output: Any, *, name: str = name, limit: float = limit) -> None:
                 values = output[0] if isinstance(output, tuple) else output
-                self._saturated[name] = (values.detach().abs() >= at).float().mean()
+                self._saturated[name] = (values.detach().abs() >= limit).float().mean()
 
             self._handles.append(layer.register_forward_hook(saturated))
 
@@ -190,10 +187,10 @@ class Look:
 
     @torch.no_grad()
     def outputs(self, losses: Losses, target_lengths: Tensor) -> None:
-        """Takes what is needed of the outputs; nothing of the graph is kept."""
+        """Measures the outputs; keeps nothing of the autograd graph."""
         log_probs, lengths = losses.heads.log_probs.detach(), losses.heads.lengths
         valid = torch.arange(log_probs.shape[1], device=lengths.device) < lengths[:, None]
-        # Only the frames that count, without a copy of the padding.
+        # Frames without padding.
         frames = log_probs[valid]
         probs = frames.exp()
         blank = probs[:, BLANK_ID]
@@ -208,8 +205,8 @@ class Look:
             "emitted": (1 - blank).sum() / (views * glosses),
         }
 
-    def sample(self, step: int, epoch: int, *, clipped: dict[str, float]) -> Sample:
-        return Sample(
+    def sample(self, step: int, epoch: int, *, clipped: dict[str, float]) -> SampledStep:
+        return SampledStep(
             step=step,
             epoch=epoch,
             **_numbers(self._outputs),
@@ -221,7 +218,7 @@ class Look:
 
 
 def rectified(recognizer: Recognizer) -> dict[str, tuple[nn.Module, float]]:
-    """By name, the norms of the body behind which an activation gives nothing below a value, and that value."""
+    """Returns, by name, the norms of the body whose activation gives 0 below a value, and that value."""
 
     def of(module: nn.Module) -> Iterator[tuple[str, float]]:
         names = [name for name, part in module.named_modules() if isinstance(part, nn.BatchNorm1d)]
@@ -244,25 +241,25 @@ def rectified(recognizer: Recognizer) -> dict[str, tuple[nn.Module, float]]:
 
 
 def limited(recognizer: Recognizer) -> dict[str, tuple[nn.Module, float]]:
-    """By name, the layers whose values have a limit, and where it begins."""
-    found: dict[str, tuple[nn.Module, float]] = {}
+    """Returns, by name, the layers whose values have a limit, and that limit."""
+    layers: dict[str, tuple[nn.Module, float]] = {}
     for name, module in recognizer.named_modules():
         if isinstance(module, ModalityAttention):
-            found[name] = (module, module.clamp)
+            layers[name] = (module, module.clamp)
         elif isinstance(module, BiLSTM):
             for number, layer in enumerate((*module.forward_layers, *module.backward_layers)):
-                found[f"{name}.{number}"] = (layer, LSTM_LIMIT)
-    return found
+                layers[f"{name}.{number}"] = (layer, LSTM_LIMIT)
+    return layers
 
 
 def gradient_norms(recognizer: Recognizer) -> dict[str, float]:
-    """Norm of the gradient by part of the model, and of `all`; a part that has none is not there."""
-    found: dict[str, list[Tensor]] = {}
+    """Returns the norm of the gradient by part of the model and of `all`, without parts that have no gradient."""
+    by_part: dict[str, list[Tensor]] = {}
     for name, parameter in recognizer.named_parameters():
         if parameter.grad is not None:
             part = next(part for part, starts in PARTS.items() if name.startswith(starts))
-            found.setdefault(part, []).append(torch.linalg.vector_norm(parameter.grad))
-    norms = {part: torch.linalg.vector_norm(torch.stack(values)) for part, values in found.items()}
+            by_part.setdefault(part, []).append(torch.linalg.vector_norm(parameter.grad))
+    norms = {part: torch.linalg.vector_norm(torch.stack(values)) for part, values in by_part.items()}
     if not norms:
         return {}
     norms["all"] = torch.linalg.vector_norm(torch.stack(list(norms.values())))
@@ -270,12 +267,12 @@ def gradient_norms(recognizer: Recognizer) -> dict[str, float]:
 
 
 def _numbers(values: dict[str, Tensor]) -> dict[str, float]:
-    """One transfer from the device for all of them."""
+    """Returns the values as floats, with one transfer from the device."""
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True)) if values else {}
 
 
-def _figures(sample: Sample) -> dict[str, Any]:
-    """A sample as one flat row: of layers the worst only."""
+def _figures(sample: SampledStep) -> dict[str, Any]:
+    """Returns a sampled step as one flat row, with the worst layer only."""
     row = asdict(sample)
     for name in ("gradient", "clipped"):
         row |= {f"{name}/{part}": value for part, value in row.pop(name).items()}
@@ -284,12 +281,12 @@ def _figures(sample: Sample) -> dict[str, Any]:
     return row
 
 
-def _said_before(path: Path) -> list[dict[str, Any]]:
+def _reported_before(path: Path) -> list[dict[str, Any]]:
     try:
-        said: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["said"]
+        findings: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["said"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
-    return said
+    return findings
 
 
 def _sentence(text: str) -> str:
