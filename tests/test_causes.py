@@ -131,11 +131,11 @@ def test_a_run_that_broke_had_too_high_a_rate_whatever_it_was(broken):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"low rate": True}, "too small a learning rate: nothing was learnt"),
-        ({"much dropout": True}, "too much dropout: nothing was learnt"),
+        ({"low rate": True}, "the learning rate is too low: the model learnt nothing"),
+        ({"much dropout": True}, "there is too much dropout: the model learnt nothing"),
         (
             {"low rate": True, "much dropout": True},
-            "too much dropout and too small a learning rate: nothing was learnt",
+            "there is too much dropout and the learning rate is too low: the model learnt nothing",
         ),
     ],
 )

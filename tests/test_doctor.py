@@ -192,5 +192,5 @@ def test_the_page_shows_level_evidence_advice_and_how_to_run_it_again(run_folder
     # The first clip tried, with what its annotation says, and seconds below the curves.
     assert "Annotated: <bdi>" in text
     assert ">1 s</text>" in text
-    assert f"One check again: <code>signloom doctor {run_folder} --check CHECK" in text
+    assert f"Repeat one check: <code>signloom doctor {run_folder} --check CHECK" in text
     assert "body.encoders" in text

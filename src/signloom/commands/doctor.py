@@ -1,10 +1,10 @@
-"""Looks for what makes training fail: in a corpus, a model, the folder of a run, or a recipe.
+"""Checks a corpus, a model, a run folder or a recipe for what makes training fail.
 
-A corpus is read once and measured: missing points, frozen frames, swapped hands, features that were standardised
-before, clips and signers in two splits, annotations, lengths. A model (a preset, a checkpoint, the folder of a run or a
-recipe) is tried: what it makes of features, padding, batches, mirrors and gradients. Of a run the record is read too,
-and what its model reads in its corpus. Every finding has a level (ok, note, warn, fail), the number, the threshold and
-what to do; where they speak for a cause that is known, it is named first. Exit status 1 if a check fails.
+Of a corpus it measures landmarks and annotations: missing points, frozen frames, swapped hands, features that were
+standardised before, clips and signers in two splits, lengths. It tries a model (a preset, a model file, or that of a
+run or recipe) on features, padding, batches, mirrored clips and gradients. Of a run it also checks the record, and what
+the model predicts for its corpus. Every finding has a level (ok, note, warn, fail), the measured number, the threshold
+and what to do. If findings point to a known cause, the cause comes first. Exit status 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from signloom.errors import InputError
 
 @dataclass
 class Options:
-    """What the doctor is told."""
+    """Options of `signloom doctor`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("subject",)
 
     subject: str
-    """a corpus, a model file, the folder of a run, a recipe (a name or a YAML file), or a preset"""
+    """a corpus, a model file, a run folder, a recipe (a name or a YAML file), or a preset"""
     data_dir: Path | None = None
-    """the corpus to try a model on; when not given, the one the run or recipe names, or made-up landmarks"""
+    """the corpus to try a model on; default: the one that the run or recipe names, else simulated signing"""
     suite: Literal["all", "data", "run", "compatibility", "architecture"] = "all"
-    """which checks; all that the subject allows when not given"""
+    """the checks to run; all runs every suite that applies to the subject"""
     check: tuple[str, ...] = ()
-    """run these checks alone, as data.fps or data.fps data.motion"""
+    """run only these checks, for example: data.fps data.motion"""
     format: Literal["text", "json"] = "text"
-    """how the findings are printed"""
+    """the format in which findings are printed"""
     html: Path | None = None
-    """also write them to this file, a page with the evidence: skeletons of the worst clips, gradients, posteriors"""
+    """also write findings to this page, with evidence: skeletons of the worst clips, gradients, posteriors"""
     seed: int = 0
-    """of the choice of utterances and of new weights"""
+    """seed for the choice of utterances and for new weights"""
     threads: int = 1
-    """CPU threads"""
+    """number of CPU threads"""
 
 
 def run(options: Options) -> int:
-    """1 when a check fails, else 0."""
+    """Returns 1 if a check fails, else 0."""
     if options.threads < 1:
         raise InputError(f"doctor: --threads is {options.threads}; needed at least 1")
     from signloom.health.examine import evidence_of, examine

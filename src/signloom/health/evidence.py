@@ -1,4 +1,4 @@
-"""What a page shows beside findings: skeletons of the clips they name, and how sure a model is over time."""
+"""Evidence that the page shows beside findings: skeletons of the clips they name, a model's posterior over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from signloom.health.checks.probe import Probe, mode
 from signloom.landmarks import Landmarks
 from signloom.vocabulary import BLANK_ID
 
+# Clips drawn per finding.
 CLIPS = 3
+# Frames drawn per clip.
 FRAMES = 8
 _ARMS = (
     ("left_shoulder", "right_shoulder"),
@@ -32,30 +34,30 @@ _ARMS = (
 
 
 def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    """For each finding that asks for something, the first clips it names: id and drawn frames.
+    """Returns, for each warning and failure, the first clips it names: id and drawn frames.
 
-    A frame is a list of strokes `[part, x1, y1, x2, y2]` within 0..1 of what the clip covers.
+    A frame is a list of strokes `[part, x1, y1, x2, y2]`, with coordinates from 0 to 1 over the extent of the clip.
     """
     by_id = {item.id: item for item in corpus}
-    found: dict[str, list[dict[str, Any]]] = {}
+    clips: dict[str, list[dict[str, Any]]] = {}
     for finding in findings:
-        if finding.level not in ("warn", "fail"):
+        if not finding.needs_action:
             continue
         for place in finding.where:
             item = by_id.get(place) or by_id.get(place.partition(":")[0]) or by_id.get(place.partition(" ")[0])
-            if item is None or len(found.get(finding.id, ())) == CLIPS:
+            if item is None or len(clips.get(finding.id, ())) == CLIPS:
                 continue
             try:
                 clip = corpus.load(item)
             except InputError:
-                # That it cannot be read is the finding.
+                # The finding is about this.
                 continue
-            found.setdefault(finding.id, []).append({"id": item.id, "frames": drawn(clip)})
-    return found
+            clips.setdefault(finding.id, []).append({"id": item.id, "frames": drawn(clip)})
+    return clips
 
 
 def drawn(clip: Landmarks) -> list[list[list[Any]]]:
-    """Frames spread evenly over a clip, as strokes; a point that is missing has none."""
+    """Returns frames spread evenly over a clip, as strokes; a missing point has none."""
     frames = np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int))
     points = clip.points[frames, :, :2]
     bones = [("body", layout.index(f"pose.{a}"), layout.index(f"pose.{b}")) for a, b in _ARMS]
@@ -79,9 +81,9 @@ def drawn(clip: Landmarks) -> list[list[list[Any]]]:
 
 
 def posterior(probe: Probe) -> dict[str, Any]:
-    """The probability of blank and of the likeliest gloss over the first clip tried; what it reads, and was to read.
+    """Returns the probability of blank and of the most likely gloss per frame of the probe's first clip.
 
-    read: `[gloss, output frame]`, the middle frame of each.
+    predicted: `[gloss, output frame]`, the middle frame of each.  reference: the annotated glosses.
     """
     batch = probe.batch
     with mode(probe.recognizer, training=False), torch.no_grad():
@@ -98,7 +100,7 @@ def posterior(probe: Probe) -> dict[str, Any]:
         "step_seconds": probe.recognizer.step_seconds,
         "blank": [round(value, 4) for value in blank.tolist()],
         "gloss": [round(value, 4) for value in probabilities.max(-1).values.tolist()],
-        "read": [
+        "predicted": [
             [words[path[start]], (int(start) + int(end) - 1) / 2]
             for start, end in zip(starts, ends, strict=True)
             if path[start] != BLANK_ID

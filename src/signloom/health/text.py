@@ -1,4 +1,4 @@
-"""A diagnosis as text for a terminal. Shows findings; it judges nothing."""
+"""Prints a diagnosis as text for a terminal. It shows findings and judges nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rich.text import Text
 from signloom.findings import LEVELS, Cause, Diagnosis, Finding
 
 STYLES = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "bold red"}
+# Places that a finding lists.
 SHOWN = 5
 
 
 def print_diagnosis(diagnosis: Diagnosis, to: Console, rerun: str) -> None:
-    """Prints what was found: a line for each check, below it what the level asks for.
+    """Prints a line for each check, and below a warning or failure its threshold, places and advice.
 
-    rerun: the command that runs one check again, up to its name.
+    rerun: the command that repeats one check, without the check's name.
     """
     to.print(Text(diagnosis.subject, style="bold"), soft_wrap=True)
     for line in cause_lines(diagnosis.causes):
@@ -30,14 +31,12 @@ def print_diagnosis(diagnosis: Diagnosis, to: Console, rerun: str) -> None:
         cause = diagnosis.causes[0]
         to.print(f"next: {cause.advice}; then {rerun} {cause.evidence[0][0]}", markup=False, soft_wrap=True)
         return
-    sick = next((finding for finding in diagnosis.findings if finding.level == "fail"), None)
-    sick = sick or next((finding for finding in diagnosis.findings if finding.level == "warn"), None)
-    if sick is not None:
-        to.print(f"next: {sick.advice}; then {rerun} {sick.id}", markup=False, soft_wrap=True)
+    if urgent := [finding for level in ("fail", "warn") for finding in diagnosis.findings if finding.level == level]:
+        to.print(f"next: {urgent[0].advice}; then {rerun} {urgent[0].id}", markup=False, soft_wrap=True)
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[Text]:
-    """The likeliest cause with its evidence and what to do; below it the others that findings speak for."""
+    """Returns the most likely cause with its evidence and advice, then other possible causes."""
     lines = []
     for number, cause in enumerate(causes):
         first = number == 0
@@ -49,9 +48,9 @@ def cause_lines(causes: Sequence[Cause]) -> list[Text]:
 
 
 def finding_lines(finding: Finding) -> list[Text]:
-    """The level, the check and what it found; where a level asks for more, the threshold, where and what to do."""
+    """Returns level, check and headline; for a warning or failure also threshold, places and advice."""
     lines = [Text.assemble((f"{finding.level:<5}", STYLES[finding.level]), f"{finding.id:<32}{finding.headline}")]
-    if finding.level not in ("warn", "fail"):
+    if not finding.needs_action:
         return lines
     indent = " " * 37
     if finding.threshold:

@@ -1,4 +1,4 @@
-"""What `signloom doctor` found, as one page that loads nothing else. It shows findings; it judges nothing."""
+"""The page of `signloom doctor`: one file, which loads nothing else. It shows findings and judges nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 from signloom.files import atomic_write
 from signloom.report.charts import bars
+from signloom.report.finding import FINDING_CSS, WORDS, light, show_finding
 from signloom.report.html import Html, document, element, join
 
 LEVELS = ("fail", "warn", "note", "ok")
-WORDS = {"fail": "broken", "warn": "look at it", "note": "good to know", "ok": "healthy"}
 
 
 def write_health(record: Mapping[str, Any], evidence: Mapping[str, Any], path: Path, rerun: str) -> None:
     """Writes the page.
 
-    record: a diagnosis as JSON.  evidence: `skeletons` by finding, `posterior`.  rerun: the command that runs one check
-    again, up to its name.
+    record: a diagnosis as JSON.  evidence: `skeletons` by finding, `posterior`.  rerun: the command that repeats one
+    check, without the check's name.
     """
     with atomic_write(path, "w") as file:
         file.write(render(record, evidence, rerun))
 
 
 def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> str:
-    """The page as text."""
+    """Returns the page as text."""
     findings = sorted(record["findings"], key=lambda finding: LEVELS.index(finding["level"]))
     suites = list(dict.fromkeys(finding["id"].partition(".")[0] for finding in record["findings"]))
     sections = [
@@ -36,7 +36,7 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         )
         for suite in suites
     ]
-    lights = [element("span", _light(level), element("b", record["counts"][level]), WORDS[level]) for level in LEVELS]
+    lights = [element("span", light(level), element("b", record["counts"][level]), WORDS[level]) for level in LEVELS]
     curve = _posterior(evidence.get("posterior"))
     title = f"{record['subject']} - signloom doctor"
     head = element(
@@ -45,10 +45,10 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         element("p", record["subject"], class_="soft"),
         element("div", *lights, class_="lights"),
         element("p", f"{len(findings)} checks in {record['seconds']:.1f} seconds", class_="soft small"),
-        element("p", "One check again: ", element("code", f"{rerun} CHECK"), class_="soft small"),
+        element("p", "Repeat one check: ", element("code", f"{rerun} CHECK"), class_="soft small"),
     )
     body = (head, _causes(record["causes"]), *sections, curve)
-    return document(title, *body, styles=["health.css"])
+    return document(title, *body, styles=[FINDING_CSS, "health.css"])
 
 
 def _causes(causes: Sequence[Mapping[str, Any]]) -> Html | None:
@@ -65,31 +65,17 @@ def _causes(causes: Sequence[Mapping[str, Any]]) -> Html | None:
     return element("section", *parts, class_="cause")
 
 
-def _light(level: str) -> Html:
-    return element("i", class_=f"light {level}", title=WORDS[level])
-
-
 def _finding(finding: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> Html:
-    parts: list[Html | None] = [
-        element("h3", _light(finding["level"]), element("span", finding["headline"]), element("code", finding["id"]))
-    ]
-    loud = finding["level"] in ("warn", "fail")
-    if finding["advice"]:
-        parts.append(element("p", finding["advice"], class_="advice"))
-    if loud and finding["where"]:
-        parts.append(element("ul", *(element("li", element("bdi", place)) for place in finding["where"])))
+    parts: list[Html] = []
     for clip in evidence.get("skeletons", {}).get(finding["id"], ()):
         parts.append(element("p", element("bdi", clip["id"]), class_="soft small"))
         parts.append(element("div", *(_skeleton(frame) for frame in clip["frames"]), class_="strip"))
     if finding["id"] == "compatibility.gradients" and finding["figures"]:
         norms = {name: (float(value), None, None) for name, value in finding["figures"].items()}
         parts.append(bars(norms, lambda value: f"{value:.3g}"))
-    if finding["threshold"]:
-        text = f"Held against: {finding['threshold']}. Where from: {finding['source']}."
-        parts.append(element("p", text, class_="soft small"))
-    if loud:
+    if finding["level"] in ("warn", "fail"):
         parts.append(element("pre", f"{rerun} {finding['id']}"))
-    return element("div", *parts, class_="finding", id=finding["id"])
+    return show_finding(finding, *parts)
 
 
 def _skeleton(strokes: Sequence[Sequence[Any]]) -> Html:
@@ -97,17 +83,17 @@ def _skeleton(strokes: Sequence[Sequence[Any]]) -> Html:
     return element("svg", *lines, viewBox="-0.03 -0.03 1.06 1.06", role="img")
 
 
-def _posterior(found: Mapping[str, Any] | None) -> Html | None:
-    if not found:
+def _posterior(posterior: Mapping[str, Any] | None) -> Html | None:
+    if not posterior:
         return None
     left, top, width, height = 34, 40, 1000, 150
-    count = max(1, len(found["blank"]) - 1)
+    count = max(1, len(posterior["blank"]) - 1)
 
     def across(frame: float) -> float:
         return left + width * frame / count
 
     def curve(values: Sequence[float], style: str) -> Html:
-        points = " ".join(f"{across(at):.1f},{top + height * (1 - value):.1f}" for at, value in enumerate(values))
+        points = " ".join(f"{across(frame):.1f},{top + height * (1 - value):.1f}" for frame, value in enumerate(values))
         return element("polyline", points=points, class_=style)
 
     def level(value: float) -> Html:
@@ -115,21 +101,21 @@ def _posterior(found: Mapping[str, Any] | None) -> Html | None:
         line = element("line", x1=left, y1=y, x2=left + width, y2=y, class_="grid")
         return join(line, element("text", f"{value:g}", x=left - 8, y=y + 4, text_anchor="end"))
 
-    seconds = len(found["blank"]) * found["step_seconds"]
-    # Two rows by turns, so that neighbours stay legible.
+    seconds = len(posterior["blank"]) * posterior["step_seconds"]
+    # Alternating between two rows keeps neighbours legible.
     glosses = [
         element("text", gloss, x=f"{across(frame):.1f}", y=top - 8 - 15 * (number % 2), text_anchor="middle")
-        for number, (gloss, frame) in enumerate(found["read"])
+        for number, (gloss, frame) in enumerate(posterior["predicted"])
     ]
     ticks = [
-        element("text", f"{at} s", x=f"{across(at / found['step_seconds']):.1f}", y=top + height + 18)
-        for at in range(int(count * found["step_seconds"]) + 1)
+        element("text", f"{second} s", x=f"{across(second / posterior['step_seconds']):.1f}", y=top + height + 18)
+        for second in range(int(count * posterior["step_seconds"]) + 1)
     ]
     chart = element(
         "svg",
         *(level(value) for value in (0, 0.5, 1)),
-        curve(found["blank"], "line1"),
-        curve(found["gloss"], "line0"),
+        curve(posterior["blank"], "line1"),
+        curve(posterior["gloss"], "line0"),
         *glosses,
         *ticks,
         viewBox=f"0 0 {left + width + 30} {top + height + 26}",
@@ -140,14 +126,15 @@ def _posterior(found: Mapping[str, Any] | None) -> Html | None:
         element("i", class_="key key1"),
         "probability of blank",
         element("i", class_="key key0"),
-        "of the likeliest gloss; above it what is read there",
+        "probability of the most likely gloss, which is named above where it is predicted",
     )
+    predicted = " ".join(gloss for gloss, _ in posterior["predicted"])
     return element(
         "section",
         element("h2", "How sure the model is over time"),
         chart,
         element("p", legend, class_="soft small"),
-        element("p", element("bdi", found["id"]), f", {seconds:.1f} seconds", class_="soft small"),
-        element("p", "Annotated: ", element("bdi", " ".join(found["reference"])), class_="small"),
-        element("p", "Read: ", element("bdi", " ".join(gloss for gloss, _ in found["read"]) or "-"), class_="small"),
+        element("p", element("bdi", posterior["id"]), f", {seconds:.1f} seconds", class_="soft small"),
+        element("p", "Annotated: ", element("bdi", " ".join(posterior["reference"])), class_="small"),
+        element("p", "Predicted: ", element("bdi", predicted or "-"), class_="small"),
     )

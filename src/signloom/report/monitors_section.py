@@ -1,4 +1,4 @@
-"""The section of the report page with what watched a run: its sentences, and its figures over the epochs."""
+"""The live monitors' section of the report page: their findings, and their figures over the epochs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from signloom.report.charts import curves
+from signloom.report.finding import light, show_finding
 from signloom.report.html import Html, element, join
 
 OUTPUT = {
@@ -17,22 +18,12 @@ GRADIENT = "gradient/"
 
 
 def monitored(record: Mapping[str, Any]) -> Html:
-    """What was said, or that nothing was, and two charts: the output, and the gradient by part of the model."""
+    """Returns the section: the findings, and charts of the output and of the gradient by part of the model."""
     epochs = record["epochs"]
-    said = [
-        element(
-            "div",
-            element("b", _sentence(one["headline"])),
-            element("p", _sentence(one["advice"])),
-            element("span", _held_against(one), class_="soft small"),
-            class_=f"said {one['level']}",
-        )
-        for one in record["said"]
-    ]
-    if not said:
-        looked = f"a look every {record['every_steps']} steps at gradients, units and outputs"
-        calm = f"Nothing was out of the ordinary: {looked}."
-        said = [element("div", calm, class_="said ok")]
+    findings = [show_finding(finding, _step(finding)) for finding in record["said"]]
+    if not findings:
+        calm = f"Nothing to report. Gradients, units and outputs were checked every {record['every_steps']} steps."
+        findings = [element("p", light("ok"), calm)]
     parts = [name for name in (epochs[0] if epochs else {}) if name.startswith(GRADIENT) and name != f"{GRADIENT}all"]
     charts = (
         ("Output", OUTPUT, _percent, True),
@@ -51,25 +42,21 @@ def monitored(record: Mapping[str, Any]) -> Html:
             keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
             figures.append(element("figure", element("h3", title), chart, element("figcaption", *keys, class_="small")))
     note = (
-        "Medians of each epoch. Every CTC run begins with an output that is all blank; a gradient of 0.1 to 5 in all "
-        "is healthy."
+        "Medians of each epoch. Every CTC run begins with an output that is all blank; a norm of 0.1 to 5 for the "
+        "whole gradient is healthy."
     )
     return element(
         "section",
-        element("h2", "Watched while it trained"),
-        *said,
+        element("h2", "Live monitors"),
+        *findings,
         element("div", *figures, class_="pair") if figures else None,
         element("p", note, class_="soft small") if figures else None,
     )
 
 
-def _held_against(one: Mapping[str, Any]) -> str:
-    at = one["figures"]
-    return f"{', '.join(one['where'])}; step {at['step']}, epoch {at['epoch']}; needed {one['threshold']}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+def _step(finding: Mapping[str, Any]) -> Html:
+    when = finding["figures"]
+    return element("p", f"Reported at step {when['step']}, epoch {when['epoch']}.", class_="soft small")
 
 
 def _percent(value: float) -> str:

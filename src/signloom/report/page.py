@@ -10,6 +10,7 @@ from pathlib import Path
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.report import sections
+from signloom.report.finding import FINDING_CSS
 from signloom.report.html import Html, document, element, join
 from signloom.report.monitors_section import monitored
 from signloom.run_folder import Run
@@ -83,7 +84,7 @@ def render(run: Run) -> str:
     add(run.info_file, lambda: sections.corpus(run.info))
     add(run.info_file, lambda: sections.settings(run.info))
     add(run.info_file, lambda: sections.next_steps(run.info, run.path))
-    return document(f"{name} - signloom", *parts)
+    return document(f"{name} - signloom", *parts, styles=[FINDING_CSS])
 
 
 def _embedded(picture: bytes) -> Html:

@@ -1,1 +1,1 @@
-"""The doctor's checks, one module per subject."""
+"""The doctor's checks: a module for each kind of measurement, and the modules that measure."""

@@ -188,7 +188,7 @@ def methods(probe: Probe) -> Outcome:
 
 @check(
     "compatibility.forward",
-    threshold=f"all finite; at most {LARGEST_ACTIVATION:g}",
+    threshold=f"all finite; at most {LARGEST_ACTIVATION:,.0f}, else warn",
     source="half precision ends at 65,504; values of a healthy model stay below a few hundred",
 )
 def forward(probe: Probe) -> Outcome:

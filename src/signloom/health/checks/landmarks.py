@@ -51,7 +51,7 @@ def readable(figures: CorpusFigures) -> Outcome:
 @check(
     "data.units",
     unit="image heights",
-    threshold=f"at most {FARTHEST:g}; warn if one clip has more, fail if over {100 * MOST:g} % of the clips have",
+    threshold=f"at most {FARTHEST:g} image heights; warn if one clip has more, fail if over {100 * MOST:g} % of the clips have",
     source="points of one person in the image; z and guessed legs reach about 5",
 )
 def units(figures: CorpusFigures) -> Outcome:
@@ -138,8 +138,8 @@ def _is_standardised(clip: ClipFigures) -> bool:
 @check(
     "data.missing",
     unit="share of frames without a pose",
-    threshold="pose missing in at most 20 %; no signer without hands 30 points more often than the median signer; a "
-    "body part that is never there is noted",
+    threshold="pose missing in at most 20 %, no signer without hands 30 points more often than the median signer, else "
+    "warn; a body part that is never there is noted",
     source=CHOSEN,
 )
 def missing(figures: CorpusFigures) -> Outcome:

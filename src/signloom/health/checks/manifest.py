@@ -249,7 +249,7 @@ def feasible(figures: CorpusFigures) -> Outcome:
 @check(
     "data.lengths",
     unit="seconds per gloss, median",
-    threshold="0.15 to 4",
+    threshold="0.15 to 4 seconds per gloss in the median utterance, else warn",
     source="continuous signing has about two glosses per second, isolated clips one in one to three seconds",
 )
 def lengths(figures: CorpusFigures) -> Outcome:
