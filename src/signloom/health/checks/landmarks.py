@@ -51,7 +51,8 @@ def readable(figures: CorpusFigures) -> Outcome:
 @check(
     "data.units",
     unit="image heights",
-    threshold=f"at most {FARTHEST:g} image heights; warn if one clip has more, fail if over {100 * MOST:g} % of the clips have",
+    threshold=f"at most {FARTHEST:g} image heights; warn if one clip has more, fail if over {100 * MOST:g} % of the "
+    "clips have",
     source="points of one person in the image; z and guessed legs reach about 5",
 )
 def units(figures: CorpusFigures) -> Outcome:
