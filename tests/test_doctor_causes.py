@@ -272,7 +272,7 @@ def test_what_is_read_rightly_is_healthy():
 @pytest.mark.parametrize(
     ("check", "level", "sick", "words"),
     [
-        ("run.uniform", "fail", {"entropy": 0.99}, "every word near log(1/8) = -2.08"),
+        ("run.uniform", "fail", {"entropy": 0.99}, "every word is near log(1/8) = -2.08"),
         # Of two glosses a clip, 10 frames * 0.01 / 2 = 5 % are to be expected.
         ("run.blank", "fail", {"blank_share": 1.0, "blank": np.full(10, 0.99)}, "5 % of the annotated glosses"),
         # On the plateau, but after 4,000 steps.

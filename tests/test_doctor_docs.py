@@ -30,7 +30,6 @@ def test_every_declaration_says_what_is_measured_and_needed():
 def test_a_table_that_differs_is_written_anew():
     page = "before\n<!-- checks: data -->\n| old |\n<!-- end of checks -->\nafter\n"
     new = documented(page)
-    assert new.startswith(
-        "before\n<!-- checks: data -->\n| check | what it measures | needed |\n|---|---|---|\n| `data."
-    )
+    table = "| check | what it measures | needed |\n|---|---|---|\n| `data."
+    assert new.startswith(f"before\n<!-- checks: data -->\n{table}")
     assert new.endswith("|\n<!-- end of checks -->\nafter\n")
