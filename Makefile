@@ -42,7 +42,7 @@ dist: $(VENV)/.dev
 
 # The documentation as a website in site/. Warnings are errors.
 docs: .venv-docs/.done
-	.venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

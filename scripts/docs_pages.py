@@ -1,0 +1,37 @@
+"""Hook of mkdocs: adds the pages from outside docs/ to the website, and makes links between all pages work there.
+
+On the website the pages of docs/ lie at the root, beside README.md and benchmarks/.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/*.md", "benchmarks/*.png")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Returns the files of docs/ and those of OUTSIDE."""
+    for pattern in OUTSIDE:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Returns the text of a page with its relative links as they are on the website."""
+    folder = Path(page.file.abs_src_path).relative_to(ROOT).parent.as_posix()
+    here = posixpath.dirname(page.file.src_uri)
+
+    def link(match: re.Match[str]) -> str:
+        in_repository = posixpath.normpath(posixpath.join(folder, match[1]))
+        return f"]({posixpath.relpath(in_repository.removeprefix('docs/'), here or '.')}"
+
+    return re.sub(r"\]\((?![a-z]+:|#)([^)#]+)", link, markdown)
