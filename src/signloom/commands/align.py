@@ -112,8 +112,7 @@ def _align_one(options: Options, model: Model) -> int:
     glosses = _sentence(options)
     # An unknown gloss fails now, not after the extraction of a video, which takes as long as the video.
     check_known(glosses, model.vocabulary.words)
-    given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
-    landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
+    landmarks = read_landmarks(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps)
     try:
         spans, score = aligned(model, landmarks, glosses)
     except InputError as error:

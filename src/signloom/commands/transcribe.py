@@ -55,8 +55,7 @@ def run(options: Options) -> int:
     model = load(options.model)
     decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
     decoder = Decoder(model.vocabulary, decoding, language_model)
-    given = {"crop": options.crop, "pixel_aspect": options.pixel_aspect, "fps": options.fps}
-    landmarks = read_landmarks(options.source, **{name: value for name, value in given.items() if value is not None})
+    landmarks = read_landmarks(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps)
     if options.save_landmarks:
         landmarks.save(options.save_landmarks)
     hypothesis = model.decode(model.emission(landmarks), decoder)
