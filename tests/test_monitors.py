@@ -17,9 +17,9 @@ from signloom.model import presets
 from signloom.model.presets import InceptionModule, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.report import write_report
+from signloom.train import callbacks, monitor_rules
 from signloom.train import fit as fitting
 from signloom.train import module as training
-from signloom.train import monitor_rules
 from signloom.train.fit import fit
 from signloom.train.module import RecognizerModule
 from signloom.train.monitor_rules import SETTLED, MonitorRules, RunFacts, SampledStep, StepFigures
@@ -268,7 +268,7 @@ def test_resumed_it_does_not_say_it_again(tiny_corpus, tmp_path, caplog, plant):
 
     run = tmp_path / "killed"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.Stop, "_check", killed)
+        patch.setattr(callbacks.Stop, "_check", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             fit(replace(options, output=run))
     assert len(said(run)) == 1

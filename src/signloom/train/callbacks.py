@@ -5,21 +5,25 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 from signloom.console import progress_bar
 from signloom.errors import InputError, TrainingError
+from signloom.files import write_json
 from signloom.inference.model import Model
+from signloom.inference.torch_engine import TorchEngine
 from signloom.run_folder import EpochRecord, History, Run
 from signloom.train import distributed
 from signloom.train.data import Batch
-from signloom.train.module import RecognizerModule
+from signloom.train.recipe import Recipe
 
 log = logging.getLogger("signloom.train")
 # Several processes must agree on the time: they compare their clocks every so many steps.
@@ -29,13 +33,16 @@ CLOCK_STEPS = 10
 class Start(L.Callback):
     """Prepares the run folder before the first step, once every process has read what it starts from."""
 
-    def __init__(self, prepare: Callable[[], None]) -> None:
-        self.prepare = prepare
+    def __init__(self, run: Run, info: Mapping[str, Any], *, resume: bool) -> None:
+        self.run, self.info, self.resume = run, info, resume
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
         trainer.strategy.barrier("read")
-        if trainer.is_global_zero:
-            self.prepare()
+        if not trainer.is_global_zero:
+            return
+        if not self.resume:
+            self.run.clear()
+        write_json(self.run.info_file, self.info)
 
 
 class FirstBatch(L.Callback):
@@ -60,10 +67,10 @@ class FirstBatch(L.Callback):
 
 
 class EpochEnd(L.Callback):
-    """Adds each epoch to the history and to the log, and saves the best model so far."""
+    """Adds each epoch to the history and to the log, and saves the best model so far with `info`."""
 
-    def __init__(self, run: Run, history: History, make_model: Callable[[RecognizerModule, History], Model]) -> None:
-        self.run, self.history, self.make_model = run, history, make_model
+    def __init__(self, run: Run, history: History, info: Mapping[str, Any]) -> None:
+        self.run, self.history, self.info = run, history, info
         self._started = 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
@@ -114,7 +121,8 @@ class EpochEnd(L.Callback):
             return
         with disk_space(self.run.path):
             if better:
-                self.make_model(module, self.history).save(self.run.model_file)
+                info = {**self.info, "dev": {"protocol": "plain", **asdict(record)}}
+                Model(TorchEngine(module.recognizer), module.vocabulary, info).save(self.run.model_file)
                 module.recognizer.train()
             self.history.write(self.run)
         log.info(
@@ -162,6 +170,14 @@ class Stop(L.Callback):
             over |= trainer.strategy.reduce_boolean_decision(self._seconds >= self.max_seconds, all=False)
         if over:
             trainer.should_stop = True
+
+
+def stop_callbacks(recipe: Recipe) -> list[L.Callback]:
+    """Returns what ends a run: its minutes, its steps and, with `--patience`, epochs without a better dev WER."""
+    callbacks: list[L.Callback] = [Stop(recipe.max_minutes, recipe.max_steps)]
+    if recipe.patience:
+        callbacks.append(EarlyStopping("dev_wer", patience=recipe.patience, check_on_train_epoch_end=False))
+    return callbacks
 
 
 class LastState(L.Callback):

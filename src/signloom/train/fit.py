@@ -1,4 +1,4 @@
-"""A training run from recipe to run folder."""
+"""A training run, from recipe to run folder."""
 
 from __future__ import annotations
 
@@ -8,34 +8,33 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 import signloom
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
-from signloom.files import as_json, write_json
+from signloom.files import as_json
 from signloom.inference.calibrate import store_spans
 from signloom.inference.model import Model, load
-from signloom.inference.torch_engine import TorchEngine
 from signloom.model.recognizer import Recognizer
 from signloom.run_folder import EpochRecord, History, Run, corpus_record
 from signloom.train import distributed
 from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.build import build_recognizer
-from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
+from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, stop_callbacks
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
@@ -55,7 +54,7 @@ log = logging.getLogger("signloom.train")
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run gives: its folder, its history, its best epoch and the model of it, how long it took."""
+    """A finished run: its folder, its history, its best epoch with the model of that epoch, and its duration."""
 
     run: Path
     history: History
@@ -65,13 +64,13 @@ class RunResult:
 
 
 def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
-    """Trains as the recipe says; the model with the lowest WER on dev is in the run folder at every moment.
+    """Trains a model. Returns the finished run; at every moment its folder holds the best model so far on dev.
 
-    corpus: in the place of the one in `recipe.data_dir`; for one process only. Where torchrun or SLURM has started
-    several processes, each calls this with the same recipe, and each returns the same result.
+    corpus: used instead of `recipe.data_dir`, with one process only. If torchrun or SLURM has started several
+    processes, each of them calls this with the same recipe, and each returns the same result.
 
-    Raises InputError for a corpus or options that cannot be trained on, or a run folder another process works in;
-    TrainingError when a loss is not finite or the disk is full.
+    Raises InputError for a corpus or options that cannot be trained on and for a run folder that another process uses,
+    TrainingError for a non-finite loss and for a full disk.
     """
     recipe.check()
     world = World.of_environment()
@@ -102,12 +101,20 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     vocabulary = Vocabulary.from_glosses(item.glosses for item in train_items)
     if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
         log.warning("%s", unknown)
-
     torch.manual_seed(recipe.seed)
     recognizer, started_from = build_recognizer(recipe, vocabulary)
     train_items = not_too_long(train_items, recipe.max_frames, recognizer.config.fps)
     train_items = feasible(recognizer, train_items, vocabulary, skip=recipe.skip_infeasible)
-    train, dev = _datasets(recipe, corpus, train_items, dev_items, recognizer, vocabulary)
+    dataset = partial(
+        UtteranceDataset,
+        corpus,
+        vocabulary=vocabulary,
+        view=recognizer.config.view,
+        fps=recognizer.config.fps,
+        frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
+        seed=recipe.seed,
+    )
+    train, dev = dataset(train_items, augmentation=recipe.augmentation if recipe.augment else None), dataset(dev_items)
     # The other processes get the statistics from the first.
     if (not started_from or recipe.refit_statistics) and not recipe.resume and world.rank == 0:
         recognizer.frontend.fit(_batches(train.unchanged()))
@@ -118,24 +125,10 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     module = RecognizerModule(recognizer, vocabulary, recipe, references, method.losses, run=run.path)
     history = Run.read(run.path).history if recipe.resume else History()
     info = {**_info(recipe, corpus, recognizer, started_from, world), **method.info}
-
-    def prepare() -> None:
-        if not recipe.resume:
-            run.clear()
-        write_json(run.info_file, info)
-
-    def make_model(module: RecognizerModule, history: History) -> Model:
-        best = history.best
-        dev = {"protocol": "plain", **asdict(best)} if best else {}
-        return Model(TorchEngine(recognizer), vocabulary, {**info, "dev": dev})
-
     if world.rank == 0:
-        _log_start(recipe, corpus, recognizer, vocabulary, (len(train), len(dev)), started_from, world)
-        if not recipe.resume:
-            # Lightning opens its files before `prepare` is called.
-            shutil.rmtree(run.tensorboard, ignore_errors=True)
+        _log_start(recipe, module, train, dev, started_from, world)
     with quiet_lightning():
-        trainer = make_trainer(recipe, run, world, prepare, EpochEnd(run, history, make_model))
+        trainer = make_trainer(recipe, run, world, history, info)
         started = time.perf_counter()
         trainer.fit(
             module,
@@ -153,75 +146,50 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     return RunResult(run.path, history, history.best, seconds, load(run.model_file))
 
 
-def _datasets(
-    recipe: Recipe,
-    corpus: Corpus,
-    train_items: Sequence[Utterance],
-    dev_items: Sequence[Utterance],
-    recognizer: Recognizer,
-    vocabulary: Vocabulary,
-) -> tuple[UtteranceDataset, UtteranceDataset]:
-    """The examples of train, augmented if the recipe says so, and those of dev."""
-    config = recognizer.config
-
-    def dataset(items: Sequence[Utterance], augment: bool) -> UtteranceDataset:
-        return UtteranceDataset(
-            corpus,
-            items,
-            vocabulary,
-            view=config.view,
-            fps=config.fps,
-            augmentation=recipe.augmentation if augment else None,
-            frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
-            seed=recipe.seed,
-        )
-
-    return dataset(train_items, recipe.augment), dataset(dev_items, False)
-
-
 def _log_start(
     recipe: Recipe,
-    corpus: Corpus,
-    recognizer: Recognizer,
-    vocabulary: Vocabulary,
-    sizes: tuple[int, int],
+    module: RecognizerModule,
+    train: UtteranceDataset,
+    dev: UtteranceDataset,
     started_from: str,
     world: World,
 ) -> None:
     log.info(
         "%s: %s parameters, %d words, %d train and %d dev utterances of %s%s%s",
         recipe.preset,
-        f"{recognizer.num_parameters:,}",
-        len(vocabulary),
-        *sizes,
-        corpus.name,
+        f"{module.recognizer.num_parameters:,}",
+        len(module.vocabulary),
+        len(train),
+        len(dev),
+        train.corpus.name,
         f", started from {started_from}" if started_from else "",
         f", {world.size} processes" if world.size > 1 else "",
     )
 
 
-def make_trainer(recipe: Recipe, run: Run, world: World, prepare: Callable[[], None], epoch_end: EpochEnd) -> L.Trainer:
-    """Lightning's trainer for a recipe, on one process or many; `prepare` makes the run folder ready."""
+def make_trainer(recipe: Recipe, run: Run, world: World, history: History, info: Mapping[str, Any]) -> L.Trainer:
+    """Returns Lightning's trainer for a recipe, on one process or many. `info` goes into the run's record and model."""
     callbacks: list[L.Callback] = [
-        Start(prepare),
+        Start(run, info, resume=recipe.resume),
         FirstBatch(),
-        epoch_end,
+        EpochEnd(run, history, info),
         # Before LastState: the saved state holds their findings.
         Monitors(run.path),
-        Stop(recipe.max_minutes, recipe.max_steps),
+        *stop_callbacks(recipe),
         LastState(run.state_file, every_minutes=recipe.save_every_minutes, every_steps=recipe.save_every_steps),
     ]
     if world.rank == 0:
         callbacks.append(ProgressBar())
-    if recipe.patience:
-        callbacks.append(EarlyStopping("dev_wer", patience=recipe.patience, check_on_train_epoch_end=False))
+        if not recipe.resume:
+            # Lightning opens its files before Start clears the rest.
+            shutil.rmtree(run.tensorboard, ignore_errors=True)
     strategy: Any = "auto"
     if world.size > 1:
         strategy = DDPStrategy(
-            # Batch norm's running statistics are averaged when they are needed, not sent around in every step.
+            # Batch norm's running statistics are averaged when they are needed, not exchanged in every step.
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
-            # Every step uses every weight, in the same order: nothing has to be looked for.
+            # Every step uses every weight, in the same order.
             static_graph=True,
         )
     return L.Trainer(
@@ -232,7 +200,7 @@ def make_trainer(recipe: Recipe, run: Run, world: World, prepare: Callable[[], N
         precision="bf16-mixed" if recipe.precision == "bf16" else "32-true",
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
-        # Clipping is the module's, which looks at the norm.
+        # The module clips the gradient itself, since it checks the norm.
         gradient_clip_val=recipe.gradient_clip,
         callbacks=callbacks,
         plugins=[SafeCheckpointIO()],
@@ -247,11 +215,11 @@ def make_trainer(recipe: Recipe, run: Run, world: World, prepare: Callable[[], N
 
 
 def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSampler:
-    """The batches of this process in each epoch: its part of steps of `batch_size * accumulate * processes`."""
-    # Augmentation may slow a clip down: the budget of frames is kept all the same.
+    """Returns the batches of this process in each epoch: its part of steps of batch_size * accumulate * processes."""
+    # Augmentation may slow a clip down: the slowest version must fit into the frames per batch.
     slowest = 1 + recipe.augmentation.retime if recipe.augment and recipe.frames_per_batch else 1
     steps = BucketSampler(
-        [math.ceil(slowest * data.num_frames(at)) for at in range(len(data))],
+        [math.ceil(slowest * data.num_frames(index)) for index in range(len(data))],
         recipe.batch_size * recipe.accumulate * world.size,
         seed=recipe.seed,
         frames_per_batch=recipe.frames_per_batch,
@@ -261,9 +229,9 @@ def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepS
 
 
 def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSampler:
-    """This process' part of the dev split; larger batches, since nothing is kept for a backward pass."""
+    """Returns the batches of dev of this process; they are larger, since there is no backward pass."""
     steps = BucketSampler(
-        [data.num_frames(at) for at in range(len(data))],
+        [data.num_frames(index) for index in range(len(data))],
         4 * recipe.batch_size * world.size,
         shuffle=False,
         frames_per_batch=recipe.frames_per_batch,
@@ -274,12 +242,12 @@ def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSam
 
 def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, len(data), size):
-        batch = collate([data[at] for at in range(start, min(start + size, len(data)))])
+        batch = collate([data[index] for index in range(start, min(start + size, len(data)))])
         yield batch.points, batch.lengths
 
 
 def _info(recipe: Recipe, corpus: Corpus, recognizer: Recognizer, started_from: str, world: World) -> dict[str, Any]:
-    """What the checkpoint and `run.json` record of where a model comes from."""
+    """Returns the record of where a model comes from, for the run folder and for the model file."""
     return {
         "signloom": signloom.__version__,
         "recipe": as_json(asdict(recipe)),
