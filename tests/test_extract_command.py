@@ -83,7 +83,7 @@ def test_bad_clips_are_listed_and_the_rest_go_on(corpus, tmp_path):
     assert "pose       in   0.0% of frames" in result.stdout
     assert "Next: 'signloom import --help'" in result.stdout
     assert "no person detected in 2 clips: phoenix/good, sign/nobody" in result.stderr
-    assert "note: fps is not given by 1 clip; assumed 25" in result.stderr
+    assert "note: 1 clip without fps; assumed 25" in result.stderr
     assert "ignored, not clips: 1 .txt" in result.stderr
     # Nothing of what the libraries say in C++ gets through.
     for chatter in ("XNNPACK", "W0000", "moov atom", "libpng", "Traceback"):
