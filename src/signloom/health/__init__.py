@@ -1,1 +1,1 @@
-"""Training health. Measuring (`learning`), judging (`judgement`) and showing (`show`) are kept apart."""
+"""Training health: the doctor (`examine`, `checks`, `causes`) and the overfit test (`overfit`)."""

@@ -1,4 +1,4 @@
-"""What a corpus is like: every landmark file is read once and measured; nothing is judged here.
+"""Measurements of a corpus: every landmark file is read and measured once; checks judge the figures.
 
 Shapes: T frames. Lengths are in units of image height unless they say shoulder widths.
 """
@@ -19,20 +19,20 @@ from signloom.errors import InputError
 from signloom.landmarks import Landmarks
 
 HANDS = ("left_hand", "right_hand")
-# Two hands nearer than this, in shoulder widths, may touch: which is which cannot be told by where they are.
-APART = 0.3
-# A hand this fast, in shoulder widths (about 0.36 m) a second, was not signed: 11 m/s, where the wrist in fast signing
-# peaks at 2 to 4.
+# Hands closer than this, in shoulder widths, may touch: their positions do not show which is which.
+HANDS_APART = 0.3
+# Nobody signs faster than this, in shoulder widths (about 0.36 m) per second: it is 11 m/s, and the wrist peaks at 2 to
+# 4 m/s in fast signing.
 FASTEST = 30.0
-# Fewer frames of a part say little about how its bones vary.
+# Fewer frames of a body part show little about the variation of its bones.
 FEWEST_FRAMES = 12
-# The statistics of a face need not all of its 468 points.
+# Statistics of the face use every ninth of its 468 points.
 FACE_STEP = 9
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Count, sum and sum of squares of x, y and z over the known points of a part; least and greatest of all three."""
+    """Count, sum and sum of squares of x, y and z over the known points of a body part; least and greatest of all."""
 
     count: int
     total: tuple[float, float, float]
@@ -43,16 +43,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class ClipFigures:
-    """One clip, measured.
+    """Measurements of one clip.
 
-    fps, assumed: of the landmark file.  content: a digest of the landmarks.  missing: by part, the share of frames
-    without it.  without_hands: the share of frames without either hand.  zeros: share of known points exactly at
-    (0, 0, 0).  repeated: share of frames the same as the frame before, to the last bit; longest_seconds: the longest
-    stretch of them.  swaps: frames in which the hands took each other's place; jumps: in which a hand moved faster than
-    FASTEST.  hand_bones: how much the length of a bone of the hand varies over the clip, (90th - 10th percentile) /
-    median, the median over bones; eyes: the same of the distance of the eyes, in the image; both NaN where they were
-    seldom seen.  standardised: share of the coordinates whose mean over the clip is 0 and whose deviation is 1.
-    shoulders: mean width.  spreads: by part.
+    fps, assumed: from the landmark file.  content: a digest of the landmarks.  missing: by body part, the share of
+    frames without it.  without_hands: share of frames without either hand.  zeros: share of known points exactly at
+    (0, 0, 0).  repeated: share of frames that repeat the frame before, to the last bit.  longest_seconds: the longest
+    stretch of them.  swaps: frames in which the hands swapped places.  jumps: frames in which a hand moved faster than
+    FASTEST.  hand_bones: variation of the length of a bone of the hand over the clip, (90th - 10th percentile) /
+    median, the median over bones.  eyes: the same for the distance of the eyes in the image; both NaN if seldom seen.
+    standardised: share of the coordinates with mean 0 and deviation 1 over the clip.  shoulders: mean width.  spreads:
+    by body part.
     """
 
     utterance: Utterance
@@ -75,10 +75,10 @@ class ClipFigures:
 
 @dataclass(frozen=True)
 class CorpusFigures:
-    """A corpus, measured.
+    """Measurements of a corpus.
 
-    unreadable: why each file that could not be read could not.  unalignable: by split, why CTC cannot align an
-    utterance at the stride of `model`.
+    unreadable: for each file that cannot be read, the reason.  unalignable: by split, the reasons why CTC cannot align
+    utterances at the stride of `model`.
     """
 
     corpus: Corpus
@@ -95,9 +95,10 @@ def measure_corpus(
     model: str,
     on_clip: Callable[[], None] = lambda: None,
 ) -> CorpusFigures:
-    """The corpus measured, each file read once.
+    """Returns the measurements of a corpus; reads each file once.
 
-    unalignable: the reason why CTC cannot align an utterance, or None.  model: what `unalignable` is of, in words.
+    unalignable: returns the reason why CTC cannot align an utterance, empty if it can.  model: the model that
+    `unalignable` is about, in words.  on_clip: called after each clip.
     """
     clips, unreadable = [], []
     faults: dict[str, list[str]] = {}
@@ -109,14 +110,14 @@ def measure_corpus(
         if fault := unalignable(utterance):
             faults.setdefault(utterance.split, []).append(fault)
         on_clip()
-    by_split = {split: tuple(found) for split, found in faults.items()}
+    by_split = {split: tuple(reasons) for split, reasons in faults.items()}
     return CorpusFigures(corpus, tuple(clips), tuple(unreadable), by_split, model)
 
 
 def measure_clip(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
-    """One clip measured, in a few milliseconds."""
+    """Returns the measurements of one clip, in a few milliseconds."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        # Means of parts that were never seen are NaN, which is what they are.
+        # The mean of a part that was never seen is NaN, as it should be.
         warnings.simplefilter("ignore", RuntimeWarning)
         return _measure(utterance, landmarks)
 
@@ -126,7 +127,7 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
     present = {name: landmarks.present(name) for name in layout.GROUPS}
     body = points[:, : layout.GROUPS["face"].start]
     known = np.isfinite(body[..., 0])
-    # A root may lie at the origin by right, as a hand's wrist in a file of relative points does; a part does not.
+    # In files of relative points a root, as the wrist, may lie at the origin; a whole body part does not.
     zeros = (body == 0).all(-1)
     same = (body.view(np.int32)[1:] == body.view(np.int32)[:-1]).all((1, 2)) & known[1:].any(1)
     left, right = (points[:, layout.index(f"pose.{side}_shoulder"), :2] for side in ("left", "right"))
@@ -137,7 +138,7 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
         fps=landmarks.fps,
         assumed=landmarks.assumed,
         content=hashlib.blake2b(points.astype(np.float16).tobytes(), digest_size=16).hexdigest(),
-        missing={name: float(1 - found.mean()) for name, found in present.items()},
+        missing={name: float(1 - seen.mean()) for name, seen in present.items()},
         without_hands=float(1 - (present["left_hand"] | present["right_hand"]).mean()),
         zeros=float(zeros.sum() / max(1, known.sum())),
         repeated=float(same.mean()) if len(same) else 0.0,
@@ -153,13 +154,13 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
 
 
 def _longest(flags: np.ndarray) -> int:
-    """The length of the longest run of True."""
+    """Returns the length of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _motion(points: np.ndarray, shoulders: float, fps: float) -> tuple[int, int]:
-    """How often the hands took each other's place from a frame to the next, and how often one jumped otherwise."""
+    """Returns how often the hands swapped places from one frame to the next, and how often one jumped otherwise."""
     scale = shoulders if math.isfinite(shoulders) and shoulders > 0 else 1.0
     left, right = (points[:, layout.GROUPS[name], :2].mean(1) / scale for name in HANDS)
 
@@ -168,15 +169,15 @@ def _motion(points: np.ndarray, shoulders: float, fps: float) -> tuple[int, int]
 
     stay = [distance(hand[1:], hand[:-1]) for hand in (left, right)]
     crossed = distance(left[1:], right[:-1]) + distance(right[1:], left[:-1])
-    apart = np.minimum(distance(left, right)[1:], distance(left, right)[:-1]) > APART
-    # Comparisons with a hand that is missing are false.
+    apart = np.minimum(distance(left, right)[1:], distance(left, right)[:-1]) > HANDS_APART
+    # Comparisons with a missing hand are false.
     swapped = apart & (crossed < 0.5 * (stay[0] + stay[1]))
     jumped = (stay[0] * fps > FASTEST) | (stay[1] * fps > FASTEST)
     return int(swapped.sum()), int((jumped & ~swapped).sum())
 
 
 def _variation(lengths: np.ndarray) -> np.ndarray:
-    """(90th - 10th percentile) / median over frames `(T, N)`, `(N,)`."""
+    """Returns (90th - 10th percentile) / median over the frames of `(T, N)`, `(N,)`."""
     low, middle, high = np.percentile(lengths, [10, 50, 90], axis=0)
     return np.asarray((high - low) / middle)
 
@@ -200,7 +201,7 @@ def _eyes(points: np.ndarray) -> float:
 def _standardised(body: np.ndarray) -> float:
     mean, deviation = np.nanmean(body, 0), np.nanstd(body, 0)
     known = np.isfinite(mean)
-    # Half precision keeps both to a thousandth.
+    # Half precision stores both with an error of a thousandth.
     hit = (np.abs(mean) < 0.01) & (np.abs(deviation - 1) < 0.01)
     return float(hit.sum() / max(1, known.sum()))
 
