@@ -117,11 +117,11 @@ def test_a_model_that_cannot_run_is_a_finding(corpus, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "doctor: nothing is no such file; needed a corpus (corpus.json), a model (model.safetensors), a"),
+        (["nothing"], "doctor: nothing: no such file; needed a corpus (corpus.json), a model (model.safetensors), a"),
         (["studnet"], "or a preset (student, original_student, teacher, teacher_compact, teacher_original); did you"),
         (["defualt"], "did you mean default?"),
-        (["."], "doctor: . is a folder without corpus.json or model.safetensors; needed a corpus"),
-        (["pyproject.toml"], "doctor: pyproject.toml is another kind of file; needed a corpus"),
+        (["."], "doctor: .: a folder without corpus.json or model.safetensors; needed a corpus"),
+        (["pyproject.toml"], "doctor: pyproject.toml: another kind of file; needed a corpus"),
         (["student", "--check", "data.fps"], "doctor: no check 'data.fps' for this; known are compatibility.stat"),
         (["student", "--suite", "data"], "student: no suite data for this; there are compatibility, architecture"),
         (["student", "--threads", "0"], "doctor: --threads is 0; needed at least 1"),

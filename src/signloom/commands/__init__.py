@@ -9,29 +9,29 @@ from __future__ import annotations
 import keyword
 
 COMMANDS: dict[str, str] = {
-    "quickstart": "the whole road on simulated signing: corpus, training, scores, report",
-    "extract": "videos or frame folders -> landmark files, by MediaPipe Holistic",
-    "import": "annotations and other people's landmark formats -> a corpus",
-    "compose": "isolated clips -> a corpus of continuous utterances",
-    "synth": "a corpus of simulated signing, its truth known",
-    "recipes": "the named sets of training options that ship",
+    "quickstart": "the whole workflow on simulated signing: corpus, training, scores, report",
+    "extract": "videos or folders of frames -> landmark files, by MediaPipe Holistic",
+    "import": "annotations and landmark files of other formats -> a corpus",
+    "compose": "clips of isolated signs -> a corpus of continuous utterances",
+    "synth": "make a corpus of simulated signing, with known truth",
+    "recipes": "list the sets of training options that come with signloom",
     "train": "train a recogniser on a corpus",
-    "distill": "train a student that also learns from a teacher, and tell what that gave",
-    "crossval": "leave one signer out: train without each signer in turn, score on them",
-    "doctor": "what makes training fail: checks of a corpus, a model, a run, a recipe",
-    "verify": "ten iterations on one batch of a corpus: does the loss fall?",
+    "distill": "train a student with the help of a teacher, and measure what the teacher adds",
+    "crossval": "cross-validation over signers: train without one signer, evaluate on that signer",
+    "doctor": "find what makes training fail: checks of a corpus, a model, a run or a recipe",
+    "verify": "train for ten iterations on one batch: does the loss fall?",
     "overfit": "can a model learn ten utterances of a corpus by heart?",
     "lm": "an n-gram language model of gloss sentences, as an ARPA file; its perplexity",
-    "tune": "weigh a language model against a model on dev, and keep it with the model",
+    "tune": "choose the weight of a language model on dev, and store both with the model",
     "evaluate": "word error rate of a model on a split of a corpus",
-    "compare": "two systems on the same references: is the difference real, and where?",
-    "transcribe": "glosses of a video, a frame folder or a landmark file",
-    "align": "when each gloss of a known sentence was signed: forced alignment, to ELAN too",
-    "score": "word error rate of any hypothesis file against any reference file",
-    "export_pose": "landmark files -> .pose files, for the tools of pose-format",
+    "compare": "compare two systems on the same references: is the difference real, and where?",
+    "transcribe": "recognise the glosses of a video, a folder of frames or a landmark file",
+    "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",
+    "score": "word error rate of any file of hypotheses against any file of references",
+    "export_pose": "landmark files -> .pose files, for pose-format and its tools",
 }
 
-# Commands that train a model, be it for ten iterations. They need the extra `train`.
+# Commands that train a model, even if only for ten iterations: they need the extra `train`.
 TRAINING = ("quickstart", "train", "distill", "crossval", "doctor", "verify", "overfit")
 
 

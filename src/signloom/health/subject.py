@@ -109,7 +109,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
         else "no such file"
     )
     raise InputError(
-        f"doctor: {name} is {what}; needed a corpus ({HEADER}), a model ({Run.model_file.name}), a recipe "
+        f"doctor: {name}: {what}; needed a corpus ({HEADER}), a model ({Run.model_file.name}), a recipe "
         f"({', '.join(recipes())}) or a preset ({', '.join(PRESETS)})" + (f"; did you mean {near[0]}?" if near else "")
     )
 
