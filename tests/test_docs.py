@@ -87,6 +87,7 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
 
 
 def test_the_python_of_the_documentation_runs(tmp_path, tiny_corpus, monkeypatch, capsys):
+    pytest.importorskip("torch")
     from signloom.inference.model import Model
     from signloom.inference.torch_engine import TorchEngine
     from signloom.model.presets import preset

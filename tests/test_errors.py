@@ -14,7 +14,7 @@ from signloom.errors import MissingExtraError
     [
         ((3, 12, 1), "mediapipe", "install it with: pip install 'signloom[extract]'"),
         ((3, 13, 0), "lightning", "install it with: pip install 'signloom[train]'"),
-        ((3, 13, 0), "mediapipe", "extraction runs on Python 3.11 and 3.12, this is 3.13; extract there: "),
+        ((3, 13, 0), "mediapipe", "it has no release for Python 3.13. Extract with Python 3.11 or 3.12: "),
         # OpenCV has releases for every Python: a preview as .mp4 works there.
         ((3, 13, 0), "cv2", "install it with: pip install opencv-contrib-python"),
     ],

@@ -292,7 +292,7 @@ class Calls:
         (lambda mark: Calls(getattr, "text", "join"), "getattr, which can run code"),
         (lambda mark: Calls(np.load, str(mark)), "numpy.*load"),
         (lambda mark: Calls(Path, str(mark)), "pathlib"),
-        (lambda mark: Calls(np.core.multiarray._reconstruct, Calls(os.system, f"touch {mark}"), (0,), b"b"), "system"),
+        (lambda mark: Calls(np.zeros(1).__reduce__()[0], Calls(os.system, f"touch {mark}"), (0,), b"b"), "system"),
         (lambda mark: np.array([Calls(os.system, f"touch {mark}"), {}], dtype=object), "type 'O8'"),
         (lambda mark: np.zeros(2, dtype=[("a", "i4")]), "type 'V4'"),
         (lambda mark: np.array(["text"]), "type 'U4'"),

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_whole_road_in_small(tmp_path, capsys):
+    pytest.importorskip("lightning")
     run = tmp_path / "run"
     sizes = ["--num_signs", "6", "--num_train", "12", "--num_dev", "6", "--num_test", "6", "--epochs", "1"]
     with pytest.raises(SystemExit) as exited:

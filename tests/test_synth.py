@@ -440,6 +440,7 @@ def test_all_faults_are_shown_together():
 
 
 def test_the_command_writes_a_corpus_and_a_preview(tmp_path, capsys):
+    pytest.importorskip("PIL")
     output, preview = tmp_path / "corpus", tmp_path / "sheet.png"
     flags = "--num_signs 6 --num_signers 2 --num_test_signers 1 --num_train 4 --num_dev 1 --num_test 2 --max_glosses 3"
     arguments = ["synth", "--output", str(output), *flags.split(), "--preview", str(preview)]

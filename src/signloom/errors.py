@@ -58,8 +58,8 @@ class MissingExtraError(SignloomError):
             advice = f"install it with: pip install {package}"
             if package == "mediapipe":
                 advice = (
-                    f"extraction runs on Python 3.11 and 3.12, this is {sys.version_info[0]}.{sys.version_info[1]}; "
-                    "extract there: landmark files can be used on every Python that signloom supports"
+                    f"it has no release for Python {sys.version_info[0]}.{sys.version_info[1]}. Extract with Python "
+                    "3.11 or 3.12: every Python that signloom supports can use the landmark files"
                 )
         detail = "" if module == package else f" (no module {module!r})"
         super().__init__(f"{purpose} needs the package {package!r}{detail}; {advice}")
