@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from signloom import layout
 from signloom.corpus import CorpusWriter
 from signloom.landmarks import Landmarks
 from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
+from signloom.run_folder import History
 
 # No test times anything: a loaded machine makes none of them wrong.
 settings.register_profile("signloom", deadline=None)
@@ -32,6 +35,25 @@ collect_ignore = [
 
 def pytest_report_header() -> str | None:
     return f"torch is not installed: {len(collect_ignore)} test files left out" if collect_ignore else None
+
+
+PLOT = History.plot
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_curves() -> Iterator[None]:
+    """Leaves the curves of training runs undrawn: drawing them takes longer than training a tiny model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(History, "plot", lambda self, run: None)
+        yield
+
+
+@contextmanager
+def drawn_curves() -> Iterator[None]:
+    """Lets runs inside the block draw their curves as they do for users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(History, "plot", PLOT)
+        yield
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

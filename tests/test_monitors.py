@@ -231,8 +231,6 @@ def test_attention_at_its_clamp(tiny_corpus, tmp_path, plant):
     assert "attention_clamp" in found["saturated_units"]["advice"]
 
 
-# The curves are drawn on a logarithmic scale.
-@pytest.mark.filterwarnings("ignore:.*non-positive.*", "ignore:.*cannot be log-scaled.*")
 def test_a_loss_below_zero_is_a_bug(tiny_corpus, tmp_path, caplog, monkeypatch):
     loss = training.ctc_loss
     monkeypatch.setattr(training, "ctc_loss", lambda *inputs: 0 * loss(*inputs) - 0.24)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from conftest import drawn_curves
 from signloom import cli
 
 pytestmark = pytest.mark.slow
@@ -11,7 +12,7 @@ def test_the_whole_road_in_small(tmp_path, capsys):
     pytest.importorskip("lightning")
     run = tmp_path / "run"
     sizes = ["--num_signs", "6", "--num_train", "12", "--num_dev", "6", "--num_test", "6", "--epochs", "1"]
-    with pytest.raises(SystemExit) as exited:
+    with drawn_curves(), pytest.raises(SystemExit) as exited:
         cli.main(["quickstart", "--output", str(run), "--workers", "1", *sizes])
     assert exited.value.code == 0
     out = capsys.readouterr().out

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import signloom
-from conftest import TINY_STUDENT
+from conftest import TINY_STUDENT, drawn_curves
 from signloom import cli
 from signloom.corpus import HEADER, Corpus
 from signloom.errors import InputError
@@ -19,7 +19,7 @@ from signloom.health.subject import find_subject
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model.recognizer import Recognizer
-from signloom.run_folder import Run, corpus_record
+from signloom.run_folder import EpochRecord, History, Run, corpus_record
 from signloom.vocabulary import Vocabulary
 
 ROOT = Path(signloom.__file__).parent
@@ -219,3 +219,26 @@ class TestDoctorWithoutTheCorpus:
         assert [name for name, finding in found.items() if finding.level == "fail"] == []
         given = examine(find_subject(str(run.path), tmp_path / "moved"), checks=("run.corpus",)).findings
         assert given[0].level == "ok"
+
+
+EPOCH = EpochRecord(1, 2.0, 2.5, 1.0, 1e-3, 1.0, 1.0, 4)
+
+
+# The scale is logarithmic.
+@pytest.mark.filterwarnings("ignore:.*non-positive.*", "ignore:.*cannot be log-scaled.*")
+@pytest.mark.parametrize(
+    ("epochs", "best"),
+    [
+        ([], 0),
+        ([EPOCH], 1),
+        ([EPOCH, replace(EPOCH, epoch=2, train_loss=0.1, dev_wer=0.3)], 2),
+        ([replace(EPOCH, train_loss=-0.24, dev_loss=-0.2)], 1),
+    ],
+    ids=["none", "one", "two", "losses below zero"],
+)
+def test_curves_are_drawn_of_any_history(epochs, best, tmp_path):
+    pytest.importorskip("matplotlib")
+    with drawn_curves():
+        History(epochs, best).plot(Run(tmp_path))
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import TINY_STUDENT, random_landmarks, tiny_sentence
+from conftest import TINY_STUDENT, drawn_curves, random_landmarks, tiny_sentence
 from signloom import cli, layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
@@ -43,7 +43,8 @@ def learnt(tiny_corpus, tmp_path_factory):
     """A run that had the time to learn the tiny corpus."""
     presets.PRESETS["tiny"] = TINY_STUDENT
     try:
-        return fit(recipe(tiny_corpus, tmp_path_factory.mktemp("learnt") / "run", epochs=30))
+        with drawn_curves():
+            return fit(recipe(tiny_corpus, tmp_path_factory.mktemp("learnt") / "run", epochs=30))
     finally:
         del presets.PRESETS["tiny"]
 
