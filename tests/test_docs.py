@@ -105,6 +105,8 @@ def test_the_python_of_the_documentation_runs(tmp_path, tiny_corpus, monkeypatch
     (tmp_path / "corpus").symlink_to(tiny_corpus)
     monkeypatch.chdir(tmp_path)
     clip = tiny_corpus / corpus.utterances[0].landmarks
+    (tmp_path / "landmarks").mkdir()
+    (tmp_path / "landmarks/clip.npz").symlink_to(clip)
     # What needs the truth of simulated signing runs in test_synth_docs.py.
     pages = [page for page in PAGES if page.name != "simulated-signing.md"]
     sources = [source for page in pages for source in blocks(page, "python")]
