@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
-from typing import Any, Generic, ParamSpec
+from typing import Any, Generic, ParamSpec, TypedDict, Unpack
 
 from signloom.errors import InputError
 
@@ -30,73 +30,46 @@ LEVELS = ("ok", "note", "warn", "fail")
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The result of one check, without its declaration. Made by `ok`, `note`, `warn` and `fail`.
+class Details(TypedDict, total=False):
+    """Parts of an outcome that may be left out.
 
-    headline: one sentence, with the number.  value: the measured number, None if there is no single one.  where: the
-    clips, signers or modules concerned, the worst first.  advice: what to do.  figures: the measurements behind it.
+    value: the measured number, if there is a single one.  where: the clips, signers or modules concerned, the worst
+    first.  figures: the measurements behind it.
     """
+
+    value: float
+    where: Sequence[str]
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one check, without its declaration. Made by `ok`, `note`, `warn` and `fail`."""
 
     level: str
     headline: str
-    value: float | None = None
-    where: tuple[str, ...] = ()
-    advice: str = ""
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    advice: str
+    details: Details
 
 
-def ok(
-    headline: str,
-    *,
-    value: float | None = None,
-    where: Iterable[str] = (),
-    figures: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Returns the outcome of a check that passed."""
-    return Outcome(level="ok", headline=headline, value=value, where=tuple(where), figures=figures or {})
+def ok(headline: str, **details: Unpack[Details]) -> Outcome:
+    """Returns the outcome of a check that passed. headline: one sentence, with the number."""
+    return Outcome("ok", headline, "", details)
 
 
-def note(
-    headline: str,
-    *,
-    value: float | None = None,
-    where: Iterable[str] = (),
-    figures: Mapping[str, Any] | None = None,
-    advice: str = "",
-) -> Outcome:
+def note(headline: str, *, advice: str = "", **details: Unpack[Details]) -> Outcome:
     """Returns the outcome of a check that found something worth knowing, and no fault."""
-    return Outcome(
-        level="note", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
-    )
+    return Outcome("note", headline, advice, details)
 
 
-def warn(
-    headline: str,
-    *,
-    advice: str,
-    value: float | None = None,
-    where: Iterable[str] = (),
-    figures: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Returns the outcome of a check that found something to look at."""
-    return Outcome(
-        level="warn", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
-    )
+def warn(headline: str, *, advice: str, **details: Unpack[Details]) -> Outcome:
+    """Returns the outcome of a check that found something to look at. advice: what to do."""
+    return Outcome("warn", headline, advice, details)
 
 
-def fail(
-    headline: str,
-    *,
-    advice: str,
-    value: float | None = None,
-    where: Iterable[str] = (),
-    figures: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Returns the outcome of a check that failed."""
-    return Outcome(
-        level="fail", headline=headline, value=value, where=tuple(where), figures=figures or {}, advice=advice
-    )
+def fail(headline: str, *, advice: str, **details: Unpack[Details]) -> Outcome:
+    """Returns the outcome of a check that failed. advice: what to do."""
+    return Outcome("fail", headline, advice, details)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +133,18 @@ class Check(Generic[P]):
         return self.finding(self.function(*args, **kwargs))
 
     def finding(self, outcome: Outcome) -> Finding:
-        return Finding(id=self.id, unit=self.unit, threshold=self.threshold, source=self.source, **vars(outcome))
+        return Finding(
+            id=self.id,
+            level=outcome.level,
+            headline=outcome.headline,
+            value=outcome.details.get("value"),
+            unit=self.unit,
+            threshold=self.threshold,
+            source=self.source,
+            where=tuple(outcome.details.get("where", ())),
+            advice=outcome.advice,
+            figures=outcome.details.get("figures", {}),
+        )
 
     @property
     def suite(self) -> str:

@@ -64,14 +64,6 @@ class Subject:
         return self.run is not None and self.trained and self.corpus is not None
 
     @property
-    def suites(self) -> list[str]:
-        return (
-            ["data"] * self.examine_data
-            + ["run"] * (self.run is not None)
-            + ["compatibility", "architecture"] * self.examine_model
-        )
-
-    @property
     def description(self) -> str:
         of = f", on {self.corpus.root} ({len(self.corpus):,} utterances)" if self.corpus is not None else ""
         if self.kind == "corpus":
