@@ -1,7 +1,9 @@
 """The simulated signer's phonology and body: signs that touch, large lexicons, what no body does over many frames."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from signloom.synth.body import WRIST_LIMIT, pose_arms, pose_body
 from signloom.synth.dials import Dials
 from signloom.synth.lexicon import apart, comfortable, confusability, make_lexicon, touches, touching_gap
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS, SPEEDS, phase_of
-from signloom.synth.performance import perform
+from signloom.synth.performance import Performance, perform
 from signloom.synth.proportions import Proportions
 from signloom.synth.rotations import head_rotation
-from signloom.synth.signer import make_signer
+from signloom.synth.signer import Signer, make_signer
 from signloom.synth.signs import (
     ANGLE_LIMITS,
     HANDSHAPES,
@@ -32,34 +34,54 @@ from signloom.synth.variants import signs_as_signed
 
 LEXICON = make_lexicon(150, seed=5, minimal_pairs=0.5)
 PLAIN = Sign("X", "one", "B", "chest", "across-in", "hold")
-CLEAN, HARD = Dials(preset="clean"), Dials(preset="hard", left_handed=0.0)
+CLEAN = Dials(preset="clean")
 
 
-def bodies(dials, fps, number_of_sentences):
-    """Sentences in three dimensions: (fps, signer, performance, points) each."""
-    made = []
-    for number in range(number_of_sentences):
-        rng = np.random.default_rng(number)
-        signer = make_signer(number, seed=5, dials=dials)
-        signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=7)]
-        performance = perform(signs, signer, fps=fps, dials=dials, rng=rng)
-        points = pose_body(performance.motion, signer.proportions).astype(np.float64)
-        made.append((fps, signer, performance, points))
+class Body(NamedTuple):
+    """A sentence in three dimensions.
+
+    points: (T, 543, 3).  arms: elbow (T, 3) and hand (T, 21, 3) of the strong and of the weak arm, each on its own
+    side, and the forearm that the other hand may come near.
+    """
+
+    fps: float
+    signer: Signer
+    performance: Performance
+    points: np.ndarray
+    arms: tuple
+
+
+@cache
+def body(preset, fps, number):
+    """The sentence of a number, posed once for all tests."""
+    dials = Dials(preset=preset, left_handed=0.0)
+    rng = np.random.default_rng(number)
+    signer = make_signer(number, seed=5, dials=dials)
+    signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=7)]
+    performance = perform(signs, signer, fps=fps, dials=dials, rng=rng)
+    motion = performance.motion
+    points = pose_body(motion, signer.proportions).astype(np.float64)
+    arms = pose_arms(motion.right, motion.left, signer.proportions, head_rotation(motion.head), fps=motion.fps)
+    return Body(fps, signer, performance, points, arms)
+
+
+def bodies(preset, fps, *, num_sentences, num_frames):
+    made = [body(preset, fps, number) for number in range(num_sentences)]
+    assert sum(len(one.points) for one in made) > num_frames
     return made
 
 
-@pytest.fixture(scope="module", params=[25.0, 50.0])
+@pytest.fixture(params=[25.0, 50.0])
 def hard_bodies(request):
-    made = bodies(HARD, request.param, 35)
-    assert sum(len(points) for *_, points in made) > 3000
-    return made
+    return bodies("hard", request.param, num_sentences=35 if request.param == 25.0 else 20, num_frames=3000)
 
 
-@pytest.fixture(scope="module", params=["clean", "easy", "phoenix", "hard"])
+# Every limit is tightest at the hardest preset; the others have fewer sentences.
+@pytest.fixture(params=["clean", "easy", "phoenix", "hard"])
 def preset_bodies(request):
-    made = bodies(Dials(preset=request.param, left_handed=0.0), 25.0, 45)
-    assert sum(len(points) for *_, points in made) > 4500
-    return made
+    if request.param == "hard":
+        return bodies("hard", 25.0, num_sentences=45, num_frames=4500)
+    return bodies(request.param, 25.0, num_sentences=15, num_frames=1500)
 
 
 def speeds(place, fps):
@@ -476,7 +498,7 @@ def test_a_dial_at_zero_leaves_the_other_draws_alone():
 
 
 def test_bones_and_joints_hold_at_the_hardest_preset(hard_bodies):
-    for _, signer, performance, points in hard_bodies:
+    for _, signer, performance, points, _ in hard_bodies:
         for side, arm in (("right", performance.motion.right), ("left", performance.motion.left)):
             hand = points[:, layout.GROUPS[f"{side}_hand"]]
             for a, b in layout.HAND_BONES:
@@ -495,7 +517,7 @@ def test_bones_and_joints_hold_at_the_hardest_preset(hard_bodies):
 
 
 def test_nothing_jumps_at_the_hardest_preset(hard_bodies):
-    for fps, _, _, points in hard_bodies:
+    for fps, _, _, points, _ in hard_bodies:
         for side in ("left", "right"):
             # Unhurried signing peaks at 2 to 3 m/s.
             assert speeds(points[:, layout.index(f"{side}_hand.wrist")], fps).max() < 6.0
@@ -508,10 +530,9 @@ def test_nothing_jumps_at_the_hardest_preset(hard_bodies):
 
 def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
     depths, clearances = [], []
-    for _, signer, performance, _ in hard_bodies:
-        body, motion = signer.proportions, performance.motion
-        head = head_rotation(motion.head)
-        (_, strong), (_, weak), limb = pose_arms(motion.right, motion.left, body, head, fps=motion.fps)
+    for _, signer, performance, _, arms in hard_bodies:
+        body, head = signer.proportions, head_rotation(performance.motion.head)
+        (_, strong), (_, weak), limb = arms
         flip = np.array((-1.0, 1.0, 1.0))
         for hand, turn in ((strong, head), (weak, flip[:, None] * head * flip)):
             depths.append(skin.depth(hand, body.head_centre, body.head, turn, body.shoulder_half_width))
@@ -529,9 +550,9 @@ def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
 
 def test_forearms_stay_out_of_the_trunk(preset_bodies):
     inside = []
-    for _, signer, performance, _ in preset_bodies:
-        for elbow, wrist in arms(performance, signer):
-            middle = 0.5 * (elbow + wrist)
+    for _, signer, _, _, arms in preset_bodies:
+        for elbow, hand in arms[:2]:
+            middle = 0.5 * (elbow + hand[:, 0])
             # An ellipse that is narrower than any chest.
             wide, deep = 0.82 * signer.proportions.shoulder_half_width, 0.077
             inside.append(((middle[:, 0] / wide) ** 2 + (middle[:, 2] / deep) ** 2 < 1) & (middle[:, 1] > 0.02))
@@ -540,10 +561,10 @@ def test_forearms_stay_out_of_the_trunk(preset_bodies):
 
 def test_elbows_neither_snap_nor_go_behind_the_back(preset_bodies):
     fast, behind, across = [], [], []
-    for fps, signer, performance, points in preset_bodies:
+    for fps, _, _, points, arms in preset_bodies:
         for side in ("left", "right"):
             fast.append(speeds(points[:, layout.index(f"pose.{side}_elbow")], fps))
-        for elbow, _ in arms(performance, signer):
+        for elbow, _ in arms[:2]:
             behind.append(elbow[:, 2])
             across.append(elbow[:, 0])
     fast, behind, across = (np.concatenate(values) for values in (fast, behind, across))
@@ -577,22 +598,15 @@ def test_elbows_hang_and_hands_lie_apart_at_rest():
 
 def test_forearms_pass_over_each_other(preset_bodies):
     gaps = []
-    for _, signer, performance, _ in preset_bodies:
-        (elbow, wrist), (other_elbow, other_wrist) = arms(performance, signer)
+    for *_, arms in preset_bodies:
+        (elbow, hand), (other_elbow, other_hand) = arms[:2]
         flip = np.array((-1.0, 1.0, 1.0))
         share = np.linspace(0, 1, 9)[:, None]
-        mine = elbow[:, None] + share * (wrist - elbow)[:, None]
-        other = (other_elbow[:, None] + share * (other_wrist - other_elbow)[:, None]) * flip
+        mine = elbow[:, None] + share * (hand[:, 0] - elbow)[:, None]
+        other = (other_elbow[:, None] + share * (other_hand[:, 0] - other_elbow)[:, None]) * flip
         gaps.append(np.linalg.norm(mine[:, :, None] - other[:, None], axis=-1).min(axis=(1, 2)))
     gaps = np.concatenate(gaps)
     assert (gaps < 0.035).mean() < 0.003
-
-
-def arms(performance, signer):
-    """Elbow and wrist (T, 3) of the strong and the weak arm, each on its own side."""
-    motion = performance.motion
-    posed = pose_arms(motion.right, motion.left, signer.proportions, head_rotation(motion.head), fps=motion.fps)
-    return [(elbow, hand[:, 0]) for elbow, hand in posed[:2]]
 
 
 def angle(first, second):
