@@ -62,6 +62,46 @@ def test_imports_go_downwards_only():
     assert wrong == []
 
 
+def file_of(module: str) -> Path | None:
+    path = ROOT.parent / module.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The files of the package that a file imports, also inside functions and for types alone."""
+    files = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            files |= {file_of(f"{node.module}.{alias.name}") or file_of(node.module) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            files |= {file_of(alias.name) for alias in node.names}
+    # The package itself imports what it offers when somebody asks for it.
+    return {file for file in files if file is not None} - {path, ROOT / "__init__.py"}
+
+
+def in_circles(graph: dict) -> set:
+    """The nodes of a graph from which a way leads back to them."""
+
+    def reachable(start) -> set:
+        seen, todo = set(), [start]
+        while todo:
+            new = graph.get(todo.pop(), set()) - seen
+            seen |= new
+            todo += new
+        return seen
+
+    return {node for node in graph if node in reachable(node)}
+
+
+def test_circles_are_found():
+    assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == {"b", "c"}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {path: imported_files(path) for path in ROOT.rglob("*.py")}
+    assert sorted(str(path.relative_to(ROOT)) for path in in_circles(graph)) == []
+
+
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
