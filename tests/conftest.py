@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -101,6 +102,45 @@ TINY_TEACHER = TeacherConfig(
     attention_dropout=0.0,
 )
 
+# For tests of layers and shapes.
+SMALL_STUDENT = StudentConfig(
+    view="compact",
+    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 8, "face": 8},
+    stem_channels=16,
+    blocks=(Block(3, 32, 16, 2), Block(5, 32, 16)),
+    head_channels=16,
+    lstm_hidden=8,
+)
+SMALL_TEACHER = TeacherConfig(
+    view="compact",
+    encoder_width=8,
+    attention_heads=2,
+    stem_channels=12,
+    modules=(InceptionModule("3b", 6, (4, 6), (3, 4), 4), InceptionModule("4b", 6, (4, 6), (3, 4), 4)),
+    lstm_hidden=8,
+    lstm_layers=1,
+)
+
+# Learn a few utterances within the epochs of an overfit test.
+QUICK_STUDENT = StudentConfig(
+    view="compact",
+    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
+    stem_channels=32,
+    blocks=(Block(5, 64, 32, 2),),
+    head_channels=32,
+    lstm_hidden=32,
+    lstm_layers=1,
+)
+QUICK_TEACHER = TeacherConfig(
+    view="compact",
+    encoder_width=16,
+    attention_heads=2,
+    stem_channels=32,
+    modules=(InceptionModule("3b", 16, (16, 16), (8, 8), 8),),
+    lstm_hidden=32,
+    lstm_layers=1,
+)
+
 # Where the right hand goes in each gloss, relative to its rest, and how far its fingers are spread.
 TINY_SIGNS = {"UP": (0.0, -0.3, 0.02), "DOWN": (0.0, 0.25, 0.05), "LEFT": (0.3, 0.0, 0.08), "RIGHT": (-0.2, -0.1, 0.0)}
 
@@ -157,6 +197,14 @@ def teacher(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "tiny_teacher", TINY_TEACHER)
         return fit(Recipe(tiny_corpus, output=tmp_path_factory.mktemp("teacher") / "run", **TEACHING)).run
+
+
+def zscored(points, every):
+    """By the statistics of `every`; where a point never moves there is no deviation to divide by."""
+    with warnings.catch_warnings():
+        # Of a part that was never found.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return (points - np.nanmean(every, 0)) / np.maximum(np.nanstd(every, 0), 1e-3)
 
 
 def worn_norms(model):

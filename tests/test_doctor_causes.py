@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import QUICK_TEACHER
 from signloom.corpus import Corpus
 from signloom.findings import checks_in
 from signloom.health.checks import outputs
@@ -33,7 +34,6 @@ from signloom.synth.options import SynthOptions
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
-from test_overfit import TINY_TEACHER
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import causes_planted as planted
@@ -49,7 +49,7 @@ CHECKS = {check.id: check for check in checks_in(outputs)}
 def small_presets():
     before = dict(presets.PRESETS)
     planted.add_presets()
-    presets.PRESETS["clamped_teacher"] = replace(TINY_TEACHER, attention_clamp=1e-3)
+    presets.PRESETS["clamped_teacher"] = replace(QUICK_TEACHER, attention_clamp=1e-3)
     yield
     presets.PRESETS.clear()
     presets.PRESETS.update(before)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import re
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from conftest import tiny_sentence
+from conftest import tiny_sentence, zscored
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
@@ -53,14 +52,6 @@ def loud(findings):
 
 def with_points(clip, points):
     return replace(clip, points=points)
-
-
-def zscored(points, every):
-    """By the statistics of `every`; where a point never moves there is no deviation to divide by."""
-    with warnings.catch_warnings():
-        # Of a part that was never found.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return (points - np.nanmean(every, 0)) / np.maximum(np.nanstd(every, 0), 1e-3)
 
 
 def standardised(clip, number):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import tiny_sentence
+from conftest import QUICK_STUDENT, QUICK_TEACHER, tiny_sentence, zscored
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.findings import checks_in
 from signloom.health.checks import architecture, compatibility
@@ -22,8 +22,6 @@ from signloom.model.frontend import FrontEnd
 from signloom.model.recognizer import Recognizer
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
-from test_doctor_data import zscored
-from test_overfit import TINY_STUDENT, TINY_TEACHER
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +30,8 @@ CHECKS = checks_in(compatibility, architecture)
 
 @pytest.fixture(autouse=True)
 def tiny_presets(monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "tiny_student", TINY_STUDENT)
-    monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TINY_TEACHER)
+    monkeypatch.setitem(presets.PRESETS, "tiny_student", QUICK_STUDENT)
+    monkeypatch.setitem(presets.PRESETS, "tiny_teacher", QUICK_TEACHER)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def train(corpus, path, *, normalise=True):
     """A model of a few dozen steps: enough to read clips that it was trained on better than any others."""
     torch.manual_seed(0)
     subject = find_subject("student", corpus.root)
-    probe = make_probe(replace(subject, recognizer=Recognizer(TINY_STUDENT, len(subject.vocabulary))))
+    probe = make_probe(replace(subject, recognizer=Recognizer(QUICK_STUDENT, len(subject.vocabulary))))
     # All that its normalisation will be judged by.
     probe = replace(probe, compared=make_probe(replace(subject, trained=True)).compared)
     frontend = probe.recognizer.frontend
@@ -326,7 +324,7 @@ def test_a_wrong_length_is_named():
 
 def test_a_classifier_of_other_words_is_named():
     def change(recognizer):
-        recognizer.classifier = nn.Linear(2 * TINY_STUDENT.lstm_hidden, 7)
+        recognizer.classifier = nn.Linear(2 * QUICK_STUDENT.lstm_hidden, 7)
 
     probe = probe_of("tiny_student", change=change)
     finding = architecture.shape(probe)

@@ -6,30 +6,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import random_landmarks, worn_norms
+from conftest import SMALL_STUDENT, random_landmarks, worn_norms
 from signloom import layout
 from signloom.errors import InputError, LayoutError
 from signloom.inference.model import Model, load
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model.blocks import BiLSTM, Packing, SqueezeExcite, upsample
 from signloom.model.frontend import FrontEnd
-from signloom.model.presets import PRESETS, Block, StudentConfig, preset
+from signloom.model.presets import PRESETS, StudentConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.vocabulary import Vocabulary
 
-SMALL = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 8, "face": 8},
-    stem_channels=16,
-    blocks=(Block(3, 32, 16, 2), Block(5, 32, 16)),
-    head_channels=16,
-    lstm_hidden=8,
-)
 VARIANTS = {
-    "default": SMALL,
-    "frame_rate": replace(SMALL, frame_rate=True),
-    "squeeze_excite": replace(SMALL, squeeze_excite=True),
-    "cosine": replace(SMALL, classifier="cosine"),
+    "default": SMALL_STUDENT,
+    "frame_rate": replace(SMALL_STUDENT, frame_rate=True),
+    "squeeze_excite": replace(SMALL_STUDENT, squeeze_excite=True),
+    "cosine": replace(SMALL_STUDENT, classifier="cosine"),
 }
 
 
@@ -78,7 +70,7 @@ def test_output_lengths_are_right_for_every_length(variant):
 
 @torch.inference_mode()
 def test_emission_is_a_quarter_of_the_frame_rate_and_sums_to_one():
-    model = recognizer(SMALL)
+    model = recognizer(SMALL_STUDENT)
     assert (model.stride, model.step_seconds) == (4, 4 / 25)
     log_probs, _ = model(clip(40))
     assert log_probs.shape == (1, 10, 7)
@@ -89,7 +81,7 @@ def test_emission_is_a_quarter_of_the_frame_rate_and_sums_to_one():
 
 def test_training_statistics_leave_padding_out():
     torch.manual_seed(0)
-    model = Recognizer(SMALL, 7).train()
+    model = Recognizer(SMALL_STUDENT, 7).train()
     points = clip(24)
     padded = torch.cat([points, torch.full((1, 40, 85, 3), float("nan"))], 1)
     torch.manual_seed(1)
@@ -264,10 +256,10 @@ class TestPresets:
         with pytest.raises(InputError, match="dropout 1.5"):
             preset("student", dropout=1.5)
         with pytest.raises(InputError, match="unknown keys wings"):
-            StudentConfig.from_json({**SMALL.to_json(), "wings": 2})
+            StudentConfig.from_json({**SMALL_STUDENT.to_json(), "wings": 2})
 
     def test_config_survives_json(self):
-        assert StudentConfig.from_json(SMALL.to_json()) == SMALL
+        assert StudentConfig.from_json(SMALL_STUDENT.to_json()) == SMALL_STUDENT
 
 
 def test_ctc_loss_equals_the_sum_over_all_paths():
@@ -285,7 +277,7 @@ class TestCheckpoint:
     @pytest.fixture
     def model(self):
         vocabulary = Vocabulary.from_glosses([["A", "B", "Ä", "D", "E"]])
-        return Model(TorchEngine(recognizer(SMALL)), vocabulary, {"recipe": {"seed": 3}})
+        return Model(TorchEngine(recognizer(SMALL_STUDENT)), vocabulary, {"recipe": {"seed": 3}})
 
     def test_rebuilds_itself(self, model, tmp_path):
         model.save(tmp_path / "model.safetensors")
@@ -338,4 +330,4 @@ class TestCheckpoint:
 
     def test_vocabulary_of_another_size_is_refused(self):
         with pytest.raises(InputError, match="classifier of 7 words, vocabulary of 3"):
-            Model(TorchEngine(recognizer(SMALL)), Vocabulary.from_glosses([["A"]]))
+            Model(TorchEngine(recognizer(SMALL_STUDENT)), Vocabulary.from_glosses([["A"]]))

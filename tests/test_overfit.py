@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from conftest import tiny_sentence
+from conftest import QUICK_STUDENT, QUICK_TEACHER, tiny_sentence
 from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
@@ -38,37 +38,17 @@ from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model import presets
 from signloom.model.modality_fusion import ModalityAttention
-from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
 
-TINY_STUDENT = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=32,
-    blocks=(Block(5, 64, 32, 2),),
-    head_channels=32,
-    lstm_hidden=32,
-    lstm_layers=1,
-)
-TINY_TEACHER = TeacherConfig(
-    view="compact",
-    encoder_width=16,
-    attention_heads=2,
-    stem_channels=32,
-    modules=(InceptionModule("3b", 16, (16, 16), (8, 8), 8),),
-    lstm_hidden=32,
-    lstm_layers=1,
-)
-
 
 @pytest.fixture(autouse=True)
 def tiny_presets(monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "tiny_student", TINY_STUDENT)
-    monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TINY_TEACHER)
+    monkeypatch.setitem(presets.PRESETS, "tiny_student", QUICK_STUDENT)
+    monkeypatch.setitem(presets.PRESETS, "tiny_teacher", QUICK_TEACHER)
 
 
 @pytest.fixture(autouse=True)
@@ -125,9 +105,9 @@ def test_settings_reach_the_model():
 
 
 def test_a_model_is_a_preset_a_file_or_a_run(tmp_path):
-    assert find_architecture("tiny_student").config is TINY_STUDENT
+    assert find_architecture("tiny_student").config is QUICK_STUDENT
     vocabulary = Vocabulary.from_glosses([["A", "B"]])
-    config = replace(TINY_TEACHER, dropout=0.7, attention_dropout=0.3, attention_clamp=0.5)
+    config = replace(QUICK_TEACHER, dropout=0.7, attention_dropout=0.3, attention_clamp=0.5)
     Model(TorchEngine(Recognizer(config, len(vocabulary))), vocabulary).save(tmp_path / "mine" / "model.safetensors")
     for name in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
         tested = find_architecture(str(name))
@@ -150,7 +130,7 @@ def test_utterances_that_ctc_cannot_align_are_passed_over_and_named(tmp_path):
             glosses = ("UP", "DOWN") if number else ("UP",) * 9
             writer.add(f"u{number}", split="train", signer="A", glosses=glosses, landmarks=landmarks)
     corpus = Corpus.open(tmp_path / "short")
-    samples = choose_samples(corpus, TINY_STUDENT, 10, seed=0)
+    samples = choose_samples(corpus, QUICK_STUDENT, 10, seed=0)
     assert sorted(item.id for item in samples.utterances) == ["u1", "u2"]
     assert samples.left_out == ("u0: 9 glosses need at least 17 output frames, the model yields 6 from 24",)
     run = overfit(corpus, find_architecture("tiny_student"), RELAXED, max_epochs=1)
@@ -164,7 +144,7 @@ def test_nothing_that_ctc_can_align_is_refused(tmp_path):
     with pytest.raises(
         InputError, match="no training utterance that CTC can align at the model's stride; u: 9 glosses"
     ):
-        choose_samples(Corpus.open(tmp_path / "short"), TINY_STUDENT, 10, seed=0)
+        choose_samples(Corpus.open(tmp_path / "short"), QUICK_STUDENT, 10, seed=0)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeypatch):
@@ -475,7 +455,7 @@ class TestCommands:
     def test_bisect_and_switches(self, tiny_corpus, tmp_path, capsys):
         """A dropout that lets nothing through, on a run's own model; each switch reaches the setting."""
         vocabulary = Vocabulary.from_glosses([["UP"]])
-        Model(TorchEngine(Recognizer(TINY_TEACHER, len(vocabulary))), vocabulary).save(
+        Model(TorchEngine(Recognizer(QUICK_TEACHER, len(vocabulary))), vocabulary).save(
             tmp_path / "mine" / "model.safetensors"
         )
         arguments = f"overfit --data_dir {tiny_corpus} --model {tmp_path / 'mine'} --output {tmp_path} --num_samples 2"

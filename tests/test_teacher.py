@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from conftest import random_landmarks, worn_norms
+from conftest import SMALL_STUDENT, SMALL_TEACHER, random_landmarks, worn_norms
 from signloom import layout
 from signloom.corpus import Corpus
 from signloom.errors import InputError
@@ -19,7 +19,7 @@ from signloom.inference.torch_engine import TorchEngine
 from signloom.model.blocks import Packing, TemporalConv, max_pool
 from signloom.model.inception import InceptionBlock
 from signloom.model.modality_fusion import Fusion, ModalityAttention
-from signloom.model.presets import PRESETS, Block, InceptionModule, ModelConfig, StudentConfig, TeacherConfig, preset
+from signloom.model.presets import PRESETS, InceptionModule, ModelConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.train import build
 from signloom.train.build import build_recognizer
@@ -30,31 +30,16 @@ from signloom.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
 
-SMALL = TeacherConfig(
-    view="compact",
-    encoder_width=8,
-    attention_heads=2,
-    stem_channels=12,
-    modules=(InceptionModule("3b", 6, (4, 6), (3, 4), 4), InceptionModule("4b", 6, (4, 6), (3, 4), 4)),
-    lstm_hidden=8,
-    lstm_layers=1,
-)
 VARIANTS = {
-    "default": SMALL,
-    "average": replace(SMALL, attention=False),
-    "residual": replace(SMALL, residual=True),
-    "full": replace(SMALL, view="full"),
-    "stride 16": replace(SMALL, modules=tuple(replace(module, pool=2) for module in SMALL.modules), frame_rate=True),
-    "auxiliary": replace(SMALL, auxiliary_head=True, classifier="cosine"),
+    "default": SMALL_TEACHER,
+    "average": replace(SMALL_TEACHER, attention=False),
+    "residual": replace(SMALL_TEACHER, residual=True),
+    "full": replace(SMALL_TEACHER, view="full"),
+    "stride 16": replace(
+        SMALL_TEACHER, modules=tuple(replace(module, pool=2) for module in SMALL_TEACHER.modules), frame_rate=True
+    ),
+    "auxiliary": replace(SMALL_TEACHER, auxiliary_head=True, classifier="cosine"),
 }
-STUDENT = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 8, "face": 8},
-    stem_channels=16,
-    blocks=(Block(3, 32, 16, 2),),
-    head_channels=16,
-    lstm_hidden=8,
-)
 
 
 def clip(num_frames: int, view: str = "compact", *, seed: int = 0) -> torch.Tensor:
@@ -130,18 +115,18 @@ def test_residual_modules_add_what_goes_in_to_what_comes_out():
     # Ours have them, the reconstruction has not, and they have no weights.
     assert [preset(name).residual for name in ("teacher", "teacher_compact", "teacher_original")] == [True, True, False]
     # A model file of before they were there.
-    record = SMALL.to_json()
+    record = SMALL_TEACHER.to_json()
     record.pop("residual")
-    assert ModelConfig.from_json(record) == SMALL
+    assert ModelConfig.from_json(record) == SMALL_TEACHER
     with pytest.raises(InputError, match=r"residual Inception modules of widths \[30, 20, 20\]"):
-        replace(SMALL, residual=True, stem_channels=30)
+        replace(SMALL_TEACHER, residual=True, stem_channels=30)
 
 
 def test_training_statistics_leave_padding_out():
     points = clip(24)
     padded = torch.cat([points, torch.full((1, 40, 85, 3), torch.nan)], 1)
     # No dropout: it would draw other numbers for another count of frames.
-    config = replace(SMALL, dropout=0.0, attention_dropout=0.0)
+    config = replace(SMALL_TEACHER, dropout=0.0, attention_dropout=0.0)
     found = []
     for batch in (points, padded):
         torch.manual_seed(0)
@@ -208,14 +193,14 @@ class TestFusion:
         torch.testing.assert_close(attention(tokens), expected)
 
     def test_without_attention_it_is_the_average_of_the_encoders(self):
-        fusion = Fusion(replace(SMALL, attention=False), MODALITIES).eval()
+        fusion = Fusion(replace(SMALL_TEACHER, attention=False), MODALITIES).eval()
         x = torch.randn(6, 20)
         tokens = [fusion.encoders[name](x[:, part]) for name, part in MODALITIES.items()]
         torch.testing.assert_close(fusion(x), torch.stack(tokens).mean(0))
         assert not [name for name, _ in fusion.named_parameters() if "attention" in name]
 
     def test_frames_do_not_see_each_other(self):
-        fusion = Fusion(SMALL, MODALITIES).eval()
+        fusion = Fusion(SMALL_TEACHER, MODALITIES).eval()
         x = torch.randn(6, 20)
         changed = x.clone()
         changed[3] += 1
@@ -252,7 +237,7 @@ def test_gradient_reaches_every_parameter(variant):
 
 
 def test_forget_gates_start_open():
-    model = Recognizer(SMALL, 7)
+    model = Recognizer(SMALL_TEACHER, 7)
     for lstm in (*model.lstm.forward_layers, *model.lstm.backward_layers):
         total = lstm.bias_ih_l0 + lstm.bias_hh_l0
         assert (total[8:16] == 1).all()
@@ -260,7 +245,7 @@ def test_forget_gates_start_open():
 
 
 class TestAuxiliaryHead:
-    @pytest.mark.parametrize("config", [SMALL, STUDENT], ids=["teacher", "student"])
+    @pytest.mark.parametrize("config", [SMALL_TEACHER, SMALL_STUDENT], ids=["teacher", "student"])
     @pytest.mark.parametrize("classifier", ["linear", "cosine"])
     def test_is_there_in_training_only(self, config, classifier):
         model = recognizer(replace(config, auxiliary_head=True, classifier=classifier))
@@ -271,16 +256,16 @@ class TestAuxiliaryHead:
         torch.testing.assert_close(heads.auxiliary.exp().sum(-1), torch.ones(heads.auxiliary.shape[:2]))
 
     def test_shares_the_classifier_where_it_is_cosine(self):
-        shared = Recognizer(replace(SMALL, auxiliary_head=True, classifier="cosine"), 7)
-        own = Recognizer(replace(SMALL, auxiliary_head=True), 7)
-        assert shared.auxiliary.out_features == 2 * SMALL.lstm_hidden
+        shared = Recognizer(replace(SMALL_TEACHER, auxiliary_head=True, classifier="cosine"), 7)
+        own = Recognizer(replace(SMALL_TEACHER, auxiliary_head=True), 7)
+        assert shared.auxiliary.out_features == 2 * SMALL_TEACHER.lstm_hidden
         assert own.auxiliary.out_features == 7
         heads = shared.train().heads(clip(40))
         heads.auxiliary[0, 0, 0].backward()
         assert shared.classifier.weight.grad.abs().sum() > 0
 
     def test_a_model_without_one_gives_none_and_the_same_emission(self):
-        model = recognizer(SMALL)
+        model = recognizer(SMALL_TEACHER)
         points = clip(40)
         heads = model.heads(points)
         log_probs, lengths = model(points)
@@ -308,16 +293,16 @@ class TestPresets:
         assert (original.body.stride, original.stride) == (16, 1)
         assert teacher.frontend.num_features == 6516
 
-    @pytest.mark.parametrize("config", [*PRESETS.values(), *VARIANTS.values(), STUDENT])
+    @pytest.mark.parametrize("config", [*PRESETS.values(), *VARIANTS.values(), SMALL_STUDENT])
     def test_config_survives_json(self, config):
         import json
 
         assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
     def test_a_record_without_a_kind_is_a_students(self):
-        record = STUDENT.to_json()
+        record = SMALL_STUDENT.to_json()
         assert record.pop("kind") == "mobilenet"
-        assert ModelConfig.from_json(record) == STUDENT
+        assert ModelConfig.from_json(record) == SMALL_STUDENT
 
     def test_impossible_values_are_refused(self):
         with pytest.raises(InputError, match="attention_clamp 0; needed above 0"):
@@ -331,9 +316,9 @@ class TestPresets:
         with pytest.raises(InputError, match="kind 'rnn'; needed one of mobilenet, inception"):
             ModelConfig.from_json({"kind": "rnn"})
         with pytest.raises(InputError, match="unknown keys wings"):
-            ModelConfig.from_json({**SMALL.to_json(), "wings": 2})
+            ModelConfig.from_json({**SMALL_TEACHER.to_json(), "wings": 2})
         with pytest.raises(InputError, match="model config"):
-            ModelConfig.from_json({**SMALL.to_json(), "modules": [3]})
+            ModelConfig.from_json({**SMALL_TEACHER.to_json(), "modules": [3]})
 
 
 @pytest.mark.parametrize("name", ["teacher", "teacher_compact", "teacher_original"])
@@ -354,7 +339,7 @@ class TestTraining:
 
     @pytest.fixture(autouse=True)
     def tiny_preset(self, monkeypatch):
-        monkeypatch.setitem(PRESETS, "tiny_teacher", SMALL)
+        monkeypatch.setitem(PRESETS, "tiny_teacher", SMALL_TEACHER)
 
     def test_the_auxiliary_head_is_trained_by_its_weight_and_in_no_model(self, tiny_corpus, tmp_path):
         moved = {}
@@ -384,17 +369,19 @@ class TestTraining:
         one_head = {"data_dir": tiny_corpus, "auxiliary_head": False}
         wanted = Recipe(**one_head, preset="tiny_teacher", attention=False, attention_clamp=3.0)
         plain, _ = build_recognizer(wanted, vocabulary)
-        assert plain.config == replace(SMALL, attention=False, attention_clamp=3.0)
-        assert build_recognizer(Recipe(**one_head, preset="tiny_teacher"), vocabulary)[0].config == SMALL
+        assert plain.config == replace(SMALL_TEACHER, attention=False, attention_clamp=3.0)
+        assert build_recognizer(Recipe(**one_head, preset="tiny_teacher"), vocabulary)[0].config == SMALL_TEACHER
         with pytest.raises(InputError, match="student has no attention"):
             build_recognizer(Recipe(data_dir=tiny_corpus, attention=False), vocabulary)
         # Without attention there are no weights of it to start from; a clamp has none.
         Model(TorchEngine(plain), vocabulary).save(tmp_path / "model.safetensors")
         start = Recipe(**one_head, init=tmp_path, attention_clamp=20.0)
-        assert build_recognizer(start, vocabulary)[0].config == replace(SMALL, attention=False, attention_clamp=20.0)
+        assert build_recognizer(start, vocabulary)[0].config == replace(
+            SMALL_TEACHER, attention=False, attention_clamp=20.0
+        )
         with pytest.raises(InputError, match="--attention is True, but False in that model; leave it out"):
             build_recognizer(replace(start, attention=True), vocabulary)
-        Model(TorchEngine(Recognizer(STUDENT, len(vocabulary))), vocabulary).save(tmp_path / "model.safetensors")
+        Model(TorchEngine(Recognizer(SMALL_STUDENT, len(vocabulary))), vocabulary).save(tmp_path / "model.safetensors")
         with pytest.raises(InputError, match="--attention_clamp is 20.0, but a model of kind mobilenet has none"):
             build_recognizer(start, vocabulary)
 

@@ -1,6 +1,7 @@
 """One step of training: the same gradient however it is computed, its learning rate, and what is not finite."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import SMALL_STUDENT, SMALL_TEACHER
 from signloom.corpus import Corpus
 from signloom.errors import InputError, TrainingError
 from signloom.model import presets
-from signloom.model.presets import Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.data import UtteranceDataset, collate
@@ -25,27 +26,10 @@ from signloom.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
 
-STUDENT = StudentConfig(
-    view="compact",
-    encoder_widths={"pose": 8, "left_hand": 8, "right_hand": 16, "face": 8},
-    stem_channels=16,
-    blocks=(Block(3, 24, 16, 2), Block(3, 24, 16)),
-    squeeze_excite=True,
-    head_channels=16,
-    lstm_hidden=12,
-    lstm_layers=1,
-    dropout=0.2,
-)
-TEACHER = TeacherConfig(
-    view="compact",
-    encoder_width=16,
-    stem_channels=16,
-    modules=(InceptionModule("3b", 8, (8, 8), (4, 4), 4), InceptionModule("3c", 8, (8, 8), (4, 4), 4)),
-    lstm_hidden=12,
-    lstm_layers=1,
-    auxiliary_head=True,
-    dropout=0.2,
-)
+
+# With everything that activation checkpointing and gradients of parts must get right.
+STUDENT = replace(SMALL_STUDENT, squeeze_excite=True, dropout=0.2, lstm_layers=1)
+TEACHER = replace(SMALL_TEACHER, encoder_width=16, stem_channels=16, auxiliary_head=True, dropout=0.2)
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 
 class Packing:
-    """The frames of a padded batch without their padding: what works on single frames, or takes statistics over them,
-    sees these `N` frames only.
+    """Packs the frames of a padded batch: layers on single frames, and batch norm, get the `N` valid frames only.
 
-    lengths: `(B,)`, or None where nothing is padded.
+    lengths: `(B,)`, or None if nothing is padded.
     """
 
     def __init__(self, lengths: Tensor | None, batch_size: int, num_frames: int) -> None:
@@ -28,18 +27,18 @@ class Packing:
             self.index = inside.flatten().nonzero().squeeze(1)
 
     def pack(self, x: Tensor) -> Tensor:
-        """`(B, T, C)` to `(N, C)`."""
+        """Returns the valid frames, `(N, C)`, of `(B, T, C)`."""
         flat = x.reshape(-1, x.shape[-1])
         return flat if self.index is None else flat.index_select(0, self.index)
 
     def unpack(self, x: Tensor, padding: float = 0.0) -> Tensor:
-        """`(N, C)` to `(B, T, C)`, the padding filled."""
+        """Returns frames `(N, C)` as a padded batch `(B, T, C)`."""
         if self.index is not None:
             x = x.new_full((self.batch_size * self.num_frames, x.shape[-1]), padding).index_copy(0, self.index, x)
         return x.view(self.batch_size, self.num_frames, -1)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean over each utterance's own frames, `(N, C)` to `(N, C)`, the same for all frames of an utterance."""
+        """Returns the mean over the frames of each utterance, for each of its frames: `(N, C)` to `(N, C)`."""
         padded = self.unpack(x)
         if self.lengths is None:
             mean = padded.mean(1, keepdim=True)
@@ -48,7 +47,7 @@ class Packing:
         return self.pack(mean.expand_as(padded))
 
     def strided(self, stride: int) -> Packing:
-        """The packing after a convolution of that stride: `ceil(n / stride)` frames of n."""
+        """Returns the packing after a convolution of that stride: `ceil(n / stride)` frames of n."""
         if stride == 1:
             return self
         lengths = None if self.lengths is None else ceil_div(self.lengths, stride)
@@ -56,14 +55,14 @@ class Packing:
 
 
 def ceil_div(lengths: Tensor, stride: int) -> Tensor:
-    """Frames that a convolution of `stride` with padding (kernel - 1) / 2 makes of `lengths` frames."""
+    """Returns the output frames of a convolution of `stride` with padding (kernel - 1) / 2 for `lengths` frames."""
     return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
 
 
 class Body(nn.Module):
-    """Features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`: what student and teacher have in common.
+    """Features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`: base class of student and teacher.
 
-    out_channels: C.  strides: of its layers over time, in their order.
+    out_channels: C.  strides: those of its layers over time, in order.
     """
 
     out_channels: int
@@ -71,11 +70,11 @@ class Body(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Input frames for each frame of the body's output."""
+        """Input frames per frame of the body's output."""
         return math.prod(self.strides)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride in turn."""
+        """Returns the frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride."""
         for stride in self.strides:
             lengths = ceil_div(lengths, stride)
         return lengths
@@ -92,7 +91,7 @@ class DepthwiseConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, T, C)`, padding 0, to `(B, T', C)`."""
-        # Seen as a (B, C, 1, T) image in channels-last memory: 5 to 10 times faster on a CPU than conv1d.
+        # As a (B, C, 1, T) image in channels-last memory: 5 to 10 times faster on a CPU than conv1d.
         image = x.transpose(1, 2).unsqueeze(2)
         out = F.conv2d(image, self.weight, stride=(1, self.stride), padding=(0, self.kernel // 2), groups=self.channels)
         return out.squeeze(2).transpose(1, 2)
@@ -115,9 +114,9 @@ class TemporalConv(nn.Module):
 
 
 def max_pool(x: Tensor, packing: Packing, kernel: int, stride: int = 1) -> tuple[Tensor, Packing]:
-    """Largest value around every `stride`-th frame, `(N, C)` to `(N', C)` with `ceil(n / stride)` frames of n.
+    """Returns the maximum around every `stride`-th frame, `(N, C)` to `(N', C)` with `ceil(n / stride)` frames of n.
 
-    Only an utterance's own frames count: outside of them lies minus infinity.
+    Padding is minus infinity, so that only the frames of an utterance count.
     """
     after = packing.strided(stride)
     padded = packing.unpack(x, padding=-torch.inf).transpose(1, 2)
@@ -140,7 +139,7 @@ class SqueezeExcite(nn.Module):
 class InvertedResidual(nn.Module):
     """MobileNetV3's block over time: expand, depthwise convolution, (squeeze-excite), project, residual.
 
-    Source: Howard et al. 2019, "Searching for MobileNetV3", figure 4, with time in the place of the image.
+    Source: Howard et al. 2019, "Searching for MobileNetV3", figure 4, over time instead of an image.
     """
 
     def __init__(
@@ -179,8 +178,8 @@ class InvertedResidual(nn.Module):
 class BiLSTM(nn.Module):
     """Bidirectional LSTM layers whose backward direction starts at each utterance's own last frame.
 
-    Two one-way LSTMs a layer, the second on frames reversed within the length: the same as packing, and twice as fast
-    in training on a CPU. The forget gates start at bias 1 (Gers et al. 2000).
+    Two one-way LSTMs per layer, the second on frames reversed within the length: equivalent to packing, and twice as
+    fast in training on a CPU. The forget gates start at bias 1 (Gers et al. 2000).
     """
 
     def __init__(self, in_channels: int, hidden: int, num_layers: int, dropout: float = 0.0) -> None:
@@ -201,7 +200,7 @@ class BiLSTM(nn.Module):
                 lstm.bias_ih_l0[hidden : 2 * hidden] = 1.0
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """`(B, T, C)` to `(B, T, 2 * hidden)`; what comes out in the padding is not defined."""
+        """`(B, T, C)` to `(B, T, 2 * hidden)`; the output in the padding is undefined."""
         reverse = None if lengths is None else reversal(lengths, x.shape[1])
         for number, (ahead, back) in enumerate(zip(self.forward_layers, self.backward_layers, strict=True)):
             if number:
@@ -211,7 +210,7 @@ class BiLSTM(nn.Module):
 
 
 def reversal(lengths: Tensor, num_frames: int) -> Tensor:
-    """For each frame the frame that takes its place when each utterance is reversed within its length, `(B, T)`."""
+    """Returns the indices `(B, T)` that reverse each utterance within its length."""
     frames = torch.arange(num_frames, device=lengths.device)
     return torch.where(frames < lengths[:, None], lengths[:, None] - 1 - frames, frames)
 
@@ -223,10 +222,10 @@ def _reversed(x: Tensor, reverse: Tensor | None) -> Tensor:
 
 
 def upsample(x: Tensor, lengths: Tensor | None, stride: int, num_frames: int) -> Tensor:
-    """`(B, T', C)` linearly interpolated to `(B, num_frames, C)`.
+    """Returns `(B, T', C)` linearly interpolated to `(B, num_frames, C)`.
 
-    Output frame t reads position (t + 0.5) / stride - 0.5, kept within each utterance's own T' frames, so that the
-    length of the padding does not matter (interpolating to a size would make it matter).
+    Output frame t is at position (t + 0.5) / stride - 0.5, limited to each utterance's own T' frames. So the result
+    does not depend on the length of the padding, unlike interpolation to a size.
     """
     last = x.shape[1] - 1
     position = (torch.arange(num_frames, device=x.device) + 0.5) / stride - 0.5
@@ -242,5 +241,5 @@ def upsample(x: Tensor, lengths: Tensor | None, stride: int, num_frames: int) ->
     def read(index: Tensor) -> Tensor:
         return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
-    # At the last frame the weight is 0; the neighbour read there may be padding but does not count.
+    # At the last frame the weight of the upper neighbour, which may be padding, is 0.
     return read(lower) * (1 - weight) + read(upper) * weight

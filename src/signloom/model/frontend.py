@@ -1,11 +1,11 @@
-"""Raw landmarks to normalised features: the only place of signloom where anything is normalised.
+"""The front end: raw landmarks to normalised features. All normalisation in signloom happens here.
 
 Shapes: B utterances, T frames, P points of the view's subset, F features.
 
-Two parts. Geometric: the body relative to the clip's mean shoulder centre, in units of its mean shoulder width; each
-hand relative to its own wrist, and the face to its own centre, in every frame. Then one fixed affine per feature, with
-the statistics of the training split, which lie in the model as buffers. The module is part of every model's graph, so
-that training, evaluation and export cannot differ.
+Two steps. Geometry: the body relative to the clip's mean shoulder centre, in units of its mean shoulder width; each
+hand relative to its own wrist and the face to its own centre, in every frame. Then one fixed affine map per feature,
+with the statistics of the training split, which are buffers of the model. The module is part of every model, so that
+training, evaluation and export cannot differ.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from signloom import layout
 from signloom.errors import InputError
 
 VIEWS = ("compact", "full")
-# Healthy features lie within a few standard deviations; a glitch of the tracker must not dominate an utterance.
+# Largest absolute value of a feature, in standard deviations: a glitch of the tracker must not dominate an utterance.
 CLAMP = 10.0
-# A feature that hardly varies in training (always 0, say) is not blown up by its tiny spread.
+# Smallest standard deviation that is divided by: features that hardly vary (always 0, say) keep their scale.
 MIN_STD = 1e-3
-# A shoulder width below this share of the image height is a detection error, not a signer.
+# Smallest shoulder width, in units of image height; a smaller one is a detection error.
 MIN_SCALE = 1e-3
-# Features taken into the statistics at a time: 64 MB in double precision. A batch of long clips in the full view would
-# be a gigabyte.
+# Feature values per step of the statistics, 64 MB in double precision: a batch of long clips in the full view would
+# take a gigabyte.
 FIT_VALUES = 8_000_000
 
 
@@ -76,21 +76,21 @@ class FrontEnd(nn.Module):
         }
 
     def mirror_signs(self) -> Tensor:
-        """What each feature is multiplied by where the clip is mirrored, `(F,)`: -1 for x and its differences, else 1.
+        """Returns the factor of each feature in a mirrored clip, `(F,)`: -1 for x and its differences, else 1.
 
-        That parts and points change sides comes on top. Raises InputError for the full view, whose angles do not follow
-        a sign.
+        In addition, parts and points change sides. Raises InputError for the full view: its angles do not change by a
+        factor.
         """
         if self.view != "compact":
             raise InputError(f"front end: the {self.view} view has no signs to mirror it by; needed compact")
         signs = torch.ones(self.num_features)
         for part in self.modality_slices().values():
-            # x and y in turn, thrice; what comes last tells whether the part was detected.
+            # x and y alternate in positions and differences; the last feature is whether the part was detected.
             signs[part.start : part.stop - 1 : 2] = -1
         return signs
 
     def modality_slices(self) -> dict[str, slice]:
-        """Where each modality lies in the features."""
+        """Returns the slice of the features of each modality."""
         slices, start = {}, 0
         for name, size in self.modalities.items():
             slices[name] = slice(start, start + size)
@@ -98,7 +98,7 @@ class FrontEnd(nn.Module):
         return slices
 
     def forward(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Normalised features `(B, T, F)`; 0 where a point was missing and in padding, within +-10 elsewhere.
+        """Returns normalised features `(B, T, F)`: 0 for missing points and in padding, within +-10 elsewhere.
 
         points: `(B, T, P, 3)` in units of image height, NaN where missing.  lengths: `(B,)`, None if nothing is padded.
         """
@@ -106,10 +106,10 @@ class FrontEnd(nn.Module):
         return features.sub_(self.mean).mul_(1 / self.std).clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
 
     def raw_features(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Features before the affine `(B, T, F)`, NaN where they are not known."""
+        """Returns features before the affine map, `(B, T, F)`, NaN where unknown."""
         if points.shape[2] != self.num_points:
             raise InputError(
-                f"front end: {points.shape[2]} points a frame, the {self.view} view needs {self.num_points} "
+                f"front end: {points.shape[2]} points per frame, the {self.view} view needs {self.num_points} "
                 f"(Landmarks.select({self.view!r}))"
             )
         if self.view == "compact":
@@ -124,16 +124,16 @@ class FrontEnd(nn.Module):
         return features if lengths is None else features.masked_fill_(padding[:, :, None], torch.nan)
 
     def geometry(self, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Points `(B, T, P, D)` relative to the roots of their groups, in shoulder widths; idempotent.
+        """Returns points `(B, T, P, D)` relative to the roots of their groups, in shoulder widths; idempotent.
 
-        Missing is NaN in and out. Also returns, by group, where the root of each hand and of the face itself lies
-        relative to the body, `(B, T, D)`.
+        Missing points are NaN. Also returns, by group, the position of the root of each hand and of the face relative
+        to the body, `(B, T, D)`.
         """
         normalised, anchors = self._groups(points)
         return torch.cat(list(normalised.values()), dim=2), anchors
 
     def _groups(self, points: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """`geometry` with the points of each group by themselves."""
+        """Returns the same as `geometry`, with the points of each group separately."""
         root, scale = self._body_frame(points)
         body = (points - root).mul_(1 / scale)
         normalised, anchors = {}, {}
@@ -147,14 +147,14 @@ class FrontEnd(nn.Module):
         return normalised, anchors
 
     def _body_frame(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The clip's root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`: centre and width of the shoulders, mean over frames.
+        """Returns the clip's root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`: mean centre and width of the shoulders.
 
-        A clip that never shows both shoulders (hands alone) is centred on the mean of all its points, in units of
-        twice their mean distance from it.
+        A clip that never shows both shoulders (only hands) is centred on the mean of all its points, in units of twice
+        their mean distance from it.
         """
         left, right = points[:, :, self._left_shoulder], points[:, :, self._right_shoulder]
         root = ((left + right) * 0.5).nanmean(1)
-        # The spread of the image alone: depth would shrink a signer who turns less than it would blow up noise.
+        # Without depth: it would add more noise than it corrects the shrinking of a signer who turns.
         scale = (left - right)[..., :2].square().sum(-1, keepdim=True).sqrt().nanmean(1)
         if torch.jit.is_tracing() or not torch.isfinite(scale).all():
             cloud_root = points.flatten(1, 2).nanmean(1)
@@ -175,7 +175,7 @@ class FrontEnd(nn.Module):
                 position = torch.cat([position, anchors[name]], -1)
             none = unknown.expand(-1, -1, position.shape[-1])
             step = torch.cat([none, position[:, 1:] - position[:, :-1], none], 1)
-            # Any point tells whether a part was found; of the pose one may be missing alone.
+            # A part was detected if any of its points was: single points of the pose can be missing.
             detected = torch.isfinite(points[..., 0]).any(2, keepdim=True).to(points.dtype)
             features += [position, step[:, 1:], step[:, :-1], detected]
         return torch.cat(features, -1)
@@ -187,15 +187,15 @@ class FrontEnd(nn.Module):
         acceleration = torch.cat([none, velocity[:, 1:] - velocity[:, :-1]], 1)
         x, y, z = points.unbind(-1)
         flat = (x.square() + y.square()).sqrt()
-        # The roots themselves lie at distance 0, where no angle is defined; atan2 gives 0.
+        # The roots are at distance 0, where angles are undefined; atan2 returns 0.
         polar = torch.stack([(flat.square() + z.square()).sqrt(), torch.atan2(y, x), torch.atan2(z, flat)], -1)
         return torch.cat([position, velocity, acceleration, polar.flatten(2)], -1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Sets the affine's statistics from the training split: `(points, lengths)` batches, not augmented.
+        """Sets the statistics of the affine map from `(points, lengths)` batches of the training split, not augmented.
 
-        Mean and standard deviation are over the known values of each feature. Raises InputError without any value.
+        Mean and standard deviation are over the known values of each feature. Raises InputError if there are none.
         """
         total = torch.zeros(self.num_features, dtype=torch.float64)
         square, count = total.clone(), total.clone()
@@ -217,7 +217,7 @@ class FrontEnd(nn.Module):
         mean = total / count.clamp(min=1)
         variance = (square / count.clamp(min=1) - mean.square()).clamp(min=0)
         std = variance.sqrt()
-        # A constant feature (never seen, or always the same) keeps scale 1: it normalises to 0.
+        # A constant feature (never seen, or always the same) keeps scale 1 and normalises to 0.
         std = torch.where(std < MIN_STD, torch.ones_like(std), std)
         self.mean.copy_(mean)
         self.std.copy_(std)

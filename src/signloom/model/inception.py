@@ -1,8 +1,8 @@
 """The teacher's body: I3D over time alone, behind a fusion of the modalities.
 
-Sources: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3, with time in the place of the volume;
+Sources: Carreira and Zisserman 2017, "Quo Vadis, Action Recognition?", figure 3, over time instead of a volume;
 Szegedy et al. 2017, "Inception-v4, Inception-ResNet and the impact of residual connections on learning", section 3.2,
-for what goes around a module.
+for the residual connections.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ POOL_KERNEL = 3
 class InceptionBlock(nn.Module):
     """Four branches side by side: 1x1; 1x1 and a convolution, twice; max pooling and 1x1.
 
-    The 1x1 of the first three branches are one layer, since they read the same frames. residual: what went in is added
-    to the first channels of what comes out.
+    The 1x1 of the first three branches form one layer, since they have the same input. residual: the input is added to
+    the first channels of the output.
     """
 
     def __init__(self, in_channels: int, module: InceptionModule, *, residual: bool = False) -> None:

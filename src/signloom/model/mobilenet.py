@@ -1,4 +1,4 @@
-"""The student's body: an encoder for each modality, then MobileNetV3-style inverted residuals over time."""
+"""The student's body: an encoder per modality, then MobileNetV3-style inverted residuals over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from signloom.model.presets import StudentConfig
 class MobileNet(Body):
     """Normalised features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`.
 
-    mirror_signs: `(F,)`, given where the left hand is mirrored by them and goes through the right hand's encoder.
+    mirror_signs: `(F,)`, given if the right hand's encoder also encodes the left hand, mirrored by these signs.
     """
 
     left_signs: Tensor | None
@@ -23,7 +23,7 @@ class MobileNet(Body):
         super().__init__()
         self.modalities = modalities
         left_signs = None if mirror_signs is None else mirror_signs[modalities["left_hand"]]
-        # Not in the checkpoint: it follows from the view.
+        # Not in the model file: the view determines it.
         self.register_buffer("left_signs", left_signs, persistent=False)
         self.encoders = nn.ModuleDict(
             {
@@ -62,11 +62,11 @@ class MobileNet(Body):
         self.strides = (config.stem_stride, *(block.stride for block in config.blocks))
 
     def encode(self, frames: Tensor) -> list[Tensor]:
-        """What the encoders make of frames `(N, F)`: for each modality, in their order, `(N, width)`."""
+        """Returns the encodings of frames `(N, F)`: `(N, width)` per modality, in order."""
         if self.left_signs is None:
             return [self.encoders[name](frames[:, part]) for name, part in self.modalities.items()]
         left, right = frames[:, self.modalities["left_hand"]], frames[:, self.modalities["right_hand"]]
-        # Both at once: the norms then have the statistics of both.
+        # Both hands in one call: the statistics of batch norm then cover both.
         both = self.encoders["right_hand"](torch.cat([left * self.left_signs, right]))
         hands = dict(zip(("left_hand", "right_hand"), both.chunk(2), strict=True))
         return [

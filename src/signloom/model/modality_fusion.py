@@ -1,4 +1,4 @@
-"""Features of the modalities to one vector a frame: an encoder for each, then attention among them.
+"""Fusion of the modalities to one vector per frame: an encoder per modality, then attention among them.
 
 Shapes: N frames, M modalities, W channels.
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from signloom.model.presets import TeacherConfig
 
+# Gain of the initial weights of attention.
 ATTENTION_GAIN = 0.5
 
 
@@ -32,9 +33,9 @@ class ModalityEncoder(nn.Module):
 
 
 class ModalityAttention(nn.Module):
-    """What each modality's token takes from the others of its own frame, `(N, M, W)` to `(N, M, W)` within +-clamp.
+    """What attention adds to the token of each modality from those of the same frame, `(N, M, W)`, within +-clamp.
 
-    Multi-head self-attention behind a layer norm (pre-norm: Xiong et al. 2020), with no residual of its own.
+    Multi-head self-attention after a layer norm (pre-norm: Xiong et al. 2020), without a residual connection.
     """
 
     def __init__(self, width: int, num_heads: int, *, dropout: float, clamp: float) -> None:
@@ -44,7 +45,7 @@ class ModalityAttention(nn.Module):
         self.projections = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
-        # By itself for queries, keys and values: Xavier's bound depends on how many outputs there are.
+        # Separately for queries, keys and values: Xavier's bound depends on the number of outputs.
         for weight in (*self.projections.weight.chunk(3), self.output.weight):
             nn.init.xavier_uniform_(weight, gain=ATTENTION_GAIN)
         for layer in (self.projections, self.output):
@@ -60,7 +61,7 @@ class ModalityAttention(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Normalised features `(N, F)` to `(N, W)`: the mean over the modalities' tokens, each frame by itself."""
+    """Normalised features `(N, F)` to `(N, W)`: the mean over the tokens of the modalities, frame by frame."""
 
     def __init__(self, config: TeacherConfig, modalities: dict[str, slice]) -> None:
         super().__init__()

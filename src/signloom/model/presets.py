@@ -1,6 +1,6 @@
-"""What a model is made of, as dataclasses that a checkpoint records, and the named presets.
+"""Configurations of models, as dataclasses that are saved in the model file, and the named presets.
 
-No torch here: the command line reads this module for its help.
+No torch here: the command line imports this module for its help.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FRAME_RATE = 25.0
 
 @dataclass(frozen=True)
 class Block:
-    """One inverted residual: its depthwise kernel, its expanded and its output width, its stride in time."""
+    """An inverted residual: depthwise kernel, expanded width, output width, and stride in time."""
 
     kernel: int
     expanded: int
@@ -26,10 +26,10 @@ class Block:
 
 @dataclass(frozen=True)
 class InceptionModule:
-    """Widths of the four branches of one Inception module, and the stride of the pooling before it.
+    """Widths of the four branches of an Inception module, and the stride of the pooling before it.
 
     direct: the 1x1 branch.  first, second: (reduced, output) widths of the two convolving branches.  pooled: the branch
-    behind a max pooling.  pool: a stride over 1 puts a max pooling of kernel 3 before the module.
+    after a max pooling.  pool: a stride over 1 puts a max pooling of kernel 3 before the module.
     """
 
     name: str
@@ -46,13 +46,13 @@ class InceptionModule:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What all models share.
+    """Configuration that all models have.
 
     view: the front end's view.  frame_rate: interpolate back to the frame rate before the BiLSTM, so that there is an
     output for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and
     features of unit length and scale 32.  auxiliary_head: a second CTC classifier on the convolutional features, in
     training only and in no model file; it shares the classifier's weights where that is `cosine`.  fps: the frame rate
-    the model reads.
+    of the model's input.
     """
 
     kind: ClassVar[str]
@@ -78,9 +78,9 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> ModelConfig:
-        """The config of the kind that `record` names. Raises InputError for a key this version does not know or misses.
+        """Returns the config in `record`. Raises InputError for an unknown kind, or an unknown or missing key.
 
-        A record without a kind is a student's, of a version that had no other.
+        A record without a kind is a student's: early versions had no other kind.
         """
         kinds = {config.kind: config for config in (StudentConfig, TeacherConfig)}
         record = dict(record)
@@ -195,8 +195,8 @@ class TeacherConfig(ModelConfig):
 
 
 PRESETS: dict[str, ModelConfig] = {
-    # Ours: no wider than separates signs, and a quarter of the frame rate from the second convolution on, so that it
-    # trains on a laptop.
+    # Ours: only as wide as needed to separate signs, and a quarter of the frame rate from the second convolution on, so
+    # that it trains on a laptop.
     "student": StudentConfig(
         view="compact",
         encoder_widths={"pose": 32, "left_hand": 64, "right_hand": 64, "face": 32},
@@ -207,7 +207,7 @@ PRESETS: dict[str, ModelConfig] = {
             Block(kernel=5, expanded=320, channels=160),
         ),
         head_channels=160,
-        # One layer leaves CTC's early plateau of blanks in half the epochs of two narrower ones, and errs less.
+        # One layer leaves CTC's early plateau of blanks in half the epochs of two narrower ones, with a lower WER.
         lstm_hidden=192,
         lstm_layers=1,
     ),
@@ -249,7 +249,7 @@ PRESETS: dict[str, ModelConfig] = {
 
 
 def preset(name: str, **changes: Any) -> ModelConfig:
-    """A preset with fields changed. Raises InputError for a name that is not in PRESETS, or a field it has not."""
+    """Returns a preset with changed fields. Raises InputError for an unknown preset or field."""
     if name not in PRESETS:
         raise InputError(f"model: no preset {name!r}; known are {', '.join(PRESETS)}")
     config = PRESETS[name]

@@ -1,4 +1,4 @@
-"""The whole model: raw landmarks to log-probabilities over the vocabulary."""
+"""The recogniser: raw landmarks to log-probabilities over the vocabulary; its CTC losses."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from signloom.model.mobilenet import MobileNet
 from signloom.model.presets import ModelConfig, StudentConfig, TeacherConfig
 from signloom.vocabulary import BLANK_ID
 
+# Scale of the cosine classifier's logits, as in CoSign.
 COSINE_SCALE = 32.0
-# What the names of the auxiliary head's weights begin with.
+# Prefix of the names of the auxiliary head's weights.
 AUXILIARY = "auxiliary."
 
 
 class CosineClassifier(nn.Module):
-    """Logits `scale * cos(x, w)`: weights and features of unit length (Gidaris and Komodakis 2018; scale as CoSign)."""
+    """Logits `scale * cos(x, w)`, with weights and features of unit length (Gidaris and Komodakis 2018)."""
 
     def __init__(self, in_channels: int, num_words: int) -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class CosineClassifier(nn.Module):
 class Heads:
     """Log-probabilities `(B, T', V)` of the classifier and of the auxiliary head, and their lengths `(B,)`.
 
-    auxiliary: from the convolutional features, before the BiLSTM; None without such a head, and outside of training.
+    auxiliary: from the convolutional features, before the BiLSTM; None without such a head, and in evaluation mode.
     """
 
     log_probs: Tensor
@@ -46,7 +47,7 @@ class Heads:
 
 
 def build_body(config: ModelConfig, frontend: FrontEnd) -> Body:
-    """The convolutions that a config describes, normalised features `(B, T, F)` to `(B, T', C)`."""
+    """Returns the body that a config describes: normalised features `(B, T, F)` to `(B, T', C)`."""
     modalities = frontend.modality_slices()
     if isinstance(config, StudentConfig):
         return MobileNet(config, modalities, frontend.mirror_signs() if config.share_hands else None)
@@ -77,7 +78,7 @@ class Recognizer(nn.Module):
             self.classifier = CosineClassifier(width, num_words)
         else:
             self.classifier = _linear(width, num_words)
-        # Behind it either the shared classifier, which asks for the BiLSTM's width, or nothing: it is one itself.
+        # Projects to the shared classifier's input width if there is one; otherwise it is a classifier itself.
         self.auxiliary: nn.Module | None = None
         if config.auxiliary_head:
             self.auxiliary = _linear(self.body.out_channels, width if self._shares_classifier else num_words)
@@ -88,12 +89,12 @@ class Recognizer(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """Of what reads signing, and is kept: without the auxiliary head, which training alone has."""
+        """Number of parameters of the saved model: without the auxiliary head, which only training uses."""
         return sum(parameter.numel() for name, parameter in self.named_parameters() if not name.startswith(AUXILIARY))
 
     @property
     def stride(self) -> int:
-        """Input frames for each output frame."""
+        """Input frames per output frame."""
         return 1 if self.config.frame_rate else self.body.stride
 
     @property
@@ -102,24 +103,24 @@ class Recognizer(nn.Module):
         return self.stride / self.config.fps
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Output frames of utterances of `lengths` frames at the model's frame rate, exact for every length from 1."""
+        """Returns the output frames for `lengths` frames at the model's frame rate, exact for every length from 1."""
         return lengths if self.config.frame_rate else self.body.output_lengths(lengths)
 
     def input_frames_needed(self, num_output_frames: int) -> int:
-        """The fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""
+        """Returns the fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""
         return (num_output_frames - 1) * self.stride + 1
 
     def forward(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Log-probabilities `(B, T', V)` and their lengths `(B,)`.
+        """Returns log-probabilities `(B, T', V)` and their lengths `(B,)`.
 
         points: `(B, T, P, 3)` in units of image height, NaN where missing or padded.
-        lengths: `(B,)` int, None where nothing is padded.
+        lengths: `(B,)` int, None if nothing is padded.
         """
         x, body_lengths = self.features(points, lengths)
         return self._classify(x, body_lengths), self._out_lengths(points, lengths)
 
     def heads(self, points: Tensor, lengths: Tensor | None = None) -> Heads:
-        """What `forward` gives, and in training the auxiliary head where the config has one."""
+        """Returns the outputs of `forward` and, in training mode, those of the auxiliary head if there is one."""
         x, body_lengths = self.features(points, lengths)
         auxiliary = None
         if self.auxiliary is not None and self.training:
@@ -130,7 +131,7 @@ class Recognizer(nn.Module):
         return Heads(self._classify(x, body_lengths), self._out_lengths(points, lengths), auxiliary)
 
     def features(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Convolutional features `(B, T', C)`, at the rate of the output, and their lengths as far as needed."""
+        """Returns convolutional features `(B, T', C)` at the output rate, and their lengths if there is padding."""
         x = self.body(self.frontend(points, lengths), lengths)
         body_lengths = None if lengths is None else self.body.output_lengths(lengths)
         if not self.config.frame_rate:
@@ -140,7 +141,7 @@ class Recognizer(nn.Module):
     def _classify(self, features: Tensor, lengths: Tensor | None) -> Tensor:
         x = self.lstm(self.dropout(features), lengths)
         logits = self.classifier(self.dropout(x))
-        # In single precision whatever the mixed precision of the rest: CTC sums hundreds of these.
+        # Always in single precision: CTC sums hundreds of these.
         return F.log_softmax(logits.float(), dim=-1)
 
     def _out_lengths(self, points: Tensor, lengths: Tensor | None) -> Tensor:
@@ -171,7 +172,7 @@ def ctc_of_heads(
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
-    """Negative log-likelihood of each target `(B,)`, summed over all paths; at least 0, infinite where none exists.
+    """Returns the negative log-likelihood of each target `(B,)` over all paths; at least 0, infinite without a path.
 
     log_probs: `(B, T', V)`.  lengths, target_lengths: `(B,)`.  targets: `(B, S)` padded, or concatenated.
     Source: Graves et al. 2006, by torch's implementation, which takes `(T', B, V)`.

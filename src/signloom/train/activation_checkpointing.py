@@ -1,4 +1,4 @@
-"""Less memory for the backward pass: activations inside a part are computed again instead of kept."""
+"""Activation checkpointing: parts of the model recompute their activations in the backward pass to save memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PARTS = (Fusion, ModalityEncoder, InvertedResidual, InceptionBlock)
 
 
 def checkpoint_activations(recognizer: Recognizer) -> int:
-    """Makes each part of the recogniser's body keep only its input in training; the number of parts.
+    """Makes each part of the recogniser's body store only its input in training; returns the number of parts.
 
-    Loss and gradients are those without it: dropout draws the same again, and batch norm's running statistics do not
-    move a second time.
+    Loss and gradients do not change: dropout repeats its random numbers, and the running statistics of batch norm are
+    not updated a second time.
     """
     parts = list(_outermost(recognizer.body))
     for part in parts:
@@ -41,7 +41,7 @@ def _checkpointed(part: nn.Module) -> Callable[..., Any]:
     forward = part.forward
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return nullcontext(), _statistics_at_rest(part)
+        return nullcontext(), _running_statistics_unchanged(part)
 
     def run(*inputs: Any) -> Any:
         if not part.training:
@@ -52,8 +52,8 @@ def _checkpointed(part: nn.Module) -> Callable[..., Any]:
 
 
 @contextmanager
-def _statistics_at_rest(part: nn.Module) -> Iterator[None]:
-    """Batch norm takes the batch's statistics, and leaves its running ones as they are."""
+def _running_statistics_unchanged(part: nn.Module) -> Iterator[None]:
+    """Keeps batch norm from updating its running statistics while the block runs."""
     norms = [module for module in part.modules() if isinstance(module, nn.BatchNorm1d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

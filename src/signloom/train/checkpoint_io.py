@@ -18,7 +18,7 @@ FORMAT = "signloom-training-state"
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Saves and loads the nested dict that Lightning keeps of a run: containers, numbers, strings and tensors."""
+    """Saves and loads the training state, Lightning's nested dict of containers, numbers, strings and tensors."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         tensors: dict[str, torch.Tensor] = {}
@@ -44,7 +44,7 @@ class SafeCheckpointIO(CheckpointIO):
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """`value` as JSON; each tensor is put into `tensors` and stands there as its key."""
+    """Returns `value` as JSON; moves each tensor into `tensors` and puts its key in its place."""
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         # A copy: safetensors refuses tensors that share memory.

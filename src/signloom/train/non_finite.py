@@ -1,4 +1,4 @@
-"""What is not finite stops a run: which batch, which utterances, which part of the model made it first."""
+"""Stops a run with a non-finite loss or gradient; names the batch, the utterances and the part of the model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from signloom.train.data import Batch
 
 ADVICE = (
     "Look at these clips' landmarks, lower --learning_rate, or train in single precision (--precision 32). "
-    "The state kept before it can be gone on from with --resume"
+    "--resume continues from the last state saved before it"
 )
 
 
 class NotFiniteError(TrainingError):
-    """A loss or a gradient is not finite.  headline: what happened.  cause: what made it first.  advice: what to do."""
+    """A loss or a gradient is not finite.  headline: what happened.  cause: where it began.  advice: what to do."""
 
     def __init__(self, message: str, *, cause: str, advice: str) -> None:
         self.headline, self.cause, self.advice = f"{message}; first made by {cause}", cause, advice
@@ -39,14 +39,15 @@ def stop_if_not_finite(
     place: str,
     folder: Path | None,
 ) -> None:
-    """Raises TrainingError where a loss of `losses` `(B,)` is not finite, after keeping the batch in `folder`.
+    """Raises TrainingError if a loss of `losses` `(B,)` is not finite, after saving the batch in `folder`.
 
-    again: puts the batch through the model once more, with the same dropout, to find the first part that made it.
+    again: runs the model on the batch once more, with the same dropout, to find the first part with a non-finite
+    output.
     """
-    sick = ~torch.isfinite(losses.detach())
-    if not sick.any():
+    failed = ~torch.isfinite(losses.detach())
+    if not failed.any():
         return
-    ids = [name for name, bad in zip(batch.ids, sick.tolist(), strict=True) if bad]
+    ids = [name for name, bad in zip(batch.ids, failed.tolist(), strict=True) if bad]
     cause = first_cause(module, again)
     _stop(batch, ids, cause, place, folder, f"the loss of {_listed(ids)} is not finite")
 
@@ -54,10 +55,10 @@ def stop_if_not_finite(
 def stop_if_gradient_not_finite(
     module: nn.Module, batch: Batch, norm: Tensor, *, place: str, folder: Path | None
 ) -> None:
-    """Raises TrainingError where the norm of the gradient is not finite, after keeping the batch in `folder`."""
+    """Raises TrainingError if the norm of the gradient is not finite, after saving the batch in `folder`."""
     if torch.isfinite(norm):
         return
-    # The backward pass reaches the last layers first: what is sick nearest to the loss made the others so.
+    # The backward pass reaches the last layers first: the fault spread from the layer nearest to the loss.
     names = [
         name
         for name, parameter in module.named_parameters()
@@ -68,24 +69,24 @@ def stop_if_gradient_not_finite(
 
 
 def first_cause(module: nn.Module, again: Callable[[], object]) -> str:
-    """The first part of `module` whose output is not finite when `again` runs the batch, in words."""
+    """Returns the first part of `module` with a non-finite output when `again` runs the batch, in words."""
     for name, value in module.named_parameters():
         if not torch.isfinite(value).all():
             return f"the weights {name}, no longer finite after an earlier step"
-    found: list[str] = []
-    with _watched(module, found), torch.no_grad():
+    parts: list[str] = []
+    with _watched(module, parts), torch.no_grad():
         again()
-    return found[0] if found else "the CTC loss, from finite log-probabilities"
+    return parts[0] if parts else "the CTC loss, from finite log-probabilities"
 
 
 @contextmanager
-def _watched(module: nn.Module, found: list[str]) -> Iterator[None]:
-    """While the block runs, parts whose output is not finite are put into `found`, inner ones before outer ones."""
+def _watched(module: nn.Module, parts: list[str]) -> Iterator[None]:
+    """Appends parts with a non-finite output to `parts` while the block runs, inner ones before outer ones."""
 
     def watch(name: str, part: nn.Module) -> Any:
         def hook(part: nn.Module, inputs: Any, output: Any) -> None:
             if not all(torch.isfinite(value).all() for value in _tensors(output)):
-                found.append(f"{name} ({type(part).__name__})")
+                parts.append(f"{name} ({type(part).__name__})")
 
         return part.register_forward_hook(hook)
 
@@ -110,7 +111,7 @@ def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | N
     if folder is not None:
         run = Run(folder)
         kept = f"The batch is kept in {run.not_finite_batch}, with its ids in {run.not_finite_file.name}. "
-        # Plain containers only: the file is to be looked at where nothing is installed but NumPy.
+        # Plain arrays only, so that NumPy alone can read the file.
         with atomic_write(run.not_finite_batch) as file:
             np.savez_compressed(
                 file,

@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a run."""
+"""Learning-rate schedules and the optimiser."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from signloom.train.recipe import Recipe
 
+# Peak of onecycle, in units of the base learning rate.
 PEAK = 10.0
+# Share of the steps in which onecycle rises.
 WARM_SHARE = 0.1
 
 
 def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_per_epoch: float) -> LRScheduler:
-    """The recipe's schedule, to be advanced after every step of the optimiser.
+    """Returns the schedule of the recipe, to be advanced after every optimiser step.
 
-    onecycle: from base / 2.5 to ten times the base in the first tenth, then by a cosine to nearly 0; momentum runs the
-    other way. Source: Smith and Topin 2018, as torch's OneCycleLR.
+    onecycle: from base / 2.5 to ten times the base in the first tenth, then along a cosine to nearly 0; momentum moves
+    in the opposite direction. Source: Smith and Topin 2018, as torch's OneCycleLR.
     """
     if recipe.schedule == "onecycle":
         if WARM_SHARE * total_steps == 1:
-            # A warm-up of exactly one step, by which torch divides as by zero.
+            # torch divides by the length of the warm-up minus one step.
             total_steps += 1
         return OneCycleLR(
             optimizer,
@@ -37,30 +39,31 @@ def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_pe
 
 
 def warm_steps(recipe: Recipe, total_steps: int, steps_per_epoch: float) -> int:
-    """Steps until the learning rate is at its highest."""
+    """Returns the number of steps until the learning rate is at its highest."""
     if recipe.schedule == "onecycle":
         return round(WARM_SHARE * total_steps)
     return min(round(recipe.warmup_epochs * steps_per_epoch), total_steps - 1)
 
 
 def factor(name: str, *, warm_steps: int, total_steps: int) -> Callable[[int], float]:
-    """What the base learning rate is multiplied by in each step: `plain` or `cosine`, the first step being number 0.
+    """Returns a function from the step, from 0 on, to the factor of the base learning rate, for `plain` or `cosine`.
 
-    Both grow linearly to 1 over the warm-up; the first step has 1 / (warm_steps + 1) already, for a step at 0 is none.
+    Both rise linearly to 1 during the warm-up. The first step has 1 / (warm_steps + 1), since a step at rate 0 would
+    change nothing.
     """
 
-    def at(step: int) -> float:
+    def factor_at(step: int) -> float:
         if step < warm_steps:
             return (step + 1) / (warm_steps + 1)
         if name == "plain":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (step - warm_steps) / max(1, total_steps - warm_steps)))
 
-    return at
+    return factor_at
 
 
 def adamw(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW whose weight decay spares biases and norms."""
+    """Returns AdamW without weight decay on biases and normalisation layers."""
     decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     return torch.optim.AdamW(

@@ -1,6 +1,6 @@
 """One of several processes of a run on one machine: `python -m signloom.train.worker RECIPE`, the recipe as JSON.
 
-Started by `signloom.train.distributed.launched`; who starts processes by other means runs `signloom train` in each.
+`signloom.train.distributed.launched` starts it. With torchrun or SLURM, run `signloom train` in each process instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from signloom.train.recipe import Recipe
 
 
 def main() -> int:
-    """The exit status; what went wrong is said on stderr as the command line says it."""
+    """Returns the exit status; prints an error on stderr as the command line does."""
     try:
         record = json.loads(sys.argv[1])
         fit((DistillRecipe if "teacher" in record else Recipe).from_json(record))

@@ -1,7 +1,7 @@
-"""Named sets of options that ship with the package, one YAML file each.
+"""Recipes: named sets of options that ship with the package, one YAML file each.
 
-The first line of a file is a comment that says what the recipe is for; a second one, `# command: NAME`, whose options
-it has, `train` where there is none.
+The first line of a file is a comment with the purpose of the recipe. An optional second comment, `# command: NAME`,
+names the command that its options belong to; the default is `train`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from signloom.errors import InputError
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A recipe that ships: its name, what it is for, the command whose options it has, its file and its text."""
+    """A recipe: its name, its purpose, the command that its options belong to, its file and its text."""
 
     name: str
     purpose: str
@@ -26,13 +26,13 @@ class NamedRecipe:
 
 
 def recipes() -> dict[str, NamedRecipe]:
-    """Every recipe by its name."""
+    """Returns all recipes by name."""
     folder = Path(str(files(__name__)))
     return {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
 
 
 def find(name: str) -> NamedRecipe:
-    """The recipe of that name. Raises InputError for any other, with the nearest."""
+    """Returns a recipe by its name. Raises InputError for an unknown name, with the most similar one."""
     known = recipes()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -45,7 +45,7 @@ def find(name: str) -> NamedRecipe:
 
 
 def with_recipe(arguments: list[str], command: str) -> list[str]:
-    """`arguments`, where they name a recipe by `--recipe`, with its options before all others.
+    """Returns `arguments` with the file of the recipe named by `--recipe`, if any, first: flags override it.
 
     Raises InputError for an unknown recipe, or one of another command.
     """
