@@ -109,6 +109,7 @@ def test_a_wide_beam_is_exhaustive_search(seed, num_frames, num_words, spread):
     assert sum(math.exp(score) for _, score in found) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0, 2), st.floats(-2, 2))
 def test_with_a_language_model_a_wide_beam_is_exhaustive_search_too(seed, weight, bonus):
@@ -310,6 +311,7 @@ def test_a_hypothesis_has_a_span_for_each_gloss():
         assert all(0 <= span.start_seconds <= span.end_seconds <= 9.6 for span in hypothesis.glosses)
 
 
+@pytest.mark.slow
 def test_more_processes_find_the_same_in_the_same_order():
     emissions = [model_like(seed, num_frames=20 + seed, num_words=4) for seed in range(7)]
     model = kneser_ney(SENTENCES).model

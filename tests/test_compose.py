@@ -59,6 +59,7 @@ def digest(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_no_clip_is_in_two_splits(signs, tmp_path):
     made = compose(signs, tmp_path / "c", ComposeOptions(num_train=60, num_dev=60, num_test=60))
     used = {split: {c for u in made.split(split) for c in u.truth["clips"]} for split in ("train", "dev", "test")}
@@ -278,6 +279,7 @@ def test_the_command(signs, tmp_path, capsys):
     assert len(Corpus.open(tmp_path / "out")) == 3
 
 
+@pytest.mark.slow
 def test_the_command_says_unknown_where_clips_name_no_signer(tmp_path, capsys):
     corpus = isolated(tmp_path / "c", {(None, "A"): 4})
     with pytest.raises(SystemExit) as ended:

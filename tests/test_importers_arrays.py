@@ -330,6 +330,7 @@ def test_every_kind_is_there(kind, capsys):
     assert "--output" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_real_asl_words(shared_data, tmp_path, capsys):
     source = shared_data / "asl_words" / "traduttore_asl.npz"
     faults = Faults("test")
@@ -360,6 +361,7 @@ def test_real_full_faces(shared_data):
     assert min(left[0], right[0]) < chin[0] < max(left[0], right[0])
 
 
+@pytest.mark.slow
 def test_real_labels_of_two_words(shared_data, tmp_path, capsys):
     source = shared_data / "asl_words" / "signwish_asl.npz"
     holistic.run(options_for(tmp_path, source))

@@ -244,6 +244,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(value=PLAIN, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_containers_are_read_as_pickle_reads_them(tmp_path_factory, value, protocol):

@@ -165,6 +165,7 @@ def real_clips(folder) -> list[np.ndarray]:
     return clips
 
 
+@pytest.mark.slow
 def test_real_recordings_pass_and_are_recognised_once_standardised(shared_data):
     clips = real_clips(shared_data)
     assert len(clips) == 105

@@ -230,6 +230,7 @@ def test_no_words_to_learn_from_are_refused():
         NGram(("A",), (Table(np.zeros((1, 1)), np.zeros(1), np.zeros(1)),))
 
 
+@pytest.mark.slow
 def test_real_gloss_sentences_are_predicted_from_others(shared_data):
     def sentences(name):
         lines = (shared_data / "phoenix" / "multisigner" / name).read_text(encoding="utf-8").splitlines()[1:]

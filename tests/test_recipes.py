@@ -32,6 +32,7 @@ def parsed(*arguments: str) -> Recipe:
     return cli.parse(Recipe, "", "signloom train", ["--data_dir", "corpus", *arguments])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINING)
 def test_every_recipe_trains(name, tiny_corpus, tmp_path, capsys):
     # Two steps of it; the schedule knows, and the run ends with a score on dev and a model.
@@ -172,6 +173,7 @@ class TestLeavingOneSignerOut:
         assert fold.dev_from == "25% of the training utterances"
         assert len(fold.corpus.split("dev")) == round(0.25 * sum(item.signer != "A" for item in others))
 
+    @pytest.mark.slow
     def test_the_command_makes_a_table_and_keeps_finished_folds(self, corpus, tmp_path, capsys, monkeypatch):
         from signloom.train import fit
 

@@ -134,6 +134,7 @@ class TestAnalysis:
             assert all(bucket.low <= u.reference_words <= high for u in bucket.utterances)
             assert following is None or high < following.low
 
+    @pytest.mark.slow
     @given(
         st.lists(
             st.tuples(st.lists(st.sampled_from("abAB"), max_size=6), st.lists(st.sampled_from("abcA"), max_size=6)),
@@ -176,6 +177,7 @@ class TestPage:
         assert rebuilt(page.data) == [(u.id, u.alignment) for u in scored.utterances]
         assert [page.data["signers"][row[1]] for row in page.data["utterances"]] == ["ann", "ben & co", "ann"]
 
+    @pytest.mark.slow
     @settings(max_examples=25)
     @given(st.lists(st.tuples(GLOSS, st.lists(GLOSS), st.lists(GLOSS)), max_size=4))
     def test_any_gloss_survives_and_none_becomes_a_tag(self, rows):
@@ -238,6 +240,7 @@ class TestPage:
         assert "5 more signers, with fewer errors" in page.text
         assert page.text.index("s00") < page.text.index("s14") < page.text.index("5 more") < page.text.index("s19")
 
+    @pytest.mark.slow
     def test_thousands_of_utterances_make_a_page_of_moderate_size(self):
         pairs = [(f"session{k % 40:02d}/utterance-{k:06d}", [f"G{(k * j) % 997}" for j in range(15)], ["G0"] * 14)
                  for k in range(5000)]  # fmt: skip
@@ -371,6 +374,7 @@ def page(tmp_path_factory):
 
 
 class TestInABrowser:
+    @pytest.mark.slow
     def test_opened_as_it_is_and_with_an_address(self, browse, page):
         shown = Page(browse.dumped(page))
         assert EVIL in shown.text
@@ -378,6 +382,7 @@ class TestInABrowser:
         assert "65 of 65 utterances" in shown.text
         assert "1 of 65 utterances" in Page(browse.dumped(page, "q=b+ann")).text
 
+    @pytest.mark.slow
     def test_search_sorting_and_filters(self, browse, page):
         first, search, by_id, by_rate, signer, length, none = browse(
             page,
@@ -414,6 +419,7 @@ class TestInABrowser:
         assert 'class="aligned" dir="rtl"' in arabic.html
         assert re.search('لغه</bdi><i class="kind">I</i>', arabic.html)
 
+    @pytest.mark.slow
     def test_comparison(self, browse, tmp_path):
         rows = [("u1", "A B", "A", "A B"), ("u2", "A", "A", "A Y Y"), ("u3", "C", "X", "Z"), ("u4", "C", "C", "C")]
         a, b = (score((row[0], row[1].split(), row[side].split()) for row in rows) for side in (2, 3))

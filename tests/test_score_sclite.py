@@ -118,6 +118,7 @@ def write_random_files(folder: Path, count: int, *, seed: int) -> tuple[Path, Pa
     return folder / "ref.stm", folder / "hyp.ctm"
 
 
+@pytest.mark.slow
 @needs_sclite
 @pytest.mark.parametrize("seed", [1, 2])
 def test_files_with_times_and_wordings_are_counted_as_sclite_counts_them(tmp_path, seed):

@@ -55,6 +55,7 @@ def corpus(tmp_path_factory):
 # Body
 
 
+@pytest.mark.slow
 def test_bones_keep_their_lengths_in_every_frame(bodies):
     hand_bones = [(f"{side}_hand", a, b) for side in ("left", "right") for a, b in layout.HAND_BONES]
     arm = [
@@ -186,6 +187,7 @@ def test_other_face_points_lie_between_their_neighbours_in_the_mesh():
 # Lexicon
 
 
+@pytest.mark.slow
 def test_a_lexicon_has_distinct_signs_that_a_camera_can_tell_apart():
     signs = make_lexicon(60, seed=1, minimal_pairs=0.95)
     assert len({sign.manual for sign in signs}) == len({sign.gloss for sign in signs}) == 60
@@ -197,11 +199,13 @@ def test_a_lexicon_has_distinct_signs_that_a_camera_can_tell_apart():
     assert not apart(signs[0], replace(signs[0], mouth="ah"))
 
 
+@pytest.mark.slow
 def test_a_lexicon_depends_on_its_seed_alone():
     assert make_lexicon(20, seed=1, minimal_pairs=0.5) == make_lexicon(20, seed=1, minimal_pairs=0.5)
     assert make_lexicon(20, seed=1, minimal_pairs=0.5) != make_lexicon(20, seed=2, minimal_pairs=0.5)
 
 
+@pytest.mark.slow
 def test_families_are_minimal_pairs():
     signs = make_lexicon(40, seed=3, minimal_pairs=0.9)
     pairs = sum(
@@ -224,6 +228,7 @@ def test_neighbours_are_the_most_alike():
             assert sorted([value, *neighbours(parameter, value)]) == sorted(values)
 
 
+@pytest.mark.slow
 def test_a_lexicon_can_be_too_large(monkeypatch):
     with pytest.raises(
         InputError, match="lexicon: 1,000,000 signs; the phonology .*; lower --num_signs, or give --sent"
@@ -235,6 +240,7 @@ def test_a_lexicon_can_be_too_large(monkeypatch):
         make_lexicon(2, seed=0, minimal_pairs=0.5)
 
 
+@pytest.mark.slow
 def test_the_place_of_a_sign_is_where_its_location_says():
     signs = make_lexicon(80, seed=7, minimal_pairs=0.0)
     head = [citation_view(sign)[:, 0, :, 1] for sign in signs if LOCATIONS[sign.location].anchor == "head"]
@@ -247,6 +253,7 @@ def test_the_place_of_a_sign_is_where_its_location_says():
 # Corpus
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_the_number_of_workers(corpus, tmp_path):
     other = synthesise(SMALL, tmp_path / "corpus", num_workers=2)
     names = sorted(str(path.relative_to(corpus.root)) for path in corpus.root.rglob("*.*"))
@@ -328,6 +335,7 @@ def test_the_header_says_that_it_is_synthetic(corpus):
     assert Corpus.open(corpus.root).utterances == corpus.utterances
 
 
+@pytest.mark.slow
 def test_no_clip_is_without_hands_even_when_most_are_lost():
     options = replace(SMALL, lost_hands=3.0, min_glosses=1, max_glosses=1, num_train=80, seed=4)
     for plan in make_plans(options):
@@ -350,6 +358,7 @@ def test_dials_at_zero_turn_their_factor_off():
     assert 0.0005 < np.std(noisy - clip.landmarks.points[:, layout.GROUPS["pose"]]) < 0.01
 
 
+@pytest.mark.slow
 def test_more_lost_hands_lose_more():
     shares = []
     for dial in (0.3, 1.0, 3.0):
@@ -378,6 +387,7 @@ def test_left_handed_signers_are_mirror_images():
     assert travel(left, "right") == pytest.approx(travel(right, "left"), rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [1.0, 12.5, 60.0])
 def test_other_frame_rates_sign_as_long(fps):
     options = replace(SMALL, fps=fps, token_variation=0.0)
@@ -439,6 +449,7 @@ def test_all_faults_are_shown_together():
         SynthOptions(num_signs=0, fps=0.0, tracker_noise=9.0)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_corpus_and_a_preview(tmp_path, capsys):
     pytest.importorskip("PIL")
     output, preview = tmp_path / "corpus", tmp_path / "sheet.png"

@@ -32,6 +32,8 @@ from signloom.synth.signs import (
 from signloom.synth.stroke import citation_form
 from signloom.synth.variants import signs_as_signed
 
+pytestmark = pytest.mark.slow
+
 LEXICON = make_lexicon(150, seed=5, minimal_pairs=0.5)
 PLAIN = Sign("X", "one", "B", "chest", "across-in", "hold")
 CLEAN = Dials(preset="clean")

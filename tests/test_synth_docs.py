@@ -47,6 +47,7 @@ def test_the_page_names_every_key_of_the_truth_and_its_python_reads_it(tmp_path,
     assert all(re.fullmatch(r"signer02 \S+ \([1-9]\d*, 543, 3\)", line) for line in lines)
 
 
+@pytest.mark.slow
 def test_training_sentences_without_room_for_every_sign_are_refused():
     # Two glosses a sentence, and rest takes one of them in about half of the sentences.
     options = SynthOptions(num_signs=60, num_train=30, min_glosses=2, max_glosses=2)

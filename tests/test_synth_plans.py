@@ -20,6 +20,8 @@ from signloom.synth.grammar import SPECIAL_GLOSSES
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import Plan, lexicon_of, make_plans
 
+pytestmark = pytest.mark.slow
+
 SMALL = SynthOptions(
     num_signs=10, num_signers=3, num_test_signers=1, num_train=10, num_dev=2, num_test=4, max_glosses=5
 )

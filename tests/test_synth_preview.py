@@ -195,6 +195,7 @@ def test_an_animation_lasts_as_long_as_the_signing(corpus, tmp_path):
     assert milliseconds / 1000 == pytest.approx(total, abs=0.011)
 
 
+@pytest.mark.slow
 def test_a_video_has_the_frames_and_the_rate(corpus, tmp_path):
     cv2 = pytest.importorskip("cv2")
     path = tmp_path / "signing.mp4"
@@ -205,6 +206,7 @@ def test_a_video_has_the_frames_and_the_rate(corpus, tmp_path):
     video.release()
 
 
+@pytest.mark.slow
 def test_a_folder_gets_everything(corpus, tmp_path):
     written = write_preview(corpus, tmp_path / "look")
     names = sorted(str(path.relative_to(tmp_path / "look")) for path in written)

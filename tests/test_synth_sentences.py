@@ -27,6 +27,8 @@ from signloom.synth.grammar import (
 from signloom.synth.sentences import GlossSentence, read_sentences, split_of, vocabulary_of
 from signloom.vocabulary import check_gloss
 
+pytestmark = pytest.mark.slow
+
 
 def draw_many(count, num_signs=1117, *, lengths=(2, 28), **options):
     settings = {"seed": 0, "strength": 1.0, "zipf": 1.15, "pointing": 0.03, "repeats": 0.05} | options
