@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signloom.corpus import Corpus
+from signloom.files import write_text
 from signloom.report import write_report
 from signloom.report.charts import Column, columns, difference
-from signloom.report.compare_page import write_compare_page
+from signloom.report.compare_page import render_compare_page
 from signloom.report.evaluation import write_evaluation
-from signloom.report.score_page import render_score_page, write_score_page
+from signloom.report.score_page import render_score_page
 from signloom.report.sections import right_to_left
 from signloom.run_folder import Run
 from signloom.score.alignment import Alignment
@@ -197,7 +198,7 @@ class TestPage:
         assert page.text.count(EVIL) >= 4
 
     def test_lone_surrogates_are_shown_as_something_else(self, tmp_path):
-        path = write_score_page(score([("u", ["\ud800A"], ["A"])]), tmp_path / "score.html")
+        path = write_text(tmp_path / "score.html", render_score_page(score([("u", ["\ud800A"], ["A"])])))
         assert page_of(score([("u", ["A"], ["A"])]))
         assert "?A" in path.read_text(encoding="utf-8")
 
@@ -247,7 +248,8 @@ class TestPage:
         assert len(render_score_page(score(pairs)).encode()) < 2_000_000
 
     def test_written_whole(self, scored, tmp_path):
-        path = write_score_page(scored, tmp_path / "new" / "score.html", link=("the run's report", "report.html"))
+        page = render_score_page(scored, link=("the run's report", "report.html"))
+        path = write_text(tmp_path / "new" / "score.html", page)
         assert Page(path.read_text(encoding="utf-8")).addresses[0] == "report.html"
         assert [file.name for file in path.parent.iterdir()] == ["score.html"]
 
@@ -370,7 +372,7 @@ def page(tmp_path_factory):
     arabic = ("u4", ["هو", "معلم"], ["هو", "لغه", "معلم"])
     right = [(f"z{k:02d}", ["A"], ["A"]) for k in range(60)]
     whole = score([*PAIRS, arabic, *right, ("u5", [EVIL, "B", "C", "D"], ["<!--"])], signers=SIGNERS)
-    return write_score_page(whole, tmp_path_factory.mktemp("page") / "score.html")
+    return write_text(tmp_path_factory.mktemp("page") / "score.html", render_score_page(whole))
 
 
 class TestInABrowser:
@@ -423,7 +425,7 @@ class TestInABrowser:
     def test_comparison(self, browse, tmp_path):
         rows = [("u1", "A B", "A", "A B"), ("u2", "A", "A", "A Y Y"), ("u3", "C", "X", "Z"), ("u4", "C", "C", "C")]
         a, b = (score((row[0], row[1].split(), row[side].split()) for row in rows) for side in (2, 3))
-        path = write_compare_page(compare(a, b), tmp_path / "compare.html")
+        path = write_text(tmp_path / "compare.html", render_compare_page(compare(a, b)))
         first, better, same, improved = browse(
             path, {}, {"only": "better"}, {"only": "same"}, {"sort": "better", "only": "all"}
         )

@@ -19,7 +19,7 @@ import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import Faults, InputError, listed
-from signloom.landmarks import Landmarks, interpolate
+from signloom.landmarks import Landmarks, file_header, interpolate
 from signloom.vocabulary import never_trained
 
 # Range of the length of a sign, relative to its clip.
@@ -324,7 +324,6 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
 
 
 def _info(corpus: Corpus, options: ComposeOptions) -> dict[str, Any]:
-    own = {"format", "version", "layout", "layout_version"}
-    kept = {key: value for key, value in corpus.info.items() if key not in own}
-    values = {field.name: getattr(options, field.name) for field in fields(ComposeOptions)}
+    kept = {key: value for key, value in corpus.info.items() if key not in file_header("", 0)}
+    values = {item.name: getattr(options, item.name) for item in fields(ComposeOptions)}
     return {**kept, "name": f"{corpus.name}-composed", "composed": {"from": corpus.name, **values}}

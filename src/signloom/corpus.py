@@ -10,15 +10,14 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json
-from signloom.landmarks import SUFFIX, Landmarks, check_header
+from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json, write_json_lines
+from signloom.landmarks import SUFFIX, Landmarks, check_header, file_header
 from signloom.vocabulary import check_gloss
 
 FORMAT = "signloom-corpus"
@@ -54,20 +53,9 @@ class Utterance:
         return self.num_frames / self.fps
 
     def to_json(self) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "id": self.id,
-            "split": self.split,
-            "signer": self.signer,
-            "glosses": list(self.glosses),
-            "landmarks": self.landmarks,
-            "num_frames": self.num_frames,
-            "fps": self.fps,
-        }
-        if self.source:
-            record["source"] = dict(self.source)
-        if self.truth:
-            record["truth"] = dict(self.truth)
-        return record
+        """Returns the record of one manifest line, without an empty source or truth."""
+        record = {**vars(self), "glosses": list(self.glosses)}
+        return {name: value for name, value in record.items() if value or name not in ("source", "truth")}
 
     @classmethod
     def from_json(cls, record: Any) -> Utterance:
@@ -97,17 +85,8 @@ class Utterance:
             raise InputError(
                 f"{record['num_frames']} frames at {record['fps']} fps; needed at least 1 frame and fps above 0"
             )
-        return cls(
-            id=record["id"],
-            split=record["split"],
-            signer=record.get("signer"),
-            glosses=tuple(record["glosses"]),
-            landmarks=record["landmarks"],
-            num_frames=record["num_frames"],
-            fps=float(record["fps"]),
-            source=record.get("source", {}),
-            truth=record.get("truth", {}),
-        )
+        known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
+        return cls(**{"signer": None, **known, "glosses": tuple(record["glosses"]), "fps": float(record["fps"])})
 
 
 @dataclass(frozen=True)
@@ -300,16 +279,8 @@ class CorpusWriter:
         """Writes manifest and header; returns the finished corpus. Raises InputError if no utterance was added."""
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
-        with atomic_write(self.root / MANIFEST, "w") as file:
-            for utterance in self._utterances:
-                file.write(json.dumps(utterance.to_json(), ensure_ascii=False) + "\n")
-        header = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "layout": layout.NAME,
-            "layout_version": layout.VERSION,
-            **self.info,
-        }
+        write_json_lines(self.root / MANIFEST, (utterance.to_json() for utterance in self._utterances))
+        header = {**file_header(FORMAT, FORMAT_VERSION), **self.info}
         write_json(self.root / HEADER, header)
         return Corpus(self.root, header, tuple(self._utterances))
 

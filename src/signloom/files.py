@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -53,10 +53,22 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         raise
 
 
+def write_text(path: Path, text: str) -> Path:
+    """Writes `text` to `path`, whole or not at all. Returns the path."""
+    with atomic_write(path, "w") as file:
+        file.write(text)
+    return path
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` to `path` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Writes each of `values` as a line of JSON to `path`, whole or not at all."""
     with atomic_write(path, "w") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
 def as_json(value: Any) -> Any:

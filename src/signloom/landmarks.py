@@ -101,10 +101,7 @@ class Landmarks:
     def save(self, path: Path) -> None:
         """Writes an uncompressed .npz of half-precision arrays (3.3 kB per frame), whole or not at all."""
         meta = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "layout": layout.NAME,
-            "layout_version": layout.VERSION,
+            **file_header(FORMAT, FORMAT_VERSION),
             "fps": self.fps,
             "image_size": self.image_size,
             "pixel_aspect": self.pixel_aspect,
@@ -187,6 +184,11 @@ def leading_hand(landmarks: Landmarks) -> str:
         frames[side] = int(landmarks.present(f"{side}_hand").sum())
     measure = ways if ways["left"] != ways["right"] else frames
     return "left" if measure["left"] > _AHEAD * measure["right"] else "right"
+
+
+def file_header(format: str, version: int) -> dict[str, Any]:
+    """Returns the entries that every file's header starts with; `check_header` reads them."""
+    return {"format": format, "version": version, "layout": layout.NAME, "layout_version": layout.VERSION}
 
 
 def check_header(header: Any, path: Path, expected_format: str, expected_version: int) -> None:

@@ -228,7 +228,7 @@ class Run:
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the recipe; empty where they are not recorded."""
-        return _part(self.info_file, self.info, "recipe") if self.info else {}
+        return checked(self.info_file, partial(self.info.__getitem__, "recipe")) if self.info else {}
 
     @property
     def corpus(self) -> Mapping[str, Any]:
@@ -342,15 +342,12 @@ def _read(path: Path, make: Callable[[Any], Any] = dict) -> Any:
         raise InputError(f"{path}: not JSON ({error}); make it again") from None
     if not isinstance(record, dict):
         raise InputError(f"{path}: a {type(record).__name__}, needed a JSON object; make it again")
-    return _checked(path, partial(make, record))
+    return checked(path, partial(make, record))
 
 
-def _part(path: Path, record: Mapping[str, Any], key: str) -> Any:
-    return _checked(path, partial(record.__getitem__, key))
-
-
-def _checked(path: Path, make: Callable[[], Any]) -> Any:
+def checked(path: Path, make: Callable[[], Any]) -> Any:
+    """Returns what `make` returns. Raises InputError naming the file `path` if its content has another form."""
     try:
         return make()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(f"{path}: not what signloom writes ({type(error).__name__}: {error}); make it again") from None

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO, get_args
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.eaf import TimedAnnotation, write_eaf
 from signloom.errors import InputError
-from signloom.files import atomic_write
+from signloom.files import write_text
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 
 Format = Literal["text", "json", "srt", "vtt", "eaf"]
@@ -45,8 +45,7 @@ def write_spans(
     folder = target.absolute().parent if isinstance(target, Path) else None
     text = spans_text(spans, format, media=media, folder=folder, record=record)
     if isinstance(target, Path):
-        with atomic_write(target, "w") as file:
-            file.write(text)
+        write_text(target, text)
     else:
         target.write(text)
 

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import InputError
+from signloom.files import write_text
 from signloom.run_folder import Run
 from signloom.score.compare import RESAMPLES, compare
 from signloom.score.compare_text import changed_utterances, summary
@@ -73,9 +74,9 @@ def run(options: Options) -> int:
         if options.changed:
             print("\n" + changed_utterances(comparison, options.changed))
     if options.html is not None:
-        from signloom.report.compare_page import write_compare_page
+        from signloom.report.compare_page import render_compare_page
 
-        say(f"page: {write_compare_page(comparison, options.html)}")
+        say(f"page: {write_text(options.html, render_compare_page(comparison))}")
     elif options.format == "text":
         say("next: --html FILE writes a page with every utterance under both systems, to search and sort")
     return 0

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from signloom.console import say
 from signloom.errors import InputError, plural
-from signloom.files import write_json
+from signloom.files import write_json, write_text
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
@@ -94,12 +94,13 @@ def run(options: Options) -> int:
         write_json(output, record)
         say(f"written: {output}")
     if options.html:
-        from signloom.report.score_page import write_score_page
+        from signloom.report.score_page import render_score_page
 
         title = f"{hypotheses.path.name} against {references.path.name}"
         subtitle = f"{hypotheses.path} against {references.path}"
         labels = [*([f"scored by the variant {protocol}"] if "+" in protocol else []), *matching.notes]
-        say(f"page: {write_score_page(result, options.html, title=title, subtitle=subtitle, labels=labels)}")
+        page = render_score_page(result, title=title, subtitle=subtitle, labels=labels)
+        say(f"page: {write_text(options.html, page)}")
     if output is not None:
         say(f"next: signloom compare {output} OTHER.json, the score of another system on the same references")
     else:

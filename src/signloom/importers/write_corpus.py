@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write
+from signloom.files import write_json_lines
 from signloom.landmarks import Landmarks
 
 LEFT_OUT = "left_out.jsonl"
@@ -137,9 +136,7 @@ def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
     if not left_out:
         (root / LEFT_OUT).unlink(missing_ok=True)
         return
-    with atomic_write(root / LEFT_OUT, "w") as file:
-        for item in left_out:
-            file.write(json.dumps({"id": item.id, "reason": item.reason}, ensure_ascii=False) + "\n")
+    write_json_lines(root / LEFT_OUT, [asdict(item) for item in left_out])
 
 
 def _show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from signloom import layout
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.ngram import NGram, Table
 from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
-from signloom.landmarks import check_header
+from signloom.landmarks import check_header, file_header
 from signloom.model.presets import ModelConfig
 from signloom.run_folder import Run
 from signloom.vocabulary import Vocabulary
@@ -50,10 +49,7 @@ class ModelFile:
         from safetensors.numpy import save
 
         header: dict[str, Any] = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "layout": layout.NAME,
-            "layout_version": layout.VERSION,
+            **file_header(FORMAT, FORMAT_VERSION),
             "config": self.config.to_json(),
             "vocabulary": list(self.vocabulary.words),
             "info": dict(self.info),

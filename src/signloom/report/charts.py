@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from signloom.report.html import Html, element, join
 
@@ -59,7 +59,7 @@ def curves(
 
     A missing or non-finite value is a gap in its line. The class names `line0`, `line1` colour the series.
     """
-    finite = [value for values in series.values() for value in values if _finite(value)]
+    finite = [value for values in series.values() for value in values if is_finite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
@@ -76,10 +76,7 @@ def curves(
         share = (scale(value) - scale(bottom)) / ((scale(top) - scale(bottom)) or 1)
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)
 
-    parts: list[Html] = []
-    for tick in ticks:
-        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
-        parts.append(element("text", show(tick), x=LEFT - 6, y=y(tick) + 4, text_anchor="end"))
+    parts = _grid(ticks, y, show)
     for tick in [tick for tick in _ticks(first, last, count=6) if first <= tick <= last and tick == int(tick)]:
         parts.append(element("text", int(tick), x=x(tick), y=HEIGHT - BOTTOM + 16, text_anchor="middle"))
     parts.append(element("text", "epoch", x=WIDTH - RIGHT, y=HEIGHT - 2, text_anchor="end"))
@@ -87,15 +84,13 @@ def curves(
         best_x = x(best_epoch)
         parts.append(element("line", x1=best_x, x2=best_x, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"))
         anchor = "end" if best_x > WIDTH / 2 else "start"
-        parts.append(
-            element("text", f"kept: epoch {best_epoch:g}", x=best_x + (-5 if anchor == "end" else 5), y=TOP + 8,
-                    text_anchor=anchor)
-        )  # fmt: skip
+        label_x = best_x + (-5 if anchor == "end" else 5)
+        parts.append(element("text", f"kept: epoch {best_epoch:g}", x=label_x, y=TOP + 8, text_anchor=anchor))
     for number, (name, values) in enumerate(series.items()):
         runs: list[list[str]] = [[]]
         dots = []
         for epoch, value in zip(epochs, values, strict=True):
-            if value is None or not _finite(value):
+            if not is_finite(value):
                 runs.append([])
                 continue
             runs[-1].append(f"{x(epoch)},{y(value)}")
@@ -105,6 +100,35 @@ def curves(
         # The dots of many epochs would hide their line: they are invisible, but still show their tooltips.
         parts.append(element("g", *dots, class_="dots" if len(epochs) <= 40 else "dots faint"))
     return element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart")
+
+
+class EpochChart(NamedTuple):
+    """A chart over the epochs.  series: by the name in the legend, the key of an epoch's record."""
+
+    title: str
+    series: Mapping[str, str]
+    show: Callable[[float], str]
+    from_zero: bool = False
+
+
+def epoch_charts(
+    epochs: Sequence[Mapping[str, Any]], charts: Sequence[EpochChart], *, best_epoch: float | None = None
+) -> Html | None:
+    """Returns charts with their legends, side by side, or None where no chart has a finite value."""
+    figures = []
+    for title, series, show, from_zero in charts:
+        chart = curves(
+            [epoch["epoch"] for epoch in epochs],
+            {name: [epoch.get(key) for epoch in epochs] for name, key in series.items()},
+            best_epoch=best_epoch,
+            show=show,
+            from_zero=from_zero,
+        )
+        if chart is not None:
+            keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
+            legend = element("figcaption", *keys, class_="small") if len(keys) > 1 else None
+            figures.append(element("figure", element("h3", title), chart, legend))
+    return element("div", *figures, class_="pair") if figures else None
 
 
 def timeline(lanes: Mapping[str, Sequence[Span]], duration_seconds: float) -> Html:
@@ -164,10 +188,7 @@ def columns(items: Sequence[Column], show: Callable[[float], str], *, axis: str)
     def y(value: float) -> float:
         return round(bottom - (bottom - TOP) * value / ticks[-1], 1)
 
-    parts: list[Html] = []
-    for tick in ticks:
-        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
-        parts.append(element("text", show(tick), x=LEFT - 6, y=y(tick) + 4, text_anchor="end"))
+    parts = _grid(ticks, y, show)
     for number, item in enumerate(items):
         middle = round(LEFT + slot * (number + 0.5), 1)
         whisker = None
@@ -221,23 +242,45 @@ def bars(rates: Mapping[str, tuple[float, float | None, float | None]], show: Ca
     longest = max([1e-9, *(value for rate in rates.values() for value in rate if value is not None)])
     rows = []
     for number, (name, (value, low, high)) in enumerate(rates.items()):
-        whisker = None
-        if low is not None and high is not None:
-            style = f"left:{100 * low / longest:.1f}%;width:{100 * (high - low) / longest:.1f}%"
-            whisker = element("i", style=style, class_="whisker", title=f"{show(low)} to {show(high)}")
-        fill = element("i", style=f"width:{100 * value / longest:.1f}%", class_=f"fill fill{number}")
         rows.append(
             join(
                 element("span", name, class_="name"),
-                element("span", fill, whisker, class_="track"),
+                bar(value, low, high, longest, show, number),
                 element("span", show(value), class_="value"),
             )
         )
     return element("div", *rows, class_="bars")
 
 
-def _finite(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
+def bar(
+    value: float, low: float | None, high: float | None, longest: float, show: Callable[[float], str], number: int = 0
+) -> Html:
+    """Returns one horizontal bar with its interval. longest: the value that fills the track.  number: its colour."""
+    whisker = None
+    if low is not None and high is not None:
+        style = f"left:{100 * low / longest:.1f}%;width:{100 * (high - low) / longest:.1f}%"
+        whisker = element("i", style=style, class_="whisker", title=f"{show(low)} to {show(high)}")
+    fill = element("i", style=f"width:{100 * value / longest:.1f}%", class_=f"fill fill{number}")
+    return element("span", fill, whisker, class_="track")
+
+
+def short(value: float) -> str:
+    """Returns a number with three significant digits."""
+    return f"{value:.3g}"
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Returns whether `value` is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _grid(ticks: Sequence[float], y: Callable[[float], float], show: Callable[[float], str]) -> list[Html]:
+    """Returns the horizontal lines of a chart with their labels. y: the height of a value in the chart."""
+    parts: list[Html] = []
+    for tick in ticks:
+        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
+        parts.append(element("text", show(tick), x=LEFT - 6, y=y(tick) + 4, text_anchor="end"))
+    return parts
 
 
 def _ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from signloom.files import atomic_write
 from signloom.report.charts import bars, difference
 from signloom.report.html import Html, element, table
 from signloom.report.score_data import Words, utterance_rows
-from signloom.report.score_page import gloss_section, header, rule_note, score_document, signer_link, utterance_section
-from signloom.report.sections import percent
+from signloom.report.score_page import gloss_section, header, score_document, signer_link, utterance_section
+from signloom.report.sections import percent, rule_note
 from signloom.score.compare import Comparison
 from signloom.score.compare_text import FEW, FEW_UTTERANCES, changes, points, segment_sentence
 from signloom.score.text import by_rule
 
 
-def write_compare_page(comparison: Comparison, path: Path | str, *, title: str | None = None) -> Path:
-    """Writes the page and returns its path. It is one HTML file, which loads nothing else and needs no server."""
-    path = Path(path)
-    page = render_compare_page(comparison, title=title)
-    with atomic_write(path, "w") as file:
-        file.write(page)
-    return path
-
-
-def render_compare_page(comparison: Comparison, *, title: str | None = None) -> str:
-    """Returns the page as text; see `write_compare_page`."""
+def render_compare_page(comparison: Comparison) -> str:
+    """Returns the page as text: one HTML file, which loads nothing else and needs no server."""
     words, signers = Words(), Words()
     record = {
         "systems": [comparison.name_a, comparison.name_b],
@@ -38,7 +26,7 @@ def render_compare_page(comparison: Comparison, *, title: str | None = None) -> 
         ],
     }
     record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
-    shown = title or "Comparison of two systems"
+    title = "Comparison of two systems"
     presets = {
         "most gained": "gain-",
         "most lost": "gain+",
@@ -47,8 +35,8 @@ def render_compare_page(comparison: Comparison, *, title: str | None = None) -> 
     }
     more = "A positive number means that B is better. Click a number to see its utterances."
     return score_document(
-        shown,
-        header(shown, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
+        title,
+        header(title, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
         _headline(comparison),
         _signers(comparison),
         gloss_section("Glosses gained and lost", presets, more),

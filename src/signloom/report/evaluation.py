@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus import Corpus
-from signloom.files import atomic_write, write_json
-from signloom.report.score_page import write_score_page
+from signloom.files import write_json, write_text
+from signloom.report.score_page import render_score_page
 from signloom.report.sections import corpus_labels
 from signloom.run_folder import Run
 from signloom.score.wer import Score
@@ -43,20 +43,18 @@ def write_evaluation(
     }
     if baseline := baseline or _baseline_in(run.evaluation_file(split), corpus):
         record["baseline"] = dict(baseline)
-    with atomic_write(run.hypotheses_file(split), "w") as file:
-        file.write("id|gloss\n")
-        for utterance in result.utterances:
-            file.write(f"{utterance.id}|{' '.join(utterance.hypothesis_as_given)}\n")
+    lines = ["id|gloss", *(f"{item.id}|{' '.join(item.hypothesis_as_given)}" for item in result.utterances)]
+    write_text(run.hypotheses_file(split), "\n".join(lines) + "\n")
     write_json(run.evaluation_file(split), record)
-    write_score_page(
+    page = render_score_page(
         result,
-        run.score_page(split),
         title=f"{corpus.name}, {split} split",
         subtitle=f"model {model_path}, decoder {decoder}"
         + (", none of these signers in training" if record["unseen_signers"] else ""),
         labels=corpus_labels(corpus.info),
         link=("the run's report", run.report_page.name) if run.info_file.is_file() else None,
     )
+    write_text(run.score_page(split), page)
     return run
 
 

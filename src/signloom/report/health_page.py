@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signloom.files import atomic_write
+from signloom.files import write_text
 from signloom.report.charts import bars
 from signloom.report.finding import FINDING_CSS, WORDS, light, show_finding
 from signloom.report.html import Html, document, element, join
@@ -20,8 +20,7 @@ def write_health(record: Mapping[str, Any], evidence: Mapping[str, Any], path: P
     record: a diagnosis as JSON.  evidence: `skeletons` by finding, `posterior`.  rerun: the command that repeats one
     check, without the check's name.
     """
-    with atomic_write(path, "w") as file:
-        file.write(render(record, evidence, rerun))
+    write_text(path, render(record, evidence, rerun))
 
 
 def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from signloom.report.charts import curves
+from signloom.report.charts import EpochChart, epoch_charts, short
 from signloom.report.finding import light, show_finding
-from signloom.report.html import Html, element, join
+from signloom.report.html import Html, element
 
 OUTPUT = {
     "entropy of log V": "entropy",
@@ -25,22 +25,13 @@ def monitored(record: Mapping[str, Any]) -> Html:
         calm = f"Nothing to report. Gradients, units and outputs were checked every {record['every_steps']} steps."
         findings = [element("p", light("ok"), calm)]
     parts = [name for name in (epochs[0] if epochs else {}) if name.startswith(GRADIENT) and name != f"{GRADIENT}all"]
-    charts = (
-        ("Output", OUTPUT, _percent, True),
-        ("Gradient before clipping", {name.removeprefix(GRADIENT): name for name in parts}, _short, False),
+    charts = epoch_charts(
+        epochs,
+        [
+            EpochChart("Output", OUTPUT, _percent, from_zero=True),
+            EpochChart("Gradient before clipping", {name.removeprefix(GRADIENT): name for name in parts}, short),
+        ],
     )
-    figures = []
-    for title, series, show, from_zero in charts:
-        chart = curves(
-            [epoch["epoch"] for epoch in epochs],
-            {name: [epoch.get(key) for epoch in epochs] for name, key in series.items()},
-            best_epoch=None,
-            show=show,
-            from_zero=from_zero,
-        )
-        if chart is not None:
-            keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
-            figures.append(element("figure", element("h3", title), chart, element("figcaption", *keys, class_="small")))
     note = (
         "Medians of each epoch. Every CTC run begins with an output that is all blank; a norm of 0.1 to 5 for the "
         "whole gradient is healthy."
@@ -49,8 +40,8 @@ def monitored(record: Mapping[str, Any]) -> Html:
         "section",
         element("h2", "Live monitors"),
         *findings,
-        element("div", *figures, class_="pair") if figures else None,
-        element("p", note, class_="soft small") if figures else None,
+        charts,
+        element("p", note, class_="soft small") if charts else None,
     )
 
 
@@ -61,7 +52,3 @@ def _step(finding: Mapping[str, Any]) -> Html:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.3g} %"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"

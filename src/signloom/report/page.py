@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from signloom.errors import InputError
-from signloom.files import atomic_write
+from signloom.files import write_text
 from signloom.report import sections
 from signloom.report.finding import FINDING_CSS
 from signloom.report.html import Html, document, element, join
 from signloom.report.monitors_section import monitored
-from signloom.run_folder import Run
+from signloom.run_folder import Run, checked
 
 
 def write_report(folder: Path | str) -> Path:
@@ -24,10 +24,7 @@ def write_report(folder: Path | str) -> Path:
     Raises InputError for a folder without a run, and for a file that signloom did not write.
     """
     run = Run.read(folder)
-    page = render(run)
-    with atomic_write(run.report_page, "w") as file:
-        file.write(page)
-    return run.report_page
+    return write_text(run.report_page, render(run))
 
 
 def render(run: Run) -> str:
@@ -41,12 +38,7 @@ def render(run: Run) -> str:
     parts: list[Html | None] = []
 
     def add(source: Path, make: Callable[[], Html | None]) -> None:
-        try:
-            parts.append(make())
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise InputError(
-                f"{source}: not what signloom writes ({type(error).__name__}: {error}); make it again"
-            ) from error
+        parts.append(checked(source, make))
 
     def page_of(split: str) -> str | None:
         return run.score_page(split).name if run.score_page(split).is_file() else None

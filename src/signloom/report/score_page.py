@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 from signloom.errors import plural
-from signloom.files import atomic_write
-from signloom.report.charts import Column, columns
+from signloom.report.charts import Column, bar, columns
 from signloom.report.html import Html, card, document, element, table
 from signloom.report.score_data import Words, block, utterance_rows
-from signloom.report.sections import percent
+from signloom.report.sections import percent, rule_note
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.protocols import protocol_named
 from signloom.score.text import by_rule
@@ -34,36 +32,19 @@ KIND_NAMES = {
 }
 
 
-def write_score_page(
-    score: Score,
-    path: Path | str,
-    *,
-    title: str | None = None,
-    subtitle: str = "",
-    labels: Sequence[str] = (),
-    link: tuple[str, str] | None = None,
-) -> Path:
-    """Writes the page and returns its path. It is one HTML file, which loads nothing else and needs no server.
-
-    title: the heading, e.g. a corpus and split.  subtitle: a line under it, e.g. which files were compared.
-    labels: warnings beside it (simulated signing).  link: text and address of a page to go back to.
-    """
-    path = Path(path)
-    page = render_score_page(score, title=title, subtitle=subtitle, labels=labels, link=link)
-    with atomic_write(path, "w") as file:
-        file.write(page)
-    return path
-
-
 def render_score_page(
     score: Score,
     *,
-    title: str | None = None,
+    title: str = "Score",
     subtitle: str = "",
     labels: Sequence[str] = (),
     link: tuple[str, str] | None = None,
 ) -> str:
-    """Returns the page as text; see `write_score_page`."""
+    """Returns the page as text: one HTML file, which loads nothing else and needs no server.
+
+    title: the heading, e.g. a corpus and split.  subtitle: a line under it, e.g. which files were compared.
+    labels: warnings beside it (simulated signing).  link: text and address of a page to go back to.
+    """
     words, signers = Words(), Words()
     pairs = confusions(score)
     record = {
@@ -77,8 +58,8 @@ def render_score_page(
     }
     record |= {"words": list(words.numbers), "signers": list(signers.numbers)}
     return score_document(
-        title or "Score",
-        header(title or "Score", subtitle, labels, link),
+        title,
+        header(title, subtitle, labels, link),
         _headline(score),
         _lengths(score),
         _signers(score),
@@ -160,11 +141,6 @@ def signer_link(name: str) -> str:
         return name
     address = "signer=" + quote_plus(name, errors="replace")
     return element("a", element("bdi", name), href=f"#{address}", data_filter=address)
-
-
-def rule_note(protocol: str, rule: str, more: str = "") -> Html:
-    """Returns the description of the scoring rule, and `more` after it."""
-    return element("p", element("b", f"Scoring rule “{protocol}”: "), f"{rule.rstrip('.')}.{more}", class_="soft small")
 
 
 def _headline(score: Score) -> Html:
@@ -268,19 +244,10 @@ def _signers(score: Score) -> Html | None:
     rows: list[list[object]] = []
     for name, inside in sorted(parts.items(), key=lambda item: (-item[1].wer, item[0])):
         interval = intervals[name]
-        whisker = (
-            f"left:{100 * interval.low / longest:.1f}%;width:{100 * (interval.high - interval.low) / longest:.1f}%"
-        )
-        bar = element(
-            "span",
-            element("i", style=f"width:{100 * inside.wer / longest:.1f}%", class_="fill fill0"),
-            element("i", style=whisker, class_="whisker"),
-            class_="track",
-        )
         rows.append(
             [
                 signer_link(name),
-                element("div", bar, class_="signer-bar"),
+                element("div", bar(inside.wer, interval.low, interval.high, longest, percent), class_="signer-bar"),
                 percent(inside.wer),
                 f"{percent(interval.low)} to {percent(interval.high)}",
                 *(f"{n:,}" for n in (inside.substitutions, inside.deletions, inside.insertions)),

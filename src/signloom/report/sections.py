@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from signloom.errors import plural
-from signloom.report.charts import Span, bars, curves, timeline
-from signloom.report.html import Html, card, element, join, table
+from signloom.report.charts import EpochChart, Span, bars, epoch_charts, is_finite, short, timeline
+from signloom.report.html import Html, card, element, table
 from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
 from signloom.score.text import by_rule
@@ -58,13 +57,11 @@ def headline(
     )
     compared = None
     if baseline:
-        rates = {"this model": (evaluation["wer"], interval["low"], interval["high"])}
         other = baseline.get("interval") or {}
-        rates[str(baseline.get("name", "baseline"))] = (
-            baseline["error_rate"],
-            other.get("low"),
-            other.get("high"),
-        )
+        rates = {
+            "this model": (evaluation["wer"], interval["low"], interval["high"]),
+            str(baseline.get("name", "baseline")): (baseline["error_rate"], other.get("low"), other.get("high")),
+        }
         note = element("p", baseline["note"], class_="soft small") if baseline.get("note") else None
         title = element("h3", "Compared with the baseline")
         compared = element("div", title, bars(rates, percent), note, style="margin-top:18px")
@@ -72,16 +69,19 @@ def headline(
         "section",
         element("div", lead, *_facts(run, history), class_="cards"),
         compared,
-        element(
-            "p",
-            element("b", f"Scoring rule “{evaluation['protocol']}”: "),
+        rule_note(
+            evaluation["protocol"],
             evaluation["rule"],
-            f". Here {plural(evaluation['substitutions'], 'substitution')}, "
+            f" Here {plural(evaluation['substitutions'], 'substitution')}, "
             f"{plural(evaluation['deletions'], 'deletion')} and {plural(evaluation['insertions'], 'insertion')} in "
             f"{plural(evaluation['reference_words'], 'reference gloss', 'reference glosses')}.",
-            class_="soft small",
         ),
     )
+
+
+def rule_note(protocol: str, rule: str, more: str = "") -> Html:
+    """Returns the description of the scoring rule, and `more` after it."""
+    return element("p", element("b", f"Scoring rule “{protocol}”: "), f"{rule.rstrip('.')}.{more}", class_="soft small")
 
 
 def facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> Html | None:
@@ -99,7 +99,7 @@ def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Ht
     seconds = run.get("training_seconds") or sum(epoch.get("seconds") or 0 for epoch in epochs)
     if seconds:
         cards.append(card("Training time", duration(seconds), f"{len(epochs)} epochs" if epochs else ""))
-    rates = [epoch["frames_per_second"] for epoch in epochs if _finite(epoch.get("frames_per_second"))]
+    rates = [epoch["frames_per_second"] for epoch in epochs if is_finite(epoch.get("frames_per_second"))]
     if rates:
         cards.append(card("Training speed", _large(sum(rates) / len(rates)), "frames per second"))
     return cards
@@ -110,38 +110,26 @@ def training(history: Mapping[str, Any]) -> Html | None:
     epochs = history["epochs"]
     if not epochs:
         return None
-    numbers = [epoch["epoch"] for epoch in epochs]
-    best = history.get("best_epoch")
-    figures = []
-    for title, series, show, from_zero in (
-        ("Loss per gloss", {"dev": "dev_loss", "train": "train_loss"}, _short, False),
-        ("Word error rate on dev", {"dev": "dev_wer"}, _short_percent, True),
-    ):
-        chart = curves(
-            numbers,
-            {name: [epoch.get(key) for epoch in epochs] for name, key in series.items()},
-            best_epoch=best,
-            show=show,
-            from_zero=from_zero,
-        )
-        if chart is not None:
-            keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
-            legend = element("span", *keys, class_="soft small") if len(series) > 1 else None
-            figures.append(element("figure", element("h3", title, legend), chart))
+    charts = [
+        EpochChart("Loss per gloss", {"dev": "dev_loss", "train": "train_loss"}, short),
+        EpochChart("Word error rate on dev", {"dev": "dev_wer"}, _short_percent, from_zero=True),
+    ]
     columns = {
         "epoch": ("epoch", lambda value: f"{value:g}"),
-        "train loss": ("train_loss", _short),
-        "dev loss": ("dev_loss", _short),
+        "train loss": ("train_loss", short),
+        "dev loss": ("dev_loss", short),
         "dev WER": ("dev_wer", percent),
         "learning rate": ("learning_rate", lambda value: f"{value:.2e}"),
         "seconds": ("seconds", lambda value: f"{value:.1f}"),
     }
     rows: list[list[object]] = [
-        [show(epoch[key]) if _finite(epoch.get(key)) else _gap(epoch.get(key)) for key, show in columns.values()]
+        [show(epoch[key]) if is_finite(epoch.get(key)) else _gap(epoch.get(key)) for key, show in columns.values()]
         for epoch in epochs
     ]
     every = element("details", element("summary", "Every epoch"), table(list(columns), rows, numeric_from=0))
-    return element("section", element("h2", "Training"), element("div", *figures, class_="pair"), every)
+    return element(
+        "section", element("h2", "Training"), epoch_charts(epochs, charts, best_epoch=history.get("best_epoch")), every
+    )
 
 
 def transcript(record: Mapping[str, Any]) -> Html:
@@ -362,16 +350,8 @@ def _large(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _short(value: float) -> str:
-    return f"{value:.3g}"
-
-
 def _short_percent(value: float) -> str:
     return f"{100 * value:g} %" if 100 * value == round(100 * value) else percent(value)
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _gap(value: Any) -> str:
