@@ -54,7 +54,14 @@ for module in pkgutil.walk_packages(signloom.__path__, "signloom."):
     imported = run_without_torch(code).split()
     for name in ("ctc.beam", "score.wer", "importers.pose", "extract.holistic", "compose", "synth.corpus"):
         assert f"signloom.{name}" in imported
-    for name in ("drawing.person", "report.page", "inference.evaluate", "corpus", "findings", "commands.transcribe"):
+    for name in (
+        "drawing.person",
+        "report.run_page",
+        "inference.evaluate",
+        "corpus",
+        "findings",
+        "commands.transcribe",
+    ):
         assert f"signloom.{name}" in imported
 
 
