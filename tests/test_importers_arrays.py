@@ -368,7 +368,7 @@ def test_real_labels_of_two_words(shared_data, tmp_path, capsys):
     corpus = Corpus.open(tmp_path / "corpus")
     assert len(corpus) == 440
     assert {"good-job", "i-love-you"} <= {u.glosses[0] for u in corpus}
-    assert "label 'i love you' is the gloss i-love-you" in capsys.readouterr().err
+    assert "label 'i love you' becomes gloss i-love-you" in capsys.readouterr().err
 
 
 def tree(root, *names):

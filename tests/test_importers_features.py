@@ -106,7 +106,7 @@ def test_a_mask_that_claims_zeros_is_noted_and_an_upside_down_one_refused(tmp_pa
     points = person()
     points[4, layout.GROUPS["left_hand"]] = 0
     np.savez(tmp_path / "a.npz", features=features(points), detection_masks=np.ones((20, 543)))
-    outcome = importer.Conversion("test")
+    outcome = importer.Conversion("test", tmp_path)
     assert not read_features(tmp_path / "a.npz", WEBCAM, outcome=outcome).present("left_hand")[4]
     assert any("all zero were treated as missing" in note for note in outcome.notes)
     np.savez(tmp_path / "b.npz", features=features(person()), detection_masks=np.zeros((20, 543)))

@@ -181,7 +181,7 @@ def test_one_of_several_persons_is_taken_and_said(tmp_path):
     data = moving(people=2)
     points = [("POSE_LANDMARKS", ["NOSE", "LEFT_EAR", "RIGHT_EAR"])]
     (tmp_path / "a.pose").write_bytes(make_pose(points, data))
-    outcome = importer.Conversion("test")
+    outcome = importer.Conversion("test", tmp_path)
     clip = read_pose(tmp_path / "a.pose", person=1, outcome=outcome)
     np.testing.assert_allclose(clip.points[:, 0, :2], data[:, 1, 0, :2] / 480, rtol=1e-5)
     assert any("2 persons" in note for note in outcome.notes)

@@ -145,8 +145,10 @@ class Faults:
 
     def raise_if_any(self) -> None:
         """Raises InputError listing the faults, if there are any."""
-        if not self.messages:
-            return
+        if self.messages:
+            raise InputError(str(self))
+
+    def __str__(self) -> str:
         lines = [f"  {message}" for message in self.messages[: self.shown]]
         hidden = len(self.messages) - self.shown
         if hidden > 0:
@@ -154,4 +156,4 @@ class Faults:
         if self.advice:
             lines.append(self.advice)
         noun = "fault" if len(self.messages) == 1 else "faults"
-        raise InputError("\n".join([f"{self.subject}: {len(self.messages)} {noun}", *lines]))
+        return "\n".join([f"{self.subject}: {len(self.messages)} {noun}", *lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -66,9 +67,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:
-    """Writes each of `values` as a line of JSON to `path`, whole or not at all."""
-    with atomic_write(path, "w") as file:
-        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+    """Writes each of `values` as a line of JSON to `path`, whole or not at all; without values removes an old file."""
+    lines = [json.dumps(value, ensure_ascii=False) + "\n" for value in values]
+    if lines:
+        write_text(path, "".join(lines))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def as_json(value: Any) -> Any:

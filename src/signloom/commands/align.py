@@ -10,7 +10,6 @@ stopped.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ import numpy as np
 from signloom.console import progress_bar, say
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus, Utterance
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json
+from signloom.files import file_stem, inside, remove_temporary, sha256_of, write_json, write_json_lines
 from signloom.importers.annotations import LandmarkFiles
 from signloom.inference.align import aligned, check_known, mean_confidence
 from signloom.inference.model import Model, load, read_landmarks
@@ -226,7 +225,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
                 text = str(error)
                 failed.append((task, text if text.startswith(task.place) else f"{task.place}: {text}"))
             bar.advance(bar_task)
-    _write_failed(folder, failed)
+    write_json_lines(folder / FAILED, [{"id": task.id, "reason": reason} for task, reason in failed])
     done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (
         f", {num_existing:,} existed already" if num_existing else ""
     )
@@ -247,8 +246,8 @@ def _check_resume(options: Options, folder: Path) -> None:
     sentences = options.annotations or options.source / MANIFEST
     path = model_path(options.model)
     made_of = {
-        "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "sentences_sha256": hashlib.sha256(sentences.read_bytes()).hexdigest(),
+        "model_sha256": sha256_of(path),
+        "sentences_sha256": sha256_of(sentences),
         "format": options.written_format,
     }
     if folder.is_dir():
@@ -266,15 +265,6 @@ def _check_resume(options: Options, folder: Path) -> None:
                 "choose another folder or pass --overwrite"
             )
     write_json(record, {**made_of, "model": str(options.model), "source": str(options.source)})
-
-
-def _write_failed(folder: Path, failed: Sequence[tuple[Task, str]]) -> None:
-    if not failed:
-        (folder / FAILED).unlink(missing_ok=True)
-        return
-    with atomic_write(folder / FAILED, "w") as file:
-        for task, reason in failed:
-            file.write(json.dumps({"id": task.id, "reason": reason}, ensure_ascii=False) + "\n")
 
 
 def _tell(lines: Sequence[str]) -> None:

@@ -61,10 +61,6 @@ def run(options: Options) -> int:
         say(f"note: {sizeless:,} clips have no image size; 1000 x 1000 was written")
     if written + kept:
         print(f"next: visualize_pose -i {options.output}/<name>.pose -o clip.mp4 (a tool of pose-format) draws one")
-    if not faults:
-        return 0
-    try:
-        faults.raise_if_any()
-    except InputError as error:
-        say(f"signloom export_pose: {error}")
-    return 1
+    if faults:
+        say(f"signloom export_pose: {faults}")
+    return 1 if faults else 0

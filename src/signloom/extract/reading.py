@@ -19,6 +19,7 @@ import numpy as np
 
 from signloom.errors import InputError, SignloomError, needs_extra
 from signloom.extract.sources import frame_files, with_camera
+from signloom.files import sha256_of
 
 DEFAULT_FPS = 25.0
 # A header's rate outside this range is a time base or invalid (browsers record webm with "1000 fps").
@@ -241,8 +242,7 @@ class VideoReader:
             self.fps = _by_time_stamps(self.fps, number, (last_ms - first_ms) / 1000)
 
     def sha256(self) -> str:
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(self.path)
 
 
 def _plausible(rate: float) -> float | None:

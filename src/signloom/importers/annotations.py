@@ -6,11 +6,10 @@ corpus and reports. All faults of an import are collected and shown together.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files import file_stem
+from signloom.files import file_stem, sha256_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
@@ -71,7 +70,7 @@ class AnnotationSource:
     title: str
     licence: str
     citation: str
-    files: Sequence[Path]
+    files: Sequence[Path] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def info(self, name: str) -> dict[str, Any]:
@@ -82,9 +81,7 @@ class AnnotationSource:
             "title": self.title,
             "licence": self.licence,
             "citation": self.citation,
-            "annotations": [
-                {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in self.files
-            ],
+            "annotations": [{"file": path.name, "sha256": sha256_of(path)} for path in self.files],
             **self.details,
         }
 
@@ -165,6 +162,24 @@ def check_disjoint_signers(annotations: Sequence[Annotation], faults: Faults) ->
         )
 
 
+def import_tables(
+    source: AnnotationSource,
+    options: JoinOptions,
+    patterns: Mapping[str, str],
+    read: Callable[[Path, str, Faults], list[Annotation]],
+    **checks: Any,
+) -> int:
+    """Imports a data set with one annotation file per split; returns the exit status.
+
+    source: without its files.  patterns: see `find_tables`.  checks: further arguments of `join`.
+    read: returns the annotations in the file of a split; adds the faults of its lines.
+    """
+    tables = find_tables(options.annotations, check_splits(options.splits), patterns)
+    faults = Faults(f"import {source.importer}")
+    annotations = [annotation for split, path in tables.items() for annotation in read(path, split, faults)]
+    return join(annotations, replace(source, files=list(tables.values())), options, faults=faults, **checks)
+
+
 def join(
     annotations: Sequence[Annotation],
     source: AnnotationSource,
@@ -175,6 +190,7 @@ def join(
     signers_are: str = "",
     disjoint_signers: bool = False,
     published_sizes: Mapping[str, int] | None = None,
+    broken: Mapping[str, str] | None = None,
     left_out: Sequence[LeftOut] = (),
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
 ) -> int:
@@ -183,7 +199,8 @@ def join(
     signers, signers_are: see `check_annotations`.
     disjoint_signers: no signer of train may be in dev or test.
     published_sizes: rows of each split of the published data set; a note reports other sizes.
-    left_out: utterances that the importer leaves out, and why; their annotations are dropped.
+    broken: ids whose clips are broken and left out, and what is wrong with each.
+    left_out: utterances without an annotation, and why.
     note: returns a remark about a clip's landmarks, or None.
 
     Raises InputError listing every fault, those in `faults` first.
@@ -193,8 +210,9 @@ def join(
         check_disjoint_signers(annotations, faults)
     if published_sizes is not None:
         _note_sizes(annotations, published_sizes)
-    dropped = {item.id for item in left_out}
-    annotations = [annotation for annotation in annotations if annotation.id not in dropped]
+    broken = broken or {}
+    left_out = [*left_out, *(LeftOut(item.id, broken[item.id]) for item in annotations if item.id in broken)]
+    annotations = [annotation for annotation in annotations if annotation.id not in broken]
     files = LandmarkFiles(options.landmarks)
     items: list[NewUtterance] = []
     missing: list[tuple[Annotation, str]] = []

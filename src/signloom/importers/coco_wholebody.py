@@ -22,17 +22,16 @@ from signloom import layout
 from signloom.errors import InputError
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
+    CameraInfo,
     Conversion,
     SourceClip,
-    check_aspect,
-    check_rate,
     convert,
     find_files,
     load_arrays,
     report_conversion,
 )
 from signloom.importers.pickles import load_pickle
-from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
+from signloom.landmarks import MAX_FRAMES, Landmarks
 
 NUM_KEYPOINTS = 133
 ASSUMED_FPS = 25.0
@@ -105,12 +104,9 @@ class Options:
 
 
 @dataclass(frozen=True)
-class KeypointSettings:
+class KeypointSettings(CameraInfo):
     """How to read keypoints; a default is assumed for every value that is None."""
 
-    image_size: tuple[int, int] | None = None
-    pixel_aspect: float | None = None
-    fps: float | None = None
     min_score: float = 0.3
 
 
@@ -134,37 +130,26 @@ class Annotations:
 
 def run(options: Options) -> int:
     """Converts every clip; returns exit status 0, or 1 if some failed."""
-    check_rate(options.fps)
-    check_aspect(options.pixel_aspect)
     if not 0 <= options.min_score < 1:
         raise InputError(f"--min_score is {options.min_score}; needed 0 to below 1")
-    reading = KeypointSettings(
-        parse_image_size(options.image_size) if options.image_size else None,
-        options.pixel_aspect,
-        options.fps,
-        options.min_score,
-    )
+    reading = KeypointSettings.given(options.fps, options.image_size, options.pixel_aspect, min_score=options.min_score)
     annotations = Annotations()
-
-    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
-        return read_clips(path, reading, annotations, outcome)
-
     outcome = convert(
         find_files(options.sources, _SUFFIXES, options.output, strip=_ARRAYS),
         options.output,
-        read,
+        partial(read_clips, reading=reading, annotations=annotations),
         importer="coco_wholebody",
-        settings={**asdict(reading), "image_size": list(reading.image_size) if reading.image_size else None},
+        settings=asdict(reading),
         read_before_naming=lambda path: not _is_array(path),
     )
     tables = annotations.write(options.output)
     for table in tables:
         print(f"{table}: {len(annotations.files[table.stem]):,} annotations (id|gloss)")
-    return report_conversion(outcome, options.output, join_with="isharah" if tables else "phoenix2014")
+    return report_conversion(outcome, join_with="isharah" if tables else "phoenix2014")
 
 
 def read_clips(
-    path: Path, reading: KeypointSettings, annotations: Annotations, outcome: Conversion
+    path: Path, outcome: Conversion, reading: KeypointSettings, annotations: Annotations
 ) -> Iterator[SourceClip]:
     """Yields the clips of a .npy, .npz or pickle file; adds the glosses of a pickle to `annotations`.
 
@@ -248,7 +233,7 @@ def _squeezed(keypoints: np.ndarray) -> np.ndarray:
     return keypoints
 
 
-def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, int], list[str]]:
+def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Returns the image size and the names of assumed values, given the detected points (N, 2) of a clip."""
     low, high = np.percentile(values, (1, 99), axis=0)
     if (high - low).max() < _LEAST_EXTENT_PIXELS:
@@ -256,8 +241,7 @@ def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, 
             f"the keypoints span {(high - low).max():.3g}, so they are not in pixels but fractions of the image or "
             "normalised; needed x and y in pixels"
         )
-    given = {"pixel_aspect": reading.pixel_aspect, "fps": reading.fps, "image_size": reading.image_size}
-    assumed = [name for name, value in given.items() if value is None]
+    assumed = reading.unknown("pixel_aspect", "fps", "image_size")
     if reading.image_size is None:
         width, height = (max(1, int(np.ceil(edge))) for edge in values.max(axis=0))
         return (width, height), assumed

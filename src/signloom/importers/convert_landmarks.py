@@ -7,20 +7,21 @@ changed. Every fault is listed.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
-from signloom.files import file_stem, inside, remove_temporary
-from signloom.importers.write_corpus import with_place
-from signloom.landmarks import SUFFIX, Landmarks
+from signloom.files import as_json, file_stem, inside, remove_temporary, sha256_of
+from signloom.importers.write_corpus import report_points, with_place
+from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,33 @@ class Conversion:
 
     written, kept: clips.  frames: in written clips.  detected: frames in which each group is present.
     assumed: clips with an assumed field, by field.  notes: remarks, and how often each occurred.
+    owners: the source of each landmark file of this conversion.
     """
 
     importer: str
+    output: Path
     written: int = 0
     kept: int = 0
     frames: int = 0
     detected: Counter[str] = field(default_factory=Counter)
     assumed: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    owners: dict[Path, Path] = field(default_factory=dict)
     faults: Faults = field(default_factory=lambda: Faults("not converted", shown=50))
+
+    def own(self, target: Path, path: Path) -> None:
+        """Records that `target` is made from the file `path`. Raises InputError if another file made it."""
+        owner = self.owners.setdefault(target, path)
+        if owner != path:
+            raise InputError(f"{target} was already written from {owner}; convert them to different folders")
+
+
+def one_clip(read: Callable[..., Landmarks]) -> Callable[[Path, Conversion], list[SourceClip]]:
+    """Returns the reader for `convert` of files with one clip each.
+
+    read: returns the landmarks of a path; its argument `outcome` is the conversion, to add notes.
+    """
+    return lambda path, outcome: [SourceClip(None, partial(read, path, outcome=outcome))]
 
 
 def find_files(
@@ -108,8 +126,7 @@ def convert(
     """
     output.mkdir(parents=True, exist_ok=True)
     remove_temporary(output)
-    outcome = Conversion(importer)
-    owners: dict[Path, str] = {}
+    outcome = Conversion(importer, output)
     total = len(files)
     with progress_bar() as progress:
         task = progress.add_task(f"import {importer}", total=total, unit="frames", done=0)
@@ -119,17 +136,17 @@ def convert(
                     "importer": importer,
                     "file": path.name,
                     "sha256": sha256_of(path),
-                    "settings": dict(settings),
+                    "settings": as_json(settings),
                 }
                 if not read_before_naming(path) and _up_to_date(_target(output, name), source):
-                    _own(owners, _target(output, name), path)
+                    outcome.own(_target(output, name), path)
                     outcome.kept += 1
                     continue
                 clips = list(read(path, outcome))
                 total += len(clips) - 1
                 progress.update(task, total=total)
                 for clip in clips:
-                    _convert_clip(clip, path, name, output, source, outcome, owners)
+                    _convert_clip(clip, path, name, source, outcome)
                     progress.update(task, advance=1, done=outcome.frames)
                 progress.update(task, advance=-1)
             except InputError as error:
@@ -139,21 +156,13 @@ def convert(
     return outcome
 
 
-def _convert_clip(
-    clip: SourceClip,
-    path: Path,
-    name: str,
-    output: Path,
-    source: dict[str, Any],
-    outcome: Conversion,
-    owners: dict[Path, str],
-) -> None:
-    own_name = clip.name if clip.name is not None else name
-    place = f"{path} ({clip.name})" if clip.name is not None else str(path)
-    source = source if clip.name is None else {**source, "clip": clip.name}
+def _convert_clip(clip: SourceClip, path: Path, name: str, source: dict[str, Any], outcome: Conversion) -> None:
+    place = str(path)
+    if clip.name is not None:
+        name, place, source = clip.name, f"{path} ({clip.name})", {**source, "clip": clip.name}
     try:
-        target = _target(output, own_name)
-        _own(owners, target, path)
+        target = _target(outcome.output, name)
+        outcome.own(target, path)
         if _up_to_date(target, source):
             outcome.kept += 1
             return
@@ -166,51 +175,62 @@ def _convert_clip(
     outcome.written += 1
     outcome.frames += len(landmarks)
     outcome.assumed.update(landmarks.assumed)
-    for group in ("pose", "left_hand", "right_hand", "face"):
-        outcome.detected[group] += int(landmarks.present(group).sum())
+    outcome.detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
 
 
-def report_conversion(outcome: Conversion, output: Path, *, join_with: str = "phoenix2014") -> int:
+def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014") -> int:
     """Prints a summary of the conversion to stdout and its faults to stderr; returns the exit status.
 
     join_with: the importer of annotations to suggest as next step.
     """
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""
-    print(f"{output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted")
-    if outcome.frames:
-        shares = ", ".join(
-            f"{group.replace('_', ' ')} {100 * count / outcome.frames:.0f} %"
-            for group, count in outcome.detected.items()
-        )
-        print(f"frames in which a part was detected: {shares}")
-    for name, count in outcome.assumed.items():
-        say(f"assumed, not given by the source: {name} ({count:,} clips)")
+    print(
+        f"{outcome.output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted"
+    )
+    report_points(outcome.detected, outcome.frames, outcome.assumed, "clips")
     for note, count in outcome.notes.items():
         say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
     if clips:
-        print(f"next: join them with annotations, e.g. signloom import {join_with} ... --landmarks {output}")
-    if not outcome.faults:
-        return 0
-    try:
-        outcome.faults.raise_if_any()
-    except InputError as error:
-        say(f"signloom import {outcome.importer}: {error}")
-    return 1
+        print(f"next: join them with annotations, e.g. signloom import {join_with} ... --landmarks {outcome.output}")
+    if outcome.faults:
+        say(f"signloom import {outcome.importer}: {outcome.faults}")
+    return 1 if outcome.faults else 0
+
+
+@dataclass(frozen=True)
+class CameraInfo:
+    """Frame rate and image of the original recording; None if unknown.
+
+    fps: frames per second.  image_size: (width, height) in pixels.  pixel_aspect: width of a pixel over its height.
+    """
+
+    fps: float | None = None
+    image_size: tuple[int, int] | None = None
+    pixel_aspect: float | None = None
+
+    @classmethod
+    def given(cls, fps: float | None, image_size: str | None, pixel_aspect: float | None, **others: Any) -> Self:
+        """Returns the values of the options --fps, --image_size (such as 640x480) and --pixel_aspect.
+
+        Raises InputError for an invalid value.
+        """
+        check_rate(fps)
+        if pixel_aspect is not None and not 0.2 <= pixel_aspect <= 5:
+            raise InputError(
+                f"--pixel_aspect is {pixel_aspect}; needed a pixel's width divided by its height, from 0.2 to 5"
+            )
+        return cls(fps, parse_image_size(image_size) if image_size else None, pixel_aspect, **others)
+
+    def unknown(self, *names: str) -> tuple[str, ...]:
+        """Returns those of the named values that are None."""
+        return tuple(name for name in names if getattr(self, name) is None)
 
 
 def check_rate(fps: float | None) -> None:
     """Raises InputError unless `fps` is None or a usable frame rate."""
     if fps is not None and not 0 < fps <= 1000:
         raise InputError(f"--fps is {fps}; needed a rate above 0 and up to 1000")
-
-
-def check_aspect(pixel_aspect: float | None) -> None:
-    """Raises InputError unless `pixel_aspect` is None or a plausible ratio of a pixel's width to its height."""
-    if pixel_aspect is not None and not 0.2 <= pixel_aspect <= 5:
-        raise InputError(
-            f"--pixel_aspect is {pixel_aspect}; needed a pixel's width divided by its height, from 0.2 to 5"
-        )
 
 
 def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -237,21 +257,9 @@ def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _target(output: Path, name: str) -> Path:
     parts = name.split("/")
     return inside(output, "/".join([*parts[:-1], file_stem(parts[-1]) + SUFFIX]))
-
-
-def _own(owners: dict[Path, str], target: Path, path: Path) -> None:
-    owner = owners.setdefault(target, str(path))
-    if owner != str(path):
-        raise InputError(f"{target} was already written from {owner}; convert them to different folders")
 
 
 def _up_to_date(target: Path, source: dict[str, Any]) -> bool:

@@ -10,8 +10,8 @@ Next step: join the landmark files with annotations, e.g. signloom import phoeni
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,16 +20,15 @@ import numpy as np
 from signloom import layout
 from signloom.errors import InputError
 from signloom.importers.convert_landmarks import (
+    CameraInfo,
     Conversion,
-    SourceClip,
-    check_aspect,
-    check_rate,
     convert,
     find_files,
     load_arrays,
+    one_clip,
     report_conversion,
 )
-from signloom.landmarks import MAX_FRAMES, Landmarks, parse_image_size
+from signloom.landmarks import MAX_FRAMES, Landmarks
 
 NUM_FEATURES = 6516
 NUM_LANDMARK_FEATURES = 3 * layout.NUM_POINTS
@@ -99,16 +98,12 @@ class Picture:
     @classmethod
     def of(cls, image_size: str | None, pixel_aspect: float | None, fps: float | None) -> Picture:
         """Returns the picture that the options describe. Raises InputError for invalid values."""
-        check_rate(fps)
-        check_aspect(pixel_aspect)
-        size = parse_image_size(image_size) if image_size else ASSUMED_SIZE
-        aspect = 1.0 if image_size else ASSUMED_PIXEL_ASPECT
-        given = {"image_size": image_size, "pixel_aspect": pixel_aspect, "fps": fps}
+        camera = CameraInfo.given(fps, image_size, pixel_aspect)
         return cls(
-            size,
-            pixel_aspect if pixel_aspect is not None else aspect,
-            fps if fps is not None else ASSUMED_FPS,
-            tuple(name for name, value in given.items() if value is None),
+            camera.image_size or ASSUMED_SIZE,
+            camera.pixel_aspect or (1.0 if image_size else ASSUMED_PIXEL_ASPECT),
+            camera.fps or ASSUMED_FPS,
+            camera.unknown("image_size", "pixel_aspect", "fps"),
         )
 
 
@@ -117,13 +112,9 @@ def run(options: Options) -> int:
     picture = Picture.of(options.image_size, options.pixel_aspect, options.fps)
     files = find_files(options.sources, (".npz", ".npy"), options.output)
     _refuse_standardised_corpus([path for path, _ in files])
-
-    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
-        yield SourceClip(None, lambda: read_features(path, picture, outcome=outcome))
-
-    settings = {"image_size": list(picture.size), "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
-    outcome = convert(files, options.output, read, importer="features6516", settings=settings)
-    return report_conversion(outcome, options.output)
+    settings = {"image_size": picture.size, "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
+    read = one_clip(partial(read_features, picture=picture))
+    return report_conversion(convert(files, options.output, read, importer="features6516", settings=settings))
 
 
 def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = None) -> Landmarks:

@@ -20,9 +20,9 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.importers.convert_landmarks import check_aspect, check_rate, load_arrays
+from signloom.importers.convert_landmarks import CameraInfo, load_arrays
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.landmarks import Landmarks, parse_image_size
+from signloom.landmarks import Landmarks
 
 # The groups of a frame, by its number of values. Source: `extract_keypoints` of the tutorials that use this layout; it
 # concatenates pose, (face,) left hand, right hand. Pose points have a fourth value, their visibility.
@@ -56,24 +56,9 @@ class Options(IsolatedOptions):
     """Width of a pixel divided by its height, for anamorphic images. Default: 1."""
 
 
-@dataclass(frozen=True)
-class CameraInfo:
-    """Frame rate and image of the original recording; None if unknown.
-
-    fps: frames per second.  image_size: (width, height) in pixels.  pixel_aspect: width of a pixel over its height.
-    """
-
-    fps: float | None = None
-    image_size: tuple[int, int] | None = None
-    pixel_aspect: float | None = None
-
-
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    check_rate(options.fps)
-    check_aspect(options.pixel_aspect)
-    size = parse_image_size(options.image_size) if options.image_size else None
-    camera = CameraInfo(options.fps, size, options.pixel_aspect)
+    camera = CameraInfo.given(options.fps, options.image_size, options.pixel_aspect)
     faults = Faults("import holistic")
     clips = find_clips(options.sources, camera, signers=options.signer, faults=faults)
     return write_clips(clips, options, importer="holistic", sources=options.sources, faults=faults)
@@ -161,31 +146,19 @@ def landmarks_from_frames(
     if largest > _LARGEST_FRACTION:
         raise InputError(f"coordinates up to {largest:,.0f}; needed x and y as fractions of the image, not pixels")
     points *= np.array([width / height * pixel_aspect, 1, width / height * pixel_aspect], dtype=np.float32)
-    assumed = [name for name in ("fps", "image_size") if getattr(camera, name) is None]
     return Landmarks(
         points,
         visibility,
         fps=camera.fps or ASSUMED_FPS,
         image_size=(width, height),
         pixel_aspect=pixel_aspect,
-        assumed=tuple(assumed),
+        assumed=camera.unknown("fps", "image_size"),
         source={"importer": "holistic", **(source or {})},
     )
 
 
-def _clip(
-    name: str,
-    label: str,
-    signer: str | None,
-    place: str,
-    origin: str,
-    camera: CameraInfo,
-    frames: Callable[[], np.ndarray],
-) -> IsolatedClip:
-    def read() -> Landmarks:
-        return landmarks_from_frames(frames(), camera, source={"clip": origin})
-
-    return IsolatedClip(name, label, signer, place, origin, read)
+def _read(frames: Callable[[], np.ndarray], camera: CameraInfo, origin: str) -> Landmarks:
+    return landmarks_from_frames(frames(), camera, source={"clip": origin})
 
 
 def _in_archive(path: Path, camera: CameraInfo, signer: str | None) -> list[IsolatedClip]:
@@ -214,8 +187,9 @@ def _in_archive(path: Path, camera: CameraInfo, signer: str | None) -> list[Isol
         name = names[number] if names else str(number)
         origin = str(arrays["path"][number]) if names else f"clip {number}"
         place = f"{path} (clip {number}, {origin if names else label})"
-        read = partial(_slice, frames, int(start[number]), int(length[number]))
-        clips.append(_clip(name, label, group or None, place, f"{path.name}: {origin}", camera, read))
+        cut = partial(_slice, frames, int(start[number]), int(length[number]))
+        origin = f"{path.name}: {origin}"
+        clips.append(IsolatedClip(name, label, group or None, place, origin, partial(_read, cut, camera, origin)))
     return clips
 
 
@@ -236,10 +210,11 @@ def _in_folders(root: Path, camera: CameraInfo, signer: str | None, faults: Faul
         if not entries:
             faults.add(f"{sign}: no clips in this folder; needed {sign.name}/<clip>/<frame>.npy")
         for entry in entries:
-            read = partial(_read_frames if entry.is_dir() else _load, entry)
+            frames = partial(_read_frames if entry.is_dir() else _load, entry)
             name = entry.name.removesuffix(".npy")
             origin = f"{root.resolve().name}/{sign.name}/{entry.name}"
-            clips.append(_clip(name, sign.name, signer, str(entry), origin, camera, read))
+            read = partial(_read, frames, camera, origin)
+            clips.append(IsolatedClip(name, sign.name, signer, str(entry), origin, read))
     if not signs:
         raise InputError(f"{root}: no folders in it; needed one folder per sign: <sign>/<clip>/<frame>.npy")
     return clips

@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from signloom.errors import Faults, InputError
-from signloom.importers.annotations import (
-    Annotation,
-    AnnotationSource,
-    JoinOptions,
-    check_splits,
-    find_tables,
-    join,
-)
+from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
 from signloom.importers.write_corpus import signer_pattern
 from signloom.tables import read_table
 
@@ -43,30 +37,22 @@ class Options(JoinOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    splits = check_splits(options.splits)
     known = options.signer_pattern.lower() != "none"
     pattern = signer_pattern(options.signer_pattern, "--signer_pattern") if known else None
     if options.signer_independent and pattern is None:
         raise InputError("--signer_independent needs to know the signers; give --signer_pattern")
-    tables = find_tables(options.annotations, splits, PATTERNS)
-    faults = Faults("import isharah")
-    annotations: list[Annotation] = []
-    for split, path in tables.items():
-        annotations += read_annotations(path, split, faults, pattern=pattern)
-
     source = AnnotationSource(
         importer="isharah",
         title="Isharah, or a table of its form",
         licence=options.licence or "not stated in the files; see where they come from",
         citation="Alyami et al. Isharah: A Large-Scale Multi-Scene Dataset for Continuous Sign Language Recognition. "
         "arXiv 2506.03615",
-        files=list(tables.values()),
     )
-    return join(
-        annotations,
+    return import_tables(
         source,
         options,
-        faults=faults,
+        PATTERNS,
+        partial(read_annotations, pattern=pattern),
         signers=bool if pattern else None,
         signers_are=f"an id in which {options.signer_pattern} finds one (see --signer_pattern)",
         disjoint_signers=options.signer_independent,

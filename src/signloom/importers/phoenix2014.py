@@ -15,15 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from signloom.errors import Faults
-from signloom.importers.annotations import (
-    Annotation,
-    AnnotationSource,
-    JoinOptions,
-    check_splits,
-    find_tables,
-    join,
-)
-from signloom.importers.write_corpus import LeftOut
+from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
 from signloom.landmarks import Landmarks
 from signloom.tables import read_table
 
@@ -57,31 +49,24 @@ class Options(JoinOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    splits = check_splits(options.splits)
-    tables = find_tables(options.annotations, splits, PATTERNS[options.split_set])
-    faults = Faults("import phoenix2014")
-    annotations: list[Annotation] = []
-    for split, path in tables.items():
-        annotations += read_annotations(path, split, faults)
     source = AnnotationSource(
         importer="phoenix2014",
         title=f"RWTH-PHOENIX-Weather 2014, {options.split_set}",
         licence=LICENCE,
         citation="Koller, Forster, Ney. CVIU 141, 2015"
         + ("; Koller, Zargaran, Ney. CVPR 2017" if options.split_set == "si5" else ""),
-        files=list(tables.values()),
         details={"split_set": options.split_set},
     )
-    return join(
-        annotations,
+    return import_tables(
         source,
         options,
-        faults=faults,
+        PATTERNS[options.split_set],
+        read_annotations,
         signers=is_signer,
         signers_are=SIGNERS_ARE,
         disjoint_signers=options.split_set == "si5",
         published_sizes=PUBLISHED[options.split_set],
-        left_out=[LeftOut(item.id, BROKEN_REASON) for item in annotations if item.id == BROKEN_CLIP],
+        broken={BROKEN_CLIP: BROKEN_REASON},
         note=check_geometry,
     )
 

@@ -12,14 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.errors import Faults
-from signloom.importers.annotations import (
-    Annotation,
-    AnnotationSource,
-    JoinOptions,
-    check_splits,
-    find_tables,
-    join,
-)
+from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
 from signloom.importers.phoenix2014 import LICENCE, SIGNERS_ARE, check_geometry, is_signer
 from signloom.tables import read_table
 
@@ -37,25 +30,17 @@ class Options(JoinOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    splits = check_splits(options.splits)
-    tables = find_tables(options.annotations, splits, PATTERNS)
-    faults = Faults("import phoenix2014t")
-    annotations: list[Annotation] = []
-    for split, path in tables.items():
-        annotations += read_annotations(path, split, faults)
-
     source = AnnotationSource(
         importer="phoenix2014t",
         title="RWTH-PHOENIX-Weather 2014 T",
         licence=LICENCE,
         citation="Camgoz, Hadfield, Koller, Ney, Bowden. Neural Sign Language Translation. CVPR 2018",
-        files=list(tables.values()),
     )
-    return join(
-        annotations,
+    return import_tables(
         source,
         options,
-        faults=faults,
+        PATTERNS,
+        read_annotations,
         signers=is_signer,
         signers_are=SIGNERS_ARE,
         published_sizes=PUBLISHED,

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -25,16 +25,15 @@ from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
     Conversion,
-    SourceClip,
     check_rate,
     convert,
     find_files,
+    one_clip,
     report_conversion,
 )
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".pose"
-ASSUMED_FPS = 25.0
 
 # Our group for each component of pose-format's Holistic layout. Source: pose-format 0.15, utils/holistic.py.
 COMPONENTS = {
@@ -97,13 +96,9 @@ def run(options: Options) -> int:
         raise InputError(f"--person is {options.person}; needed 0 or more")
     require_pose_format()
     files = find_files(options.sources, (SUFFIX,), options.output)
-
-    def read(path: Path, outcome: Conversion) -> Iterator[SourceClip]:
-        yield SourceClip(None, lambda: read_pose(path, person=options.person, fps=options.fps, outcome=outcome))
-
     settings = {"person": options.person, "fps": options.fps}
-    outcome = convert(files, options.output, read, importer="pose", settings=settings)
-    return report_conversion(outcome, options.output)
+    read = one_clip(partial(read_pose, person=options.person, fps=options.fps))
+    return report_conversion(convert(files, options.output, read, importer="pose", settings=settings))
 
 
 def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:

@@ -77,8 +77,7 @@ def write_corpus(
 
     Raises InputError listing every fault of the source.
     """
-    detected = Counter(dict.fromkeys(layout.GROUPS, 0))
-    assumed, notes = Counter[str](), Counter[str]()
+    detected, assumed, notes = Counter[str](), Counter[str](), Counter[str]()
     left_out = list(left_out)
     good: list[NewUtterance] = []
     with progress_bar(disable=not items) as progress:
@@ -113,12 +112,11 @@ def write_corpus(
                 source=item.source,
             )
             progress.update(task, advance=1)
-    write_left_out(output, left_out)
+    write_json_lines(output / LEFT_OUT, [asdict(item) for item in left_out])
     corpus = writer.finish()
     _show_left_out(output, left_out)
-    _print_summary(corpus, noun, detected)
-    for name, count in assumed.items():
-        say(f"assumed, not given by the source: {name} ({count:,} {noun})")
+    _print_summary(corpus, noun)
+    report_points(detected, sum(utterance.num_frames for utterance in corpus), assumed, noun)
     for remark, count in notes.items():
         say(f"note: {remark} ({count:,} {noun})")
     print(f"next: {next_step}")
@@ -129,14 +127,6 @@ def with_place(place: str, error: InputError) -> str:
     """Returns an error's text, starting with its place."""
     text = str(error)
     return text if text.startswith(place) else f"{place}: {text}"
-
-
-def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
-    """Writes the utterances that were left out to `left_out.jsonl` in the corpus, or removes an old file."""
-    if not left_out:
-        (root / LEFT_OUT).unlink(missing_ok=True)
-        return
-    write_json_lines(root / LEFT_OUT, [asdict(item) for item in left_out])
 
 
 def _show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
@@ -163,8 +153,20 @@ def signer_pattern(text: str, option: str) -> re.Pattern[str]:
     return pattern
 
 
-def _print_summary(corpus: Corpus, noun: str, detected: Counter[str]) -> None:
-    """Prints the size of each split, and how often each group was detected (in `detected` frames)."""
+def report_points(detected: Counter[str], frames: int, assumed: Counter[str], noun: str) -> None:
+    """Prints how often each group was detected, and which values were assumed.
+
+    detected: frames with each group, of `frames`.  assumed: clips, by the name of the value.  noun: name of the clips.
+    """
+    if frames:
+        shares = (f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in detected.items())
+        print(f"frames in which a part was detected: {', '.join(shares)}")
+    for name, count in assumed.items():
+        say(f"assumed, not given by the source: {name} ({count:,} {noun})")
+
+
+def _print_summary(corpus: Corpus, noun: str) -> None:
+    """Prints the size of each split."""
     print(f"{corpus.root}: {len(corpus):,} {noun}")
     print(f"  {'split':<6}{noun:>12}{'glosses':>10}{'distinct':>10}{'minutes':>9}{'signers':>9}")
     for split, row in corpus.summary().items():
@@ -172,9 +174,6 @@ def _print_summary(corpus: Corpus, noun: str, detected: Counter[str]) -> None:
             f"  {split:<6}{row['utterances']:>12,}{row['running_glosses']:>10,}{row['distinct_glosses']:>10,}"
             f"{row['hours'] * 60:>9.1f}{_signers(corpus, split):>9}"
         )
-    frames = sum(utterance.num_frames for utterance in corpus)
-    shares = ", ".join(f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in detected.items())
-    print(f"frames in which a part was detected: {shares}")
 
 
 def _signers(corpus: Corpus, split: str) -> str:

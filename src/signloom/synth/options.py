@@ -10,6 +10,7 @@ from typing import Any
 
 from signloom.corpus import MANIFEST
 from signloom.errors import Faults, InputError
+from signloom.files import sha256_of
 from signloom.landmarks import parse_image_size
 from signloom.synth.dials import Dials
 
@@ -107,7 +108,7 @@ class SynthOptions(Dials):
         for path in self.sentences:
             file = path / MANIFEST if path.is_dir() else path
             name = path.name if path.name not in files else f"{path.name} ({len(files) + 1})"
-            files[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            files[name] = sha256_of(file)
         return {**asdict(self), "sentences": files}
 
     @property
