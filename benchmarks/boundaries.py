@@ -21,12 +21,15 @@ confidence is below 0.3, of which `signloom align` warns.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
+
+sys.path.insert(0, str(common.ROOT / "tests"))
 
 FPS = 25.0
 # As `signloom align` has it: sentences whose mean confidence is below are doubted.
@@ -45,9 +48,10 @@ def main() -> None:
 def measure(run: Path, root: Path) -> dict[str, Any]:
     import torch
 
+    from reliability import calibration_error
     from signloom.corpus import Corpus
     from signloom.ctc.collapse import collapse_batch, frames_needed
-    from signloom.ctc.confidence import Calibration, calibration_error, confidences
+    from signloom.ctc.confidence import Calibration, confidences
     from signloom.ctc.spans import emission_seconds, spans
     from signloom.ctc.timing import Timing
     from signloom.ctc.viterbi import ForcedAlignment, forced_alignment

@@ -6,13 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom.ctc.collapse import collapse, collapse_batch, frames_needed
-from signloom.ctc.greedy import greedy, greedy_ids
+from signloom.ctc.decoding import Decoder, Decoding
+from signloom.ctc.greedy import greedy_ids
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.timing import Timing
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 VOCABULARY = Vocabulary((BLANK, UNKNOWN, "A", "B"))
+
+
+GREEDY = Decoder(VOCABULARY, Decoding(decoder="greedy"))
 
 
 def slow_collapse(path):
@@ -93,7 +97,7 @@ def test_ctc_is_infinite_exactly_below_frames_needed():
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_greedy_is_the_collapse_of_the_most_probable_path(seed, num_frames):
     log_probs = random_log_probs(np.random.default_rng(seed), num_frames, 4)
-    hypothesis = greedy(Emission(log_probs, 0.16, 0.16 * num_frames), VOCABULARY)
+    hypothesis = GREEDY.decode(Emission(log_probs, 0.16, 0.16 * num_frames))
     assert VOCABULARY.encode(hypothesis.words) == slow_collapse(log_probs.argmax(axis=1))
     assert hypothesis.score == pytest.approx(log_probs.max(axis=1).sum(), rel=1e-5)
     times = [time for span in hypothesis.glosses for time in (span.start_seconds, span.end_seconds)]
@@ -104,7 +108,7 @@ def test_greedy_is_the_collapse_of_the_most_probable_path(seed, num_frames):
 def test_greedy_spans_lie_around_the_frames_that_emit_the_words():
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.6, 0.2], [0.1, 0.0, 0.8, 0.1], [0.1, 0.5, 0.2, 0.2]])
     emission = Emission(np.log(np.maximum(probs, 1e-30)), step_seconds=0.16, duration_seconds=0.6)
-    first, second = greedy(emission, VOCABULARY, timing=Timing(0.0, 0.3)).glosses
+    first, second = GREEDY.decode(emission, timing=Timing(0.0, 0.3)).glosses
     # "A" is emitted in the frames with middles 0.24 and 0.4 s, and a little in that with 0.08; "<unknown>" in the last,
     # which the end of the clip cuts short, with its middle at 0.54 s.
     weight = np.sqrt([0.1, 0.6, 0.8])
@@ -128,8 +132,8 @@ def test_a_batch_decodes_as_its_utterances_do_and_ignores_padding():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="over 3 words and a vocabulary of 4"):
-        greedy(Emission(np.log([[0.5, 0.25, 0.25]]), 0.04, 1.0), VOCABULARY)
+    with pytest.raises(InputError, match=r"shape \(1, 3\) and a vocabulary of 4"):
+        GREEDY.decode(Emission(np.log([[0.5, 0.25, 0.25]]), 0.04, 1.0))
     with pytest.raises(InputError, match=r"needed \(B, T', V\)"):
         greedy_ids(np.zeros((3, 4)), np.array([1, 1, 1]))
     with pytest.raises(InputError, match=r"needed \(B, T'\)"):

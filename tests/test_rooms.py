@@ -15,7 +15,7 @@ ROOT = Path(signloom.__file__).parent
 FLOORS = [
     {"errors"},
     {"layout", "eaf", "findings"},
-    {"files", "console", "tables"},
+    {"files", "console", "tables", "processes"},
     {"landmarks", "vocabulary"},
     {"corpus"},
     {"run_folder"},

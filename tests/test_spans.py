@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reliability import calibration_error, reliability
 from signloom import layout
 from signloom.ctc.collapse import collapse, frames_needed
-from signloom.ctc.confidence import Calibration, calibration_error, confidences, log_odds, reliability
+from signloom.ctc.confidence import Calibration, confidences, log_odds
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.spans import SpanSettings, emission_seconds, located, spans
 from signloom.ctc.timing import AlignedClip, Timing, fit_timing

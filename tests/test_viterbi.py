@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from signloom.ctc.collapse import collapse, frames_needed, runs
+from signloom.ctc.collapse import collapse, frames_needed
 from signloom.ctc.viterbi import forced_alignment
 from signloom.errors import InputError
 
@@ -26,7 +26,7 @@ def exhaustive(log_probs, ids):
 
 def runs_of(path):
     """Where each word of a path begins and ends."""
-    starts = np.flatnonzero(runs(np.array([path]))[0])
+    starts = np.flatnonzero(np.diff(path, prepend=-1))
     stops = np.append(starts[1:], len(path))
     return [(start, stop) for start, stop in zip(starts, stops, strict=True) if path[start] != 0]
 

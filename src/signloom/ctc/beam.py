@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 from heapq import heapify, heappushpop
 from operator import attrgetter, itemgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from signloom.ctc.forward_score import log_forward
+from signloom.ctc.lm_fusion import LanguageState, NGramFusion
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID
 
@@ -47,32 +48,6 @@ class Candidate(NamedTuple):
 
     ids: tuple[int, ...]
     score: float
-
-
-class LanguageState(Protocol):
-    """The state of a language model after some glosses. States are compared by identity and cache their results."""
-
-    @property
-    def factors(self) -> dict[int, float]: ...
-
-    def factor(self, token: int) -> float:
-        """Returns the factor for a prefix's probability if `token` follows; caches it in `factors`."""
-
-    def following(self, token: int) -> LanguageState:
-        """Returns the state after `token`."""
-
-    def ending(self) -> float:
-        """Returns the factor for the end of the sentence."""
-
-
-class LanguageModelFusion(Protocol):
-    """The language model interface of the beam.  largest_factor: upper limit of every `factor`."""
-
-    @property
-    def start(self) -> LanguageState: ...
-
-    @property
-    def largest_factor(self) -> float: ...
 
 
 class _Prefix:
@@ -102,36 +77,30 @@ class _Prefix:
         return tuple(reversed(ids))
 
 
-def check_log_probs(log_probs: np.ndarray, place: str) -> np.ndarray:
-    """Returns `log_probs` as an array. Raises InputError unless it is (T', V) with at least one frame and two words."""
-    log_probs = np.asarray(log_probs)
-    if log_probs.ndim != 2 or not len(log_probs) or log_probs.shape[1] < 2:
-        raise InputError(
-            f"{place}: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1 and V of at least 2"
-        )
-    return log_probs
-
-
 def prefix_beam(
     log_probs: np.ndarray,
     *,
     beam_size: int = BEAM_SIZE,
     tokens_per_frame: int = TOKENS_PER_FRAME,
-    fusion: LanguageModelFusion | None = None,
+    fusion: NGramFusion | None = None,
     complete: bool = True,
 ) -> list[Candidate]:
     """Returns the gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
 
     log_probs: (T', V), column 0 is blank; the exponentials of each row sum to 1.
     tokens_per_frame: each frame extends a prefix by at most this many of its most probable tokens, blank included.
-    fusion: a language model, see `signloom.ctc.lm_fusion`.
+    fusion: a language model.
     complete: rank the best sequences (up to four with close scores) by all their paths, as CTC defines it, not only by
     the paths that the beam kept.
 
     All other scores lack the paths that the beam dropped. Among equal scores the one found first comes first.
     Raises InputError for a beam size below 1, NaN, and rows that do not sum to 1.
     """
-    log_probs = check_log_probs(log_probs, "beam search")
+    log_probs = np.asarray(log_probs)
+    if log_probs.ndim != 2 or not len(log_probs) or log_probs.shape[1] < 2:
+        raise InputError(
+            f"beam search: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1, V of at least 2"
+        )
     if beam_size < 1:
         raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
     if tokens_per_frame < 1:

@@ -15,39 +15,33 @@ from signloom.vocabulary import BLANK_ID
 
 
 def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
-    """Returns the ids of a path of one id per frame: repeats are merged first, then blanks are dropped.
-
-    A blank separates repeats: `[A, blank, A]` becomes `[A, A]`, `[A, A]` becomes `[A]`.
-    """
+    """Returns the ids of one path, see `collapse_batch`."""
     (ids,) = collapse_batch(np.asarray(path, dtype=np.int64).reshape(1, -1))
     return ids
 
 
 def collapse_batch(paths: np.ndarray, lengths: np.ndarray | None = None) -> list[list[int]]:
-    """Returns `collapse` of each row of `paths` (B, T') int, up to its length in `lengths` (B,) (default: T').
+    """Returns the ids of paths (B, T') of one id per frame: repeats are merged first, then blanks are dropped.
+
+    A blank separates repeats: `[A, blank, A]` becomes `[A, A]`, `[A, A]` becomes `[A]`.
+    lengths: (B,), only so many frames of each path count (default: all).
 
     Raises InputError for shapes that do not fit, or a length outside 0..T'.
     """
     paths = np.asarray(paths)
     if paths.ndim != 2:
         raise InputError(f"collapse: paths of shape {paths.shape}, needed (B, T')")
-    kept = runs(paths, lengths) & (paths != BLANK_ID)
-    ends = np.cumsum(kept.sum(axis=1))
-    ids = paths[kept].tolist()
-    return [ids[start:end] for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
-
-
-def runs(paths: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """Returns where a run of equal ids starts within the lengths, (B, T') bool."""
     batch, frames = paths.shape
-    starts = np.ones(paths.shape, dtype=bool)
-    starts[:, 1:] = paths[:, 1:] != paths[:, :-1]
+    kept = paths != BLANK_ID
+    kept[:, 1:] &= paths[:, 1:] != paths[:, :-1]
     if lengths is not None:
         lengths = np.asarray(lengths)
         if lengths.shape != (batch,) or (batch and not 0 <= lengths.min() <= lengths.max() <= frames):
             raise InputError(f"collapse: lengths {lengths.tolist()!s:.80}, needed {batch} of them within 0..{frames}")
-        starts &= np.arange(frames) < lengths[:, None]
-    return starts
+        kept &= np.arange(frames) < lengths[:, None]
+    ends = np.cumsum(kept.sum(axis=1))
+    ids = paths[kept].tolist()
+    return [ids[start:end] for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
 
 
 def frames_needed(ids: Sequence[int] | np.ndarray) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Calibration:
 
         Raises InputError for shapes that differ or confidences outside 0..1.
         """
-        raw, right = _checked(confidences, correct)
+        raw, right = checked(confidences, correct)
         if len(raw) < 2:
             return cls()
         odds = log_odds(raw)
@@ -116,36 +116,6 @@ class Calibration:
             raise InputError(f"calibration: {record!r:.80}; needed slope and offset") from None
 
 
-class Bin(NamedTuple):
-    """Glosses of similar confidence: their number, their mean confidence, and the share that is right."""
-
-    number: int
-    confidence: float
-    accuracy: float
-
-
-def reliability(
-    confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
-) -> list[Bin]:
-    """Returns the glosses in order of confidence, split into `bins` groups of (nearly) equal size."""
-    values, right = _checked(confidences, correct)
-    order = np.argsort(values, kind="stable")
-    parts = np.array_split(order, min(bins, max(1, len(order))))
-    return [Bin(len(part), float(values[part].mean()), float(right[part].mean())) for part in parts if len(part)]
-
-
-def calibration_error(
-    confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray, *, bins: int = 10
-) -> float:
-    """Returns the expected calibration error, 0 to 1: the distance of confidence from accuracy, averaged over glosses.
-
-    Each bin has the same number of glosses. Source: Naeini et al. 2015; bins of equal mass as in Nixon et al. 2019.
-    """
-    groups = reliability(confidences, correct, bins=bins)
-    total = sum(group.number for group in groups)
-    return sum(group.number * abs(group.confidence - group.accuracy) for group in groups) / total if total else 0.0
-
-
 def log_odds(confidence: np.ndarray) -> np.ndarray:
     """Returns the log-odds of probabilities, finite also for 0 and 1."""
     clipped = np.clip(confidence, _MARGIN, 1 - _MARGIN)
@@ -162,9 +132,10 @@ def _loss(odds: np.ndarray, target: np.ndarray) -> float:
     return float((np.logaddexp(0, odds) - target * odds).sum())
 
 
-def _checked(
+def checked(
     confidences: Sequence[float] | np.ndarray, correct: Sequence[bool] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns confidences and outcomes (N,) as arrays. Raises InputError for other shapes or values outside 0..1."""
     values, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=bool)
     if values.ndim != 1 or values.shape != right.shape:
         raise InputError(f"calibration: {values.shape} confidences, {right.shape} outcomes; needed one per gloss")

@@ -1,4 +1,4 @@
-"""Decoding: from emissions to glosses. `Decoding` holds the settings, `Decoder` runs them, in several processes too.
+"""Decoding: from emissions to glosses. `Decoding` has the settings, `Decoder` runs them, `decode_all` in processes.
 
 Shapes: T' output frames, V words.
 """
@@ -6,14 +6,12 @@ Shapes: T' output frames, V words.
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
-from types import TracebackType
-from typing import Any, Literal, Self
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +21,8 @@ from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
-from signloom.errors import CheckFailedError, Faults, InputError
+from signloom.errors import Faults, InputError
+from signloom.processes import process_pool
 from signloom.vocabulary import Vocabulary
 
 
@@ -134,6 +133,10 @@ class Decoder:
         """Returns the ids of the best gloss sequence of log_probs (T', V)."""
         return list(self.n_best(log_probs)[0].ids)
 
+    def all_ids(self, emissions: Iterable[np.ndarray]) -> list[list[int]]:
+        """Returns the ids of the best gloss sequence of each emission."""
+        return [self.ids(log_probs) for log_probs in emissions]
+
     def decode(self, emission: Emission, **location: Any) -> Hypothesis:
         """Returns the best gloss sequence, with a time span and a confidence for each gloss.
 
@@ -141,63 +144,6 @@ class Decoder:
         """
         best = self.n_best(emission.log_probs)[0]
         return Hypothesis(located(emission, best.ids, self.vocabulary, **location), best.score)
-
-
-class DecoderPool:
-    """Decodes emissions in several processes, or in this process if `workers` is 1.
-
-    A context manager. Results come in the order of the emissions and are the same for any number of workers. With more
-    than one worker, a script must guard its code with `if __name__ == "__main__":`, because processes are spawned.
-    """
-
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        decoding: Decoding | None = None,
-        language_model: NGram | None = None,
-        *,
-        workers: int = 1,
-    ) -> None:
-        if workers < 1:
-            raise InputError(f"decoding: workers is {workers}; needed at least 1")
-        # Made here in any case, so that errors are raised before processes start.
-        self._decoder = Decoder(vocabulary, decoding, language_model)
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        if workers > 1:
-            self._pool = ProcessPoolExecutor(
-                workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(vocabulary, decoding, language_model),
-            )
-
-    def map(self, parts: Iterable[Sequence[np.ndarray]]) -> Iterator[list[list[int]]]:
-        """Yields the ids of the best gloss sequences of each part; a part is a list of log_probs (T', V).
-
-        Parts are taken when processes are free, so that few of them are in memory at once.
-        """
-        if self._pool is None:
-            for part in parts:
-                yield [self._decoder.ids(log_probs) for log_probs in part]
-            return
-        pending: deque[Future[list[list[int]]]] = deque()
-        for part in parts:
-            # Copies, because sending a row of a padded batch would send the whole batch.
-            pending.append(self._pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part]))
-            if len(pending) > 2 * self._workers:
-                yield _result(pending.popleft())
-        while pending:
-            yield _result(pending.popleft())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
 
 
 def decode_all(
@@ -212,34 +158,37 @@ def decode_all(
 ) -> list[list[int]]:
     """Returns the ids of the best gloss sequence of every emission (T', V), decoded in `workers` processes.
 
+    The result does not depend on the number of workers.
     chunk: utterances sent to a process at once.  advance: called after each chunk with its number of utterances.
     """
+    if workers < 1:
+        raise InputError(f"decoding: workers is {workers}; needed at least 1")
+    settings = vocabulary, decoding, language_model
+    # Made here in any case, so that errors are raised before processes start.
+    decoder = Decoder(*settings)
+    items = iter(emissions)
+    chunks = iter(lambda: list(islice(items, chunk)), [])
+    results = _in_processes(chunks, workers, settings) if workers > 1 else map(decoder.all_ids, chunks)
     best: list[list[int]] = []
-    with DecoderPool(vocabulary, decoding, language_model, workers=workers) as decoders:
-        for ids in decoders.map(_chunks(emissions, chunk)):
-            best += ids
-            advance(len(ids))
+    for ids in results:
+        best += ids
+        advance(len(ids))
     return best
 
 
-def _chunks(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    part: list[np.ndarray] = []
-    for item in items:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _result(future: Future[list[list[int]]]) -> list[list[int]]:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise CheckFailedError(
-            "decoding: a process died (out of memory, or killed); run again with fewer --workers"
-        ) from None
+def _in_processes(
+    chunks: Iterable[list[np.ndarray]], workers: int, settings: tuple[Any, ...]
+) -> Iterator[list[list[int]]]:
+    """Yields the ids of each chunk in order. Chunks are taken when processes are free, so that few are in memory."""
+    pending: deque[Future[list[list[int]]]] = deque()
+    with process_pool(workers, "decoding", initializer=_start_worker, initargs=settings) as pool:
+        for part in chunks:
+            # Copies, because sending a row of a padded batch would send the whole batch.
+            pending.append(pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part]))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 _worker: Decoder
@@ -251,4 +200,4 @@ def _start_worker(vocabulary: Vocabulary, decoding: Decoding | None, language_mo
 
 
 def _decode(log_probs: list[np.ndarray]) -> list[list[int]]:
-    return [_worker.ids(one) for one in log_probs]
+    return _worker.all_ids(log_probs)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from signloom.ctc.arpa import read_arpa
-from signloom.ctc.decoding import Decoding
-from signloom.ctc.lm_fusion import check_shared
+from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.ngram import NGram
 from signloom.errors import InputError
 from signloom.vocabulary import Vocabulary
@@ -60,12 +59,8 @@ class DecodingOptions:
             )
         if not decoding.uses_language_model:
             return decoding, None
-        if model is None:
-            raise InputError(
-                f"--lm_weight is {decoding.lm_weight:g}, but there is no language model; give one with --lm, or let "
-                "'signloom tune' store one with the model"
-            )
-        check_shared(model, vocabulary)
+        # Raises an error if there is no language model, or one of other glosses.
+        Decoder(vocabulary, decoding, model)
         return decoding, model
 
 

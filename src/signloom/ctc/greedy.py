@@ -8,29 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from signloom.ctc.collapse import collapse_batch
-from signloom.ctc.confidence import Calibration
-from signloom.ctc.hypothesis import Emission, Hypothesis
-from signloom.ctc.spans import located
-from signloom.ctc.timing import Timing
 from signloom.errors import InputError
-from signloom.vocabulary import Vocabulary
-
-
-def greedy(
-    emission: Emission,
-    vocabulary: Vocabulary,
-    *,
-    timing: Timing | None = None,
-    calibration: Calibration | None = None,
-) -> Hypothesis:
-    """Returns the words of the most probable path, with a time span and a confidence for each (see `located`).
-
-    `<unknown>` counts as a word. The score is the log-probability of the path.
-    Raises InputError if emission and vocabulary differ in size.
-    """
-    (ids,) = collapse_batch(emission.log_probs.argmax(axis=1)[None])
-    glosses = located(emission, ids, vocabulary, timing=timing, calibration=calibration)
-    return Hypothesis(glosses, float(emission.log_probs.max(axis=1).astype(np.float64).sum()))
 
 
 def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:

@@ -24,24 +24,22 @@ MAX_BONUS = 40.0
 class NGramFusion:
     """A weighted n-gram model over the words of a vocabulary, with a bonus per gloss.
 
-    model: None for the bonus only.  weight: weight of the model's natural log-probability, at least 0.
-    bonus: added to the natural log-probability for each gloss; a penalty if negative.
+    model: None for the bonus only.  weight: weight of the model's natural log-probability, 0 to MAX_WEIGHT.
+    bonus: added to the natural log-probability for each gloss; a penalty if negative. From -MAX_BONUS to MAX_BONUS.
+    largest_factor: upper limit of every `LanguageState.factor`.
+    Raises InputError if the model knows no gloss of the vocabulary.
     A word of the vocabulary that the model does not know counts as its unknown word.
 
     States are cached from one utterance to the next; use an instance in one process only.
     """
 
     def __init__(self, vocabulary: Vocabulary, model: NGram | None, *, weight: float, bonus: float) -> None:
-        if not (math.isfinite(weight) and 0 <= weight <= MAX_WEIGHT):
-            raise InputError(f"beam search: lm_weight is {weight}; needed 0 to {MAX_WEIGHT:g}")
-        if not (math.isfinite(bonus) and abs(bonus) <= MAX_BONUS):
-            raise InputError(f"beam search: insertion_bonus is {bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
         self.model = model if weight > 0 else None
         self.weight = weight
         self.bonus_factor = math.exp(bonus)
         self.largest_factor = self.bonus_factor
-        self.words: list[int] = []
-        self._states: dict[tuple[int, ...], _State] = {}
+        self.words = [0] * len(vocabulary)
+        self._states: dict[tuple[int, ...], LanguageState] = {}
         context: tuple[int, ...] = ()
         if self.model is not None:
             check_shared(self.model, vocabulary)
@@ -49,11 +47,11 @@ class NGramFusion:
             context = self.model.context_after((), self.model.start_id)
         self.start = self.state(context)
 
-    def state(self, context: tuple[int, ...]) -> _State:
+    def state(self, context: tuple[int, ...]) -> LanguageState:
         """Returns the state of a context; the same object every time."""
         state = self._states.get(context)
         if state is None:
-            state = self._states[context] = _State(self, context)
+            state = self._states[context] = LanguageState(self, context)
         return state
 
     def weighted(self, context: tuple[int, ...], word: int) -> float:
@@ -63,8 +61,11 @@ class NGramFusion:
         return math.exp(self.weight * _LN_10 * self.model.log_prob(context, word))
 
 
-class _State:
-    """See `signloom.ctc.beam.LanguageState`."""
+class LanguageState:
+    """The state of a language model after some glosses. States are compared by identity and cache their results.
+
+    factors: the results of `factor` so far, by token.
+    """
 
     __slots__ = ("_end", "_following", "_fusion", "context", "factors")
 
@@ -72,17 +73,18 @@ class _State:
         self._fusion = fusion
         self.context = context
         self.factors: dict[int, float] = {}
-        self._following: dict[int, _State] = {}
+        self._following: dict[int, LanguageState] = {}
         self._end: float | None = None
 
     def factor(self, token: int) -> float:
+        """Returns the factor for a prefix's probability if `token` follows; keeps it in `factors`."""
         fusion = self._fusion
-        word = fusion.words[token] if fusion.model is not None else 0
-        factor = max(SMALLEST_FACTOR, fusion.weighted(self.context, word) * fusion.bonus_factor)
+        factor = max(SMALLEST_FACTOR, fusion.weighted(self.context, fusion.words[token]) * fusion.bonus_factor)
         self.factors[token] = factor
         return factor
 
-    def following(self, token: int) -> _State:
+    def following(self, token: int) -> LanguageState:
+        """Returns the state after `token`."""
         state = self._following.get(token)
         if state is None:
             fusion = self._fusion
@@ -93,6 +95,7 @@ class _State:
         return state
 
     def ending(self) -> float:
+        """Returns the factor for the end of the sentence."""
         if self._end is None:
             model = self._fusion.model
             end = 1.0 if model is None else self._fusion.weighted(self.context, model.end_id)
@@ -100,15 +103,13 @@ class _State:
         return self._end
 
 
-def check_shared(model: NGram, vocabulary: Vocabulary) -> int:
-    """Returns how many glosses of the vocabulary the model knows. Raises InputError if it knows none."""
+def check_shared(model: NGram, vocabulary: Vocabulary) -> None:
+    """Raises InputError if the model knows no gloss of the vocabulary."""
     # Without blank and the unknown word.
     glosses = vocabulary.words[2:]
-    known = sum(gloss in model.glosses for gloss in glosses)
-    if not known:
+    if model.glosses.isdisjoint(glosses):
         raise InputError(
             f"language model: none of the recogniser's {len(glosses)} glosses (such as {', '.join(glosses[:3])}) is "
             f"among its {len(model.glosses)} words (such as {', '.join(sorted(model.glosses)[:3])}); give a language "
             "model of the same glosses, spelled the same way"
         )
-    return known

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -15,7 +12,7 @@ import numpy as np
 from signloom.ctc.beam import BEAM_SIZE
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.ngram import NGram
-from signloom.errors import CheckFailedError
+from signloom.processes import process_pool
 from signloom.score.wer import Score, score
 from signloom.vocabulary import Vocabulary
 
@@ -117,8 +114,7 @@ class _Task:
     language_model: NGram
 
     def __call__(self, decoding: Decoding) -> list[list[int]]:
-        decoder = Decoder(self.vocabulary, decoding, self.language_model)
-        return [decoder.ids(log_probs) for log_probs in self.emissions]
+        return Decoder(self.vocabulary, decoding, self.language_model).all_ids(self.emissions)
 
 
 @contextmanager
@@ -127,16 +123,8 @@ def _mapping(task: _Task, workers: int) -> Iterator[Callable[[Sequence[Decoding]
     if workers == 1:
         yield lambda decodings: map(task, decodings)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(task,)) as pool:
-        try:
-            yield lambda decodings: pool.map(_decode, decodings)
-        except BrokenProcessPool:
-            raise CheckFailedError(
-                "tuning: a process died (out of memory, or killed); run again with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with process_pool(workers, "tuning", initializer=_start_worker, initargs=(task,)) as pool:
+        yield lambda decodings: pool.map(_decode, decodings)
 
 
 _worker: _Task

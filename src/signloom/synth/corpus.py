@@ -7,11 +7,8 @@ earlier run was killed: finished utterances of that run are kept.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -22,9 +19,10 @@ import numpy as np
 
 from signloom import layout
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, check_output
-from signloom.errors import CheckFailedError, InputError, SignloomError
+from signloom.errors import InputError, SignloomError
 from signloom.files import inside
 from signloom.landmarks import Landmarks, interpolate, parse_image_size
+from signloom.processes import process_pool
 from signloom.synth.body import pose_body
 from signloom.synth.camera import make_camera, project
 from signloom.synth.dials import dial_names
@@ -110,18 +108,10 @@ def _write_clips(
         for plan, path in zip(plans, paths, strict=True):
             yield _write_clip(options, digest, plan, path)
         return
-    # Spawned processes behave alike on every system and inherit no locks of a parent that runs threads.
-    context = multiprocessing.get_context("spawn")
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
-    with _one_thread_each(), ProcessPoolExecutor(min(num_workers, len(plans)), mp_context=context) as pool:
-        write = partial(_write_clip, options, digest)
-        try:
-            yield from pool.map(write, plans, paths, chunksize=chunk)
-        except BrokenProcessPool:
-            raise CheckFailedError(
-                "synth: a process died (out of memory, or killed); finished utterances are kept. Run the same command "
-                "again with fewer --workers"
-            ) from None
+    advice = "finished utterances are kept. Run the same command again with fewer --workers"
+    with _one_thread_each(), process_pool(min(num_workers, len(plans)), "synth", advice=advice) as pool:
+        yield from pool.map(partial(_write_clip, options, digest), plans, paths, chunksize=chunk)
 
 
 @contextmanager
