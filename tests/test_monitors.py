@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from conftest import TINY_STUDENT
 from signloom.errors import InputError, TrainingError
 from signloom.model import presets
+from signloom.model import recognizer as heads
 from signloom.model.presets import InceptionModule, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.report import write_report
@@ -233,7 +234,9 @@ def test_attention_at_its_clamp(tiny_corpus, tmp_path, plant):
 
 def test_a_loss_below_zero_is_a_bug(tiny_corpus, tmp_path, caplog, monkeypatch):
     loss = training.ctc_loss
-    monkeypatch.setattr(training, "ctc_loss", lambda *inputs: 0 * loss(*inputs) - 0.24)
+    # Of training and of validation.
+    for module in (heads, training):
+        monkeypatch.setattr(module, "ctc_loss", lambda *inputs: 0 * loss(*inputs) - 0.24)
     fit(recipe(tiny_corpus, tmp_path / "run", epochs=2))
     one = only(tmp_path / "run", caplog)
     assert (one["id"], one["level"]) == ("negative_loss", "fail")
