@@ -236,9 +236,9 @@ def _blank_rewarded(weight: float) -> Callable[[], AbstractContextManager[Any]]:
     """A term of the wrong sign: it was to keep blank from taking over, and pays it for every frame."""
 
     def context() -> AbstractContextManager[Any]:
-        from signloom.train import module
+        from signloom.model import recognizer
 
-        before = module.ctc_loss
+        before = recognizer.ctc_loss
 
         def loss(log_probs: Any, lengths: Any, *targets: Any) -> Any:
             import torch
@@ -246,7 +246,7 @@ def _blank_rewarded(weight: float) -> Callable[[], AbstractContextManager[Any]]:
             frames = torch.arange(log_probs.shape[1]) < lengths[:, None]
             return before(log_probs, lengths, *targets) - weight * (log_probs[..., 0] * frames).sum(1)
 
-        return replaced(module, "ctc_loss", loss)
+        return replaced(recognizer, "ctc_loss", loss)
 
     return context
 

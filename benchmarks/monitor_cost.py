@@ -70,7 +70,8 @@ def simulate(root: Path) -> Path:
 def cost(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from signloom.train import fit as fitting
+    from signloom.train import trainer
+    from signloom.train.fit import fit
     from signloom.train.monitors import EVERY_STEPS, Monitors
     from signloom.train.recipe import Recipe
 
@@ -106,7 +107,7 @@ def cost(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str, A
             self.seconds += time.process_time() - self.begun
             self.frames += batch.num_frames
 
-    fitting.Monitors = lambda run: Switched(run, every_steps=every)  # type: ignore[assignment, misc]
+    trainer.Monitors = lambda run: Switched(run, every_steps=every)  # type: ignore[assignment, misc]
     recipe = Recipe(
         data_dir=corpus,
         output=folder / "run",
@@ -117,7 +118,7 @@ def cost(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str, A
         max_steps=length * 4 * (options.rounds + 1) + 1,
     )
     with contextlib.redirect_stderr(io.StringIO()):
-        fitting.fit(recipe)
+        fit(recipe)
     ratios, per_step = [], {True: [], False: []}
     for at in range(4, len(blocks), 4):
         four = blocks[at : at + 4]

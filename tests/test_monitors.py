@@ -13,14 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import TINY_STUDENT
 from signloom.errors import InputError, TrainingError
-from signloom.model import presets
-from signloom.model import recognizer as heads
+from signloom.model import presets, recognizer
 from signloom.model.presets import InceptionModule, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.report import write_report
-from signloom.train import callbacks, monitor_rules
-from signloom.train import fit as fitting
-from signloom.train import module as training
+from signloom.train import callbacks, monitor_rules, trainer
+from signloom.train import module as training_module
 from signloom.train.fit import fit
 from signloom.train.module import RecognizerModule
 from signloom.train.monitor_rules import SETTLED, MonitorRules, RunFacts, SampledStep, StepFigures
@@ -45,7 +43,7 @@ def tiny_preset(monkeypatch):
     monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
     monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TEACHER)
     # A look in each step: a test's run has few.
-    monkeypatch.setattr(fitting, "Monitors", lambda run: Monitors(run, every_steps=1))
+    monkeypatch.setattr(trainer, "Monitors", lambda run: Monitors(run, every_steps=1))
     monkeypatch.setattr(monitor_rules, "FIRST_STEPS", 1)
 
 
@@ -100,7 +98,7 @@ def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypat
     weights = []
     for watched in (True, False):
         if not watched:
-            monkeypatch.setattr(fitting, "Monitors", lambda run: fitting.FirstBatch())
+            monkeypatch.setattr(trainer, "Monitors", lambda run: trainer.FirstBatch())
         options = recipe(tiny_corpus, tmp_path / str(watched), epochs=3, consistency=0.2, accumulate=2)
         weights.append(load_file(fit(replace(options, checkpoint_activations=True)).run / "last.safetensors"))
         assert (tmp_path / str(watched) / "monitors.json").exists() == watched
@@ -233,9 +231,9 @@ def test_attention_at_its_clamp(tiny_corpus, tmp_path, plant):
 
 
 def test_a_loss_below_zero_is_a_bug(tiny_corpus, tmp_path, caplog, monkeypatch):
-    loss = training.ctc_loss
-    # Of training and of validation.
-    for module in (heads, training):
+    loss = recognizer.ctc_loss
+    # Used by training and by validation.
+    for module in (recognizer, training_module):
         monkeypatch.setattr(module, "ctc_loss", lambda *inputs: 0 * loss(*inputs) - 0.24)
     fit(recipe(tiny_corpus, tmp_path / "run", epochs=2))
     one = only(tmp_path / "run", caplog)

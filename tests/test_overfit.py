@@ -11,7 +11,6 @@ from conftest import QUICK_STUDENT, QUICK_TEACHER, tiny_sentence
 from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
-from signloom.health.overfit import training as learning
 from signloom.health.overfit.architecture import find_architecture
 from signloom.health.overfit.bisection import bisect
 from signloom.health.overfit.regimes import (
@@ -36,7 +35,7 @@ from signloom.health.overfit.training import (
 from signloom.health.overfit.verdict import bisection_verdict, iterations_verdict, level, overfit_verdict
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
-from signloom.model import presets
+from signloom.model import presets, recognizer
 from signloom.model.modality_fusion import ModalityAttention
 from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe
@@ -155,8 +154,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeyp
         loss = learning_loss(*arguments)
         return loss * float("nan") if len(calls) == 3 else loss
 
-    learning_loss = learning.ctc_loss
-    monkeypatch.setattr(learning, "ctc_loss", sick)
+    learning_loss = recognizer.ctc_loss
+    monkeypatch.setattr(recognizer, "ctc_loss", sick)
     corpus = Corpus.open(tiny_corpus)
     run = overfit(corpus, find_architecture("tiny_student"), RELAXED, num_samples=4, batch_size=2, max_epochs=10)
     assert not run.passed
