@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from signloom.errors import InputError
+from signloom.errors import Faults, InputError
 
 TEMPORARY_SUFFIX = ".part"
 
@@ -52,6 +52,16 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         if isinstance(error, OSError) and error.filename in (None, name):
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def files_of(source: Path, faults: Faults) -> list[Path]:
+    """Returns `source` if it is a file, or all files in it and its subfolders; adds a fault if it does not exist."""
+    if source.is_dir():
+        return sorted(path for path in source.rglob("*") if path.is_file())
+    if not source.is_file():
+        faults.add(f"{source}: no such file or folder")
+        return []
+    return [source]
 
 
 def write_text(path: Path, text: str) -> Path:

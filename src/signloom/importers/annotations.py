@@ -17,7 +17,7 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files import file_stem, sha256_of
+from signloom.files import file_stem, files_of, sha256_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
@@ -103,15 +103,7 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
     Raises InputError listing every path that does not exist, and every split with no file or more than one.
     """
     faults = Faults("annotations")
-    candidates: list[Path] = []
-    for name in given:
-        path = Path(name)
-        if path.is_dir():
-            candidates += sorted(entry for entry in path.rglob("*") if entry.is_file())
-        elif path.is_file():
-            candidates.append(path)
-        else:
-            faults.add(f"{path}: no such file or folder")
+    candidates = [path for name in given for path in files_of(Path(name), faults)]
     tables: dict[str, Path] = {}
     where = ", ".join(given)
     for split in splits:

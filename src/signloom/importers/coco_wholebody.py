@@ -20,7 +20,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError
-from signloom.files import atomic_write
+from signloom.files import write_text
 from signloom.importers.convert_landmarks import (
     CameraInfo,
     Conversion,
@@ -118,14 +118,10 @@ class Annotations:
 
     def write(self, output: Path) -> list[Path]:
         """Writes <output>/<pickle>.csv with id|gloss for every pickle; returns the files."""
-        written = []
-        for name, rows in self.files.items():
-            path = output / f"{name}.csv"
-            with atomic_write(path, "w") as file:
-                file.write("id|gloss\n")
-                file.writelines(f"{clip}|{gloss}\n" for clip, gloss in rows.items())
-            written.append(path)
-        return written
+        return [
+            write_text(output / f"{name}.csv", "\n".join(["id|gloss", *map("|".join, rows.items()), ""]))
+            for name, rows in self.files.items()
+        ]
 
 
 def run(options: Options) -> int:

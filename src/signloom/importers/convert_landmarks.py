@@ -19,7 +19,7 @@ import numpy as np
 from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
-from signloom.files import as_json, file_stem, inside, remove_temporary, sha256_of
+from signloom.files import as_json, file_stem, files_of, inside, remove_temporary, sha256_of
 from signloom.importers.write_corpus import report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
 
@@ -85,21 +85,19 @@ def find_files(
     faults = Faults("sources")
     results = output.resolve()
     for source in sources:
+        named = [
+            (path, path.relative_to(source if path != source else path.parent)) for path in files_of(source, faults)
+        ]
         if source.is_dir():
-            paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-            named = [(path, path.relative_to(source)) for path in paths]
             named = [
                 (path, name)
                 for path, name in named
-                if not any(part.startswith(".") for part in name.parts) and not path.resolve().is_relative_to(results)
+                if name.suffix.lower() in suffixes
+                and not any(part.startswith(".") for part in name.parts)
+                and not path.resolve().is_relative_to(results)
             ]
             if not named:
                 faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder")
-        elif source.is_file():
-            named = [(source, Path(source.name))]
-        else:
-            faults.add(f"{source}: no such file or folder")
-            continue
         for path, relative in named:
             known = relative.suffix.lower() in (suffixes if strip is None else strip)
             name = (relative.with_suffix("") if known else relative).as_posix()

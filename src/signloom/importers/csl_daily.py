@@ -11,7 +11,6 @@ split file has, and puts S000007_P0003_T00, which the split file lacks, into tra
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.console import say
@@ -38,9 +37,7 @@ NOT_IN_SPLIT = "S000007_P0003_T00"
 _NAME = re.compile(r"S\d+_(P\d+)_T\d+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(JoinOptions):
-    """Options of `signloom import csl_daily`."""
+Options = JoinOptions
 
 
 def run(options: Options) -> int:

@@ -18,7 +18,7 @@ from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.eaf import SUFFIX, EafDocument, TimedAnnotation, read_eaf
 from signloom.errors import Faults, InputError, listed
-from signloom.files import atomic_write
+from signloom.files import files_of, write_text
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
@@ -108,15 +108,11 @@ def find_eaf(given: Sequence[str], default: str, splits: Sequence[str]) -> dict[
     split_of: dict[Path, str] = {}
     for name in given:
         root = Path(name)
+        paths = files_of(root, faults)
         if root.is_dir():
-            paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if path.is_file() and path.name[0] != ".")
+            paths = [path for path in paths if path.suffix == SUFFIX and path.name[0] != "."]
             if not paths:
                 faults.add(f"{root}: no files ending in {SUFFIX} in this folder")
-        elif root.is_file():
-            paths = [root]
-        else:
-            faults.add(f"{root}: no such file or folder")
-            continue
         for path in paths:
             folders = path.relative_to(root).parts[:-1] if root.is_dir() else ()
             split_of[path] = next((part for part in (*reversed(folders), root.name) if part in SPLITS), default)
@@ -285,11 +281,11 @@ def _write_table(sentences: Sequence[ElanUtterance], options: Options, left_out:
         raise InputError(f"--output {path} already exists; choose another name or pass --overwrite")
     if not sentences:
         raise InputError(f"{', '.join(options.annotations)}: no utterance has a gloss; the table was not written")
-    with atomic_write(path, "w") as file:
-        file.write("id|split|signer|start_ms|end_ms|gloss\n")
-        for sentence in sentences:
-            item, (start, end) = sentence.annotation, sentence.span[:2] if sentence.span else ("", "")
-            file.write(f"{item.id}|{item.split}|{item.signer or ''}|{start}|{end}|{' '.join(item.glosses)}\n")
+    lines = ["id|split|signer|start_ms|end_ms|gloss"]
+    for sentence in sentences:
+        item, (start, end) = sentence.annotation, sentence.span[:2] if sentence.span else ("", "")
+        lines.append(f"{item.id}|{item.split}|{item.signer or ''}|{start}|{end}|{' '.join(item.glosses)}")
+    write_text(path, "\n".join([*lines, ""]))
     for entry in left_out:
         say(f"left out: {entry.reason}")
     print(f"{path}: {len(sentences):,} utterances, {sum(len(item.annotation.glosses) for item in sentences):,} glosses")

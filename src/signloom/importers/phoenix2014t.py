@@ -8,7 +8,6 @@ the landmarks from the frames, which are anamorphic, with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.errors import Faults
@@ -23,9 +22,7 @@ PUBLISHED = {"train": 7096, "dev": 519, "test": 642}
 _WHOLE_CLIP = "-1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(JoinOptions):
-    """Options of `signloom import phoenix2014t`."""
+Options = JoinOptions
 
 
 def run(options: Options) -> int:

@@ -152,7 +152,7 @@ class _DType:
 
     __slots__ = ("code",)
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: Any, *flags: Any) -> None:
         if not (isinstance(code, str) and _NUMBER.fullmatch(code)):
             raise InputError(f"an array of type {code!r}; needed numbers (b1, i1 to i8, u1 to u8, f2 to f8)")
         self.code = code
@@ -164,16 +164,13 @@ class _DType:
             raise InputError("an array of records; needed plain numbers")
         self.code = f"{state[1]}{self.code.lstrip('<>|=')}"
 
-    def numpy(self) -> np.dtype:
-        return np.dtype(self.code)
-
 
 class _Array:
     """Stand-in for `numpy.ndarray`; the state that follows in the pickle fills it."""
 
     __slots__ = ("value",)
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: Any) -> None:
         self.value: np.ndarray | None = None
 
     def __setstate__(self, state: Any) -> None:
@@ -196,13 +193,13 @@ class _Storage:
         raise InputError("a crafted pickle: it sets the state of a torch storage; refused")
 
 
-def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+def _array(content: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
     if isinstance(content, str):
         content = content.encode("latin1")
     if not (isinstance(dtype, _DType) and isinstance(content, (bytes, bytearray)) and order in ("C", "F")):
         raise InputError("an array that is not plain numbers (perhaps of objects); needed numbers")
     sizes = _sizes(shape)
-    kind = dtype.numpy()
+    kind = np.dtype(dtype.code)
     if math.prod(sizes) * kind.itemsize != len(content):
         raise InputError(f"an array of shape {sizes} and type {kind.str} in {len(content)} bytes; the file is damaged")
     return np.frombuffer(bytes(content), kind).reshape(sizes, order=order)
@@ -218,20 +215,8 @@ def _refuse_call(*arguments: Any) -> Any:
     raise InputError("a crafted pickle: it calls a type; refused")
 
 
-def _make_dtype(code: Any, *flags: Any) -> _DType:
-    return _DType(code)
-
-
-def _make_array(*arguments: Any) -> _Array:
-    return _Array()
-
-
-def _make_from_buffer(content: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    return _array(content, dtype, shape, order)
-
-
 def _make_scalar(dtype: Any, content: Any) -> Any:
-    return _array(content, dtype, (), "C").item()
+    return _array(content, dtype, ()).item()
 
 
 def _make_encoded(text: Any, encoding: Any = "latin1") -> bytes:
@@ -245,10 +230,6 @@ def _make_bytes(*arguments: Any) -> bytes:
     if any(not isinstance(item, (bytes, list)) for item in arguments):
         raise InputError("a crafted pickle: bytes made of something else; refused")
     return bytes(*arguments)
-
-
-def _make_ordered(items: Any = ()) -> dict[Any, Any]:
-    return dict(items)
 
 
 def _make_set(items: Any = ()) -> set[Any]:
@@ -297,9 +278,9 @@ def _make_storage(content: Any) -> _Storage:
 
 _MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _refuse_call,
-    ("numpy", "dtype"): _make_dtype,
+    ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _make_encoded,
-    ("collections", "OrderedDict"): _make_ordered,
+    ("collections", "OrderedDict"): dict,
     ("torch._utils", "_rebuild_tensor"): _make_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _make_tensor,
     ("torch.storage", "_load_from_bytes"): _make_storage,
@@ -308,9 +289,9 @@ _MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
         (module, name): maker
         for core in ("numpy.core", "numpy._core")
         for module, name, maker in (
-            (f"{core}.multiarray", "_reconstruct", _make_array),
+            (f"{core}.multiarray", "_reconstruct", _Array),
             (f"{core}.multiarray", "scalar", _make_scalar),
-            (f"{core}.numeric", "_frombuffer", _make_from_buffer),
+            (f"{core}.numeric", "_frombuffer", _array),
         )
     },
     **{

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from signloom.score.alignment import (
     CORRECT,
@@ -19,6 +20,7 @@ from signloom.score.alignment import (
     SUBSTITUTION,
     SUBSTITUTION_COST,
     Alignment,
+    Op,
     align,
     fold,
 )
@@ -46,39 +48,30 @@ class _Arc:
     before: tuple[int, ...]
 
 
-def is_plain(items: Sequence[Item]) -> bool:
-    """Returns whether all items are words: no alternations."""
-    return all(isinstance(item, str) for item in items)
+def plain_words(items: Sequence[Item]) -> tuple[str, ...] | None:
+    """Returns the words of a sentence, or None if some item is not a word."""
+    words = tuple(item for item in items if isinstance(item, str))
+    return words if len(words) == len(items) else None
 
 
 def align_items(*, reference: Sequence[Item], hypothesis: Sequence[Item]) -> Alignment:
     """Returns the alignment of least cost over all wordings of both sides; it holds the chosen wordings."""
-    if is_plain(reference) and is_plain(hypothesis):
-        return align(reference=_words(reference), hypothesis=_words(hypothesis))
-    graph, other = _graph(reference), _graph(hypothesis)
-    costs, steps = _costs(graph.arcs, other.arcs)
-    ends = [(a, b) for a in graph.ends for b in other.ends]
-    return _trace(graph.arcs, other.arcs, min(ends, key=lambda end: costs[end[0]][end[1]]), steps)
+    words, other_words = plain_words(reference), plain_words(hypothesis)
+    if words is not None and other_words is not None:
+        return align(reference=words, hypothesis=other_words)
+    (arcs, ends), (others, other_ends) = _graph(reference), _graph(hypothesis)
+    costs, steps = _costs(arcs, others)
+    end = min(product(ends, other_ends), key=lambda pair: costs[pair[0]][pair[1]])
+    return _trace(arcs, others, end, steps)
 
 
-def _words(items: Sequence[Item]) -> list[str]:
-    return [item for item in items if isinstance(item, str)]
+def _graph(items: Sequence[Item]) -> tuple[list[_Arc], tuple[int, ...]]:
+    """Returns the graph of a sentence's wordings: its arcs, and the indices of the arcs that may come last.
 
-
-@dataclass(frozen=True)
-class _Graph:
-    """The graph of a sentence's wordings.
-
-    arcs: in topological order; the first is the start and has no word.  ends: indices of the arcs that may come last.
+    The arcs are in topological order. The first is the start and has no word.
     """
-
-    arcs: list[_Arc]
-    ends: tuple[int, ...]
-
-
-def _graph(items: Sequence[Item]) -> _Graph:
     arcs = [_Arc(None, ())]
-    return _Graph(arcs, _add(arcs, items, (0,)))
+    return arcs, _add(arcs, items, (0,))
 
 
 def _add(arcs: list[_Arc], items: Sequence[Item], before: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,10 +120,7 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
                 row.append(single[1])
                 taken.append((DELETION, above, 0))
                 continue
-            diagonal = min(
-                ((before, before_other) for before in arc.before for before_other in other.before),
-                key=lambda pair: rows[pair[0]][pair[1]],
-            )
+            diagonal = min(product(arc.before, other.before), key=lambda pair: rows[pair[0]][pair[1]])
             same = words[a] == other_words[b]
             cost = (EMPTY_FOR_EMPTY_COST if words[a] is None else 0) if same else SUBSTITUTION_COST
             single[0] = rows[diagonal[0]][diagonal[1]] + cost
@@ -149,18 +139,17 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
 
 def _trace(arcs: list[_Arc], others: list[_Arc], end: tuple[int, int], steps: _Steps) -> Alignment:
     """Returns the alignment that ends at the pair of arcs `end`; empty words do not appear in it."""
-    reference: list[str] = []
-    hypothesis: list[str] = []
-    kinds: list[str] = []
+    taken: list[Op] = []
     a, b = end
     while a or b:
-        kind, before, before_other = steps[a][b]
-        word, other = arcs[a].word, others[b].word
-        if kind != INSERTION and word is not None:
-            reference.append(word)
-        if kind != DELETION and other is not None:
-            hypothesis.append(other)
-        if (kind != INSERTION and word is not None) or (kind != DELETION and other is not None):
-            kinds.append(kind)
-        a, b = before, before_other
-    return Alignment(tuple(reversed(reference)), tuple(reversed(hypothesis)), "".join(reversed(kinds)))
+        kind, *before = steps[a][b]
+        op = Op(kind, None if kind == INSERTION else arcs[a].word, None if kind == DELETION else others[b].word)
+        if op.reference is not None or op.hypothesis is not None:
+            taken.append(op)
+        a, b = before
+    taken.reverse()
+    return Alignment(
+        tuple(op.reference for op in taken if op.reference is not None),
+        tuple(op.hypothesis for op in taken if op.hypothesis is not None),
+        "".join(op.kind for op in taken),
+    )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 PREFIXES = ("loc-", "cl-", "qu-", "poss-", "lh-")
 SPELLINGS = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))
@@ -132,11 +133,7 @@ def _once_each(text: str) -> str:
 
 def merge_repeats(words: Iterable[str]) -> list[str]:
     """Returns the words without those that repeat the word before them."""
-    kept: list[str] = []
-    for word in words:
-        if not kept or kept[-1] != word:
-            kept.append(word)
-    return kept
+    return [word for word, _ in groupby(words)]
 
 
 def without_on_off(words: Sequence[str]) -> list[str]:

@@ -278,11 +278,12 @@ def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
             f"words not in order of time in {plural(len(shuffled), 'recording')} (first: {shuffled[0][0].recording}); "
             "signloom sorts them, sclite does not"
         )
-    as_text = []
-    for group in by_recording.values():
-        ordered = sorted(group, key=lambda word: word.start)
-        if any(b.start_text < a.start_text and b.start > a.start for a, b in pairwise(ordered)):
-            as_text.append(ordered[0].recording)
+    ordered = [sorted(group, key=lambda word: word.start) for group in by_recording.values()]
+    as_text = [
+        group[0].recording
+        for group in ordered
+        if any(b.start_text < a.start_text and b.start > a.start for a, b in pairwise(group))
+    ]
     if as_text:
         notes.append(
             f"start times that do not sort as text in {plural(len(as_text), 'recording')} (first: {as_text[0]}); "

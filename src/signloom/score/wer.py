@@ -13,11 +13,12 @@ import numpy as np
 
 from signloom.errors import Faults, InputError
 from signloom.score.alignment import Alignment, alignment_fault
-from signloom.score.alternations import Item, align_items, is_plain
+from signloom.score.alternations import Item, align_items, plain_words
 from signloom.score.protocols import Protocol, protocol_named
 
 LEVEL = 0.95
 RESAMPLES = 1000
+_COUNTS = ("errors", "substitutions", "deletions", "insertions", "correct", "reference_words", "hypothesis_words")
 
 
 @dataclass(frozen=True)
@@ -243,16 +244,7 @@ class Score:
         return score
 
     def _counts(self) -> dict[str, int]:
-        return {
-            "errors": self.errors,
-            "substitutions": self.substitutions,
-            "deletions": self.deletions,
-            "insertions": self.insertions,
-            "correct": self.correct,
-            "reference_words": self.reference_words,
-            "hypothesis_words": self.hypothesis_words,
-            "num_utterances": len(self.utterances),
-        }
+        return {**{key: getattr(self, key) for key in _COUNTS}, "num_utterances": len(self.utterances)}
 
 
 def score(
@@ -315,8 +307,8 @@ def _cleaned(
     """Returns the words to align, and the original words if the rule changed them, else None."""
     if isinstance(items, str):
         raise InputError(f"{place} is the string {items[:40]!r}; needed a list of words")
-    if is_plain(items):
-        words = tuple(item for item in items if isinstance(item, str))
+    words = plain_words(items)
+    if words is not None:
         cleaned = clean(words)
         return cleaned, None if cleaned == words else words
     if changes:
