@@ -39,12 +39,6 @@ GRAPH_OPTIONS: dict[str, Any] = {
     "min_detection_confidence": 0.5,
     "min_tracking_confidence": 0.5,
 }
-_FIELDS = {
-    "pose": "pose_landmarks",
-    "left_hand": "left_hand_landmarks",
-    "right_hand": "right_hand_landmarks",
-    "face": "face_landmarks",
-}
 
 # Called after each frame with the number of frames done and expected (0: unknown).
 Progress = Callable[[int, int], None]
@@ -109,16 +103,16 @@ class HolisticTracker:
         self._graph.close()
 
     def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the points (543, 3) and pose visibility (33,) of one frame (H, W, 3) uint8 RGB; NaN where not
-        detected.
+        """Returns the points (543, 3) and the pose visibility (33,) of one frame (H, W, 3) uint8 RGB.
 
-        x and y are fractions of the frame's width and height, z is in units of its width.
+        Values of parts that were not detected are NaN. x and y are fractions of the frame's width and height, z is in
+        units of its width.
         """
         results = self._graph.process(frame)
         points = np.full((layout.NUM_POINTS, 3), np.nan, dtype=np.float32)
         visibility = np.full(layout.NUM_POSE_POINTS, np.nan, dtype=np.float32)
         for group, part in layout.GROUPS.items():
-            detected = getattr(results, _FIELDS[group])
+            detected = getattr(results, f"{group}_landmarks")
             if detected is not None:
                 points[part] = [(point.x, point.y, point.z) for point in detected.landmark]
         if results.pose_landmarks is not None:

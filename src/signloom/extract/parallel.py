@@ -20,7 +20,7 @@ from signloom.errors import InputError, SignloomError
 from signloom.extract.holistic import HolisticTracker, Settings, track_clip
 from signloom.extract.sources import Clip
 
-# If every worker dies at once, stop instead of starting new workers for hours.
+# If so many workers die one after the other, stop instead of starting new workers for hours.
 MAX_DEATHS_IN_A_ROW = 10
 POLL_SECONDS = 0.25
 

@@ -79,15 +79,11 @@ class Crop:
     def __str__(self) -> str:
         return ",".join(f"{number:g}" for number in (self.x, self.y, self.width, self.height))
 
-    @property
-    def in_fractions(self) -> bool:
-        """Whether all four numbers are at most 1: then they are fractions of the image, else pixels."""
-        return max(self.x, self.y, self.width, self.height) <= 1
-
     def of(self, frame: np.ndarray) -> np.ndarray:
         """Returns the part of an image (height, width, 3). Raises InputError if the crop exceeds the image."""
         height, width = frame.shape[:2]
-        scale_x, scale_y = (width, height) if self.in_fractions else (1, 1)
+        in_fractions = max(self.x, self.y, self.width, self.height) <= 1
+        scale_x, scale_y = (width, height) if in_fractions else (1, 1)
         left, top = round(self.x * scale_x), round(self.y * scale_y)
         right, bottom = round((self.x + self.width) * scale_x), round((self.y + self.height) * scale_y)
         if right > width or bottom > height:

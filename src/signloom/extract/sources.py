@@ -73,10 +73,9 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
     """Returns the clips of files, folders, trees and glob patterns, sorted by name.
 
     A source that is a file is a video, whatever its suffix. In a tree, a clip is a file with a video suffix, or a
-    folder with images and no videos; a folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
-    folder counts as a clip without frames if its tree has frame folders. A clip's name is its path under the source
-    (for a
-    pattern: under the part before the first wildcard).
+    folder with images and no videos. A folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
+    folder counts as a clip without frames if its tree has frame folders. The name of a clip is its path under the
+    source; for a pattern, its path under the part before the first wildcard.
 
     Raises InputError listing every source that does not exist or matches nothing, and clips with the same output.
     """
@@ -148,10 +147,8 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
     elif not folders and not files:
         empty.append(folder)
     clips += videos
-    taken = set(videos) | (set(images) if not videos else set())
-    for entry in files:
-        if entry not in taken:
-            passed_over[entry.suffix.lower() or entry.name] += 1
+    taken = set(videos or images)
+    passed_over.update(entry.suffix.lower() or entry.name for entry in files if entry not in taken)
     for entry in folders:
         _walk(entry, clips, empty, passed_over, seen)
 

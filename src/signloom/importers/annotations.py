@@ -87,7 +87,7 @@ class AnnotationSource:
 
 
 def check_splits(splits: Sequence[str]) -> list[str]:
-    """Returns the splits in their usual order. Raises InputError for an unknown split, or if there is none."""
+    """Returns the splits in their usual order. Raises InputError for an unknown split, or if none is given."""
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
         raise InputError(f"--splits is {' '.join(splits) or 'empty'}; needed some of {' '.join(SPLITS)}")

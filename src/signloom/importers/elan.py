@@ -177,14 +177,12 @@ def _clean(path: Path, intervals: Sequence[TimedAnnotation], options: Options, f
         place = f"{path} ({_clock(start)})"
         if not words:
             faults.add(f"{place}: an annotation of tier {options.tier!r} is empty; fill it or remove it in ELAN")
-            continue
-        if len(words) > 1 and options.replace_spaces is None:
+        elif len(words) > 1 and options.replace_spaces is None:
             faults.add(f"{place}: gloss {value.strip()!r} has spaces; needed one word, or pass --replace_spaces -")
-            continue
-        if "|" in value:
+        elif "|" in value:
             faults.add(f"{place}: gloss {value.strip()!r} has a bar, which separates columns; rename it")
-            continue
-        cleaned.append(TimedAnnotation(start, end, (options.replace_spaces or "").join(words)))
+        else:
+            cleaned.append(TimedAnnotation(start, end, (options.replace_spaces or "").join(words)))
     return cleaned
 
 

@@ -61,7 +61,7 @@ class IsolatedClip:
 
 
 def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
-    """Returns the utterances of `clips`, one gloss each; prints which labels became other glosses.
+    """Returns the utterances of `clips`, one gloss each; prints each label that becomes another gloss.
 
     Adds to `faults`: empty labels, ids that occur twice, and labels that would become the same gloss.
     """

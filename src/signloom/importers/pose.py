@@ -164,7 +164,9 @@ def write_pose(landmarks: Landmarks, path: Path) -> None:
     gets 1,000 x 1,000. Missing points have confidence 0; other points have their visibility (body) or 1.
     """
     pose_format = require_pose_format()
-    header_module, body_module = _submodules()
+    from pose_format import numpy as body_module
+    from pose_format import pose_header as header_module
+
     size = landmarks.image_size or (_DEFAULT_HEIGHT, _DEFAULT_HEIGHT)
     width, height = max(1, round(size[0] * landmarks.pixel_aspect)), size[1]
     components = [
@@ -355,10 +357,3 @@ def require_pose_format() -> ModuleType:
     with needs_extra("a .pose file"):
         import pose_format
     return pose_format
-
-
-def _submodules() -> tuple[ModuleType, ModuleType]:
-    from pose_format import numpy as body_module
-    from pose_format import pose_header as header_module
-
-    return header_module, body_module

@@ -124,7 +124,7 @@ def alignment_fault(alignment: Alignment) -> str | None:
 
 @lru_cache(maxsize=65536)
 def fold(word: str) -> str:
-    """Returns the form of a word that is compared: two words are the same gloss if their forms are equal."""
+    """Returns a word as it is compared: A-Z in lower case. Two words are the same gloss if these forms are equal."""
     return word.translate(_ASCII_LOWER)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from signloom.score.alignment import CORRECT, DELETION, INSERTION, fold
+from signloom.score.alignment import CORRECT, INSERTION, fold
 from signloom.score.wer import Score, UtteranceScore
 
 # Few enough bars to tell apart at a glance, each with enough utterances to be meaningful.
@@ -120,14 +120,13 @@ def by_gloss(score: Score) -> list[GlossCounts]:
 def confusions(score: Score) -> list[Confusion]:
     """Returns every pair of a reference gloss and the gloss recognised in its place, the most frequent first."""
     spelling = _Spelling(score)
-    pairs: Counter[tuple[str, str]] = Counter()
-    occurrences: Counter[str] = Counter()
-    for utterance in score.utterances:
-        for kind, reference, hypothesis in utterance.alignment.ops:
-            if reference is not None:
-                occurrences[spelling[reference]] += 1
-                if kind not in (CORRECT, DELETION) and hypothesis is not None:
-                    pairs[spelling[reference], spelling[hypothesis]] += 1
+    occurrences = {item.gloss: item.occurrences for item in by_gloss(score)}
+    pairs = Counter(
+        (spelling[reference], spelling[hypothesis])
+        for utterance in score.utterances
+        for kind, reference, hypothesis in utterance.alignment.ops
+        if kind != CORRECT and reference is not None and hypothesis is not None
+    )
     result = [
         Confusion(reference, hypothesis, count, occurrences[reference])
         for (reference, hypothesis), count in pairs.items()

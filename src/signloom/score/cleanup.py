@@ -85,7 +85,7 @@ def _phoenix2014t_word(word: str) -> str:
 
 
 def phoenix2014t_reference(words: Sequence[str]) -> list[str]:
-    """Returns the words of a reference after the PHOENIX-2014-T clean-up, which takes the whole sentence."""
+    """Returns the words of a reference after the PHOENIX-2014-T clean-up of the whole sentence."""
     # In the script the sentence follows the columns of the STM file, so a space comes before its first word. A deleted
     # mark leaves two spaces, and no rule about two words applies across them.
     text = f" {' '.join(words)}"

@@ -129,33 +129,28 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str
     if delimiter and set(names) & set(GLOSS_COLUMNS) and set(names) & set(ID_COLUMNS):
         # Column names are compared in lower case.
         table: list[Line] = [(lines[0][0], delimiter.join(names)), *lines[1:]]
-        rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
-        return [
-            Transcript(
-                row.first(ID_COLUMNS),
-                tuple(row.first(GLOSS_COLUMNS).split()),
-                row.first(SIGNER_COLUMNS) or None,
-                row.place,
+    else:
+        names = []
+        delimiter = next((mark for mark in "|\t," if mark in first), None)
+        if delimiter is None:
+            faults.add(
+                f"{path}:{lines[0][0]}: neither bar, tab nor comma in {first[:60]!r}; needed id|glosses in each line"
             )
-            for row in rows
-        ], tuple(names)
-    delimiter = next((mark for mark in "|\t," if mark in first), None)
-    if delimiter is None:
-        faults.add(
-            f"{path}:{lines[0][0]}: neither bar, tab nor comma in {first[:60]!r}; needed id|glosses in each line"
+            return [], ()
+        if first.split(delimiter)[0].strip().strip('"').lower() in ID_COLUMNS:
+            faults.add(
+                f"{path}:{lines[0][0]}: columns {first[:80]!r} without a gloss column; needed one of "
+                f"{', '.join(GLOSS_COLUMNS)}"
+            )
+            return [], ()
+        table = [(lines[0][0] - 1, f"id{delimiter}gloss"), *lines]
+    rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
+    return [
+        Transcript(
+            row.first(ID_COLUMNS), tuple(row.first(GLOSS_COLUMNS).split()), row.first(SIGNER_COLUMNS) or None, row.place
         )
-        return [], ()
-    if first.split(delimiter)[0].strip().strip('"').lower() in ID_COLUMNS:
-        faults.add(
-            f"{path}:{lines[0][0]}: columns {first[:80]!r} without a gloss column; needed one of "
-            f"{', '.join(GLOSS_COLUMNS)}"
-        )
-        return [], ()
-    number = lines[0][0] - 1
-    rows = rows_of(
-        path, [(number, delimiter.join(("id", "gloss"))), *lines], ["id", "gloss"], faults, delimiter=delimiter
-    )
-    return [Transcript(row["id"], tuple(row["gloss"].split()), None, row.place) for row in rows], ()
+        for row in rows
+    ], tuple(names)
 
 
 def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -76,8 +76,8 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
         _by_time(references.segments, hypotheses.timed, builder)
         given = list(dict.fromkeys(word.recording for word in hypotheses.timed))
     else:
-        by_id = _sentences(hypotheses)
-        for name, signer, words in _utterances(references):
+        by_id = {name: words for name, _, words in _utterances(hypotheses, with_ignored=True)}
+        for name, signer, words in _utterances(references, with_ignored=False):
             builder.utterances.append(MatchedUtterance(name, signer, words, by_id.get(name)))
         builder.used |= {item.id for item in builder.utterances}
         given = list(by_id)
@@ -94,24 +94,18 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
     )
 
 
-def _utterances(source: TranscriptFile) -> Iterable[tuple[str, str | None, tuple[Item, ...]]]:
-    """Returns id, signer and words of each utterance of the references; times are ignored."""
+def _utterances(source: TranscriptFile, *, with_ignored: bool) -> list[tuple[str, str | None, tuple[Item, ...]]]:
+    """Returns id, signer and words of each utterance of a file, without their times.
+
+    with_ignored: also the segments of an stm file that are not scored.
+    """
     if source.segments:
         _check_single(source.segments)
-        return [(item.recording, item.signer, item.items) for item in source.segments if not item.ignored]
+        segments = [item for item in source.segments if with_ignored or not item.ignored]
+        return [(item.recording, item.signer, item.items) for item in segments]
     if source.timed:
         return [(name, None, words) for name, words in _timed_sentences(source.timed).items()]
     return [(item.id, item.signer, item.glosses) for item in source.sentences]
-
-
-def _sentences(source: TranscriptFile) -> Mapping[str, tuple[Item, ...]]:
-    """Returns the words of each hypothesis by its id."""
-    if source.timed:
-        return _timed_sentences(source.timed)
-    if source.segments:
-        _check_single(source.segments)
-        return {item.recording: item.items for item in source.segments}
-    return {item.id: item.glosses for item in source.sentences}
 
 
 def _timed_sentences(words: Sequence[TimedWord]) -> dict[str, tuple[Item, ...]]:
@@ -197,7 +191,7 @@ def _channels(
     spoken: dict[tuple[str, str], list[TimedWord]],
     builder: _Builder,
 ) -> dict[tuple[str, str], tuple[str, str]]:
-    """Returns for each recording of the references that of the hypotheses.
+    """Returns the recording of the hypotheses that belongs to each recording of the references.
 
     If both have a single channel, under different names, they are matched, and a note says so.
     """
