@@ -108,7 +108,7 @@ def test_pixel_aspect_and_crop_scale_to_units_of_image_height(wave, waved):
     expected = (waved.points[:, shoulders, :2] * 480 - (60, 40)) / 400
     assert np.allclose(crop.points[:, shoulders, :2], expected, atol=0.05)
     with pytest.raises(
-        InputError, match=r"wave.mp4: crop 600,0,100,100 ends at 700,100, outside of the image of 640x480"
+        InputError, match=r"wave.mp4: crop 600,0,100,100 ends at 700,100, outside the image of 640x480 pixels"
     ):
         extract_clip(wave, crop="600,0,100,100")
 
