@@ -8,6 +8,7 @@ import pytest
 from signloom.errors import MissingExtraError, needs_extra
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "arguments", "message"),
     [
