@@ -209,7 +209,7 @@ def test_signs_with_contact_touch_and_stay_outside():
         (_, hand), _, _ = pose_arms(*citation_form(sign, make_signer(0, seed=0, dials=CLEAN), 12), body)
         # The surface lies a finger's half thickness in front of the skin: no joint comes behind the skin itself by more
         # than the corner of a pixel.
-        depth = skin.depth(hand, body.head_centre, 1.0, None, body.shoulder_half_width)
+        depth = skin.depth(hand, body, None)
         assert depth.max() < skin.FINGER + 0.004, sign
     # Without contact many of the same signs stay away.
     loose = [touching_gap(replace(sign, contact=False)) for sign in touching]
@@ -537,7 +537,7 @@ def test_hands_pass_through_nothing_at_the_hardest_preset(hard_bodies):
         (_, strong), (_, weak), limb = arms
         flip = np.array((-1.0, 1.0, 1.0))
         for hand, turn in ((strong, head), (weak, flip[:, None] * head * flip)):
-            depths.append(skin.depth(hand, body.head_centre, body.head, turn, body.shoulder_half_width))
+            depths.append(skin.depth(hand, body, turn))
         clearances.append(limb.nearest(strong)[0])
     depth, clearance = np.concatenate(depths) - skin.FINGER, np.concatenate(clearances)
     # Behind the skin: never by as much as a finger is thick; the other hand: not by more than both are soft.

@@ -14,6 +14,7 @@ from perplexity import perplexities
 from signloom.corpus import Corpus
 from signloom.errors import InputError
 from signloom.synth import grammar as grammar_module
+from signloom.synth.dials import Dials
 from signloom.synth.grammar import (
     CLASSES,
     OFF,
@@ -31,8 +32,9 @@ pytestmark = pytest.mark.slow
 
 
 def draw_many(count, num_signs=1117, *, lengths=(2, 28), **options):
-    settings = {"seed": 0, "strength": 1.0, "zipf": 1.15, "pointing": 0.03, "repeats": 0.05} | options
-    grammar = make_grammar(num_signs, **settings)
+    dials = {"grammar": 1.0, "zipf": 1.15, "pointing": 0.03, "repeats": 0.05} | options
+    seed = dials.pop("seed", 0)
+    grammar = make_grammar(num_signs, seed=seed, dials=Dials(preset="clean", **dials))
     return grammar, [grammar.draw(np.random.default_rng([7, number]), *lengths) for number in range(count)]
 
 
@@ -55,7 +57,7 @@ def test_a_bigram_model_learns_the_full_grammar(seed):
 
 
 def test_without_grammar_there_is_nothing_to_learn():
-    _, sentences = draw_many(4600, strength=0.0)
+    _, sentences = draw_many(4600, grammar=0.0)
     unigram, bigram = perplexities(sentences[:4000], sentences[4000:])
     assert bigram == pytest.approx(unigram, rel=0.01)
 
@@ -63,7 +65,7 @@ def test_without_grammar_there_is_nothing_to_learn():
 def test_more_grammar_is_more_predictable():
     ratios = []
     for strength in (0.3, 0.6, 0.8, 1.0):
-        _, sentences = draw_many(2200, strength=strength)
+        _, sentences = draw_many(2200, grammar=strength)
         unigram, bigram = perplexities(sentences[:2000], sentences[2000:])
         ratios.append(bigram / unigram)
     assert ratios == sorted(ratios, reverse=True)
@@ -71,7 +73,7 @@ def test_more_grammar_is_more_predictable():
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_the_grammar_leaves_the_frequencies_as_they_are(strength):
-    grammar, sentences = draw_many(4000, 300, zipf=1.0, strength=strength, repeats=0.0)
+    grammar, sentences = draw_many(4000, 300, zipf=1.0, grammar=strength, repeats=0.0)
     counts = Counter(sign for sentence in sentences for sign in sentence if sign >= 0)
     shares = np.array([counts[sign] for sign in range(300)]) / counts.total()
     # Half the summed difference: what chance alone leaves at 45,000 draws is about 0.03.
@@ -112,7 +114,7 @@ def test_lengths_are_those_of_phoenix_where_there_is_room(spoken):
     # PHOENIX-2014 SI5 train: mean 11.4, standard deviation 3.6, from 2 to 28.
     assert lengths.mean() == pytest.approx(11.4, abs=0.3)
     assert lengths.std() == pytest.approx(3.6, abs=0.3)
-    even = np.array([len(sentence) for sentence in draw_many(2000, 40, lengths=(3, 8), strength=0.0)[1]])
+    even = np.array([len(sentence) for sentence in draw_many(2000, 40, lengths=(3, 8), grammar=0.0)[1]])
     assert np.bincount(even)[3:].min() > 250
     bell = np.bincount([len(sentence) for sentence in draw_many(2000, 40, lengths=(3, 8))[1]])
     assert bell[3] < bell[5] > bell[8]
@@ -128,9 +130,8 @@ def test_lengths_are_those_of_phoenix_where_there_is_room(spoken):
     seed=st.integers(0, 99),
 )
 def test_sentences_keep_to_their_bounds(num_signs, strength, share, rest, low, more, seed):
-    grammar = make_grammar(
-        num_signs, seed=seed, strength=strength, zipf=1.0, pointing=share, repeats=share, rest_glosses=rest
-    )
+    dials = Dials(preset="clean", grammar=strength, zipf=1.0, pointing=share, repeats=share, rest_glosses=rest)
+    grammar = make_grammar(num_signs, seed=seed, dials=dials)
     sentence = grammar.draw(np.random.default_rng(seed), low, low + more)
     assert low <= len(sentence) <= low + more
     assert all(0 <= sign < num_signs or sign in SPECIAL_GLOSSES for sign in sentence)
@@ -166,7 +167,7 @@ def test_clauses_are_in_order_and_questions_last(spoken):
 
 def test_pointing_and_repetition_are_as_frequent_as_asked():
     for share in (0.02, 0.1):
-        _, sentences = draw_many(2000, pointing=share, repeats=share, strength=1.0, zipf=0.5)
+        _, sentences = draw_many(2000, pointing=share, repeats=share, grammar=1.0, zipf=0.5)
         signs = [sign for sentence in sentences for sign in sentence]
         assert sum(sign in POINTING for sign in signs) / len(signs) == pytest.approx(share, rel=0.15)
         repeated = sum(a == b for sentence in sentences for a, b in pairwise(sentence))
@@ -226,18 +227,16 @@ def test_special_signs_have_glosses_of_their_own():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_signs": 0}, "grammar: 1 fault\n  0 signs; needed at least 1"),
-        ({"strength": 1.1}, "strength is 1.1; needed 0 to 1"),
+        ({"grammar": 1.1}, "grammar is 1.1; needed a share from 0 to 1"),
         ({"zipf": -1.0}, "zipf is -1; needed 0 to 3"),
         ({"zipf": float("nan")}, "zipf is nan; needed 0 to 3"),
-        ({"pointing": 0.6}, "pointing is 0.6; needed 0 to 0.5"),
-        ({"repeats": -0.1, "pointing": 2.0}, "grammar: 2 faults"),
+        ({"pointing": 0.6}, "pointing is 0.6; needed a share from 0 to 0.5"),
+        ({"repeats": -0.1, "pointing": 2.0}, "synth: 2 faults"),
     ],
 )
 def test_a_grammar_out_of_range_is_refused(options, message):
-    settings = {"num_signs": 10, "seed": 0, "strength": 1.0, "zipf": 1.0, "pointing": 0.0, "repeats": 0.0} | options
     with pytest.raises(InputError, match=re.escape(message)):
-        make_grammar(**settings)
+        Dials(preset="clean", **options)
 
 
 def test_lengths_out_of_range_are_refused():

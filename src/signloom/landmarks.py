@@ -70,6 +70,11 @@ class Landmarks:
     def duration_seconds(self) -> float:
         return len(self) / self.fps
 
+    @property
+    def aspect(self) -> float:
+        """The width of the image over its height; 1 if the image size is unknown."""
+        return self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
+
     def present(self, group: str) -> np.ndarray:
         """Returns whether any point of a group was detected in each frame, (T,) bool."""
         return np.isfinite(self.points[:, layout.GROUPS[group], 0]).any(axis=1)
@@ -80,10 +85,9 @@ class Landmarks:
 
     def mirrored(self) -> Landmarks:
         """Returns the mirrored clip: x is reflected at the middle of the image, left and right are swapped."""
-        width = self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
         mirror = layout.mirror_map()
         points = self.points[:, mirror].copy()
-        points[..., 0] = width - points[..., 0]
+        points[..., 0] = self.aspect - points[..., 0]
         return replace(self, points=points, visibility=self.visibility[:, mirror[: layout.NUM_POSE_POINTS]])
 
     def resampled(self, fps: float) -> Landmarks:

@@ -115,7 +115,7 @@ def draw_contact_sheet(
     for utterance in choose(corpus, num_rows, num_signs=num_columns):
         landmarks = corpus.load(utterance)
         rows.append((utterance, landmarks, _shown_frames(utterance, num_columns)))
-    width = max(round(aspect_of(landmarks) * height) for _, landmarks, _ in rows)
+    width = max(round(landmarks.aspect * height) for _, landmarks, _ in rows)
     columns = max(len(shown) for _, _, shown in rows)
     head, label, gap = line_height(13), line_height(11), 6
     sheet = pillow.Image.new(
@@ -146,7 +146,7 @@ def draw_film_strip(
     landmarks = corpus.load(utterance)
     frames = range(min(start, len(landmarks) - 1), len(landmarks), step)[:num_frames]
     height, columns, gap, label = 150, 10, 3, line_height(10)
-    width = round(aspect_of(landmarks) * height)
+    width = round(landmarks.aspect * height)
     rows = math.ceil(len(frames) / columns)
     size = (gap + min(columns, len(frames)) * (width + gap), gap + line_height(13) + rows * (height + label + gap))
     strip = pillow.Image.new("RGB", size, _PAPER)
@@ -184,13 +184,6 @@ def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int 
     else:
         fps = min(fps, _MAX_GIF_FPS)
         _write_gif(_film(chosen, fps, height), _samples(chosen, fps, height), fps, path)
-
-
-def aspect_of(landmarks: Landmarks) -> float:
-    """Returns the width of the picture over its height; 1 if the landmarks have no image size."""
-    if landmarks.image_size is None:
-        return 1.0
-    return landmarks.image_size[0] / landmarks.image_size[1] * landmarks.pixel_aspect
 
 
 # Glosses in time
@@ -233,7 +226,7 @@ def _title(utterance: Utterance) -> str:
 def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Appearance, box: tuple[int, int, int, int]) -> None:
     """Draws a frame into a box (left, top, width, height) of a larger picture, with a border around the filmed area."""
     left, top, width, height = box
-    picture = draw_frame(landmarks.points[frame], aspect=aspect_of(landmarks), height=height, look=look)
+    picture = draw_frame(landmarks.points[frame], aspect=landmarks.aspect, height=height, look=look)
     left += (width - picture.width) // 2
     sheet.paste(picture, (left, top))
     brush = import_pillow().ImageDraw.Draw(sheet)
@@ -244,7 +237,7 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
     """Yields the pictures of an animation at `fps`, all of one size with even sides."""
     pillow = import_pillow()
     gap, bar = 10, 6
-    width = max(round(aspect_of(landmarks) * height) for _, landmarks in chosen)
+    width = max(round(landmarks.aspect * height) for _, landmarks in chosen)
     size = (_even(width + 2 * gap), _even(gap + height + gap + bar + line_height(18) + line_height(12)))
     for utterance, landmarks in chosen:
         spans, look = _gloss_spans(utterance, "boundaries", "strokes"), appearance_of(utterance.signer)

@@ -228,7 +228,7 @@ def pose_arm(
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
         if turn == turns:
             break
-        depth = skin.depth(hand, body.head_centre, body.head, head, body.shoulder_half_width)
+        depth = skin.depth(hand, body, head)
         move = np.zeros_like(wrist)
         evasion = np.maximum(depth, skin.forearm_depth(elbow, wrist, body.shoulder_half_width)).clip(0, None)
         if other is not None:
@@ -244,7 +244,7 @@ def pose_arm(
         moved += move
     if arm.contacts:
         firmness = np.maximum(arm.skin, arm.other_arm)
-        touching = ContactCorrection(arm.contacts, firmness, body, body.head_centre, head, other, hand, fps)
+        touching = ContactCorrection(arm.contacts, firmness, body, head, other, hand, fps)
         return _touch(touching, arm, body, shape, asked, moved, hand, passes, around)
     return elbow, hand
 
@@ -281,7 +281,7 @@ def _touch(
         hand = wrist[:, None] + shape @ axes.transpose(0, 2, 1)
         if turn == _CONTACT_STEPS + _CONTACT_EVASIONS:
             break
-        depth = skin.depth(hand, touching.centre, body.head, touching.head, body.shoulder_half_width)
+        depth = skin.depth(hand, body, touching.head)
         forearm = skin.forearm_depth(elbow, wrist, body.shoulder_half_width) - _TRUNK_YIELDS * touching.near
         evasion = np.maximum(depth - _SKIN_YIELDS * touching.near, forearm).clip(0, None)
         aside = np.zeros(len(hand))

@@ -57,17 +57,13 @@ class ContactCorrection:
         contacts: tuple[Contact, ...],
         firmness: np.ndarray,
         body: Proportions,
-        centre: np.ndarray,
         head: np.ndarray | None,
         other: Limb | None,
         hand: np.ndarray,
         fps: float,
     ) -> None:
-        """firmness: (T,) in 0..1, how firmly the hand touches.  centre: (3,) of the head.
-        hand: (T, 21, 3) the hand before the correction.
-        """
-        self.contacts, self.head, self.other = contacts, head, other
-        self.centre, self.size, self.width = centre, body.head, body.shoulder_half_width
+        """firmness: (T,) in 0..1, how firmly the hand touches.  hand: (T, 21, 3) the hand before the correction."""
+        self.contacts, self.body, self.head, self.other = contacts, body, head, other
         self.frames = np.zeros(len(contacts), dtype=np.intp)
         for number, contact in enumerate(contacts):
             firm = firmness[contact.start : contact.end]
@@ -120,16 +116,16 @@ class ContactCorrection:
             distance, direction, joint = limb.nearest(joints)
             return np.clip(distance - RESTS, 0, None)[:, None] * direction, which[joint]
         if anchor == "head":
-            joints = (joints - self.centre) / self.size
+            joints = (joints - self.body.head_centre) / self.body.head
             joints = joints if self.head is None else joints @ self.head[frames]
             skin = _head_skin()
         else:
-            skin = _trunk_skin(self.width)
+            skin = _trunk_skin(self.body.shoulder_half_width)
         squared = (joints**2).sum(axis=2)[:, :, None] + (skin**2).sum(axis=1) - 2 * joints @ skin.T
         joint, point = np.divmod(squared.reshape(len(frames), -1).argmin(axis=1), len(skin))
         way = skin[point] - joints[np.arange(len(frames)), joint]
         if anchor == "head":
-            way = self.size * way
+            way = self.body.head * way
             way = way if self.head is None else np.einsum("nij,nj->ni", self.head[frames], way)
         return way, which[joint]
 

@@ -27,7 +27,8 @@ from math import exp, inf, log
 
 import numpy as np
 
-from signloom.errors import Faults, InputError
+from signloom.errors import InputError
+from signloom.synth.dials import Dials
 
 # Signs outside the lexicon have negative numbers. A signer points to one of four places in signing space: at the strong
 # side, at the weak side, and further ahead at either side.
@@ -89,17 +90,12 @@ _MEAN_LENGTH, _SPREAD = 11.4, 0.32
 class Grammar:
     """The probabilities of sentences; `make_grammar` makes one.
 
-    strength: share of the glosses, 0 to 1, that follow the grammar; the others are drawn by frequency alone.
-    pointing, repeats: shares of the glosses that point, and that repeat the gloss before (if they follow the grammar).
-    rest_glosses: whether sentences begin with ON and end with OFF as often as on PHOENIX.
+    dials: those of the sentences. `pointing` and `repeats` are shares of the glosses that follow the grammar.
     frequencies: of each sign among the signs of the lexicon, `(num_signs,)`, sum 1.
     classes: of each sign, `(num_signs,)` int, a position in CLASSES.
     """
 
-    strength: float
-    pointing: float
-    repeats: float
-    rest_glosses: bool
+    dials: Dials
     frequencies: np.ndarray
     classes: np.ndarray
     _ends: list[float]
@@ -123,16 +119,16 @@ class Grammar:
         walk = rng.random((7, max_glosses)).tolist()
         loose = rng.random((3, max_glosses)).tolist()
         patience = _patience(rng, max_glosses)
-        lengths = _length_table(min_glosses, max_glosses, chance[0] < self.strength)
+        lengths = _length_table(min_glosses, max_glosses, chance[0] < self.dials.grammar)
         length = min_glosses + bisect_right(lengths, chance[1])
         first = last = False
-        if self.rest_glosses:
+        if self.dials.rest_glosses:
             first = length > 1 and chance[2] < _BEGIN_WITH_ON
             last = length > 1 + first and chance[3] < _END_WITH_OFF
         count = length - first - last
         signs = self._follow_grammar(count, chance[4:], walk, patience)
         for place in range(count):
-            if loose[0][place] >= self.strength:
+            if loose[0][place] >= self.dials.grammar:
                 signs[place] = self._by_frequency(loose[1][place], loose[2][place])
         if all(sign < 0 for sign in signs):
             signs[0] = min(bisect_right(self._ends, loose[2][0]), self.num_signs - 1)
@@ -140,7 +136,7 @@ class Grammar:
 
     def _by_frequency(self, kind: float, which: float) -> int:
         """Returns a sign drawn by frequency alone, from two random numbers in 0..1."""
-        if kind < self.pointing:
+        if kind < self.dials.pointing:
             return POINTING[int(which * len(POINTING))]
         return min(bisect_right(self._ends, which), self.num_signs - 1)
 
@@ -151,8 +147,8 @@ class Grammar:
         steps, topics, points, again, first, second, back = walk
         # Pointing and repeated signs take the room of others, at most half of it.
         room = count // 2
-        num_points = min(sum(u < self.pointing for u in points[:count]), room)
-        num_again = min(sum(u < self.repeats for u in again[:count]), room - num_points)
+        num_points = min(sum(u < self.dials.pointing for u in points[:count]), room)
+        num_again = min(sum(u < self.dials.repeats for u in again[:count]), room - num_points)
         slots, clause_of = _clauses(count - num_points - num_again, chance[0] < _QUESTIONS, patience)
         position = chance[1]
         signs: list[int] = []
@@ -213,36 +209,19 @@ def make_grammar(
     num_signs: int,
     *,
     seed: int,
-    strength: float,
-    zipf: float,
-    pointing: float,
-    repeats: float,
-    rest_glosses: bool = False,
+    dials: Dials,
 ) -> Grammar:
     """Returns the grammar of a lexicon whose signs are numbered from 0, the same for the same arguments.
 
-    strength: 0 (signs are drawn independently) to 1 (all follow the grammar).
-    zipf: exponent of the frequencies over the ranks (PHOENIX: 1.15); 0 makes all signs equally frequent.
-    pointing, repeats: shares of the glosses, 0 to 0.5.  rest_glosses: whether ON and OFF stand at the ends.
-
-    Raises InputError listing every argument that is out of range.
+    dials: of these, `grammar`, `zipf`, `pointing`, `repeats` and `rest_glosses` count.
     """
-    faults = Faults("grammar")
-    if num_signs < 1:
-        faults.add(f"{num_signs} signs; needed at least 1")
-    for name, value, most in (
-        ("strength", strength, 1.0), ("zipf", zipf, 3.0), ("pointing", pointing, 0.5), ("repeats", repeats, 0.5)
-    ):  # fmt: skip
-        if not 0 <= value <= most:
-            faults.add(f"{name} is {value:g}; needed 0 to {most:g}")
-    faults.raise_if_any()
     rng = np.random.default_rng([seed, 6])
-    weights = (np.arange(1, num_signs + 1) + _FLAT_RANKS) ** -float(zipf)
+    weights = (np.arange(1, num_signs + 1) + _FLAT_RANKS) ** -dials.zipf
     # Neighbours in the lexicon are often minimal pairs, so ranks are dealt at random to keep their frequencies apart.
     by_rank = rng.permutation(num_signs)
     frequencies = np.empty(num_signs)
     frequencies[by_rank] = weights / weights.sum()
-    classes = _classes_of(frequencies[by_rank], zipf)[np.argsort(by_rank)]
+    classes = _classes_of(frequencies[by_rank], dials.zipf)[np.argsort(by_rank)]
     order = [np.flatnonzero(classes == word_class) for word_class in range(len(CLASSES))]
     order = [rng.permutation(members) for members in order]
     # A class without signs (in a small lexicon) uses the signs of the most frequent class.
@@ -251,9 +230,7 @@ def make_grammar(
     for members in (members if len(members) else stand_in for members in order):
         ends = np.cumsum(frequencies[members])
         circles.append(((ends / ends[-1]).tolist(), members.tolist()))
-    return Grammar(
-        strength, pointing, repeats, rest_glosses, frequencies, classes, np.cumsum(frequencies).tolist(), circles
-    )
+    return Grammar(dials, frequencies, classes, np.cumsum(frequencies).tolist(), circles)
 
 
 def _classes_of(frequencies: np.ndarray, zipf: float) -> np.ndarray:

@@ -212,11 +212,7 @@ def touching_gap(sign: Sign) -> float:
     arms, ((_, hand), _, limb) = _citation(sign), _posed(sign)
     on_arm = LOCATIONS[sign.location].anchor == "arm"
     firmness = arms[0].other_arm if on_arm else arms[0].skin
-    gaps = (
-        limb.nearest(hand)[0]
-        if on_arm
-        else FINGER - depth(hand, body.head_centre, body.head, None, body.shoulder_half_width)
-    )
+    gaps = limb.nearest(hand)[0] if on_arm else FINGER - depth(hand, body, None)
     return float(gaps[firmness >= 0.9 * firmness.max()].min())
 
 

@@ -24,8 +24,8 @@ from signloom.synth.stroke import (
     SKIN,
     SentenceContext,
     as_arm,
-    raised_state,
-    rest_state,
+    raised_states,
+    rest_states,
     stroke,
     unroll,
 )
@@ -95,68 +95,61 @@ def perform(
     """
     signs, in_dialect = signs_as_signed(signs, signer)
     tempo = float(signer.tempo * np.exp(0.06 * rng.standard_normal()))
-    rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
+    rest = rest_states(signer, rng)
     context = SentenceContext(signer, fps / tempo, tempo, dials.token_variation, dials.coarticulation, rest)
-    strokes: list[tuple[np.ndarray, np.ndarray]] = []
+    strokes: list[np.ndarray] = []
     for sign in signs:
-        idle_hand = _idle_hand(rest[1], strokes[-1][1][-1] if strokes else rest[1], signer, dials.weak_hand, rng)
-        strong, weak = stroke(sign, context, idle_hand, rng)
-        strokes.append((strong, _weakened(sign, weak, idle_hand, dials, rng)))
+        idle_hand = _idle_hand(rest[1], strokes[-1][1, -1] if strokes else rest[1], signer, dials.weak_hand, rng)
+        strokes.append(stroke(sign, context, idle_hand, rng))
+        _weaken(sign, strokes[-1][1], idle_hand, dials, rng)
     _blend(signs, strokes, dials.coarticulation)
-    pieces: list[tuple[np.ndarray, np.ndarray]] = []
+    # The states of both arms (2, n, 26), one piece after another.
+    pieces: list[np.ndarray] = []
     spans: list[tuple[int, int]] = []
     ways: list[int] = []
-    length = 0
 
-    def append(right: np.ndarray, left: np.ndarray) -> None:
-        nonlocal length
-        pieces.append((right, left))
-        length += len(right)
+    def idle(hands: np.ndarray, seconds: tuple[float, float]) -> None:
+        pieces.append(np.repeat(hands[:, None], max(1, round(rng.uniform(*seconds) * fps)), axis=1))
 
-    def idle(hands: tuple[np.ndarray, np.ndarray], seconds: tuple[float, float]) -> None:
-        count = max(1, round(rng.uniform(*seconds) * fps))
-        append(*(np.repeat(hand[None], count, axis=0) for hand in hands))
-
-    def go_to(right: np.ndarray, left: np.ndarray) -> None:
+    def go_to(hands: np.ndarray) -> None:
         bend, haste = 0.08 * rng.standard_normal(3), np.exp(0.1 * rng.standard_normal())
         if not pieces:
             ways.append(0)
             return
-        now = pieces[-1][0][-1], pieces[-1][1][-1]
-        distance = max(float(np.linalg.norm((a - b)[PLACE])) for a, b in zip(now, (right, left), strict=True))
+        now = pieces[-1][:, -1]
+        distance = max(float(np.linalg.norm((a - b)[PLACE])) for a, b in zip(now, hands, strict=True))
         seconds = (_WAY_SECONDS + _WAY_SECONDS_PER_METRE * distance) / tempo * haste
-        count = max(1, round(seconds * fps))
-        ways.append(count)
+        ways.append(max(1, round(seconds * fps)))
         early = 1 + 0.25 * dials.coarticulation
-        append(
-            _way(now[0], right, count, distance * bend, early), _way(now[1], left, count, 0.5 * distance * bend, early)
-        )
+        bends = distance * bend, 0.5 * distance * bend
+        ends = zip(now, hands, bends, strict=True)
+        pieces.append(np.stack([_way(start, end, ways[-1], bow, early) for start, end, bow in ends]))
 
     before = after = rest
     seconds = _IDLE_SECONDS
     if rest_glossed:
         # Separate random numbers: the signs stay the same as in a corpus without such glosses.
         own = rng.spawn(1)[0]
-        before, after = (
-            (raised_state(rest[0], signer, own, strong=True), raised_state(rest[1], signer, own, strong=False))
-            for _ in range(2)
-        )
+        before, after = (raised_states(rest, signer, own) for _ in range(2))
         seconds = _WAIT_SECONDS
     # A rest sign takes the place of the rest at its end of the sentence.
     if signs[0].kind != "rest":
         idle(before, seconds)
-    for right, left in strokes:
-        go_to(right[0], left[0])
-        spans.append((length, length + len(right)))
-        append(right, left)
+    for states in strokes:
+        go_to(states[:, 0])
+        start = sum(piece.shape[1] for piece in pieces)
+        spans.append((start, start + states.shape[1]))
+        pieces.append(states)
     if signs[-1].kind != "rest":
-        go_to(*after)
+        go_to(after)
         idle(after, seconds)
     else:
         ways.append(0)
 
     sigma = _BLUR_SECONDS * dials.coarticulation * signer.smoothness * fps
-    tracks = [_blur(unroll(np.concatenate(side)), sigma) for side in zip(*pieces, strict=True)]
+    both = np.concatenate(pieces, axis=1)
+    length = both.shape[1]
+    tracks = [_blur(unroll(side), sigma) for side in both]
     tremor = signer.unsteadiness * _wander(length, fps, _TREMOR_SECONDS, rng, 6)
     for track, shake in zip(tracks, (tremor[:, :3], tremor[:, 3:]), strict=True):
         track[:, PLACE] += shake
@@ -213,22 +206,19 @@ def _idle_hand(
     return state
 
 
-def _weakened(
-    sign: Sign, weak: np.ndarray, idle_hand: np.ndarray, dials: Dials, rng: np.random.Generator
-) -> np.ndarray:
-    """Returns the weak arm (n, 26) of a sign, which sometimes moves less than the strong one, or not at all."""
+def _weaken(sign: Sign, weak: np.ndarray, idle_hand: np.ndarray, dials: Dials, rng: np.random.Generator) -> None:
+    """Lets the weak arm (n, 26) of a sign sometimes move less than the strong one, or not at all, in place."""
     drops, share = rng.random(2)
     droppable = sign.kind == "both" or (sign.kind == "base" and not sign.contact)
     if droppable and drops < min(_DROPPED * dials.weak_hand, 0.5):
-        return np.repeat(idle_hand[None], len(weak), axis=0)
-    if sign.kind == "both":
+        weak[:] = idle_hand
+    elif sign.kind == "both":
         less = min(_WEAKENED * dials.coarticulation * share, 0.9)
         middle = weak[:, PLACE].mean(axis=0)
         weak[:, PLACE] = middle + (1 - less) * (weak[:, PLACE] - middle) + (0, 0.04 * less, 0)
-    return weak
 
 
-def _blend(signs: Sequence[Sign], strokes: list[tuple[np.ndarray, np.ndarray]], coarticulation: float) -> None:
+def _blend(signs: Sequence[Sign], strokes: list[np.ndarray], coarticulation: float) -> None:
     """Lets neighbouring strokes influence each other, in place."""
     middles = [[states[:, PLACE].mean(axis=0) for states in both] for both in strokes]
     fingers = [(strong[0, ANGLES].copy(), strong[-1, ANGLES].copy()) for strong, _ in strokes]

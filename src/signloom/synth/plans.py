@@ -81,15 +81,7 @@ def _sentences(options: SynthOptions) -> tuple[GlossSentence, ...]:
 def _plans_of_grammar(options: SynthOptions) -> list[Plan]:
     """Returns plans with every sign in train, and no sentence of dev or test in train while other sentences exist."""
     lexicon = lexicon_of(options)
-    grammar = make_grammar(
-        options.num_signs,
-        seed=options.seed,
-        strength=options.grammar,
-        zipf=options.zipf,
-        pointing=options.pointing,
-        repeats=options.repeats,
-        rest_glosses=options.rest_glosses,
-    )
+    grammar = make_grammar(options.num_signs, seed=options.seed, dials=options)
     num_training = options.num_signers - options.num_test_signers
     training, unseen = range(num_training), range(num_training, options.num_signers)
     plans: list[Plan] = []

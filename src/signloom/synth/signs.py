@@ -316,10 +316,15 @@ def touching_point(handshape: str) -> float:
 def orientation_axes(name: str) -> np.ndarray:
     """Returns the rotation matrix (3, 3) of a hand; its columns are the fingers' direction, the palm's normal and the
     thumb's side."""
-    fingers, palm = (np.array(axis, dtype=np.float64) for axis in ORIENTATIONS[name])
-    fingers /= np.linalg.norm(fingers)
-    palm -= (palm @ fingers) * fingers
-    palm /= np.linalg.norm(palm)
-    axes = np.stack([fingers, palm, np.cross(fingers, palm)], axis=1)
+    axes = hand_axes(*(np.array(axis, dtype=np.float64) for axis in ORIENTATIONS[name]))
     axes.setflags(write=False)
     return axes
+
+
+def hand_axes(fingers: np.ndarray, palm: np.ndarray) -> np.ndarray:
+    """Returns the rotation matrix (3, 3) of a hand whose fingers point to `fingers` (3,) and whose palm faces `palm`
+    (3,) as nearly as it can."""
+    fingers = fingers / np.linalg.norm(fingers)
+    palm = palm - (palm @ fingers) * fingers
+    palm /= np.linalg.norm(palm)
+    return np.stack([fingers, palm, np.cross(fingers, palm)], axis=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.synth import face
+from signloom.synth.proportions import Proportions
 
 # Half the thickness of a finger: the joints of a hand keep this distance from the skin they touch.
 FINGER = 0.008
@@ -71,15 +72,13 @@ def trunk_surface(x: np.ndarray, y: np.ndarray, shoulder_half_width: float) -> n
     return np.where(inside > 0, -_TRUNK_DEPTH * np.sqrt(inside), _NOTHING)
 
 
-def depth(
-    hand: np.ndarray, centre: np.ndarray, head: float, rotation: np.ndarray | None, shoulder_half_width: float
-) -> np.ndarray:
+def depth(hand: np.ndarray, body: Proportions, rotation: np.ndarray | None) -> np.ndarray:
     """Returns how far a hand's deepest joint is behind the skin of head or trunk, (T,); negative values are distances
     to it.
 
-    hand: (T, 21, 3).  centre: (3,) of the head.  head: its size.  rotation: (T, 3, 3) of the head, or None.
+    hand: (T, 21, 3).  rotation: (T, 3, 3) of the head, or None.
     """
-    relative = (hand - centre) / head
+    relative = (hand - body.head_centre) / body.head
     if rotation is not None:
         relative = relative @ rotation
     _, _, surface = head_surface()
@@ -92,8 +91,8 @@ def depth(
     flat = surface.ravel()
     above = flat[cell] * (1 - right) + flat[cell + 1] * right
     below = flat[cell + columns] * (1 - right) + flat[cell + columns + 1] * right
-    deepest = head * (relative[..., 2] - above * (1 - low) - below * low)
-    trunk = trunk_surface(hand[..., 0], hand[..., 1], shoulder_half_width)
+    deepest = body.head * (relative[..., 2] - above * (1 - low) - below * low)
+    trunk = trunk_surface(hand[..., 0], hand[..., 1], body.shoulder_half_width)
     return np.maximum(deepest, hand[..., 2] - trunk).max(axis=1)
 
 

@@ -28,6 +28,8 @@ from signloom.synth.signs import (
     CLOSED_HANDSHAPE,
     LOCATIONS,
     Sign,
+    WeakArm,
+    hand_axes,
     handshape_angles,
     orientation_axes,
     rest_sign,
@@ -47,9 +49,9 @@ _BOTH_UP = 0.5
 # Standard deviation of the place of raised hands, metres.
 _RAISED_METRES = 0.03
 # Direction of the fingers and of the palm of an idle hand before the belly.
-_ACROSS_BELLY = np.array((0.75, 0.62, -0.1)), np.array((0.0, 0.25, 1.0))
+_ACROSS_BELLY = np.array([(0.75, 0.62, -0.1), (0.0, 0.25, 1.0)])
 # The same for an idle hand on the thigh.
-_ON_THIGH = np.array((0.12, 1.0, -0.25)), np.array((0.8, 0.0, 0.6))
+_ON_THIGH = np.array([(0.12, 1.0, -0.25), (0.8, 0.0, 0.6)])
 # Standard deviations between tokens of one sign by one signer at token variation 1. Place:
 _TOKEN_METRES = 0.04
 # Orientation of the hand:
@@ -73,7 +75,7 @@ class SentenceContext:
     """What the tokens of one sentence share.
 
     frames_per_second: of the film, divided by the tempo of the signing.
-    rest: the states (26,) of the strong and the weak arm at rest.
+    rest: the states (2, 26) of the strong and the weak arm at rest.
     fastest: largest speed of a stroke's path, metres per second.
     """
 
@@ -82,52 +84,46 @@ class SentenceContext:
     tempo: float
     token_variation: float
     coarticulation: float
-    rest: tuple[np.ndarray, np.ndarray]
+    rest: np.ndarray
     fastest: float = _MAX_SPEED
 
 
-def rest_state(signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
-    """Returns the state of an idle arm, (26,)."""
-    state = np.zeros(WIDTH)
-    place, body = signer.rest[0 if strong else 1], signer.proportions
-    # Hands that lie on each other move together, and no deeper into each other.
-    state[PLACE] = place * (1, _arms(body), 1) + 0.01 * rng.standard_normal(3) * (1, 1, 0.3)
-    state[TOUCHING] = 0.5
-    # A hand before the belly points across; one on the thigh points down.
-    apart = float(np.clip((-place[0] - 0.04) / 0.12, 0, 1))
-    fingers = _ACROSS_BELLY[0] + apart * (_ON_THIGH[0] - _ACROSS_BELLY[0])
-    palm = _ACROSS_BELLY[1] + apart * (_ON_THIGH[1] - _ACROSS_BELLY[1])
-    fingers = fingers / np.linalg.norm(fingers)
-    palm = palm - (palm @ fingers) * fingers
-    palm /= np.linalg.norm(palm)
-    state[ROTATION] = quaternion(np.stack([fingers, palm, np.cross(fingers, palm)], axis=1))
-    state[ANGLES] = (0.35 + 0.25 * apart) * handshape_angles("C") + 3 * rng.standard_normal(16)
-    return state
+def rest_states(signer: Signer, rng: np.random.Generator) -> np.ndarray:
+    """Returns the states of the strong and the weak arm at rest, (2, 26)."""
+    states = np.zeros((2, WIDTH))
+    for state, place in zip(states, signer.rest, strict=True):
+        # Hands that lie on each other move together, and no deeper into each other.
+        state[PLACE] = place * (1, _arms(signer.proportions), 1) + 0.01 * rng.standard_normal(3) * (1, 1, 0.3)
+        state[TOUCHING] = 0.5
+        # A hand before the belly points across; one on the thigh points down.
+        apart = float(np.clip((-place[0] - 0.04) / 0.12, 0, 1))
+        fingers, palm = _ACROSS_BELLY + apart * (_ON_THIGH - _ACROSS_BELLY)
+        state[ROTATION] = quaternion(hand_axes(fingers, palm))
+        state[ANGLES] = (0.35 + 0.25 * apart) * handshape_angles("C") + 3 * rng.standard_normal(16)
+    return states
 
 
-def raised_state(rest: np.ndarray, signer: Signer, rng: np.random.Generator, *, strong: bool) -> np.ndarray:
-    """Returns the state (26,) of an arm between two sentences of one text: lax but raised; the weak arm only
+def raised_states(rest: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
+    """Returns the states (2, 26) of the arms between two sentences of one text: lax but raised; the weak arm only
     sometimes."""
-    stays, lift, slip = rng.random(), rng.uniform(0.7, 1.0), rng.standard_normal(3)
-    state = rest.copy()
-    if strong or stays < _BOTH_UP:
-        place = place_of(replace(rest_sign(""), location="space-middle"), signer)
-        state[PLACE] += lift * (place - state[PLACE]) + _RAISED_METRES * slip
-    return state
+    states = rest.copy()
+    for number, state in enumerate(states):
+        stays, lift, slip = rng.random(), rng.uniform(0.7, 1.0), rng.standard_normal(3)
+        if number == 0 or stays < _BOTH_UP:
+            place = place_of(replace(rest_sign(""), location="space-middle"), signer)
+            state[PLACE] += lift * (place - state[PLACE]) + _RAISED_METRES * slip
+    return states
 
 
 def citation_form(sign: Sign, signer: Signer, num_frames: int) -> tuple[Arm, Arm]:
     """Returns the strong and the weak arm of a sign made once and cleanly in `num_frames` frames."""
     rng = np.random.default_rng(0)
-    rest = rest_state(signer, rng, strong=True), rest_state(signer, rng, strong=False)
-    if sign.kind == "rest":
-        strong, weak = (np.repeat(state[None], num_frames, axis=0) for state in rest)
-        return as_arm(strong), as_arm(weak)
-    context = SentenceContext(
-        signer, num_frames / (STROKE_SECONDS * _duration(sign)), 1.0, 0.0, 0.0, rest, fastest=np.inf
-    )
-    strong, weak = stroke(sign, context, rest[1], rng)
-    return as_arm(unroll(strong)), as_arm(unroll(weak))
+    rest = rest_states(signer, rng)
+    fps = num_frames / (STROKE_SECONDS * _duration(sign))
+    states = np.repeat(rest[:, None], num_frames, axis=1)
+    if sign.kind != "rest":
+        states = stroke(sign, SentenceContext(signer, fps, 1.0, 0.0, 0.0, rest, fastest=np.inf), rest[1], rng)
+    return as_arm(unroll(states[0])), as_arm(unroll(states[1]))
 
 
 def _duration(sign: Sign) -> float:
@@ -136,10 +132,8 @@ def _duration(sign: Sign) -> float:
     return longest * SPEEDS[sign.speed] * (REPEAT_DURATION if sign.repeats > 1 else 1.0)
 
 
-def stroke(
-    sign: Sign, context: SentenceContext, idle_hand: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the states of the strong and the weak arm during a sign, (n, 26) each.
+def stroke(sign: Sign, context: SentenceContext, idle_hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the states of the strong and the weak arm during a sign, (2, n, 26).
 
     idle_hand: (26,) where the weak hand waits when it has nothing to do.
     """
@@ -153,8 +147,7 @@ def stroke(
     rest_seconds = rng.uniform(*_REST_SECONDS)
     if sign.kind == "rest":
         count = max(2, round(rest_seconds * context.frames_per_second * context.tempo))
-        strong, weak = (np.repeat(state[None], count, axis=0) for state in context.rest)
-        return strong, weak
+        return np.repeat(context.rest[:, None], count, axis=1)
     seconds = STROKE_SECONDS * _duration(sign) * float(time_slip)
     count = max(2, round(seconds * context.frames_per_second))
     size = SIZES[sign.size] * signer.amplitude * float(size_slip)
@@ -165,7 +158,7 @@ def stroke(
     lower = np.array((0, _LOWER_METRES * context.coarticulation * float(hurry), 0))
     location = LOCATIONS[sign.location]
     if location.weak is not None:
-        held, target = _held_arm(sign, signer, place_slip, slip, fingers_slip)
+        held, target = _held_arm(sign, location.weak, signer, place_slip, slip, fingers_slip)
         target = target + 0.5 * place_slip
         weak = np.repeat(held[None], count, axis=0)
     else:
@@ -177,7 +170,7 @@ def stroke(
         shifted = time[::-1] if sign.kind == "alternating" else time
         weak = _shown(sign, signer, shifted, target, 0.93 * size, slip, fingers_slip)
         weak[:, PLACE] += weak_slip
-    return strong, weak
+    return np.stack([strong, weak])
 
 
 def _within_speed(sign: Sign, count: int, size: np.ndarray, context: SentenceContext) -> int:
@@ -214,14 +207,11 @@ def place_of(sign: Sign, signer: Signer) -> np.ndarray:
 
 
 def _held_arm(
-    sign: Sign, signer: Signer, place_slip: np.ndarray, slip: np.ndarray, fingers_slip: np.ndarray
+    sign: Sign, held: WeakArm, signer: Signer, place_slip: np.ndarray, slip: np.ndarray, fingers_slip: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the state (26,) of the weak arm that is held out, and the place (3,) where the strong hand acts on it, on
     the strong side."""
     location, body = LOCATIONS[sign.location], signer.proportions
-    held = location.weak
-    if held is None:
-        raise ValueError(f"location {sign.location} is not on the weak arm")
     state = np.zeros(WIDTH)
     state[PLACE] = (np.array(held.place) + place_slip * 0.7 + 0.5 * signer.shift) * _arms(body)
     state[TOUCHING] = touching_point(sign.weak_handshape or "S")
