@@ -85,9 +85,9 @@ def only(run, caplog) -> dict:
     return one
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny_teacher"])
-def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name):
-    result = fit(recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=60))
+@pytest.mark.parametrize(("name", "epochs", "learning_rate"), [("tiny", 30, 2e-3), ("tiny_teacher", 60, 1e-3)])
+def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name, epochs, learning_rate):
+    result = fit(recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=epochs, learning_rate=learning_rate))
     # It has learnt, through the early epochs in which all is blank.
     assert result.best.dev_wer < 0.5
     assert said(result.run) == []

@@ -34,9 +34,13 @@ from signloom.synth.variants import signs_as_signed
 
 pytestmark = pytest.mark.slow
 
-LEXICON = make_lexicon(150, seed=5, minimal_pairs=0.5)
 PLAIN = Sign("X", "one", "B", "chest", "across-in", "hold")
 CLEAN = Dials(preset="clean")
+
+
+@cache
+def lexicon():
+    return make_lexicon(150, seed=5, minimal_pairs=0.5)
 
 
 class Body(NamedTuple):
@@ -59,7 +63,7 @@ def body(preset, fps, number):
     dials = Dials(preset=preset, left_handed=0.0)
     rng = np.random.default_rng(number)
     signer = make_signer(number, seed=5, dials=dials)
-    signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=7)]
+    signs = [lexicon()[int(place)] for place in rng.integers(len(lexicon()), size=7)]
     performance = perform(signs, signer, fps=fps, dials=dials, rng=rng)
     motion = performance.motion
     points = pose_body(motion, signer.proportions).astype(np.float64)
@@ -172,9 +176,9 @@ def test_pointing_signs_point_to_four_places_that_differ():
 
 
 def test_lexicons_hold_minimal_pairs_in_every_parameter():
-    table = confusability(LEXICON)
+    table = confusability(lexicon())
     assert {"handshape", "location", "orientation", "movement"} <= {pair[2] for pair in table["minimal_pairs"]}
-    by_gloss = {sign.gloss: sign for sign in LEXICON}
+    by_gloss = {sign.gloss: sign for sign in lexicon()}
     for first, second, parameter in table["minimal_pairs"]:
         different = [
             name
@@ -185,7 +189,7 @@ def test_lexicons_hold_minimal_pairs_in_every_parameter():
 
 
 def test_the_nearest_sign_is_the_nearest():
-    few = LEXICON[:12]
+    few = lexicon()[:12]
     nearest = confusability(few)["nearest"]
     for sign in few:
         other, distance = nearest[sign.gloss]
@@ -200,7 +204,7 @@ def test_the_nearest_sign_is_the_nearest():
 
 
 def test_signs_with_contact_touch_and_stay_outside():
-    touching = [sign for sign in LEXICON if sign.contact]
+    touching = [sign for sign in lexicon() if sign.contact]
     assert {LOCATIONS[sign.location].anchor for sign in touching} == {"head", "trunk", "arm"}
     body = Proportions()
     for sign in touching:
@@ -234,7 +238,7 @@ def test_hands_are_up_where_a_sentence_without_a_gloss_of_rest_is_cut_out_of_a_t
         heights = {}
         for glossed in (False, True):
             performance = perform(
-                LEXICON[:3], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(number), rest_glossed=glossed
+                lexicon()[:3], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(number), rest_glossed=glossed
             )
             place = performance.motion.right.place
             heights[glossed] = place[[0, -1], 1]
@@ -248,7 +252,7 @@ def test_hands_are_up_where_a_sentence_without_a_gloss_of_rest_is_cut_out_of_a_t
     assert min(higher) > 0.0
     assert np.median(higher) > 0.1
     # Where rest is glossed it is as it was.
-    words = [rest_sign("__ON__"), *LEXICON[:3], rest_sign("__OFF__")]
+    words = [rest_sign("__ON__"), *lexicon()[:3], rest_sign("__OFF__")]
     signer = make_signer(0, seed=1, dials=Dials())
     one, other = (
         perform(words, signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0), rest_glossed=glossed)
@@ -259,7 +263,7 @@ def test_hands_are_up_where_a_sentence_without_a_gloss_of_rest_is_cut_out_of_a_t
 
 def test_rest_signs_are_the_rest_at_the_ends():
     signer = make_signer(0, seed=0, dials=CLEAN)
-    words = [rest_sign("__ON__"), *LEXICON[:3], rest_sign("__OFF__")]
+    words = [rest_sign("__ON__"), *lexicon()[:3], rest_sign("__OFF__")]
     performance = perform(words, signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0))
     assert performance.boundaries[0][0] == performance.strokes[0][0] == 0
     assert performance.boundaries[-1][1] == performance.strokes[-1][1] == len(performance.motion)
@@ -270,7 +274,7 @@ def test_rest_signs_are_the_rest_at_the_ends():
     assert hands[:, 1].min() > 0.25
     assert speeds(hands, 25.0).max() < 0.5
     inside = perform(
-        [LEXICON[0], rest_sign("PAUSE"), LEXICON[1]], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0)
+        [lexicon()[0], rest_sign("PAUSE"), lexicon()[1]], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0)
     )
     assert len(inside.boundaries) == 3
     alone = perform([rest_sign("__ON__")], signer, fps=25.0, dials=Dials(), rng=np.random.default_rng(0))
@@ -281,7 +285,7 @@ def test_glosses_last_as_long_as_on_phoenix():
     frames = glosses = 0
     for number in range(60):
         rng = np.random.default_rng(number)
-        signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=9)]
+        signs = [lexicon()[int(place)] for place in rng.integers(len(lexicon()), size=9)]
         words = [rest_sign("__ON__"), *signs, rest_sign("__OFF__")]
         signer = make_signer(number, seed=0, dials=Dials())
         frames += len(perform(words, signer, fps=25.0, dials=Dials(), rng=rng).motion)
@@ -291,8 +295,8 @@ def test_glosses_last_as_long_as_on_phoenix():
 
 
 def test_the_weak_hand_dial_holds():
-    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement != "hold")
-    one = next(sign for sign in LEXICON if sign.kind == "one")
+    both = next(sign for sign in lexicon() if sign.kind == "both" and sign.movement != "hold")
+    one = next(sign for sign in lexicon() if sign.kind == "one")
     signer = make_signer(0, seed=0, dials=CLEAN)
 
     def held(dial):
@@ -312,7 +316,7 @@ def test_the_weak_hand_dial_holds():
 
 
 def test_the_weak_hand_dial_drops_out_of_two_handed_signs():
-    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement == "down")
+    both = next(sign for sign in lexicon() if sign.kind == "both" and sign.movement == "down")
     signer = make_signer(0, seed=0, dials=CLEAN)
 
     def dropped(dial):
@@ -330,7 +334,7 @@ def test_the_weak_hand_dial_drops_out_of_two_handed_signs():
 
 
 def test_coarticulation_weakens_the_weak_hand_of_two_handed_signs():
-    both = next(sign for sign in LEXICON if sign.kind == "both" and sign.movement == "down")
+    both = next(sign for sign in lexicon() if sign.kind == "both" and sign.movement == "down")
     signer = make_signer(0, seed=0, dials=CLEAN)
 
     def share(dial):
@@ -455,26 +459,26 @@ def test_signers_have_a_dialect_and_habits_of_their_own():
     signers = [make_signer(number, seed=0, dials=dials) for number in range(12)]
     shares = []
     for signer in signers:
-        forms, positions = signs_as_signed(LEXICON, signer)
-        assert (forms, positions) == signs_as_signed(LEXICON, signer)
-        assert [form.gloss for form in forms] == [sign.gloss for sign in LEXICON]
+        forms, positions = signs_as_signed(lexicon(), signer)
+        assert (forms, positions) == signs_as_signed(lexicon(), signer)
+        assert [form.gloss for form in forms] == [sign.gloss for sign in lexicon()]
         assert all(form.possible() for form in forms)
-        assert all(forms[place].manual != LEXICON[place].manual for place in positions)
-        changed = sum(form.manual != sign.manual for form, sign in zip(forms, LEXICON, strict=True))
-        shares.append((len(positions) / len(LEXICON), (changed - len(positions)) / len(LEXICON)))
+        assert all(forms[place].manual != lexicon()[place].manual for place in positions)
+        changed = sum(form.manual != sign.manual for form, sign in zip(forms, lexicon(), strict=True))
+        shares.append((len(positions) / len(lexicon()), (changed - len(positions)) / len(lexicon())))
     dialect, habits = np.mean(shares, axis=0)
     # 12 x 150 draws of 0.3: three standard errors are 0.03.
     assert abs(dialect - 0.3) < 0.035
     assert 0.005 < habits < 0.12
     plain = make_signer(3, seed=0, dials=CLEAN)
-    assert signs_as_signed(LEXICON, plain) == (LEXICON, ())
-    performance = perform(LEXICON[:20], signers[0], fps=25.0, dials=dials, rng=np.random.default_rng(0))
-    assert performance.dialect == tuple(place for place in signs_as_signed(LEXICON, signers[0])[1] if place < 20)
+    assert signs_as_signed(lexicon(), plain) == (lexicon(), ())
+    performance = perform(lexicon()[:20], signers[0], fps=25.0, dials=dials, rng=np.random.default_rng(0))
+    assert performance.dialect == tuple(place for place in signs_as_signed(lexicon(), signers[0])[1] if place < 20)
 
 
 def test_posture_leans_the_trunk_about_the_hips():
     signer = make_signer(0, seed=0, dials=CLEAN)
-    motion = perform(LEXICON[:2], signer, fps=25.0, dials=CLEAN, rng=np.random.default_rng(0)).motion
+    motion = perform(lexicon()[:2], signer, fps=25.0, dials=CLEAN, rng=np.random.default_rng(0)).motion
     straight = pose_body(motion, signer.proportions)
     leaning = pose_body(replace(motion, lean=np.array((0.0, 0.0, 5.0))), signer.proportions)
     hips = layout.indices("pose.left_hip", "pose.right_hip")
@@ -486,7 +490,7 @@ def test_posture_leans_the_trunk_about_the_hips():
 
 def test_a_dial_at_zero_leaves_the_other_draws_alone():
     signer = make_signer(1, seed=0, dials=CLEAN)
-    words = LEXICON[:5]
+    words = lexicon()[:5]
 
     def spans(**changes):
         dials = replace(Dials(), **changes)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,12 @@ from signloom.synth.variants import signs_as_signed
 
 pytestmark = pytest.mark.slow
 
-LEXICON = [sign for sign in make_lexicon(100, seed=101, minimal_pairs=0.5) if sign.contact]
 CLEAN = Dials(preset="clean")
+
+
+@cache
+def touching_signs():
+    return [sign for sign in make_lexicon(100, seed=101, minimal_pairs=0.5) if sign.contact]
 
 
 def distances(preset, *, told):
@@ -31,7 +36,7 @@ def distances(preset, *, told):
     for number in range(24):
         rng = np.random.default_rng(number)
         signer = make_signer(number, seed=7, dials=dials)
-        signs = [LEXICON[int(place)] for place in rng.integers(len(LEXICON), size=4)]
+        signs = [touching_signs()[int(place)] for place in rng.integers(len(touching_signs()), size=4)]
         performance = perform(signs, signer, fps=25.0, dials=dials, rng=rng)
         forms, _ = signs_as_signed(signs, signer)
         found += contact.gaps(forms, performance, signer.proportions, told=told)

@@ -1,4 +1,6 @@
 import itertools
+from collections import defaultdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,10 +17,19 @@ def random_log_probs(seed, frames, words):
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
+@cache
+def paths_by_words(frames, words):
+    """All paths of a length, by what they collapse to."""
+    found = defaultdict(list)
+    for path in itertools.product(range(words), repeat=frames):
+        found[tuple(collapse(path))].append(path)
+    return found
+
+
 def exhaustive(log_probs, ids):
     """The best path by trying all, and its score: the definition."""
     frames, words = log_probs.shape
-    paths = [path for path in itertools.product(range(words), repeat=frames) if collapse(path) == list(ids)]
+    paths = paths_by_words(frames, words)[tuple(ids)]
     scores = [log_probs[np.arange(frames), path].sum() for path in paths]
     best = int(np.argmax(scores))
     return paths[best], scores[best]
