@@ -195,8 +195,8 @@ def test_the_command_compares_with_teacher_and_baseline(tiny_corpus, teacher, tm
     assert run_distill(tiny_corpus, teacher, tmp_path / "run", "--baseline", str(tmp_path / "alone")) == 0
     out = capsys.readouterr().out
     assert "tiny, dev split, 6 utterances, greedy decoding, plain rule" in out
-    assert "student less teacher: +" in out
-    assert "distilled less alone: " in out
+    assert "student minus teacher: +" in out
+    assert "distilled minus alone: " in out
     record = json.loads((tmp_path / "run" / "distillation.json").read_text())
     assert [system["name"].split()[0] for system in record["systems"]] == ["teacher", "student,", "student"]
     gap = record["systems"][1]["wer"] - record["systems"][0]["wer"]

@@ -83,6 +83,8 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     hints = typing.get_type_hints(options)
     fields = {field.name: field for field in dataclasses.fields(options)}
     types = {name: hints[name] for name in fields}
+    # jsonargparse resolves the annotations of one parent class, but not of two.
+    typing.cast(Any, options).__init__.__annotations__.update(types)
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
     class Parser(jsonargparse.ArgumentParser):
@@ -98,8 +100,11 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
             return re.sub(r"^Optional\[(.*)\]$", r"\1", name) if name else name
 
         def _expand_help(self, action: Any) -> str:
+            text = super()._expand_help(action)
+            # jsonargparse calls every positional required.
+            text = text.replace("(required, ", "(") if action.nargs == "*" else text
             # The help text of an optional option says itself what holds without it.
-            return super()._expand_help(action).replace(", default: null)", ")")
+            return text.replace(", default: null)", ")")
 
     positionals: tuple[str, ...] = getattr(options, "positionals", ())
     parser = Parser(

@@ -153,7 +153,7 @@ def compose(
     ):
         for number, split in enumerate(SPLITS):
             count = getattr(options, f"num_{split}")
-            task = bar.add_task(f"composing {split}", total=count, unit="utterances", done=0)
+            task = bar.add_task(f"composing {split}", total=count, unit="utterances")
             for k in range(count):
                 rng = np.random.default_rng([options.seed, number, k])
                 group, glosses, chosen = draw(pools[split], options, rng)
@@ -167,7 +167,7 @@ def compose(
                     source={"maker": "signloom compose", "corpus": corpus.name},
                     truth={"boundaries": boundaries, "clips": [clip.id for clip in chosen]},
                 )
-                bar.update(task, advance=1, done=k + 1)
+                bar.advance(task)
     return Corpus.open(output)
 
 

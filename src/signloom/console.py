@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +23,14 @@ console = Console(stderr=True, highlight=False)
 def say(message: str, to: Console = console) -> None:
     """Prints a message to stderr without markup or line breaks: ids may have brackets, paths must stay whole."""
     to.print(message, markup=False, soft_wrap=True)
+
+
+def say_list(lines: Sequence[str], shown: int) -> None:
+    """Prints the first `shown` lines of a list to stderr, indented, and how many more there are."""
+    for line in lines[:shown]:
+        say(f"  {line}")
+    if len(lines) > shown:
+        say(f"  ... and {len(lines) - shown:,} more")
 
 
 class RateColumn(ProgressColumn):

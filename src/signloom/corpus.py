@@ -190,6 +190,12 @@ class Corpus:
         return table
 
 
+def check_split(name: str | None) -> None:
+    """Raises InputError if the option --split is given and names no split."""
+    if name is not None and name not in SPLITS:
+        raise InputError(f"--split is {name!r}; needed one of {', '.join(SPLITS)}")
+
+
 def check_output(root: Path | str, *, overwrite: bool = False) -> None:
     """Raises InputError if no corpus can be written: `root` is a file, or already has a corpus and not `overwrite`."""
     root = Path(root)
@@ -210,8 +216,7 @@ class CorpusWriter:
     def __init__(self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.root = Path(root)
         self.info = dict(info)
-        self._utterances: list[Utterance] = []
-        self._ids: set[str] = set()
+        self._utterances: dict[str, Utterance] = {}
         self._files: dict[str, str] = {}
         check_output(self.root, overwrite=overwrite)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -238,7 +243,7 @@ class CorpusWriter:
         truth: Mapping[str, Any] | None = None,
     ) -> Utterance:
         """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied."""
-        if utterance_id in self._ids:
+        if utterance_id in self._utterances:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
         path = inside(self.root, relative)
@@ -262,8 +267,7 @@ class CorpusWriter:
             landmarks.save(path)
         else:
             _link_or_copy(Path(landmarks), path)
-        self._ids.add(utterance_id)
-        self._utterances.append(utterance)
+        self._utterances[utterance_id] = utterance
         return utterance
 
     def __enter__(self) -> Self:
@@ -279,10 +283,10 @@ class CorpusWriter:
         """Writes manifest and header; returns the finished corpus. Raises InputError if no utterance was added."""
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
-        write_json_lines(self.root / MANIFEST, (utterance.to_json() for utterance in self._utterances))
+        write_json_lines(self.root / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
         header = {**file_header(FORMAT, FORMAT_VERSION), **self.info}
         write_json(self.root / HEADER, header)
-        return Corpus(self.root, header, tuple(self._utterances))
+        return Corpus(self.root, header, tuple(self._utterances.values()))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -155,5 +155,4 @@ class Faults:
             lines.append(f"  ... and {hidden} more")
         if self.advice:
             lines.append(self.advice)
-        noun = "fault" if len(self.messages) == 1 else "faults"
-        return "\n".join([f"{self.subject}: {len(self.messages)} {noun}", *lines])
+        return "\n".join([f"{self.subject}: {plural(len(self.messages), 'fault')}", *lines])

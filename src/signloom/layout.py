@@ -7,6 +7,7 @@ the signer's left and right. Source: MediaPipe 0.10.21, `solutions/pose.py`, `so
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -120,18 +121,9 @@ def group_of(point: int) -> str:
 def mirror_map() -> np.ndarray:
     """Returns for each point the point that replaces it in a mirrored image, `(543,)` int; it is its own inverse."""
     mirror = np.arange(NUM_POINTS)
+    other = {"left": "right", "right": "left"}
     for name, position in _INDEX.items():
-        group, part = name.split(".")
-        if group == "face":
-            continue
-        group = {"left_hand": "right_hand", "right_hand": "left_hand"}.get(group, group)
-        if part.startswith("left_"):
-            part = "right_" + part.removeprefix("left_")
-        elif part.startswith("right_"):
-            part = "left_" + part.removeprefix("right_")
-        elif part in ("mouth_left", "mouth_right"):
-            part = "mouth_right" if part == "mouth_left" else "mouth_left"
-        mirror[position] = _INDEX[f"{group}.{part}"]
+        mirror[position] = _INDEX[re.sub("left|right", lambda side: other[side[0]], name)]
     sides = [point for point in range(NUM_FACE_POINTS) if point not in set(_FACE_MIDLINE)]
     half = len(sides) // 2
     start = GROUPS["face"].start

@@ -35,7 +35,7 @@ class EpochRecord:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> EpochRecord:
-        """The epoch in `record`, which needs its number and its losses; any other missing figure becomes NaN."""
+        """Returns the epoch in `record`, which needs number and losses; any other missing figure becomes NaN."""
         others = {item.name: float("nan") if item.default is MISSING else item.default for item in fields(cls)[3:]}
         known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
         return cls(**{**others, **known})
@@ -193,7 +193,7 @@ class Run:
 
     @classmethod
     def read(cls, path: Path | str) -> Run:
-        """The run in a folder. Raises InputError for a missing folder and for a damaged file."""
+        """Returns the run in a folder. Raises InputError for a missing folder and for a damaged file."""
         run = cls(Path(path))
         if not run.path.is_dir():
             raise InputError(f"{path}: no such folder; needed the folder of a run")
@@ -210,7 +210,7 @@ class Run:
 
     @classmethod
     def of(cls, model: Path) -> Run:
-        """The run folder that `model` is, or the folder of the model file `model`."""
+        """Returns the run folder that `model` is, or the folder of the model file `model`."""
         return cls(model if model.is_dir() else model.parent)
 
     @property
@@ -261,7 +261,7 @@ class Run:
         return max([item.steps for item in self.epochs] + watched, default=0)
 
     def find_corpus(self) -> Path | None:
-        """The folder of the run's corpus, looked for from any working directory; None where it is not found.
+        """Returns the folder of the run's corpus, found from any working directory, or None.
 
         Tried in this order: the recorded absolute path, --data_dir as it was given, and, if that is relative,
         --data_dir from each folder above the run.
@@ -284,7 +284,7 @@ class Run:
         return replace(self, info={**self.info, "corpus": {**self.corpus, **known}})
 
     def is_own_corpus(self, corpus: Corpus) -> bool:
-        """Whether the run was trained on `corpus`: same name, and the same counts or the same folder.
+        """Returns whether the run was trained on `corpus`: same name, and the same counts or the same folder.
 
         True for a folder that records no corpus.
         """
@@ -297,7 +297,7 @@ class Run:
         )
 
     def scores_on(self, corpus: Corpus) -> Run:
-        """The folder for scores on `corpus`: the run's own, or below it one for another corpus than the run's."""
+        """Returns the folder for scores on `corpus`: the run's own, or one below it for another corpus."""
         if self.is_own_corpus(corpus):
             return self
         # Two corpora may have one name.
@@ -306,12 +306,12 @@ class Run:
 
 
 def model_path(model: Path) -> Path:
-    """The model file that `model` is, or that the run folder `model` holds."""
+    """Returns the model file that `model` is, or that the run folder `model` holds."""
     return Run(model).model_file if model.is_dir() else model
 
 
 def corpus_record(corpus: Corpus) -> dict[str, Any]:
-    """What a run records about its corpus: name, absolute path, origin, and counts by split."""
+    """Returns what a run records about its corpus: name, absolute path, origin, and counts by split."""
     return {
         "name": corpus.name,
         "path": str(corpus.root.resolve()),
@@ -331,7 +331,7 @@ def _monitored(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _read(path: Path, make: Callable[[Any], Any] = dict) -> Any:
-    """What `make` makes of the object in a JSON file; an empty one where the file is missing."""
+    """Returns what `make` makes of the object in a JSON file; an empty dict if the file is missing."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
@@ -72,7 +73,11 @@ def spans_text(
         ]
         return "\n".join(cues)
     if format == "vtt":
-        cues = [f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(gloss)}\n" for start, end, gloss in intervals]
+        # WebVTT would take `<unknown>` for a tag.
+        cues = [
+            f"{_clock(start, '.')} --> {_clock(end, '.')}\n{escape(gloss, quote=False)}\n"
+            for start, end, gloss in intervals
+        ]
         return "\n".join(["WEBVTT\n", *cues])
     lines = [" ".join(span.gloss for span in spans) or "(no gloss recognised)"]
     lines += [
@@ -96,8 +101,3 @@ def to_interval(span: GlossSpan) -> TimedAnnotation:
 def _clock(milliseconds: int, point: str) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"
-
-
-def _escaped(text: str) -> str:
-    """Returns `text` escaped for WebVTT, which would take `<unknown>` for a tag."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -14,21 +14,24 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from signloom.console import progress_bar, say
-from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus, Utterance
+from signloom.commands.clip_options import ClipOptions
+from signloom.console import progress_bar, say, say_list
+from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem, inside, remove_temporary, sha256_of, write_json, write_json_lines
 from signloom.importers.annotations import LandmarkFiles
+from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence
-from signloom.inference.model import Model, load, read_landmarks
+from signloom.inference.model import Model, load
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.run_folder import model_path
-from signloom.subtitles import SUFFIXES, Format, format_of, playable, write_spans
+from signloom.subtitles import SUFFIXES, playable, write_spans
 from signloom.tables import read_table
 
 RECORD, FAILED = "align.json", "failed.jsonl"
@@ -36,41 +39,26 @@ RECORD, FAILED = "align.json", "failed.jsonl"
 _NUM_SHOWN = 10
 
 
-@dataclass
-class Options:
+@dataclass(kw_only=True)
+class Options(ClipOptions):
     """Options of `signloom align`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
     """a video, a folder of frames, a landmark file (.npz), a folder of landmark files, or a corpus"""
-    model: Path
-    """a model file, or a run folder with a model"""
     glosses: str | None = None
     """the sentence of one clip, glosses separated by spaces"""
     annotations: Path | None = None
     """a table id|gloss with the sentences of one clip or of a folder of landmark files"""
     split: str | None = None
     """align only this split of a corpus: train, dev or test; default: all"""
-    format: Format | None = None
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
-    suffix of --output, otherwise text"""
     output: Path | None = None
-    """file for one clip, or folder for many"""
+    """file for one clip (default: the terminal), or folder for many"""
     min_confidence: float = 0.3
     """warn about sentences with a lower mean confidence: the clip probably shows something else"""
     overwrite: bool = False
     """replace files that exist already"""
-    crop: str | None = None
-    """x,y,width,height of the signer in the image, in pixels or as fractions of the image"""
-    pixel_aspect: float | None = None
-    """width of a pixel divided by its height; default: the video's own"""
-    fps: float | None = None
-    """frames per second, for a source that does not record it"""
-
-    @property
-    def written_format(self) -> Format:
-        return format_of(self.format, self.output)
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,7 @@ def _align_one(options: Options, model: Model) -> int:
     glosses = _sentence(options)
     # An unknown gloss fails now, not after the extraction of a video, which takes as long as the video.
     check_known(glosses, model.vocabulary.words)
-    landmarks = read_landmarks(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps)
+    landmarks = options.landmarks_of(options.source)
     try:
         spans, score = aligned(model, landmarks, glosses)
     except InputError as error:
@@ -153,43 +141,32 @@ def _sentence(options: Options) -> tuple[str, ...]:
 def _sentences(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
     """Returns the glosses and the place of each id of a table. Raises InputError listing all faults."""
     faults = Faults(str(path))
-    sentences: dict[str, tuple[tuple[str, ...], str]] = {}
-    for row in read_table(path, ("id", "gloss"), faults, delimiter=None):
-        if row["id"] in sentences:
-            faults.add(f"{row.place}: its id stands already at {sentences[row['id']][1]}; ids must be unique")
-        sentences[row["id"]] = tuple(row["gloss"].split()), row.place
+    rows = read_table(path, ("id", "gloss"), faults, delimiter=None)
+    faults.add_repeated_ids((row["id"], row.place) for row in rows)
     faults.raise_if_any()
-    return sentences
+    return {row["id"]: (tuple(row["gloss"].split()), row.place) for row in rows}
 
 
 def _corpus_tasks(options: Options) -> list[Task]:
     if options.glosses is not None or options.annotations is not None:
         raise InputError(f"{options.source} is a corpus with its own sentences; omit --glosses and --annotations")
-    if options.split is not None and options.split not in SPLITS:
-        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    check_split(options.split)
     corpus = Corpus.open(options.source)
     chosen = corpus.utterances if options.split is None else corpus.split(options.split)
-
-    def reader(item: Utterance) -> Callable[[], Landmarks]:
-        return lambda: corpus.load(item)
-
-    return [Task(item.id, item.glosses, reader(item), item.id) for item in chosen]
+    return [Task(item.id, item.glosses, partial(corpus.load, item), item.id) for item in chosen]
 
 
 def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
     files = LandmarkFiles(source)
 
-    def reader(name: str) -> Callable[[], Landmarks]:
-        def read() -> Landmarks:
-            path = files.find(name, "")
-            if path is None:
-                raise InputError(files.why_missing(name))
-            return Landmarks.load(path)
-
-        return read
+    def read(name: str) -> Landmarks:
+        path = files.find(name, "")
+        if path is None:
+            raise InputError(files.why_missing(name))
+        return Landmarks.load(path)
 
     sentences = _sentences(annotations)
-    return [Task(name, glosses, reader(name), place) for name, (glosses, place) in sentences.items()]
+    return [Task(name, glosses, partial(read, name), place) for name, (glosses, place) in sentences.items()]
 
 
 def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
@@ -199,7 +176,7 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
         raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
     folder, suffix = options.output, SUFFIXES[options.written_format]
     _check_resume(options, folder)
-    failed: list[tuple[Task, str]] = []
+    failed: list[tuple[str, str]] = []
     doubtful: list[tuple[float, str]] = []
     confidences: list[float] = []
     num_existing = 0
@@ -222,10 +199,9 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
                     if confidences[-1] < options.min_confidence:
                         doubtful.append((confidences[-1], task.id))
             except InputError as error:
-                text = str(error)
-                failed.append((task, text if text.startswith(task.place) else f"{task.place}: {text}"))
+                failed.append((task.id, with_place(task.place, error)))
             bar.advance(bar_task)
-    write_json_lines(folder / FAILED, [{"id": task.id, "reason": reason} for task, reason in failed])
+    write_json_lines(folder / FAILED, [{"id": name, "reason": reason} for name, reason in failed])
     done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (
         f", {num_existing:,} existed already" if num_existing else ""
     )
@@ -233,10 +209,11 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     print(f"{folder}: {done}{mean}")
     if doubtful:
         say(f"warning: {len(doubtful):,} below {options.min_confidence:.0%}; these clips probably show other glosses:")
-        _tell([f"{name}: mean confidence {confidence:.0%}" for confidence, name in sorted(doubtful)])
+        lines = [f"{name}: mean confidence {confidence:.0%}" for confidence, name in sorted(doubtful)]
+        say_list(lines, _NUM_SHOWN)
     if failed:
         say(f"not aligned: {len(failed):,}; {folder / FAILED} lists all of them")
-        _tell([text for _, text in failed])
+        say_list([reason for _, reason in failed], _NUM_SHOWN)
     print(f"next: {_next_step(options)}")
     return 1 if failed else 0
 
@@ -265,13 +242,6 @@ def _check_resume(options: Options, folder: Path) -> None:
                 "choose another folder or pass --overwrite"
             )
     write_json(record, {**made_of, "model": str(options.model), "source": str(options.source)})
-
-
-def _tell(lines: Sequence[str]) -> None:
-    for line in lines[:_NUM_SHOWN]:
-        say(f"  {line}")
-    if len(lines) > _NUM_SHOWN:
-        say(f"  ... and {len(lines) - _NUM_SHOWN:,} more")
 
 
 def _next_step(options: Options) -> str:

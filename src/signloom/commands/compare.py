@@ -1,4 +1,4 @@
-"""Compare two systems on the same references: is the difference of their word error rates real, and what causes it?
+"""Compares two systems on the same references: is the difference of their word error rates real, and what causes it?
 
 A and B are run folders after 'signloom evaluate' (with --split if a run has several evaluations), JSON files of scores
 (of 'signloom evaluate' or 'signloom score'), or files of hypotheses, which need --reference. Differences are B minus A:
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from signloom.console import say
-from signloom.corpus import SPLITS
+from signloom.corpus import SPLITS, check_split
 from signloom.errors import InputError
 from signloom.files import write_text
 from signloom.run_folder import Run
@@ -54,8 +54,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Compares the two systems; returns exit status 0, whatever the result."""
-    if options.split is not None and options.split not in SPLITS:
-        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    check_split(options.split)
     if options.changed < 0:
         raise InputError(f"--changed is {options.changed}; needed 0 or more")
     comparison = compare(

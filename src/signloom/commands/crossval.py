@@ -1,4 +1,4 @@
-"""Leave-one-signer-out cross-validation: for each signer, a model trained on the others and scored on that signer.
+"""Leave-one-signer-out cross-validation: for each signer, trains a model on the others and scores it on that one.
 
 It measures how well the recogniser recognises people it has never seen, on every signer of a corpus instead of one. The
 test split of a fold is all utterances by its signer, from any split. The best epoch of a fold is chosen on the corpus'
@@ -21,12 +21,11 @@ from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError
 from signloom.files import as_json, file_stem, write_json
-from signloom.inference.evaluate import evaluate
-from signloom.report.evaluation import write_evaluation
+from signloom.report.evaluation import score_on_test
 from signloom.run_folder import Run
 from signloom.score.protocols import protocol_named
 from signloom.score.text import percent
-from signloom.score.wer import Score, read_score, score
+from signloom.score.wer import Score, read_score
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE
 
@@ -47,7 +46,7 @@ class Options(Recipe):
     """folder of the table, with a run folder for each signer"""
 
     def check(self) -> None:
-        """Raises InputError with every value that cannot be."""
+        """Raises InputError listing every invalid value."""
         super().check()
         faults = Faults("crossval options")
         if not 0 < self.dev_share < 1:
@@ -96,15 +95,7 @@ def run(options: Options) -> int:
             resume = folder.state_file.exists() and not options.overwrite
             # A fold that has no saved state is restarted.
             trained = fit(replace(recipe, output=folder.path, resume=resume, overwrite=not resume), corpus=fold.corpus)
-            result = evaluate(trained.model, fold.corpus, "test", protocol=options.protocol)
-            write_evaluation(
-                folder,
-                result,
-                model_path=folder.model_file,
-                corpus=fold.corpus,
-                split="test",
-                decoder=trained.model.decoder_name,
-            )
+            score_on_test(folder, trained.model, fold.corpus, protocol=options.protocol)
         scores[fold.signer] = read_score(file)
         say(f"  WER {percent(scores[fold.signer].wer)}")
     pooled = _pooled(corpus, scores, options.protocol)
@@ -121,8 +112,8 @@ def run(options: Options) -> int:
     )
     print(table(scores, pooled))
     print(f"written: {options.output / RESULT}")
-    worst = Run(options.output / file_stem(_worst(scores)))
-    print(f"next: the worst signer's errors, in {worst.score_page('test')}")
+    worst = max(scores, key=lambda name: scores[name].wer)
+    print(f"next: the worst signer's errors, in {Run(options.output / file_stem(worst)).score_page('test')}")
     return 0
 
 
@@ -197,16 +188,8 @@ def table(scores: dict[str, Score], pooled: Score) -> str:
 
 def _pooled(corpus: Corpus, scores: dict[str, Score], protocol: str) -> Score:
     """Returns the score of all folds together."""
-    hypotheses = {row.id: row.hypothesis_as_given for part in scores.values() for row in part.utterances}
-    return score(
-        ((item.id, item.glosses, hypotheses[item.id]) for item in corpus if item.id in hypotheses),
-        protocol=protocol,
-        signers={item.id: item.signer for item in corpus if item.signer is not None},
-    )
-
-
-def _worst(scores: dict[str, Score]) -> str:
-    return max(scores, key=lambda name: scores[name].wer)
+    rows = {row.id: row for part in scores.values() for row in part.utterances}
+    return Score.of(protocol, [rows[item.id] for item in corpus if item.id in rows])
 
 
 def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:

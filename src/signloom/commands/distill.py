@@ -1,4 +1,4 @@
-"""Train a student that learns from a teacher as well as from the reference, and measure the gain.
+"""Trains a student that learns from a teacher as well as from the reference, and measures the gain.
 
 The teacher is a model of 'signloom train', of any preset, with the same glosses. It is frozen. In every output frame
 the loss compares the student's probabilities with the teacher's, both softened by --temperature; CTC compares the
@@ -20,6 +20,7 @@ from signloom.errors import InputError
 from signloom.files import write_json
 from signloom.run_folder import Run
 from signloom.score.compare import Comparison, compare
+from signloom.score.compare_text import difference_sentence
 from signloom.score.text import percent
 from signloom.score.wer import Score
 from signloom.train.distill.recipe import DistillRecipe
@@ -69,9 +70,9 @@ def run(options: DistillRecipe) -> int:
     record = Run(result.run).distillation_file
     write_json(record, _record(options, corpus, systems, comparisons))
     print(table(corpus, systems))
-    print(difference("student less teacher", comparisons["teacher"]))
+    print(f"  student minus teacher: {difference_sentence(comparisons['teacher'])}")
     if alone is not None:
-        print(difference("distilled less alone", comparisons["baseline"]))
+        print(f"  distilled minus alone: {difference_sentence(comparisons['baseline'])}")
     print(
         f"{result.seconds:.0f} s of training, best of {len(result.history.epochs)} epochs: {result.best.epoch}\n"
         f"model and curves: {result.run}"
@@ -124,16 +125,6 @@ def table(corpus: Corpus, systems: list[System]) -> str:
             f"  {system.parameters:>10,} parameters"
         )
     return "\n".join(lines)
-
-
-def difference(what: str, comparison: Comparison) -> str:
-    """Returns the difference of two WERs with its interval, and whether it exceeds chance."""
-    low, high = comparison.interval.low, comparison.interval.high
-    claim = "more than chance on these utterances" if comparison.real else "chance alone could explain it"
-    return (
-        f"  {what}: {100 * comparison.difference:+.2f} points of WER "
-        f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}): {claim}"
-    )
 
 
 def _dev_is_known(corpus: Corpus) -> bool:

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 
 from signloom.console import say
 from signloom.errors import InputError
+from signloom.files import write_text
 
 
 @dataclass
@@ -57,10 +58,9 @@ def run(options: Options) -> int:
     data = f" --data_dir {options.data_dir}" if options.data_dir else ""
     rerun = f"signloom doctor {options.subject}{data} --check"
     if options.html:
-        from signloom.report.health_page import write_health
+        from signloom.report.health_page import render
 
-        write_health(diagnosis.to_json(), evidence, options.html, rerun)
-        say(f"page: {options.html}")
+        say(f"page: {write_text(options.html, render(diagnosis.to_json(), evidence, rerun))}")
     if options.format == "json":
         print(json.dumps(diagnosis.to_json(), indent=1, ensure_ascii=False))
     else:

@@ -1,7 +1,7 @@
 """Evaluates a model on a split of a corpus: word error rate, kinds of errors, the worst utterances.
 
 The decoder is the model's own (beam search, with the language model that `signloom tune` stored) unless flags override
-it; its name stands beside the figure. Glosses that the model never saw in training stay in the reference and count as
+it; its name is shown with the result. Glosses that the model never saw in training stay in the reference and count as
 errors. The result is also written as `evaluation-SPLIT.json`, `hypotheses-SPLIT.csv` (id|gloss) and the page
 `score-SPLIT.html` (every aligned utterance, errors by gloss, signer and length) into the model's folder. If that is a
 run folder, its report page is updated. Scores on another corpus than the run's own go into a folder of their own,
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from signloom.console import progress_bar, say
-from signloom.corpus import SPLITS, Corpus
-from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
+from signloom.corpus import Corpus, check_split
+from signloom.ctc.decoding_options import DecodingOptions, model_note
 from signloom.errors import InputError
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
@@ -53,15 +53,13 @@ class Options(DecodingOptions):
 
 def run(options: Options) -> int:
     """Returns the exit status: 0 when the split was scored."""
-    if options.split not in SPLITS:
-        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    check_split(options.split)
     # A wrong name fails now, not after an hour of decoding.
     protocol_named(options.protocol)
     if options.batch_size < 1 or options.workers < 1 or options.worst < 0:
         raise InputError("--batch_size and --workers need at least 1, --worst at least 0")
-    model, corpus = load(options.model), Corpus.open(options.data_dir)
-    decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
-    if language_model is not None and (note := model_note(language_model, model.vocabulary)):
+    model, corpus = load(options.model).decoded_with(options), Corpus.open(options.data_dir)
+    if model.language_model is not None and (note := model_note(model.language_model, model.vocabulary)):
         say(f"note: {note}")
     with progress_bar() as bar:
         task = bar.add_task(f"decoding {options.split}", total=len(corpus.split(options.split)), unit="utterances")
@@ -71,8 +69,6 @@ def run(options: Options) -> int:
             options.split,
             protocol=options.protocol,
             batch_size=options.batch_size,
-            decoding=decoding,
-            language_model=language_model,
             workers=options.workers,
             advance=lambda count: bar.advance(task, count),
         )
@@ -80,11 +76,15 @@ def run(options: Options) -> int:
     if unknown:
         say(f"note: {unknown}")
     run_folder = Run(options.output) if options.output else Run.of(options.model)
-    decoder = describe(decoding, language_model)
     scored = write_evaluation(
-        run_folder, result, model_path=options.model, corpus=corpus, split=options.split, decoder=decoder
+        run_folder,
+        result,
+        model_path=options.model,
+        corpus=corpus,
+        split=options.split,
+        decoder=model.decoder_name,
     )
-    print(f"{corpus.name}, {options.split} split; decoder: {decoder}")
+    print(f"{corpus.name}, {options.split} split; decoder: {model.decoder_name}")
     print(summary(result))
     if options.worst:
         print("\n" + worst_utterances(result, options.worst))

@@ -1,4 +1,4 @@
-"""Extract landmark files from videos or folders of frames with MediaPipe Holistic.
+"""Extracts landmark files from videos or folders of frames with MediaPipe Holistic.
 
 Each clip becomes OUTPUT/<its path under the source>.npz, about 3.3 kB per frame. A second run extracts only missing
 clips. Clips that cannot be read are listed with the reason in OUTPUT/failed.jsonl; the next run tries them again.
@@ -34,24 +34,24 @@ class Options:
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
     sources: list[str]
-    """Video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or folder trees of them."""
+    """video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or folder trees of them"""
     output: Path
-    """Folder for the landmark files; it mirrors the folder tree of each source."""
+    """folder for the landmark files; it mirrors the folder tree of each source"""
     crop: str | None = None
-    """Part of the image to use, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or in
-    fractions of the image if all four numbers are at most 1 (0.5,0,0.5,1 is the right half)."""
+    """part of the image to use, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or in
+    fractions of the image if all four numbers are at most 1 (0.5,0,0.5,1 is the right half)"""
     pixel_aspect: float | None = None
-    """Width of a pixel divided by its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260
-    to be shown as 210x300). Default: the value in the video's header, else 1."""
+    """width of a pixel divided by its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260
+    to be shown as 210x300). Default: the value in the video's header, else 1"""
     fps: float | None = None
-    """Frames per second of sources that do not give it: folders of frames, videos with a broken header. Default: 25,
-    recorded as assumed."""
+    """frames per second of sources that do not give it: folders of frames, videos with a broken header. Default: 25,
+    recorded as assumed"""
     workers: int | None = None
-    """Number of processes, each with about 0.6 GB of memory. Default: one per CPU."""
+    """number of processes, each with about 0.6 GB of memory. Default: one per CPU"""
     shard: str | None = None
-    """i/n, i from 1 to n: extract only every n-th clip, for array jobs that share one output folder."""
+    """i/n, i from 1 to n: extract only every n-th clip, for array jobs that share one output folder"""
     overwrite: bool = False
-    """Extract existing clips again; required to replace files made with other options."""
+    """extract existing clips again; required to replace files made with other options"""
 
 
 def run(options: Options) -> int:

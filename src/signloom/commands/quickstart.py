@@ -1,7 +1,7 @@
-"""All steps in one command, on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
+"""Runs every step on simulated signing: corpus, training, scores on unseen signers, a transcript, a report.
 
 It needs no video and no licensed corpus. It shows that every step works on this machine, and how well a model does on
-data whose difficulty is measured too. Figures on simulated signing say nothing about real signing.
+data whose difficulty is measured as well. Figures on simulated signing say nothing about real signing.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ def run(options: Options) -> int:
     import lightning  # noqa: F401 - report a missing package before minutes of work
     import torch  # noqa: F401
 
-    from signloom.inference.evaluate import evaluate
     from signloom.report import write_report
-    from signloom.report.evaluation import write_evaluation
+    from signloom.report.evaluation import score_on_test
     from signloom.score.text import percent, summary
     from signloom.synth.baseline import nearest_neighbour
     from signloom.train.fit import fit
@@ -75,23 +74,15 @@ def run(options: Options) -> int:
     result = fit(recipe)
 
     _step(4, "scoring on signers that the model has never seen")
-    score = evaluate(result.model, corpus, "test")
     low, high = baseline.error_interval
+    measured = {
+        "name": "nearest neighbour by DTW, isolated signs",
+        "error_rate": baseline.error_rate,
+        "interval": {"low": low, "high": high},
+        "note": f"{baseline.num_queries} signs cut out at their true boundaries, unknown to the recogniser",
+    }
     folder = Run(options.output)
-    write_evaluation(
-        folder,
-        score,
-        model_path=folder.model_file,
-        corpus=corpus,
-        split="test",
-        decoder=result.model.decoder_name,
-        baseline={
-            "name": "nearest neighbour by DTW, isolated signs",
-            "error_rate": baseline.error_rate,
-            "interval": {"low": low, "high": high},
-            "note": f"{baseline.num_queries} signs cut out at their true boundaries, unknown to the recogniser",
-        },
-    )
+    score = score_on_test(folder, result.model, corpus, baseline=measured)
     print(f"  decoder: {result.model.decoder_name}")
     print("  " + summary(score).replace("\n", "\n  "))
 

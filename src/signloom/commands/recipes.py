@@ -1,7 +1,7 @@
-"""List or print the recipes: named sets of training options.
+"""Lists or prints the recipes: named sets of training options.
 
-Without a name, lists the recipes and their purposes. With names, prints the recipes as YAML, to start a file of your
-own from ('signloom recipes student > mine.yaml', then 'signloom train --config mine.yaml').
+Without a name, lists the recipes and their purposes. With names, prints the recipes as YAML: a start for a file of
+your own ('signloom recipes student > mine.yaml', then 'signloom train --config mine.yaml').
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Word error rate of hypotheses against references, from any two files, under a named scoring rule.
+"""Computes the word error rate of hypotheses against references, from any two files, under a named scoring rule.
 
 Counts equal those of NIST's sclite, which need not be installed. REFERENCE is an stm file, a table (csv with id|gloss,
 id,gloss, or the columns of PHOENIX, CSL-Daily or Isharah), JSON lines, or a corpus folder with --split. HYPOTHESIS is a
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from signloom.console import say
 from signloom.errors import InputError, plural
@@ -21,8 +21,6 @@ from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
 from signloom.score.text import summary, worst_utterances
 from signloom.score.wer import score
-
-FORMATS = ("text", "json")
 
 
 @dataclass
@@ -49,8 +47,8 @@ class Options:
     r"""regular expression with one (group) that finds the signer in an id, e.g. '^(\d+)_' for Isharah"""
     worst: int = 5
     """number of worst utterances to show"""
-    format: str = "text"
-    """output format: text or json"""
+    format: Literal["text", "json"] = "text"
+    """output format"""
     output: Path | None = None
     """save the score as JSON, for 'signloom compare': a .json file, or a folder for score.json"""
     html: Path | None = None
@@ -59,8 +57,6 @@ class Options:
 
 def run(options: Options) -> int:
     """Scores the hypotheses; returns exit status 0."""
-    if options.format not in FORMATS:
-        raise InputError(f"--format is {options.format!r}; needed text or json")
     if options.worst < 0:
         raise InputError(f"--worst is {options.worst}; needed 0 or more")
     if options.output is not None and options.output.suffix not in ("", ".json") and not options.output.is_dir():

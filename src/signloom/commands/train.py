@@ -1,4 +1,4 @@
-"""Train a recogniser on a corpus.
+"""Trains a recogniser on a corpus.
 
 At every moment the run folder holds the model with the lowest word error rate on the dev split (the test split is never
 used), the state to resume from, curves, history (JSON and CSV), TensorBoard files and the log. docs/training.md

@@ -12,35 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from signloom.commands.clip_options import ClipOptions
 from signloom.console import console, say
-from signloom.ctc.decoding import Decoder
-from signloom.ctc.decoding_options import DecodingOptions, describe
+from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import InputError
-from signloom.inference.model import load, read_landmarks
-from signloom.subtitles import Format, format_of, playable, write_spans
+from signloom.inference.model import load
+from signloom.subtitles import playable, write_spans
 
 
 @dataclass(kw_only=True)
-class Options(DecodingOptions):
+class Options(ClipOptions, DecodingOptions):
     """Options of `signloom transcribe`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
     """a video file, a folder of frames, or a landmark file (.npz)"""
-    model: Path
-    """a model file, or a run folder with a model"""
-    format: Format | None = None
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
-    suffix of --output, otherwise text"""
-    output: Path | None = None
-    """file for the result, for ELAN best beside the video; default: the terminal"""
-    crop: str | None = None
-    """x,y,width,height of the signer in the image, in pixels or as fractions of the image"""
-    pixel_aspect: float | None = None
-    """width of a pixel divided by its height; default: the video's own"""
-    fps: float | None = None
-    """frames per second, for a source that does not record it"""
     save_landmarks: Path | None = None
     """file for the extracted landmarks (.npz)"""
 
@@ -51,14 +38,12 @@ def run(options: Options) -> int:
         raise InputError(f"{options.source}: no such file or folder")
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed the name of a file")
-    format = format_of(options.format, options.output)
-    model = load(options.model)
-    decoding, language_model = options.chosen(model.decoding, model.language_model, model.vocabulary)
-    decoder = Decoder(model.vocabulary, decoding, language_model)
-    landmarks = read_landmarks(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps)
+    format = options.written_format
+    model = load(options.model).decoded_with(options)
+    landmarks = options.landmarks_of(options.source)
     if options.save_landmarks:
         landmarks.save(options.save_landmarks)
-    hypothesis = model.decode(model.emission(landmarks), decoder)
+    hypothesis = model.decode(model.emission(landmarks))
     hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())
     if hands < 0.1:
         console.print(f"warning: a hand was found in only {hands:.0%} of {len(landmarks)} frames; is a signer in view?")
@@ -66,10 +51,10 @@ def run(options: Options) -> int:
         "source": str(options.source),
         "duration_seconds": round(landmarks.duration_seconds, 3),
         "score": hypothesis.score,
-        "decoder": describe(decoding, language_model),
+        "decoder": model.decoder_name,
     }
     if format == "text" or options.output:
-        say(f"decoder: {describe(decoding, language_model)}")
+        say(f"decoder: {model.decoder_name}")
     media = playable(options.source)
     write_spans(options.output or sys.stdout, hypothesis.glosses, format, media=media, record=record)
     if options.output:

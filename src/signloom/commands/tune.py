@@ -3,8 +3,8 @@
 The language model comes from --lm, or is estimated from the training sentences of the corpus. The emissions of dev are
 computed once. They are decoded with every pair of settings on a grid, then with those on finer grids around the best.
 The best settings and the language model are stored in the model's file, and `signloom evaluate` and `signloom
-transcribe` use them (`--decoder greedy` ignores them). Since the settings were chosen on dev, the WER on dev is a
-little too good: report test.
+transcribe` use them (`--decoder greedy` ignores them). The settings were chosen on dev, so the WER on dev is a little
+too good: report the WER on test.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
 from signloom.inference.model import Model, load
 from signloom.inference.tune import Tuned, num_points, tune
 from signloom.run_folder import model_path
-from signloom.score.compare import Comparison, compare
+from signloom.score.compare import compare
+from signloom.score.compare_text import difference_sentence
 from signloom.score.text import percent
 
 
@@ -134,16 +135,7 @@ def _report(tuned: Tuned, language_model: NGram) -> str:
     lines = [f"dev WER ({tuned.best.protocol} rule), {len(tuned.points)} settings tried"]
     lines += [f"  {percent(score.wer):>8}  {name}" for name, score in rows]
     for name, before in (("greedy", tuned.greedy), ("the beam alone", tuned.plain)):
-        lines.append(f"against {name}: {_difference(compare(before, tuned.best))}")
+        lines.append(f"against {name}: {difference_sentence(compare(before, tuned.best))}; settings chosen on dev")
     if not tuned.decoding.uses_language_model:
         lines.append("The language model does not help on dev; it is not stored.")
     return "\n".join(lines)
-
-
-def _difference(comparison: Comparison) -> str:
-    low, high = comparison.interval.low, comparison.interval.high
-    verdict = "more than chance" if comparison.real else "chance can explain it"
-    return (
-        f"{100 * comparison.difference:+.2f} points ({100 * comparison.interval.level:g} % interval, paired by "
-        f"utterance: {100 * low:+.2f} to {100 * high:+.2f}), {verdict}; the settings were chosen on dev"
-    )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from signloom.files import atomic_write
+from signloom.files import write_text
 from signloom.findings import Check, checks_in
 from signloom.health.checks import architecture, compatibility, landmarks, manifest, outputs, run
 from signloom.train import monitor_rules
@@ -51,6 +51,4 @@ if __name__ == "__main__":
     for path in sorted(Path("docs").glob("*.md")):
         before = path.read_text(encoding="utf-8")
         if (after := documented(before)) != before:
-            with atomic_write(path, "w") as file:
-                file.write(after)
-            print(f"written: {path}")
+            print(f"written: {write_text(path, after)}")

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from signloom.console import say
-from signloom.corpus import SPLITS
+from signloom.corpus import SPLITS, check_split
 from signloom.eaf import SUFFIX, EafDocument, TimedAnnotation, read_eaf
 from signloom.errors import Faults, InputError, listed
 from signloom.files import files_of, write_text
@@ -79,8 +79,7 @@ class ElanUtterance:
 def run(options: Options) -> int:
     """Writes the corpus or the table; returns exit status 0."""
     splits = check_splits(options.splits)
-    if options.split not in SPLITS:
-        raise InputError(f"--split is {options.split!r}; needed one of {', '.join(SPLITS)}")
+    check_split(options.split)
     faults = Faults("import elan")
     files = find_eaf(options.annotations, options.split, splits)
     sentences: list[ElanUtterance] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom import layout
-from signloom.console import progress_bar, say
+from signloom.console import progress_bar, say, say_list
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import Faults, InputError
 from signloom.files import write_json_lines
@@ -130,13 +130,9 @@ def with_place(place: str, error: InputError) -> str:
 
 
 def _show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
-    if not left_out:
-        return
-    say(f"left out: {len(left_out):,}, all listed in {root / LEFT_OUT}")
-    for item in left_out[:NUM_SHOWN]:
-        say(f"  {item.id}: {item.reason}")
-    if len(left_out) > NUM_SHOWN:
-        say(f"  ... and {len(left_out) - NUM_SHOWN:,} more")
+    if left_out:
+        say(f"left out: {len(left_out):,}, all listed in {root / LEFT_OUT}")
+        say_list([f"{item.id}: {item.reason}" for item in left_out], NUM_SHOWN)
 
 
 def signer_pattern(text: str, option: str) -> re.Pattern[str]:

@@ -18,9 +18,8 @@ import numpy as np
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import Calibration
-from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
-from signloom.ctc.timing import AlignedClip, Timing, fit_timing
+from signloom.ctc.timing import AlignedClip, fit_timing
 from signloom.ctc.viterbi import forced_alignment
 from signloom.inference.model import Model, load
 from signloom.score.alignment import CORRECT, DELETION, align
@@ -40,34 +39,26 @@ def fit_spans(
     model: Model,
     corpus: Corpus,
     *,
-    decode: Callable[[Emission, Timing], Hypothesis] | None = None,
-    num_clips: int = NUM_TIMING_CLIPS,
     advance: Callable[[int], object] = lambda count: None,
 ) -> SpanSettings:
     """Returns the settings of a model, fitted on train and dev of the corpus it was trained on.
 
-    decode: the decoder to calibrate, with raw confidences; default: the model's own.
     advance: called with the number of clips after each.
 
     The calibration is the default unless all signers of dev are known and none of them signs in train.
     """
     train = [item for item in corpus if item.split == "train"]
     # Spread over the whole split, so that all signers are in it.
-    indices = np.linspace(0, len(train) - 1, min(num_clips, len(train))).round().astype(int)
+    indices = np.linspace(0, len(train) - 1, min(NUM_TIMING_CLIPS, len(train))).round().astype(int)
     timing = fit_timing(_aligned_clips(model, corpus, [train[index] for index in indices], advance))
     dev = [item for item in corpus if item.split == "dev"]
     signers = {item.signer for item in dev}
     if not dev or None in signers or signers & {item.signer for item in train}:
         return SpanSettings(timing)
-    if decode is None:
-
-        def decode(emission: Emission, timing: Timing) -> Hypothesis:
-            return model.decoder.decode(emission, timing=timing)
-
     confidences: list[float] = []
     correct: list[bool] = []
     for item in dev:
-        hypothesis = decode(model.emission(corpus.load(item)), timing)
+        hypothesis = model.decoder.decode(model.emission(corpus.load(item)), timing=timing)
         confidences += [span.confidence for span in hypothesis.glosses]
         correct += correct_glosses(reference=item.glosses, hypothesis=hypothesis.words)
         advance(1)

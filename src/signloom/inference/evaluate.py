@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from signloom.corpus import Corpus
 from signloom.ctc.decoding import Decoding, decode_all
-from signloom.ctc.ngram import NGram
 from signloom.inference.model import Model
 from signloom.score.wer import Score, score
 
@@ -21,18 +21,17 @@ def evaluate(
     protocol: str = "plain",
     batch_size: int = 32,
     decoding: Decoding | None = None,
-    language_model: NGram | None = None,
     workers: int = 1,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Score:
     """Returns the score of a model on a split.
 
-    decoding, language_model: the model's own when `decoding` is not given.
+    decoding: default: the model's own, with its language model.
     workers: processes that decode; the result does not depend on their number.
     advance: called after each batch with its number of utterances.
     """
-    if decoding is None:
-        decoding, language_model = model.decoding, model.language_model
+    if decoding is not None:
+        model = replace(model, decoding=decoding, language_model=None)
     utterances = corpus.split(split)
     order: list[str] = []
 
@@ -42,7 +41,13 @@ def evaluate(
             yield log_probs
 
     sentences = decode_all(
-        emissions(), model.vocabulary, decoding, language_model, workers=workers, chunk=batch_size, advance=advance
+        emissions(),
+        model.vocabulary,
+        model.decoding,
+        model.language_model,
+        workers=workers,
+        chunk=batch_size,
+        advance=advance,
     )
     hypotheses = {name: model.vocabulary.decode(ids) for name, ids in zip(order, sentences, strict=True)}
     return score(

@@ -15,7 +15,7 @@ import numpy as np
 
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.decoding import Decoder, Decoding
-from signloom.ctc.decoding_options import describe
+from signloom.ctc.decoding_options import DecodingOptions, describe
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
@@ -82,10 +82,15 @@ class Model:
         """
         return self.decode(self.emission(read_landmarks(source, **options)))
 
-    def decode(self, emission: Emission, decoder: Decoder | None = None) -> Hypothesis:
-        """Returns the glosses of an emission, with times and confidences; the default decoder is the model's own."""
+    def decode(self, emission: Emission) -> Hypothesis:
+        """Returns the glosses of an emission, with times and confidences."""
         settings = SpanSettings.of(self.info)
-        return (decoder or self.decoder).decode(emission, timing=settings.timing, calibration=settings.calibration)
+        return self.decoder.decode(emission, timing=settings.timing, calibration=settings.calibration)
+
+    def decoded_with(self, options: DecodingOptions) -> Model:
+        """Returns the model with the decoder that its own settings and the given options describe."""
+        decoding, language_model = options.chosen(self.decoding, self.language_model, self.vocabulary)
+        return replace(self, decoding=decoding, language_model=language_model)
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from signloom.report.charts import bars, difference
-from signloom.report.html import Html, element, table
+from signloom.report.html import Html, element, header, table
 from signloom.report.score_data import Words, utterance_rows
-from signloom.report.score_page import gloss_section, header, score_document, signer_link, utterance_section
+from signloom.report.score_page import gloss_section, score_document, signer_link, utterance_section
 from signloom.report.sections import percent, rule_note
 from signloom.score.compare import Comparison
 from signloom.score.compare_text import FEW, FEW_UTTERANCES, changes, points, segment_sentence
@@ -36,7 +36,7 @@ def render_compare_page(comparison: Comparison) -> str:
     more = "A positive number means that B is better. Click a number to see its utterances."
     return score_document(
         title,
-        header(title, f"A: {comparison.name_a} · B: {comparison.name_b}", [], None),
+        header(title, f"A: {comparison.name_a} · B: {comparison.name_b}"),
         _headline(comparison),
         _signers(comparison),
         gloss_section("Glosses gained and lost", presets, more),

@@ -9,10 +9,29 @@ from typing import Any
 
 from signloom.corpus import Corpus
 from signloom.files import write_json, write_text
+from signloom.inference.evaluate import evaluate
+from signloom.inference.model import Model
 from signloom.report.score_page import render_score_page
 from signloom.report.sections import corpus_labels
 from signloom.run_folder import Run
 from signloom.score.wer import Score
+
+
+def score_on_test(
+    run: Run, model: Model, corpus: Corpus, *, protocol: str = "plain", baseline: Mapping[str, Any] | None = None
+) -> Score:
+    """Returns the score of a run's model on test, after writing it into the run folder; see `write_evaluation`."""
+    result = evaluate(model, corpus, "test", protocol=protocol)
+    write_evaluation(
+        run,
+        result,
+        model_path=run.model_file,
+        corpus=corpus,
+        split="test",
+        decoder=model.decoder_name,
+        baseline=baseline,
+    )
+    return result
 
 
 def write_evaluation(
@@ -59,7 +78,7 @@ def write_evaluation(
 
 
 def _baseline_in(path: Path, corpus: Corpus) -> Mapping[str, Any] | None:
-    """The baseline in an earlier evaluation of the same corpus; None if there is none."""
+    """Returns the baseline in an earlier evaluation of the same corpus, or None."""
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
         return earlier["baseline"] if earlier["corpus"] == corpus.name else None

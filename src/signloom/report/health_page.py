@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from signloom.files import write_text
 from signloom.report.charts import bars
 from signloom.report.finding import FINDING_CSS, WORDS, light, show_finding
 from signloom.report.html import Html, document, element, join
@@ -14,17 +12,12 @@ from signloom.report.html import Html, document, element, join
 LEVELS = ("fail", "warn", "note", "ok")
 
 
-def write_health(record: Mapping[str, Any], evidence: Mapping[str, Any], path: Path, rerun: str) -> None:
-    """Writes the page.
+def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> str:
+    """Returns the page as text.
 
     record: a diagnosis as JSON.  evidence: `skeletons` by finding, `posterior`.  rerun: the command that repeats one
     check, without the check's name.
     """
-    write_text(path, render(record, evidence, rerun))
-
-
-def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -> str:
-    """Returns the page as text."""
     findings = sorted(record["findings"], key=lambda finding: LEVELS.index(finding["level"]))
     suites = list(dict.fromkeys(finding["id"].partition(".")[0] for finding in record["findings"]))
     sections = [

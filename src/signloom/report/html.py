@@ -55,6 +55,19 @@ def card(name: str, value: str, note: str, *, lead: bool = False) -> Html:
     return element("div", *parts, class_="card lead" if lead else "card")
 
 
+def header(title: str, subtitle: str = "", labels: Sequence[str] = (), link: tuple[str, str] | None = None) -> Html:
+    """Returns the head of a page. labels: warnings about its figures.  link: text and address of a page to go
+    back to.
+    """
+    return element(
+        "header",
+        element("p", element("a", f"← {link[0]}", href=link[1]), class_="small") if link else None,
+        element("h1", title),
+        element("p", subtitle, class_="soft") if subtitle else None,
+        *(element("span", label, class_="label") for label in labels),
+    )
+
+
 def document(title: str, *parts: object, styles: Sequence[str] = (), script: str = "", data: str = "") -> str:
     """Returns a whole page: one file, which loads nothing else.
 

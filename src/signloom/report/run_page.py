@@ -46,7 +46,7 @@ def render(run: Run) -> str:
     name = run.path.resolve().name
     history = {**run.history.to_json(), "best_epoch": run.history.best_epoch or None} if run.epochs else None
     headline = next(iter(run.evaluations), None)
-    add(run.info_file, lambda: sections.header(name, run.info, run.evaluations))
+    add(run.info_file, lambda: sections.title(name, run.info, run.evaluations))
     if headline is None:
         parts.append(
             sections.missing(

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 from signloom.errors import plural
 from signloom.report.charts import Column, bar, columns
-from signloom.report.html import Html, card, document, element, table
+from signloom.report.html import Html, card, document, element, header, table
 from signloom.report.score_data import Words, block, utterance_rows
 from signloom.report.sections import percent, rule_note
 from signloom.score.analysis import by_gloss, by_length, confusions, part
@@ -73,17 +73,6 @@ def render_score_page(
 def score_document(title: str, *sections: Html | None, record: dict[str, Any]) -> str:
     """Returns a page whose script lists the glosses and utterances of `record`."""
     return document(f"{title} - signloom", *sections, styles=["score.css"], script="score.js", data=block(record))
-
-
-def header(title: str, subtitle: str, labels: Sequence[str], link: tuple[str, str] | None) -> Html:
-    back = element("p", element("a", f"← {link[0]}", href=link[1]), class_="small") if link else None
-    return element(
-        "header",
-        back,
-        element("h1", title),
-        element("p", subtitle, class_="soft") if subtitle else None,
-        *(element("span", label, class_="label") for label in labels),
-    )
 
 
 def utterance_section() -> Html:

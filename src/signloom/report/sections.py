@@ -10,26 +10,21 @@ from typing import Any
 
 from signloom.errors import plural
 from signloom.report.charts import EpochChart, Span, bars, epoch_charts, is_finite, short, timeline
-from signloom.report.html import Html, card, element, table
+from signloom.report.html import Html, card, element, header, table
 from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
 from signloom.score.text import by_rule
+from signloom.score.wer import Score, UtteranceScore
 
 WORST = 8
 KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
 
 
-def header(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
+def title(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
     """Returns the title and the labels. Simulated signing is named first, so that nobody takes its rates for real."""
     corpus = run.get("corpus", {})
-    labels = corpus_labels(corpus)
     shown = corpus.get("name") or next((e["corpus"] for e in evaluations.values() if e.get("corpus")), None)
-    return element(
-        "header",
-        element("h1", name),
-        element("p", f"signloom run{f' on the corpus {shown}' if shown else ''}", class_="soft"),
-        *(element("span", label, class_="label") for label in labels),
-    )
+    return header(name, f"signloom run{f' on the corpus {shown}' if shown else ''}", corpus_labels(corpus))
 
 
 def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
@@ -173,18 +168,12 @@ def transcript(record: Mapping[str, Any]) -> Html:
 def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) -> Html | None:
     """Returns a table with one row per signer, and one for all of them."""
     parts = evaluation.get("signers") or {}
-    columns = {
-        "S": "substitutions",
-        "D": "deletions",
-        "I": "insertions",
-        "glosses": "reference_words",
-        "utterances": "num_utterances",
-    }
+    counts = ("substitutions", "deletions", "insertions", "reference_words", "num_utterances")
     rows: list[list[object]] = [
-        [name, percent(part["wer"]), *(f"{part[key]:,}" for key in columns.values())]
+        [name, percent(part["wer"]), *(f"{part[key]:,}" for key in counts)]
         for name, part in [*parts.items(), ("all", evaluation)]
     ]
-    head = ["signer", "WER", *columns]
+    head = ["signer", "WER", "S", "D", "I", "glosses", "utterances"]
     title = f"Signers of the {split} split"
     if evaluation.get("unseen_signers"):
         title += ", none of them in training"
@@ -195,40 +184,21 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
     """Returns the utterances with the most errors, their alignments coloured."""
     if "utterances" not in evaluation:
         return None
-    scored = [
-        (utterance, utterance["substitutions"] + utterance["deletions"] + utterance["insertions"])
-        for utterance in evaluation["utterances"]
-    ]
-    wrong = sorted(
-        (item for item in scored if item[1]), key=lambda item: (-item[1], len(item[0]["reference"]), item[0]["id"])
-    )
+    scored = [UtteranceScore.from_json(item, place=f"evaluation of {split}") for item in evaluation["utterances"]]
+    wrong = Score.of(evaluation["protocol"], scored).worst(len(scored))
     perfect = len(scored) - len(wrong)
-    legend = element(
-        "p", *(element("span", name, class_=f"chip {kind}") for kind, name in KIND_NAMES.items()),
-        element("span", "reference above, recognised below", class_="soft small"),
-    )  # fmt: skip
+    chips = [element("span", name, class_=f"chip {kind}") for kind, name in KIND_NAMES.items()]
+    legend = element("p", *chips, element("span", "reference above, recognised below", class_="soft small"))
     items = []
-    for utterance, errors in wrong[:WORST]:
-        aligned = Alignment(tuple(utterance["reference"]), tuple(utterance["hypothesis"]), utterance["kinds"])
-        whose = f" · {utterance['signer']}" if utterance.get("signer") else ""
-        items.append(
-            element(
-                "div",
-                element(
-                    "div",
-                    element("span", f"{utterance['id']}{whose}"),
-                    element(
-                        "span",
-                        f"{plural(errors, 'error')} in {plural(len(aligned.reference), 'gloss', 'glosses')} "
-                        f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})",
-                        class_="soft",
-                    ),
-                    class_="head",
-                ),
-                _aligned(aligned),
-                class_="utterance",
-            )
+    for utterance in wrong[:WORST]:
+        aligned = utterance.alignment
+        counts = (
+            f"{plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss', 'glosses')} "
+            f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})"
         )
+        name = element("span", f"{utterance.id}{f' · {utterance.signer}' if utterance.signer else ''}")
+        head = element("div", name, element("span", counts, class_="soft"), class_="head")
+        items.append(element("div", head, _aligned(aligned), class_="utterance"))
     return element(
         "section",
         element("h2", "Worst utterances" if wrong else "Utterances"),

@@ -109,6 +109,16 @@ def segment_sentence(comparison: Comparison) -> str:
     return f"{p_value} (two-sided, z = {test.z:+.2f}, {test.segments:,} segments with errors)"
 
 
+def difference_sentence(comparison: Comparison) -> str:
+    """Returns the difference B minus A with its interval, and whether it exceeds chance, in words."""
+    interval = comparison.interval
+    claim = "more than chance on these utterances" if comparison.real else "chance alone could explain it"
+    return (
+        f"{points(comparison.difference)} points of WER ({100 * interval.level:g} % interval {points(interval.low)} "
+        f"to {points(interval.high)}): {claim}"
+    )
+
+
 def points(rate: float) -> str:
     """Returns a signed difference of rates in points, e.g. `-1.30`."""
     return f"{100 * rate:+.2f}"

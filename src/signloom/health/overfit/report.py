@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from signloom.files import atomic_write, write_json
+from signloom.files import atomic_write, write_json, write_text
 from signloom.findings import plain
 from signloom.health.overfit.bisection import Bisection, helps, unblocks
 from signloom.health.overfit.training import Iterations, OverfitRun
@@ -128,8 +128,7 @@ def iterations_text(measured: Iterations, verdict: Verdict) -> str:
 def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
     """Writes `overfit-MODEL.txt`, `.json` and `.png` into `folder`. Returns the paths by suffix."""
     paths = {suffix: folder / f"overfit-{report.runs[0].model}.{suffix}" for suffix in ("txt", "json", "png")}
-    with atomic_write(paths["txt"], "w") as file:
-        file.write(report.text() + "\n")
+    write_text(paths["txt"], report.text() + "\n")
     write_json(paths["json"], plain(report.to_json()))
     draw_overfit(report, paths["png"])
     return paths

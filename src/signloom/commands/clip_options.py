@@ -1,0 +1,38 @@
+"""Options of the commands that find the glosses of a clip: model, reading of the clip, format of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from signloom.inference.model import read_landmarks
+from signloom.landmarks import Landmarks
+from signloom.subtitles import Format, format_of
+
+
+@dataclass(kw_only=True)
+class ClipOptions:
+    """Options for a clip and its glosses."""
+
+    model: Path
+    """a model file, or a run folder with a model"""
+    format: Format | None = None
+    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
+    suffix of --output, otherwise text"""
+    output: Path | None = None
+    """file for the result; default: the terminal. An ELAN file is best kept beside the video"""
+    crop: str | None = None
+    """x,y,width,height of the signer in the image, in pixels or as fractions of the image"""
+    pixel_aspect: float | None = None
+    """width of a pixel divided by its height; default: the video's own"""
+    fps: float | None = None
+    """frames per second, for a source that does not record it"""
+
+    @property
+    def written_format(self) -> Format:
+        """The format to write. Raises InputError if --output has the suffix of another one."""
+        return format_of(self.format, self.output)
+
+    def landmarks_of(self, source: Path) -> Landmarks:
+        """Returns the landmarks in a file, or those extracted from a video or a folder of frames."""
+        return read_landmarks(source, crop=self.crop, pixel_aspect=self.pixel_aspect, fps=self.fps)
