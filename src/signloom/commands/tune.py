@@ -135,7 +135,8 @@ def _report(tuned: Tuned, language_model: NGram) -> str:
     lines = [f"dev WER ({tuned.best.protocol} rule), {len(tuned.points)} settings tried"]
     lines += [f"  {percent(score.wer):>8}  {name}" for name, score in rows]
     for name, before in (("greedy", tuned.greedy), ("the beam alone", tuned.plain)):
-        lines.append(f"against {name}: {difference_sentence(compare(before, tuned.best))}; settings chosen on dev")
+        change = difference_sentence(compare(before, tuned.best))
+        lines.append(f"against {name}: {change}; the settings were chosen on dev")
     if not tuned.decoding.uses_language_model:
         lines.append("The language model does not help on dev; it is not stored.")
     return "\n".join(lines)
