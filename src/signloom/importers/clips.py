@@ -15,7 +15,7 @@ from typing import ClassVar
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import extraction_failures
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.importers.write_corpus import LeftOut, signer_pattern
+from signloom.importers.write_corpus import LeftOut, signer_in, signer_pattern
 from signloom.landmarks import SUFFIX, Landmarks
 
 
@@ -66,12 +66,9 @@ def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedCli
             faults.add(f"{path}: is {len(folders)} folders deep; needed {shape}{SUFFIX}: move it{other}")
             continue
         name = file_name.removesuffix(SUFFIX)
-        signer = folders[0] if signer_from == "folder" else None
-        if pattern:
-            match = pattern.search(name)
-            signer = match[1] if match else None
-            if not signer:
-                faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
+        signer = folders[0] if signer_from == "folder" else signer_in(name, pattern)
+        if pattern and not signer:
+            faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
         origin = "/".join([root.resolve().name, *folders, file_name])
         clips.append(IsolatedClip(name, folders[-1], signer, str(path), origin, partial(Landmarks.load, path), path))
     return clips

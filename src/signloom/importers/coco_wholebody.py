@@ -251,29 +251,26 @@ def _picture(values: np.ndarray, reading: KeypointSettings) -> tuple[tuple[int, 
 
 
 def _clip_of_file(path: Path, reading: KeypointSettings) -> Landmarks:
-    arrays = load_arrays(path, (*_POINT_KEYS, *_SCORE_KEYS))
-    points = next((arrays[key] for key in _POINT_KEYS if key in arrays), None)
-    if points is None:
-        raise InputError(f"no array of keypoints; needed one named {' or '.join(_POINT_KEYS)}")
-    scores = next((arrays[key] for key in _SCORE_KEYS if key in arrays), None)
-    return to_landmarks(_with_scores(points, scores), reading)
+    return _clip_of_arrays(load_arrays(path, (*_POINT_KEYS, *_SCORE_KEYS)), reading)
 
 
 def _clip_of_entry(entry: Any, reading: KeypointSettings, outcome: Conversion) -> Landmarks:
-    if isinstance(entry, Mapping):
-        points = next((entry[key] for key in _POINT_KEYS if key in entry), None)
-        scores = next((entry[key] for key in _SCORE_KEYS if key in entry), None)
-        if points is None:
-            raise InputError(f"holds {', '.join(map(str, list(entry)[:8]))}; needed {' or '.join(_POINT_KEYS)}")
-    else:
-        points, scores = entry, None
-    if not isinstance(points, np.ndarray):
-        raise InputError(f"keypoints are a {type(points).__name__}; needed an array (T, {NUM_KEYPOINTS}, 3)")
-    landmarks = to_landmarks(_with_scores(points, scores), reading)
-    count = entry.get("num_frames") if isinstance(entry, Mapping) else None
+    arrays = entry if isinstance(entry, Mapping) else {_POINT_KEYS[0]: entry}
+    landmarks = _clip_of_arrays(arrays, reading)
+    count = arrays.get("num_frames")
     if isinstance(count, int) and count != len(landmarks):
         outcome.notes["a clip's num_frames differs from its number of keypoint frames; all frames were used"] += 1
     return landmarks
+
+
+def _clip_of_arrays(arrays: Mapping[str, Any], reading: KeypointSettings) -> Landmarks:
+    points = next((arrays[key] for key in _POINT_KEYS if key in arrays), None)
+    if points is None:
+        raise InputError(f"holds {', '.join(map(str, list(arrays)[:8]))}; needed {' or '.join(_POINT_KEYS)}")
+    if not isinstance(points, np.ndarray):
+        raise InputError(f"keypoints are a {type(points).__name__}; needed an array (T, {NUM_KEYPOINTS}, 3)")
+    scores = next((arrays[key] for key in _SCORE_KEYS if key in arrays), None)
+    return to_landmarks(_with_scores(points, scores), reading)
 
 
 def _with_scores(points: np.ndarray, scores: Any) -> np.ndarray:

@@ -24,7 +24,7 @@ from signloom.importers.annotations import (
     find_tables,
     join,
 )
-from signloom.importers.write_corpus import LeftOut
+from signloom.importers.write_corpus import LeftOut, signer_in
 from signloom.tables import read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
@@ -34,7 +34,7 @@ PUBLISHED = {"train": 18401, "dev": 1077, "test": 1176}
 # Source: the special cases of the data loaders of TwoStreamNetwork, CorrNet and others.
 NOT_ANNOTATED = "S000005_P0004_T00"
 NOT_IN_SPLIT = "S000007_P0003_T00"
-_NAME = re.compile(r"S\d+_(P\d+)_T\d+")
+_SIGNER = re.compile(r"\AS\d+_(P\d+)_T\d+\Z")
 
 
 Options = JoinOptions
@@ -90,10 +90,8 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         if split is None:
             faults.add(f"{row.place}: not in {split_path}; needed a line {row['name']}|train, dev or test")
             continue
-        match = _NAME.fullmatch(row["name"])
-        annotations.append(
-            Annotation(row["name"], split, match[1] if match else None, tuple(row["gloss"].split()), row.place)
-        )
+        signer = signer_in(row["name"], _SIGNER)
+        annotations.append(Annotation(row["name"], split, signer, tuple(row["gloss"].split()), row.place))
     annotated = {row["name"] for row in rows}
     left_out = []
     for row in split_rows:

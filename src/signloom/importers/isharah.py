@@ -14,7 +14,7 @@ from pathlib import Path
 
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
-from signloom.importers.write_corpus import signer_pattern
+from signloom.importers.write_corpus import signer_in, signer_pattern
 from signloom.tables import read_table
 
 COLUMNS = ("id", "gloss")
@@ -66,10 +66,7 @@ def read_annotations(
 
     pattern: its group is the signer in an id; None if signers are unknown.
     """
-    annotations = []
-    for row in read_table(path, COLUMNS, faults, delimiter=None):
-        match = pattern.search(row["id"]) if pattern else None
-        annotations.append(
-            Annotation(row["id"], split, match[1] if match else None, tuple(row["gloss"].split()), row.place)
-        )
-    return annotations
+    return [
+        Annotation(row["id"], split, signer_in(row["id"], pattern), tuple(row["gloss"].split()), row.place)
+        for row in read_table(path, COLUMNS, faults, delimiter=None)
+    ]

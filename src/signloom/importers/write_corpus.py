@@ -161,6 +161,12 @@ def report_points(detected: Counter[str], frames: int, assumed: Counter[str], no
         say(f"assumed, not given by the source: {name} ({count:,} {noun})")
 
 
+def signer_in(name: str, pattern: re.Pattern[str] | None) -> str | None:
+    """Returns the signer that `pattern` finds in a name; None without a pattern, or if it finds none."""
+    match = pattern.search(name) if pattern else None
+    return match[1] if match else None
+
+
 def _print_summary(corpus: Corpus, noun: str) -> None:
     """Prints the size of each split."""
     print(f"{corpus.root}: {len(corpus):,} {noun}")

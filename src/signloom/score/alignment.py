@@ -113,11 +113,9 @@ def alignment_fault(alignment: Alignment) -> str | None:
         if len(kinds) - kinds.count(gap) != len(words):
             return f"kinds {kinds[:40]!r} have {len(kinds) - kinds.count(gap)} {name} words, its list {len(words)}"
     for kind, reference, hypothesis in alignment.ops:
-        if (
-            reference is not None
-            and hypothesis is not None
-            and (kind == CORRECT) != (fold(reference) == fold(hypothesis))
-        ):
+        if reference is None or hypothesis is None:
+            continue
+        if (kind == CORRECT) != (fold(reference) == fold(hypothesis)):
             return f"kind {kind} for the words {reference!r} and {hypothesis!r}"
     return None
 
