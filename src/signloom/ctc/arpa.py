@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from signloom.files import atomic_write
 from signloom.tables import Line, read_lines
 
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")
-_SECTION = re.compile(r"\\(\d+)-grams:$")
+_TITLE = re.compile(r"\\(\d+-grams:|end\\)$")
 
 
 def write_arpa(model: NGram, path: Path) -> None:
@@ -44,24 +44,32 @@ def read_arpa(path: Path | str) -> NGram:
     lines = read_lines(path, faults)
     if lines is None:
         faults.raise_if_any()
-    cursor = iter(lines or [])
-    counts, section = _header(path, cursor, faults)
+    sections = _sections(lines or [])
+    if not sections:
+        faults.add(f"{path}: no line \\data\\")
     faults.raise_if_any()
+    counts = _counts(path, sections[0][2], faults)
+    if not faults and len(sections) == 1:
+        faults.add(f"{path}: no section of n-grams")
+    elif not faults and not counts:
+        faults.add(f"{path}:{sections[1][0]}: no 'ngram ORDER=COUNT' before the first section")
+    faults.raise_if_any()
+    titles = [title for _, title, _ in sections[1:]]
     numbers: dict[str, int] = {}
     tables = []
-    for order in range(1, len(counts) + 1):
-        if section != (order, ""):
+    for order, count in enumerate(counts, 1):
+        if titles[order - 1 : order] != [f"\\{order}-grams:"]:
             faults.add(f"{path}: no section \\{order}-grams: after the section of the order before")
             break
-        table, section = _section(path, cursor, order, numbers, faults)
-        if len(table) != counts[order - 1] and not faults:
-            faults.add(f"{path}: {len(table)} {order}-grams; the header says {counts[order - 1]}")
+        table = _table(path, sections[order][2], order, numbers, faults)
+        if len(table) != count and not faults:
+            faults.add(f"{path}: {len(table)} {order}-grams; the header says {count}")
         if order == 1:
             # An invalid 1-gram would cause a fault in every longer n-gram with its word.
             faults.raise_if_any()
         tables.append(table)
     else:
-        if section != (0, "end"):
+        if titles[len(counts) : len(counts) + 1] != ["\\end\\"]:
             faults.add(f"{path}: ends without \\end\\; the file is cut off, or has more sections than its header lists")
     faults.raise_if_any()
     try:
@@ -70,51 +78,39 @@ def read_arpa(path: Path | str) -> NGram:
         raise InputError(f"{path}: {error}") from None
 
 
-def _header(path: Path, lines: Iterator[Line], faults: Faults) -> tuple[list[int], tuple[int, str]]:
-    """Returns the header's number of n-grams per order, and the section that starts after it."""
-    counts: list[int] = []
-    begun = False
+def _sections(lines: Iterable[Line]) -> list[tuple[int, str, list[Line]]]:
+    """Returns the number of the first line, title and lines of each section: `\\data\\`, `\\1-grams:` and so on.
+
+    Lines before `\\data\\` are comments.
+    """
+    sections: list[tuple[int, str, list[Line]]] = []
     for number, line in lines:
         text = line.strip()
-        if not begun:
-            # Lines before \data\ are comments.
-            begun = text == "\\data\\"
-        elif match := _COUNT.match(text):
-            if int(match[1]) != len(counts) + 1:
-                faults.add(f"{path}:{number}: {text!r}; needed the count of order {len(counts) + 1}")
-            counts.append(int(match[2]))
-        else:
-            section = _section_of(text)
-            if section is None:
-                faults.add(f"{path}:{number}: {text[:60]!r}; needed 'ngram ORDER=COUNT' or a section")
-                break
-            if not counts:
-                faults.add(f"{path}:{number}: no 'ngram ORDER=COUNT' before the first section")
-            return counts, section
-    if not begun:
-        faults.add(f"{path}: no line \\data\\")
-    elif not faults:
-        faults.add(f"{path}: no section of n-grams")
-    return counts, (0, "")
+        if (sections and _TITLE.match(text)) or (not sections and text == "\\data\\"):
+            sections.append((number, text, []))
+        elif sections:
+            sections[-1][2].append((number, line))
+    return sections
 
 
-def _section_of(text: str) -> tuple[int, str] | None:
-    if text == "\\end\\":
-        return 0, "end"
-    match = _SECTION.match(text)
-    return (int(match[1]), "") if match else None
-
-
-def _section(
-    path: Path, lines: Iterator[Line], order: int, numbers: dict[str, int], faults: Faults
-) -> tuple[Table, tuple[int, str]]:
-    """Returns the n-grams up to the next section, and that section; adds the words of 1-grams to `numbers`."""
-    rows: dict[tuple[int, ...], tuple[float, float]] = {}
-    following = (0, "")
+def _counts(path: Path, lines: Iterable[Line], faults: Faults) -> list[int]:
+    """Returns the header's number of n-grams of each order."""
+    counts: list[int] = []
     for number, line in lines:
-        if line.startswith("\\") and (section := _section_of(line.strip())) is not None:
-            following = section
+        match = _COUNT.match(line.strip())
+        if match is None:
+            faults.add(f"{path}:{number}: {line.strip()[:60]!r}; needed 'ngram ORDER=COUNT' or a section")
             break
+        if int(match[1]) != len(counts) + 1:
+            faults.add(f"{path}:{number}: {line.strip()!r}; needed the count of order {len(counts) + 1}")
+        counts.append(int(match[2]))
+    return counts
+
+
+def _table(path: Path, lines: Iterable[Line], order: int, numbers: dict[str, int], faults: Faults) -> Table:
+    """Returns the n-grams of one section; adds the words of 1-grams to `numbers`."""
+    rows: dict[tuple[int, ...], tuple[float, float]] = {}
+    for number, line in lines:
         place = f"{path}:{number}"
         fields = line.split()
         if len(fields) not in (order + 1, order + 2):
@@ -146,7 +142,7 @@ def _section(
         rows[key] = (log_prob, backoff)
     values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), 2)
     ids = np.array(list(rows), dtype=np.int32).reshape(len(rows), order)
-    return Table(ids, values[:, 0], values[:, 1]), following
+    return Table(ids, values[:, 0], values[:, 1])
 
 
 def _number(text: str) -> float | None:
