@@ -39,7 +39,14 @@ def phoenix(train, wer):
 
 
 def watched(said, **row):
-    figures = {"id": said, "headline": f"{said} it is", "advice": "do", "where": ["w"], "figures": {"step": 300}}
+    figures = {
+        "id": said,
+        "level": "warn",
+        "headline": f"{said} it is",
+        "advice": "do",
+        "where": ["w"],
+        "figures": {"step": 300},
+    }
     return {"monitors": {"epochs": [{"epoch": 1, "gradient/all": 2.0, **row}], "said": [figures]}}
 
 
@@ -138,7 +145,7 @@ def test_a_run_is_read_from_its_folder(tmp_path):
     # The last epoch ended at step 200; the monitors spoke at step 300.
     assert run.steps == 300
     assert CHECKS["run.settings"](run).value == pytest.approx(0.1)
-    assert (run.watched[0]["dead"], set(run.said)) == (0.5, {"dead_units"})
+    assert (run.watched[0]["dead"], set(run.findings)) == (0.5, {"dead_units"})
     assert (run.evaluations["dev"]["reference_words"], run.not_finite["place"]) == (12, "epoch 2, step 1")
 
 

@@ -72,6 +72,23 @@ def fail(headline: str, *, advice: str, **details: Unpack[Details]) -> Outcome:
     return Outcome("fail", headline, advice, details)
 
 
+def judge(
+    headline: str,
+    *,
+    fail: bool = False,
+    warn: bool = False,
+    note: bool = False,
+    advice: str,
+    **details: Unpack[Details],
+) -> Outcome:
+    """Returns the outcome of a check whose levels differ in nothing else: the gravest level that holds, else ok.
+
+    fail, warn, note: whether the level holds.  advice: what to do, unless the outcome is ok.
+    """
+    level = next((level for level, holds in (("fail", fail), ("warn", warn), ("note", note)) if holds), "ok")
+    return Outcome(level, headline, "" if level == "ok" else advice, details)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """What one check reports: its outcome, and what it was declared with.

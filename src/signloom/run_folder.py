@@ -15,6 +15,7 @@ from typing import Any, Self, overload
 from signloom.corpus import HEADER, SPLITS, Corpus
 from signloom.errors import InputError
 from signloom.files import as_json, atomic_write, file_stem, write_json
+from signloom.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -250,14 +251,14 @@ class Run:
         return self.monitors.get("epochs", [])
 
     @property
-    def said(self) -> dict[str, Mapping[str, Any]]:
+    def findings(self) -> dict[str, Finding]:
         """The findings of the live monitors, by id."""
-        return {item["id"]: item for item in self.monitors.get("said", [])}
+        return {item["id"]: Finding.from_json(item) for item in self.monitors.get("said", [])}
 
     @property
     def steps(self) -> int:
         """The steps of the optimiser; of a run that ended within its first epoch, up to the last monitored one."""
-        watched = [int(item["figures"]["step"]) for item in self.said.values()]
+        watched = [int(finding.figures["step"]) for finding in self.findings.values()]
         return max([item.steps for item in self.epochs] + watched, default=0)
 
     def find_corpus(self) -> Path | None:

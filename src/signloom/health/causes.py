@@ -26,11 +26,13 @@ class Evidence:
     def __init__(self, findings: Sequence[Finding]) -> None:
         self._by_id = {finding.id: finding for finding in findings}
 
-    def failed(self, name: str) -> bool:
-        return name in self._by_id and self._by_id[name].level == "fail"
+    def failed(self, *names: str) -> list[str]:
+        """Returns those of the checks that failed."""
+        return [name for name in names if name in self._by_id and self._by_id[name].level == "fail"]
 
-    def needs_action(self, name: str) -> bool:
-        return name in self._by_id and self._by_id[name].needs_action
+    def needs_action(self, *names: str) -> list[str]:
+        """Returns those of the checks that failed or warned."""
+        return [name for name in names if name in self._by_id and self._by_id[name].needs_action]
 
     def figures(self, name: str) -> Mapping[str, Any]:
         return self._by_id[name].figures if name in self._by_id else {}
@@ -39,96 +41,59 @@ class Evidence:
         value = self._by_id[name].value if name in self._by_id else None
         return default if value is None else value
 
-    def cause(self, name: str, headline: str, supports: Sequence[str], advice: str = "") -> Cause:
+    def cause(self, name: str, headline: str, supports: Sequence[str], advice: str = "") -> Cause | None:
+        """Returns the cause that these checks support, None for no check. advice: by default that of a check."""
+        if not supports:
+            return None
         known = [self._by_id[key] for key in supports if key in self._by_id]
         shown = tuple((finding.id, "; ".join([finding.headline, *finding.where[:1]])) for finding in known)
         return Cause(name, headline, shown, advice or next((one.advice for one in known if one.advice), ""))
 
 
-def normalised_corpus(evidence: Evidence) -> Cause | None:
-    if not evidence.failed("data.normalised"):
-        return None
-    return evidence.cause(
-        "normalised_corpus",
-        "double normalisation: the corpus was standardised before import, and the model normalises again",
-        ["data.normalised"],
-    )
+Rule = Callable[[Evidence], Cause | None]
 
 
-def other_annotations(evidence: Evidence) -> Cause | None:
-    supports = [name for name in ("data.pairing", "run.annotations") if evidence.failed(name)]
-    if not supports:
-        return None
-    return evidence.cause(
-        "annotations",
-        "the annotations do not belong to the clips: they were shifted or shuffled",
-        supports,
-    )
+def failed(name: str, headline: str, *checks: str) -> Rule:
+    """Returns the rule of a cause that one failed check of `checks` is enough to name."""
+    return lambda evidence: evidence.cause(name, headline, evidence.failed(*checks))
 
 
 def time_pooled(evidence: Evidence) -> Cause | None:
-    if not (evidence.failed("architecture.time") and evidence.figures("architecture.time").get("pooled")):
-        return None
-    return evidence.cause("time_pooled", "the model pools time to one step", ["architecture.time"])
+    supports = ["architecture.time"] if evidence.figures("architecture.time").get("pooled") else []
+    return evidence.cause("time_pooled", "the model pools time to one step", evidence.failed(*supports))
 
 
 def normalised_model(evidence: Evidence) -> Cause | None:
-    supports = ["compatibility.normalised_once"] if evidence.failed("compatibility.normalised_once") else []
+    supports = evidence.failed("compatibility.normalised_once")
     table = evidence.figures("compatibility.methods")
     twice = [row["loss"] for name, row in table.items() if name.startswith(("twice", "again"))]
     own = next((row["loss"] for name, row in table.items() if name.startswith("once")), 0.0)
-    limit = min(OTHER_NORMALISATION * own, RECOGNISES_WELL)
-    if twice and evidence.failed("compatibility.methods") and min(twice) < limit:
-        supports.append("compatibility.methods")
-    if not supports:
-        return None
-    return evidence.cause(
-        "normalised_model", "double normalisation: the model normalises, or was trained to normalise, twice", supports
-    )
-
-
-def vocabulary(evidence: Evidence) -> Cause | None:
-    supports = [name for name in ("architecture.vocabulary", "run.names") if evidence.failed(name)]
-    if not supports:
-        return None
-    return evidence.cause(
-        "vocabulary", "the vocabulary mapping is broken: ids stand for other glosses than were trained", supports
-    )
+    if twice and min(twice) < min(OTHER_NORMALISATION * own, RECOGNISES_WELL):
+        supports += evidence.failed("compatibility.methods")
+    headline = "double normalisation: the model normalises, or was trained to normalise, twice"
+    return evidence.cause("normalised_model", headline, supports)
 
 
 def attention_clamp(evidence: Evidence) -> Cause | None:
-    if not evidence.failed("architecture.attention"):
-        return None
-    return evidence.cause(
-        "attention_clamp",
-        "the clamp of the attention among modalities is too tight",
-        ["architecture.attention", *["run.units"] * evidence.needs_action("run.units")],
-    )
+    supports = evidence.failed("architecture.attention")
+    supports += evidence.needs_action("run.units") if supports else []
+    return evidence.cause("attention_clamp", "the clamp of the attention among modalities is too tight", supports)
 
 
 def score_order(evidence: Evidence) -> Cause | None:
-    if not evidence.figures("run.scores").get("exchanged"):
-        return None
-    return evidence.cause(
-        "score_order", "the word error rate was computed with reference and hypothesis exchanged", ["run.scores"]
-    )
+    supports = ["run.scores"] if evidence.figures("run.scores").get("exchanged") else []
+    headline = "the word error rate was computed with reference and hypothesis exchanged"
+    return evidence.cause("score_order", headline, supports)
 
 
 def high_rate(evidence: Evidence) -> Cause | None:
     """Inferred: the run broke, or it learnt nothing at a very high learning rate."""
-    broken = [
-        name
-        for name, yes in {
-            "run.loss": evidence.figures("run.loss").get("not finite"),
-            "run.diverging": evidence.failed("run.diverging"),
-            "run.gradients": evidence.figures("run.gradients").get("exploding"),
-        }.items()
-        if yes
-    ]
+    broken = ["run.loss"] if evidence.figures("run.loss").get("not finite") else []
+    broken += evidence.failed("run.diverging")
+    broken += ["run.gradients"] if evidence.figures("run.gradients").get("exploding") else []
     high = evidence.figures("run.settings").get("high rate")
     nothing = evidence.value("run.stuck") > NOTHING
-    collapsed = ("run.units", "architecture.time", "compatibility.forward")
-    signs = [name for name in collapsed if evidence.needs_action(name)]
+    signs = evidence.needs_action("run.units", "architecture.time", "compatibility.forward")
     learning = evidence.value("run.underfitting") > STILL_TO_LEARN
     if not broken and not (high and (nothing or signs or learning)):
         return None
@@ -143,7 +108,7 @@ def high_rate(evidence: Evidence) -> Cause | None:
 def uniform(evidence: Evidence) -> Cause | None:
     """Inferred: the output is uniform, or the run learnt nothing with very much dropout or a very low rate."""
     odd = [name for name in ("low rate", "much dropout") if evidence.figures("run.settings").get(name)]
-    flat = evidence.failed("run.uniform")
+    flat = bool(evidence.failed("run.uniform"))
     if not flat and not (odd and evidence.value("run.stuck") > NOTHING):
         return None
     why = {
@@ -161,23 +126,31 @@ def uniform(evidence: Evidence) -> Cause | None:
     )
 
 
-def blank(evidence: Evidence) -> Cause | None:
-    if not evidence.failed("run.blank"):
-        return None
-    return evidence.cause("blank", "everything is blank: the output has collapsed to it", ["run.blank"])
-
-
-CAUSES: tuple[Callable[[Evidence], Cause | None], ...] = (
-    normalised_corpus,
-    other_annotations,
+CAUSES: tuple[Rule, ...] = (
+    failed(
+        "normalised_corpus",
+        "double normalisation: the corpus was standardised before import, and the model normalises again",
+        "data.normalised",
+    ),
+    failed(
+        "annotations",
+        "the annotations do not belong to the clips: they were shifted or shuffled",
+        "data.pairing",
+        "run.annotations",
+    ),
     time_pooled,
-    vocabulary,
+    failed(
+        "vocabulary",
+        "the vocabulary mapping is broken: ids stand for other glosses than were trained",
+        "architecture.vocabulary",
+        "run.names",
+    ),
     normalised_model,
     attention_clamp,
     score_order,
     high_rate,
     uniform,
-    blank,
+    failed("blank", "everything is blank: the output has collapsed to it", "run.blank"),
 )
 
 

@@ -120,6 +120,6 @@ def _examine_model(subject: Subject, checks: Sequence[Check[Any]], bar: Progress
 GROUPS = (
     Group(checks_in(landmarks, manifest), lambda subject: subject.examine_data, _examine_corpus),
     Group(checks_in(run), lambda subject: subject.run is not None, _examine_record),
-    Group(checks_in(outputs), lambda subject: subject.readable, _examine_predictions),
+    Group(checks_in(outputs), lambda subject: subject.examine_predictions, _examine_predictions),
     Group(checks_in(compatibility, architecture), lambda subject: subject.examine_model, _examine_model),
 )

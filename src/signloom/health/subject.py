@@ -31,11 +31,11 @@ MADE_UP_WORDS = 40
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at.
+    """What the doctor examines.
 
-    name: as it was given.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None where
-    there is none to read.  trained: whether the weights are those of training; they are new otherwise.
-    run: the record of a run.  auxiliary_weight: of the auxiliary head's loss.
+    name: as the user gave it.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None if
+    there is none.  trained: whether the weights were trained; otherwise they are new.  run: the record of a run.
+    auxiliary_weight: of the auxiliary head's loss.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Subject:
 
     @property
     def examine_data(self) -> bool:
-        """Whether the corpus itself is to be judged: it was given, it does not only serve to try a model on."""
+        """Whether to check the corpus itself: it does not only serve to try a model on."""
         return self.corpus is not None and self.kind in ("corpus", "recipe", "run")
 
     @property
@@ -59,8 +59,8 @@ class Subject:
         return self.kind != "corpus"
 
     @property
-    def readable(self) -> bool:
-        """Whether a run's model can be asked what it reads in its corpus."""
+    def examine_predictions(self) -> bool:
+        """Whether there are a trained model and the corpus of its run, which it can predict."""
         return self.run is not None and self.trained and self.corpus is not None
 
     @property
@@ -76,30 +76,26 @@ class Subject:
 
 
 def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
-    """What `name` is of. Raises InputError for nothing known."""
+    """Returns what `name` stands for. Raises InputError for a name that is none of a subject's kinds."""
     path = Path(name)
     given = Corpus.open(data_dir) if data_dir is not None else None
     if (path / HEADER).is_file():
         return _new(name, "corpus", preset("student"), "the preset student", Corpus.open(path), seed)
     if path.suffix == SUFFIX:
-        model = load(path)
-        return Subject(name, "model", name, recognizer_of(model.engine), model.vocabulary, given, True, seed)
+        return _trained(name, "model", given, seed)
     if Run(path).is_run:
-        return _run(name, path, given, seed)
+        return _run(name, given, seed)
     if path.suffix in (".yaml", ".yml") or name in recipes():
-        options = _recipe_options(path if path.suffix in (".yaml", ".yml") else find(name).path)
-        corpus = given or _open(options.get("data_dir"))
+        options = _recipe_options(find(name).path if name in recipes() else path)
+        folder = options.get("data_dir")
+        corpus = given or (Corpus.open(folder) if folder and (Path(folder) / HEADER).is_file() else None)
         return _of_recipe(name, "recipe", options, f"the recipe {name}", corpus, seed)
     if name in PRESETS:
         return _new(name, "preset", preset(name), f"the preset {name}", given, seed)
     near = difflib.get_close_matches(name, [*recipes(), *PRESETS], n=1)
-    what = (
-        f"a folder without {HEADER} or {Run.model_file.name}"
-        if path.is_dir()
-        else "another kind of file"
-        if path.exists()
-        else "no such file"
-    )
+    what = "another kind of file" if path.exists() else "no such file"
+    if path.is_dir():
+        what = f"a folder without {HEADER} or {Run.model_file.name}"
     raise InputError(
         f"doctor: {name}: {what}; needed a corpus ({HEADER}), a model ({Run.model_file.name}), a recipe "
         f"({', '.join(recipes())}) or a preset ({', '.join(PRESETS)})" + (f"; did you mean {near[0]}?" if near else "")
@@ -107,7 +103,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
 
 
 def _new(name: str, kind: str, config: ModelConfig, words: str, corpus: Corpus | None, seed: int) -> Subject:
-    """A subject with new weights, its vocabulary that of the corpus' training split."""
+    """Returns a subject with new weights and the vocabulary of the corpus' training split."""
     glosses = [item.glosses for item in corpus or () if item.split == "train"]
     # A corpus without a training split can still be looked at.
     glosses = glosses or [item.glosses for item in corpus or ()]
@@ -116,22 +112,22 @@ def _new(name: str, kind: str, config: ModelConfig, words: str, corpus: Corpus |
     return Subject(name, kind, words, Recognizer(config, len(vocabulary)), vocabulary, corpus, False, seed)
 
 
-def _open(folder: Any) -> Corpus | None:
-    """The corpus that a record names, if it is still there."""
-    return Corpus.open(folder) if folder and (Path(folder) / HEADER).is_file() else None
+def _trained(name: str, kind: str, corpus: Corpus | None, seed: int, run: Run | None = None) -> Subject:
+    """Returns a subject with the model in a model file or run folder."""
+    model = load(Path(name))
+    return Subject(name, kind, name, recognizer_of(model.engine), model.vocabulary, corpus, True, seed, run)
 
 
-def _run(name: str, path: Path, given: Corpus | None, seed: int) -> Subject:
-    run = Run.read(path)
+def _run(name: str, given: Corpus | None, seed: int) -> Subject:
+    run = Run.read(name)
     folder = run.find_corpus()
     corpus = given or (Corpus.open(folder) if folder else None)
     if corpus is not None:
         run = run.examined_on(corpus)
     if not run.model_file.is_file():
-        # It ended before its first epoch did; what can be tried is the model it began with.
+        # The run ended before its first epoch did: the model that it began with can be tried.
         return replace(_of_recipe(name, "run", run.options, name, corpus, seed), run=run)
-    model = load(path)
-    return Subject(name, "run", name, recognizer_of(model.engine), model.vocabulary, corpus, True, seed, run)
+    return _trained(name, "run", corpus, seed, run)
 
 
 def _recipe_options(path: Path) -> dict[str, Any]:
@@ -143,7 +139,7 @@ def _recipe_options(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a readable recipe ({error})") from None
     if not isinstance(options, dict):
         raise InputError(f"{path}: a recipe is a table of options, got {type(options).__name__}")
-    # Those of distillation are those of training and more.
+    # The options of distillation include those of training.
     known = [field.name for field in dataclasses.fields(DistillRecipe)]
     faults = Faults(str(path))
     for key in options:

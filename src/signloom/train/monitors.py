@@ -11,6 +11,7 @@ import logging
 import math
 import statistics
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from signloom.files import write_json
 from signloom.model.blocks import BiLSTM, InvertedResidual
+from signloom.model.hooks import watched
 from signloom.model.inception import Inception, InceptionBlock
 from signloom.model.mobilenet import MobileNet
 from signloom.model.modality_fusion import ModalityAttention, ModalityEncoder
@@ -161,29 +162,26 @@ class LayerProbe:
 
     def __init__(self) -> None:
         self.gradient: dict[str, float] = {}
-        self._handles: list[RemovableHandle] = []
+        self._hooks = ExitStack()
         self._dead: dict[str, Tensor] = {}
         self._saturated: dict[str, Tensor] = {}
         self._outputs: dict[str, Tensor] = {}
 
     def hook(self, recognizer: Recognizer) -> None:
-        for name, (norm, zero) in rectified(recognizer).items():
+        norms, layers = rectified(recognizer), limited(recognizer)
 
-            def dead(part: nn.Module, inputs: Any, output: Tensor, *, name: str = name, zero: float = zero) -> None:
-                self._dead[name] = (output.detach().amax(0) <= zero).float().mean()
+        def dead(name: str, output: Tensor) -> None:
+            self._dead[name] = (output.detach().amax(0) <= norms[name][1]).float().mean()
 
-            self._handles.append(norm.register_forward_hook(dead))
-        for name, (layer, limit) in limited(recognizer).items():
+        def saturated(name: str, output: Any) -> None:
+            values = output[0] if isinstance(output, tuple) else output
+            self._saturated[name] = (values.detach().abs() >= layers[name][1]).float().mean()
 
-            def saturated(part: nn.Module, inputs: Any, output: Any, *, name: str = name, limit: float = limit) -> None:
-                values = output[0] if isinstance(output, tuple) else output
-                self._saturated[name] = (values.detach().abs() >= limit).float().mean()
-
-            self._handles.append(layer.register_forward_hook(saturated))
+        for parts, watch in ((norms, dead), (layers, saturated)):
+            self._hooks.enter_context(watched({name: part for name, (part, _) in parts.items()}, watch))
 
     def unhook(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        self._hooks.close()
 
     @torch.no_grad()
     def outputs(self, losses: Losses, target_lengths: Tensor) -> None:

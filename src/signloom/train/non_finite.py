@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from signloom.errors import TrainingError
 from signloom.files import atomic_write, write_json
+from signloom.model.hooks import watched
 from signloom.run_folder import Run
 from signloom.train.data import Batch
 
@@ -73,29 +73,17 @@ def first_cause(module: nn.Module, again: Callable[[], object]) -> str:
     for name, value in module.named_parameters():
         if not torch.isfinite(value).all():
             return f"the weights {name}, no longer finite after an earlier step"
-    parts: list[str] = []
-    with _watched(module, parts), torch.no_grad():
+    parts = {name: part for name, part in module.named_modules() if name}
+    # Inner parts before outer ones.
+    failed: list[str] = []
+
+    def watch(name: str, output: Any) -> None:
+        if not all(torch.isfinite(value).all() for value in _tensors(output)):
+            failed.append(f"{name} ({type(parts[name]).__name__})")
+
+    with watched(parts, watch), torch.no_grad():
         again()
-    return parts[0] if parts else "the CTC loss, from finite log-probabilities"
-
-
-@contextmanager
-def _watched(module: nn.Module, parts: list[str]) -> Iterator[None]:
-    """Appends parts with a non-finite output to `parts` while the block runs, inner ones before outer ones."""
-
-    def watch(name: str, part: nn.Module) -> Any:
-        def hook(part: nn.Module, inputs: Any, output: Any) -> None:
-            if not all(torch.isfinite(value).all() for value in _tensors(output)):
-                parts.append(f"{name} ({type(part).__name__})")
-
-        return part.register_forward_hook(hook)
-
-    handles = [watch(name, part) for name, part in module.named_modules() if name]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return failed[0] if failed else "the CTC loss, from finite log-probabilities"
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ Does not import Lightning, which takes seconds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -88,3 +89,22 @@ def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary)
         f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
         f"the model yields {available} from {num_frames}"
     )
+
+
+def draw(
+    items: Sequence[Utterance], count: int, seed: int, fault: Callable[[Utterance], str | None]
+) -> tuple[list[Utterance], list[str]]:
+    """Returns `count` utterances without a fault in an order drawn by the seed, or all; and the faults of others drawn.
+
+    fault: returns the reason why an utterance cannot be used, or None.
+    """
+    chosen: list[Utterance] = []
+    faults: list[str] = []
+    for index in np.random.default_rng(seed).permutation(len(items)):
+        if len(chosen) == count:
+            break
+        if reason := fault(items[index]):
+            faults.append(reason)
+        else:
+            chosen.append(items[index])
+    return chosen, faults

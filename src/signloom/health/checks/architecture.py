@@ -7,14 +7,14 @@ encoder look unused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from signloom import layout
-from signloom.findings import Outcome, check, fail, ok
+from signloom.findings import Details, Outcome, check, fail, judge, ok
 from signloom.health.checks.probe import Probe, loss_of, mode
+from signloom.model.hooks import watched
 from signloom.model.modality_fusion import ModalityAttention
 from signloom.train.data import Batch
 from signloom.train.monitor_rules import SATURATED
@@ -54,23 +54,17 @@ def time_kept(probe: Probe) -> Outcome:
         constant = varying < LEAST_VARIATION or all(_same(recognizer(points)[0][0]) for points in _alone(batch))
     # Dead units make all frames the same too; but then the output varies with new weights.
     pooled = constant and (not probe.trained or not _varies_anew(probe))
-    figures = {"pooled": pooled, "constant": constant}
-    rebuild = "do not pool over the whole sequence, and keep the strides that the model's output_lengths assumes"
+    measured = Details(value=varying, where=wrong, figures={"pooled": pooled, "constant": constant})
+    advice = "do not pool over the whole sequence, and keep the strides that the model's output_lengths assumes"
+    headline = f"every output length is as predicted; features vary over time by {100 * varying:.0f} % of their size"
     if wrong:
         headline = f"{len(wrong)} of {len(LENGTHS)} input lengths give a wrong output length"
-        return fail(headline, value=varying, where=wrong, figures=figures, advice=rebuild)
-    if pooled:
+    elif pooled:
         headline = "the output is the same in every frame: time was pooled to one step"
-        return fail(headline, value=varying, figures=figures, advice=rebuild)
-    if constant:
-        return fail(
-            "the output is the same in every frame because of the weights: with new weights it varies",
-            value=varying,
-            figures=figures,
-            advice="units are dead or the output has collapsed: start again with a lower --learning_rate",
-        )
-    headline = f"every output length is as predicted; features vary over time by {100 * varying:.0f} % of their size"
-    return ok(headline, value=varying, figures=figures)
+    elif constant:
+        headline = "the output is the same in every frame because of the weights: with new weights it varies"
+        advice = "units are dead or the output has collapsed: start again with a lower --learning_rate"
+    return judge(headline, fail=bool(wrong) or pooled or constant, advice=advice, **measured)
 
 
 def _varies_anew(probe: Probe) -> bool:
@@ -105,11 +99,9 @@ def shape(probe: Probe) -> Outcome:
         f"output of shape {tuple(log_probs.shape)} for {expected[0]} utterances, {frames} output frames and "
         f"{expected[2]} words"
     )
-    if tuple(log_probs.shape) != expected or int(lengths.max()) != frames:
-        return fail(
-            headline, advice="give the classifier one row per word, blank included, and time an axis of its own"
-        )
-    return ok(headline)
+    wrong = tuple(log_probs.shape) != expected or int(lengths.max()) != frames
+    advice = "give the classifier one row per word, blank included, and time an axis of its own"
+    return judge(headline, fail=wrong, advice=advice)
 
 
 @check("architecture.probabilities", threshold=f"sums of 1 within {TOLERANCE:g}, all finite", source=SINGLE_PRECISION)
@@ -118,11 +110,10 @@ def probabilities(probe: Probe) -> Outcome:
     with mode(probe.recognizer, training=False), torch.no_grad():
         log_probs, _ = probe.recognizer(probe.simulated.points, probe.simulated.lengths)
     distance = float((log_probs.exp().sum(-1) - 1).abs().max())
+    wrong = not bool(torch.isfinite(log_probs).all()) or not distance < TOLERANCE
     headline = f"the probabilities of a frame sum to 1 within {distance:.2g}"
-    if not bool(torch.isfinite(log_probs).all()) or not distance < TOLERANCE:
-        advice = "CTC takes log-probabilities: end the model with one log_softmax over the words"
-        return fail(headline, value=distance, advice=advice)
-    return ok(headline, value=distance)
+    advice = "CTC takes log-probabilities: end the model with one log_softmax over the words"
+    return judge(headline, fail=wrong, value=distance, advice=advice)
 
 
 @check("architecture.vocabulary", unit="words", threshold="none that changes", source=SPEC)
@@ -158,14 +149,12 @@ def loss(probe: Probe) -> Outcome:
     """CTC loss per gloss."""
     with mode(probe.recognizer, training=False), torch.no_grad():
         value = float(loss_of(probe.recognizer, probe.simulated, probe.auxiliary_weight))
-    headline = f"CTC loss of {value:.3f} per gloss"
-    if not 0 <= value < float("inf"):
-        advice = (
-            "below zero: the model's output is no log-probability; infinite or NaN: there are too few output frames, "
-            "or weights are not finite"
-        )
-        return fail(headline, value=value, advice=advice)
-    return ok(headline, value=value)
+    advice = (
+        "below zero: the model's output is no log-probability; infinite or NaN: there are too few output frames, or "
+        "weights are not finite"
+    )
+    wrong = not 0 <= value < float("inf")
+    return judge(f"CTC loss of {value:.3f} per gloss", fail=wrong, value=value, advice=advice)
 
 
 @check("architecture.size", unit="MB", threshold=f"below {MAX_BYTES / 1e6:g} MB", source=SPEC)
@@ -173,10 +162,8 @@ def size(probe: Probe) -> Outcome:
     """Size of the weights."""
     total = sum(value.numel() * value.element_size() for value in probe.recognizer.state_dict().values())
     headline = f"{probe.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB"
-    if total >= MAX_BYTES:
-        advice = "use narrower layers: the widths of the encoders cost most in the full view"
-        return fail(headline, value=total / 1e6, advice=advice)
-    return ok(headline, value=total / 1e6)
+    advice = "use narrower layers: the widths of the encoders cost most in the full view"
+    return judge(headline, fail=total >= MAX_BYTES, value=total / 1e6, advice=advice)
 
 
 @check("architecture.padding", threshold=f"at most {TOLERANCE:g}", source=SINGLE_PRECISION)
@@ -204,14 +191,9 @@ def padding(probe: Probe) -> Outcome:
             )
     worst = max(differences.values())
     headline = f"log-probabilities alone and in a batch differ by at most {worst:.2g}"
-    if not worst < TOLERANCE:
-        return fail(
-            headline,
-            value=worst,
-            where=[name for name, value in differences.items() if not value < TOLERANCE],
-            advice="mask padding before every convolution and norm, and pack sequences for the BiLSTM",
-        )
-    return ok(headline, value=worst)
+    where = [name for name, value in differences.items() if not value < TOLERANCE]
+    advice = "mask padding before every convolution and norm, and pack sequences for the BiLSTM"
+    return judge(headline, fail=bool(where), value=worst, where=where, advice=advice)
 
 
 @check("architecture.mirror", unit="shoulder widths", threshold=f"at most {TOLERANCE:g}", source=SINGLE_PRECISION)
@@ -226,10 +208,8 @@ def mirror(probe: Probe) -> Outcome:
         mirrored, _ = frontend.geometry(points[:, :, swap] * signs + torch.tensor([1.0, 0.0, 0.0]))
     worst = _difference(normalised[:, :, swap] * signs, mirrored)
     headline = f"the points of a mirrored clip are its mirror image within {worst:.2g} shoulder widths"
-    if not worst < TOLERANCE:
-        advice = "the front end confuses a left point with a right one, or depends on the position in the image"
-        return fail(headline, value=worst, advice=advice)
-    return ok(headline, value=worst)
+    advice = "the front end confuses a left point with a right one, or depends on the position in the image"
+    return judge(headline, fail=not worst < TOLERANCE, value=worst, advice=advice)
 
 
 @check("architecture.gradient", unit="parameters", threshold="none without a gradient", source=SPEC)
@@ -240,19 +220,13 @@ def gradient(probe: Probe) -> Outcome:
         loss_of(recognizer, probe.simulated, probe.auxiliary_weight).backward()
         parameters = dict(recognizer.named_parameters())
         frozen = [f"{name} (frozen)" for name, value in parameters.items() if not value.requires_grad]
-        missing = [
-            name
-            for name, value in parameters.items()
-            if value.requires_grad and (value.grad is None or not bool(value.grad.abs().sum() > 0))
-        ] + frozen
-    if missing:
-        return fail(
-            f"{len(missing)} of {len(parameters)} parameters get no gradient",
-            value=len(missing),
-            where=missing[:SHOWN],
-            advice="these layers are cut off from the loss: look for detach, an unused branch, or dead units",
-        )
-    return ok(f"the gradient reaches all {len(parameters)} parameters", value=0)
+        learning = {name: value for name, value in parameters.items() if value.requires_grad}
+        missing = [name for name, p in learning.items() if p.grad is None or not bool(p.grad.abs().sum() > 0)] + frozen
+    if not missing:
+        return ok(f"the gradient reaches all {len(parameters)} parameters", value=0)
+    headline = f"{len(missing)} of {len(parameters)} parameters get no gradient"
+    advice = "these layers are cut off from the loss: look for detach, an unused branch, or dead units"
+    return fail(headline, value=len(missing), where=missing[:SHOWN], advice=advice)
 
 
 @check(
@@ -264,30 +238,21 @@ def gradient(probe: Probe) -> Outcome:
 def attention(probe: Probe) -> Outcome:
     """Share of the values that attention among modalities adds which are at its clamp."""
     shares: dict[str, float] = {}
-
-    def watch(name: str, clamp: float) -> Callable[..., None]:
-        def hook(part: object, inputs: object, output: Tensor) -> None:
-            shares[name] = float((output.abs() >= clamp).float().mean())
-
-        return hook
-
     layers = {name: part for name, part in probe.recognizer.named_modules() if isinstance(part, ModalityAttention)}
-    handles = [part.register_forward_hook(watch(name, part.clamp)) for name, part in layers.items()]
-    try:
-        with mode(probe.recognizer, training=False), torch.no_grad():
-            probe.recognizer(probe.simulated.points, probe.simulated.lengths)
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def watch(name: str, output: Tensor) -> None:
+        shares[name] = float((output.abs() >= layers[name].clamp).float().mean())
+
+    with watched(layers, watch), mode(probe.recognizer, training=False), torch.no_grad():
+        probe.recognizer(probe.simulated.points, probe.simulated.lengths)
     if not shares:
         return ok("there is no attention among the modalities", value=0.0)
     worst = max(shares, key=lambda name: shares[name])
     share, clamp = shares[worst], layers[worst].clamp
+    measured = Details(value=share, where=[worst] * (share >= SATURATED), figures={"clamp": clamp})
     headline = f"{100 * share:.0f} % of the values that attention adds are at its clamp of +-{clamp:g}"
-    if share >= SATURATED:
-        advice = "widen --attention_clamp (10 is usual), and train again"
-        return fail(headline, value=share, where=[worst], figures={"clamp": clamp}, advice=advice)
-    return ok(headline, value=share, figures={"clamp": clamp})
+    advice = "widen --attention_clamp (10 is usual), and train again"
+    return judge(headline, fail=share >= SATURATED, advice=advice, **measured)
 
 
 def _alone(batch: Batch) -> list[Tensor]:

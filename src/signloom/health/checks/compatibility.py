@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from signloom import layout
-from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.probe import Probe, first, loss_of, losses_of, mode
 from signloom.model.frontend import CLAMP, MIN_STD
+from signloom.model.hooks import watched
 from signloom.train.monitor_rules import EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.non_finite import first_cause
 
@@ -60,40 +61,26 @@ class FeatureStatistics(NamedTuple):
 )
 def statistics(probe: Probe) -> Outcome:
     """Mean, deviation and range of the features that the body of the model receives."""
-    found = _statistics(probe, _features(probe))
-    off = max(abs(found.mean) - MEAN, LOW - found.deviation, found.deviation - HIGH, found.largest - RANGE)
-    headline = (
-        f"features have mean {found.mean:.3f}, deviation {found.deviation:.3f}, range {found.low:.1f} to "
-        f"{found.high:.1f}"
-    )
-    figures = {
-        "mean": found.mean,
-        "deviation": found.deviation,
-        "least": found.low,
-        "greatest": found.high,
-        "clips": len(probe.clips),
-    }
+    mean, deviation, low, high, _ = result = _statistics(probe, _features(probe))
+    off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, result.largest - RANGE)
+    headline = f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}"
+    figures = {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(probe.clips)}
+    measured = Details(value=mean, figures=figures)
     if off <= 0:
-        return ok(headline, value=found.mean, figures=figures)
+        return ok(headline, **measured)
     if off <= SLACK and probe.trained:
-        return note(headline, value=found.mean, figures=figures)
+        return note(headline, **measured)
     if probe.trained and not probe.from_corpus:
-        return note(
-            f"{headline}, of simulated signing: there is no corpus to measure them on",
-            value=found.mean,
-            figures=figures,
-            advice="give the corpus of the training with --data_dir",
-        )
+        headline += ", of simulated signing: there is no corpus to measure them on"
+        return note(headline, advice="give the corpus of the training with --data_dir", **measured)
     # One cause is reported once.
     if once(probe).level == "fail":
-        return note(f"{headline}: see compatibility.normalised_once", value=found.mean, figures=figures)
-    return fail(
-        headline,
-        value=found.mean,
-        figures=figures,
-        advice="these landmarks differ from those the model's statistics were computed on: other units, another "
-        "extractor, or normalised before. Run 'signloom doctor' on the corpus",
+        return note(f"{headline}: see compatibility.normalised_once", **measured)
+    advice = (
+        "these landmarks differ from those the model's statistics were computed on: other units, another extractor, "
+        "or normalised before. Run 'signloom doctor' on the corpus"
     )
+    return fail(headline, advice=advice, **measured)
 
 
 @check(
@@ -117,18 +104,16 @@ def once(probe: Probe) -> Outcome:
         between = _statistics(probe, received).between
     # A single clip has no variance between clips.
     clip_by_clip = len(probe.clips) > 1 and between < LEAST_BETWEEN
-    figures = {"difference": distance, "variance between clips": between}
-    if not distance < TOLERANCE or clip_by_clip:
-        how = "clip by clip, after the front end" if clip_by_clip else "after the front end"
-        return fail(
-            f"the features are normalised a second time, {how}: the body receives values up to {distance:.3g} away "
-            "from what one normalisation gives",
-            value=distance,
-            figures=figures,
-            advice="remove the second normalisation: only the front end inside the model may normalise",
-        )
-    headline = f"the body receives what one normalisation gives (within {distance:.1g})"
-    return ok(headline, value=distance, figures=figures)
+    measured = Details(value=distance, figures={"difference": distance, "variance between clips": between})
+    if distance < TOLERANCE and not clip_by_clip:
+        return ok(f"the body receives what one normalisation gives (within {distance:.1g})", **measured)
+    how = "clip by clip, after the front end" if clip_by_clip else "after the front end"
+    return fail(
+        f"the features are normalised a second time, {how}: the body receives values up to {distance:.3g} away from "
+        "what one normalisation gives",
+        advice="remove the second normalisation: only the front end inside the model may normalise",
+        **measured,
+    )
 
 
 @check(
@@ -139,9 +124,9 @@ def once(probe: Probe) -> Outcome:
 )
 def methods(probe: Probe) -> Outcome:
     """Loss with the model's own normalisation, and with others: none, twice, again clip by clip."""
-    own = probe.recognizer.frontend
-    changes: dict[str, Callable[[Tensor], Tensor] | None] = {
-        "once, as the model does": None,
+    recognizer, own = probe.recognizer, probe.recognizer.frontend
+    changes: dict[str, Callable[[Tensor], Tensor]] = {
+        "once, as the model does": lambda x: x,
         "not at all": lambda x: x * own.std + own.mean,
         "twice, by the same statistics": lambda x: (x - own.mean) / own.std,
         "again, clip by clip": lambda x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True).clamp(min=MIN_STD),
@@ -149,15 +134,12 @@ def methods(probe: Probe) -> Outcome:
     losses: dict[str, Tensor] = {}
     table: dict[str, dict[str, float]] = {}
     for name, change in changes.items():
-        with _changed(own, change), mode(probe.recognizer, training=False), torch.no_grad():
-            found = _statistics(probe, _features(probe))
-            losses[name] = losses_of(probe.recognizer, probe.compared)
-        table[name] = {
-            "mean": found.mean,
-            "deviation": found.deviation,
-            "range": found.largest,
-            "loss": float(losses[name].mean()),
-        }
+        changed = own.register_forward_hook(partial(_change, change))
+        with changed, mode(recognizer, training=False), torch.no_grad():
+            result = _statistics(probe, _features(probe))
+            losses[name] = losses_of(recognizer, probe.compared)
+        table[name] = {"mean": result.mean, "deviation": result.deviation, "range": result.largest}
+        table[name]["loss"] = float(losses[name].mean())
     if probe.trained and statistics(probe).level != "ok":
         return note(
             "cannot be measured while the features differ from those of training: see compatibility.statistics",
@@ -180,10 +162,8 @@ def methods(probe: Probe) -> Outcome:
         )
     shown = "; ".join(f"{key}: {row['mean']:.2f} +- {row['deviation']:.2f}" for key, row in table.items())
     headline = f"mean and deviation when normalised {shown}"
-    if not math.isfinite(value):
-        advice = "the loss is not finite: see architecture.loss and compatibility.forward"
-        return fail(headline, value=value, figures=table, advice=advice)
-    return ok(headline, value=value, figures=table)
+    advice = "the loss is not finite: see architecture.loss and compatibility.forward"
+    return judge(headline, fail=not math.isfinite(value), value=value, figures=table, advice=advice)
 
 
 @check(
@@ -196,39 +176,27 @@ def forward(probe: Probe) -> Outcome:
     recognizer, batch = probe.recognizer, probe.batch
     largest: dict[str, float] = {}
 
-    def watch(name: str) -> Callable[..., None]:
-        def hook(part: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor):
-                largest[name] = max(largest.get(name, 0.0), float(output.detach().abs().max()))
+    def watch(name: str, output: object) -> None:
+        if isinstance(output, Tensor):
+            largest[name] = max(largest.get(name, 0.0), float(output.detach().abs().max()))
 
-        return hook
-
-    handles = [part.register_forward_hook(watch(name)) for name, part in recognizer.named_modules() if name]
     cause = ""
-    try:
+    with watched({name: part for name, part in recognizer.named_modules() if name}, watch):
         for training in (False, True):
             with mode(recognizer, training=training), torch.no_grad():
                 log_probs = recognizer.heads(batch.points, batch.lengths).log_probs
                 if not bool(torch.isfinite(log_probs).all()):
                     cause = first_cause(recognizer, lambda: recognizer.heads(batch.points, batch.lengths))
                     break
-    finally:
-        for handle in handles:
-            handle.remove()
     worst = max(largest, key=lambda name: largest[name], default="")
     value = largest.get(worst, 0.0)
     if cause:
-        return fail(
-            f"the output is not finite, first made by {cause}",
-            value=value,
-            where=[cause],
-            advice="load an earlier checkpoint, or start again with a lower learning rate",
-        )
+        advice = "load an earlier checkpoint, or start again with a lower learning rate"
+        return fail(f"the output is not finite, first made by {cause}", value=value, where=[cause], advice=advice)
+    large = not value <= LARGEST_ACTIVATION
     headline = f"all values are finite; the largest is {value:.3g}, in {worst}"
-    if not value <= LARGEST_ACTIVATION:
-        advice = f"values in {worst} are very large: use a lower learning rate, or a norm before it"
-        return warn(headline, value=value, where=[worst], advice=advice)
-    return ok(headline, value=value)
+    advice = f"values in {worst} are very large: use a lower learning rate, or a norm before it"
+    return judge(headline, warn=large, value=value, where=[worst] * large, advice=advice)
 
 
 @check(
@@ -250,29 +218,20 @@ def gradients(probe: Probe) -> Outcome:
                 squares[part] = squares.get(part, 0.0) + float(parameter.grad.square().sum())
     norms = {part: math.sqrt(square) for part, square in squares.items()}
     total, value = math.sqrt(sum(squares.values())), float(loss.detach())
+    wrong = [part for part, norm in norms.items() if not math.isfinite(norm)]
+    measured = Details(value=total, where=wrong, figures=norms)
     headline = f"norm of the gradient {total:.3g} at a loss of {value:.2f} per gloss"
     if not math.isfinite(total):
-        return fail(
-            headline,
-            value=total,
-            where=[part for part, norm in norms.items() if not math.isfinite(norm)],
-            figures=norms,
-            advice="look at the first of these layers, and at clips that CTC cannot align (data.feasible)",
-        )
+        advice = "look at the first of these layers, and at clips that CTC cannot align (data.feasible)"
+        return fail(headline, advice=advice, **measured)
     if total < VANISHING and value > STILL_TO_LEARN:
-        return fail(
-            f"{headline}: vanishing while there is much to learn",
-            value=total,
-            figures=norms,
-            advice="no gradient reaches the weights: check the initialisation, saturated units and a clamp too tight",
-        )
+        advice = "no gradient reaches the weights: check the initialisation, saturated units and a clamp too tight"
+        return fail(f"{headline}: vanishing while there is much to learn", advice=advice, **measured)
     if total > EXPLODING:
-        advice = "clip the gradient (--gradient_clip 1) and lower the learning rate"
-        if probe.trained:
-            return warn(f"{headline}: large", value=total, figures=norms, advice=advice)
         # The first steps of new weights are always large; warm-up and clipping take care of them.
-        return note(f"{headline}: large", value=total, figures=norms, advice=advice)
-    return ok(headline, value=total, figures=norms)
+        advice = "clip the gradient (--gradient_clip 1) and lower the learning rate"
+        return judge(f"{headline}: large", warn=probe.trained, note=True, advice=advice, **measured)
+    return ok(headline, **measured)
 
 
 @check("compatibility.batches", unit="sizes", threshold="finite with 1, 2 and 4 utterances", source=ARCHITECTURE)
@@ -290,16 +249,13 @@ def batches(probe: Probe) -> Outcome:
         table[str(size)] = row
         if not all(math.isfinite(number) for number in row.values()):
             failed.append(f"batch of {size}: {', '.join(batch.ids)}")
+    measured = Details(value=len(failed), where=failed, figures=table)
     if failed:
-        return fail(
-            f"loss or gradient is not finite with {len(failed)} of {len(table)} batch sizes",
-            value=len(failed),
-            where=failed,
-            figures=table,
-            advice="a norm over the batch needs more than one value, and CTC needs enough frames (data.feasible)",
-        )
+        headline = f"loss or gradient is not finite with {len(failed)} of {len(table)} batch sizes"
+        advice = "a norm over the batch needs more than one value, and CTC needs enough frames (data.feasible)"
+        return fail(headline, advice=advice, **measured)
     shown = ", ".join(f"{size}: {row['loss']:.2f}" for size, row in table.items())
-    return ok(f"loss per gloss by batch size: {shown}", value=0, figures=table)
+    return ok(f"loss per gloss by batch size: {shown}", **measured)
 
 
 @check(
@@ -330,46 +286,29 @@ def modalities(probe: Probe) -> Outcome:
             change[name] = float((whole[inside] - outputs[1]).abs().max())
             if change[name] < LEAST_CHANGE:
                 faults.append(f"{name}: the output is the same without it")
-    least = min(change.values(), default=0.0)
+    measured = Details(value=min(change.values(), default=0.0), where=faults, figures=change)
     if faults:
-        return fail(
-            "; ".join(faults),
-            value=least,
-            where=faults,
-            figures=change,
-            advice="the encoder of that part is cut off, or its points never reach the front end",
-        )
+        advice = "the encoder of that part is cut off, or its points never reach the front end"
+        return fail("; ".join(faults), advice=advice, **measured)
     shown = ", ".join(f"{name.replace('_', ' ')} {value:.2g}" for name, value in change.items())
     headline = f"finite with each part alone; without it log-probabilities change by {shown}"
     if absent:
-        return note(f"{headline}; not in these clips: {', '.join(absent)}", value=least, figures=change)
-    return ok(headline, value=least, figures=change)
+        return note(f"{headline}; not in these clips: {', '.join(absent)}", **measured)
+    return ok(headline, **measured)
 
 
-@contextmanager
-def _changed(part: nn.Module, change: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
-    """Passes the part's output through `change` within the block."""
-    if change is None:
-        yield
-        return
-    handle = part.register_forward_hook(lambda module, inputs, output: change(output))
-    try:
-        yield
-    finally:
-        handle.remove()
+def _change(change: Callable[[Tensor], Tensor], part: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    return change(output)
 
 
 def _features(probe: Probe) -> list[Tensor]:
     """Returns what the body of the model receives for each clip, `(T, F)`."""
     features: list[Tensor] = []
     # The body's input, not the front end's output: a second normalisation would be between them.
-    handle = probe.recognizer.body.register_forward_pre_hook(lambda body, inputs: features.append(inputs[0][0].clone()))
-    try:
-        with mode(probe.recognizer, training=False), torch.no_grad():
-            for clip in probe.clips:
-                probe.recognizer.features(clip)
-    finally:
-        handle.remove()
+    hook = probe.recognizer.body.register_forward_pre_hook(lambda body, inputs: features.append(inputs[0][0].clone()))
+    with hook, mode(probe.recognizer, training=False), torch.no_grad():
+        for clip in probe.clips:
+            probe.recognizer.features(clip)
     return features
 
 

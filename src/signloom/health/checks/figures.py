@@ -32,11 +32,11 @@ FACE_STEP = 9
 
 @dataclass(frozen=True)
 class Spread:
-    """Count, sum and sum of squares of x, y and z over the known points of a body part; least and greatest of all."""
+    """The known points of a body part: count, sum and sum of squares by axis `(3,)`, least and greatest coordinate."""
 
     count: int
-    total: tuple[float, float, float]
-    square: tuple[float, float, float]
+    total: np.ndarray
+    square: np.ndarray
     low: float
     high: float
 
@@ -209,13 +209,5 @@ def _standardised(body: np.ndarray) -> float:
 def _spread(part: np.ndarray) -> Spread:
     values = (part[:, ::FACE_STEP] if part.shape[1] == layout.NUM_FACE_POINTS else part).reshape(-1, 3)
     values = values[np.isfinite(values[:, 0])].astype(np.float64)
-    if not len(values):
-        return Spread(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), math.nan, math.nan)
-    total, square = np.nansum(values, 0), np.nansum(values**2, 0)
-    return Spread(
-        len(values),
-        (float(total[0]), float(total[1]), float(total[2])),
-        (float(square[0]), float(square[1]), float(square[2])),
-        float(np.nanmin(values)),
-        float(np.nanmax(values)),
-    )
+    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if len(values) else (math.nan, math.nan)
+    return Spread(len(values), np.nansum(values, 0), np.nansum(values**2, 0), low, high)

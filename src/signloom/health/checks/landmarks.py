@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from signloom import layout
-from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.figures import FASTEST, ClipFigures, CorpusFigures
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
@@ -38,14 +38,13 @@ SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normali
 def readable(figures: CorpusFigures) -> Outcome:
     """Landmark files that cannot be read."""
     count, total = len(figures.unreadable), len(figures.corpus)
-    if count:
-        return fail(
-            f"{count:,} of {total:,} landmark files cannot be read",
-            value=count,
-            where=figures.unreadable[:SHOWN],
-            advice="extract or import these again",
-        )
-    return ok(f"all {total:,} landmark files can be read", value=0)
+    headline = (
+        f"{count:,} of {total:,} landmark files cannot be read"
+        if count
+        else f"all {total:,} landmark files can be read"
+    )
+    where = figures.unreadable[:SHOWN]
+    return judge(headline, fail=count > 0, value=count, where=where, advice="extract or import these again")
 
 
 @check(
@@ -76,11 +75,9 @@ def units(figures: CorpusFigures) -> Outcome:
     farthest = max(largest.values(), default=0.0)
     far = _worst((value, name) for name, value in largest.items() if value > FARTHEST)
     headline = f"coordinates up to {farthest:.3g} image heights"
-    if not far:
-        return ok(headline, value=farthest, figures=table)
-    say = fail if len(far) > MOST * len(largest) else warn
+    measured = Details(value=farthest, where=far[:SHOWN], figures=table)
     advice = "these look like pixels or other units: import again with --image_size, or extract again"
-    return say(headline, value=farthest, where=far[:SHOWN], figures=table, advice=advice)
+    return judge(headline, fail=len(far) > MOST * len(largest), warn=bool(far), advice=advice, **measured)
 
 
 def _largest(clip: ClipFigures) -> float:
@@ -108,25 +105,22 @@ def normalised(figures: CorpusFigures) -> Outcome:
         f"bones of the hand vary by {100 * bones:.0f} % of their length within a clip, the distance of the eyes by "
         f"{100 * eyes:.0f} %"
     )
-    table = {"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own}
-    advice = (
-        "import the landmarks as the extractor gave them: the model normalises once, and a second normalisation turns "
-        "bones into noise"
-    )
-    if bones > HAND_BONES_FAIL or eyes > EYES_FAIL or share > MOST:
+    failed = bones > HAND_BONES_FAIL or eyes > EYES_FAIL or share > MOST
+    if failed:
         how = "by the statistics of the corpus"
         if own > MOST:
             how = "each clip by itself: its coordinates have mean 0 and deviation 1"
-        return fail(
-            f"{headline}: these landmarks were standardised before, {how}",
-            value=bones,
-            where=standardised[:SHOWN],
-            figures=table,
-            advice=advice,
-        )
-    if share > FEWEST_CLIPS_STANDARDISED:
-        return warn(headline, value=bones, where=standardised[:SHOWN], figures=table, advice=advice)
-    return ok(headline, value=bones, figures=table)
+        headline += f": these landmarks were standardised before, {how}"
+    return judge(
+        headline,
+        fail=failed,
+        warn=share > FEWEST_CLIPS_STANDARDISED,
+        value=bones,
+        where=standardised[:SHOWN],
+        figures={"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own},
+        advice="import the landmarks as the extractor gave them: the model normalises once, and a second normalisation "
+        "turns bones into noise",
+    )
 
 
 def _is_standardised(clip: ClipFigures) -> bool:
@@ -153,22 +147,17 @@ def missing(figures: CorpusFigures) -> Outcome:
     # Tracking that fails on one signer shows up later as that signer's word error rate.
     far = _worst((share, signer) for signer, share in hands.items() if share > usual + 0.3)
     shown = ", ".join(f"{name.replace('_', ' ')} in {100 * share:.1f} %" for name, share in parts.items())
-    headline, pose = f"missing: {shown} of the frames", parts["pose"]
+    headline = f"missing: {shown} of the frames"
+    measured = Details(value=parts["pose"], where=far[:SHOWN], figures=table)
     if far:
         names = ", ".join(far[:3])
-        return warn(
-            f"{headline}; signers whose hands are seldom found: {names}",
-            value=pose,
-            where=far[:SHOWN],
-            figures=table,
-            advice=f"look at the videos of {names}: light, sleeves or framing may hide the hands",
-        )
-    if pose > 0.2:
+        advice = f"look at the videos of {names}: light, sleeves or framing may hide the hands"
+        return warn(f"{headline}; signers whose hands are seldom found: {names}", advice=advice, **measured)
+    if parts["pose"] > 0.2:
         advice = "all other points depend on the pose: extract again, with the signer in the middle of the image"
-        return warn(headline, value=pose, figures=table, advice=advice)
-    if any(share > 0.99 for share in parts.values()):
-        return note(headline, value=pose, figures=table)
-    return ok(headline, value=pose, figures=table)
+        return warn(headline, advice=advice, **measured)
+    say = note if any(share > 0.99 for share in parts.values()) else ok
+    return say(headline, **measured)
 
 
 def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
@@ -188,15 +177,9 @@ def hands(figures: CorpusFigures) -> Outcome:
     empty = _worst((share, name) for share, name in without if share > 0.95)
     share = len(empty) / max(1, len(without))
     headline = f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)"
-    advice = (
-        "look at these clips ('signloom extract' prints what it found); leave them out of the corpus if nobody signs"
-    )
-    if not empty:
-        return ok(headline, value=share)
-    if share < 0.05:
-        return note(headline, value=share, where=empty[:SHOWN], advice=advice)
-    say = warn if share < 0.2 else fail
-    return say(headline, value=share, where=empty[:SHOWN], advice=advice)
+    advice = "look at these clips ('signloom extract' prints what it found); leave them out if nobody signs in them"
+    measured = Details(value=share, where=empty[:SHOWN])
+    return judge(headline, fail=share >= 0.2, warn=share >= 0.05, note=share > 0, advice=advice, **measured)
 
 
 @check(
@@ -208,15 +191,12 @@ def hands(figures: CorpusFigures) -> Outcome:
 def zeros(figures: CorpusFigures) -> Outcome:
     """Share of the known points that lie exactly at (0, 0, 0)."""
     share = _mean(clip.zeros for clip in figures.clips)
+    if share >= 0.02 and normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
     headline = f"{100 * share:.2f} % of the known points lie exactly at (0, 0, 0)"
     where = _worst((clip.zeros, clip.utterance.id) for clip in figures.clips if clip.zeros > 0.02)[:SHOWN]
-    if share < 0.02:
-        return ok(headline, value=share, where=where)
-    if normalised(figures).level == "fail":
-        return note(SEE_NORMALISED)
-    say = warn if share < 0.1 else fail
-    advice = "the importer took 'not found' for a position: make those points NaN"
-    return say(headline, value=share, where=where, advice=advice)
+    advice = "the importer stored missing points as positions: make those points NaN"
+    return judge(headline, fail=share >= 0.1, warn=share >= 0.02, value=share, where=where, advice=advice)
 
 
 @check(
@@ -234,15 +214,15 @@ def frozen(figures: CorpusFigures) -> Outcome:
         if clip.longest_seconds >= 0.5 or clip.repeated > 0.25
     )
     clips = len(still) / max(1, len(figures.clips))
-    headline = (
+    return judge(
         f"{100 * share:.1f} % of the frames repeat the frame before; {len(still):,} clips stand still for half a "
-        "second or repeat every fourth frame"
+        "second or repeat every fourth frame",
+        fail=share >= 0.5 or clips >= 0.5,
+        warn=share >= 0.1 or clips >= 0.02,
+        value=share,
+        where=still[:SHOWN],
+        advice="the video was decoded or resampled badly: extract from the original, at its own frame rate",
     )
-    if share < 0.1 and clips < 0.02:
-        return ok(headline, value=share, where=still[:SHOWN])
-    say = warn if share < 0.5 and clips < 0.5 else fail
-    advice = "the video was decoded or resampled badly: extract from the original, at its own frame rate"
-    return say(headline, value=share, where=still[:SHOWN], advice=advice)
 
 
 @check(
@@ -256,23 +236,19 @@ def motion(figures: CorpusFigures) -> Outcome:
     seconds = sum(clip.utterance.duration_seconds for clip in figures.clips)
     swaps, jumps = sum(clip.swaps for clip in figures.clips), sum(clip.jumps for clip in figures.clips)
     rate = (swaps + jumps) / max(seconds, 1e-9)
-    headline = (
-        f"in {swaps:,} frames the hands swap places, in {jumps:,} a hand moves faster than anyone can "
-        f"({rate:.3f} per second)"
-    )
-    table = {"swaps": swaps, "jumps": jumps}
-    if rate < 0.25:
-        return ok(headline, value=rate, figures=table)
     # Standardising makes hands jump too; one cause is reported once.
-    if normalised(figures).level == "fail":
+    if rate >= 0.25 and normalised(figures).level == "fail":
         return note(SEE_NORMALISED)
     counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips]
-    say = warn if rate < 1.0 else fail
-    return say(
-        headline,
+    worst = _worst((count, name) for count, name in counts if count)[:SHOWN]
+    return judge(
+        f"in {swaps:,} frames the hands swap places, in {jumps:,} a hand moves faster than anyone can "
+        f"({rate:.3f} per second)",
+        fail=rate >= 1.0,
+        warn=rate >= 0.25,
         value=rate,
-        where=_worst((count, name) for count, name in counts if count)[:SHOWN],
-        figures=table,
+        where=worst if rate >= 0.25 else (),
+        figures={"swaps": swaps, "jumps": jumps},
         advice="the tracker confuses the hands, or the frame rate in the file is wrong: extract again",
     )
 
@@ -294,20 +270,15 @@ def fps(figures: CorpusFigures) -> Outcome:
     ]
     assumed = sum("fps" in clip.assumed for clip in figures.clips)
     table = {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed}
+    measured = Details(value=len(wrong), where=wrong[:SHOWN], figures=table)
     common = ", ".join(f"{rate:g} ({count:,} clips)" for rate, count in rates.most_common(4))
     unknown = f"; assumed, not known, for {assumed:,}" if assumed else ""
     headline = f"frames per second: {common}"
     if wrong:
-        return fail(
-            f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}",
-            value=len(wrong),
-            where=wrong[:SHOWN],
-            figures=table,
-            advice="give the true rate with --fps when importing: clips are resampled by it",
-        )
-    if assumed or len(rates) > 1:
-        return note(headline + unknown, value=0, figures=table)
-    return ok(headline, value=0, figures=table)
+        advice = "give the true rate with --fps when importing: clips are resampled by it"
+        return fail(f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}", advice=advice, **measured)
+    say = note if assumed or len(rates) > 1 else ok
+    return say(headline + unknown, **measured)
 
 
 def _by_signer(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:

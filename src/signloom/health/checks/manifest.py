@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
 
@@ -37,15 +37,10 @@ def duplicates(figures: CorpusFigures) -> Outcome:
     """Clips with the same landmarks, whatever their names."""
     groups = [clips for clips in _by_content(figures).values() if len(clips) > 1]
     across = [clips for clips in groups if len({clip.utterance.split for clip in clips}) > 1]
-    where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in (across or groups)]
-    advice = "keep each clip once, in one split"
-    if across:
-        headline = f"{len(across):,} clips are in two splits"
-        return fail(headline, value=len(across), where=where[:SHOWN], advice=advice)
-    headline = f"{len(groups):,} clips are twice in a split"
-    if groups:
-        return warn(headline, value=len(groups), where=where[:SHOWN], advice=advice)
-    return ok(headline, value=0)
+    worst, place = (across, "in two splits") if across else (groups, "twice in a split")
+    where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in worst[:SHOWN]]
+    headline, advice = f"{len(worst):,} clips are {place}", "keep each clip once, in one split"
+    return judge(headline, fail=bool(across), warn=bool(groups), value=len(worst), where=where, advice=advice)
 
 
 @check(
@@ -81,13 +76,12 @@ def signers(figures: CorpusFigures) -> Outcome:
     where = leaked["test"] + leaked["dev"]
     headline = "; ".join(shares) or "signers are not known, or there is one split"
     table = {"splits": {split: {str(name): n for name, n in by_name.items()} for split, by_name in counts.items()}}
+    measured = Details(value=len(where), where=where[:SHOWN], figures=table)
     if where:
-        say = fail if leaked["test"] else warn
         advice = "move every clip of these signers to one side, then train again"
-        return say(headline, value=len(where), where=where[:SHOWN], figures=table, advice=advice)
-    if known_test or any(item.signer is None for item in figures.corpus):
-        return note(headline, value=0, figures=table)
-    return ok(headline, value=0, figures=table)
+        return judge(headline, fail=bool(leaked["test"]), warn=True, advice=advice, **measured)
+    say = note if known_test or any(item.signer is None for item in figures.corpus) else ok
+    return say(headline, **measured)
 
 
 @check(
@@ -123,15 +117,15 @@ def annotation_faults(figures: CorpusFigures) -> Outcome:
         if not FASTEST_GLOSS_SECONDS <= pace <= SLOWEST_GLOSS_SECONDS:
             unusual.append(f"{item.id}: {len(item.glosses)} glosses in {item.duration_seconds:.2f} seconds")
     faults = contradictions + variants + unusual
-    headline = f"{len(faults):,} faults of annotation"
-    advice = "correct these in the annotations, or leave the clips out, and import again"
-    if contradictions:
-        return fail(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
-    if variants or len(unusual) >= OFTEN * max(1, len(figures.corpus)):
-        return warn(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
-    if unusual:
-        return note(headline, value=len(faults), where=faults[:SHOWN], advice=advice)
-    return ok(headline, value=0)
+    return judge(
+        f"{len(faults):,} faults of annotation",
+        fail=bool(contradictions),
+        warn=bool(variants) or len(unusual) >= OFTEN * max(1, len(figures.corpus)),
+        note=bool(unusual),
+        value=len(faults),
+        where=faults[:SHOWN],
+        advice="correct these in the annotations, or leave the clips out, and import again",
+    )
 
 
 @check(
@@ -167,16 +161,15 @@ def pairing(figures: CorpusFigures) -> Outcome:
     if not table:
         return ok("clips or annotations are too few, or too alike in length, to tell whether they belong together")
     least = min(row["here"] for row in table.values())
-    if where:
-        return fail(
-            f"the length of clips does not fit their number of glosses (correlation {least:.2f})",
-            value=least,
-            where=where,
-            figures=table,
-            advice="the annotations are not those of the clips: look at a few with their glosses, correct the list "
-            "that joins them (an extra line, another order), and import again",
-        )
-    return ok(f"longer clips have more glosses (correlation at least {least:.2f})", value=least, figures=table)
+    measured = Details(value=least, where=where, figures=table)
+    if not where:
+        return ok(f"longer clips have more glosses (correlation at least {least:.2f})", **measured)
+    advice = (
+        "the annotations are not those of the clips: look at a few with their glosses, correct the list that joins "
+        "them (an extra line, another order), and import again"
+    )
+    headline = f"the length of clips does not fit their number of glosses (correlation {least:.2f})"
+    return fail(headline, advice=advice, **measured)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -208,19 +201,11 @@ def unknown(figures: CorpusFigures) -> Outcome:
     shown = ", ".join(f"{100 * value:.2f} % of {split}" for split, value in shares.items())
     headline = f"glosses that are not in train: {shown or 'no split to look at'}"
     where = [f"{gloss} ({count})" for gloss, count in counts.most_common(SHOWN)]
-    if not share:
-        return ok(headline, value=share, figures=shares)
+    measured = Details(value=share, where=where, figures=shares)
     if share < 0.05:
-        return note(headline, value=share, where=where, figures=shares)
-    say = warn if share < 0.2 else fail
-    return say(
-        headline,
-        value=share,
-        where=where,
-        figures=shares,
-        advice="the word error rate cannot fall below this: add such sentences to train, or correct the spelling of "
-        "the glosses",
-    )
+        return (note if share else ok)(headline, **measured)
+    advice = "the word error rate cannot fall below this: add such sentences to train, or correct the glosses' spelling"
+    return judge(headline, fail=share >= 0.2, warn=True, advice=advice, **measured)
 
 
 @check(
@@ -238,12 +223,10 @@ def feasible(figures: CorpusFigures) -> Outcome:
     headline = (
         f"{len(faults):,} utterances ({training:,} of train) have more glosses than output frames of {figures.model}"
     )
-    table = {split: len(found) for split, found in figures.unalignable.items()}
-    if not faults:
-        return ok(headline, value=share, figures=table)
-    say = warn if share < 0.05 else fail
+    table = {split: len(reasons) for split, reasons in figures.unalignable.items()}
     advice = "train with --frame_rate, or leave them out with --skip_infeasible"
-    return say(headline, value=share, where=faults[:SHOWN], figures=table, advice=advice)
+    measured = Details(value=share, where=faults[:SHOWN], figures=table)
+    return judge(headline, fail=share >= 0.05, warn=bool(faults), advice=advice, **measured)
 
 
 @check(
@@ -263,10 +246,8 @@ def lengths(figures: CorpusFigures) -> Outcome:
         f"{pace:.2f} seconds per gloss"
     )
     table = {"5th": low, "median": middle, "95th": high, "longest": longest}
-    if not 0.15 <= pace <= 4:
-        advice = "the frame rate is wrong, or the annotations are not those of the clips"
-        return warn(headline, value=pace, figures=table, advice=advice)
-    return ok(headline, value=pace, figures=table)
+    advice = "the frame rate is wrong, or the annotations are not those of the clips"
+    return judge(headline, warn=not 0.15 <= pace <= 4, value=pace, figures=table, advice=advice)
 
 
 @check(
@@ -291,13 +272,11 @@ def balance(figures: CorpusFigures) -> Outcome:
     )
     where = [f"{gloss} ({count})" for gloss, count in counts.most_common(5)]
     table = {"glosses": len(counts), "once": once, "running": running}
+    measured = Details(value=share, where=where, figures=table)
     if len(counts) > 2 and share >= 0.4:
-        say = warn if share < 0.8 else fail
         advice = "add more varied sentences, or leave the filler gloss out of the annotations"
-        return say(headline, value=share, where=where, figures=table, advice=advice)
-    if once > 0.1:
-        return note(headline, value=share, where=where, figures=table)
-    return ok(headline, value=share, where=where, figures=table)
+        return judge(headline, fail=share >= 0.8, warn=True, advice=advice, **measured)
+    return (note if once > 0.1 else ok)(headline, **measured)
 
 
 def _splits(figures: CorpusFigures) -> list[str]:

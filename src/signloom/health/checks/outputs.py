@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.gloss_permutation import best_renaming, errors
 from signloom.health.checks.predictions import Prediction, Predictions
 from signloom.run_folder import Run
@@ -56,15 +56,15 @@ def uniform(predictions: Predictions) -> Outcome:
     """Entropy of the output as a share of log V, for V words."""
     entropy = _mean(one.entropy for one in predictions.every)
     headline = f"entropy of the output {100 * entropy:.1f} % of log V"
-    if entropy > UNIFORM and predictions.run.steps > BEGINNING:
-        words = len(predictions.vocabulary)
-        return fail(
-            f"{headline}: every word is near log(1/{words}) = {-math.log(words):.2f}",
-            value=entropy,
-            advice="raise --learning_rate and lower --dropout; if neither helps, 'signloom overfit' shows whether the "
-            "model can learn",
-        )
-    return ok(headline, value=entropy)
+    if not (entropy > UNIFORM and predictions.run.steps > BEGINNING):
+        return ok(headline, value=entropy)
+    words = len(predictions.vocabulary)
+    return fail(
+        f"{headline}: every word is near log(1/{words}) = {-math.log(words):.2f}",
+        value=entropy,
+        advice="raise --learning_rate and lower --dropout; if neither helps, 'signloom overfit' shows whether the "
+        "model can learn",
+    )
 
 
 @check(
@@ -89,26 +89,21 @@ def blank(predictions: Predictions) -> Outcome:
         f"blank is the most likely word in {100 * share:.1f} % of frames, {100 * emitted:.0f} % of the annotated "
         "glosses are expected"
     )
-    figures = {"share": share, "emitted": emitted, "collapsed": collapsed}
+    measured = Details(value=share, figures={"share": share, "emitted": emitted, "collapsed": collapsed})
     if collapsed:
         end = "" if only_blank else f"; at the end of training {100 * last['emitted']:.0f} %"
-        return fail(
-            f"{headline}{end}: the output has collapsed to blank",
-            value=share,
-            figures=figures,
-            advice="look whether the loss or the decoder favours blank (a term, a prior, a bias), and whether "
-            "annotations reach the loss; then use a lower --learning_rate",
+        advice = (
+            "look whether the loss or the decoder favours blank (a term, a prior, a bias), and whether annotations "
+            "reach the loss; then use a lower --learning_rate"
         )
+        return fail(f"{headline}{end}: the output has collapsed to blank", advice=advice, **measured)
     if only_blank and late:
-        return fail(
-            f"{headline}, after {run.steps:,} steps: healthy runs have left this by {SETTLED:,}",
-            value=share,
-            figures=figures,
-            advice="'signloom overfit' shows whether the model can learn; lower --dropout, raise --learning_rate",
-        )
+        headline += f", after {run.steps:,} steps: healthy runs have left this by {SETTLED:,}"
+        advice = "'signloom overfit' shows whether the model can learn; lower --dropout, raise --learning_rate"
+        return fail(headline, advice=advice, **measured)
     if only_blank:
-        return note(f"{headline}: every CTC run begins like this", value=share, figures=figures)
-    return ok(headline, value=share, figures=figures)
+        return note(f"{headline}: every CTC run begins like this", **measured)
+    return ok(headline, **measured)
 
 
 @check(
@@ -127,13 +122,12 @@ def vocabulary(predictions: Predictions) -> Outcome:
         f"{len(annotated & predicted):,} of {len(annotated):,} glosses are predicted at least once "
         f"({100 * share:.0f} %), in {len(predictions.every):,} utterances"
     )
-    if share >= LEAST_PREDICTED:
-        return ok(headline, value=share, where=never)
-    # A model that does not know train yet is reported by run.underfitting.
-    if not predictions.train_wer < 0.5:
-        return note(headline, value=share, where=never)
-    advice = "glosses are too rare to be learnt, or one sign has two names: add examples, or merge the names"
-    return warn(headline, value=share, where=never, advice=advice)
+    measured = Details(value=share, where=never)
+    # run.underfitting reports a model that does not know train yet.
+    if share < LEAST_PREDICTED and predictions.train_wer < 0.5:
+        advice = "glosses are too rare to be learnt, or one sign has two names: add examples, or merge the names"
+        return warn(headline, advice=advice, **measured)
+    return (ok if share >= LEAST_PREDICTED else note)(headline, **measured)
 
 
 @check(
@@ -189,17 +183,15 @@ def one_gloss(predictions: Predictions) -> Outcome:
     headline = (
         f"{100 * share:.0f} % of the {total:,} predicted glosses are {name}, {100 * expected:.0f} % of the annotations"
     )
+    measured = Details(value=share, where=[name])
     if not (share > MOST_OF_ONE and share > 2 * expected and total >= FEWEST):
-        return ok(headline, value=share, where=[name])
+        return ok(headline, **measured)
     if predictions.run.steps <= SETTLED:
-        return note(headline, value=share, where=[name])
-    return fail(
-        f"{headline}: the output has collapsed to one gloss",
-        value=share,
-        where=[name],
-        advice=f"take {name} out of the annotations if it is a filler; else use a lower --learning_rate, and run "
-        "'signloom overfit'",
+        return note(headline, **measured)
+    advice = (
+        f"leave {name} out of the annotations if it is a filler; else lower --learning_rate, run 'signloom overfit'"
     )
+    return fail(f"{headline}: the output has collapsed to one gloss", advice=advice, **measured)
 
 
 @check(
@@ -226,11 +218,9 @@ def signers(predictions: Predictions) -> Outcome:
     if outliers:
         headline += f"; worse than most: {', '.join(outliers)}"
     where = [f"{name}: {100 * wer:.1f} %" for name, wer in sorted(by_signer.items(), key=lambda pair: -pair[1])]
-    figures = {"train": train, "dev": dev, "signers": by_signer}
-    if outliers or (dev - train > 0.4 and train < 0.2):
-        advice = "use more signers in train and --augment true; look at the clips of the signers named"
-        return warn(headline, value=dev - train, where=where, figures=figures, advice=advice)
-    return ok(headline, value=dev - train, where=where, figures=figures)
+    measured = Details(value=dev - train, where=where, figures={"train": train, "dev": dev, "signers": by_signer})
+    advice = "use more signers in train and --augment true; look at the clips of the signers named"
+    return judge(headline, warn=bool(outliers) or (dev - train > 0.4 and train < 0.2), advice=advice, **measured)
 
 
 @check(
@@ -285,22 +275,17 @@ def own_annotation(predictions: Predictions) -> Outcome:
     enough = all(len(values) >= FEWEST for values in own.values())
     slip, fits = _slipped(predictions.every)
     slipped = enough and fits >= NEIGHBOUR_WINS and max(wins.values()) < LEARNT
-    figures = {**wins, "slipped by": slip if slipped else 0}
+    by_heart = enough and predictions.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE
     shares = ", ".join(f"{100 * value:.0f} % of pairs on {name}" for name, value in wins.items() if value == value)
     headline = f"the annotation of a clip is more probable than others of its length in {shares or 'no pair'}"
-    advice = "look at a few clips with their glosses: the annotations are not those of the clips"
     if slipped:
         side = "after" if slip > 0 else "before"
-        return fail(
-            f"{headline}; that of the utterance {abs(slip)} {side} it is more probable in {100 * fits:.0f} % of clips",
-            value=wins["dev"],
-            figures=figures,
-            advice=advice,
-        )
-    if enough and predictions.num_trained >= FEWEST_TRAINED and wins["train"] >= LEARNT and wins["dev"] < CHANCE:
+        headline += f"; that of the utterance {abs(slip)} {side} it is more probable in {100 * fits:.0f} % of clips"
+    elif by_heart:
         headline += ": the model knows train by heart, and that does not help on dev"
-        return fail(headline, value=wins["dev"], figures=figures, advice=advice)
-    return ok(headline, value=wins["dev"], figures=figures)
+    measured = Details(value=wins["dev"], figures={**wins, "slipped by": slip if slipped else 0})
+    advice = "look at a few clips with their glosses: the annotations are not those of the clips"
+    return judge(headline, fail=slipped or by_heart, advice=advice, **measured)
 
 
 def _slipped(predictions: Sequence[Prediction]) -> tuple[int, float]:
@@ -327,25 +312,14 @@ def scores(predictions: Predictions) -> Outcome:
     faults += [_evaluation_fault(predictions, split, record) for split, record in predictions.run.evaluations.items()]
     known = [fault for fault in faults if fault is not None]
     exchanged = any(exchanged for _, exchanged in known)
-    where, figures = [text for text, _ in known], {"exchanged": exchanged}
+    measured = Details(value=len(known), where=[text for text, _ in known], figures={"exchanged": exchanged})
     if exchanged:
-        return fail(
-            "reference and hypothesis are exchanged in a recorded score",
-            value=len(where),
-            where=where,
-            figures=figures,
-            advice="call score(reference, hypothesis) in this order and by name; 'signloom evaluate' writes the score "
-            "again",
-        )
-    if where:
-        return warn(
-            "a recorded score is not the model's",
-            value=len(where),
-            where=where,
-            figures=figures,
-            advice="the corpus, the model file or the decoder has changed since: 'signloom evaluate' writes it again",
-        )
-    return ok("recorded scores are those of the model and the corpus", value=0, figures=figures)
+        advice = "call score(reference, hypothesis) in this order and by name; then run 'signloom evaluate' again"
+        return fail("reference and hypothesis are exchanged in a recorded score", advice=advice, **measured)
+    if known:
+        advice = "the corpus, the model file or the decoder has changed since: run 'signloom evaluate' again"
+        return warn("a recorded score is not the model's", advice=advice, **measured)
+    return ok("recorded scores are those of the model and the corpus", **measured)
 
 
 def _history_fault(predictions: Predictions) -> tuple[str, bool] | None:

@@ -130,11 +130,10 @@ def predict(subject: Subject) -> Predictions:
 
 
 def _recipe_of(run: Run) -> Recipe | None:
-    """The recipe of a run; None if another version of signloom recorded it."""
-    known = Recipe.__dataclass_fields__
+    """Returns the recipe of a run; None if another version of signloom recorded it."""
     try:
-        return Recipe.from_json({name: value for name, value in run.options.items() if name in known})
-    except (KeyError, TypeError):
+        return Recipe.from_json(run.options)
+    except TypeError:
         return None
 
 

@@ -14,14 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus
 from signloom.health.subject import Subject
 from signloom.landmarks import Landmarks
-from signloom.model.recognizer import Recognizer, ctc_loss, ctc_of_heads
+from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.synth.corpus import make_clip
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import make_plans
 from signloom.train.data import Batch, Example, collate
+from signloom.train.losses import plain_losses
+from signloom.train.selection import draw
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
 # Clips for the statistics of features: enough for a precision of a few hundredths, and takes seconds.
@@ -80,13 +82,7 @@ def make_probe(subject: Subject) -> Probe:
 def _from_corpus(subject: Subject, corpus: Corpus) -> list[Example]:
     """Returns utterances that CTC can align, drawn by the seed: of train, or of any split if there is no train."""
     items = [item for item in corpus if item.split == "train"] or list(corpus)
-    order = np.random.default_rng(subject.seed).permutation(len(items))
-    chosen: list[Utterance] = []
-    for index in order:
-        if len(chosen) == NUM_STATISTICS:
-            break
-        if not subject.unalignable(items[index]):
-            chosen.append(items[index])
+    chosen, _ = draw(items, NUM_STATISTICS, subject.seed, subject.unalignable)
     return [_example(subject, corpus.load(item), item.glosses, item.id) for item in chosen]
 
 
@@ -140,9 +136,7 @@ def losses_of(recognizer: Recognizer, batch: Batch) -> Tensor:
 
 def loss_of(recognizer: Recognizer, batch: Batch, auxiliary_weight: float) -> Tensor:
     """Returns the loss of plain training: CTC per gloss, the auxiliary head's included, the mean over the batch."""
-    heads = recognizer.heads(batch.points, batch.lengths)
-    total, _ = ctc_of_heads(heads, batch.targets, batch.target_lengths, auxiliary_weight=auxiliary_weight)
-    return batch.mean_per_gloss(total)
+    return batch.mean_per_gloss(plain_losses(recognizer, batch, auxiliary_weight=auxiliary_weight).total)
 
 
 @contextmanager

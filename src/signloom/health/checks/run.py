@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
-from signloom.findings import Outcome, check, fail, note, ok, warn
+from signloom.findings import Details, Outcome, check, fail, note, ok, warn
 from signloom.run_folder import EpochRecord, Run
 from signloom.train.monitor_rules import DEAD, EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.schedule import PEAK
@@ -61,24 +61,18 @@ def loss(run: Run) -> Outcome:
     below = [item.epoch for item in epochs if min(item.train_loss, item.dev_loss) < 0]
     broken = [item.epoch for item in epochs if not (math.isfinite(item.train_loss) and math.isfinite(item.dev_loss))]
     figures = {"below zero": bool(below), "not finite": bool(broken or stop)}
+    measured = Details(value=next(iter(below or broken), 0), figures=figures)
     if below:
-        return fail(
-            f"loss below zero in epoch {below[0]}",
-            value=below[0],
-            figures=figures,
-            advice="a CTC loss is minus the logarithm of a probability: the loss is computed wrongly, trust no figure "
-            "of this run",
-        )
-    advice = (
-        f"look at the first batch with a non-finite value ({Run.not_finite_file.name} in the run folder), and lower "
-        "the learning rate"
-    )
+        wrong = "a CTC loss is minus the logarithm of a probability, so this loss is computed wrongly"
+        return fail(f"loss below zero in epoch {below[0]}", advice=f"{wrong}: trust no figure of this run", **measured)
+    if not (stop or broken):
+        return ok(f"loss finite and above zero in all {len(epochs)} epochs", **measured)
     if stop:
         headline = f"the run ended at {stop['place']}: {stop['what']}, by {stop['cause']}"
-        return fail(headline, value=broken[0] if broken else 0, figures=figures, advice=advice)
-    if broken:
-        return fail(f"loss not finite in epoch {broken[0]}", value=broken[0], figures=figures, advice=advice)
-    return ok(f"loss finite and above zero in all {len(epochs)} epochs", value=0, figures=figures)
+    else:
+        headline = f"loss not finite in epoch {broken[0]}"
+    batch = f"the first batch with a non-finite value ({Run.not_finite_file.name} in the run folder)"
+    return fail(headline, advice=f"look at {batch}, and lower the learning rate", **measured)
 
 
 @check(
@@ -93,7 +87,9 @@ def diverging(run: Run) -> Outcome:
     ratio = losses[-1] / max(min(losses), LOWEST_LOSS) if losses else 0.0
     headline = f"the training loss is {ratio:.1f} times its lowest value"
     if len(losses) >= FEWEST and ratio > 2:
-        return fail(f"{headline}: it diverges", value=ratio, advice="a lower --learning_rate, and --gradient_clip 1")
+        return fail(
+            f"{headline}: it diverges", value=ratio, advice="use a lower --learning_rate, and --gradient_clip 1"
+        )
     return ok(headline, value=ratio)
 
 
@@ -153,19 +149,20 @@ def underfitting(run: Run) -> Outcome:
     third = max(1, len(epochs) // 3)
     before, after = _mean_loss(epochs[-2 * third : -third]), _mean_loss(epochs[-third:])
     gain = 1 - after / before if len(epochs) >= FEWEST and before > 0 else math.nan
-    headline, figures = f"the training loss ended at {last:.2f} per gloss", {"gain": gain}
+    headline = f"the training loss ended at {last:.2f} per gloss"
+    measured = Details(value=last, figures={"gain": gain})
     if not last > STILL_TO_LEARN:
-        return ok(headline, value=last, figures=figures)
-    if gain < 0.05 and len(epochs) >= PLATEAU_EPOCHS:
-        return warn(
-            f"{headline} and fell by {max(0.0, 100 * gain):.1f} % in the last third of the epochs: the model underfits",
-            value=last,
-            figures=figures,
-            advice="less --dropout and augmentation, a higher --learning_rate, or a wider model: 'signloom overfit' "
-            "shows whether this one can learn",
+        return ok(headline, **measured)
+    if not (gain < 0.05 and len(epochs) >= PLATEAU_EPOCHS):
+        return note(
+            f"{headline}: there was more to learn when training ended", advice="train for more --epochs", **measured
         )
-    headline += ": there was more to learn when training ended"
-    return note(headline, value=last, figures=figures, advice="more --epochs")
+    return warn(
+        f"{headline} and fell by {max(0.0, 100 * gain):.1f} % in the last third of the epochs: the model underfits",
+        advice="use less --dropout and augmentation, a higher --learning_rate, or a wider model: 'signloom overfit' "
+        "shows whether this one can learn",
+        **measured,
+    )
 
 
 def _milestones() -> str:
@@ -206,17 +203,14 @@ def milestones(run: Run) -> Outcome:
     headline = (
         f"{len(missed)} milestones of word error rate missed; best {100 * best:.1f} % after {len(run.epochs)} epochs"
     )
-    if missed:
-        return warn(
-            headline,
-            value=100 * best,
-            where=missed + noted,
-            advice="compare with a healthy run: features (compatibility), the pace of learning (--learning_rate, "
-            "batches of 4 to 16), dropout of 0.1 to 0.3; then 'signloom overfit'",
-        )
-    if noted:
-        return note(headline, value=100 * best, where=noted)
-    return ok(headline, value=100 * best)
+    measured = Details(value=100 * best, where=missed + noted)
+    if not missed:
+        return (note if noted else ok)(headline, **measured)
+    advice = (
+        "compare with a healthy run: features (compatibility), the pace of learning (--learning_rate, batches of 4 to "
+        "16), dropout of 0.1 to 0.3; then 'signloom overfit'"
+    )
+    return warn(headline, advice=advice, **measured)
 
 
 @check(
@@ -228,48 +222,35 @@ def milestones(run: Run) -> Outcome:
 def gradients(run: Run) -> Outcome:
     """Norm of the gradient, as the live monitors measured it."""
     norms = [row["gradient/all"] for row in run.watched if "gradient/all" in row]
-    reported = _reported(run, "exploding_gradient", "vanishing_gradient", "no_gradient")
-    figures = {"largest": max(norms, default=math.nan), "exploding": "exploding_gradient" in run.said}
-    last = norms[-1] if norms else math.nan
-    if reported:
-        return _repeated(reported, value=last, figures=figures)
+    largest, last = max(norms, default=math.nan), norms[-1] if norms else math.nan
+    measured = Details(value=last, figures={"largest": largest, "exploding": "exploding_gradient" in run.findings})
+    if reported := _reported(run, "exploding_gradient", "vanishing_gradient", "no_gradient", **measured):
+        return reported
     if not norms:
         return ok("the live monitors did not measure gradients")
-    return ok(
-        f"norm of the gradient {min(norms):.3g} to {max(norms):.3g} (medians of epochs), {last:.3g} in the last",
-        value=last,
-        figures=figures,
-    )
+    headline = f"norm of the gradient {min(norms):.3g} to {largest:.3g} (medians of epochs), {last:.3g} in the last"
+    return ok(headline, **measured)
 
 
 @check("run.units", unit="share of a layer", threshold=f"below {100 * DEAD:g} %, else warn", source=MONITORS)
 def units(run: Run) -> Outcome:
     """Dead or saturated units of a layer, as the live monitors measured them."""
     dead, saturated = (max((row.get(name, 0.0) for row in run.watched), default=0.0) for name in ("dead", "saturated"))
-    worst, figures = max(dead, saturated), {"dead": dead, "saturated": saturated}
-    reported = _reported(run, "dead_units", "saturated_units")
-    if reported:
-        return _repeated(reported, value=worst, figures=figures)
+    measured = Details(value=max(dead, saturated), figures={"dead": dead, "saturated": saturated})
     headline = (
         f"at most {100 * dead:.0f} % of a layer's units are dead, {100 * saturated:.0f} % of its values saturated"
     )
-    return ok(headline, value=worst, figures=figures)
+    return _reported(run, "dead_units", "saturated_units", **measured) or ok(headline, **measured)
 
 
-def _reported(run: Run, *monitors: str) -> list[Mapping[str, Any]]:
-    """Returns the findings of these monitors."""
-    return [run.said[name] for name in monitors if name in run.said]
-
-
-def _repeated(findings: Sequence[Mapping[str, Any]], *, value: float, figures: Mapping[str, Any]) -> Outcome:
-    """Returns one warning that repeats the findings of live monitors."""
-    return warn(
-        "; ".join(finding["headline"] for finding in findings),
-        value=value,
-        where=[place for finding in findings for place in finding["where"]],
-        figures=figures,
-        advice=findings[0]["advice"],
-    )
+def _reported(run: Run, *monitors: str, **measured: Unpack[Details]) -> Outcome | None:
+    """Returns one warning that repeats the findings of these live monitors; None if they reported nothing."""
+    findings = [run.findings[name] for name in monitors if name in run.findings]
+    if not findings:
+        return None
+    headline = "; ".join(finding.headline for finding in findings)
+    measured["where"] = [place for finding in findings for place in finding.where]
+    return warn(headline, advice=findings[0].advice, **measured)
 
 
 @check(
@@ -282,30 +263,23 @@ def settings(run: Run) -> Outcome:
     """Learning rate and dropout, if they are far from those of healthy runs; never a fault by itself."""
     if "learning_rate" not in run.options:
         return ok("the options of the run are not known")
-    peak, dropout = _peak_rate(run), run.options.get("dropout")
-    low, high, much = peak < RATES[0], peak > RATES[1], dropout is not None and dropout > MOST_DROPOUT
-    figures = {
-        "peak": peak,
-        "dropout": dropout,
-        "steps": run.steps,
-        "low rate": low,
-        "high rate": high,
-        "much dropout": much,
+    peak, dropout = float(run.options["learning_rate"]), run.options.get("dropout")
+    if run.options.get("schedule", "onecycle") == "onecycle":
+        peak *= PEAK
+    figures = {"peak": peak, "dropout": dropout, "steps": run.steps}
+    odd = {
+        "low rate": peak < RATES[0],
+        "high rate": peak > RATES[1],
+        "much dropout": dropout is not None and dropout > MOST_DROPOUT,
     }
+    measured = Details(value=peak, figures={**figures, **odd})
     rate = f"the learning rate peaks at {peak:g}"
-    unusual = [rate] if low or high else []
-    if much:
-        unusual.append(f"dropout is {dropout:g}")
-    if unusual:
-        return note(f"{' and '.join(unusual)}: unusual", value=peak, figures=figures)
+    if any(odd.values()):
+        unusual = [rate] if odd["low rate"] or odd["high rate"] else []
+        unusual += [f"dropout is {dropout:g}"] if odd["much dropout"] else []
+        return note(f"{' and '.join(unusual)}: unusual", **measured)
     known = "" if dropout is None else f", dropout {dropout:g}"
-    return ok(f"{rate}, {run.steps:,} steps{known}", value=peak, figures=figures)
-
-
-def _peak_rate(run: Run) -> float:
-    """Returns the highest learning rate of the schedule; 0 if the options are not known."""
-    rate = float(run.options.get("learning_rate", 0.0))
-    return PEAK * rate if run.options.get("schedule", "onecycle") == "onecycle" else rate
+    return ok(f"{rate}, {run.steps:,} steps{known}", **measured)
 
 
 def _mean_loss(epochs: Sequence[EpochRecord]) -> float:

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from signloom.files import atomic_write, write_json, write_text
 from signloom.findings import plain
@@ -45,22 +44,10 @@ class OverfitReport:
             lines += ["", *_comparison_lines(self.runs, self.baseline)]
         if self.bisection is not None:
             lines += ["", *_bisection_lines(self.bisection)]
-        left_out = dict.fromkeys(fault for run in self.runs for fault in run.left_out)
+        left_out = dict.fromkeys(f"  {reason}" for run in self.runs for reason in run.left_out)
         if left_out:
-            lines += [
-                "",
-                f"left out, since CTC cannot align them: {len(left_out)}",
-                *(f"  {fault}" for fault in left_out),
-            ]
+            lines += ["", f"left out, since CTC cannot align them: {len(left_out)}", *left_out]
         return "\n".join([*lines, "", *_verdict_lines(self.verdict)])
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": asdict(self.verdict),
-            "runs": [asdict(run) for run in self.runs],
-            "baseline": [asdict(run) for run in self.baseline],
-            "bisection": None if self.bisection is None else asdict(self.bisection),
-        }
 
 
 def _run_lines(run: OverfitRun) -> list[str]:
@@ -129,7 +116,7 @@ def write_overfit(report: OverfitReport, folder: Path) -> dict[str, Path]:
     """Writes `overfit-MODEL.txt`, `.json` and `.png` into `folder`. Returns the paths by suffix."""
     paths = {suffix: folder / f"overfit-{report.runs[0].model}.{suffix}" for suffix in ("txt", "json", "png")}
     write_text(paths["txt"], report.text() + "\n")
-    write_json(paths["json"], plain(report.to_json()))
+    write_json(paths["json"], plain(asdict(report)))
     draw_overfit(report, paths["png"])
     return paths
 

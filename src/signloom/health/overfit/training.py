@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from signloom.corpus import Corpus, Utterance
@@ -21,11 +20,12 @@ from signloom.errors import InputError
 from signloom.health.overfit.architecture import Architecture
 from signloom.health.overfit.regimes import Regime
 from signloom.model.presets import ModelConfig
-from signloom.model.recognizer import Recognizer, ctc_of_heads
+from signloom.model.recognizer import Recognizer
 from signloom.score.wer import score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.data import Batch, BucketSampler, UtteranceDataset, collate
-from signloom.train.selection import unalignable
+from signloom.train.losses import plain_losses
+from signloom.train.selection import draw, unalignable
 from signloom.vocabulary import Vocabulary
 
 
@@ -150,16 +150,7 @@ def choose_samples(corpus: Corpus, config: ModelConfig, num_samples: int, seed: 
     items = corpus.split("train")
     vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
     recognizer = Recognizer(config, len(vocabulary))
-    chosen: list[Utterance] = []
-    left_out: list[str] = []
-    for index in np.random.default_rng(seed).permutation(len(items)):
-        if len(chosen) == num_samples:
-            break
-        fault = unalignable(recognizer, items[index], vocabulary)
-        if fault:
-            left_out.append(fault)
-        else:
-            chosen.append(items[index])
+    chosen, left_out = draw(items, num_samples, seed, lambda item: unalignable(recognizer, item, vocabulary))
     if not chosen:
         raise InputError(
             f"{corpus.root}: no training utterance that CTC can align at the model's stride"
@@ -295,9 +286,7 @@ def _steps(
     """Yields a step per batch. The first non-finite step is the last, and its gradient is not applied."""
     for batch in batches:
         recognizer.train()
-        heads = recognizer.heads(batch.points, batch.lengths)
-        total, _ = ctc_of_heads(heads, batch.targets, batch.target_lengths, auxiliary_weight=auxiliary_weight)
-        loss = batch.mean_per_gloss(total)
+        loss = batch.mean_per_gloss(plain_losses(recognizer, batch, auxiliary_weight=auxiliary_weight).total)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(recognizer.parameters(), gradient_clip)
