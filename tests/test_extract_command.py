@@ -119,7 +119,7 @@ def test_nothing_to_do_is_success_and_no_clip_is_misuse(tmp_path, capsys):
         run(Options([str(tmp_path / "empty")], tmp_path / "out"))
     with pytest.raises(InputError, match="--workers 0: needed at least 1"):
         run(Options(sources, tmp_path / "out", workers=0))
-    with pytest.raises(InputError, match="--shard 2/2: no clip is left for it"):
+    with pytest.raises(InputError, match="--shard 2/2: no clip for it"):
         run(Options(sources, tmp_path / "out", shard="2/2"))
 
     # Made with other options: refused, until asked to replace.
@@ -219,7 +219,7 @@ def test_a_worker_that_dies_costs_its_clip_only(tmp_path):
     assert process.returncode == 1
     assert set(outputs(out)) == {"1.npz", "2.npz", "3.npz"}
     assert set(failures(out)) == {"0-long"}
-    assert "the worker process died while it was on this clip" in failures(out)["0-long"]
+    assert "the worker process died on this clip" in failures(out)["0-long"]
     assert "Traceback" not in stderr
 
 
