@@ -10,7 +10,14 @@ from signloom.train.distill.targets import DistillBatch
 from signloom.train.method import TrainingMethod
 
 # Of a few seconds, and good enough on dev to be worth imitating.
-TEACHING = {"epochs": 40, "batch_size": 4, "preset": "tiny_teacher", "augment": False, "learning_rate": 2e-3}
+TEACHING = {
+    "epochs": 40,
+    "batch_size": 4,
+    "preset": "tiny_teacher",
+    "augment": False,
+    "learning_rate": 2e-3,
+    "consistency": 0.0,
+}
 SHORT = {"epochs": 2, "batch_size": 4, "preset": "tiny", "augment": False, "threads": 1, "learning_rate": 1e-3}
 
 
