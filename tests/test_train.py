@@ -149,7 +149,7 @@ def test_fine_tuning_keeps_weights_and_rows_of_known_glosses(learnt, tmp_path, c
             writer.add(f"u{number}", split=split, signer="A", glosses=["UP", "NEW"], landmarks=clip)
     with caplog.at_level("INFO"):
         tuned = fit(recipe(root, tmp_path / "run", init=learnt.run, epochs=1, learning_rate=1e-9))
-    assert "rows of 1 glosses it did not know (NEW)" in caplog.text
+    assert "rows of 1 glosses it does not know (NEW)" in caplog.text
     assert tuned.model.vocabulary.words == ("<blank>", "<unknown>", "NEW", "UP")
     old, new = learnt.model.engine.recognizer.state_dict(), tuned.model.engine.recognizer.state_dict()
     torch.testing.assert_close(new["lstm.forward_layers.0.weight_ih_l0"], old["lstm.forward_layers.0.weight_ih_l0"])
@@ -169,7 +169,7 @@ def test_fine_tuning_may_take_the_new_corpus_statistics(learnt, tmp_path, caplog
         tuned = fit(
             recipe(root, tmp_path / "run", init=learnt.run, refit_statistics=True, epochs=1, learning_rate=1e-9)
         )
-    assert "takes this corpus' statistics" in caplog.text
+    assert "uses the statistics of this corpus" in caplog.text
     scratch = fit(recipe(root, tmp_path / "scratch", epochs=1))
     old, new, own = (run.model.engine.recognizer.state_dict() for run in (learnt, tuned, scratch))
     for name in ("frontend.mean", "frontend.std"):
