@@ -89,9 +89,10 @@ def test_no_gloss_is_lost_by_another_tempo_or_stride(frames, stride, step, seed,
     """What a teacher says in single frames, its blanks between them, is what the student is told to say."""
     edges, num_steps = retimed(frames, stride, step, seed, strong)
     matches = torch.from_numpy(matching(edges, step, num_steps))[None]
-    # So far apart that no two of them come into one frame of a clip twice as fast.
+    # So far apart that no two of them fall into one frame. Neighbours differ: where a clip becomes almost three times
+    # as fast, the frames of two equal ones may touch, and CTC would merge them.
     apart = 2 + int(np.ceil(4 * stride / step))
-    glosses = [1 + at % 3 for at in range(0, num_steps, apart)]
+    glosses = [1 + number % 3 for number in range(len(range(0, num_steps, apart)))]
     said = torch.zeros(1, num_steps, dtype=torch.long)
     said[0, ::apart] = torch.tensor(glosses)
     teacher = torch.log_softmax(8.0 * torch.nn.functional.one_hot(said, 4).float(), -1)
