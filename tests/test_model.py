@@ -237,7 +237,7 @@ class TestFrontEnd:
         assert torch.isfinite(front(points)).all()
 
     def test_wrong_number_of_points_is_refused(self):
-        with pytest.raises(InputError, match=r"543 points a frame, the compact view needs 85 \(Landmarks.select"):
+        with pytest.raises(InputError, match=r"543 points per frame, the compact view needs 85 \(Landmarks.select"):
             FrontEnd()(clip(3, view="full"))
 
 
