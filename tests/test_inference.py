@@ -216,6 +216,7 @@ class TestTorchEngine:
             np.testing.assert_allclose(log_probs[row, :length], expected[row, :length], atol=1e-5)
 
     def test_puts_the_recogniser_into_evaluation_mode_and_keeps_no_state(self, vocabulary):
+        pytest.importorskip("torch")
         from signloom.inference.torch_engine import TorchEngine
         from signloom.model.recognizer import Recognizer
 
