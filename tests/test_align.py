@@ -202,6 +202,7 @@ def test_many_clips_need_a_folder(tiny_corpus, model_file, tmp_path):
         call(tmp_path / "absent.mp4", model_file, glosses="UP")
 
 
+@pytest.mark.slow
 def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpus, model_file, tmp_path):
     from signloom.ctc.spans import SpanSettings
     from signloom.inference.calibrate import correct_glosses, fit_spans, store_spans, with_spans

@@ -146,6 +146,7 @@ def test_a_view_that_holds_both():
     assert wide_view("compact", "compact") == "compact"
 
 
+@pytest.mark.slow
 def test_the_teacher_sees_the_clip_that_the_student_sees(tiny_corpus, teacher, tmp_path):
     model = load(teacher)
     corpus = Corpus.open(tiny_corpus)

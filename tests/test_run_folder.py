@@ -200,6 +200,7 @@ class TestEvaluateOnAnotherCorpus:
         assert not run.other_corpora.exists()
 
 
+@pytest.mark.slow
 class TestDoctorWithoutTheCorpus:
     def examined(self, run):
         return {finding.id: finding for finding in examine(find_subject(str(run.path), None)).findings}

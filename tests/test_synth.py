@@ -27,6 +27,8 @@ from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, ORIENTATIONS, handshape_angles
 from signloom.synth.tracker import spans
 
+pytestmark = pytest.mark.slow
+
 DIALS = Dials(left_handed=0.0)
 SMALL = SynthOptions(
     num_signs=12, num_signers=4, num_test_signers=1, num_train=12, num_dev=4, num_test=6, max_glosses=5

@@ -13,6 +13,8 @@ from signloom.synth.proportions import Proportions
 from signloom.synth.tracker import track
 from signloom.synth.tracker_noise import HANDS, wander
 
+pytestmark = pytest.mark.slow
+
 FPS = 25.0
 CLEAN = Dials(preset="clean")
 CAMERA = Camera(scale=1.0, middle=(0.65, 0.45), yaw=0.0, roll=0.0, width=4 / 3)
