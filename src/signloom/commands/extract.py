@@ -72,7 +72,7 @@ def run(options: Options) -> int:
         raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")
     clips = take_shard(found.clips, options.shard)
     if not clips:
-        raise InputError(f"--shard {options.shard}: no clip for it; there are only {len(found.clips)} clips")
+        raise InputError(f"--shard {options.shard}: no clip for it; found only {plural(len(found.clips), 'clip')}")
     output = options.output
     output.mkdir(parents=True, exist_ok=True)
     state = _survey(clips, output, settings, options)

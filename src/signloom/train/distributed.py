@@ -1,7 +1,7 @@
-"""Several processes that train one model: where this one stands among them, starting them, what they tell each other.
+"""Training with several processes: the rank of this process, starting the others, and the exchange of values.
 
-Every process runs the same code, `signloom.train.fit`. Who starts them does not matter: this module (`--devices N` on
-one machine), torchrun, or SLURM's srun; all set the same variables of the environment.
+Every process runs the same code, `signloom.train.fit`. This module (`--devices N` on one machine), torchrun or SLURM's
+srun starts them; all set the same environment variables.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ import torch.distributed as dist
 
 from signloom.errors import InputError, TrainingError
 
-# Another process of this run, and the file that what it says goes to.
+# Another process of this run, and the file that collects its output.
 Other = tuple[subprocess.Popen, IO[bytes]]
-# How long after another process has failed this one may still find out by itself.
+# After another process has failed, this one has so long to notice the failure by itself.
 PATIENCE_SECONDS = 15
 
 
 @dataclass(frozen=True)
 class World:
-    """rank: of this process, 0 being the one that writes.  size: processes in all.  local_size: of them on this
-    machine.  launcher: who has started them, empty where nobody has and there is only this one.
+    """The processes of a run, as one of them sees them.
+
+    rank: of this process; process 0 writes the files.  size: number of processes.  local_size: number of processes on
+    this machine.  launcher: the program that started them; empty for a single process.
     """
 
     rank: int = 0
@@ -46,7 +48,7 @@ class World:
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str] = os.environ) -> World:
-        """What torchrun or srun say. Raises InputError where machines have unequally many processes."""
+        """Returns what torchrun or srun set. Raises InputError if the machines differ in their number of processes."""
         if "TORCHELASTIC_RUN_ID" in variables or "SIGNLOOM_LAUNCHED" in variables:
             name = "torchrun" if "TORCHELASTIC_RUN_ID" in variables else "signloom"
             size, rank = int(variables["WORLD_SIZE"]), int(variables["RANK"])
@@ -66,9 +68,10 @@ class World:
 
 @contextmanager
 def launched(recipe: dict[str, Any], size: int) -> Iterator[World]:
-    """This process as the first of `size` on this machine, the others started beside it, while the block runs.
+    """Starts the other processes of a run on this machine while the block runs. Yields the world of this process.
 
-    recipe: as JSON, for the others. Raises TrainingError with what another one said when it ended early.
+    recipe: as JSON, for the other processes.  size: number of processes, this one included. Raises TrainingError with
+    the last output of a process that ended early.
     """
     variables = {
         "MASTER_ADDR": "127.0.0.1",
@@ -97,7 +100,7 @@ def launched(recipe: dict[str, Any], size: int) -> Iterator[World]:
         try:
             yield World(0, size, size, "signloom")
         except RuntimeError as error:
-            # A collective that fails does so because another process is gone; that one knows why.
+            # A collective call fails because another process has ended; the output of that process says why.
             ended.set()
             if words := _last_words(others):
                 raise TrainingError(words) from error
@@ -106,7 +109,7 @@ def launched(recipe: dict[str, Any], size: int) -> Iterator[World]:
         ended.set()
         for other, said in others:
             try:
-                # Done with the last step, a process has little more to do; one that waits for us waits for ever.
+                # After the last step a process has little left to do; one that still waits for us would wait for ever.
                 other.wait(timeout=10 if sys.exc_info()[0] is None else 1)
             except subprocess.TimeoutExpired:
                 other.kill()
@@ -120,7 +123,7 @@ def launched(recipe: dict[str, Any], size: int) -> Iterator[World]:
 
 
 def _watch(others: list[Other], ended: threading.Event) -> None:
-    """Ends this process if another one has failed and this one goes on waiting for it, in a call that nothing ends."""
+    """Ends this process if it still waits for a process that has failed, in a call that cannot be interrupted."""
     while not ended.wait(1):
         if any(other.poll() for other, _ in others) and not ended.wait(PATIENCE_SECONDS):
             print(f"signloom: error: {_last_words(others)}", file=sys.stderr, flush=True)
@@ -130,7 +133,7 @@ def _watch(others: list[Other], ended: threading.Event) -> None:
 
 
 def _last_words(others: list[Other]) -> str:
-    """What the first process that failed has said last."""
+    """Returns the last output of the first process that failed."""
     for other, said in others:
         try:
             status = other.wait(timeout=3)
@@ -153,12 +156,12 @@ def _free_port() -> int:
 
 
 def active() -> bool:
-    """Whether several processes are at work."""
+    """Returns whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def gather(value: Any, device: torch.device) -> list[Any]:
-    """`value`, which JSON can hold, of every process, in the order of their ranks; no pickle is involved."""
+    """Returns `value` of every process in the order of ranks, sent as JSON (no pickle is used)."""
     if not active():
         return [value]
     data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(device)
@@ -173,7 +176,7 @@ def gather(value: Any, device: torch.device) -> list[Any]:
 
 
 def total(values: torch.Tensor, device: torch.device) -> list[float]:
-    """The sum over processes of each of `values` `(N,)`."""
+    """Returns the sum over all processes of each of `values` (N,)."""
     if active():
         values = values.to(device, copy=True)
         dist.all_reduce(values)
@@ -182,20 +185,20 @@ def total(values: torch.Tensor, device: torch.device) -> list[float]:
 
 
 def share_buffers(module: torch.nn.Module) -> None:
-    """Gives every process the buffers of the first: the front end's statistics are measured only there."""
+    """Sends the buffers of the first process to all others: only the first measures the front end's statistics."""
     if active():
         for buffer in module.buffers():
-            # Not every backend sends truth values.
+            # Not every backend can send booleans.
             sent = buffer.to(torch.uint8) if buffer.dtype == torch.bool else buffer
             dist.broadcast(sent, src=0)
             buffer.copy_(sent)
 
 
 def average_statistics(module: torch.nn.Module) -> None:
-    """Averages batch norm's running statistics over processes, each of which has seen another part of every step.
+    """Averages batch norm's running statistics over processes, which see different parts of every step.
 
-    They are running means of what each batch had, so that the mean of the processes' is what one process would have
-    that saw the same batches one by one; when and how often this is done does not change it.
+    Running statistics are running means over batches. So their mean over processes equals the statistics of one process
+    that sees the same batches one by one, no matter when and how often they are averaged.
     """
     if not active():
         return
@@ -214,6 +217,6 @@ def average_statistics(module: torch.nn.Module) -> None:
 
 
 def close() -> None:
-    """Ends the connection between processes, so that a further run can make its own."""
+    """Closes the connection between the processes, so that another run can open its own."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

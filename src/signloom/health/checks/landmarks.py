@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from signloom import layout
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.figures import FASTEST, ClipFigures, CorpusFigures
 
@@ -242,8 +243,8 @@ def motion(figures: CorpusFigures) -> Outcome:
     counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips]
     worst = _worst((count, name) for count, name in counts if count)[:SHOWN]
     return judge(
-        f"in {swaps:,} frames the hands swap places, in {jumps:,} a hand moves faster than anyone can "
-        f"({rate:.3f} per second)",
+        f"the hands swap places in {plural(swaps, 'frame')}; a hand moves faster than anyone can in "
+        f"{plural(jumps, 'frame')} ({rate:.3f} per second)",
         fail=rate >= 1.0,
         warn=rate >= 0.25,
         value=rate,
