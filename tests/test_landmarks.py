@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from conftest import random_landmarks
 from signloom import layout
 from signloom.errors import InputError, LayoutError
-from signloom.landmarks import Landmarks, interpolate, resample_positions
+from signloom.frame_times import resample_positions
+from signloom.landmarks import Landmarks, interpolate
 
 
 def test_saved_and_loaded_is_the_same_to_half_precision(tmp_path):

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from signloom import layout
+from signloom import frame_times, layout
 from signloom.errors import InputError, LayoutError
 from signloom.files import atomic_write
 
 FORMAT = "signloom-landmarks"
-FORMAT_VERSION = 1
+# Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.
+VERSIONS = (1, 2)
 SUFFIX = ".npz"
 MAX_FRAMES = 1_000_000
 
@@ -32,11 +33,13 @@ class Landmarks:
 
     points: (T, 543, 3) float32, units of image height, NaN where a point was not detected.
     visibility: (T, 33) float32 in 0..1, MediaPipe's estimate that a pose point is visible; NaN if unknown.
-    fps: frames per second, as a float (29.97 stays 29.97).
+    fps: frames per second, as a float (29.97 stays 29.97); the mean rate where frames are not evenly spaced.
     image_size: (width, height) in pixels, or None if unknown.
     pixel_aspect: width of a pixel divided by its height; 1.0 for square pixels.
     assumed: names of the fields above that the source did not give; their values were assumed.
     source: origin of the points (name, sha256, extractor, extractor version), for the record.
+    seconds: (T,) float64, the time of every frame on the clock of its file, as players and ELAN count; ascending.
+    Without them, frames are evenly spaced from 0 on.
     """
 
     points: np.ndarray
@@ -46,6 +49,7 @@ class Landmarks:
     pixel_aspect: float = 1.0
     assumed: tuple[str, ...] = ()
     source: dict[str, Any] = field(default_factory=dict)
+    seconds: np.ndarray = None  # type: ignore[assignment]  # never None after __post_init__
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=np.float32)
@@ -62,13 +66,29 @@ class Landmarks:
             )
         if not (math.isfinite(self.fps) and 0 < self.fps <= 1000):
             raise InputError(f"landmarks: fps is {self.fps}; needed a rate above 0 and up to 1000")
+        if self.seconds is None:
+            object.__setattr__(self, "seconds", frame_times.even_times(len(points), self.fps))
+        else:
+            object.__setattr__(self, "seconds", np.asarray(self.seconds, dtype=np.float64))
+            frame_times.check_times(self.seconds, len(points))
 
     def __len__(self) -> int:
         return len(self.points)
 
     @property
     def duration_seconds(self) -> float:
+        """The time from the start of the first frame to the end of the last one."""
         return len(self) / self.fps
+
+    @property
+    def start_seconds(self) -> float:
+        """The time of the first frame; 0 unless the video track begins later than its file."""
+        return float(self.seconds[0])
+
+    @property
+    def has_even_times(self) -> bool:
+        """Whether the frames are evenly spaced from 0 on."""
+        return frame_times.are_even(self.seconds, self.fps)
 
     @property
     def aspect(self) -> float:
@@ -91,21 +111,55 @@ class Landmarks:
         return replace(self, points=points, visibility=self.visibility[:, mirror[: layout.NUM_POSE_POINTS]])
 
     def resampled(self, fps: float) -> Landmarks:
-        """Returns the clip at another frame rate, by linear interpolation; see `resample_positions`."""
-        if math.isclose(self.fps, fps, rel_tol=1e-6):
+        """Returns the clip at another frame rate, evenly spaced from its first frame on, by linear interpolation.
+
+        See `frame_times.resample_positions`.
+        """
+        if (even := self.has_even_times) and math.isclose(self.fps, fps, rel_tol=1e-6):
             return self
-        positions = resample_positions(len(self), self.fps, fps)
+        positions = frame_times.resample_positions(len(self), self.fps, fps, None if even else self.seconds)
         return replace(
             self,
             points=interpolate(self.points, positions),
             visibility=interpolate(self.visibility, positions),
             fps=fps,
+            seconds=self.start_seconds + frame_times.even_times(len(positions), fps),
+        )
+
+    def between(self, start_seconds: float, end_seconds: float) -> Landmarks:
+        """Returns the frames that are on the screen between two moments of the file, as a clip that starts at 0.
+
+        Raises InputError if there are none.
+        """
+        frames = frame_times.frames_between(self.seconds, start_seconds, end_seconds)
+        end = self.start_seconds + self.duration_seconds
+        if start_seconds >= end or len(self.seconds[frames]) == 0:
+            raise InputError(
+                f"landmarks: no frames from {start_seconds:.3f} to {end_seconds:.3f} s; the clip is from "
+                f"{self.start_seconds:.3f} to {end:.3f} s"
+            )
+        return self.part(frames)
+
+    def part(self, frames: slice) -> Landmarks:
+        """Returns some of the frames, at least one, as a clip that starts at 0."""
+        seconds = self.seconds[frames]
+        rate = self.fps if self.has_even_times else frame_times.mean_rate(seconds) or self.fps
+        return replace(
+            self,
+            points=self.points[frames],
+            visibility=self.visibility[frames],
+            fps=rate,
+            seconds=seconds - seconds[0],
         )
 
     def save(self, path: Path) -> None:
-        """Writes an uncompressed .npz of half-precision arrays (3.3 kB per frame), whole or not at all."""
+        """Writes an uncompressed .npz of half-precision arrays (3.3 kB per frame), whole or not at all.
+
+        The times of evenly spaced frames are not written (version 1 of the format), those of others are (version 2).
+        """
+        times = {} if self.has_even_times else {"seconds": self.seconds}
         meta = {
-            **file_header(FORMAT, FORMAT_VERSION),
+            **file_header(FORMAT, VERSIONS[bool(times)]),
             "fps": self.fps,
             "image_size": self.image_size,
             "pixel_aspect": self.pixel_aspect,
@@ -125,6 +179,7 @@ class Landmarks:
             buffer,
             points=points,
             visibility=visibility,
+            **times,
             meta=np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8),
         )
         with atomic_write(path) as file:
@@ -146,11 +201,14 @@ class Landmarks:
             with np.load(path, allow_pickle=False) as arrays:
                 meta = json.loads(arrays["meta"].tobytes().decode())
                 points, visibility = arrays["points"], arrays["visibility"]
+                seconds = arrays["seconds"] if "seconds" in arrays else None
         except FileNotFoundError:
             raise InputError(f"{path}: no such landmark file") from None
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
             raise InputError(f"{path}: not a readable landmark file ({error}); extract or import it again") from None
-        check_header(meta, path, FORMAT, FORMAT_VERSION)
+        check_header(meta, path, FORMAT, *VERSIONS)
+        if np.isinf(points).any():
+            raise InputError(f"{path}: infinite coordinates; extract or import it again")
         size = meta["image_size"]
         return cls(
             points=points,
@@ -160,6 +218,7 @@ class Landmarks:
             pixel_aspect=float(meta["pixel_aspect"]),
             assumed=tuple(meta["assumed"]),
             source=dict(meta["source"]),
+            seconds=seconds,
         )
 
 
@@ -195,14 +254,15 @@ def file_header(format: str, version: int) -> dict[str, Any]:
     return {"format": format, "version": version, "layout": layout.NAME, "layout_version": layout.VERSION}
 
 
-def check_header(header: Any, path: Path, expected_format: str, expected_version: int) -> None:
-    """Raises InputError or LayoutError unless a file's header has this format, version and point layout."""
+def check_header(header: Any, path: Path, expected_format: str, *versions: int) -> None:
+    """Raises InputError or LayoutError unless a file's header has this format, one of `versions` and our layout."""
     if not isinstance(header, dict) or header.get("format") != expected_format:
         got = header.get("format") if isinstance(header, dict) else type(header).__name__
         raise InputError(f"{path}: format {got!r}, needed {expected_format!r}")
-    if header.get("version") != expected_version:
+    if header.get("version") not in versions:
         raise InputError(
-            f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads {expected_version}; "
+            f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads "
+            f"{' and '.join(map(str, versions))}; "
             "make the file again or install the signloom that wrote it"
         )
     name, version = header.get("layout"), header.get("layout_version")
@@ -219,15 +279,6 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if not (times and width.isdecimal() and height.isdecimal() and 0 < int(width) < 65536 and 0 < int(height) < 65536):
         raise InputError(f"--image_size is {text!r}; needed width x height in pixels, e.g. 210x260")
     return int(width), int(height)
-
-
-def resample_positions(num_frames: int, fps: float, target_fps: float) -> np.ndarray:
-    """Returns the positions of the frames at `target_fps`, in frames of the clip at `fps`, (T',) float64.
-
-    T' = max(1, round(num_frames * target_fps / fps)); no position is after the last frame.
-    """
-    count = max(1, round(num_frames * target_fps / fps))
-    return np.minimum(np.arange(count) * (fps / target_fps), num_frames - 1)
 
 
 def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

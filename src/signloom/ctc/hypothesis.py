@@ -17,11 +17,13 @@ class Emission:
     log_probs: (T', V) float32; the exponentials of each row sum to 1; column 0 is blank.
     step_seconds: time between output frames; output frame t covers step_seconds * t to step_seconds * (t + 1).
     duration_seconds: length of the clip; no span ends later.
+    start_seconds: the time of the clip's first frame on the clock of its file; spans are on that clock.
     """
 
     log_probs: np.ndarray
     step_seconds: float
     duration_seconds: float
+    start_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         log_probs = np.asarray(self.log_probs, dtype=np.float32)

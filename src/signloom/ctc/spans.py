@@ -70,6 +70,7 @@ def located(
         )
     alignment = forced_alignment(emission.log_probs, ids)
     times = spans(emission_seconds(emission, ids, alignment), emission.duration_seconds, timing)
+    times += emission.start_seconds
     raw = confidences(emission.log_probs, ids, alignment)
     calibrate = calibration.apply if calibration else float
     return tuple(
@@ -79,7 +80,7 @@ def located(
 
 
 def emission_seconds(emission: Emission, ids: Sequence[int] | np.ndarray, alignment: ForcedAlignment) -> np.ndarray:
-    """Returns the time at which each gloss is emitted, (S,) seconds, strictly increasing.
+    """Returns the time at which each gloss is emitted, (S,) seconds from the clip's first frame, strictly increasing.
 
     The time is a weighted mean over the gloss's frames and one more on either side, unless a neighbour has that frame.
     The weight of a frame is the square root of the gloss's probability in it, so that an emission between two frames

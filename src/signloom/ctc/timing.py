@@ -17,6 +17,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError
+from signloom.frame_times import frames_at
 from signloom.landmarks import Landmarks
 
 # About 12 frames per gloss at 25 frames per second: PHOENIX-2014, and most corpora of news and everyday conversation.
@@ -67,7 +68,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """The landmarks of one clip, its glosses as ids (S,), and the middle of each gloss's emission in seconds (S,)."""
+    """The landmarks of one clip, its glosses as ids (S,), and the middle of each gloss's emission (S,), in seconds from
+    the clip's first frame.
+    """
 
     landmarks: Landmarks
     ids: np.ndarray
@@ -90,8 +93,9 @@ def fit_timing(clips: Iterable[AlignedClip]) -> Timing:
     for clip in clips:
         hands = _hands(clip.landmarks)
         for gloss, seconds in zip(np.asarray(clip.ids).tolist(), np.asarray(clip.seconds).tolist(), strict=True):
-            frames = np.floor((seconds + moments) * clip.landmarks.fps).astype(np.int64)
-            inside = (frames >= 0) & (frames < len(hands))
+            shown = moments + seconds + clip.landmarks.start_seconds
+            frames = frames_at(clip.landmarks.seconds, shown)
+            inside = (frames >= 0) & (shown < clip.landmarks.start_seconds + clip.landmarks.duration_seconds)
             token = np.full((len(moments), hands.shape[1]), np.nan, dtype=np.float32)
             token[inside] = hands[frames[inside]]
             tokens[gloss].append(token)

@@ -13,7 +13,6 @@ import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from signloom.drawing.person import Appearance, appearance_of, draw_frame, impor
 from signloom.errors import InputError, SignloomError
 from signloom.extract.reading import import_cv2
 from signloom.files import atomic_write, file_stem
+from signloom.frame_times import frames_at
 from signloom.landmarks import Landmarks
 
 if TYPE_CHECKING:
@@ -243,8 +243,8 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
         spans, look = _gloss_spans(utterance, "boundaries", "strokes"), appearance_of(utterance.signer)
         count = max(1, round(len(landmarks) * fps / landmarks.fps))
         previous: tuple[int, Image] | None = None
-        for number in range(count):
-            frame = min(int(number * landmarks.fps / fps + 0.5), len(landmarks) - 1)
+        shown = frames_at(landmarks.seconds, landmarks.start_seconds + (np.arange(count) + 0.5) / fps)
+        for frame in shown.tolist():
             if previous is None or previous[0] != frame:
                 page = pillow.Image.new("RGB", size, _PAPER)
                 _paste(page, landmarks, frame, look, ((size[0] - width) // 2, gap, width, height))
@@ -256,9 +256,9 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
 def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Image:
     """Returns frames of every clip side by side, to choose a palette for all of them."""
     few = [
-        (utterance, replace(landmarks, points=landmarks.points[part], visibility=landmarks.visibility[part]))
+        (utterance, landmarks.part(slice(frame, frame + 1)))
         for utterance, landmarks in chosen
-        for part in [slice(len(landmarks) // 4, None, max(1, len(landmarks) // 3))]
+        for frame in range(len(landmarks) // 4, len(landmarks), max(1, len(landmarks) // 3))
     ]
     pages = list(_film(few, fps, height))
     sheet = import_pillow().Image.new("RGB", (pages[0].width * len(pages), pages[0].height))

@@ -17,7 +17,7 @@ from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
 from signloom.files import TEMPORARY_SUFFIX, atomic_write, remove_temporary
-from signloom.landmarks import FORMAT, FORMAT_VERSION, check_header
+from signloom.landmarks import FORMAT, VERSIONS, check_header
 
 
 @dataclass
@@ -56,7 +56,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
         # A file that was cut off lacks the directory at its end, so it already fails here.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["meta"].tobytes().decode())
-        check_header(header, path, FORMAT, FORMAT_VERSION)
+        check_header(header, path, FORMAT, *VERSIONS)
         frames = header["source"]["frames"]
         return header if isinstance(frames, dict) and "total" in frames else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, InputError):

@@ -7,7 +7,6 @@ of the ELAN file. The split of a file is the folder train, dev or test that cont
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -19,6 +18,7 @@ from signloom.corpus import SPLITS, check_split
 from signloom.eaf import SUFFIX, EafDocument, TimedAnnotation, read_eaf
 from signloom.errors import Faults, InputError, listed
 from signloom.files import files_of, write_text
+from signloom.frame_times import ROUNDING_SECONDS
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
@@ -257,17 +257,20 @@ def cut(landmarks: Landmarks, span: TimedAnnotation | None, path: Path) -> Landm
     """Returns the frames of a span, or all frames if it is None. Raises InputError if it ends after the clip."""
     if span is None:
         return landmarks
-    first, last = math.floor(span.start_ms * landmarks.fps / 1000), math.ceil(span.end_ms * landmarks.fps / 1000)
+    end = landmarks.start_seconds + landmarks.duration_seconds
     # The last frame of a video can be a little longer or shorter than the others.
-    if last > len(landmarks) + 1 or first >= len(landmarks):
+    if span.end_ms / 1000 > end + 1 / landmarks.fps + ROUNDING_SECONDS or span.start_ms / 1000 >= end:
         raise InputError(
-            f"the segment ends at {_clock(span.end_ms)}, {path.name} at {landmarks.duration_seconds:.3f} s; "
+            f"the segment ends at {_clock(span.end_ms)}, {path.name} at {end:.3f} s; "
             "is it the right video, and its --fps right?"
         )
-    source = {**landmarks.source, "cut_ms": [span.start_ms, span.end_ms]}
-    return replace(
-        landmarks, points=landmarks.points[first:last], visibility=landmarks.visibility[first:last], source=source
-    )
+    if span.end_ms / 1000 <= landmarks.start_seconds:
+        raise InputError(
+            f"the segment ends at {_clock(span.end_ms)}, but the picture of {path.name} begins at "
+            f"{landmarks.start_seconds:.3f} s; is it the right video?"
+        )
+    part = landmarks.between(span.start_ms / 1000, span.end_ms / 1000)
+    return replace(part, source={**part.source, "cut_ms": [span.start_ms, span.end_ms]})
 
 
 def _write_table(sentences: Sequence[ElanUtterance], options: Options, left_out: Sequence[LeftOut]) -> int:

@@ -52,7 +52,7 @@ class Model:
     def emission(self, landmarks: Landmarks) -> Emission:
         """Returns the log-probabilities for one clip, which is resampled to the model's frame rate."""
         log_probs, _ = self.engine.log_probs(self._points(landmarks)[None])
-        return Emission(log_probs[0], self.engine.step_seconds, landmarks.duration_seconds)
+        return Emission(log_probs[0], self.engine.step_seconds, landmarks.duration_seconds, landmarks.start_seconds)
 
     def emissions(
         self, corpus: Corpus, utterances: Sequence[Utterance], *, batch_size: int = 32

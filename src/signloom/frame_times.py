@@ -1,0 +1,83 @@
+"""The times of a clip's frames: the one place that turns frames to seconds and back.
+
+Shapes: T frames. Times are seconds on the clock of the file, as players and ELAN count them: 0 is the start of the
+file, which is not always the start of its video track.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signloom.errors import InputError
+
+# Containers round time stamps to milliseconds or coarser; frames that are off by less are evenly spaced.
+EVEN_WITHIN_SECONDS = 0.002
+# Annotations are whole milliseconds.
+ROUNDING_SECONDS = 0.0005
+# A picture that stays longer is a pause of a recording: the pose is held, not moved slowly towards the next one.
+LONGEST_MOVE_SECONDS = 0.5
+
+
+def even_times(num_frames: int, fps: float) -> np.ndarray:
+    """Returns the times of evenly spaced frames from 0 on, (T,) float64 seconds."""
+    return np.arange(num_frames) / fps
+
+
+def are_even(seconds: np.ndarray, fps: float) -> bool:
+    """Returns whether frames at `seconds` (T,) are evenly spaced at `fps` from 0 on, but for rounding."""
+    tolerance = min(EVEN_WITHIN_SECONDS, 0.25 / fps)
+    return bool(np.abs(seconds - even_times(len(seconds), fps)).max() <= tolerance)
+
+
+def mean_rate(seconds: np.ndarray) -> float | None:
+    """Returns the mean frames per second of at least two frames, None for fewer.
+
+    The last frame is taken to stay as long as most frames do (the median), so that frames divided by the rate are the
+    duration of the clip.
+    """
+    if len(seconds) < 2:
+        return None
+    steps = np.diff(seconds)
+    return float(len(seconds) / (seconds[-1] - seconds[0] + np.median(steps)))
+
+
+def check_times(seconds: np.ndarray, num_frames: int) -> None:
+    """Raises InputError unless `seconds` is (T,), finite and ascending."""
+    if seconds.shape != (num_frames,):
+        raise InputError(f"landmarks: seconds of shape {seconds.shape}, needed ({num_frames},), a time for each frame")
+    if not np.isfinite(seconds).all():
+        raise InputError("landmarks: the time of a frame is NaN or infinite")
+    if (backward := np.flatnonzero(np.diff(seconds) <= 0)).size:
+        frame = int(backward[0])
+        raise InputError(
+            f"landmarks: frame {frame + 1} is at {seconds[frame + 1]:.3f} s, the one before it at "
+            f"{seconds[frame]:.3f} s; needed ascending times"
+        )
+
+
+def frames_at(seconds: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Returns the frame that is on the screen at each of `moments`, on the clock of `seconds`; -1 before the first."""
+    return np.searchsorted(seconds, np.asarray(moments) + ROUNDING_SECONDS, side="right") - 1
+
+
+def frames_between(seconds: np.ndarray, start: float, end: float) -> slice:
+    """Returns the frames that are on the screen between two moments, on the clock of `seconds`."""
+    first = max(int(frames_at(seconds, np.array(start))), 0)
+    return slice(first, int(np.searchsorted(seconds, end - ROUNDING_SECONDS, side="left")))
+
+
+def resample_positions(num_frames: int, fps: float, target_fps: float, seconds: np.ndarray | None = None) -> np.ndarray:
+    """Returns the positions of the frames at `target_fps`, in frames of the clip at `fps`, (T',) float64.
+
+    T' = max(1, round(num_frames * target_fps / fps)); no position is after the last frame. The first is frame 0.
+    seconds: the times of the frames (T,) if they are not even; `fps` is then their mean rate.
+    """
+    count = max(1, round(num_frames * target_fps / fps))
+    if seconds is None:
+        return np.minimum(np.arange(count) * (fps / target_fps), num_frames - 1)
+    knots, frames = seconds - seconds[0], np.arange(num_frames, dtype=np.float64)
+    paused = np.flatnonzero(np.diff(knots) > LONGEST_MOVE_SECONDS)
+    # A knot just before the next frame holds the last pose until then.
+    knots = np.insert(knots, paused + 1, knots[paused + 1] - 1 / target_fps)
+    frames = np.insert(frames, paused + 1, frames[paused])
+    return np.interp(np.arange(count) / target_fps, knots, frames)
