@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+# One process per core runs the tests; their models are too small to share cores, and threads that wait cost as much
+# as threads that work. Read by NumPy and torch when they are imported, and by processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The times of frames: even or not, from 0 or later, with pauses; and everything that turns them to seconds and back."""
+"""The times of frames: even or not, from 0 or later, with pauses; and what turns them to seconds and back."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from conftest import random_landmarks
 
+from conftest import random_landmarks
 from signloom import frame_times
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks

@@ -201,7 +201,7 @@ class Landmarks:
             with np.load(path, allow_pickle=False) as arrays:
                 meta = json.loads(arrays["meta"].tobytes().decode())
                 points, visibility = arrays["points"], arrays["visibility"]
-                seconds = arrays["seconds"] if "seconds" in arrays else None
+                seconds: Any = arrays.get("seconds")
         except FileNotFoundError:
             raise InputError(f"{path}: no such landmark file") from None
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
