@@ -426,7 +426,9 @@ def test_isharah_signers(signs):
 def test_a_test_table_without_glosses_is_a_fault(signs):
     # The public test tables of the challenges have ids only.
     test = write(Path(signs.annotations[0]) / "test.tsv", "id", "04_0001")
-    assert f"{test}:1: no column gloss; got id, needed id,gloss" in faults_of(isharah.run, signs)
+    assert f"{test}:1: no column gloss or glosses or annotation or orth; got id, needed id,gloss" in faults_of(
+        isharah.run, signs
+    )
 
 
 def test_the_real_table_of_isharah(shared_data):

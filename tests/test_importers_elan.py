@@ -202,14 +202,14 @@ def test_sentences_become_utterances_and_landmarks_are_cut(recordings, capsys):
 
 def test_without_landmarks_a_table_is_written_that_others_read(recordings, capsys):
     from signloom.errors import Faults
-    from signloom.importers.isharah import read_annotations
+    from signloom.importers.isharah import Signers, read_annotations
 
     table = recordings / "all.csv"
     call(recordings, output=table, segments="Satz")
     lines = table.read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["id|split|signer|start_ms|end_ms|gloss", "first_0001|train|Anna|0|1000|HEUTE REGEN"]
     faults = Faults("table")
-    rows = read_annotations(table, "train", faults, pattern=None)
+    rows = read_annotations(table, None, faults, signers=Signers("none"))
     assert [row.glosses for row in rows] == [("HEUTE", "REGEN"), ("MORGEN", "SONNE"), ("SONNE",)]
     assert not faults
     with pytest.raises(InputError, match="already exists"):

@@ -5,6 +5,7 @@ You can move or copy the folder as a whole: the paths in the manifest are relati
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -224,12 +225,15 @@ class CorpusWriter:
         remove_temporary(self.root)
 
     def landmarks_path(self, utterance_id: str) -> str:
-        """Returns the path of an utterance's landmarks in the corpus. Raises InputError if another id has that file."""
-        path = f"{LANDMARKS_FOLDER}/{file_stem(utterance_id)}{SUFFIX}"
-        owner = self._files.setdefault(path.casefold(), utterance_id)
-        if owner != utterance_id:
-            raise InputError(f"ids {owner!r} and {utterance_id!r} need the same file {path}; rename one")
-        return path
+        """Returns the path of an utterance's landmarks in the corpus.
+
+        Ids that would have the same file name (`a/b` and `a_b`, `A` and `a`) are told apart by a part of their hash.
+        """
+        stem = file_stem(utterance_id)
+        if self._files.setdefault(stem.casefold(), utterance_id) != utterance_id:
+            stem = f"{stem}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:8]}"
+            self._files.setdefault(stem.casefold(), utterance_id)
+        return f"{LANDMARKS_FOLDER}/{stem}{SUFFIX}"
 
     def add(
         self,

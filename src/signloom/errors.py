@@ -5,7 +5,9 @@ The command line prints them without a traceback and exits with their `exit_stat
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,11 +105,24 @@ def listed(items: Iterable[str], *, shown: int = 20) -> str:
     return ", ".join(items[:shown]) + more
 
 
+# What differs between faults of one kind: places, names in quotes or parentheses, file names and numbers.
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\S*[/\\]\S*|\S+\.\w+|[+-]?\d[\d.,:]*")
+# Of each kind of fault, so many are printed where there are too many to print all.
+_SHOWN_PER_KIND = 3
+
+
+def kind_of(message: str) -> str:
+    """Returns what faults of one kind have in common: the message without places, names and numbers."""
+    _, colon, text = message.partition(": ")
+    return " ".join(_VARIABLE.sub("*", text if colon else message).split())
+
+
 @dataclass
 class Faults:
     """Collects all faults of a manifest or configuration, to raise them together.
 
-    shown: at most this many are printed in full; the total is always printed.  advice: last line of the message.
+    shown: up to this many are printed in full. More are printed by kind: its count, and its first faults.
+    advice: last line of the message.
     """
 
     subject: str
@@ -149,10 +164,24 @@ class Faults:
             raise InputError(str(self))
 
     def __str__(self) -> str:
-        lines = [f"  {message}" for message in self.messages[: self.shown]]
-        hidden = len(self.messages) - self.shown
-        if hidden > 0:
-            lines.append(f"  ... and {hidden} more")
+        lines = self._by_kind() if len(self.messages) > self.shown else [f"  {message}" for message in self.messages]
         if self.advice:
             lines.append(self.advice)
         return "\n".join([f"{self.subject}: {plural(len(self.messages), 'fault')}", *lines])
+
+    def _by_kind(self) -> list[str]:
+        """Returns the first faults of each kind and how many more there are, frequent kinds first."""
+        kinds: defaultdict[str, list[str]] = defaultdict(list)
+        for message in self.messages:
+            kinds[kind_of(message)].append(message)
+        ordered = sorted(kinds.values(), key=len, reverse=True)
+        lines = []
+        for messages in ordered[: self.shown]:
+            shown = min(len(messages), _SHOWN_PER_KIND if len(ordered) > 1 else self.shown)
+            lines += [f"  {message}" for message in messages[:shown]]
+            if len(messages) > shown:
+                lines.append(f"  ... and {len(messages) - shown:,} more of this kind ({len(messages):,} in all)")
+        if len(ordered) > self.shown:
+            hidden = sum(len(messages) for messages in ordered[self.shown :])
+            lines.append(f"  ... and {plural(hidden, 'fault')} of {len(ordered) - self.shown:,} other kinds")
+        return lines

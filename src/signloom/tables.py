@@ -1,14 +1,17 @@
-"""Line-based text tables (csv and similar): reads UTF-8 lines with their numbers, and rows with named columns."""
+"""Line-based text tables (csv and similar): reads lines of text with their numbers, and rows with named columns."""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.errors import Faults
+from signloom.text import clean
 
 # A line and its number in the file, from 1.
 Line = tuple[int, str]
@@ -29,52 +32,88 @@ class Row:
         return next((self.fields[column] for column in columns if column in self.fields), "")
 
 
-def read_lines(path: Path, faults: Faults) -> list[Line] | None:
-    """Returns the lines of a file that are not blank; adds a fault and returns None if it is not a UTF-8 text file.
+def read_text(path: Path, faults: Faults) -> str | None:
+    """Returns the text of a file, with plain line ends; adds a fault and returns None if it is not a text file.
 
-    A byte order mark and Windows line ends are accepted.
+    The text is UTF-8, or UTF-16 as spreadsheets and Praat write it. A byte order mark and Windows line ends are
+    accepted.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         faults.add(f"{path}: cannot be read ({error.strerror}); needed a text file")
         return None
+    encoding = encoding_of(data)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        faults.add(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8 ({error.reason}); save the file as UTF-8")
+        line = f":{data[: error.start].count(10) + 1}" if encoding == "utf-8-sig" else ""
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
+        faults.add(f"{path}{line}: not {name} ({error.reason}); save the file as UTF-8")
+        return None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def encoding_of(data: bytes) -> str:
+    """Returns the encoding of a text, by its byte order mark; UTF-16 without one by its zero bytes; else UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    # In UTF-16 every second byte of an English word, a digit or a separator is zero; a text in UTF-8 has none.
+    start = data[:2000]
+    zeros = {parity: start[parity::2].count(0) for parity in (0, 1)}
+    if max(zeros.values()) > max(3, len(start) / 8):
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    return "utf-8-sig"
+
+
+def read_lines(path: Path, faults: Faults) -> list[Line] | None:
+    """Returns the lines of a text file that are not blank; adds a fault and returns None if it is no text file."""
+    text = read_text(path, faults)
+    if text is None:
         return None
     # Not splitlines(): it would also split at characters that may occur within a sentence.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def delimiter_of(line: str, columns: Collection[str]) -> str | None:
     """Returns the delimiter of the column names in `line`, or None if it is not the first line of a table.
 
-    It is a bar if the line has one, because no gloss contains a bar; else a tab or a comma, if one of the separated
-    names is in `columns`.
+    It is a bar if the line has one, because no gloss contains a bar; else a tab, a semicolon or a comma, if one of the
+    separated names is in `columns`.
     """
     if "|" in line:
         return "|"
-    for delimiter in "\t,":
-        names = [name.strip().strip('"') for name in line.split(delimiter)]
+    for delimiter in "\t;,":
+        names = [column_name(name.strip().strip('"')) for name in line.split(delimiter)]
         if len(names) > 1 and not set(columns).isdisjoint(names):
             return delimiter
     return None
 
 
-def read_table(path: Path, needed: Sequence[str], faults: Faults, *, delimiter: str | None = "|") -> list[Row]:
+def column_name(text: str) -> str:
+    """Returns the name of a column as it is compared: in lower case, with `_` for spaces and dashes."""
+    return re.sub(r"[\s-]+", "_", clean(text).strip().lower())
+
+
+def read_table(
+    path: Path, needed: Sequence[str | Sequence[str]], faults: Faults, *, delimiter: str | None = "|"
+) -> list[Row]:
     """Returns the rows of the table `path`, as `rows_of` reads them; delimiter: None for the one that its first line
     has.
     """
     lines = read_lines(path, faults)
     if lines is None:
         return []
+    # Spreadsheets write and read this line.
+    if lines and (separator := re.fullmatch(r'"?sep=(.)"?\s*', lines[0][1])):
+        delimiter, lines = separator[1], lines[1:]
+    choices = [(names,) if isinstance(names, str) else tuple(names) for names in needed]
     if delimiter is None:
-        delimiter = (delimiter_of(lines[0][1], needed) if lines else None) or ","
+        known = [name for names in choices for name in names]
+        delimiter = (delimiter_of(lines[0][1], known) if lines else None) or ","
     if not lines:
-        faults.add(f"{path}: empty; needed a first line with the columns {delimiter.join(needed)}")
+        columns = delimiter.join(names[0] for names in choices)
+        faults.add(f"{path}: empty; needed a first line with the columns {columns}")
         return []
     return rows_of(path, lines, needed, faults, delimiter=delimiter)
 
@@ -87,19 +126,21 @@ def rows_of(
     lines: at least one.
     needed: required columns, each a name or several alternative names; the first column is the id.
 
-    Spaces around fields are ignored. Quotes have a meaning only if the delimiter is a comma. Faults are added with file
-    and line; lines with faults are left out.
+    Names of columns are compared as `column_name` returns them. Spaces around fields are ignored. Quotes have a meaning
+    only if the delimiter is a comma or a semicolon. Faults are added with file and line; lines with faults are left
+    out.
     """
     records = _records(path, lines, faults, delimiter)
-    number, header = next(records)
-    if not header:
+    number, names_given = next(records)
+    if not names_given:
         return []
+    header = [column_name(name) for name in names_given]
     choices = [(names,) if isinstance(names, str) else tuple(names) for names in needed]
-    missing = [f"no column {' or '.join(names)}" for names in choices if not set(names) & set(header)]
+    missing = [f"no column {' or '.join(names[:4])}" for names in choices if not set(names) & set(header)]
     twice = [f"column {name or 'without a name'} occurs twice" for name, count in Counter(header).items() if count > 1]
     if missing or twice:
         faults.add(
-            f"{path}:{number}: {', '.join(missing + twice)}; got {delimiter.join(header)}, needed "
+            f"{path}:{number}: {', '.join(missing + twice)}; got {delimiter.join(names_given)}, needed "
             f"{delimiter.join(names[0] for names in choices)} as the first line{', each once' if twice else ''}"
         )
         return []
@@ -126,15 +167,16 @@ def _records(path: Path, lines: Sequence[Line], faults: Faults, delimiter: str) 
     """Yields the fields of each record and the number of its first line; no fields, and a fault, where quotes are
     wrong.
     """
-    if delimiter != ",":
+    if delimiter not in ",;":
         yield from ((number, [part.strip() for part in line.split(delimiter)]) for number, line in lines)
         return
     # Strict: a missing closing quote is a fault; otherwise the field would swallow the lines below.
-    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
+    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True, delimiter=delimiter)
     while reader.line_num < len(lines):
         number = lines[reader.line_num][0]
         try:
             yield number, [part.strip() for part in next(reader)]
         except csv.Error as error:
-            faults.add(f'{path}:{number}: {error}; in a table with commas, quote a whole field or none of it: "A, B"')
+            mark = "commas" if delimiter == "," else "semicolons"
+            faults.add(f'{path}:{number}: {error}; in a table with {mark}, quote a whole field or none of it: "A, B"')
             yield number, []

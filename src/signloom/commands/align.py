@@ -25,7 +25,7 @@ from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
 from signloom.errors import Faults, InputError
 from signloom.files import file_stem, inside, remove_temporary, sha256_of, write_json, write_json_lines
-from signloom.importers.annotations import LandmarkFiles
+from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence
 from signloom.inference.model import Model, load

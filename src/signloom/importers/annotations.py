@@ -6,21 +6,26 @@ corpus and reports. All faults of an import are collected and shown together.
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from signloom.console import say
-from signloom.corpus import SPLITS
+from signloom.corpus import SPLITS, check_output
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem, files_of, sha256_of
+from signloom.importers.landmark_files import LandmarkFiles
+from signloom.importers.spans import Span, cached_loader, unit_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
+from signloom.text import Cleaner, look_alikes, told_apart
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
+
+# In the record of a clip that was a part of a video before it came here.
+_CUT_BEFORE = "cut_before"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,8 @@ class JoinOptions:
     """The splits to import: some of train dev test."""
     skip_missing: bool = False
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
+    dry_run: bool = False
+    """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
     """Replace an existing corpus."""
 
@@ -46,6 +53,7 @@ class Annotation:
     """The annotation of one utterance: its glosses in order.
 
     signer: None if unknown.  place: file and line of the annotation, for messages.
+    video: the name of its landmark file, if it is not the id.  span: the part of that clip; None for the whole.
     """
 
     id: str
@@ -53,6 +61,8 @@ class Annotation:
     signer: str | None
     glosses: tuple[str, ...]
     place: str
+    video: str | None = None
+    span: Span | None = None
 
     def item(self, read: Callable[[], Landmarks], file: Path | None, **source: Any) -> NewUtterance:
         """Returns the utterance with its landmarks; see `NewUtterance`."""
@@ -166,7 +176,9 @@ def import_tables(
     source: without its files.  patterns: see `find_tables`.  checks: further arguments of `join`.
     read: returns the annotations in the file of a split; adds the faults of its lines.
     """
-    tables = find_tables(options.annotations, check_splits(options.splits), patterns)
+    splits = check_splits(options.splits)
+    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    tables = find_tables(options.annotations, splits, patterns)
     faults = Faults(f"import {source.importer}")
     annotations = [annotation for split, path in tables.items() for annotation in read(path, split, faults)]
     return join(annotations, replace(source, files=list(tables.values())), options, faults=faults, **checks)
@@ -197,6 +209,8 @@ def join(
 
     Raises InputError listing every fault, those in `faults` first.
     """
+    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    annotations = cleaned(annotations)
     check_annotations(annotations, faults, signers=signers, signers_are=signers_are)
     if disjoint_signers:
         check_disjoint_signers(annotations, faults)
@@ -206,22 +220,28 @@ def join(
     left_out = [*left_out, *(LeftOut(item.id, broken[item.id]) for item in annotations if item.id in broken)]
     annotations = [annotation for annotation in annotations if annotation.id not in broken]
     files = LandmarkFiles(options.landmarks)
-    items: list[NewUtterance] = []
+    found: list[tuple[Annotation, Path]] = []
     missing: list[tuple[Annotation, str]] = []
     for annotation in annotations:
+        # The times of a part are those of its video; a file with the name of the utterance may be the part itself.
+        names = [annotation.id] if annotation.video is None else [annotation.id, annotation.video]
+        names = names if annotation.span is None else names[::-1]
         try:
-            path = files.find(annotation.id, annotation.split)
+            paths = [files.find(name, annotation.split) for name in names]
         except InputError as error:
             faults.add(f"{annotation.place}: {error}")
             continue
+        path = next((path for path in paths if path is not None), None)
         if path is None:
-            missing.append((annotation, files.why_missing(annotation.id)))
+            missing.append((annotation, files.why_missing(names[0])))
         else:
-            items.append(annotation.item(partial(Landmarks.load, path), path))
-    if annotations and not items and not faults:
+            found.append((annotation, path))
+    items = _items(found, faults)
+    if annotations and not found and not faults:
+        first = (annotations[0].video or annotations[0].id).rpartition("/")[2]
         faults.add(
             f"{options.landmarks}: none of the {len(annotations):,} utterances has a landmark file here; needed "
-            f"{file_stem(annotations[0].id)}{SUFFIX} and so on, got {files.examples()}. Make them with: "
+            f"{file_stem(first)}{SUFFIX} and so on, got {files.examples()}. Make them with: "
             f"signloom extract FRAMES --output LANDMARKS"
         )
     elif not options.skip_missing:
@@ -231,10 +251,63 @@ def join(
             faults.advice = "--skip_missing leaves out utterances without landmarks"
     left_out = [*left_out, *(LeftOut(annotation.id, reason) for annotation, reason in missing)]
     status = write_utterances(
-        items, source, options.output, faults=faults, left_out=left_out, note=note, overwrite=options.overwrite
+        items,
+        source,
+        options.output,
+        faults=faults,
+        left_out=left_out,
+        note=lambda landmarks: note(landmarks) or _note_cut(landmarks),
+        overwrite=options.overwrite,
+        dry_run=options.dry_run,
     )
-    _note_unseen(items)
+    note_glosses(items)
     return status
+
+
+def cleaned(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Returns the annotations with clean ids, signers and glosses (`text.clean`); prints one message if any changed."""
+    clean = Cleaner()
+    result = []
+    for item in annotations:
+        glosses = tuple(word for gloss in item.glosses if (word := clean(gloss).strip()))
+        signer = (clean(item.signer).strip() or None) if item.signer else item.signer
+        result.append(replace(item, id=clean(item.id).strip(), signer=signer, glosses=glosses))
+    if note := clean.note():
+        say(f"note: {note}")
+    return result
+
+
+def _items(found: Sequence[tuple[Annotation, Path]], faults: Faults) -> list[NewUtterance]:
+    """Returns the utterances of annotations with their landmark files; adds to `faults` times without a clear unit."""
+    load = cached_loader()
+    unknown = [
+        (item.span, len(item.glosses), path) for item, path in found if item.span is not None and item.span.unit is None
+    ]
+    unit = None
+    try:
+        unit = unit_of(unknown, load) if unknown else None
+    except InputError as error:
+        faults.add(str(error))
+        return []
+    if unit is not None:
+        say(f"note: start and end are {unit}: only so they fit the clips (--times overrides)")
+    items = []
+    for annotation, path in found:
+        span = annotation.span
+        if span is None:
+            items.append(annotation.item(partial(Landmarks.load, path), path))
+            continue
+        span = replace(span, unit=span.unit or unit)
+        items.append(annotation.item(partial(_part, load, path, span), None, part=str(span), video=path.stem))
+    return items
+
+
+def _part(load: Callable[[Path], Landmarks], path: Path, span: Span) -> Landmarks:
+    """Returns a part of a clip; the whole clip if it was cut before."""
+    landmarks = load(path)
+    if span.is_whole(landmarks):
+        return replace(landmarks, source={**landmarks.source, _CUT_BEFORE: str(span)})
+    return span.cut(landmarks, path.name)
 
 
 def write_utterances(
@@ -246,57 +319,13 @@ def write_utterances(
     return write_corpus(items, output, info, noun="utterances", next_step=next_step, faults=faults, **options)
 
 
-class LandmarkFiles:
-    """Finds the landmark files under a folder by utterance id.
-
-    Raises InputError if the folder does not exist.
-    """
-
-    def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise InputError(f"--landmarks {root}: no such folder; needed the output of 'signloom extract'")
-        self.root = root
-        self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
-        for path in sorted(root.rglob(f"*{SUFFIX}")):
-            self._by_stem[path.stem].append(path)
-        self._failures = {name.rsplit("/", 1)[-1]: reason for name, reason in extraction_failures(root)}
-
-    def find(self, utterance_id: str, split: str) -> Path | None:
-        """Returns the file named after the id, or None; of several, the one in a folder named after the split.
-
-        Raises InputError if several files still fit.
-        """
-        matches = self._by_stem.get(file_stem(utterance_id), [])
-        if len(matches) > 1:
-            matches = [path for path in matches if split in path.relative_to(self.root).parts[:-1]] or matches
-        if len(matches) > 1:
-            names = listed((path.relative_to(self.root).as_posix() for path in matches), shown=3)
-            raise InputError(f"several landmark files fit: {names}; keep one, or sort them into {split}/")
-        return matches[0] if matches else None
-
-    def why_missing(self, utterance_id: str) -> str:
-        """Returns a message about an id without a file, with the reason if its extraction failed."""
-        stem = file_stem(utterance_id)
-        reason = self._failures.get(stem)
-        failed = f"; its extraction failed: {reason}" if reason else ""
-        return f"no landmark file {stem}{SUFFIX} under {self.root}{failed}"
-
-    def examples(self) -> str:
-        """Returns the names of a few existing files, for a message."""
-        names = [path.relative_to(self.root).as_posix() for paths in self._by_stem.values() for path in paths]
-        return listed(names, shown=2) if names else f"no {SUFFIX} files at all"
-
-
-def extraction_failures(root: Path) -> Iterable[tuple[str, str]]:
-    """Yields clip name and reason of every failed extraction, from the `failed*.jsonl` of `signloom extract`."""
-    for path in sorted(root.glob("failed*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-                yield str(record["clip"]), str(record["reason"])
-            except (ValueError, KeyError, TypeError):
-                # A killed run may leave an unfinished line.
-                continue
+def _note_cut(landmarks: Landmarks) -> str | None:
+    """Returns a note on a clip that was taken whole, although its annotation names a part."""
+    return (
+        "the clip is as long as its part of the video, so it was cut before: taken whole"
+        if _CUT_BEFORE in (landmarks.source)
+        else None
+    )
 
 
 def _note_sizes(annotations: Sequence[Annotation], published: Mapping[str, int]) -> None:
@@ -307,8 +336,14 @@ def _note_sizes(annotations: Sequence[Annotation], published: Mapping[str, int])
             say(f"note: {split} has {plural(count, 'row')}, the published data set {published[split]:,}")
 
 
-def _note_unseen(items: Sequence[NewUtterance]) -> None:
-    """Prints a note on the glosses of dev and test that train does not have."""
+def note_glosses(items: Sequence[NewUtterance]) -> None:
+    """Prints a note on glosses that look alike, and on the glosses of dev and test that train does not have."""
+    # Two glosses that differ in case only are the doctor's affair: nobody takes one for the other.
+    glosses = {gloss for item in items for gloss in item.glosses}
+    pairs = [group for group in look_alikes(glosses) if len({word.casefold() for word in group}) > 1]
+    if pairs:
+        shown = listed((told_apart(group) for group in pairs), shown=3)
+        say(f"note: {plural(len(pairs), 'group')} of glosses look alike and are different: {shown}")
     train = [item.glosses for item in items if item.split == "train"]
     if not train:
         return

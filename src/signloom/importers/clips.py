@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from signloom.errors import Faults, InputError
-from signloom.importers.annotations import extraction_failures
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
+from signloom.importers.landmark_files import extraction_failures
 from signloom.importers.write_corpus import LeftOut, signer_in, signer_pattern
 from signloom.landmarks import SUFFIX, Landmarks
 

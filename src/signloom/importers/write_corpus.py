@@ -11,14 +11,16 @@ from typing import Any
 
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
-from signloom.corpus import Corpus, CorpusWriter
-from signloom.errors import Faults, InputError
+from signloom.corpus import HEADER, SPLITS, Corpus, CorpusWriter, Utterance, check_output
+from signloom.errors import Faults, InputError, listed
 from signloom.files import write_json_lines
 from signloom.landmarks import Landmarks
 
 LEFT_OUT = "left_out.jsonl"
 # A message lists at most this many items; the file lists all.
 NUM_SHOWN = 20
+# A dry run shows so many utterances in full.
+NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ def write_corpus(
     advice: str = "",
     note: Callable[[Landmarks], str | None] = lambda landmarks: None,
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> int:
     """Writes the corpus of `items`, in their order, and prints a summary; returns exit status 0.
 
-    Every clip is read and checked before anything is written. If the source has faults, no corpus is written, and an
-    older one stays unchanged.
+    An output that cannot be written is refused first. Every clip is read and checked before anything is written. If the
+    source has faults, no corpus is written, and an older one stays unchanged.
 
     noun: the name of the items in messages.  next_step: the command to suggest.
     faults: those found so far; the faults of the clips are added.
@@ -74,12 +77,15 @@ def write_corpus(
     skip_faulty: leave out invalid clips, with a message, instead of raising.
     advice: what to do about invalid clips.
     note: returns a remark about a clip, in the same words for every clip it applies to, or None.
+    dry_run: print what was found and what would be written, and write nothing.
 
     Raises InputError listing every fault of the source.
     """
+    check_output(output, overwrite=overwrite or dry_run)
     detected, assumed, notes = Counter[str](), Counter[str](), Counter[str]()
     left_out = list(left_out)
     good: list[NewUtterance] = []
+    sizes: list[tuple[int, float]] = []
     with progress_bar(disable=not items) as progress:
         task = progress.add_task("check", total=len(items), unit="clips")
         for item in items:
@@ -94,33 +100,70 @@ def write_corpus(
                     faults.advice = faults.advice or advice
             else:
                 good.append(item)
+                sizes.append((len(landmarks), landmarks.fps))
                 assumed.update(landmarks.assumed)
                 detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
                 if remark := note(landmarks):
                     notes[remark] += 1
             progress.update(task, advance=1)
-        faults.raise_if_any()
-        writer = CorpusWriter(output, info, overwrite=overwrite)
-        task = progress.add_task("write", total=len(good), unit="clips")
-        for item in good:
-            writer.add(
-                item.id,
-                split=item.split,
-                signer=item.signer,
-                glosses=item.glosses,
-                landmarks=item.file or item.read(),
-                source=item.source,
-            )
-            progress.update(task, advance=1)
-    write_json_lines(output / LEFT_OUT, [asdict(item) for item in left_out])
-    corpus = writer.finish()
-    _show_left_out(output, left_out)
-    _print_summary(corpus, noun)
+        if not dry_run:
+            faults.raise_if_any()
+            writer = CorpusWriter(output, info, overwrite=overwrite)
+            task = progress.add_task("write", total=len(good), unit="clips")
+            for item in good:
+                writer.add(
+                    item.id,
+                    split=item.split,
+                    signer=item.signer,
+                    glosses=item.glosses,
+                    landmarks=item.file or item.read(),
+                    source=item.source,
+                )
+                progress.update(task, advance=1)
+    if dry_run:
+        corpus = _planned(output, info, good, sizes)
+    else:
+        write_json_lines(output / LEFT_OUT, [asdict(item) for item in left_out])
+        corpus = writer.finish()
+    _show_left_out(None if dry_run else output, left_out)
+    _print_summary(corpus, noun, dry_run=dry_run)
     report_points(detected, sum(utterance.num_frames for utterance in corpus), assumed, noun)
     for remark, count in notes.items():
         say(f"note: {remark} ({count:,} {noun})")
-    print(f"next: {next_step}")
+    if not dry_run:
+        print(f"next: {next_step}")
+        return 0
+    _print_found(corpus)
+    if (output / HEADER).exists():
+        print(f"{output} already has a corpus; writing needs --overwrite or another --output")
+    print("dry run: nothing was written")
+    faults.raise_if_any()
     return 0
+
+
+def _planned(
+    output: Path, info: Mapping[str, Any], items: Sequence[NewUtterance], sizes: Sequence[tuple[int, float]]
+) -> Corpus:
+    """Returns the corpus that would be written; sizes: frames of each item and their rate."""
+    utterances = [
+        Utterance(item.id, item.split, item.signer, item.glosses, "", frames, fps)
+        for item, (frames, fps) in zip(items, sizes, strict=True)
+    ]
+    return Corpus(output, info, tuple(utterances))
+
+
+def _print_found(corpus: Corpus) -> None:
+    """Prints the glosses and signers of a corpus, the frequent ones first, and a few of its utterances."""
+    glosses = Counter(gloss for utterance in corpus for gloss in utterance.glosses)
+    print(f"glosses: {listed((f'{gloss} {count:,}' for gloss, count in glosses.most_common()), shown=NUM_SHOWN)}")
+    signers = Counter((utterance.signer or "unknown", utterance.split) for utterance in corpus)
+    by_signer = {
+        name: ", ".join(f"{signers[name, split]:,} {split}" for split in SPLITS if signers[name, split])
+        for name in sorted({name for name, _ in signers})
+    }
+    print(f"signers: {listed((f'{name} ({text})' for name, text in by_signer.items()), shown=NUM_SHOWN)}")
+    for utterance in corpus.utterances[:NUM_EXAMPLES]:
+        print(f"  {utterance.split} {utterance.id}: {' '.join(utterance.glosses)} ({utterance.duration_seconds:.2f} s)")
 
 
 def with_place(place: str, error: InputError) -> str:
@@ -129,9 +172,10 @@ def with_place(place: str, error: InputError) -> str:
     return text if text.startswith(place) else f"{place}: {text}"
 
 
-def _show_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
+def _show_left_out(root: Path | None, left_out: Sequence[LeftOut]) -> None:
+    """Prints what was left out; root: the corpus that lists it, None in a dry run."""
     if left_out:
-        say(f"left out: {len(left_out):,}, all listed in {root / LEFT_OUT}")
+        say(f"left out: {len(left_out):,}{f', all listed in {root / LEFT_OUT}' if root else ''}")
         say_list([f"{item.id}: {item.reason}" for item in left_out], NUM_SHOWN)
 
 
@@ -167,9 +211,9 @@ def signer_in(name: str, pattern: re.Pattern[str] | None) -> str | None:
     return match[1] if match else None
 
 
-def _print_summary(corpus: Corpus, noun: str) -> None:
+def _print_summary(corpus: Corpus, noun: str, *, dry_run: bool) -> None:
     """Prints the size of each split."""
-    print(f"{corpus.root}: {len(corpus):,} {noun}")
+    print(f"{corpus.root}: {'would have ' if dry_run else ''}{len(corpus):,} {noun}")
     print(f"  {'split':<6}{noun:>12}{'glosses':>10}{'distinct':>10}{'minutes':>9}{'signers':>9}")
     for split, row in corpus.summary().items():
         print(
