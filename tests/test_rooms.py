@@ -18,7 +18,7 @@ FLOORS = [
     {"layout", "eaf", "findings", "frame_times"},
     {"files", "console", "tables", "processes"},
     {"landmarks", "vocabulary"},
-    {"corpus"},
+    {"corpus", "anatomy"},
     {"run_folder"},
     {"ctc", "score", "extract", "importers", "compose"},
     {"drawing"},

@@ -1,0 +1,7 @@
+"""Whether points are a person: measures (`measures`, `measuring`) and the faults that they show (`faults`)."""
+
+from signloom.anatomy.faults import FAULTS, Fault, faults_of
+from signloom.anatomy.measures import Measures, combined
+from signloom.anatomy.measuring import measure, measure_landmarks
+
+__all__ = ["FAULTS", "Fault", "Measures", "combined", "faults_of", "measure", "measure_landmarks"]

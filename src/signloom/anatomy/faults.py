@@ -1,0 +1,262 @@
+"""Faults of a body: what is wrong with points that are no person, from their measures, with what was measured.
+
+Thresholds lie between 2,715 clips of webcams (public recordings of at least twelve people, 20 or 30 frames each) and
+planted faults. Real clips, alone: a hand's wrist lies 0.06 shoulder widths from the pose's wrist of its own side in the
+median clip, 0.28 in the 99th percentile, 0.84 at most, and 0.43 to 2.5 from the other one (5th to 95th percentile); the
+head is turned by at most 37 degrees; the left shoulder is on its side by at least 0.73 of -1..1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom.anatomy.measures import MAX_SHIFT, SIDES, Measures
+from signloom.errors import plural
+
+# Shoulder widths. One badly tracked clip reaches 0.84; the median of a signer's clips is below 0.15.
+HANDS_APART = 0.35
+HANDS_APART_IN_A_CLIP = 1.0
+# Hands are exchanged if they lie nearer than this to the other side's wrist, and this many times nearer than to their
+# own.
+_EXCHANGED_NEAR = 0.35
+_TIMES_NEARER = 2.0
+# Degrees: real heads reach 37, lying or falling people are not signing.
+_TURNED = 60.0
+# -1..1: real ones are at least 0.73; a body seen from the side is near 0.
+_MIRRORED = -0.3
+# Image heights: rounding to half precision leaves less than this of an origin. Real hands and heads stay 0.4 away.
+_AT_ORIGIN = 0.005
+# The bones of the pose are shortest in the right order in every real clip: another one makes them 1.23 times as long.
+_SHIFTED = 1.03
+# Heights of the face: the outlines of lips and eyes of real clips have 1.0 to 1.8, out of order 5 or more.
+_FACE_DISORDERED = 3.0
+# A finger's bones are at most 1.18 times as long as at best in one real clip, 1.00 in all clips of a signer.
+_DISORDERED = 1.1
+_DISORDERED_IN_A_CLIP = 1.25
+# Frames. MediaPipe's own smoothing delays the pose by up to one frame, so hands come earlier, never later.
+_LATE_FRAMES = 2
+# At the same frame, hand and pose must differ this many times as much as with the delay, and with the delay by less
+# than this share of their movement. After a jump of the tracker, one clip can show any delay: 8 of 2,715 real clips
+# have one of 3 to 10 frames that leaves a difference below 0.16.
+_LATE = (1.5, 0.25)
+_LATE_IN_A_CLIP = (10.0, 0.05)
+# Shoulder widths per frame: the stillest real clip has 0.0003, its signer rests.
+_FROZEN = 0.0001
+# Image heights: the box around a person who moves by more than this per frame changes; half precision rounds to 0.001.
+_FROZEN_BOX = 0.001
+_OUTSIDE = 0.3
+# Shoulder widths, wrist to middle knuckle, 90th percentile: real clips have 0.06 to 0.98, all clips of a signer 0.24 to
+# 0.46.
+_HAND_SIZES = (0.08, 0.9)
+_HAND_SIZES_IN_A_CLIP = (0.03, 1.6)
+# Hands this large, in image heights, fill the picture: their coordinates are fractions of a crop around the hand.
+_CROP_BOX = 0.6
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One reason why points are no person, or cannot be used.
+
+    name: one of `FAULTS`.  measured: what was measured, for a message.
+    """
+
+    name: str
+    measured: str
+
+    @property
+    def what(self) -> str:
+        """What is wrong, in words."""
+        return FAULTS[self.name]
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.measured}"
+
+
+# What is wrong, by the name of the fault.
+FAULTS = {
+    "hands_relative": "the hands are relative to a point of their own",
+    "body_relative": "the body is relative to a point of its own",
+    "body_crop": "every frame is relative to the box around its points",
+    "visibility": "the visibility is outside 0 to 1",
+    "shifted": "the points are shifted in their order",
+    "x_y_exchanged": "x and y are exchanged",
+    "upside_down": "the body is upside down",
+    "turned": "the body lies on its side",
+    "mirrored": "the body is mirrored: x was reflected after tracking, left and right were not exchanged",
+    "face_turned": "the face is not upright as the body is",
+    "face_mirrored": "the face is mirrored, the body is not",
+    "face_apart": "the face is not at the head of the pose",
+    "disordered_face": "the points of the face are not in their order",
+    "hips": "the hips are not below the shoulders",
+    "hands_exchanged": "the left and the right hand are exchanged",
+    "hands_crop": "the hands are relative to a crop around them",
+    "hands_apart": "the hands are not at the wrists of the pose",
+    "hand_size": "the hands have a size that no hand has",
+    "disordered_hand": "the points within a hand are not in their order",
+    "hands_late": "the hands and the pose are not of the same moment",
+    "frozen": "the points hardly move",
+    "outside": "the points are outside the picture",
+}
+
+
+def faults_of(measures: Measures) -> list[Fault]:
+    """Returns the faults that the measures of a clip, or the combined measures of several, show; the likeliest cause
+    first. What cannot be told is no fault.
+
+    A fault that explains others comes alone: hands of an exchanged order are not reported as apart as well.
+    """
+    with np.errstate(all="ignore"):
+        for found in (list(group(measures)) for group in _CAUSES):
+            if found:
+                return [*found, *_always(measures)]
+        return list(_always(measures))
+
+
+def _relative(m: Measures) -> Iterator[Fault]:
+    for point, distance in (("nose", m.nose_root), ("middle of the shoulders", m.shoulders_root)):
+        if distance < _AT_ORIGIN:
+            yield Fault("body_relative", f"the {point} stays within {distance:.4f} of the origin in every frame")
+    if m.pose_mean < _AT_ORIGIN:
+        yield Fault(
+            "body_relative", f"the mean of the pose stays within {m.pose_mean:.4f} of the origin in every frame"
+        )
+    if m.box < 2 * _FROZEN_BOX < m.step * m.shoulders:
+        yield Fault(
+            "body_crop", f"the box around body, hands and face changes by {m.box:.4f} of the image's height in the clip"
+        )
+    for number, side in enumerate(SIDES):
+        for point, distance in (("wrist", m.wrist_root[number]), ("mean", m.hand_mean[number])):
+            if distance < _AT_ORIGIN:
+                where = f"the {point} of the {side} hand stays within {distance:.4f} of the origin in every frame"
+                yield Fault("hands_relative", where)
+
+
+def _shifted(m: Measures) -> Iterator[Fault]:
+    shift = m.pose_shift
+    if not shift:
+        return
+    here, best = float(m.shift_costs[MAX_SHIFT]), float(m.shift_costs.min())
+    if here > _SHIFTED * best:
+        yield Fault(
+            "shifted",
+            f"the bones of the pose are {here / best:.2f} times as long as with the points taken {abs(shift)} places "
+            f"{'later' if shift > 0 else 'earlier'}",
+        )
+
+
+def _orientation(m: Measures) -> Iterator[Fault]:
+    turn, sides, of = m.turn_degrees, m.sides, "the head is {:.0f} degrees from up over the shoulders"
+    if math.isnan(turn):
+        turn, sides, of = m.face_turn_degrees, m.face_sides, "the forehead is {:.0f} degrees from up over the chin"
+    if math.isnan(turn):
+        return
+    seen = f"{of.format(turn)}, left and right {'on their own sides' if sides > 0 else 'on the other sides'}"
+    if abs(turn) > 180 - _TURNED:
+        how = "y points up" if sides < _MIRRORED else "the picture is turned by 180 degrees"
+        yield Fault("upside_down", f"{seen}: {how}")
+    elif abs(turn) > _TURNED:
+        yield Fault("x_y_exchanged" if sides < _MIRRORED else "turned", seen)
+    elif sides < _MIRRORED:
+        yield Fault("mirrored", f"the left shoulder is on the right in the median frame ({sides:.2f} of -1 to 1)")
+    elif m.hips_below < 0:
+        yield Fault("hips", f"{-m.hips_below:.2f} shoulder widths above them")
+
+
+def _face(m: Measures) -> Iterator[Fault]:
+    apart = (m.face_turn_degrees - m.turn_degrees + 180) % 360 - 180
+    if abs(apart) > 90:
+        yield Fault("face_turned", f"{m.face_turn_degrees:.0f} degrees from up, the body {m.turn_degrees:.0f}")
+    elif m.face_sides < _MIRRORED < m.sides:
+        yield Fault("face_mirrored", f"its left cheek is on the right ({m.face_sides:.2f} of -1 to 1)")
+    if m.face_order > _FACE_DISORDERED:
+        yield Fault("disordered_face", f"the outlines of lips and eyes are {m.face_order:.1f} heights of the face long")
+    elif m.face_at_head > 0.6:
+        yield Fault("face_apart", f"their noses are {m.face_at_head:.2f} shoulder widths apart")
+
+
+def _hands(m: Measures) -> Iterator[Fault]:
+    own, other = _over_hands(m, m.wrist_own), _over_hands(m, m.wrist_other)
+    if math.isnan(own):
+        return
+    measured = (
+        f"their wrists lie {own:.2f} shoulder widths ({_over_hands(m, m.wrist_own_image):.2f} of the image's height) "
+        f"from the pose's wrists of their side, {other:.2f} from those of the other side"
+    )
+    if own > _TIMES_NEARER * other and other < _EXCHANGED_NEAR and own > HANDS_APART:
+        yield Fault("hands_exchanged", measured)
+    elif own > (HANDS_APART if (box := _over_hands(m, m.hand_box)) > _CROP_BOX else _far(m)):
+        if box > _CROP_BOX:
+            yield Fault("hands_crop", f"{measured}; each hand spans {box:.2f} of the image's height")
+        else:
+            yield Fault("hands_apart", measured)
+
+
+def _sizes(m: Measures) -> Iterator[Fault]:
+    low, high = _HAND_SIZES if m.num_clips > 1 else _HAND_SIZES_IN_A_CLIP
+    size = _over_hands(m, m.hand_size)
+    if size < low or size > high:
+        yield Fault("hand_size", f"{size:.2f} shoulder widths from wrist to middle knuckle; needed {low:g} to {high:g}")
+
+
+def _late(m: Measures) -> Iterator[Fault]:
+    lag = m.lag
+    if lag is None or abs(lag) < _LATE_FRAMES:
+        return
+    none, best = float(m.lag_costs[len(m.lag_costs) // 2]), float(np.nanmin(m.lag_costs))
+    times, most = _LATE if m.num_clips > 1 else _LATE_IN_A_CLIP
+    if none > times * best and best < most and (m.num_clips > 1 or none > 0.5):
+        yield Fault(
+            "hands_late",
+            f"the hands move {plural(abs(lag), 'frame')} {'after' if lag > 0 else 'before'} the pose's wrists "
+            f"(difference {best:.2f} of the movement, {none:.2f} at the same frame)",
+        )
+
+
+# The first group that finds something names the cause.
+_CAUSES: tuple[Callable[[Measures], Iterator[Fault]], ...] = (
+    _relative,
+    _shifted,
+    _orientation,
+    _face,
+    _hands,
+    _sizes,
+    _late,
+)
+
+
+def _always(m: Measures) -> Iterator[Fault]:
+    """Yields the faults that no other one explains."""
+    if m.visibility_low < -0.001 or m.visibility_high > 1.001:
+        yield Fault("visibility", f"from {m.visibility_low:.2f} to {m.visibility_high:.2f}")
+    for number, side in enumerate(SIDES):
+        if (
+            m.hand_order[number] > (_DISORDERED if m.num_clips > 1 else _DISORDERED_IN_A_CLIP)
+            and m.frames[f"{side}_hand"] >= 3 * m.num_clips
+        ):
+            yield Fault(
+                "disordered_hand",
+                f"the fingers of the {side} hand are {m.hand_order[number]:.2f} times as long as with the points "
+                f"shifted by {m.hand_shift[number]:.0f}",
+            )
+    if m.step < _FROZEN:
+        yield Fault("frozen", f"{m.step:.6f} shoulder widths per frame; people at rest have more than 0.0003")
+    if m.outside > _OUTSIDE:
+        yield Fault(
+            "outside",
+            f"{100 * m.outside:.0f} % of head, shoulders and hands; the largest coordinate is {m.largest:.3g}",
+        )
+
+
+def _far(m: Measures) -> float:
+    return HANDS_APART if m.num_clips > 1 else HANDS_APART_IN_A_CLIP
+
+
+def _over_hands(m: Measures, values: np.ndarray) -> float:
+    """Returns the mean of a measure over the hands, weighted by the frames in which each is present."""
+    weights = np.array([m.frames[f"{side}_hand"] for side in SIDES], dtype=np.float64)
+    known = np.isfinite(values) & (weights > 0)
+    return float(np.average(values[known], weights=weights[known])) if known.any() else math.nan
