@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 from signloom import cli, layout
 from signloom.errors import InputError
 from signloom.importers import coco_wholebody as importer
-from signloom.importers.coco_wholebody import SOURCES, KeypointSettings, to_landmarks
+from signloom.importers.clip_arrays import Reader, landmarks_of
+from signloom.importers.keypoints import KeypointSettings
 from signloom.importers.pickles import load_pickle
+from signloom.importers.point_lists import COCO_WHOLEBODY
 from signloom.landmarks import Landmarks
 
+SOURCES = COCO_WHOLEBODY.sources
 PHOENIX = KeypointSettings(image_size=(210, 260), pixel_aspect=260 / 300, fps=25.0)
 
 
@@ -31,6 +34,10 @@ def keypoints(num_frames=8, seed=0, size=(210, 260)) -> np.ndarray:
     values = rng.uniform(0.1, 0.9, (num_frames, 133, 3)) * (*size, 1)
     values[..., 2] = 0.9
     return values.astype(np.float32)
+
+
+def to_landmarks(values: np.ndarray, reading: KeypointSettings) -> Landmarks:
+    return landmarks_of(values, Reader((COCO_WHOLEBODY,), reading))
 
 
 def command(*arguments) -> int:
@@ -135,14 +142,13 @@ def test_what_is_not_given_is_recorded_as_assumed():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros((5, 79, 3)), r"shape \(5, 79, 3\), needed \(T, 133, 3\)"),
-        (np.zeros((5, 2, 133, 3)), r"shape \(5, 2, 133, 3\), needed"),
+        (np.zeros((5, 79, 3)), r"shape \(5, 79, 3\), needed \(T, 133, 2\)"),
+        (np.zeros((5, 2, 2, 133, 3)), r"shape \(5, 2, 2, 133, 2\), needed"),
         (np.zeros((0, 133, 3)), "0 frames"),
-        (np.zeros((5, 133, 3)), "no keypoint in any frame has a score of 0.3 or more; lower --min_score"),
-        (keypoints() / (210, 260, 1), "not in pixels but fractions of the image"),
+        (np.zeros((5, 133, 3)), "nothing was detected in any frame"),
         (keypoints(size=(1920, 1080)), r"exceed an image of 210x260; give the size .* as --image_size"),
     ],
-    ids=["width", "people", "empty", "undetected", "shares", "size"],
+    ids=["width", "people", "empty", "undetected", "size"],
 )
 def test_wrong_arrays_are_refused(values, message):
     with pytest.raises(InputError, match=message):
@@ -160,7 +166,7 @@ def test_folders_of_arrays_are_converted(tmp_path, capsys):
     assert command(*arguments) == 1
     output = capsys.readouterr()
     assert "2 clips (2 converted), 16 frames converted" in output.out
-    assert "bad.npy: an array of shape (4, 17, 3), needed (T, 133, 3)" in output.err
+    assert "bad.npy: an array of shape (4, 17, 3), needed (T, 133, 2)" in output.err
     assert "other.npz: no array named keypoints or" in output.err
     assert "objects.npy: not a readable NumPy file of numbers" in output.err
     assert "3 faults" in output.err

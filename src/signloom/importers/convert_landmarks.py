@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -22,6 +22,23 @@ from signloom.errors import Faults, InputError
 from signloom.files import as_json, file_stem, files_of, inside, remove_temporary, sha256_of
 from signloom.importers.write_corpus import report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
+
+# A dry run shows this many of the clips that it would write.
+_NUM_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """Options of all importers that convert landmarks."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("sources",)
+
+    sources: list[Path]
+    """files, or folders that contain such files"""
+    output: Path
+    """folder for the landmark files: <output>/<path below the source>.npz"""
+    dry_run: bool = False
+    """show what was found and what would be written, and write nothing"""
 
 
 @dataclass(frozen=True)
@@ -40,13 +57,15 @@ class SourceClip:
 class Conversion:
     """The result of a conversion.
 
+    dry_run: nothing is written; `written` then counts the clips that would be.
     written, kept: clips.  frames: in written clips.  detected: frames in which each group is present.
     assumed: clips with an assumed field, by field.  notes: remarks, and how often each occurred.
-    owners: the source of each landmark file of this conversion.
+    owners: the source of each landmark file of this conversion.  examples: the first clips, in words.
     """
 
     importer: str
     output: Path
+    dry_run: bool = False
     written: int = 0
     kept: int = 0
     frames: int = 0
@@ -54,6 +73,7 @@ class Conversion:
     assumed: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     owners: dict[Path, Path] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
     faults: Faults = field(default_factory=lambda: Faults("not converted", shown=50))
 
     def own(self, target: Path, path: Path) -> None:
@@ -114,17 +134,20 @@ def convert(
     *,
     importer: str,
     settings: Mapping[str, Any],
-    read_before_naming: Callable[[Path], bool] = lambda path: False,
+    dry_run: bool = False,
+    digest: Callable[[Path], str] = sha256_of,
 ) -> Conversion:
     """Writes a landmark file for every clip of `files`; returns the result, with the faults of failed clips.
 
     read: returns the clips of one file; an InputError from it, or from a clip, is a fault of that file or clip only.
     settings: the options that affect the result, recorded with every clip.
-    read_before_naming: returns whether a file must be opened to know its clips' names (a pickle of many clips).
+    dry_run: reads and checks every clip, but writes nothing.
+    digest: returns a hash of the content of a path of `files`, which may stand for several files (a folder of frames).
     """
-    output.mkdir(parents=True, exist_ok=True)
-    remove_temporary(output)
-    outcome = Conversion(importer, output)
+    if not dry_run:
+        output.mkdir(parents=True, exist_ok=True)
+        remove_temporary(output)
+    outcome = Conversion(importer, output, dry_run)
     total = len(files)
     with progress_bar() as progress:
         task = progress.add_task(f"import {importer}", total=total, unit="frames", done=0)
@@ -133,10 +156,11 @@ def convert(
                 source = {
                     "importer": importer,
                     "file": path.name,
-                    "sha256": sha256_of(path),
+                    "sha256": digest(path),
                     "settings": as_json(settings),
                 }
-                if not read_before_naming(path) and _up_to_date(_target(output, name), source):
+                # Whether a file has one clip of its own name, or several of other names, is known only when it is read.
+                if _up_to_date(_target(output, name), source):
                     outcome.own(_target(output, name), path)
                     outcome.kept += 1
                     continue
@@ -166,31 +190,45 @@ def _convert_clip(clip: SourceClip, path: Path, name: str, source: dict[str, Any
             return
         landmarks = clip.landmarks()
         landmarks = replace(landmarks, source={**landmarks.source, **source})
-        landmarks.save(target)
+        if not outcome.dry_run:
+            landmarks.save(target)
     except InputError as error:
         outcome.faults.add(with_place(place, error))
         return
     outcome.written += 1
     outcome.frames += len(landmarks)
+    if len(outcome.examples) < _NUM_EXAMPLES:
+        outcome.examples.append(f"{target.relative_to(outcome.output)}: {len(landmarks):,} frames from {place}")
     outcome.assumed.update(landmarks.assumed)
     outcome.detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
 
 
-def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014") -> int:
+def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", next_step: str | None = None) -> int:
     """Prints a summary of the conversion to stdout and its faults to stderr; returns the exit status.
 
-    join_with: the importer of annotations to suggest as next step.
+    join_with: the importer of annotations to suggest as next step.  next_step: another command to suggest.
     """
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""
-    print(
-        f"{outcome.output}: {clips:,} clips ({outcome.written:,} converted{kept}), {outcome.frames:,} frames converted"
-    )
+    if outcome.dry_run:
+        print(f"{outcome.output}: {outcome.written:,} clips would be written{kept}, {outcome.frames:,} frames")
+        for example in outcome.examples:
+            print(f"  {example}")
+        if outcome.written > len(outcome.examples) > 0:
+            print(f"  and {outcome.written - len(outcome.examples):,} more")
+    else:
+        print(
+            f"{outcome.output}: {clips:,} clips ({outcome.written:,} converted{kept}), "
+            f"{outcome.frames:,} frames converted"
+        )
     report_points(outcome.detected, outcome.frames, outcome.assumed, "clips")
     for note, count in outcome.notes.items():
         say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
-    if clips:
-        print(f"next: join them with annotations, e.g. signloom import {join_with} ... --landmarks {outcome.output}")
+    if outcome.dry_run:
+        print("dry run: nothing was written")
+    elif clips:
+        joined = f"join them with annotations, e.g. signloom import {join_with} ... --landmarks {outcome.output}"
+        print(f"next: {next_step or joined}")
     if outcome.faults:
         say(f"signloom import {outcome.importer}: {outcome.faults}")
     return 1 if outcome.faults else 0

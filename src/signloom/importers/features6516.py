@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from signloom.errors import InputError
 from signloom.importers.convert_landmarks import (
     CameraInfo,
     Conversion,
+    ConvertOptions,
     convert,
     find_files,
     load_arrays,
@@ -70,20 +70,18 @@ _SAMPLE = 40
 _SAMPLE_SHARE = 0.2
 
 
-@dataclass
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(ConvertOptions):
+    """Options of `signloom import features6516`."""
+
     sources: list[Path]
     """the data folder (with subfolders train, dev and test), or single .npz and .npy files"""
-    output: Path
-    """folder for the landmark files: <output>/<path below the source>.npz"""
     image_size: str | None = None
     """width x height of the video in pixels, e.g. 1280x720; default: 210x260, to be shown as 210x300 (PHOENIX)"""
     pixel_aspect: float | None = None
     """width of a pixel divided by its height (PHOENIX: 0.8667); default: 1, or PHOENIX's without --image_size"""
     fps: float | None = None
     """frames per second of the video; default: 25"""
-
-    positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,9 @@ def run(options: Options) -> int:
     _refuse_standardised_corpus([path for path, _ in files])
     settings = {"image_size": picture.size, "pixel_aspect": picture.pixel_aspect, "fps": picture.fps}
     read = one_clip(partial(read_features, picture=picture))
-    return report_conversion(convert(files, options.output, read, importer="features6516", settings=settings))
+    return report_conversion(
+        convert(files, options.output, read, importer="features6516", settings=settings, dry_run=options.dry_run)
+    )
 
 
 def read_features(path: Path, picture: Picture, *, outcome: Conversion | None = None) -> Landmarks:

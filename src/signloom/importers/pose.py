@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
     Conversion,
+    ConvertOptions,
     check_rate,
     convert,
     find_files,
@@ -75,18 +76,16 @@ _LEAST_CONFIDENCE = 1e-6
 _DEFAULT_HEIGHT = 1000
 
 
-@dataclass
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(ConvertOptions):
+    """Options of `signloom import pose`."""
+
     sources: list[Path]
     """.pose files, or folders that contain such files"""
-    output: Path
-    """folder for the landmark files: <output>/<path below the source>.npz"""
     person: int = 0
     """the person to use from files with several persons (0 is the first)"""
     fps: float | None = None
     """frames per second for files whose header has 0"""
-
-    positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
 
 def run(options: Options) -> int:
@@ -98,7 +97,9 @@ def run(options: Options) -> int:
     files = find_files(options.sources, (SUFFIX,), options.output)
     settings = {"person": options.person, "fps": options.fps}
     read = one_clip(partial(read_pose, person=options.person, fps=options.fps))
-    return report_conversion(convert(files, options.output, read, importer="pose", settings=settings))
+    return report_conversion(
+        convert(files, options.output, read, importer="pose", settings=settings, dry_run=options.dry_run)
+    )
 
 
 def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:

@@ -1,0 +1,99 @@
+"""One simulated person, written in the formats of other tools; for tests that read them back.
+
+Each writer builds its points from the layout's names, in the order that the format documents.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from signloom import layout
+from signloom.importers.point_lists import PointList
+from signloom.landmarks import Landmarks
+from signloom.synth.corpus import make_clip
+from signloom.synth.options import SynthOptions
+from signloom.synth.plans import make_plans
+
+SIZE = (640, 480)
+# Half a pixel of the image, and what half precision loses.
+TOLERANCE = 0.5 / 480 + 1e-3
+
+
+@cache
+def person(num_frames: int = 6, seed: int = 0) -> Landmarks:
+    """A clip of a simulated person with all points, in an image of 640x480 at 25 frames/s."""
+    options = SynthOptions(preset="clean", num_train=4, num_dev=1, num_test=1, num_signs=4, seed=seed)
+    clip = make_clip(options, make_plans(options)[0]).landmarks
+    points = clip.points[:num_frames].astype(np.float64)
+    assert np.isfinite(points).all()
+    # The simulated image is wide; its middle becomes that of an image of 4:3.
+    points[..., 0] += (SIZE[0] / SIZE[1] - clip.aspect) / 2
+    return Landmarks(points, np.full((len(points), layout.NUM_POSE_POINTS), 0.75), fps=25.0, image_size=SIZE)
+
+
+def in_list(points: PointList, clip: Landmarks) -> np.ndarray:
+    """The points (T, N, 2) of a clip in the order of a list, in pixels.
+
+    A point of ours that is the mean of several of the list's is at each of them, unless they are points of ours.
+    """
+    values = np.full((len(clip), points.num_points, 2), 300.0)
+    pixels = clip.points[..., :2].astype(np.float64) * SIZE[1]
+    for alone in (False, True):
+        for name, parts in points.sources.items():
+            if (len(parts) == 1) == alone:
+                values[:, list(parts)] = pixels[:, [layout.index(name)]]
+    return values
+
+
+def means_of_several(points: PointList) -> list[int]:
+    """The points of ours that are means of several points of a list."""
+    return [layout.index(name) for name, parts in points.sources.items() if len(parts) > 1]
+
+
+def expect_same(read: Landmarks, clip: Landmarks, points: PointList, *, depth: bool = False) -> None:
+    """Asserts that a clip in the order of a list came back: every point where it was, the others missing."""
+    columns = 3 if depth else 2
+    covered = np.zeros(layout.NUM_POINTS, dtype=bool)
+    covered[[layout.index(name) for name in points.sources]] = True
+    assert read.points.shape == clip.points.shape
+    assert np.isnan(read.points[:, ~covered]).all()
+    exact = covered.copy()
+    exact[means_of_several(points)] = False
+    np.testing.assert_allclose(read.points[:, exact, :columns], clip.points[:, exact, :columns], atol=TOLERANCE)
+    assert np.isfinite(read.points[:, covered]).all()
+
+
+def to_pickle(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def openpose_json(folder: Path, values: np.ndarray, *, clip: str = "clip1", first: int = 0) -> Path:
+    """Frames of one person, (T, 137, 3), as OpenPose's --write_json names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(values, first):
+        write_openpose_frame(folder / f"{clip}_{number:012d}_keypoints.json", [frame])
+    return folder
+
+
+def write_openpose_frame(path: Path, people: list[np.ndarray]) -> None:
+    parts = {"pose": slice(0, 25), "face": slice(25, 95), "hand_left": slice(95, 116), "hand_right": slice(116, 137)}
+    entries = [
+        {
+            "person_id": [-1],
+            **{f"{name}_keypoints_2d": points[part].reshape(-1).tolist() for name, part in parts.items()},
+            "pose_keypoints_3d": [],
+        }
+        for points in people
+    ]
+    path.write_text(json.dumps({"version": 1.3, "people": entries}))
+
+
+def with_scores(values: np.ndarray, score: float = 0.75) -> np.ndarray:
+    return np.concatenate([values, np.full((*values.shape[:-1], 1), score)], axis=-1)
