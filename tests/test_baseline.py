@@ -95,7 +95,7 @@ def test_alike_signers_are_recognised_and_the_answer_repeats(tmp_path):
 
 
 def test_different_signers_and_alike_signs_are_hard(tmp_path):
-    hard = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
+    hard = replace(EASY, num_signs=24, num_train=40, num_test=24, minimal_pairs=0.95)
     hard = replace(hard, signer_variation=1.0, token_variation=1.0, tracker_noise=1.0, lost_hands=1.0)
     result = nearest_neighbour(synthesise(hard, tmp_path / "hard"))
     low, high = result.error_interval
@@ -107,7 +107,7 @@ def test_different_signers_and_alike_signs_are_hard(tmp_path):
 
 
 def test_the_mean_pose_tells_less_than_warping(tmp_path):
-    options = replace(EASY, num_signs=24, num_train=60, num_test=40, minimal_pairs=0.95)
+    options = replace(EASY, num_signs=24, num_train=40, num_test=24, minimal_pairs=0.95)
     corpus = synthesise(options, tmp_path / "easy")
     mean = nearest_neighbour(corpus, method="mean_pose", boundaries="strokes")
     assert mean.error_rate > nearest_neighbour(corpus, boundaries="strokes").error_rate

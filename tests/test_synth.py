@@ -40,7 +40,7 @@ def bodies():
     """Many sentences in three dimensions, before camera and tracker: (signer, performance, points) each."""
     made = []
     words = make_lexicon(60, seed=5, minimal_pairs=0.3)
-    for number in range(60):
+    for number in range(30):
         rng = np.random.default_rng(number)
         signer = make_signer(number % 12, seed=5, dials=DIALS)
         signs = [words[int(place)] for place in rng.integers(len(words), size=6)]
@@ -364,7 +364,7 @@ def test_dials_at_zero_turn_their_factor_off():
 def test_more_lost_hands_lose_more():
     shares = []
     for dial in (0.3, 1.0, 3.0):
-        options = replace(SMALL, lost_hands=dial, num_train=30)
+        options = replace(SMALL, lost_hands=dial, num_train=12)
         truths = [make_clip(options, plan).truth["lost"] for plan in make_plans(options)]
         shares.append(
             sum(end - start for truth in truths for hand in ("left_hand", "right_hand") for start, end in truth[hand])

@@ -30,10 +30,10 @@ def touching_signs():
 
 
 def distances(preset, *, told):
-    """Metres from the skin at each contact of sentences by 24 signers. told: whether arms know of their contacts."""
+    """Metres from the skin at each contact of sentences by 16 signers. told: whether arms know of their contacts."""
     dials = Dials(preset=preset, left_handed=0.0)
     found = []
-    for number in range(24):
+    for number in range(16):
         rng = np.random.default_rng(number)
         signer = make_signer(number, seed=7, dials=dials)
         signs = [touching_signs()[int(place)] for place in rng.integers(len(touching_signs()), size=4)]
@@ -46,7 +46,7 @@ def distances(preset, *, told):
 @pytest.mark.parametrize("preset", ["clean", "easy", "phoenix"])
 def test_hands_touch_in_sentences(preset):
     found = distances(preset, told=True)
-    assert len(found) > 80
+    assert len(found) > 50
     # 97 % and more on lexicons that no constant was set on; of so few contacts 93 % is three deviations below that.
     assert (found <= 0.02).mean() >= 0.93
     # The worst of 1,500 contacts (benchmarks/contact.py) stayed 7 cm away.
