@@ -13,7 +13,7 @@ from signloom import layout
 from signloom.errors import InputError, MissingExtraError, SignloomError
 from signloom.extract import HolisticTracker, extract_clip
 from signloom.extract.holistic import Settings, quiet_stderr, track_clip
-from signloom.extract.reading import VideoReader
+from signloom.extract.reading import open_clip
 from signloom.landmarks import Landmarks
 
 # Without OpenCV's system libraries the import ends in ImportError, not in ModuleNotFoundError.
@@ -59,7 +59,7 @@ def test_the_source_is_recorded(wave, waved):
     assert len(waved.source["sha256"]) == 64
     assert (waved.source["extractor"], waved.source["extractor_version"]) == ("mediapipe-holistic", "0.10.21")
     assert waved.source["options"]["model_complexity"] == 1
-    assert waved.source["frames"] == {"total": 8, "pose": 8, "left_hand": 8, "right_hand": 8, "face": 8}
+    assert waved.source["frames"] == {"total": 8, "pose": 8, "left_hand": 8, "right_hand": 8, "face": 8, "unread": 0}
 
 
 def test_a_clip_does_not_depend_on_the_clips_before_it(wave, waved, tmp_path):
@@ -75,7 +75,7 @@ def test_a_clip_does_not_depend_on_the_clips_before_it(wave, waved, tmp_path):
     # Nobody there: missing, and not where the person of the clip before was.
     assert np.isnan(nobody.points).all()
     assert np.isnan(nobody.visibility).all()
-    assert nobody.source["frames"] == {"total": 3, "pose": 0, "left_hand": 0, "right_hand": 0, "face": 0}
+    assert nobody.source["frames"] == {"total": 3, "pose": 0, "left_hand": 0, "right_hand": 0, "face": 0, "unread": 0}
 
 
 def test_a_frame_folder_gives_what_its_frames_give(tmp_path):
@@ -148,8 +148,8 @@ def test_blurred_faces_are_missing_not_zero(shared_data):
 
 
 def test_an_upright_phone_video_stays_upright(shared_data):
-    reader = VideoReader(shared_data / "video" / "test_video.mp4")
-    frames = [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in itertools.islice(reader.frames(), 3)]
+    reader = open_clip(shared_data / "video" / "test_video.mp4")
+    frames = list(itertools.islice(reader.frames(), 3))
     assert frames[0].shape == (720, 540, 3)
     with quiet_stderr():
         tracker = HolisticTracker()
@@ -157,6 +157,28 @@ def test_an_upright_phone_video_stays_upright(shared_data):
         tracker.close()
     assert np.isfinite(points[:, layout.GROUPS["face"]]).all()
     assert (points[:, layout.index("pose.nose"), 1] < points[:, layout.index("pose.left_hip"), 1]).all()
+
+
+def test_frames_and_times_of_a_video_that_players_mirror(shared_data):
+    """The display matrix of this file mirrors: the signer's right hand is on the left of the picture."""
+    path = shared_data / "door" / "video" / "a1_hflip.mp4"
+    if not path.is_file():
+        pytest.skip(f"not found: {path}")
+    clip = extract_clip(path)
+    shoulders = clip.points[:, layout.indices("pose.right_shoulder", "pose.left_shoulder", "pose.nose"), :2]
+    right, left, nose = np.nanmean(shoulders, axis=0)
+    assert right[0] < left[0]
+    assert nose[1] < right[1]
+
+
+def test_the_note_of_frames_that_cannot_be_read_and_their_gap_are_stored(shared_data, tmp_path):
+    path = shared_data / "door" / "video" / "d_corrupt_avi.avi"
+    if not path.is_file():
+        pytest.skip(f"not found: {path}")
+    extract_clip(path).save(tmp_path / "a.npz")
+    clip = Landmarks.load(tmp_path / "a.npz")
+    assert (clip.source["frames"]["total"], clip.source["frames"]["unread"]) == (15, 5)
+    assert clip.seconds[-1] == pytest.approx(19 / 25)
 
 
 def _without(monkeypatch, module, error):
@@ -183,13 +205,13 @@ def test_a_machine_without_libgl_is_told_the_package(monkeypatch, tmp_path):
     assert not isinstance(raised.value, (InputError, MissingExtraError))
 
 
-@pytest.mark.parametrize("module", ["cv2", "mediapipe"])
+@pytest.mark.parametrize("module", ["av", "cv2", "mediapipe"])
 def test_without_the_extra_its_name_is_told(monkeypatch, tmp_path, module):
     (tmp_path / "a.mp4").write_bytes(b"x")
     with monkeypatch.context() as patch:
         _without(patch, module, ModuleNotFoundError(f"No module named {module!r}", name=module))
         with pytest.raises(
-            MissingExtraError, match=r"needs the package '(opencv|mediapipe).*pip install 'signloom\[extract\]'"
+            MissingExtraError, match=r"needs the package '(av|opencv|mediapipe).*pip install 'signloom\[extract\]'"
         ):
             extract_clip(tmp_path / "a.mp4")
 

@@ -1,17 +1,17 @@
 """Which files and folders are clips, what they are called, and how their frames are read."""
 
-import struct
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom.errors import InputError
-from signloom.extract.reading import Crop, FrameFolderReader, VideoReader, _by_time_stamps, open_clip
+from signloom.extract.crop import Crop
+from signloom.extract.frame_folder import FrameFolderReader, positions
+from signloom.extract.reading import open_clip
 from signloom.extract.sources import find_clips, natural_key, take_shard
 
-cv2 = pytest.importorskip("cv2", reason="reading video needs OpenCV (the extra 'extract')", exc_type=ImportError)
+cv2 = pytest.importorskip("cv2", reason="reading images needs OpenCV (the extra 'extract')", exc_type=ImportError)
 
 
 def touch(root, *names):
@@ -57,6 +57,14 @@ def test_globs_are_named_from_before_the_first_wildcard(tmp_path):
     assert names(f"{tmp_path}/x/**") == ["[odd]", "s1/a", "s2/a"]
     assert names(f"{tmp_path}/x/*") == ["[odd]", "s1/a", "s2/a"]
     assert names(f"{tmp_path}/x/[odd].mp4") == ["[odd]"]
+
+
+def test_a_gif_is_a_clip_and_not_where_it_shows_frames(tmp_path):
+    touch(tmp_path, "gifs/HELLO.gif", "gifs/bye.GIF", "gifs/HELLO.jpg", "frames/a/0.png", "frames/a/1.png")
+    touch(tmp_path, "frames/a/preview.gif", "both/a.gif", "both/b.mp4", "both/c.png")
+    found = find_clips([tmp_path])
+    assert [clip.name for clip in found.clips] == ["both/a", "both/b", "frames/a", "gifs/HELLO", "gifs/bye"]
+    assert found.passed_over == {".jpg": 1, ".gif": 1, ".png": 1}
 
 
 def test_thumbnails_beside_videos_are_no_frames(tmp_path):
@@ -160,9 +168,11 @@ def test_a_frame_folder_is_read_in_order_and_hashed_by_names_and_contents(tmp_pa
     values = list(range(0, 240, 20))
     reader = FrameFolderReader(write_pictures(tmp_path / "a", values))
     assert [int(frame[0, 0, 0]) for frame in reader.frames()] == values
-    assert (reader.expected_frames, reader.fps, reader.pixel_aspect) == (12, None, None)
+    assert (reader.expected_frames, reader.unread, reader.pixel_aspect) == (12, 0, None)
+    times = reader.times(50)
+    assert (times.fps, times.assumed_fps, times.seconds[-1]) == (50, 50, 11 / 50)
     hashes = {reader.sha256()}
-    (tmp_path / "a" / "3.png").rename(tmp_path / "a" / "99.png")
+    (tmp_path / "a" / "3.png").rename(tmp_path / "a" / "12.png")
     renamed = FrameFolderReader(tmp_path / "a")
     list(renamed.frames())
     assert renamed.sha256() not in hashes
@@ -202,98 +212,43 @@ def test_frames_of_differing_size_are_refused(tmp_path):
         list(FrameFolderReader(folder).frames())
 
 
-def write_video(path, num_frames, fps=29.97, codec="mp4v", width=64, height=48):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
-    for number in range(num_frames):
-        frame = picture(number * 4 % 250, width, height)
-        frame[: height // 2] = 255
-        writer.write(frame)
-    writer.release()
-    return path
-
-
-def test_a_video_keeps_its_rate_as_a_float(tmp_path):
-    reader = VideoReader(write_video(tmp_path / "a.mp4", 10))
-    assert len(list(reader.frames())) == reader.expected_frames == 10
-    assert reader.fps == pytest.approx(29.97, abs=0.001)
-
-
 @pytest.mark.parametrize(
-    ("content", "error"),
+    ("names", "expected"),
     [
-        (b"", "the file is empty"),
-        ("Grüße, kein Video\n".encode() * 400, "not a readable video; it is a text file"),
-        (bytes(range(256)) * 40, "not a readable video$"),
+        (["images0001", "images0002", "images0003"], [0, 1, 2]),
+        # PHOENIX-2014: other numbers are the same in all names.
+        (["01April_default-0.avi_pid0_fn000007-0", "01April_default-0.avi_pid0_fn000009-0"], [0, 1]),
+        (["a_fn7-0", "a_fn8-0", "a_fn9-0", "a_fn12-0"], [0, 1, 2, 5]),
+        # Every fifth frame of a recording was kept, and one is missing.
+        (["0", "5", "10", "20"], [0, 1, 2, 4]),
+        # Milliseconds of 30 frames/s, one missing.
+        (["t0", "t33", "t67", "t100", "t167"], [0, 1, 2, 3, 5]),
+        # Not numbered, or by two numbers.
+        (["a", "c", "k"], [0, 1, 2]),
+        (["take1_1", "take1_2", "take2_9"], [0, 1, 2]),
+        (["f1", "f01", "f7"], [0, 1, 2]),
     ],
 )
-def test_what_is_no_video_is_refused_with_the_reason(tmp_path, content, error):
-    (tmp_path / "a.mp4").write_bytes(content)
-    with pytest.raises(InputError, match=error):
-        open_clip(tmp_path / "a.mp4")
+def test_numbers_in_names_tell_which_frames_are_missing(names, expected):
+    assert positions(names).tolist() == expected
 
 
-def test_a_video_without_its_index_is_refused(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 30)
-    path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(InputError, match="not a readable video; it is damaged or cut off"):
-        open_clip(path)
+def test_a_gap_in_a_numbered_folder_keeps_its_time_and_is_counted(tmp_path):
+    folder = write_pictures(tmp_path / "a", range(20))
+    for number in (5, 6, 7, 11, 19):
+        (folder / f"{number}.png").unlink()
+    reader = open_clip(folder)
+    assert len(list(reader.frames())) == 15
+    # The last one leaves no gap.
+    assert reader.unread == 4
+    times = reader.times(10)
+    assert times.seconds.tolist() == [number / 10 for number in range(19) if number not in (5, 6, 7, 11)]
+    assert (times.fps, times.assumed_fps) == (pytest.approx(15 / 1.9), 10)
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
-def test_a_video_that_ends_early_is_refused(tmp_path, suffix):
-    # MJPEG can be read up to where it was cut off: only the sizes in the file tell that frames are missing.
-    path = write_video(tmp_path / f"a{suffix}", 40, codec="MJPG")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=r"the file is cut off; \d+ of 40 frames could be read"):
-        list(VideoReader(path).frames())
-
-
-def with_frame_duration(path, microseconds, rate):
-    """The AVI at `path` with another frame rate in its two headers."""
-    data = bytearray(path.read_bytes())
-    main, stream = data.index(b"avih"), data.index(b"strh")
-    data[main + 8 : main + 12] = struct.pack("<I", microseconds)
-    data[stream + 28 : stream + 36] = struct.pack("<II", 1, rate)
-    path.write_bytes(data)
-    return path
-
-
-@pytest.mark.parametrize(("microseconds", "rate"), [(11, 90_000), (1000, 1000), (5_000_000, 0)])
-def test_an_absurd_rate_in_the_header_is_no_rate(tmp_path, microseconds, rate):
-    path = with_frame_duration(write_video(tmp_path / "a.avi", 5, codec="MJPG"), microseconds, rate)
-    reader = VideoReader(path)
-    assert reader.fps is None
-    assert len(list(reader.frames())) == 5
-
-
-def test_a_rate_of_zero_in_both_headers_is_no_rate(tmp_path):
-    # FFmpeg puts 25 in its place, in the time stamps too; ten frames are enough for these to be believed elsewhere.
-    path = with_frame_duration(write_video(tmp_path / "a.avi", 10, codec="MJPG"), 0, 0)
-    reader = VideoReader(path)
-    assert len(list(reader.frames())) == 10
-    assert reader.fps is None
-
-
-def test_time_stamps_belie_a_header_of_variable_rate():
-    # 22 frames in 2.1 seconds under a header of 29.97: ten a second.
-    assert _by_time_stamps(29.97, 22, 2.1) == pytest.approx(10)
-    assert _by_time_stamps(None, 31, 1.0) == 30
-    assert _by_time_stamps(29.97, 300, 300 / 30) == 29.97
-    # Too few frames to tell, no time stamps, absurd ones.
-    assert _by_time_stamps(25.0, 3, 1.0) == 25.0
-    assert _by_time_stamps(25.0, 30, 0.0) == 25.0
-    assert _by_time_stamps(None, 30, 1e-4) is None
-
-
-def test_a_phone_video_is_turned_upright(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 5)
-    data = bytearray(path.read_bytes())
-    # The matrix of the track header: a quarter turn clockwise instead of the identity.
-    matrix = data.index(b"tkhd") + 4 + 40
-    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
-    frame = next(VideoReader(path).frames())
-    # The upper half, which is white, has come to the right.
-    assert frame.shape == (64, 48, 3)
-    assert frame[:, 40:].mean() > 200 > 60 > frame[:, :8].mean()
+def test_a_numbered_folder_with_under_half_of_its_frames_is_refused(tmp_path):
+    folder = write_pictures(tmp_path / "a", range(20))
+    for number in set(range(20)) - {0, 1, 7, 13, 19}:
+        (folder / f"{number}.png").unlink()
+    with pytest.raises(InputError, match="only 5 of 20 frames could be read: the numbers in their names have gaps"):
+        open_clip(folder)

@@ -22,6 +22,7 @@ _EXTRAS = {
     "PIL": ("train", "Pillow"),
     "mediapipe": ("extract", "mediapipe"),
     "cv2": ("extract", "opencv-contrib-python"),
+    "av": ("extract", "av"),
     "pose_format": ("pose", "pose-format"),
     "pympi": ("elan", "pympi-ling"),
 }
@@ -41,7 +42,7 @@ class LayoutError(InputError):
     """Landmarks, a corpus or a checkpoint belong to another point layout."""
 
 
-# The first Python for which the extra "extract" installs nothing: MediaPipe 0.10.21 has no release for it.
+# The first Python for which the extra "extract" installs no tracker: MediaPipe 0.10.21 has no release for it.
 NO_EXTRACTION_FROM = (3, 13)
 
 

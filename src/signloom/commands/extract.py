@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from signloom import layout
-from signloom.console import progress_bar, say
+from signloom.console import progress_bar, say, say_list
 from signloom.errors import InputError, plural
+from signloom.extract.crop import Crop
 from signloom.extract.holistic import Settings
+from signloom.extract.packages import import_av, import_cv2
 from signloom.extract.parallel import ClipResult, extract_all
-from signloom.extract.reading import Crop, import_cv2
 from signloom.extract.resume import FailureLog, Survey, remove_unfinished, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 
@@ -67,6 +68,7 @@ def run(options: Options) -> int:
     # A missing package is reported once, before the work, not for every clip.
     settings.record()
     import_cv2()
+    import_av()
     found = find_clips(options.sources)
     if not found.clips:
         raise InputError(f"no clip in {', '.join(options.sources)}; needed videos or folders of frames{_others(found)}")
@@ -165,7 +167,9 @@ def _summary(
     new = sum(count["total"] for clip, count in frames.items() if clip not in before.done)
     rows = [("clips", f"{len(done):,} done" + (f", {len(failures):,} failed: see {log.path}" if failures else ""))]
     rate = f"; {new:,} of them now, in {seconds:,.1f} s: {new / seconds:,.1f} frames/s" if new and seconds else ""
-    rows.append(("frames", f"{total:,}{rate}"))
+    unread = sum(count.get("unread", 0) for count in frames.values())
+    missing = f" ({unread:,} more could not be read)" if unread else ""
+    rows.append(("frames", f"{total:,}{missing}{rate}"))
     for group in layout.GROUPS if total else ():
         found = sum(count[group] for count in frames.values())
         rows.append((group.replace("_", " "), f"in {found / total:6.1%} of frames"))
@@ -189,7 +193,19 @@ def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: Fa
     if empty:
         more = ", ..." if len(empty) > NUM_SHOWN else ""
         say(f"note: no person detected in {plural(len(empty), 'clip')}: {', '.join(empty[:NUM_SHOWN])}{more}")
-    assumed = Counter((name, header[name]) for header in done.values() for name in header["assumed"])
+    partial = []
+    for clip, header in done.items():
+        counts = header["source"]["frames"]
+        if unread := counts.get("unread", 0):
+            partial.append(f"{clip.name}: {counts['total']:,} of {counts['total'] + unread:,} frames could be read")
+    if partial:
+        say(f"note: {plural(len(partial), 'clip')} with frames that cannot be read; the others keep their times:")
+        say_list(partial, NUM_SHOWN)
+    assumed = Counter(
+        (name, header["source"].get(f"assumed_{name}", header[name]))
+        for header in done.values()
+        for name in header["assumed"]
+    )
     for (name, value), count in sorted(assumed.items()):
         say(f"note: {plural(count, 'clip')} without {name}; assumed {value:g} (--{name} overrides it)")
     if failures:

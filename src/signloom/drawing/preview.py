@@ -22,7 +22,7 @@ from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
 from signloom.drawing.person import Appearance, appearance_of, draw_frame, import_pillow
 from signloom.errors import InputError, SignloomError
-from signloom.extract.reading import import_cv2
+from signloom.extract.packages import import_cv2
 from signloom.files import atomic_write, file_stem
 from signloom.frame_times import frames_at
 from signloom.landmarks import Landmarks

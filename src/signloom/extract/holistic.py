@@ -18,15 +18,11 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError, MissingExtraError
-from signloom.extract.reading import (
-    DEFAULT_FPS,
-    MIN_SIDE,
-    Crop,
-    import_cv2,
-    needs_opencv,
-    open_clip,
-)
+from signloom.extract.crop import MIN_SIDE, Crop
+from signloom.extract.packages import needs_opencv
+from signloom.extract.reading import open_clip
 from signloom.extract.sources import without_camera
+from signloom.extract.time_stamps import DEFAULT_FPS
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 EXTRACTOR = "mediapipe-holistic"
@@ -150,11 +146,9 @@ def extract_clip(
 
 def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
     """Returns the landmarks of one clip; the tracker may have seen other clips before. See `extract_clip`."""
-    cv2 = import_cv2()
     reader = open_clip(path)
     tracker.restart()
-    points: list[np.ndarray] = []
-    visibility: list[np.ndarray] = []
+    points, visibility = _Rows(layout.NUM_POINTS, 3), _Rows(layout.NUM_POSE_POINTS)
     size = (0, 0)
     for frame in reader.frames():
         part = frame if settings.crop is None else _crop(settings.crop, frame, path)
@@ -163,25 +157,23 @@ def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progres
             raise InputError(f"{path}: frames of {size[0]}x{size[1]} pixels; needed at least {MIN_SIDE}x{MIN_SIDE}")
         if len(points) == MAX_FRAMES:
             raise InputError(f"{path}: more than {MAX_FRAMES:,} frames; cut it into clips")
-        frame_points, frame_visibility = tracker(cv2.cvtColor(part, cv2.COLOR_BGR2RGB))
+        frame_points, frame_visibility = tracker(np.ascontiguousarray(part))
         points.append(frame_points)
         visibility.append(frame_visibility)
         if progress is not None:
             progress(len(points), reader.expected_frames)
-    assumed = []
-    if (rate := reader.fps) is None:
-        rate = settings.assumed_fps
-        assumed.append("fps")
+    times = reader.times(settings.assumed_fps)
+    assumed = ["fps"] if times.assumed_fps else []
     if (aspect := settings.pixel_aspect or reader.pixel_aspect) is None:
         aspect = 1.0
         assumed.append("pixel_aspect")
-    stacked = np.stack(points)
+    stacked = points.taken()
     # Both in units of the image's width; isotropic coordinates are in units of its height.
-    stacked[..., (0, 2)] *= size[0] / size[1] * aspect
+    stacked[..., (0, 2)] *= np.float32(size[0] / size[1] * aspect)
     return Landmarks(
         points=stacked,
-        visibility=np.stack(visibility),
-        fps=rate,
+        visibility=visibility.taken(),
+        fps=times.fps,
         image_size=size,
         pixel_aspect=aspect,
         assumed=tuple(assumed),
@@ -190,9 +182,43 @@ def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progres
             "sha256": reader.sha256(),
             "size": reader.size,
             **settings.record(),
-            "frames": count_frames(stacked),
+            **({"assumed_fps": times.assumed_fps} if times.assumed_fps else {}),
+            "frames": {**count_frames(stacked), "unread": reader.unread},
         },
+        seconds=times.seconds,
     )
+
+
+class _Rows:
+    """Arrays of one shape, collected without ever holding two copies of them all."""
+
+    _LENGTH = 256
+
+    def __init__(self, *shape: int) -> None:
+        self._shape = shape
+        self._blocks: list[np.ndarray] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, row: np.ndarray) -> None:
+        place = self._count % self._LENGTH
+        if place == 0:
+            self._blocks.append(np.empty((self._LENGTH, *self._shape), dtype=np.float32))
+        self._blocks[-1][place] = row
+        self._count += 1
+
+    def taken(self) -> np.ndarray:
+        """Returns all rows (T, ...) float32; there are none left afterwards."""
+        result = np.empty((self._count, *self._shape), dtype=np.float32)
+        # Memory of the result is only taken where it is written, that of a block is given back at once.
+        for start in range(0, self._count, self._LENGTH):
+            rows = self._blocks.pop(0)[: self._count - start]
+            result[start : start + len(rows)] = rows
+            del rows
+        self._count = 0
+        return result
 
 
 def _crop(crop: Crop, frame: np.ndarray, path: Path) -> np.ndarray:

@@ -149,8 +149,6 @@ def _start_worker(shared: Any) -> None:
     _shared = shared
     # An interrupt reaches the whole process group; only the parent decides, and it sets the stop flag.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # One decoder thread per worker: Holistic takes 20 times as long as decoding, and a big machine has many workers.
-    os.environ.setdefault("OPENCV_FFMPEG_THREADS", "1")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -77,7 +77,8 @@ def _difference(header: dict[str, Any], settings: Settings) -> str | None:
     options = stored.get("options") or {}
     pairs |= {name: (options.get(name), value) for name, value in wanted["options"].items()}
     if "fps" in header["assumed"]:
-        pairs["fps"] = (header["fps"], settings.assumed_fps)
+        # Where frames are missing, the rate of the file is their mean rate.
+        pairs["fps"] = (stored.get("assumed_fps", header["fps"]), settings.assumed_fps)
     return ", ".join(f"{name} {was} there, {now} now" for name, (was, now) in pairs.items() if was != now) or None
 
 

@@ -14,7 +14,8 @@ from signloom.errors import Faults, InputError
 from signloom.landmarks import SUFFIX
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mts .m2ts .wmv .flv .ogv .3gp .ts .vob .mxf .mjpeg".split()
+    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mts .m2ts .wmv .flv .ogv .3gp .ts .vob .mxf .mjpeg .gif "
+    ".qt .asf .m2v .h264 .264 .h265 .265 .hevc".split()
 )
 IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .bmp .webp .tif .tiff .ppm".split())
 
@@ -142,6 +143,11 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
     folders, files = _contents(folder)
     videos = [entry for entry in files if entry.suffix.lower() in VIDEO_SUFFIXES]
     images = [entry for entry in files if entry.suffix.lower() in IMAGE_SUFFIXES]
+    if all(video.suffix.lower() == ".gif" for video in videos) and {image.stem for image in images} - {
+        video.stem for video in videos
+    }:
+        # A preview of the frames; beside a clip of its name, an image is a thumbnail.
+        videos = []
     if images and not videos:
         clips.append(folder)
     elif not folders and not files:
