@@ -199,21 +199,23 @@ def test_a_machine_without_libgl_is_told_the_package(monkeypatch, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     with monkeypatch.context() as patch:
-        _without(patch, "cv2", error)
+        _without(patch, "mediapipe", error)
         with pytest.raises(SignloomError, match=r"libGL.so.1.*apt-get install libgl1 libglib2.0-0") as raised:
             extract_clip(tmp_path / "a.mp4")
     assert not isinstance(raised.value, (InputError, MissingExtraError))
 
 
-@pytest.mark.parametrize("module", ["av", "cv2", "mediapipe"])
-def test_without_the_extra_its_name_is_told(monkeypatch, tmp_path, module):
+@pytest.mark.parametrize(("module", "name"), [("av", "a.mp4"), ("mediapipe", "a.mp4"), ("cv2", "frames")])
+def test_without_the_extra_its_name_is_told(monkeypatch, tmp_path, module, name):
     (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0.png").write_bytes(b"x")
     with monkeypatch.context() as patch:
         _without(patch, module, ModuleNotFoundError(f"No module named {module!r}", name=module))
         with pytest.raises(
             MissingExtraError, match=r"needs the package '(av|opencv|mediapipe).*pip install 'signloom\[extract\]'"
         ):
-            extract_clip(tmp_path / "a.mp4")
+            extract_clip(tmp_path / name)
 
 
 def test_stderr_is_quiet_for_c_code_only(capfd):

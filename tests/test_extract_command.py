@@ -362,3 +362,21 @@ def test_a_shard_touches_only_what_is_its_own(tmp_path):
 
 def test_the_default_is_a_worker_for_each_usable_cpu():
     assert 1 <= command._usable_cpus() <= (os.cpu_count() or 1)
+
+
+def test_frames_that_are_missing_in_a_folder_are_told_and_no_difference(in_process, tmp_path, capsys):
+    for number in (0, 1, 2, 3, 5):
+        path = tmp_path / "in" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), next(iter(waving.frames(1, person=False))))
+    (clip,) = find_clips([tmp_path / "in"]).clips
+    parallel._extract(clip, tmp_path / "out", Settings(fps=50))
+    state = survey([clip], tmp_path / "out", Settings(fps=50))
+    # The rate of the file is the mean rate; the one that was assumed is the same.
+    assert list(state.done) == [clip]
+    assert Landmarks.load(clip.output(tmp_path / "out")).seconds.tolist() == [0, 0.02, 0.04, 0.06, 0.1]
+    command._notes(state.done, [], FailureLog(tmp_path / "out", [clip], None))
+    told = capsys.readouterr().err
+    assert "1 clip with frames that cannot be read" in told
+    assert "in: 5 of 6 frames could be read" in told
+    assert "assumed 50 (--fps" in told

@@ -98,6 +98,16 @@ def test_even_frames_between_two_moments_are_those_of_the_arithmetic(num_frames,
     assert (frames.start, frames.stop) == (first, last)
 
 
+def test_a_frame_that_is_hardly_seen_in_a_part_is_left_out():
+    # At 10 frames/s; a clock that is 0.2 % slow puts a boundary some milliseconds before the end of a frame.
+    seconds = frame_times.even_times(50, 10.0)
+    assert frame_times.frames_between(seconds, 2.394, 3.394) == slice(24, 34)
+    assert frame_times.frames_between(seconds, 2.406, 3.406) == slice(24, 34)
+    assert frame_times.frames_between(seconds, 2.380, 3.420) == slice(23, 35)
+    # The only one stays.
+    assert frame_times.frames_between(seconds, 2.394, 2.399) == slice(23, 24)
+
+
 def test_moments_on_a_frame_belong_to_it_although_they_are_whole_milliseconds():
     seconds = frame_times.even_times(90, 30.0)
     assert frame_times.frames_between(seconds, 0.033, 0.067) == slice(1, 2)

@@ -14,6 +14,8 @@ from signloom.errors import InputError
 EVEN_WITHIN_SECONDS = 0.002
 # Annotations are whole milliseconds.
 ROUNDING_SECONDS = 0.0005
+# Of a frame that is on the screen for less of its time, an annotator who set the boundary saw the next one.
+LEAST_SHARE = 0.1
 # A picture that stays longer is a pause of a recording: the pose is held, not moved slowly towards the next one.
 LONGEST_MOVE_SECONDS = 0.5
 
@@ -61,9 +63,21 @@ def frames_at(seconds: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 def frames_between(seconds: np.ndarray, start: float, end: float) -> slice:
-    """Returns the frames that are on the screen between two moments, on the clock of `seconds`."""
+    """Returns the frames that are on the screen between two moments, on the clock of `seconds`.
+
+    The first and the last are left out if less than a tenth of the time of the frame lies between them.
+    """
     first = max(int(frames_at(seconds, np.array(start))), 0)
-    return slice(first, int(np.searchsorted(seconds, end - ROUNDING_SECONDS, side="left")))
+    stop = int(np.searchsorted(seconds, end - ROUNDING_SECONDS, side="left"))
+    if stop - first > 1 and seconds[first + 1] - start < LEAST_SHARE * (seconds[first + 1] - seconds[first]):
+        first += 1
+    if (
+        stop - first > 1
+        and stop < len(seconds)
+        and end - seconds[stop - 1] < LEAST_SHARE * (seconds[stop] - seconds[stop - 1])
+    ):
+        stop -= 1
+    return slice(first, stop)
 
 
 def resample_positions(num_frames: int, fps: float, target_fps: float, seconds: np.ndarray | None = None) -> np.ndarray:
