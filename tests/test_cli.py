@@ -22,7 +22,7 @@ from signloom.errors import MissingExtraError, needs_extra
         ("torch", "overfit --data_dir .", "signloom overfit needs the package 'torch'; {train}"),
         (
             "pympi",
-            "import elan --annotations . --tier g --output out",
+            "import elan --annotations . --tier g --output out.csv",
             "an ELAN file needs the package 'pympi-ling' (no module",
         ),
     ],

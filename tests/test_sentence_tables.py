@@ -243,7 +243,7 @@ def test_ids_with_folders_suffixes_and_signs_that_file_systems_refuse(tmp_path):
     assert found("c/001") == "deep/c/001.npz"
     assert found("12:30?") == found("12_30_") == "12:30?.npz"
     assert found("x/y#1") == found("x:y#1") == "x_y#1.npz"
-    assert found("001", near=("deep", "c")) == "deep/c/001.npz"
+    assert found("001", near=[("x", "y"), ("deep", "c")]) == "deep/c/001.npz"
     # A folder that is not there is another person's clip, even if the last part of the name fits.
     assert found("d/001") is None
     assert "of this name there is only a/001.npz, b/001.npz, deep/c/001.npz" in files.why_missing("d/001")

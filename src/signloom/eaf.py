@@ -12,45 +12,25 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path, PureWindowsPath
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from typing import Any
 from xml.parsers import expat
 
 from signloom.errors import InputError, MissingExtraError, needs_extra
+from signloom.timed import Medium, TimedAnnotation, TimedDocument
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
 # Enough for hours of dense annotation on twenty tiers. In memory, a file takes about ten times its size.
 MAX_BYTES = 50_000_000
+# Milliseconds of a unit of time. Source: EAFv3.0.xsd, TIME_UNITS of HEADER; NTSC has 30,000 frames in 1,001 s.
+_UNIT_MS = {"milliseconds": 1.0, "PAL-frames": 40.0, "PAL-50-frames": 20.0, "NTSC-frames": 1001 / 30}
 # ELAN nests tiers a few levels deep; a longer chain of references is circular.
 _MAX_PARENTS = 50
 
 
-class TimedAnnotation(NamedTuple):
-    """An annotation of a tier: start and end in milliseconds, and its text."""
-
-    start_ms: int
-    end_ms: int
-    value: str
-
-
-@dataclass(frozen=True)
-class EafDocument:
-    """The content of an .eaf file.
-
-    tiers: annotations by tier name, in order of time.  participants: participant by tier name, if the tier has one.
-    media: names of the linked media files, without folders.
-    """
-
-    tiers: Mapping[str, tuple[TimedAnnotation, ...]]
-    participants: Mapping[str, str]
-    media: tuple[str, ...]
-
-
-def read_eaf(path: Path) -> EafDocument:
+def read_eaf(path: Path) -> TimedDocument:
     """Returns the tiers of an ELAN file.
 
     An annotation that refers to another one has its times; several that refer to the same one share its time evenly.
@@ -72,16 +52,28 @@ def read_eaf(path: Path) -> EafDocument:
         # pympi raises a bare Exception, KeyError, IndexError or ValueError, whatever is wrong with a file.
         what = f"no {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: not an ELAN file ({what}); open it in ELAN and save it again") from None
+    unit = eaf.header.get("TIME_UNITS") or "milliseconds"
+    if unit not in _UNIT_MS:
+        raise InputError(f"{path}: TIME_UNITS is {unit!r}; needed one of {', '.join(_UNIT_MS)}")
     try:
-        times = _times(eaf.timeslots)
+        times = {name: round(value * _UNIT_MS[unit]) for name, value in _times(eaf.timeslots).items()}
         tiers = {name: tuple(_intervals(eaf, name, times)) for name in eaf.tiers}
     except (KeyError, RecursionError) as error:
         raise InputError(f"{path}: an annotation refers to {error}, which the file does not have") from None
     participants = {name: str(tier[2]["PARTICIPANT"]) for name, tier in eaf.tiers.items() if tier[2].get("PARTICIPANT")}
-    links = [item.get("RELATIVE_MEDIA_URL") or item.get("MEDIA_URL") or "" for item in eaf.media_descriptors]
-    # The path may be a Windows or a POSIX path; the last part of either is the file's name.
-    names = [PureWindowsPath(unquote(urlsplit(link).path)).name for link in links]
-    return EafDocument(tiers, participants, tuple(name for name in names if name))
+    media = [_medium(path, item) for item in eaf.media_descriptors]
+    return TimedDocument(tiers, participants, tuple(medium for medium in media if medium is not None))
+
+
+def _medium(path: Path, descriptor: Mapping[str, str]) -> Medium | None:
+    """Returns a linked media file. Raises InputError for a TIME_ORIGIN that is no number."""
+    origin = descriptor.get("TIME_ORIGIN") or "0"
+    try:
+        origin_ms = int(origin)
+    except ValueError:
+        raise InputError(f"{path}: TIME_ORIGIN is {origin!r}; needed whole milliseconds") from None
+    absolute = Medium.linked(descriptor.get("MEDIA_URL") or "", origin_ms)
+    return Medium.linked(descriptor.get("RELATIVE_MEDIA_URL") or "", origin_ms) or absolute
 
 
 def write_eaf(

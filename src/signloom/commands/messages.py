@@ -18,9 +18,10 @@ def spell_out(arguments: list[str], types: Mapping[str, Any]) -> list[str]:
     """Returns `arguments` as jsonargparse accepts them; types: of the options, by name.
 
     jsonargparse requires a value after a bool option and reads a list from a single JSON argument. So `--flag` becomes
-    `--flag=true`, and `--names a b` becomes `--names ["a", "b"]`.
+    `--flag=true`, and `--names a b` becomes `--names ["a", "b"]`, as does `--names a --names b`.
     """
     spelled: list[str] = []
+    lists: dict[str, tuple[int, list[str]]] = {}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -31,7 +32,12 @@ def spell_out(arguments: list[str], types: Mapping[str, Any]) -> list[str]:
         if kind is bool and (not values or values[0].lower() not in ("true", "false")):
             word = f"{word}=true"
         elif str(kind).startswith(("list[str", "list[pathlib", "tuple[")) and values and not values[0].startswith("["):
-            values = [json.dumps(values, ensure_ascii=False)]
+            place, before = lists.get(word, (len(spelled) + 1, []))
+            lists[word] = (place, [*before, *values])
+            values = [json.dumps([*before, *values], ensure_ascii=False)]
+            if before:
+                spelled[place] = values[0]
+                continue
         spelled += [word, *values]
     return spelled
 

@@ -264,9 +264,9 @@ def join(
     return status
 
 
-def cleaned(annotations: Sequence[Annotation]) -> list[Annotation]:
+def cleaned(annotations: Sequence[Annotation], clean: Cleaner | None = None) -> list[Annotation]:
     """Returns the annotations with clean ids, signers and glosses (`text.clean`); prints one message if any changed."""
-    clean = Cleaner()
+    clean = clean or Cleaner()
     result = []
     for item in annotations:
         glosses = tuple(word for gloss in item.glosses if (word := clean(gloss).strip()))

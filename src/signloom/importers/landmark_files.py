@@ -40,18 +40,19 @@ class LandmarkFiles:
             self._by_safe_stem[_safe(stem)].append(path)
         self._failures = {_parts(name)[-1]: reason for name, reason in extraction_failures(root)}
 
-    def find(self, name: str, split: str = "", near: Sequence[str] = ()) -> Path | None:
+    def find(self, name: str, split: str = "", near: Sequence[Sequence[str]] = ()) -> Path | None:
         """Returns the landmark file with a name, or None.
 
         split: of several files, one in a folder named after the split is taken.
-        near: of several files, those are taken whose folders end as these do, in as many folders as possible.
+        near: paths of folders; of several files, those are taken whose folders end as one of these paths does, in as
+        many folders as possible.
 
         Raises InputError if several files still fit.
         """
         *folders, stem = _parts(name)
         matches = self._named(stem, folders)
-        if len(matches) > 1 and near:
-            common = {path: _common_end(self._folders(path), near) for path in matches}
+        for place in near:
+            common = {path: _common_end(self._folders(path), place) for path in matches}
             matches = [path for path in matches if common[path] == max(common.values())]
         if len(matches) > 1:
             matches = [path for path in matches if split in self._folders(path)] or matches
