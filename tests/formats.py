@@ -5,6 +5,7 @@ Each writer builds its points from the layout's names, in the order that the for
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 from functools import cache
@@ -97,3 +98,95 @@ def write_openpose_frame(path: Path, people: list[np.ndarray]) -> None:
 
 def with_scores(values: np.ndarray, score: float = 0.75) -> np.ndarray:
     return np.concatenate([values, np.full((*values.shape[:-1], 1), score)], axis=-1)
+
+
+def fractions(clip: Landmarks) -> np.ndarray:
+    """The points (T, 543, 3) as MediaPipe gives them: x and z by the width, y by the height."""
+    return clip.points.astype(np.float64) / (clip.aspect, 1, clip.aspect)
+
+
+def tasks_frames(clip: Landmarks, style: str = "javascript") -> list[dict]:
+    """Results of the holistic landmarker, as JavaScript or Python name them, in another result, or as bare lists."""
+    names = {"pose": "poseLandmarks", "left_hand": "leftHandLandmarks", "right_hand": "rightHandLandmarks"}
+    names |= {"face": "faceLandmarks"}
+    if style == "python":
+        names = {group: f"{group}_landmarks" for group in names}
+    values = fractions(clip)
+    frames = []
+    for t in range(len(clip)):
+        frame: dict = {}
+        for group, name in names.items():
+            points = values[t, layout.GROUPS[group]].tolist()
+            if style == "lists":
+                frame[name] = points
+                continue
+            entry = [{"x": x, "y": y, "z": z, "visibility": 0.75 if group == "pose" else 0} for x, y, z in points]
+            # Python's result has one list for each part, JavaScript's a list of lists.
+            frame[name] = entry if style == "python" else [entry]
+        frames.append({"result": frame} if style == "nested" else frame)
+    return frames
+
+
+def spoter_table(path: Path, clips: dict[str, Landmarks], *, upwards: bool = False) -> Path:
+    """A table in SPOTER's columns, a row for each label; upwards: y counted from the bottom."""
+    fingers = {"index": "index", "middle": "middle", "ring": "ring", "pinky": "little"}
+    columns = {"nose": "pose.nose"}
+    for side in ("left", "right"):
+        columns |= {f"{side}{part}": f"pose.{side}_{part.lower()}" for part in "Eye Ear Shoulder Elbow Wrist".split()}
+        columns |= {f"wrist_{side}": f"{side}_hand.wrist"}
+        thumb = {"CMC": "cmc", "MP": "mcp", "IP": "ip", "Tip": "tip"}
+        columns |= {f"thumb{theirs}_{side}": f"{side}_hand.thumb_{ours}" for theirs, ours in thumb.items()}
+        columns |= {
+            f"{theirs}{joint}_{side}": f"{side}_hand.{ours}_{joint.lower()}"
+            for ours, theirs in fingers.items()
+            for joint in ("MCP", "PIP", "DIP", "Tip")
+        }
+    rows = []
+    for label, clip in clips.items():
+        row: dict[str, object] = {}
+        values = fractions(clip)
+        for name, ours in columns.items():
+            x, y, _ = values[:, layout.index(ours)].T
+            row |= {f"{name}_X": x.tolist(), f"{name}_Y": (1 - y if upwards else y).tolist()}
+        row |= {"neck_X": [0.5] * len(clip), "neck_Y": [0.5] * len(clip), "labels": label, "video_fps": 25.0}
+        rows.append(row | {"video_size_width": SIZE[0], "video_size_height": SIZE[1]})
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def asl_signs_folder(root: Path, clips: dict[tuple[str, str, str], Landmarks], *, first_frame: int = 0) -> Path:
+    """Kaggle's layout: train.csv and a parquet file for each (participant, sequence, sign)."""
+    import pyarrow
+    from pyarrow import parquet
+
+    lines = ["path,participant_id,sequence_id,sign"]
+    for (participant, sequence, sign), clip in clips.items():
+        relative = f"train_landmark_files/{participant}/{sequence}.parquet"
+        lines.append(f"{relative},{participant},{sequence},{sign}")
+        values = fractions(clip)
+        # In the competition's order of parts.
+        order = [
+            (group, index) for group in ("face", "left_hand", "pose", "right_hand")
+            for index in range(layout.GROUPS[group].stop - layout.GROUPS[group].start)
+        ]  # fmt: skip
+        if sequence == "2":
+            order.sort(key=lambda item: item[0] != "pose")
+        frames = [t for t in range(len(clip)) for _ in order]
+        places = [layout.GROUPS[group].start + index for group, index in order]
+        x, y, z = values[:, places].reshape(-1, 3).T
+        table = {
+            "frame": pyarrow.array([first_frame + t for t in frames], pyarrow.int32()),
+            "row_id": [f"{t}-{group}-{index}" for t in range(len(clip)) for group, index in order],
+            "type": [group for _ in range(len(clip)) for group, _ in order],
+            "landmark_index": pyarrow.array([index for _ in range(len(clip)) for _, index in order], pyarrow.int16()),
+            "x": x,
+            "y": y,
+            "z": z,
+        }
+        (root / relative).parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pyarrow.table(table), root / relative)
+    (root / "train.csv").write_text("\n".join([*lines, ""]))
+    return root

@@ -19,6 +19,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of the benchmarks and of other programs.
 OTHER_FLAGS = {
     *("help", "config", "output"),
+    "write_json",
     *("standalone", "nnodes", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
     *("nodes", "ntasks", "gres", "kill"),
 }

@@ -25,6 +25,7 @@ _EXTRAS = {
     "av": ("extract", "av"),
     "pose_format": ("pose", "pose-format"),
     "pympi": ("elan", "pympi-ling"),
+    "pyarrow": ("parquet", "pyarrow"),
 }
 
 

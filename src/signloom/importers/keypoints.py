@@ -73,6 +73,7 @@ def to_landmarks(
     *,
     scores: Any = None,
     seconds: np.ndarray | None = None,
+    assumed_fps: float | None = None,
     source: dict[str, Any] | None = None,
 ) -> Landmarks:
     """Returns the landmarks of keypoints.
@@ -82,7 +83,7 @@ def to_landmarks(
     scores: (T, N), 0 to 1. A point is missing if its score is 0 or below `min_score`; without scores if it is at (0, 0)
     or (-1, -1).
     Scores become the visibility of body points.
-    seconds: (T,), the time of every frame.
+    seconds: (T,), the time of every frame.  assumed_fps: where `reading` has none, in place of the list's own.
 
     A list without depth gets z = 0. What `reading` lacks is assumed, and recorded as assumed: the image's size from the
     area that points in pixels cover.
@@ -132,7 +133,7 @@ def to_landmarks(
     return Landmarks(
         result,
         shown,
-        fps=points.assumed_fps if reading.fps is None else reading.fps,
+        fps=reading.fps or assumed_fps or points.assumed_fps,
         image_size=(width, height),
         pixel_aspect=aspect,
         assumed=assumed,
@@ -228,9 +229,9 @@ class _Person:
 
 
 def one_person(frames: Sequence[np.ndarray], *, person: int = 0) -> tuple[np.ndarray, int]:
-    """Returns the points (T, N, 3) of one of several people, and the number of frames with several people.
+    """Returns the points (T, N, C) of one of several people, and the number of frames with several people.
 
-    frames: per frame (people, N, 3): x, y and score; there may be none.
+    frames: per frame (people, N, C): x, y, score, and further columns; there may be none.
     person: 0 is the person whose size, added over the frames, is largest; 1 the next, and so on.
 
     People are followed by their position, because estimators list them in any order. People who are never in a frame
@@ -252,8 +253,8 @@ def one_person(frames: Sequence[np.ndarray], *, person: int = 0) -> tuple[np.nda
     if person >= len(merged):
         found = f"{plural(len(merged), 'person was', 'people were')} found" if merged else "nobody was found"
         raise InputError(f"{found} in its {len(frames):,} frames; --person is {person}, the first is 0")
-    num_points = next(points.shape[1] for points in frames if len(points))
-    result = np.zeros((len(frames), num_points, 3))
+    shape = next(points.shape[1:] for points in frames if len(points))
+    result = np.zeros((len(frames), *shape))
     for number, entry in merged[person].entries.items():
         result[number] = frames[number][entry]
     return result, sum(len(points) > 1 for points in frames)
@@ -280,7 +281,7 @@ def _follow(people: list[_Person], number: int, seen: Sequence[tuple[np.ndarray,
 
 
 def _extent(points: np.ndarray) -> tuple[np.ndarray, float, float] | None:
-    """Returns the centre of a person's points (N, 3), their extent, and extent times mean score; None without any."""
+    """Returns the centre of a person's points (N, C), their extent, and extent times mean score; None without any."""
     known = (points[:, 2] > 0) & np.isfinite(points).all(axis=-1)
     if not known.any():
         return None

@@ -136,3 +136,5 @@ ISHARAH_86 = PointList(
 HOLISTIC_75 = in_order("pose and hands of MediaPipe Holistic", ("pose", "left_hand", "right_hand"))
 # All of MediaPipe Holistic in its own order of parts. Source: AI4Bharat/OpenHands, scripts/mediapipe_extract.py.
 HOLISTIC_543 = in_order("MediaPipe Holistic", ("pose", "face", "left_hand", "right_hand"))
+# All of MediaPipe Holistic in the order of our layout.
+LAYOUT_543 = in_order("MediaPipe Holistic", layout.GROUPS)

@@ -1,0 +1,119 @@
+"""Imports Kaggle's asl-signs (Google - Isolated Sign Language Recognition): one sign per clip, MediaPipe Holistic.
+
+The folder has train.csv (path, participant_id, sequence_id, sign) and a parquet file for each clip: frame, type,
+landmark_index, x, y, z, as fractions of the image. Every clip becomes an utterance of one gloss; the participant is the
+signer. Frames of the recording that a clip lacks between its first and last are kept as frames without points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from signloom import layout
+from signloom.errors import Faults, InputError, needs_extra
+from signloom.importers.convert_landmarks import CameraInfo
+from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
+from signloom.importers.keypoints import KeypointSettings, to_landmarks
+from signloom.importers.point_lists import LAYOUT_543
+from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.tables import read_table
+
+TABLE = "train.csv"
+COLUMNS = ("path", "participant_id", "sequence_id", "sign")
+_POINT_COLUMNS = ("frame", "type", "landmark_index", "x", "y", "z")
+ASSUMED_FPS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(IsolatedOptions):
+    """Options of `signloom import asl_signs`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("source",)
+
+    source: Path
+    """The folder with train.csv and train_landmark_files."""
+    fps: float | None = None
+    """Frames per second. Default: 30, recorded as assumed."""
+    image_size: str | None = None
+    """Size of the images in pixels, e.g. 640x480. Default: assumed, and recorded as such."""
+    pixel_aspect: float | None = None
+    """Width of a pixel divided by its height. Default: 1."""
+
+
+def run(options: Options) -> int:
+    """Writes the corpus; returns exit status 0."""
+    camera = CameraInfo.given(options.fps, options.image_size, options.pixel_aspect)
+    with needs_extra("a parquet file"):
+        import pyarrow.parquet  # noqa: F401
+    faults = Faults("import asl_signs")
+    clips = find_clips(options.source, KeypointSettings(**asdict(camera)), faults)
+    return write_clips(clips, options, importer="asl_signs", sources=[options.source.resolve()], faults=faults)
+
+
+def find_clips(root: Path, reading: KeypointSettings, faults: Faults) -> list[IsolatedClip]:
+    """Returns the clips of train.csv; adds to `faults` lines without a parquet file.
+
+    Raises InputError if the folder has no train.csv.
+    """
+    table = root / TABLE
+    if not table.is_file():
+        raise InputError(f"{table}: no such file; needed the table {','.join(COLUMNS)} of the competition's data")
+    clips = []
+    for row in read_table(table, COLUMNS, faults, delimiter=","):
+        path = root / row["path"]
+        if not path.is_file():
+            faults.add(f"{row.place}: {path} does not exist; unpack the landmark files beside {TABLE}")
+            continue
+        origin = f"{root.resolve().name}/{row['path']}"
+        read = partial(read_clip, path, reading)
+        clips.append(IsolatedClip(row["sequence_id"], row["sign"], row["participant_id"], str(path), origin, read))
+    return clips
+
+
+def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:
+    """Returns the landmarks of a parquet file of the competition.
+
+    Raises InputError for a damaged file, other columns or points, and a point that a frame has twice.
+    """
+    with needs_extra("a parquet file"):
+        import pyarrow
+        import pyarrow.parquet as parquet
+    try:
+        # A handle of ours is closed also if the file is damaged.
+        with path.open("rb") as file:
+            names = parquet.read_schema(file).names
+            missing = [name for name in _POINT_COLUMNS if name not in names]
+            if missing:
+                raise InputError(f"no column {', '.join(missing)}; got {', '.join(names[:8])}")
+            file.seek(0)
+            table = parquet.read_table(file, columns=list(_POINT_COLUMNS))
+        columns = {name: table.column(name) for name in _POINT_COLUMNS}
+        frame, index = (columns[name].to_numpy().astype(np.int64) for name in ("frame", "landmark_index"))
+        groups = columns["type"].to_pylist()
+        xyz = np.stack([columns[name].to_numpy().astype(np.float64) for name in "xyz"], axis=-1)
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:
+        raise InputError(f"not a readable parquet file of numbers ({str(error).splitlines()[0][:120]})") from None
+    if len(frame) == 0:
+        raise InputError("no rows; needed a row for each frame and point")
+    unknown = sorted({str(group) for group in groups} - layout.GROUPS.keys())
+    if unknown:
+        raise InputError(f"points of type {', '.join(unknown[:5])}; needed {', '.join(layout.GROUPS)}")
+    starts = np.array([layout.GROUPS[group].start for group in groups])
+    sizes = np.array([layout.GROUPS[group].stop for group in groups]) - starts
+    if ((index < 0) | (index >= sizes)).any():
+        row = int(np.flatnonzero((index < 0) | (index >= sizes))[0])
+        raise InputError(f"row {row}: {groups[row]} has no point {index[row]}; needed 0 to {sizes[row] - 1}")
+    number = frame - frame.min()
+    if number.max() >= MAX_FRAMES:
+        raise InputError(f"frame numbers from {frame.min()} to {frame.max()}; needed at most {MAX_FRAMES:,} frames")
+    place = number * layout.NUM_POINTS + starts + index
+    if len(np.unique(place)) < len(place):
+        raise InputError("a point occurs twice in a frame; needed one row for each")
+    values = np.full(((int(number.max()) + 1) * layout.NUM_POINTS, 3), np.nan)
+    values[place] = xyz
+    return to_landmarks(values.reshape(-1, layout.NUM_POINTS, 3), LAYOUT_543, reading, assumed_fps=ASSUMED_FPS)
