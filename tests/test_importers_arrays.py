@@ -415,7 +415,7 @@ def test_faults_of_a_tree_of_clips(tmp_path):
     (root / "hello" / "d.npz").write_bytes(b"damaged")
     text = faults_of(clips.run, clip_options(tmp_path, root))
     for expected in (
-        f"{root / 'anna' / 'hello' / 'b.npz'}: is 2 folders deep; needed sign/clip.npz: move it or pass --signer_from",
+        f"{root / 'anna' / 'hello' / 'b.npz'}: is 2 folders deep; needed sign/clip.npz: move it, or say what",
         f"{root / 'c.npz'}: is 0 folders deep; needed sign/clip.npz",
         f"{root / 'hello' / 'd.npz'}: not a readable landmark file",
         "3 faults",

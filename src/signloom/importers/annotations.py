@@ -18,14 +18,11 @@ from signloom.corpus import SPLITS, check_output
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem, files_of, sha256_of
 from signloom.importers.landmark_files import LandmarkFiles
-from signloom.importers.spans import Span, cached_loader, unit_of
+from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.text import Cleaner, look_alikes, told_apart
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
-
-# In the record of a clip that was a part of a video before it came here.
-_CUT_BEFORE = "cut_before"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +253,7 @@ def join(
         options.output,
         faults=faults,
         left_out=left_out,
-        note=lambda landmarks: note(landmarks) or _note_cut(landmarks),
+        note=lambda landmarks: note(landmarks) or note_on_cut(landmarks),
         overwrite=options.overwrite,
         dry_run=options.dry_run,
     )
@@ -298,16 +295,8 @@ def _items(found: Sequence[tuple[Annotation, Path]], faults: Faults) -> list[New
             items.append(annotation.item(partial(Landmarks.load, path), path))
             continue
         span = replace(span, unit=span.unit or unit)
-        items.append(annotation.item(partial(_part, load, path, span), None, part=str(span), video=path.stem))
+        items.append(annotation.item(partial(part_of, load, path, span), None, part=str(span), video=path.stem))
     return items
-
-
-def _part(load: Callable[[Path], Landmarks], path: Path, span: Span) -> Landmarks:
-    """Returns a part of a clip; the whole clip if it was cut before."""
-    landmarks = load(path)
-    if span.is_whole(landmarks):
-        return replace(landmarks, source={**landmarks.source, _CUT_BEFORE: str(span)})
-    return span.cut(landmarks, path.name)
 
 
 def write_utterances(
@@ -317,15 +306,6 @@ def write_utterances(
     next_step = f"signloom train --data_dir {output}"
     info = source.info(output.name)
     return write_corpus(items, output, info, noun="utterances", next_step=next_step, faults=faults, **options)
-
-
-def _note_cut(landmarks: Landmarks) -> str | None:
-    """Returns a note on a clip that was taken whole, although its annotation names a part."""
-    return (
-        "the clip is as long as its part of the video, so it was cut before: taken whole"
-        if _CUT_BEFORE in (landmarks.source)
-        else None
-    )
 
 
 def _note_sizes(annotations: Sequence[Annotation], published: Mapping[str, int]) -> None:

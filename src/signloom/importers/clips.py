@@ -1,22 +1,34 @@
-"""Imports landmark files of isolated signs, one folder per sign, as a corpus of clips for `signloom compose`.
+"""Imports landmark files of isolated signs as a corpus of clips for `signloom compose`.
 
-The tree is `<sign>/<clip>.npz`, as 'signloom extract' makes it from `<sign>/<clip>.mp4`; with --signer_from folder
-it is `<signer>/<sign>/<clip>.npz`. Every clip becomes an utterance of one gloss: the name of its folder.
+The tree is `<sign>/<clip>.npz`, as 'signloom extract' makes it from `<sign>/<clip>.mp4`. --tree says what other folders
+are: signer/sign/clip, split/sign/clip, category/sign/clip. Where folders do not name the sign, --labels is a table of
+clip and label (AUTSL, WLASL, MS-ASL), or --label_from finds the label in a clip's name (LSA64). Every clip becomes an
+utterance of one gloss.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from signloom.errors import Faults, InputError
-from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.importers.landmark_files import extraction_failures
+from signloom.console import say
+from signloom.corpus import check_output
+from signloom.errors import Faults, InputError, plural
+from signloom.importers import spans
+from signloom.importers.isolated import SPLIT, IsolatedClip, IsolatedOptions, write_clips
+from signloom.importers.label_tables import Label, class_key, read_labels, read_names
+from signloom.importers.landmark_files import LandmarkFiles, extraction_failures
+from signloom.importers.trees import EXAMPLES, TreePath, guessed_tree, parse_tree, read_path, without_numbers
 from signloom.importers.write_corpus import LeftOut, signer_in, signer_pattern
 from signloom.landmarks import SUFFIX, Landmarks
+
+# What names of videos have beside the names in a table of labels: AUTSL's signer0_sample1 is signer0_sample1_color.mp4.
+_ENDINGS = ("", "_color", "_rgb")
+_VIDEOS = frozenset(".mp4 .avi .mov .mkv .webm .mpg .mpeg .wmv .m4v .gif .mts .flv .3gp".split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +38,16 @@ class Options(IsolatedOptions):
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
-    """Folder with a folder of landmark files for each sign."""
+    """Folder with the landmark files, for example one folder of them per sign."""
+    tree: str | None = None
+    """What the folders are: sign/clip (the default), signer/sign/clip, split/sign/clip, category/sign/clip or others.
+    Only sign, signer and split have a meaning; a split is train, dev (val) or test."""
+    labels: list[Path] = field(default_factory=list)
+    """Tables of clip and label, or JSON such as WLASL's; columns split, signer, start and end are used."""
+    label_from: str | None = None
+    """A regular expression with one (group) that finds the label in a clip's name, e.g. '^([0-9]+)_' for LSA64."""
+    label_names: Path | None = None
+    """A table of the names of numbered labels, such as AUTSL's ClassId,TR,EN."""
     signer_from: str = "none"
     """The signer: 'none' (unknown), 'folder' (the tree is signer/sign/clip), or a regular expression with one (group)
     that finds the signer in a clip's name, e.g. '_(P[0-9]+)' for hello_P03_2.npz."""
@@ -34,44 +55,164 @@ class Options(IsolatedOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
+    check_output(options.output, overwrite=options.overwrite or options.dry_run)
     faults = Faults("import clips")
-    clips = find_clips(options.source, options.signer_from, faults)
     left_out = [
         LeftOut(name, f"its extraction failed: {reason}") for name, reason in extraction_failures(options.source)
     ]
+    find = labelled_clips if options.labels else find_clips
+    clips = find(options, faults, left_out)
     return write_clips(
         clips, options, importer="clips", sources=[options.source.resolve()], faults=faults, left_out=left_out
     )
 
 
-def find_clips(root: Path, signer_from: str, faults: Faults) -> list[IsolatedClip]:
-    """Returns the clips of a tree; adds to `faults` clips at the wrong depth and clips without a signer.
+def find_clips(options: Options, faults: Faults, left_out: list[LeftOut]) -> list[IsolatedClip]:
+    """Returns the clips of a tree; adds to `faults` clips at the wrong depth, without a label, or without a signer.
 
-    signer_from: `none`, `folder`, or a regular expression with one group that finds the signer in a clip's name.
-
-    Raises InputError if the folder does not exist or has no landmark file.
+    Raises InputError if the folder does not exist or has no landmark file, and if its tree is not clear.
     """
+    signer = None if options.signer_from in ("none", "folder") else signer_pattern(options.signer_from, "--signer_from")
+    label = signer_pattern(options.label_from, "--label_from") if options.label_from is not None else None
+    paths = _landmark_files(options.source)
+    folders = [path.relative_to(options.source).parts[:-1] for path in paths]
+    levels = _levels(options, folders, needs_sign=label is None)
+    names = read_names(options.label_names, faults) if options.label_names is not None else {}
+    found = [
+        (path, parts, place)
+        for path, parts in zip(paths, folders, strict=True)
+        if (place := read_path(path, parts, levels, faults)) is not None
+    ]
+    labels = without_numbers(place.sign for _, _, place in found if place.sign is not None)
+    clips = []
+    for path, parts, place in found:
+        name = path.name.removesuffix(SUFFIX)
+        text = labels[place.sign] if place.sign is not None else ""
+        if label is not None and not (text := signer_in(name, label) or ""):
+            faults.add(f"{path}: unknown sign; --label_from {options.label_from} finds none in {name!r}")
+        if names and text:
+            if (key := class_key(text)) not in names:
+                faults.add(f"{path}: class {text!r} is not in {options.label_names}")
+            text = names.get(key, text)
+        person = place.signer or signer_in(name, signer)
+        if signer and not person:
+            faults.add(f"{path}: unknown signer; --signer_from {options.signer_from} finds none in {name!r}")
+        origin = "/".join([options.source.resolve().name, *parts, path.name])
+        clips.append(_clip(path, name, text, person, origin, place))
+    return clips
+
+
+def labelled_clips(options: Options, faults: Faults, left_out: list[LeftOut]) -> list[IsolatedClip]:
+    """Returns the clips of tables of labels; adds to `faults` labels without a clip, or to `left_out` if the options
+    say so.
+    """
+    signer = None if options.signer_from == "none" else signer_pattern(options.signer_from, "--signer_from")
+    paths = _landmark_files(options.source)
+    names = read_names(options.label_names, faults) if options.label_names is not None else {}
+    labels = read_labels(options.labels, names, faults)
+    files = LandmarkFiles(options.source)
+    load = spans.cached_loader()
+    found = []
+    for label in labels:
+        try:
+            matches = [files.find(f"{label.clip}{ending}", label.split or "") for ending in _ENDINGS]
+        except InputError as error:
+            faults.add(f"{label.place}: {error}")
+            continue
+        path = next((match for match in matches if match is not None), None)
+        if path is not None:
+            found.append((label, path))
+        elif options.skip_faulty:
+            left_out.append(LeftOut(label.clip, f"{label.place}: {files.why_missing(label.clip)}"))
+        else:
+            faults.add(f"{label.place}: {files.why_missing(label.clip)}")
+            faults.advice = "--skip_faulty leaves out invalid clips"
+    unit = _unit(found, load, faults)
+    if unlabelled := len(set(paths) - {path for _, path in found}):
+        say(f"note: {plural(unlabelled, 'landmark file')} of {len(paths):,} without a label, left out")
+    shared = Counter(path for _, path in found)
+    counts = Counter[Path]()
+    clips = []
+    for label, path in found:
+        counts[path] += 1
+        name = path.name.removesuffix(SUFFIX)
+        origin = f"{options.source.resolve().name}/{path.relative_to(options.source).as_posix()}"
+        place = TreePath(split=label.split)
+        if label.span is None:
+            clips.append(_clip(path, name, label.label, label.signer or signer_in(name, signer), origin, place))
+            continue
+        name = f"{name}_{counts[path]:04d}" if shared[path] > 1 else name
+        part = spans.Span(label.span.start, label.span.end, label.span.unit or unit)
+        read = partial(spans.part_of, load, path, part)
+        person = label.signer or signer_in(name, signer)
+        clips.append(_clip(path, name, label.label, person, f"{origin} ({part})", place, read))
+    return clips
+
+
+def _clip(
+    path: Path,
+    name: str,
+    label: str,
+    signer: str | None,
+    origin: str,
+    place: TreePath,
+    read: Callable[[], Landmarks] | None = None,
+) -> IsolatedClip:
+    """Returns a clip; read: returns a part of its file, None for the whole."""
+    folders = ((place.split,) if place.split else ()) + place.others
+    return IsolatedClip(
+        name,
+        label,
+        signer,
+        str(path),
+        origin,
+        read or partial(Landmarks.load, path),
+        path if read is None else None,
+        place.split or SPLIT,
+        folders,
+    )
+
+
+def _unit(found: Sequence[tuple[Label, Path]], load: Callable[[Path], Landmarks], faults: Faults) -> spans.Unit | None:
+    """Returns the unit of the parts that do not name it; None, and a fault, if it is not clear."""
+    unknown = [(label.span, 1, path) for label, path in found if label.span is not None and label.span.unit is None]
+    try:
+        return spans.unit_of(unknown, load) if unknown else None
+    except InputError as error:
+        faults.add(str(error))
+        return None
+
+
+def _levels(options: Options, folders: Sequence[Sequence[str]], *, needs_sign: bool) -> tuple[str, ...]:
+    """Returns the meaning of the folders. Raises InputError if the options contradict each other or do not say it."""
+    by_folder = options.signer_from == "folder"
+    if options.tree is not None:
+        levels = parse_tree(options.tree, needs_sign=needs_sign)
+        if by_folder and "signer" not in levels:
+            raise InputError(f"--signer_from folder needs a folder for the signer; --tree {options.tree} has none")
+        return levels
+    if by_folder:
+        return ("signer", "sign")
+    if not needs_sign:
+        depths = {len(parts) for parts in folders}
+        return tuple(f"folder_{chr(97 + level)}" for level in range(depths.pop())) if len(depths) == 1 else ()
+    if (guessed := guessed_tree(folders)) is None:
+        first = "/".join(folders[0])
+        raise InputError(
+            f"{options.source}: clips lie two folders deep ({first}/...); say what the folders are with --tree: "
+            f"{EXAMPLES.partition(', ')[2]}"
+        )
+    return guessed
+
+
+def _landmark_files(root: Path) -> list[Path]:
+    """Returns the landmark files of a folder. Raises InputError if there are none."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    pattern = None if signer_from in ("none", "folder") else signer_pattern(signer_from, "--signer_from")
     paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
     if not paths:
         raise InputError(_nothing_in(root))
-    shape = "signer/sign/clip" if signer_from == "folder" else "sign/clip"
-    clips = []
-    for path in paths:
-        *folders, file_name = path.relative_to(root).parts
-        if len(folders) != shape.count("/"):
-            other = f" or pass --signer_from folder for signer/sign/clip{SUFFIX}" if len(folders) == 2 else ""
-            faults.add(f"{path}: is {len(folders)} folders deep; needed {shape}{SUFFIX}: move it{other}")
-            continue
-        name = file_name.removesuffix(SUFFIX)
-        signer = folders[0] if signer_from == "folder" else signer_in(name, pattern)
-        if pattern and not signer:
-            faults.add(f"{path}: unknown signer; --signer_from {signer_from} finds none in {name!r}")
-        origin = "/".join([root.resolve().name, *folders, file_name])
-        clips.append(IsolatedClip(name, folders[-1], signer, str(path), origin, partial(Landmarks.load, path), path))
-    return clips
+    return paths
 
 
 def _nothing_in(root: Path) -> str:
@@ -81,11 +222,13 @@ def _nothing_in(root: Path) -> str:
         return f"{root}: no files in it; needed sign/clip{SUFFIX}"
     (suffix, count) = suffixes.most_common(1)[0]
     landmarks = f"{root}-landmarks"
+    again = f", then: signloom import clips {landmarks} --output CORPUS"
     if suffix == ".npy":
-        step = f"for arrays of 258 or 1,662 values per frame use: signloom import holistic {root} --output CORPUS"
+        step = f"for arrays of MediaPipe Holistic use: signloom import holistic {root} --output CORPUS"
     elif suffix == ".pose":
-        step = f"first run: signloom import pose {root} --output {landmarks}"
+        step = f"first run: signloom import pose {root} --output {landmarks}{again}"
+    elif suffix in _VIDEOS:
+        step = f"first run: signloom extract {root} --output {landmarks}{again}"
     else:
-        step = f"first run: signloom extract {root} --output {landmarks}"
-    again = "" if suffix == ".npy" else f", then: signloom import clips {landmarks} --output CORPUS"
-    return f"{root}: no landmark files ({SUFFIX}) in it, but {count:,} {suffix} files; {step}{again}"
+        step = "'signloom import --help' lists the formats that become landmark files"
+    return f"{root}: no landmark files ({SUFFIX}) in it, but {count:,} {suffix} files; {step}"

@@ -161,7 +161,7 @@ def read_annotations(
         if split is not None and named not in (None, split):
             faults.add(f"{row.place}: split is {says!r}, but the table's name says {split}; needed the same split")
         try:
-            span = _span(row)
+            span = span_of(row)
         except InputError as error:
             faults.add(f"{row.place}: {error}")
             continue
@@ -191,7 +191,7 @@ def numbered(annotations: Sequence[Annotation]) -> list[Annotation]:
     return result
 
 
-def _span(row: Row) -> spans.Span | None:
+def span_of(row: Row) -> spans.Span | None:
     """Returns the part of the clip that a row names, or None. Raises InputError for times that are invalid."""
     for columns in spans.TIME_COLUMNS:
         if columns[0] in row.fields and columns[1] in row.fields:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.console import say
-from signloom.errors import Faults
-from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
+from signloom.errors import Faults, listed
+from signloom.importers.spans import note_on_cut
+from signloom.importers.write_corpus import NUM_SHOWN, LeftOut, NewUtterance, write_corpus
 from signloom.landmarks import Landmarks
+from signloom.text import Cleaner, clean, look_alikes, told_apart
 
-# A collection of clips has no splits; `signloom compose` makes them.
+# Most collections of clips have no splits; `signloom compose` makes them.
 SPLIT = "train"
 
 
@@ -26,6 +28,8 @@ class IsolatedOptions:
     """Licence of the data, recorded in the corpus."""
     skip_faulty: bool = False
     """Leave out invalid clips and list them in left_out.jsonl, instead of stopping."""
+    dry_run: bool = False
+    """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
     """Replace an existing corpus."""
 
@@ -39,6 +43,7 @@ class IsolatedClip:
     origin: the path without the folders above the source, for the record.
     read: returns its landmarks; raises InputError if they are invalid.
     file: its landmark file, if it already has one.
+    split: `train` unless the source says it.  folders: further parts of its path that tell it from other clips.
     """
 
     name: str
@@ -48,41 +53,59 @@ class IsolatedClip:
     origin: str
     read: Callable[[], Landmarks]
     file: Path | None = None
+    split: str = SPLIT
+    folders: tuple[str, ...] = ()
 
     @property
     def gloss(self) -> str:
-        """The label as one gloss: white space becomes a dash (`good job` -> `good-job`). It may be empty."""
-        return "-".join(self.label.split())
+        """The clean label as one gloss: white space becomes a dash (`good job` -> `good-job`). It may be empty."""
+        return "-".join(clean(self.label).split())
 
     @property
     def id(self) -> str:
         """Signer, gloss and name; unique in a valid collection."""
-        return "_".join(part for part in (self.signer, self.gloss, self.name) if part)
+        return clean("_".join(part for part in (*self.folders, self.signer, self.gloss, self.name) if part))
 
 
 def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
-    """Returns the utterances of `clips`, one gloss each; prints each label that becomes another gloss.
+    """Returns the utterances of `clips`, one gloss each; prints the labels that become another gloss.
 
     Adds to `faults`: empty labels, ids that occur twice, and labels that would become the same gloss.
     """
     labels: defaultdict[str, set[str]] = defaultdict(set)
     places: dict[str, str] = {}
+    cleaner = Cleaner()
     for clip in clips:
+        label = cleaner(clip.label).strip()
         if not clip.gloss:
             faults.add(f"{clip.place}: the label is empty; needed the name of a sign")
             continue
-        labels[clip.gloss].add(clip.label)
+        labels[clip.gloss].add(label)
         if clip.id in places:
             faults.add(f"{clip.place}: {places[clip.id]} has the same id {clip.id!r}; rename one of them")
         places.setdefault(clip.id, clip.place)
     for gloss, spellings in sorted(labels.items()):
         if len(spellings) > 1:
-            faults.add(f"labels {', '.join(map(repr, sorted(spellings)))} would all become gloss {gloss}; rename them")
-        elif spellings != {gloss}:
-            say(f"renamed: label {min(spellings)!r} becomes gloss {gloss}")
+            faults.add(f"labels {told_apart(sorted(spellings))} would all become gloss {gloss}; rename them")
+    renamed = [(min(names), gloss) for gloss, names in sorted(labels.items()) if names != {gloss}]
+    for label, gloss in renamed[:NUM_SHOWN]:
+        say(f"renamed: label {label!r} becomes gloss {gloss}")
+    if len(renamed) > NUM_SHOWN:
+        say(f"renamed: {len(renamed) - NUM_SHOWN:,} more labels, with a dash for white space")
+    if pairs := [group for group in look_alikes(labels) if len({gloss.casefold() for gloss in group}) > 1]:
+        say(f"note: glosses that look alike and are different: {listed((told_apart(g) for g in pairs), shown=3)}")
+    if note := cleaner.note():
+        say(f"note: {note}")
     return [
         NewUtterance(
-            clip.id, SPLIT, clip.signer, (clip.gloss,), clip.place, clip.read, clip.file, {"clip": clip.origin}
+            clip.id,
+            clip.split,
+            clean(clip.signer) if clip.signer else None,
+            (clip.gloss,),
+            clip.place,
+            clip.read,
+            clip.file,
+            {"clip": clip.origin},
         )
         for clip in clips
     ]
@@ -118,4 +141,6 @@ def write_clips(
         skip_faulty=options.skip_faulty,
         advice="--skip_faulty leaves out invalid clips",
         overwrite=options.overwrite,
+        dry_run=options.dry_run,
+        note=note_on_cut,
     )

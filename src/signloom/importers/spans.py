@@ -41,6 +41,8 @@ _LEAST_PACE, _LARGEST_PACE = 0.1, 20.0
 _MOST_TRIED = 40
 # A clip that was cut before is as long as its part, but for this share or so many seconds.
 _SAME_LENGTH, _SAME_LENGTH_SECONDS = 0.05, 0.12
+# In the record of a clip that was a part of a video before it came here.
+_CUT_BEFORE = "cut_before"
 # Landmarks of this many files stay in memory while their parts are cut; one hour of video takes 0.6 GB.
 _CACHED = 2
 
@@ -185,3 +187,21 @@ def unit_of(parts: Sequence[tuple[Span, int, Path]], load: Callable[[Path], Land
 def cached_loader() -> Callable[[Path], Landmarks]:
     """Returns `Landmarks.load` with a memory of the last few files: neighbouring parts come from the same file."""
     return lru_cache(maxsize=_CACHED)(Landmarks.load)
+
+
+def part_of(load: Callable[[Path], Landmarks], path: Path, span: Span) -> Landmarks:
+    """Returns a part of a clip; the whole clip if it was cut before. Raises InputError if it does not lie in the clip.
+
+    load: returns the landmarks of a file.
+    """
+    landmarks = load(path)
+    if span.is_whole(landmarks):
+        return replace(landmarks, source={**landmarks.source, _CUT_BEFORE: str(span)})
+    return span.cut(landmarks, path.name)
+
+
+def note_on_cut(landmarks: Landmarks) -> str | None:
+    """Returns a note on a clip that was taken whole although its annotation names a part, else None."""
+    if _CUT_BEFORE not in landmarks.source:
+        return None
+    return "the clip is as long as its part of the video, so it was cut before: taken whole"
