@@ -270,7 +270,7 @@ def test_what_is_read_rightly_is_healthy():
 
 
 @pytest.mark.parametrize(
-    ("check", "level", "sick", "words"),
+    ("check", "level", "faulty", "words"),
     [
         ("run.uniform", "fail", {"entropy": 0.99}, "every word is near log(1/8) = -2.08"),
         # Of two glosses a clip, 10 frames * 0.01 / 2 = 5 % are to be expected.
@@ -280,8 +280,8 @@ def test_what_is_read_rightly_is_healthy():
         ("run.annotations", "fail", {"own": -6.0, "neighbours": {1: -1.0}}, "1 after it is more probable in 100 %"),
     ],
 )
-def test_outputs_that_are_sick_are_named(check, level, sick, words):
-    found = CHECKS[check](predictions(RIGHT, **sick))
+def test_faulty_outputs_are_named(check, level, faulty, words):
+    found = CHECKS[check](predictions(RIGHT, **faulty))
     assert found.level == level
     assert words in found.headline
     assert found.advice

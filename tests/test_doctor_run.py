@@ -66,7 +66,7 @@ HEALTHY = {
     "options": curves([3, 2], options={"learning_rate": 3e-4, "schedule": "onecycle", "dropout": 0.3}),
     "on the curve": phoenix([0.4] * 5 + [0.2] * 15, [0.85] * 5 + [0.75] * 5 + [0.6] * 10),
 }
-SICK = {
+FAULTY = {
     "run.loss": [
         curves([3, 2, 1, -0.24, -0.3]),
         curves([3, 2, math.nan, 2, 2]),
@@ -91,7 +91,7 @@ def test_healthy_records_are_left_alone(name):
     assert {key for key, finding in findings.items() if finding.level in ("warn", "fail")} == set()
 
 
-@pytest.mark.parametrize(("check", "run"), [(check, run) for check, cases in SICK.items() for run in cases])
+@pytest.mark.parametrize(("check", "run"), [(check, run) for check, cases in FAULTY.items() for run in cases])
 def test_sick_records_are_named_by_their_cause_alone(check, run):
     findings = {key: c(run) for key, c in CHECKS.items()}
     assert {key for key, finding in findings.items() if finding.level in ("warn", "fail")} == {check}
@@ -100,7 +100,7 @@ def test_sick_records_are_named_by_their_cause_alone(check, run):
 
 
 def test_a_loss_below_zero_is_called_what_it_is():
-    finding = CHECKS["run.loss"](SICK["run.loss"][0])
+    finding = CHECKS["run.loss"](FAULTY["run.loss"][0])
     assert finding.headline == "loss below zero in epoch 4"
     assert "computed wrongly" in finding.advice
 

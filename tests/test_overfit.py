@@ -149,13 +149,13 @@ def test_nothing_that_ctc_can_align_is_refused(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_told(tiny_corpus, monkeypatch):
     calls = []
 
-    def sick(*arguments):
+    def faulty(*arguments):
         calls.append(None)
         loss = learning_loss(*arguments)
         return loss * float("nan") if len(calls) == 3 else loss
 
     learning_loss = recognizer.ctc_loss
-    monkeypatch.setattr(recognizer, "ctc_loss", sick)
+    monkeypatch.setattr(recognizer, "ctc_loss", faulty)
     corpus = Corpus.open(tiny_corpus)
     run = overfit(corpus, find_architecture("tiny_student"), RELAXED, num_samples=4, batch_size=2, max_epochs=10)
     assert not run.passed

@@ -223,7 +223,7 @@ class TestNotFinite:
     def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(self, tiny_corpus, tmp_path, monkeypatch):
         losses = RecognizerModule.training_losses
 
-        class Sick(torch.autograd.Function):
+        class Faulty(torch.autograd.Function):
             @staticmethod
             def forward(context, x):
                 return x.clone()
@@ -234,7 +234,7 @@ class TestNotFinite:
 
         def faulty(self, batch):
             found = losses(self, batch)
-            return found._replace(total=Sick.apply(found.total))
+            return found._replace(total=Faulty.apply(found.total))
 
         monkeypatch.setattr(RecognizerModule, "training_losses", faulty)
         with pytest.raises(
