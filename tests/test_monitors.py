@@ -85,11 +85,11 @@ def only(run, caplog) -> dict:
     return one
 
 
-@pytest.mark.parametrize(("name", "epochs", "learning_rate"), [("tiny", 30, 2e-3), ("tiny_teacher", 60, 1e-3)])
+@pytest.mark.parametrize(("name", "epochs", "learning_rate"), [("tiny", 30, 2e-3), ("tiny_teacher", 40, 2e-3)])
 def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name, epochs, learning_rate):
     result = fit(recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=epochs, learning_rate=learning_rate))
     # It has learnt, through the early epochs in which all is blank.
-    assert result.best.dev_wer < 0.5
+    assert result.best.dev_wer < 0.6
     assert said(result.run) == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

@@ -430,7 +430,7 @@ def test_iterations_are_shown_a_line_a_step():
 class TestCommands:
     def test_overfit(self, tiny_corpus, tmp_path, capsys, monkeypatch):
         monkeypatch.setitem(REGIMES, "standard", replace(STANDARD, learning_rate=5e-3))
-        arguments = f"overfit --data_dir {tiny_corpus} --model tiny_teacher --num_samples 4 --output {tmp_path}"
+        arguments = f"overfit --data_dir {tiny_corpus} --model tiny_teacher --num_samples 2 --output {tmp_path}"
         arguments += " --baseline tiny_student"
         assert cli.dispatch(arguments.split()) == 0
         out = capsys.readouterr().out

@@ -236,6 +236,7 @@ class TestSeveralProcesses:
     def test_torchrun_is_the_same_run(self, tiny_corpus, tmp_path):
         # Dropout and the masks of two views are drawn in each process.
         options = {"preset": "student", "epochs": 1, "batch_size": 2, "learning_rate": 3e-4, "consistency": 2.0}
+        options["max_steps"] = 3
         flags = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
         command = [
             "-m",
