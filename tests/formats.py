@@ -190,3 +190,39 @@ def asl_signs_folder(root: Path, clips: dict[tuple[str, str, str], Landmarks], *
         parquet.write_table(pyarrow.table(table), root / relative)
     (root / "train.csv").write_text("\n".join([*lines, ""]))
     return root
+
+
+def glosl_folder(
+    root: Path, rows: dict[str, dict[str, str]], clips: dict[str, Landmarks], *, card: bool = True
+) -> Path:
+    """GloSL's layout: annotations.csv with a row for each id, and a .pose file for each path of `clips`."""
+    from signloom.importers.pose import write_pose
+
+    columns = "id split text gloss gloss_type signer start end fps n_frames video_ref pose_file video_file".split()
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({"id": name, **row} for name, row in rows.items())
+    for name, clip in clips.items():
+        write_pose(clip, root / name)
+    if card:
+        (root / "card.json").write_text(json.dumps({"name": "tiny", "license": "CC BY 4.0"}))
+    return root
+
+
+def csl_daily_pickle(path: Path, glosses: dict[str, list[str]]) -> Path:
+    """CSL-Daily's own pickle: 'info' of every clip, and the vocabularies."""
+    info = [
+        {
+            "name": name,
+            "length": 6,
+            "label_gloss": words,
+            "label_char": ["a"],
+            "label_word": ["b"],
+            "signer": 0,
+            "time": 0,
+        }
+        for name, words in glosses.items()
+    ]
+    return to_pickle(path, {"info": info, "gloss_map": sorted({word for words in glosses.values() for word in words})})

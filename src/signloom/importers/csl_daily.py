@@ -1,8 +1,8 @@
 """Imports CSL-Daily: its annotations, joined with landmark files, as a corpus.
 
-The annotations are the release's text files `video_map.txt` (`index|name|length|gloss|char|word|postag`) and
-`split_1.txt` (`name|split`). The release's pickle is not read. The signer is the P number in a clip's name:
-P0004 signs S000196_P0004_T00.
+The annotations are the release's `video_map.txt` (`index|name|length|gloss|char|word|postag`) or its pickle
+`csl2020ct_v2.pkl` (read without running code in it), and `split_1.txt` (`name|split`). The signer is the P number in a
+clip's name: P0004 signs S000196_P0004_T00.
 
 The two files disagree on two clips. Like published systems, the importer leaves out S000005_P0004_T00, which only the
 split file has, and puts S000007_P0003_T00, which the split file lacks, into train. It prints a message about both.
@@ -11,25 +11,28 @@ split file has, and puts S000007_P0003_T00, which the split file lacks, into tra
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from signloom.console import say
 from signloom.corpus import SPLITS
-from signloom.errors import Faults
+from signloom.errors import Faults, InputError, listed
+from signloom.files import files_of
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
     JoinOptions,
     check_splits,
-    find_tables,
     join,
 )
+from signloom.importers.pickles import load_pickle
 from signloom.importers.write_corpus import LeftOut, signer_in
-from signloom.tables import read_table
+from signloom.tables import Row, read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
 SPLIT_COLUMNS = ("name", "split")
-PATTERNS = {"map": "video_map.txt", "split": "split_1.txt"}
+MAP, PICKLE, SPLITS_FILE = "video_map.txt", "csl2020ct_v2.pkl", "split_1.txt"
 PUBLISHED = {"train": 18401, "dev": 1077, "test": 1176}
 # Source: the special cases of the data loaders of TwoStreamNetwork, CorrNet and others.
 NOT_ANNOTATED = "S000005_P0004_T00"
@@ -43,9 +46,9 @@ Options = JoinOptions
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
-    tables = find_tables(options.annotations, list(PATTERNS), PATTERNS)
+    map_path, split_path = find_files(options.annotations)
     faults = Faults("import csl_daily")
-    annotations, left_out = read_annotations(tables["map"], tables["split"], faults)
+    annotations, left_out = read_annotations(map_path, split_path, faults)
     annotations = [annotation for annotation in annotations if annotation.split in splits]
 
     source = AnnotationSource(
@@ -54,7 +57,7 @@ def run(options: Options) -> int:
         licence="research use under the agreement with its authors (USTC); not to be passed on",
         citation="Zhou, Zhou, Qi, Pu, Li. Improving Sign Language Translation with Monolingual Data by Sign "
         "Back-Translation. CVPR 2021",
-        files=list(tables.values()),
+        files=[map_path, split_path],
     )
     return join(
         annotations,
@@ -68,9 +71,35 @@ def run(options: Options) -> int:
     )
 
 
+def find_files(given: Sequence[str]) -> tuple[Path, Path]:
+    """Returns the file of glosses (the text file if there are both) and the file of splits.
+
+    given: files, or folders that are searched with all subfolders.
+
+    Raises InputError naming what is missing or there twice.
+    """
+    faults = Faults("annotations")
+    paths = [path for name in given for path in files_of(Path(name), faults)]
+    found = {name: [path for path in paths if path.name == name] for name in (MAP, PICKLE, SPLITS_FILE)}
+    where = ", ".join(given)
+    for name, matches in found.items():
+        if len(matches) > 1:
+            faults.add(f"{listed(map(str, matches), shown=3)} are all named {name}; give the right file itself")
+    if not faults and not found[MAP] + found[PICKLE]:
+        faults.add(f"no file {MAP} or {PICKLE} in {where}; one of them has the glosses of every clip")
+    if not faults and not found[SPLITS_FILE]:
+        faults.add(f"no file {SPLITS_FILE} in {where}; it has the split of every clip (name|split)")
+    faults.raise_if_any()
+    return (found[MAP] or found[PICKLE])[0], found[SPLITS_FILE][0]
+
+
 def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[list[Annotation], list[LeftOut]]:
-    """Returns the annotations of all splits, and clips left out for errors of the release; adds to `faults`."""
-    rows = read_table(map_path, MAP_COLUMNS, faults)
+    """Returns the annotations of all splits, and clips left out for errors of the release; adds to `faults`.
+
+    map_path: the text file or the pickle.
+    """
+    pickled = map_path.suffix == ".pkl"
+    rows = _pickled(map_path, faults) if pickled else read_table(map_path, MAP_COLUMNS, faults)
     split_rows = read_table(split_path, SPLIT_COLUMNS, faults)
     splits: dict[str, str] = {}
     for row in split_rows:
@@ -103,3 +132,27 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         else:
             faults.add(f"{row.place}: no such name in {map_path}")
     return annotations, left_out
+
+
+def _pickled(path: Path, faults: Faults) -> list[Row]:
+    """Returns name and glosses of every clip in the release's pickle; adds to `faults` entries without them."""
+    try:
+        content = load_pickle(path)
+    except InputError as error:
+        faults.add(f"{path}: {error}")
+        return []
+    entries = content.get("info") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        faults.add(f"{path}: no list 'info'; needed the release's pickle, with name and label_gloss of every clip")
+        return []
+    rows = []
+    for number, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        glosses = entry.get("label_gloss") if isinstance(entry, dict) else None
+        place = f"{path}: entry {number}" + (f" ({name})" if isinstance(name, str) else "")
+        words: list[Any] = glosses if isinstance(glosses, list) else [None]
+        if not isinstance(name, str) or not all(isinstance(word, str) for word in words):
+            faults.add(f"{place}: no name or no list label_gloss")
+        else:
+            rows.append(Row({"name": name, "gloss": " ".join(words)}, place))
+    return rows

@@ -24,9 +24,9 @@ from signloom import layout
 from signloom.errors import InputError, needs_extra
 from signloom.files import atomic_write
 from signloom.importers.convert_landmarks import (
+    CameraInfo,
     Conversion,
     ConvertOptions,
-    check_rate,
     convert,
     find_files,
     one_clip,
@@ -86,26 +86,38 @@ class Options(ConvertOptions):
     """the person to use from files with several persons (0 is the first)"""
     fps: float | None = None
     """frames per second for files whose header has 0"""
+    pixel_aspect: float | None = None
+    """width of a pixel divided by its height, for anamorphic images (PHOENIX: 0.8667); default: 1"""
 
 
 def run(options: Options) -> int:
     """Converts every file; returns exit status 0, or 1 if some failed."""
-    check_rate(options.fps)
+    camera = CameraInfo.given(options.fps, None, options.pixel_aspect)
     if options.person < 0:
         raise InputError(f"--person is {options.person}; needed 0 or more")
     require_pose_format()
     files = find_files(options.sources, (SUFFIX,), options.output)
-    settings = {"person": options.person, "fps": options.fps}
-    read = one_clip(partial(read_pose, person=options.person, fps=options.fps))
+    settings: dict[str, Any] = {"person": options.person, "fps": options.fps}
+    if camera.pixel_aspect is not None:
+        settings["pixel_aspect"] = camera.pixel_aspect
+    read = one_clip(partial(read_pose, person=options.person, fps=options.fps, pixel_aspect=camera.pixel_aspect))
     return report_conversion(
         convert(files, options.output, read, importer="pose", settings=settings, dry_run=options.dry_run)
     )
 
 
-def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome: Conversion | None = None) -> Landmarks:
+def read_pose(
+    path: Path,
+    *,
+    person: int = 0,
+    fps: float | None = None,
+    pixel_aspect: float | None = None,
+    outcome: Conversion | None = None,
+) -> Landmarks:
     """Returns the landmarks of a `.pose` file with MediaPipe points; masked and zero-confidence points are missing.
 
-    person: the index of the person.  fps: used if the file has 0.  outcome: gets notes about what was left out.
+    person: the index of the person.  fps: used if the file has 0.  pixel_aspect: width of a pixel over its height, 1 by
+    default.  outcome: gets notes about what was left out.
 
     Raises InputError for a damaged file, another point set, points that are not pixels, and MissingExtraError
     without the pose-format library.
@@ -125,12 +137,13 @@ def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome:
 
     points = np.full((len(data), layout.NUM_POINTS, 3), np.nan)
     chosen = data[:, columns]
-    points[:, positions, :2] = chosen[..., :2] / height
+    aspect = pixel_aspect or 1.0
+    points[:, positions, :2] = chosen[..., :2] * (aspect / height, 1 / height)
     assumed = []
     if data.shape[-1] >= 3:
         depth, moved = _depth(chosen[..., 2], positions)
         # pose-format scales x and y to pixels and keeps MediaPipe's z, a fraction of the image's width.
-        points[:, positions, 2] = depth * (width / height)
+        points[:, positions, 2] = depth * (width / height * aspect)
         assumed += ["z_origin"] if moved else []
     else:
         points[:, positions, 2] = np.where(detected[:, columns], 0.0, np.nan)
@@ -153,6 +166,7 @@ def read_pose(path: Path, *, person: int = 0, fps: float | None = None, outcome:
         visibility,
         fps=rate,
         image_size=(width, height),
+        pixel_aspect=aspect,
         assumed=tuple(assumed),
         source={"pose_format_version": version("pose-format"), "components": _names(pose.header.components)},
     )
@@ -279,8 +293,10 @@ def _our_name(group: str, point: str) -> str | None:
 
 def _one_person(body: Any, person: int, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Returns coordinates (T, N, D), NaN if masked, and confidence (T, N) of one person."""
-    data = np.ma.filled(np.ma.asarray(body.data).astype(np.float64), np.nan)
-    confidence = np.nan_to_num(np.ma.filled(np.ma.asarray(body.confidence).astype(np.float64), 0.0))
+    # Damaged bytes can be NaN of a kind that NumPy warns of.
+    with np.errstate(invalid="ignore"):
+        data = np.ma.filled(np.ma.asarray(body.data).astype(np.float64), np.nan)
+        confidence = np.nan_to_num(np.ma.filled(np.ma.asarray(body.confidence).astype(np.float64), 0.0))
     frames, people = data.shape[:2]
     if frames == 0:
         raise InputError("no frames")
