@@ -11,6 +11,7 @@ import keyword
 COMMANDS: dict[str, str] = {
     "quickstart": "the whole workflow on simulated signing: corpus, training, scores, report",
     "extract": "videos or folders of frames -> landmark files, by MediaPipe Holistic",
+    "show": "draw what was tracked over its video, as a film or a contact sheet",
     "import": "annotations and landmark files of other formats -> a corpus",
     "compose": "clips of isolated signs -> a corpus of continuous utterances",
     "synth": "make a corpus of simulated signing, with known truth",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, Utterance
+from signloom.drawing.film import MAX_GIF_FPS, Page, save_png, write_gif, write_mp4
 from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
 from signloom.drawing.person import Appearance, appearance_of, draw_frame, import_pillow
-from signloom.errors import InputError, SignloomError
-from signloom.extract.packages import import_cv2
-from signloom.files import atomic_write, file_stem
+from signloom.errors import InputError
+from signloom.extract.packages import import_av
+from signloom.files import file_stem
 from signloom.frame_times import frames_at
 from signloom.landmarks import Landmarks
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".gif", ".mp4")
 _PAPER, _INK, _GREY, _MARK = (255, 255, 255), (35, 38, 44), (140, 144, 152), (214, 62, 72)
 _BORDER, _BAR = (176, 182, 190), (222, 225, 230)
-# GIF players slow down frames shorter than 2 hundredths of a second; more than 25 frames per second only need space.
-_MAX_GIF_FPS = 25.0
 
 
 def check_preview_path(path: Path) -> None:
@@ -56,7 +54,7 @@ def check_preview_path(path: Path) -> None:
         raise InputError(f"--preview is {path}; nothing can be written in {folder}; choose another place")
     import_pillow()
     if path.suffix.lower() == ".mp4":
-        import_cv2("a preview as .mp4")
+        import_av("a preview as .mp4")
 
 
 def write_preview(corpus: Corpus, path: Path) -> list[Path]:
@@ -132,7 +130,7 @@ def draw_contact_sheet(
             brush.text((left, top + head), fitted(brush, text, 12, room), fill=_INK, font=font_for(text, 12, bold=True))
             brush.text((left + width, top + head), number, fill=_GREY, font=plain_font(11), anchor="ra")
             _paste(sheet, landmarks, frame, appearance_of(utterance.signer), (left, top + head + label, width, height))
-    _save_png(sheet, path)
+    save_png(sheet, path)
 
 
 def draw_film_strip(
@@ -162,7 +160,7 @@ def draw_film_strip(
         text = f"{frame}" if current is None else f"{frame} {utterance.glosses[current]}"
         brush.text((left, top), fitted(brush, text, 10, width), fill=_INK, font=font_for(text, 10))
         _paste(strip, landmarks, frame, appearance_of(utterance.signer), (left, top + label, width, height))
-    _save_png(strip, path)
+    save_png(strip, path)
 
 
 def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int = 360) -> None:
@@ -171,7 +169,7 @@ def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int 
     The sentence runs below the picture; the truth's boundaries mark the gloss that is being signed.
     height: of the picture, in pixels.
 
-    Raises InputError for another suffix, MissingExtraError if Pillow or, for .mp4, OpenCV is missing.
+    Raises InputError for another suffix, MissingExtraError if Pillow or, for .mp4, PyAV is missing.
     """
     path = Path(path)
     if path.suffix.lower() not in (".gif", ".mp4"):
@@ -180,10 +178,10 @@ def animate(corpus: Corpus, path: Path, *, num_utterances: int = 4, height: int 
     # A video has one frame rate; clips with another rate show their nearest frames.
     fps = max(landmarks.fps for _, landmarks in chosen)
     if path.suffix.lower() == ".mp4":
-        _write_mp4(_film(chosen, fps, height), fps, path)
+        write_mp4(_film(chosen, fps, height), _num_pages(chosen, fps) / fps, path)
     else:
-        fps = min(fps, _MAX_GIF_FPS)
-        _write_gif(_film(chosen, fps, height), _samples(chosen, fps, height), fps, path)
+        fps = min(fps, MAX_GIF_FPS)
+        write_gif(_film(chosen, fps, height), _num_pages(chosen, fps) / fps, _samples(chosen, fps, height), path)
 
 
 # Glosses in time
@@ -233,15 +231,24 @@ def _paste(sheet: Image, landmarks: Landmarks, frame: int, look: Appearance, box
     brush.rectangle((left, top, left + picture.width - 1, top + height - 1), outline=_BORDER)
 
 
-def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Iterator[Image]:
-    """Yields the pictures of an animation at `fps`, all of one size with even sides."""
+def _pages_of(landmarks: Landmarks, fps: float) -> int:
+    return max(1, round(len(landmarks) * fps / landmarks.fps))
+
+
+def _num_pages(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float) -> int:
+    return sum(_pages_of(landmarks, fps) for _, landmarks in chosen)
+
+
+def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Iterator[Page]:
+    """Yields the pages of an animation at `fps`, all of one size with even sides."""
     pillow = import_pillow()
     gap, bar = 10, 6
     width = max(round(landmarks.aspect * height) for _, landmarks in chosen)
     size = (_even(width + 2 * gap), _even(gap + height + gap + bar + line_height(18) + line_height(12)))
+    numbers = itertools.count()
     for utterance, landmarks in chosen:
         spans, look = _gloss_spans(utterance, "boundaries", "strokes"), appearance_of(utterance.signer)
-        count = max(1, round(len(landmarks) * fps / landmarks.fps))
+        count = _pages_of(landmarks, fps)
         previous: tuple[int, Image] | None = None
         shown = frames_at(landmarks.seconds, landmarks.start_seconds + (np.arange(count) + 0.5) / fps)
         for frame in shown.tolist():
@@ -250,7 +257,7 @@ def _film(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int
                 _paste(page, landmarks, frame, look, ((size[0] - width) // 2, gap, width, height))
                 _caption(page, utterance, spans, frame, (gap, gap + height + gap, size[0] - 2 * gap, bar))
                 previous = frame, page
-            yield previous[1]
+            yield next(numbers) / fps, previous[1]
 
 
 def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: int) -> Image:
@@ -260,7 +267,7 @@ def _samples(chosen: Sequence[tuple[Utterance, Landmarks]], fps: float, height: 
         for utterance, landmarks in chosen
         for frame in range(len(landmarks) // 4, len(landmarks), max(1, len(landmarks) // 3))
     ]
-    pages = list(_film(few, fps, height))
+    pages = [page for _, page in _film(few, fps, height)]
     sheet = import_pillow().Image.new("RGB", (pages[0].width * len(pages), pages[0].height))
     for number, page in enumerate(pages):
         sheet.paste(page, (number * page.width, 0))
@@ -304,47 +311,3 @@ def _caption(
 def _even(length: int) -> int:
     """Returns the next even length: video codecs need even sides."""
     return length + length % 2
-
-
-# Files
-
-
-def _save_png(picture: Image, path: Path) -> None:
-    # The pictures have few colours: a palette reduces the file to a third.
-    pillow = import_pillow()
-    small = picture.quantize(256, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
-    with atomic_write(path) as file:
-        small.save(file, format="PNG", optimize=True)
-
-
-def _write_gif(film: Iterator[Image], samples: Image, fps: float, path: Path) -> None:
-    pillow = import_pillow()
-    palette = samples.quantize(255, method=pillow.Image.Quantize.MEDIANCUT, dither=pillow.Image.Dither.NONE)
-    pages: list[Image] = [page.quantize(palette=palette, dither=pillow.Image.Dither.NONE) for page in film]
-    # GIF counts in hundredths of a second; rounding errors are carried over.
-    ends = [round(100 * (number + 1) / fps) for number in range(len(pages))]
-    durations = [10 * (end - start) for start, end in itertools.pairwise([0, *ends])]
-    with atomic_write(path) as file:
-        pages[0].save(
-            file, format="GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, disposal=1
-        )
-
-
-def _write_mp4(film: Iterator[Image], fps: float, path: Path) -> None:
-    cv2 = import_cv2("a preview as .mp4")
-    # OpenCV writes to a path and takes the container from its suffix.
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "preview.mp4"
-        writer = None
-        try:
-            for page in film:
-                if writer is None:
-                    writer = cv2.VideoWriter(str(made), cv2.VideoWriter_fourcc(*"mp4v"), fps, page.size)
-                    if not writer.isOpened():
-                        raise SignloomError(f"{path}: this OpenCV cannot write MP4 video; use .gif instead")
-                writer.write(np.asarray(page)[:, :, ::-1])
-        finally:
-            if writer is not None:
-                writer.release()
-        with atomic_write(path) as file:
-            file.write(made.read_bytes())
