@@ -179,16 +179,16 @@ def _face(m: Measures) -> Iterator[Fault]:
 
 
 def _hands(m: Measures) -> Iterator[Fault]:
-    own, other = _over_hands(m, m.wrist_own), _over_hands(m, m.wrist_other)
+    own, other = m.over_hands(m.wrist_own), m.over_hands(m.wrist_other)
     if math.isnan(own):
         return
     measured = (
-        f"their wrists lie {own:.2f} shoulder widths ({_over_hands(m, m.wrist_own_image):.2f} of the image's height) "
+        f"their wrists lie {own:.2f} shoulder widths ({m.over_hands(m.wrist_own_image):.2f} of the image's height) "
         f"from the pose's wrists of their side, {other:.2f} from those of the other side"
     )
     if own > _TIMES_NEARER * other and other < _EXCHANGED_NEAR and own > HANDS_APART:
         yield Fault("hands_exchanged", measured)
-    elif own > (HANDS_APART if (box := _over_hands(m, m.hand_box)) > _CROP_BOX else _far(m)):
+    elif own > (HANDS_APART if (box := m.over_hands(m.hand_box)) > _CROP_BOX else _far(m)):
         if box > _CROP_BOX:
             yield Fault("hands_crop", f"{measured}; each hand spans {box:.2f} of the image's height")
         else:
@@ -197,7 +197,7 @@ def _hands(m: Measures) -> Iterator[Fault]:
 
 def _sizes(m: Measures) -> Iterator[Fault]:
     low, high = _HAND_SIZES if m.num_clips > 1 else _HAND_SIZES_IN_A_CLIP
-    size = _over_hands(m, m.hand_size)
+    size = m.over_hands(m.hand_size)
     if size < low or size > high:
         yield Fault("hand_size", f"{size:.2f} shoulder widths from wrist to middle knuckle; needed {low:g} to {high:g}")
 
@@ -253,10 +253,3 @@ def _always(m: Measures) -> Iterator[Fault]:
 
 def _far(m: Measures) -> float:
     return HANDS_APART if m.num_clips > 1 else HANDS_APART_IN_A_CLIP
-
-
-def _over_hands(m: Measures, values: np.ndarray) -> float:
-    """Returns the mean of a measure over the hands, weighted by the frames in which each is present."""
-    weights = np.array([m.frames[f"{side}_hand"] for side in SIDES], dtype=np.float64)
-    known = np.isfinite(values) & (weights > 0)
-    return float(np.average(values[known], weights=weights[known])) if known.any() else math.nan

@@ -101,6 +101,12 @@ class Measures:
     lag_costs: np.ndarray
     lag_frames: int
 
+    def over_hands(self, values: np.ndarray) -> float:
+        """Returns the mean of a measure of both hands, (2,), weighted by the frames in which each is present."""
+        weights = np.array([self.frames[f"{side}_hand"] for side in SIDES], dtype=np.float64)
+        known = np.isfinite(values) & (weights > 0)
+        return float(np.average(values[known], weights=weights[known])) if known.any() else math.nan
+
     @property
     def pose_shift(self) -> int | None:
         """The places by which the points of the pose come too late in their order; None if it cannot be told."""

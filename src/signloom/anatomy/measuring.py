@@ -24,15 +24,15 @@ _LEAST_MOVEMENT = 0.08
 # points a little outside.
 _MARGIN = 0.25
 
-_HANDS = slice(layout.GROUPS["left_hand"].start, layout.GROUPS["right_hand"].stop)
+HANDS = slice(layout.GROUPS["left_hand"].start, layout.GROUPS["right_hand"].stop)
 _ALL = np.arange(layout.NUM_POINTS)
-_HEAD = layout.indices("pose.nose", "pose.left_eye", "pose.right_eye", "pose.left_ear", "pose.right_ear")
+HEAD = layout.indices("pose.nose", "pose.left_eye", "pose.right_eye", "pose.left_ear", "pose.right_ear")
 _EYES = layout.indices("pose.left_eye", "pose.right_eye")
-_SHOULDERS = layout.indices("pose.left_shoulder", "pose.right_shoulder")
+SHOULDERS = layout.indices("pose.left_shoulder", "pose.right_shoulder")
 _ELBOWS = layout.indices("pose.left_elbow", "pose.right_elbow")
 _HIPS = layout.indices("pose.left_hip", "pose.right_hip")
-_POSE_WRISTS = layout.indices("pose.left_wrist", "pose.right_wrist")
-_HAND_WRISTS = layout.indices("left_hand.wrist", "right_hand.wrist")
+POSE_WRISTS = layout.indices("pose.left_wrist", "pose.right_wrist")
+HAND_WRISTS = layout.indices("left_hand.wrist", "right_hand.wrist")
 # Of the face mesh: top of the forehead, chin, left and right cheek beside the ears, tip of the nose.
 _FACE = layout.indices("face.10", "face.152", "face.454", "face.234", "face.1")
 # Points that a camera which shows a signer has in its picture: head and shoulders, hands, some of the face.
@@ -58,9 +58,9 @@ _SHIFTED_BONES = (_POSE_BONES + np.arange(-MAX_SHIFT, MAX_SHIFT + 1)[:, None, No
 _OUTLINES = [
     np.array([*layout.FACE_CONTOURS[name], layout.FACE_CONTOURS[name][0]]) for name in ("lips", "left_eye", "right_eye")
 ]
-_USED = np.concatenate([_ALL[: _HANDS.stop], _FACE])
-_IN_PICTURE = np.concatenate([_HEAD, _SHOULDERS, _ALL[_HANDS], _ALL[layout.GROUPS["face"]][::36]])
-_MOVING = np.concatenate([_HEAD, _SHOULDERS, _ELBOWS, _POSE_WRISTS, _ALL[_HANDS][::4]])
+_USED = np.concatenate([_ALL[: HANDS.stop], _FACE])
+_IN_PICTURE = np.concatenate([HEAD, SHOULDERS, _ALL[HANDS], _ALL[layout.GROUPS["face"]][::36]])
+_MOVING = np.concatenate([HEAD, SHOULDERS, _ELBOWS, POSE_WRISTS, _ALL[HANDS][::4]])
 _BONES = np.array(layout.HAND_BONES).T
 # Bones within the fingers: unlike those of the palm, their ends follow each other in the order of the points.
 _FINGER_BONES = _BONES[:, np.diff(_BONES, axis=0)[0] == 1]
@@ -88,40 +88,40 @@ def measure_landmarks(landmarks: Landmarks) -> Measures:
 def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | None) -> Measures:
     flat = points[:, _USED, :2]
     picture = points[:, _IN_PICTURE, :2]
-    pose, face = flat[:, layout.GROUPS["pose"]], flat[:, _HANDS.stop :]
-    hands = flat[:, _HANDS].reshape(len(points), 2, layout.NUM_HAND_POINTS, 2)
-    space = points[:, _HANDS].reshape(len(points), 2, layout.NUM_HAND_POINTS, 3)
+    pose, face = flat[:, layout.GROUPS["pose"]], flat[:, HANDS.stop :]
+    hands = flat[:, HANDS].reshape(len(points), 2, layout.NUM_HAND_POINTS, 2)
+    space = points[:, HANDS].reshape(len(points), 2, layout.NUM_HAND_POINTS, 3)
     present = {name: np.isfinite(points[:, part, 0]).any(axis=1) for name, part in layout.GROUPS.items()}
-    ends, pose_wrists, wrists = pose[:, _SHOULDERS], pose[:, _POSE_WRISTS], hands[:, :, 0]
+    ends, pose_wrists, wrists = pose[:, SHOULDERS], pose[:, POSE_WRISTS], hands[:, :, 0]
     across, middle = ends[:, 0] - ends[:, 1], 0.5 * (ends[:, 0] + ends[:, 1])
-    up = pose[:, _HEAD].mean(axis=1) - middle
+    up = pose[:, HEAD].mean(axis=1) - middle
     face_up, face_across = face[:, 0] - face[:, 1], face[:, 2] - face[:, 3]
     hips = 0.5 * (pose[:, _HIPS[0]] + pose[:, _HIPS[1]]) - middle
     moving = flat[:, _MOVING]
     columns = _Columns(
         {
-            "shoulders": _length(across),
-            "head": _length(up),
+            "shoulders": lengths(across),
+            "head": lengths(up),
             "sides": _sides(up, across),
             "face_sides": _sides(face_up, face_across),
-            "hips": -(hips * up).sum(axis=-1) / np.maximum(_length(up), 1e-9),
-            "face_at_head": _length(face[:, 4] - pose[:, _HEAD[0]]),
-            "own": _length(wrists - pose_wrists),
-            "other": _length(wrists - pose_wrists[:, ::-1]),
+            "hips": -(hips * up).sum(axis=-1) / np.maximum(lengths(up), 1e-9),
+            "face_at_head": lengths(face[:, 4] - pose[:, HEAD[0]]),
+            "own": lengths(wrists - pose_wrists),
+            "other": lengths(wrists - pose_wrists[:, ::-1]),
             "pose": pose,
             "box": np.concatenate([np.fmin.reduce(flat, axis=1), np.fmax.reduce(flat, axis=1)], axis=1),
-            "hand_size": _length(hands[:, :, _KNUCKLE] - wrists),
+            "hand_size": lengths(hands[:, :, _KNUCKLE] - wrists),
             "hand_box": (hands.max(axis=2) - hands.min(axis=2)).max(axis=-1),
-            "forearm": _length(pose[:, _ELBOWS] - pose_wrists),
+            "forearm": lengths(pose[:, _ELBOWS] - pose_wrists),
             "hand_sides": _hand_sides(space),
             "bones": _bones(space),
-            "eyes": _length(pose[:, _EYES[0]] - pose[:, _EYES[1]]),
-            "wrist_root": _length(wrists),
-            "hand_mean": _length(hands.mean(axis=2)),
-            "nose_root": _length(pose[:, _HEAD[0]]),
-            "shoulders_root": _length(middle),
-            "pose_mean": _length(pose.mean(axis=1)),
-            "step": np.concatenate([_length(moving[1:] - moving[:-1]), np.full((1, len(_MOVING)), np.nan)]),
+            "eyes": lengths(pose[:, _EYES[0]] - pose[:, _EYES[1]]),
+            "wrist_root": lengths(wrists),
+            "hand_mean": lengths(hands.mean(axis=2)),
+            "nose_root": lengths(pose[:, HEAD[0]]),
+            "shoulders_root": lengths(middle),
+            "pose_mean": lengths(pose.mean(axis=1)),
+            "step": np.concatenate([lengths(moving[1:] - moving[:-1]), np.full((1, len(_MOVING)), np.nan)]),
         }
     )
     median = columns.quantile(0.5)
@@ -130,7 +130,7 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
     shoulders = float(median[columns["shoulders"]][0])
     scale = shoulders if shoulders > 0 else math.nan
     own, other = median[columns["own"]], median[columns["other"]]
-    order, shift = _hand_order(hands)
+    order, shift = hand_order(hands)
     lag_costs, lag_frames = _lags(wrists, pose_wrists, scale)
     known = np.isfinite(picture[..., 0])
     x, y = picture[..., 0] / (aspect or math.inf), picture[..., 1]
@@ -152,8 +152,8 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
         wrist_other=other / scale,
         wrist_own_image=own,
         wrist_other_image=other,
-        shift_costs=_shift_costs(median[columns["pose"]].reshape(-1, 2)) / scale,
-        face_order=_face_order(points),
+        shift_costs=shift_costs(median[columns["pose"]].reshape(-1, 2)) / scale,
+        face_order=face_order(points),
         hand_size=high[columns["hand_size"]] / scale,
         hand_box=median[columns["hand_box"]],
         forearm=high[columns["forearm"]] / scale,
@@ -211,7 +211,7 @@ class _Columns:
         return np.asarray(first + (position - below) * (second - first))
 
 
-def _length(vectors: np.ndarray) -> np.ndarray:
+def lengths(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)))
 
 
@@ -228,7 +228,7 @@ def _middle(values: np.ndarray) -> float:
 
 def _turn(up: np.ndarray) -> float:
     """Returns the direction of vectors (T, 2) that should point up, degrees clockwise from up, -180..180."""
-    length = _length(up)
+    length = lengths(up)
     known = np.isfinite(length) & (length > 0)
     if not known.any():
         return math.nan
@@ -238,33 +238,33 @@ def _turn(up: np.ndarray) -> float:
 
 def _sides(up: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Returns -1..1 by frame: 1 if `across`, from right to left, points to the image's right while `up` points up."""
-    size = _length(up) * _length(across)
+    size = lengths(up) * lengths(across)
     return np.asarray((across[:, 1] * up[:, 0] - across[:, 0] * up[:, 1]) / np.where(size > 0, size, np.nan))
 
 
-def _shift_costs(pose: np.ndarray) -> np.ndarray:
+def shift_costs(pose: np.ndarray) -> np.ndarray:
     """Returns `shift_costs`, in units of the image height, of one pose (33, 2)."""
     ends = pose[_SHIFTED_BONES]
-    return np.asarray(np.nanmean(_length(ends[:, :, 0] - ends[:, :, 1]), axis=1))
+    return np.asarray(np.nanmean(lengths(ends[:, :, 0] - ends[:, :, 1]), axis=1))
 
 
-def _face_order(points: np.ndarray) -> float:
+def face_order(points: np.ndarray) -> float:
     """Returns how long the outlines of lips and eyes are, in heights of the face, in the middle frame that has one."""
     seen = np.flatnonzero(np.isfinite(points[:, _FACE, 0]).all(axis=1))
     if not len(seen):
         return math.nan
     face = points[seen[len(seen) // 2], :, :2]
-    length = sum(float(_length(np.diff(face[outline], axis=0)).sum()) for outline in _OUTLINES)
-    return length / max(float(_length(face[_FACE[0]] - face[_FACE[1]])), 1e-9)
+    length = sum(float(lengths(np.diff(face[outline], axis=0)).sum()) for outline in _OUTLINES)
+    return length / max(float(lengths(face[_FACE[0]] - face[_FACE[1]])), 1e-9)
 
 
-def _hand_order(hands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def hand_order(hands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns `hand_order` and `hand_shift` of hands (T, 2, 21, 2)."""
     steps = np.concatenate([hands[:, :, 1:] - hands[:, :, :-1], (hands[:, :, :1] - hands[:, :, -1:])], axis=2)
-    lengths = _length(steps)
-    known = np.isfinite(lengths[..., 0])
+    bones = lengths(steps)
+    known = np.isfinite(bones[..., 0])
     count = known.sum(axis=0)
-    mean = np.where(known[..., None], lengths, 0).sum(axis=0) / count[:, None]
+    mean = np.where(known[..., None], bones, 0).sum(axis=0) / count[:, None]
     shifts = np.arange(-3, 4)
     first = _FINGER_BONES[0]
     # Entry n of `mean` is the bone from point n to n + 1; with a shift by k the fingers' bones begin at first + k.
@@ -284,7 +284,7 @@ def _hand_sides(hands: np.ndarray) -> np.ndarray:
     (ax, ay, az), (bx, by, bz) = (np.moveaxis(vector - wrist, -1, 0) for vector in (index, pinky))
     normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
     bend = hands[:, :, _PALM + 3].sum(axis=2) - hands[:, :, _PALM].sum(axis=2)
-    size = 4 * _length(normal) * _length(hands[:, :, _KNUCKLE] - wrist)
+    size = 4 * lengths(normal) * lengths(hands[:, :, _KNUCKLE] - wrist)
     # Seen with x right, y down, z back: the normal points into the palm of a right hand, out of that of a left one.
     bent = np.einsum("...i,...i->...", bend, normal) / np.where(size > 0, size, np.nan)
     return np.asarray(np.clip(2 * bent, -1, 1) * np.array([-1, 1]))
@@ -294,7 +294,7 @@ def _bones(hands: np.ndarray) -> np.ndarray:
     """Returns the lengths of the bones of the hand that is seen more, of hands (T, 2, 21, 3), (T, 20)."""
     counts = np.isfinite(hands[:, :, 0, 0]).sum(axis=0)
     hand = hands[:, int(counts.argmax())]
-    return _length(hand[:, _BONES[0]] - hand[:, _BONES[1]])
+    return lengths(hand[:, _BONES[0]] - hand[:, _BONES[1]])
 
 
 def _lags(wrists: np.ndarray, pose_wrists: np.ndarray, scale: float) -> tuple[np.ndarray, int]:
@@ -302,7 +302,7 @@ def _lags(wrists: np.ndarray, pose_wrists: np.ndarray, scale: float) -> tuple[np
     size = 2 * MAX_LAG_FRAMES + 1
     costs, weights = [], []
     for hand, pose in zip(wrists.transpose(1, 0, 2), pose_wrists.transpose(1, 0, 2), strict=True):
-        known = np.isfinite(hand[:, 0]) & np.isfinite(pose[:, _HEAD[0]])
+        known = np.isfinite(hand[:, 0]) & np.isfinite(pose[:, HEAD[0]])
         count = int(known.sum())
         if count < FEWEST_FRAMES:
             continue

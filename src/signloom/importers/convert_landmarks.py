@@ -20,7 +20,7 @@ from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files import as_json, file_stem, files_of, inside, remove_temporary, sha256_of
-from signloom.importers.write_corpus import report_points, with_place
+from signloom.importers.write_corpus import not_given, report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
 
 # A dry run shows this many of the clips that it would write.
@@ -59,7 +59,7 @@ class Conversion:
 
     dry_run: nothing is written; `written` then counts the clips that would be.
     written, kept: clips.  frames: in written clips.  detected: frames in which each group is present.
-    assumed: clips with an assumed field, by field.  notes: remarks, and how often each occurred.
+    assumed: clips, by what `not_given` returned.  notes: remarks, and how often each occurred.
     owners: the source of each landmark file of this conversion.  examples: the first clips, in words.
     """
 
@@ -199,7 +199,7 @@ def _convert_clip(clip: SourceClip, path: Path, name: str, source: dict[str, Any
     outcome.frames += len(landmarks)
     if len(outcome.examples) < _NUM_EXAMPLES:
         outcome.examples.append(f"{target.relative_to(outcome.output)}: {len(landmarks):,} frames from {place}")
-    outcome.assumed.update(landmarks.assumed)
+    outcome.assumed.update(not_given(landmarks))
     outcome.detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
 
 

@@ -101,7 +101,7 @@ def write_corpus(
             else:
                 good.append(item)
                 sizes.append((len(landmarks), landmarks.fps))
-                assumed.update(landmarks.assumed)
+                assumed.update(not_given(landmarks))
                 detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
                 if remark := note(landmarks):
                     notes[remark] += 1
@@ -196,13 +196,23 @@ def signer_pattern(text: str, option: str) -> re.Pattern[str]:
 def report_points(detected: Counter[str], frames: int, assumed: Counter[str], noun: str) -> None:
     """Prints how often each group was detected, and which values were assumed.
 
-    detected: frames with each group, of `frames`.  assumed: clips, by the name of the value.  noun: name of the clips.
+    detected: frames with each group, of `frames`.  assumed: clips, by what `not_given` returned.  noun: name of the
+    clips.
     """
     if frames:
         shares = (f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in detected.items())
         print(f"frames in which a part was detected: {', '.join(shares)}")
     for name, count in assumed.items():
-        say(f"assumed, not given by the source: {name} ({count:,} {noun})")
+        say(f"{name} ({count:,} {noun})")
+
+
+def not_given(landmarks: Landmarks) -> list[str]:
+    """Returns, in words, each value that the source did not give: it was assumed, or estimated from the points."""
+    estimated = landmarks.source.get("estimated", {})
+    return [
+        f"{'estimated' if name in estimated else 'assumed'}, not given by the source: {name}"
+        for name in landmarks.assumed
+    ]
 
 
 def signer_in(name: str, pattern: re.Pattern[str] | None) -> str | None:
