@@ -9,43 +9,20 @@ that contains it, else --split.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signloom.eaf import SUFFIX, read_eaf
-from signloom.errors import InputError
 from signloom.importers.annotations import AnnotationSource
-from signloom.importers.timed_annotations import TimedOptions, import_timed
-from signloom.importers.timed_sentences import Each, Tiers
-
-
-@dataclass(frozen=True, kw_only=True)
-class TierOptions(TimedOptions):
-    """Options of importers of files with tiers."""
-
-    tier: list[str]
-    """The tier with the glosses; several, one for each hand, are merged, the dominant hand first."""
-    segments: str | None = None
-    """A tier of sentences: each sentence becomes an utterance."""
-    each: Each = "gloss"
-    """What an annotation of --tier is: one gloss, or a sentence of glosses, which becomes an utterance."""
-    media: str | None = None
-    """The linked video, or a part of its name, of files with several cameras. Default: the one that the tier's name or
-    participant names."""
-
-    @property
-    def tiers(self) -> Tiers:
-        """The tiers to import. Raises InputError for options that do not fit together."""
-        names = tuple(self.tier)
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"--tier is {' '.join(names) or 'empty'}; needed one tier, or several different ones")
-        if self.each == "sentence" and (len(names) > 1 or self.segments is not None):
-            raise InputError("--each sentence needs one --tier and no --segments: its annotations are the sentences")
-        return Tiers(names, self.segments, self.each, self.media, self.replace_spaces)
+from signloom.importers.timed_annotations import TierOptions, import_timed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(TierOptions):
     """Options of `signloom import elan`."""
+
+    media: str | None = None
+    """The linked video, or a part of its name, of files with several cameras. Default: the one that the tier's name or
+    participant names."""
 
 
 def run(options: Options) -> int:
@@ -57,4 +34,5 @@ def run(options: Options) -> int:
         citation="Wittenburg et al. 2006. ELAN: a Professional Framework for Multimodality Research. LREC",
         details={"tier": " + ".join(options.tier), "segments": options.segments},
     )
-    return import_timed(options, options.tiers, source, (SUFFIX,), read_eaf)
+    tiers = replace(options.tiers, media=options.media)
+    return import_timed(options, tiers, source, (SUFFIX,), read_eaf)

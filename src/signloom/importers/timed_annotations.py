@@ -28,7 +28,7 @@ from signloom.importers.annotations import (
 )
 from signloom.importers.media_choice import choose_medium, find_landmarks, people_in
 from signloom.importers.spans import Span, cached_loader
-from signloom.importers.timed_sentences import SignerSource, Tiers, TimedUtterance, read_utterances
+from signloom.importers.timed_sentences import Each, SignerSource, Tiers, TimedUtterance, read_utterances
 from signloom.importers.write_corpus import LeftOut, NewUtterance
 from signloom.landmarks import Landmarks
 from signloom.text import Cleaner
@@ -66,6 +66,28 @@ class TimedOptions:
     """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
     """Replace an existing corpus or table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierOptions(TimedOptions):
+    """Options of importers of files with tiers."""
+
+    tier: list[str]
+    """The tier with the glosses; several, one for each hand, are merged, the dominant hand first."""
+    segments: str | None = None
+    """A tier of sentences: each sentence becomes an utterance."""
+    each: Each = "gloss"
+    """What an annotation of --tier is: one gloss, or a sentence of glosses, which becomes an utterance."""
+
+    @property
+    def tiers(self) -> Tiers:
+        """The tiers to import. Raises InputError for options that do not fit together."""
+        names = tuple(self.tier)
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"--tier is {' '.join(names) or 'empty'}; needed one tier, or several different ones")
+        if self.each == "sentence" and (len(names) > 1 or self.segments is not None):
+            raise InputError("--each sentence needs one --tier and no --segments: its annotations are the sentences")
+        return Tiers(names, self.segments, self.each, replace_spaces=self.replace_spaces)
 
 
 def import_timed(

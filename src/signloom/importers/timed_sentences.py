@@ -130,6 +130,11 @@ def read_utterances(
         if not segments:
             raise InputError(f"{path}: tier {tiers.glosses[0]!r} is empty; needed at least one sentence")
         problems = _time_problems(path, tiers.glosses[0], segments)
+        problems += [
+            (start, end, f"{path} ({_clock(start)}): {value!r:.40} has a bar, which separates columns; remove it")
+            for start, end, value in segments
+            if "|" in value
+        ]
         sentences = [
             _sentence(path, f"{name}_{n:04d}", split, person, document, item, clean.words(item.value), problems)
             for n, item in enumerate(segments, 1)
