@@ -167,12 +167,13 @@ def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progres
     if (aspect := settings.pixel_aspect or reader.pixel_aspect) is None:
         aspect = 1.0
         assumed.append("pixel_aspect")
-    stacked = points.taken()
+    stacked = points.array()
     # Both in units of the image's width; isotropic coordinates are in units of its height.
-    stacked[..., (0, 2)] *= np.float32(size[0] / size[1] * aspect)
+    for axis in (0, 2):
+        stacked[..., axis] *= np.float32(size[0] / size[1] * aspect)
     return Landmarks(
         points=stacked,
-        visibility=visibility.taken(),
+        visibility=visibility.array(),
         fps=times.fps,
         image_size=size,
         pixel_aspect=aspect,
@@ -190,35 +191,32 @@ def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progres
 
 
 class _Rows:
-    """Arrays of one shape, collected without ever holding two copies of them all."""
+    """An array that grows row by row. Large ones are enlarged in place, so that there are never two copies."""
 
-    _LENGTH = 256
+    # At most so many rows are reserved.
+    _STEP = 4096
 
     def __init__(self, *shape: int) -> None:
-        self._shape = shape
-        self._blocks: list[np.ndarray] = []
+        self._rows = np.empty((256, *shape), dtype=np.float32)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def append(self, row: np.ndarray) -> None:
-        place = self._count % self._LENGTH
-        if place == 0:
-            self._blocks.append(np.empty((self._LENGTH, *self._shape), dtype=np.float32))
-        self._blocks[-1][place] = row
+        if self._count == len(self._rows):
+            self._resize(self._count + min(self._count, self._STEP))
+        self._rows[self._count] = row
         self._count += 1
 
-    def taken(self) -> np.ndarray:
-        """Returns all rows (T, ...) float32; there are none left afterwards."""
-        result = np.empty((self._count, *self._shape), dtype=np.float32)
-        # Memory of the result is only taken where it is written, that of a block is given back at once.
-        for start in range(0, self._count, self._LENGTH):
-            rows = self._blocks.pop(0)[: self._count - start]
-            result[start : start + len(rows)] = rows
-            del rows
-        self._count = 0
-        return result
+    def array(self) -> np.ndarray:
+        """Returns the rows (T, ...) float32; no more can be appended."""
+        self._resize(self._count)
+        return self._rows
+
+    def _resize(self, length: int) -> None:
+        # Nothing else refers to the array yet.
+        self._rows.resize((length, *self._rows.shape[1:]), refcheck=False)
 
 
 def _crop(crop: Crop, frame: np.ndarray, path: Path) -> np.ndarray:
