@@ -166,22 +166,20 @@ class Landmarks:
             "assumed": self.assumed,
             "source": self.source,
         }
-        with np.errstate(over="ignore"):
-            points, visibility = self.points.astype(np.float16), self.visibility.astype(np.float16)
-        if np.isinf(points).any():
-            raise InputError(
-                f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, too large for half precision; "
-                "needed units of image height (a few units at most)"
-            )
         # Written to memory first: a zip archive cut off by a full disk would raise again when it is deleted.
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            points=points,
-            visibility=visibility,
-            **times,
-            meta=np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8),
-        )
+        with zipfile.ZipFile(buffer, "w") as archive:
+            if not (
+                _write_half(archive, "points", self.points) and _write_half(archive, "visibility", self.visibility)
+            ):
+                raise InputError(
+                    f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, too large for half precision; "
+                    "needed units of image height (a few units at most)"
+                )
+            text = np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8)
+            for name, array in {**times, "meta": text}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array)
         with atomic_write(path) as file:
             file.write(buffer.getbuffer())
 
@@ -220,6 +218,23 @@ class Landmarks:
             source=dict(meta["source"]),
             seconds=seconds,
         )
+
+
+def _write_half(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> bool:
+    """Adds an array to a .npz in half precision, part by part, so that a long clip is not held again as a whole.
+
+    Returns whether all values are small enough.
+    """
+    header = {"descr": "<f2", "fortran_order": False, "shape": values.shape}
+    fits = True
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        for start in range(0, len(values), 1000):
+            with np.errstate(over="ignore"):
+                half = values[start : start + 1000].astype("<f2")
+            fits &= not np.isinf(half).any()
+            member.write(half.tobytes())
+    return fits
 
 
 # In this time a signing hand moves much further than the tracker's noise; a resting hand does not.
