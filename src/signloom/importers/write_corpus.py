@@ -30,7 +30,7 @@ class NewUtterance:
     place: where it comes from, for messages.
     read: returns its landmarks; raises InputError if they are invalid.
     file: its landmark file, if it already has one: the corpus links it instead of writing it again.
-    source: provenance, for the record.
+    source: provenance, for the record.  truth: facts known only in a simulation.
     """
 
     id: str
@@ -41,6 +41,7 @@ class NewUtterance:
     read: Callable[[], Landmarks]
     file: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def write_corpus(
                     glosses=item.glosses,
                     landmarks=item.file or item.read(),
                     source=item.source,
+                    truth=item.truth,
                 )
                 progress.update(task, advance=1)
     if dry_run:
