@@ -7,6 +7,7 @@ landmark format into landmark files, which can then be joined with annotations.
 from __future__ import annotations
 
 KINDS: dict[str, str] = {
+    "auto": "recognises what a folder holds, names the importer and runs it",
     "phoenix2014": "RWTH-PHOENIX-Weather 2014, multisigner or SI5, + landmark files -> a corpus",
     "phoenix2014t": "RWTH-PHOENIX-Weather 2014 T + landmark files -> a corpus",
     "isharah": "tables of id|gloss (Isharah and others) + landmark files -> a corpus",

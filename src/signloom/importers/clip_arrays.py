@@ -20,6 +20,7 @@ from signloom.importers.convert_landmarks import Conversion, SourceClip, convert
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, check_frames, one_person, to_landmarks
 from signloom.importers.pickles import load_pickle
 from signloom.importers.point_lists import PointList
+from signloom.importers.recognise import hint_of_points
 from signloom.landmarks import Landmarks
 
 _ARRAYS = (".npy", ".npz")
@@ -67,7 +68,9 @@ class Reader:
         points = next((points for points in self.lists if len(shape) >= 2 and shape[-2] == points.num_points), None)
         if points is None:
             titles = ", ".join(f"{points.num_points} points of {points.title}" for points in self.lists)
-            raise InputError(f"an array of shape {tuple(shape)}, needed {self.needed()}: {titles}")
+            known = [points.num_points for points in self.lists]
+            other = hint_of_points(shape[-2], other_than=known) if len(shape) >= 2 else ""
+            raise InputError(f"an array of shape {tuple(shape)}, needed {self.needed()}: {titles}{other}")
         return points
 
 

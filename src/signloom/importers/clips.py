@@ -22,6 +22,7 @@ from signloom.importers import spans
 from signloom.importers.isolated import SPLIT, IsolatedClip, IsolatedOptions, write_clips
 from signloom.importers.label_tables import Label, class_key, read_labels, read_names
 from signloom.importers.landmark_files import LandmarkFiles, extraction_failures
+from signloom.importers.recognise import recognise
 from signloom.importers.trees import EXAMPLES, TreePath, guessed_tree, parse_tree, read_path, without_numbers
 from signloom.importers.write_corpus import LeftOut, signer_in, signer_pattern
 from signloom.landmarks import SUFFIX, Landmarks
@@ -230,5 +231,5 @@ def _nothing_in(root: Path) -> str:
     elif suffix in _VIDEOS:
         step = f"first run: signloom extract {root} --output {landmarks}{again}"
     else:
-        step = "'signloom import --help' lists the formats that become landmark files"
+        step = str(recognise(root) or "'signloom import --help' lists the formats that become landmark files")
     return f"{root}: no landmark files ({SUFFIX}) in it, but {count:,} {suffix} files; {step}"

@@ -20,6 +20,7 @@ from signloom import layout
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files import as_json, file_stem, files_of, inside, remove_temporary, sha256_of
+from signloom.importers.recognise import hint
 from signloom.importers.write_corpus import not_given, report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
 
@@ -117,7 +118,7 @@ def find_files(
                 and not path.resolve().is_relative_to(results)
             ]
             if not named:
-                faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder")
+                faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder{hint(source)}")
         for path, relative in named:
             known = relative.suffix.lower() in (suffixes if strip is None else strip)
             name = (relative.with_suffix("") if known else relative).as_posix()

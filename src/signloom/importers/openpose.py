@@ -28,6 +28,7 @@ from signloom.files import files_of, sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, to_landmarks
 from signloom.importers.point_lists import OPENPOSE, OPENPOSE_18, PointList
+from signloom.importers.recognise import hint
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".json"
@@ -102,7 +103,7 @@ def find_clips(sources: Iterable[Path], output: Path) -> dict[Path, FrameFiles]:
         if not groups and source.exists():
             faults.add(
                 f"{source}: no frames <clip>_<number>_keypoints{SUFFIX} in this folder, as OpenPose's --write_json "
-                "makes them"
+                f"makes them{hint(source, other_than='openpose')}"
             )
         root = source if source.is_dir() else source.parent
         alone = {folder for folder, _ in groups if sum(other == folder for other, _ in groups) == 1}
