@@ -116,12 +116,23 @@ def test_parts_joined_by_cat_go_on(tmp_path, name, codec):
     assert (times.fps, reader.unread) == (25, 0)
 
 
-@pytest.mark.parametrize(("name", "codec", "num_parts"), [("a.mkv", "mpeg4", 3), ("a.flv", "libx264", 2)])
-def test_joined_parts_that_ffmpeg_does_not_find_are_counted(tmp_path, name, codec, num_parts):
+@pytest.mark.parametrize(
+    ("name", "codec", "num_parts", "num_read"),
+    [("a.mkv", "mpeg4", 3, 2), ("a.flv", "libx264", 2, 1), ("a.mp4", "libx264", 2, 1)],
+)
+def test_joined_parts_that_players_do_not_show_are_counted(tmp_path, name, codec, num_parts, num_read):
     part = write_film(tmp_path / name, even(20), codec=codec, picture=noise)
     numbers, _, reader = read(joined(tmp_path / f"joined{name}", [part] * num_parts))
-    assert len(numbers) == 20 * (num_parts - 1)
-    assert reader.unread == pytest.approx(20, abs=1)
+    assert len(numbers) == 20 * num_read
+    assert reader.unread == pytest.approx(20 * (num_parts - num_read), abs=1)
+
+
+def test_three_joined_parts_of_which_one_is_shown_are_refused(tmp_path):
+    part = write_film(tmp_path / "a.mp4", even(20), codec="libx264")
+    with pytest.raises(
+        InputError, match="only 20 of 60 frames could be read: video h264, 67% of the file cannot be read"
+    ):
+        read(joined(tmp_path / "joined.mp4", [part] * 3))
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.44])
@@ -214,8 +225,15 @@ def test_a_video_of_which_under_half_can_be_read_is_refused(tmp_path, name, code
     path = write_film(tmp_path / name, even(20), codec=codec, picture=noise, pixel_format=pixels, options={"bf": "0"})
     kind = {"mjpeg": "mjpeg", "libx264": "h264", "mpeg4": "mpeg4"}[codec]
     reader = open_clip(spoil(path, range(5, 20)))
-    with pytest.raises(InputError, match=rf"only 5 of 20 frames could be read: its video \({kind}\) is damaged"):
+    with pytest.raises(InputError, match=rf"only 5 of 20 frames could be read: video {kind}, .*it is damaged"):
         list(reader.frames())
+
+
+def test_what_ffmpeg_says_of_damaged_places_is_not_shown(tmp_path, capfd):
+    path = write_film(tmp_path / "a.mp4", even(20), codec="libx264", picture=noise)
+    capfd.readouterr()
+    list(open_clip(spoil(path, range(6, 9))).frames())
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_video_of_which_nothing_can_be_read_names_its_codec(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,19 +51,34 @@ def ends_early(path: Path) -> bool:
             return _ebml_end(file) > size
         if head[4:8] not in (b"ftyp", b"wide", b"moov", b"mdat", b"free", b"skip"):
             return False
-        position = 0
-        while position + 8 <= size:
-            file.seek(position)
-            head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            if length == 0:
-                return False
-            if length < 8:
+        end = 0
+        for _, start, length in _boxes(file):
+            # A length of 0 goes to the end of the file, others include their own 8 bytes.
+            end = size if length == 0 else start + length
+            if 0 < length < 8:
                 return True
-            position += length
-        return position > size
+        return end > size
+
+
+def second_part(path: Path) -> int | None:
+    """Returns where another file begins in an MP4 or MOV (`cat a.mp4 b.mp4`), which players do not show; else None."""
+    with path.open("rb") as file:
+        return next((start for kind, start, _ in _boxes(file) if kind == b"ftyp" and start > 0), None)
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yields kind, start and length of the outermost boxes of an MP4 or MOV file."""
+    start = 0
+    file.seek(0)
+    while len(head := file.read(16)) >= 8:
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        yield head[4:8], start, length
+        if length < 8:
+            return
+        start += length
+        file.seek(start)
 
 
 def _ebml_end(file: BinaryIO) -> int:
@@ -104,16 +120,8 @@ def _header(file: BinaryIO) -> bytes:
     head = file.read(1 << 16)
     if head[4:8] != b"ftyp":
         return head
-    position = 0
-    while len(box := head[:16]) == 16:
-        length, kind = int.from_bytes(box[:4], "big"), box[4:8]
-        length = int.from_bytes(box[8:16], "big") if length == 1 else length
+    for kind, start, length in _boxes(file):
         if kind == b"moov":
-            file.seek(position)
+            file.seek(start)
             return file.read(min(length, 1 << 26))
-        if length < 8:
-            break
-        position += length
-        file.seek(position)
-        head = file.read(16)
     return b""

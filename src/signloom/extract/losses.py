@@ -36,12 +36,13 @@ class Losses:
     """What is known of the frames of one video while it is read.
 
     sent: packets given to the decoder that should become a frame.  failed: those it reported as faulty.
-    is_damaged: whether bytes of the file belong to no packet.
+    is_damaged: whether bytes of the file belong to no packet.  reason: why frames are lost, in words.
     """
 
     def __init__(self) -> None:
         self.sent = self.failed = 0
         self.interlaced = self.is_damaged = False
+        self.reason = "it is damaged"
         self._rest_share = 0.0
         self._holes: list[int] = []
         self._end: int | None = None
@@ -65,7 +66,14 @@ class Losses:
             self.is_damaged |= max(self._holes, default=0) > _HEADER_BYTES + 4 * usual
         if rest > allowed:
             self.is_damaged = True
-            self._rest_share = rest / (file_size - rest)
+            self.add_rest(rest, file_size)
+
+    def add_rest(self, rest: int, file_size: int) -> None:
+        """Takes the size of what follows the last packet that can be found, which is more than an index."""
+        self._rest_share = rest / max(file_size - rest, 1)
+        self.reason = (
+            f"{rest / file_size:.0%} of the file cannot be read; it is damaged, or several files joined in one"
+        )
 
     def undecoded(self, num_frames: int) -> int:
         """Returns the number of packets of which the decoder made no frame, when it has made `num_frames`."""
@@ -80,13 +88,12 @@ class Losses:
         seconds: (T,) the times of the frames read.  end_seconds: when the video ends according to its header.
         has_table: whether the file lists all packets, so that a gap in the times is a pause.
         """
-        undecoded = self.undecoded(len(seconds))
-        if has_table or not (self.is_damaged or undecoded):
-            return undecoded
-        missing = _missing(seconds, end_seconds)
+        lost = self.undecoded(len(seconds))
+        if not has_table and (self.is_damaged or lost):
+            lost = max(lost, _missing(seconds, end_seconds))
         # FFmpeg stops after the first or second of joined parts in some formats; how long the others are, only their
         # bytes tell.
-        return max(undecoded, missing or round(self._rest_share * len(seconds)))
+        return lost or round(self._rest_share * len(seconds))
 
 
 def _missing(seconds: np.ndarray, end_seconds: float | None) -> int:

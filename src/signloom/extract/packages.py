@@ -20,11 +20,7 @@ def import_av(purpose: str = "reading video") -> ModuleType:
     """Returns the module of PyAV. Raises MissingExtraError without it."""
     with needs_extra(purpose):
         import av
-        import av.logging
         import av.video.reformatter
-
-        # FFmpeg reports each damaged place of a file to stderr; what matters becomes a message of ours.
-        av.logging.set_level(None)
     return av
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.extract.containers import codec_name, ends_early, is_avi_without_rate, kind_hint
+from signloom.extract.containers import codec_name, ends_early, is_avi_without_rate, kind_hint, second_part
 from signloom.extract.losses import Losses, check_enough
 from signloom.extract.orientation import Orientation
 from signloom.extract.packages import import_av
@@ -165,6 +165,7 @@ class VideoReader:
         # Times of packets without a presentation time, which are in the order of decoding: frames in the order of
         # showing have the same times.
         waiting: deque[int] = deque()
+        by_order: list[float] = []
         for packet in self._packets():
             stamp = None
             if packet is not None and (packet.pts is None or self._format == _AVI):
@@ -172,16 +173,26 @@ class VideoReader:
             try:
                 frames = decoder.decode(packet)
             except (self._av.FFmpegError, ValueError):
-                losses.failed += 1
+                losses.failed += packet is not None
                 continue
             if stamp is not None:
                 waiting.append(stamp)
             for frame in frames:
                 losses.interlaced |= frame.interlaced_frame
-                by_order = self._format == _AVI or frame.pts is None
-                pts = waiting.popleft() if waiting and by_order else frame.pts
+                ordered = waiting.popleft() if waiting and (self._format == _AVI or frame.pts is None) else None
+                if ordered is not None:
+                    by_order.append(ordered * unit)
+                pts = ordered if frame.pts is None else frame.pts
                 self._stamps.append(None if pts is None else pts * unit)
                 yield frame
+        # Packets of an AVI have their place in the order of decoding alone, which is that of showing unless there are
+        # B-frames.
+        if self._format == _AVI and (np.diff(by_order) > 0).all() and not self._ascend():
+            self._stamps = list(by_order)
+
+    def _ascend(self) -> bool:
+        stamps = [stamp for stamp in self._stamps if stamp is not None]
+        return len(stamps) == len(self._stamps) and bool((np.diff(stamps) > 0).all())
 
     def _packets(self) -> Iterator[Any]:
         """Yields the packets of the video, and None at their end."""
@@ -205,13 +216,15 @@ class VideoReader:
             losses.is_damaged |= packet.is_corrupt
             if not (packet.is_discard or self._shows_nothing(packet)):
                 losses.sent += 1
-            if places and (number := places.pop(packet.pos, None)) is not None:
-                packet.pts = packet.dts = number
+            if self._format == _AVI:
+                packet.pts = packet.dts = places.pop(packet.pos, packet.dts)
             yield packet
         if len(places) < num_places:
             losses.sent += len(places)
         if not (self._is_raw or self._has_table):
             losses.end(self.size, gapless=self._format in _GAPLESS)
+        elif self._format == _MP4 and (start := second_part(self.path)) is not None:
+            losses.add_rest(self.size - start, self.size)
         yield None
 
     def _places(self) -> dict[int, int]:
@@ -249,7 +262,7 @@ class VideoReader:
             )
         if count == 0:
             raise InputError(f"{self.path}: no readable frame in this video (codec {self._codec})")
-        check_enough(self.path, count, self.unread, f"its video ({self._codec}) is damaged")
+        check_enough(self.path, count, self.unread, f"video {self._codec}, {self._losses.reason}")
 
     def _end_seconds(self, start: float) -> float | None:
         """Returns when the video ends according to the header, on its clock; None if it does not say."""
@@ -259,7 +272,10 @@ class VideoReader:
                 return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - start
             except ValueError:
                 return None
-        return self._container.duration / _MICROSECONDS - start if self._container.duration else None
+        if not self._container.duration:
+            return None
+        # The headers of these count from 0, FFmpeg's own estimate from the first packet.
+        return self._container.duration / _MICROSECONDS - (start if self._format in _GAPLESS else 0)
 
 
 def _is_cover(stream: Any) -> bool:
