@@ -63,6 +63,19 @@ def test_every_container_starts_at_0_with_its_rate_and_all_frames_in_order(tmp_p
     assert (times.fps, times.assumed_fps, reader.unread) == (25, None, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.ts", "libx264", {"x264-params": "tff=1"}),
+        # A hidden frame is a packet of its own in VP8.
+        ("a.webm", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}),
+    ],
+)
+def test_packets_that_show_no_frame_of_their_own_are_no_loss(tmp_path, name, codec, options):
+    numbers, _, reader = read(write_film(tmp_path / name, even(40), codec=codec, options=options, picture=noise))
+    assert (len(numbers), reader.unread) == (40, 0)
+
+
 @pytest.mark.parametrize(("codec", "options"), [("libsvtav1", {"preset": "12"}), ("libx265", {}), ("ffv1", {})])
 def test_codecs_that_opencv_may_not_know_are_decoded(tmp_path, codec, options):
     path = tmp_path / ("a.mkv" if codec == "ffv1" else "a.mp4")
