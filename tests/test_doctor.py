@@ -48,7 +48,7 @@ def test_a_healthy_corpus_exits_0_and_says_what_was_measured(corpus, capsys):
     status, output = answer(capsys, corpus.root)
     assert status == 0
     assert "ok   data.units" in output.out
-    assert "17 checks in" in output.out
+    assert "25 checks in" in output.out
     assert "to do:" not in output.out
 
 

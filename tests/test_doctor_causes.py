@@ -342,6 +342,21 @@ def test_signers_of_dev_are_compared_with_each_other_and_with_train():
     assert math.isclose(found.figures["signers"]["A"], 0.0)
 
 
+def test_more_signers_are_not_advised_where_every_signer_of_dev_is_in_train():
+    wrong = [(reference, tuple(reversed(found))) for reference, found in RIGHT]
+    known = CHECKS["run.signers"](
+        predictions([(*pair, "A") for pair in wrong], train_sentences=[(*pair, "A") for pair in RIGHT])
+    )
+    assert known.level == "warn"
+    assert "every signer of dev is in train too" in known.headline
+    assert "more signers will not help" in known.advice
+    assert "data.presence" in known.advice
+    new = CHECKS["run.signers"](
+        predictions([(*pair, "B") for pair in wrong], train_sentences=[(*pair, "A") for pair in RIGHT])
+    )
+    assert (new.level, new.advice.startswith("use more signers")) == ("warn", True)
+
+
 def test_a_renaming_is_found_from_what_was_read():
     names = dict(zip("UVWXYZ", "VWXYZU", strict=True))
     renamed = [(reference, tuple(names[word] for word in found)) for reference, found in RIGHT]

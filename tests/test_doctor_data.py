@@ -9,10 +9,10 @@ import pytest
 
 from conftest import tiny_sentence, zscored
 from signloom import layout
-from signloom.corpus import Corpus, CorpusWriter
+from signloom.corpus import Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
 from signloom.findings import Finding, checks_in, chosen
-from signloom.health.checks import landmarks, manifest
+from signloom.health.checks import body, landmarks, manifest, presence, timing
 from signloom.health.checks.figures import measure_clip, measure_corpus
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
@@ -43,7 +43,7 @@ def changed(corpus, root, change=lambda clip, number: clip, rename=lambda item, 
 
 def examine(corpus, unalignable=lambda item: ""):
     figures = measure_corpus(corpus, unalignable=unalignable, model="a model")
-    return {check.id: check(figures) for check in checks_in(landmarks, manifest)}
+    return {check.id: check(figures) for check in checks_in(landmarks, body, timing, presence, manifest)}
 
 
 def loud(findings):
@@ -325,7 +325,7 @@ def test_real_signing_is_left_alone(shared_data, tmp_path):
 
 def test_a_clip_of_nothing_is_measured():
     clip = tiny_sentence(("UP",), seed=0)
-    item = Corpus.__dataclass_fields__  # the manifest line is not looked at
+    item = Utterance("u", "train", None, ("UP",), "landmarks/u.npz", len(clip), clip.fps)
     figures = measure_clip(item, with_points(clip, np.full_like(clip.points, np.nan)))
     assert figures.without_hands == 1
     assert np.isnan(figures.hand_bones)

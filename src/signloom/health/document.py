@@ -13,11 +13,21 @@ from typing import Any
 
 from signloom.files import write_text
 from signloom.findings import Check, checks_in
-from signloom.health.checks import architecture, compatibility, landmarks, manifest, outputs, run
+from signloom.health.checks import (
+    architecture,
+    body,
+    compatibility,
+    landmarks,
+    manifest,
+    outputs,
+    presence,
+    run,
+    timing,
+)
 from signloom.train import monitor_rules
 
 TABLES = {
-    "data": checks_in(landmarks, manifest),
+    "data": checks_in(landmarks, body, timing, presence, manifest),
     "run record": checks_in(run),
     "run predictions": checks_in(outputs),
     "compatibility": checks_in(compatibility),

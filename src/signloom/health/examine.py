@@ -13,7 +13,17 @@ from signloom.console import progress_bar
 from signloom.errors import InputError
 from signloom.findings import Check, Diagnosis, Finding, checks_in, chosen, fail
 from signloom.health.causes import name_causes
-from signloom.health.checks import architecture, compatibility, landmarks, manifest, outputs, run
+from signloom.health.checks import (
+    architecture,
+    body,
+    compatibility,
+    landmarks,
+    manifest,
+    outputs,
+    presence,
+    run,
+    timing,
+)
 from signloom.health.checks.figures import measure_corpus
 from signloom.health.checks.predictions import predict
 from signloom.health.checks.probe import make_probe
@@ -118,7 +128,9 @@ def _examine_model(subject: Subject, checks: Sequence[Check[Any]], bar: Progress
 
 
 GROUPS = (
-    Group(checks_in(landmarks, manifest), lambda subject: subject.examine_data, _examine_corpus),
+    Group(
+        checks_in(landmarks, body, timing, presence, manifest), lambda subject: subject.examine_data, _examine_corpus
+    ),
     Group(checks_in(run), lambda subject: subject.run is not None, _examine_record),
     Group(checks_in(outputs), lambda subject: subject.examine_predictions, _examine_predictions),
     Group(checks_in(compatibility, architecture), lambda subject: subject.examine_model, _examine_model),

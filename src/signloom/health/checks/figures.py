@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signloom import layout
+from signloom import anatomy, layout
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
+from signloom.health.checks.motion import Motion, measure_motion
 from signloom.landmarks import Landmarks
 
 HANDS = ("left_hand", "right_hand")
@@ -24,10 +25,10 @@ HANDS_APART = 0.3
 # Nobody signs faster than this, in shoulder widths (about 0.36 m) per second: it is 11 m/s, and the wrist peaks at 2 to
 # 4 m/s in fast signing.
 FASTEST = 30.0
-# Fewer frames of a body part show little about the variation of its bones.
-FEWEST_FRAMES = 12
 # Statistics of the face use every ninth of its 468 points.
 FACE_STEP = 9
+# Whether points are a person shows in the middle of a clip: this many frames, so that long clips take no longer.
+BODY_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -45,32 +46,50 @@ class Spread:
 class ClipFigures:
     """Measurements of one clip.
 
-    fps, assumed: from the landmark file.  content: a digest of the landmarks.  missing: by body part, the share of
-    frames without it.  without_hands: share of frames without either hand.  zeros: share of known points exactly at
-    (0, 0, 0).  repeated: share of frames that repeat the frame before, to the last bit.  longest_seconds: the longest
-    stretch of them.  swaps: frames in which the hands swapped places.  jumps: frames in which a hand moved faster than
-    FASTEST.  hand_bones: variation of the length of a bone of the hand over the clip, (90th - 10th percentile) /
-    median, the median over bones.  eyes: the same for the distance of the eyes in the image; both NaN if seldom seen.
-    standardised: share of the coordinates with mean 0 and deviation 1 over the clip.  shoulders: mean width.  spreads:
-    by body part.
+    fps, assumed: from the landmark file.  unread: frames of the video that could not be decoded.  content: a digest of
+    the landmarks.  missing: by body part, the share of frames without it.  without_hands: share of frames without
+    either hand.  zeros: share of known points exactly at (0, 0, 0).  filled: share of frames in which points of a body
+    part all lie at one place, and that place, in fractions of the image.  repeated: share of frames that repeat the
+    frame before, to the last bit.  longest_seconds: the longest stretch of them.  swaps: frames in which the hands
+    swapped places.  jumps: frames in which a hand moved faster than FASTEST.  infinite: whether a visibility is
+    infinite.  standardised: share of the coordinates with mean 0 and deviation 1 over the clip.  shoulders: mean width.
+    across: the mean vector from the right to the left shoulder, (2,).  body: whether the points are a person, from the
+    middle BODY_FRAMES frames.  box: in these, the deviation of the edge of the box around body and hands that moves
+    most.  motion: how the clip moves.  spreads: by body part.
     """
 
     utterance: Utterance
     fps: float
     assumed: tuple[str, ...]
+    unread: int
     content: str
     missing: Mapping[str, float]
     without_hands: float
     zeros: float
+    filled: tuple[float, tuple[float, float]]
     repeated: float
     longest_seconds: float
     swaps: int
     jumps: int
-    hand_bones: float
-    eyes: float
+    infinite: bool
     standardised: float
     shoulders: float
+    across: np.ndarray
+    body: anatomy.Measures
+    box: float
+    motion: Motion
     spreads: Mapping[str, Spread]
+
+    @property
+    def hand_bones(self) -> float:
+        """The variation of the length of a bone of the hand, (90th - 10th percentile) / median, the median over bones;
+        NaN if seldom seen."""
+        return self.body.hand_bones
+
+    @property
+    def eyes(self) -> float:
+        """The same for the distance of the eyes in the image."""
+        return self.body.eyes
 
 
 @dataclass(frozen=True)
@@ -131,26 +150,79 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
     zeros = (body == 0).all(-1)
     same = (body.view(np.int32)[1:] == body.view(np.int32)[:-1]).all((1, 2)) & known[1:].any(1)
     left, right = (points[:, layout.index(f"pose.{side}_shoulder"), :2] for side in ("left", "right"))
-    shoulders = float(np.nanmean(np.linalg.norm(left - right, axis=1)))
+    across = (left - right)[np.isfinite(left[:, 0])]
+    widths = np.hypot(across[:, 0], across[:, 1])
+    shoulders = float(widths.mean()) if len(widths) else math.nan
     swaps, jumps = _motion(points, shoulders, landmarks.fps)
+    middle = slice(max(0, (len(points) - BODY_FRAMES) // 2), (len(points) + BODY_FRAMES) // 2)
+    aspect = landmarks.aspect if landmarks.image_size else None
     return ClipFigures(
         utterance=utterance,
         fps=landmarks.fps,
         assumed=landmarks.assumed,
+        unread=_unread(landmarks),
         content=hashlib.blake2b(points.astype(np.float16).tobytes(), digest_size=16).hexdigest(),
         missing={name: float(1 - seen.mean()) for name, seen in present.items()},
         without_hands=float(1 - (present["left_hand"] | present["right_hand"]).mean()),
         zeros=float(zeros.sum() / max(1, known.sum())),
+        filled=_filled(points, landmarks.aspect),
         repeated=float(same.mean()) if len(same) else 0.0,
         longest_seconds=_longest(same) / landmarks.fps,
         swaps=swaps,
         jumps=jumps,
-        hand_bones=_hand_bones(points, present),
-        eyes=_eyes(points),
+        infinite=bool(np.isinf(landmarks.visibility).any()),
         standardised=_standardised(body),
         shoulders=shoulders,
+        across=across.mean(0) if len(across) else np.full(2, np.nan),
+        body=anatomy.measure(points[middle], landmarks.visibility[middle], aspect=aspect),
+        box=_box(body[middle]),
+        motion=measure_motion(
+            points,
+            present,
+            fps=landmarks.fps,
+            shoulders=float(np.median(widths)) if len(widths) else math.nan,
+            num_glosses=len(utterance.glosses),
+        ),
         spreads={name: _spread(points[:, part]) for name, part in layout.GROUPS.items()},
     )
+
+
+def _box(body: np.ndarray) -> float:
+    """Returns the deviation over the frames of the edge of the box around all points that moves most."""
+    xy = body[..., :2]
+    edges = np.concatenate([np.fmin.reduce(xy, axis=1), np.fmax.reduce(xy, axis=1)], axis=1)
+    edges = edges[np.isfinite(edges[:, 0])]
+    return float(edges.std(0).max()) if len(edges) > 1 else math.nan
+
+
+def _unread(landmarks: Landmarks) -> int:
+    """Returns the number of frames that could not be decoded; 0 if the file does not say."""
+    frames = landmarks.source.get("frames")
+    count = frames.get("unread") if isinstance(frames, Mapping) else None
+    return count if isinstance(count, int) else 0
+
+
+def _filled(points: np.ndarray, aspect: float) -> tuple[float, tuple[float, float]]:
+    """Returns `filled`: a hand or face whose points all lie at one place, or pose points that share the least or the
+    greatest x and y."""
+    flags = np.zeros(len(points), dtype=bool)
+    place = (math.nan, math.nan)
+    for name, part in layout.GROUPS.items():
+        xy = points[:, part.start : part.stop : FACE_STEP if name == "face" else 1, :2]
+        if name == "pose":
+            where = [end for end in (xy.min(1), xy.max(1)) if ((xy == end[:, None]).all(-1).sum(1) > 1).any()]
+            here = np.zeros(len(points), dtype=bool)
+            for end in where:
+                here |= (xy == end[:, None]).all(-1).sum(1) > 1
+            at = where[0] if where else xy[:, 0]
+        else:
+            at = xy[:, 0]
+            here = (xy == at[:, None]).all((1, 2))
+        if here.any():
+            x, y = at[int(here.argmax())]
+            place = (float(x) / aspect, float(y))
+        flags |= here
+    return float(flags.mean()), place
 
 
 def _longest(flags: np.ndarray) -> int:
@@ -176,38 +248,18 @@ def _motion(points: np.ndarray, shoulders: float, fps: float) -> tuple[int, int]
     return int(swapped.sum()), int((jumped & ~swapped).sum())
 
 
-def _variation(lengths: np.ndarray) -> np.ndarray:
-    """Returns (90th - 10th percentile) / median over the frames of `(T, N)`, `(N,)`."""
-    low, middle, high = np.percentile(lengths, [10, 50, 90], axis=0)
-    return np.asarray((high - low) / middle)
-
-
-def _hand_bones(points: np.ndarray, present: Mapping[str, np.ndarray]) -> float:
-    name = max(HANDS, key=lambda hand: present[hand].sum())
-    hand = points[:, layout.GROUPS[name]][present[name]]
-    if len(hand) < FEWEST_FRAMES:
-        return math.nan
-    first, second = np.array(layout.HAND_BONES).T
-    return float(np.median(_variation(np.linalg.norm(hand[:, first] - hand[:, second], axis=-1))))
-
-
-def _eyes(points: np.ndarray) -> float:
-    left, right = (points[:, layout.index(f"pose.{side}_eye"), :2] for side in ("left", "right"))
-    lengths = np.linalg.norm(left - right, axis=-1)
-    lengths = lengths[np.isfinite(lengths)]
-    return float(_variation(lengths[:, None])[0]) if len(lengths) >= FEWEST_FRAMES else math.nan
-
-
 def _standardised(body: np.ndarray) -> float:
-    mean, deviation = np.nanmean(body, 0), np.nanstd(body, 0)
-    known = np.isfinite(mean)
+    seen = np.isfinite(body)
+    counts, values = seen.sum(0), np.where(seen, body, 0)
+    mean = values.sum(0) / counts
+    deviation = np.sqrt((values * values).sum(0) / counts - mean**2)
     # Half precision stores both with an error of a thousandth.
     hit = (np.abs(mean) < 0.01) & (np.abs(deviation - 1) < 0.01)
-    return float(hit.sum() / max(1, known.sum()))
+    return float(hit.sum() / max(1, (counts > 0).sum()))
 
 
 def _spread(part: np.ndarray) -> Spread:
     values = (part[:, ::FACE_STEP] if part.shape[1] == layout.NUM_FACE_POINTS else part).reshape(-1, 3)
-    values = values[np.isfinite(values[:, 0])].astype(np.float64)
-    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if len(values) else (math.nan, math.nan)
-    return Spread(len(values), np.nansum(values, 0), np.nansum(values**2, 0), low, high)
+    values = values[np.isfinite(values).all(1)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (math.nan, math.nan)
+    return Spread(len(values), values.sum(0, dtype=np.float64), (values * values).sum(0, dtype=np.float64), low, high)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from signloom import layout
-from signloom.errors import plural
-from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
+from signloom import anatomy, layout
+from signloom.errors import kind_of, plural
+from signloom.findings import Details, Outcome, check, judge, note, ok, warn
 from signloom.health.checks.figures import FASTEST, ClipFigures, CorpusFigures
+from signloom.health.checks.places import FEWEST_CLIPS, MANY, MOST, parts_of, places
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
-# Share of clips from which on a fault is one of the corpus, not of a few clips.
-MOST = 0.5
 # Clips, signers or glosses that a finding lists.
 SHOWN = 10
 
@@ -28,10 +27,21 @@ SHOWN = 10
 HAND_BONES_FAIL = 0.9
 # Variation of the distance of the eyes: 0.01 to 0.25, 0.6 to 1.8 if standardised.
 EYES_FAIL = 0.55
+# The mean of all vectors from shoulder to shoulder, relative to their mean length: 0.98 and more in healthy corpora and
+# with jitter, up to 0.1 if standardised: each point then has its own zero.
+SHAPE_LOST = 0.7
+# Shoulder widths: median over the clips, up to 0.003 in healthy corpora and 0.021 of one signer; in one clip up to
+# 0.031.
+JITTER, JITTER_IN_A_CLIP = 0.025, 0.035
 # Share of standardised clips from which on they are reported.
 FEWEST_CLIPS_STANDARDISED = 0.05
 # Landmarks in units of image height lie within a few; pixels are hundreds, millimetres are more.
 FARTHEST = 20.0
+# Share of a clip's frames.
+FILLED = 0.02
+# Deviation of the place of a wrist, in shoulder widths: at least 0.011 in healthy clips of one gloss (at rest), 0.127
+# in sentences; and share of frames in which the wrists rest: up to 0.23 in sentences.
+STILL_REACH, STILL_REACH_OF_SENTENCES, STILL_SHARE_OF_SENTENCES = 0.006, 0.05, 0.6
 SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normalised"
 
 
@@ -39,11 +49,11 @@ SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normali
 def readable(figures: CorpusFigures) -> Outcome:
     """Landmark files that cannot be read."""
     count, total = len(figures.unreadable), len(figures.corpus)
-    headline = (
-        f"{count:,} of {total:,} landmark files cannot be read"
-        if count
-        else f"all {total:,} landmark files can be read"
-    )
+    headline = f"all {total:,} landmark files can be read"
+    if count:
+        kinds = Counter(kind_of(reason) for reason in figures.unreadable)
+        reasons = "; ".join(f"{kind.strip(' *:;')} ({number:,})" for kind, number in kinds.most_common(3))
+        headline = f"{count:,} of {total:,} landmark files cannot be read: {reasons}"
     where = figures.unreadable[:SHOWN]
     return judge(headline, fail=count > 0, value=count, where=where, advice="extract or import these again")
 
@@ -51,8 +61,9 @@ def readable(figures: CorpusFigures) -> Outcome:
 @check(
     "data.units",
     unit="image heights",
-    threshold=f"at most {FARTHEST:g} image heights; warn if one clip has more, fail if over {100 * MOST:g} % of the "
-    "clips have",
+    threshold=f"at most {FARTHEST:g} image heights, and less than 30 % of the points of head and hands outside the "
+    f"picture; warn if one clip has more, fail if over {100 * MANY:g} % of the clips have, or most clips of a split or "
+    "signer",
     source="points of one person in the image; z and guessed legs reach about 5",
 )
 def units(figures: CorpusFigures) -> Outcome:
@@ -74,11 +85,26 @@ def units(figures: CorpusFigures) -> Outcome:
         }
     largest = {clip.utterance.id: _largest(clip) for clip in figures.clips}
     farthest = max(largest.values(), default=0.0)
-    far = _worst((value, name) for name, value in largest.items() if value > FARTHEST)
+    outside = {clip.utterance.id for clip in figures.clips if _outside(clip)}
+    far = _worst((value, name) for name, value in largest.items() if value > FARTHEST or name in outside)
     headline = f"coordinates up to {farthest:.3g} image heights"
     measured = Details(value=farthest, where=far[:SHOWN], figures=table)
+    if not far:
+        return ok(headline, **measured)
+    if normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
+    place = places(far, figures.clips)
+    some = next(clip for clip in figures.clips if clip.utterance.id == far[0])
+    headline = f"{headline}; too large, or outside the picture, in {place}"
     advice = "these look like pixels or other units: import again with --image_size, or extract again"
-    return judge(headline, fail=len(far) > MOST * len(largest), warn=bool(far), advice=advice, **measured)
+    if largest[some.utterance.id] <= FARTHEST:
+        advice = "these look like coordinates of another picture, or scaled: import the coordinates of the whole image"
+    return judge(headline, fail=place.grave, warn=True, advice=advice, **measured)
+
+
+def _outside(clip: ClipFigures) -> bool:
+    # What turns a body or moves its hands also takes it out of the picture.
+    return [fault.name for fault in anatomy.faults_of(clip.body)] == ["outside"] and not has_filled(clip)
 
 
 def _largest(clip: ClipFigures) -> float:
@@ -99,14 +125,22 @@ def normalised(figures: CorpusFigures) -> Outcome:
     """Variation within a clip of the length of hand bones and of the distance of the eyes: large if standardised."""
     bones = _median(clip.hand_bones for clip in figures.clips)
     eyes = _median(clip.eyes for clip in figures.clips)
-    standardised = [clip.utterance.id for clip in figures.clips if _is_standardised(clip)]
+    misshapen = _misshapen(figures.clips)
+    standardised = [
+        clip.utterance.id for clip in figures.clips if _is_standardised(clip) and clip.utterance.id in misshapen
+    ]
     share = len(standardised) / max(1, len(figures.clips))
     own = _mean(clip.standardised for clip in figures.clips)
     headline = (
         f"bones of the hand vary by {100 * bones:.0f} % of their length within a clip, the distance of the eyes by "
         f"{100 * eyes:.0f} %"
     )
-    failed = bones > HAND_BONES_FAIL or eyes > EYES_FAIL or share > MOST
+    vary = bones > HAND_BONES_FAIL or eyes > EYES_FAIL
+    shape = _shape(figures.clips)
+    failed = (vary and shape < SHAPE_LOST) or share > MOST
+    if vary and not failed:
+        # Each point has kept its place in the body: other noise.
+        return note(f"{headline}, but the body has kept its shape: see data.jitter and data.motion", value=bones)
     if failed:
         how = "by the statistics of the corpus"
         if own > MOST:
@@ -118,9 +152,54 @@ def normalised(figures: CorpusFigures) -> Outcome:
         warn=share > FEWEST_CLIPS_STANDARDISED,
         value=bones,
         where=standardised[:SHOWN],
-        figures={"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own},
+        figures={"hand_bones": bones, "eyes": eyes, "clips": share, "mean 0 and deviation 1": own, "shape": shape},
         advice="import the landmarks as the extractor gave them: the model normalises once, and a second normalisation "
         "turns bones into noise",
+    )
+
+
+def _misshapen(clips: Sequence[ClipFigures]) -> set[str]:
+    """Returns the ids of the clips that have lost the shape of a body, alone or with those of their split or signer."""
+    groups = [[clip] for clip in clips] + [list(part.clips) for part in parts_of(clips)] + [list(clips)]
+    return {clip.utterance.id for group in groups if _shape(group) < SHAPE_LOST for clip in group}
+
+
+def _shape(clips: Sequence[ClipFigures]) -> float:
+    """Returns the length of the mean vector from shoulder to shoulder, relative to their mean length."""
+    known = [clip for clip in clips if clip.shoulders > 0]
+    if not known:
+        return 1.0
+    across = np.mean([clip.across for clip in known], axis=0)
+    return float(np.linalg.norm(across) / np.mean([clip.shoulders for clip in known]))
+
+
+@check(
+    "data.jitter",
+    unit="shoulder widths",
+    threshold=f"at most {JITTER:g} in the median clip, of the corpus and of each split and signer, and over "
+    f"{JITTER_IN_A_CLIP:g} in less than {100 * MANY:g} % of the clips, else warn",
+    source=f"{CHOSEN}; healthy ones have up to 0.003, one signer 0.021, one clip 0.031",
+)
+def jitter(figures: CorpusFigures) -> Outcome:
+    """How far nose and shoulders are from the middle between the frames before and after, in the median clip."""
+    clips = figures.clips
+    middle = _median(clip.motion.jitter for clip in clips)
+    noisy = {clip.utterance.id: clip.motion.jitter for clip in clips if clip.motion.jitter > JITTER_IN_A_CLIP}
+    for part in parts_of(clips):
+        if _median(clip.motion.jitter for clip in part.clips) > JITTER:
+            noisy |= {clip.utterance.id: clip.motion.jitter for clip in part.clips}
+    place = places(noisy, clips)
+    headline = f"head and shoulders jump by {middle:.4f} shoulder widths from frame to frame"
+    if not (middle > JITTER or place.grave):
+        return ok(headline, value=middle)
+    if normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
+    worst = _worst((value, name) for name, value in noisy.items())
+    return warn(
+        f"{headline}: the points jitter in {place}" if noisy else f"{headline}: the points jitter",
+        value=middle,
+        where=worst[:SHOWN],
+        advice="noise was added, or frames are in the wrong order: extract again from the original video",
     )
 
 
@@ -169,7 +248,8 @@ def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
 @check(
     "data.hands",
     unit="share of clips",
-    threshold="warn from 5 %, fail from 20 %; a clip without hands has neither hand in over 95 % of its frames",
+    threshold=f"warn from 5 %, fail from 20 % of all clips or {100 * MOST:g} % of a split's or signer's; a clip "
+    "without hands has neither hand in over 95 % of its frames",
     source="signs are made by the hands",
 )
 def hands(figures: CorpusFigures) -> Outcome:
@@ -178,36 +258,67 @@ def hands(figures: CorpusFigures) -> Outcome:
     empty = _worst((share, name) for share, name in without if share > 0.95)
     share = len(empty) / max(1, len(without))
     headline = f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)"
+    place = places(empty, figures.clips)
+    if place.parts:
+        headline += f": {', '.join(place.parts)}"
     advice = "look at these clips ('signloom extract' prints what it found); leave them out if nobody signs in them"
     measured = Details(value=share, where=empty[:SHOWN])
-    return judge(headline, fail=share >= 0.2, warn=share >= 0.05, note=share > 0, advice=advice, **measured)
+    failed = share >= 0.2 or bool(place.parts)
+    return judge(headline, fail=failed, warn=share >= 0.05, note=share > 0, advice=advice, **measured)
 
 
 @check(
     "data.zeros",
     unit="share of points",
-    threshold="warn from 2 %, fail from 10 %",
-    source="a part that was not found is missing (NaN); a point at the corner of the image is next to impossible",
+    threshold="warn from 2 %, fail from 10 %; and no body part with points at one and the same place in over "
+    f"{100 * FILLED:g} % of a clip's frames, else warn, and fail from {100 * MANY:g} % of the clips or most of a split "
+    "or signer",
+    source="a part that was not found is missing (NaN); a point at the corner of the image is next to impossible, and "
+    "so are two points at one place",
 )
 def zeros(figures: CorpusFigures) -> Outcome:
-    """Share of the known points that lie exactly at (0, 0, 0)."""
+    """Share of the known points that lie exactly at (0, 0, 0), and clips whose missing points have another value."""
     share = _mean(clip.zeros for clip in figures.clips)
-    if share >= 0.02 and normalised(figures).level == "fail":
-        return note(SEE_NORMALISED)
+    filled = [clip for clip in figures.clips if clip.filled[0] > FILLED]
     headline = f"{100 * share:.2f} % of the known points lie exactly at (0, 0, 0)"
-    where = _worst((clip.zeros, clip.utterance.id) for clip in figures.clips if clip.zeros > 0.02)[:SHOWN]
+    if (share >= 0.02 or filled) and normalised(figures).level == "fail":
+        return note(SEE_NORMALISED)
+    place = places({clip.utterance.id for clip in filled}, figures.clips)
+    if filled:
+        values = Counter(f"({x:.3g}, {y:.3g})" for x, y in (clip.filled[1] for clip in filled))
+        (value, _), *_ = values.most_common(1)
+        headline += f"; points of a body part all lie at {value} of the image in {place}: missing ones were written so"
+    where = _worst(
+        (max(clip.zeros, clip.filled[0]), clip.utterance.id)
+        for clip in figures.clips
+        if clip.zeros > 0.02 or has_filled(clip)
+    )
     advice = "the importer stored missing points as positions: make those points NaN"
-    return judge(headline, fail=share >= 0.1, warn=share >= 0.02, value=share, where=where, advice=advice)
+    return judge(
+        headline,
+        fail=share >= 0.1 or place.grave,
+        warn=share >= 0.02 or bool(filled),
+        value=share,
+        where=where[:SHOWN],
+        advice=advice,
+    )
+
+
+def has_filled(clip: ClipFigures) -> bool:
+    """Returns whether missing points were written as positions."""
+    return clip.filled[0] > FILLED
 
 
 @check(
     "data.frozen",
     unit="share of frames",
-    threshold="warn from 10 % of the frames or 2 % of the clips, fail from 50 % of either",
-    source="no tracker gives two frames of a camera the same points to the last bit",
+    threshold="warn from 10 % of the frames or 2 % of the clips, fail from 50 % of either; and less than "
+    f"{100 * MANY:g} % of the clips nearly still, else fail",
+    source="no tracker gives two frames of a camera the same points to the last bit; in healthy clips the wrists move "
+    "by 0.011 shoulder widths (deviation) and more, in sentences by 0.13",
 )
 def frozen(figures: CorpusFigures) -> Outcome:
-    """Share of frames that repeat the frame before, to the last bit."""
+    """Share of frames that repeat the frame before, to the last bit, and clips in which the wrists hardly move."""
     share = _mean(clip.repeated for clip in figures.clips)
     still = _worst(
         (clip.longest_seconds, clip.utterance.id)
@@ -215,15 +326,30 @@ def frozen(figures: CorpusFigures) -> Outcome:
         if clip.longest_seconds >= 0.5 or clip.repeated > 0.25
     )
     clips = len(still) / max(1, len(figures.clips))
-    return judge(
+    nearly = {clip.utterance.id for clip in figures.clips if _nearly_still(clip)} - set(still)
+    place = places(nearly, figures.clips)
+    headline = (
         f"{100 * share:.1f} % of the frames repeat the frame before; {len(still):,} clips stand still for half a "
-        "second or repeat every fourth frame",
-        fail=share >= 0.5 or clips >= 0.5,
-        warn=share >= 0.1 or clips >= 0.02,
+        "second or repeat every fourth frame"
+    )
+    if nearly:
+        headline += f"; the points are nearly frozen in {place}"
+    return judge(
+        headline,
+        fail=share >= 0.5 or clips >= 0.5 or place.grave,
+        warn=share >= 0.1 or clips >= 0.02 or len(nearly) >= FEWEST_CLIPS,
+        note=bool(nearly),
         value=share,
-        where=still[:SHOWN],
+        where=[*still, *sorted(nearly)][:SHOWN],
         advice="the video was decoded or resampled badly: extract from the original, at its own frame rate",
     )
+
+
+def _nearly_still(clip: ClipFigures) -> bool:
+    """Returns whether the wrists hardly move: less than in any healthy clip of one gloss, or of several."""
+    if len(clip.utterance.glosses) == 1:
+        return clip.motion.reach < STILL_REACH
+    return clip.motion.reach < STILL_REACH_OF_SENTENCES or clip.motion.still > STILL_SHARE_OF_SENTENCES
 
 
 @check(
@@ -234,13 +360,15 @@ def frozen(figures: CorpusFigures) -> Outcome:
 )
 def motion(figures: CorpusFigures) -> Outcome:
     """Frames per second in which the hands swap places, or a hand moves too fast."""
-    seconds = sum(clip.utterance.duration_seconds for clip in figures.clips)
-    swaps, jumps = sum(clip.swaps for clip in figures.clips), sum(clip.jumps for clip in figures.clips)
+    # A hand that is missing jumps to the place that stands for it.
+    clips = [clip for clip in figures.clips if not has_filled(clip)]
+    seconds = sum(clip.utterance.duration_seconds for clip in clips)
+    swaps, jumps = sum(clip.swaps for clip in clips), sum(clip.jumps for clip in clips)
     rate = (swaps + jumps) / max(seconds, 1e-9)
     # Standardising makes hands jump too; one cause is reported once.
     if rate >= 0.25 and normalised(figures).level == "fail":
         return note(SEE_NORMALISED)
-    counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in figures.clips]
+    counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in clips]
     worst = _worst((count, name) for count, name in counts if count)[:SHOWN]
     return judge(
         f"the hands swap places in {plural(swaps, 'frame')}; a hand moves faster than anyone can in "
@@ -252,34 +380,6 @@ def motion(figures: CorpusFigures) -> Outcome:
         figures={"swaps": swaps, "jumps": jumps},
         advice="the tracker confuses the hands, or the frame rate in the file is wrong: extract again",
     )
-
-
-@check(
-    "data.fps",
-    unit="clips",
-    threshold="none outside 10 to 120 frames per second, or with another rate in the file than in the manifest; "
-    "assumed rates and several rates are noted",
-    source="below 10 a movement of a sign is one frame; cameras for signing give 25 to 60",
-)
-def fps(figures: CorpusFigures) -> Outcome:
-    """Clips with an invalid frame rate."""
-    rates = Counter(round(clip.fps, 2) for clip in figures.clips)
-    wrong = [
-        clip.utterance.id
-        for clip in figures.clips
-        if not math.isclose(clip.fps, clip.utterance.fps, rel_tol=1e-3) or not 10 <= clip.fps <= 120
-    ]
-    assumed = sum("fps" in clip.assumed for clip in figures.clips)
-    table = {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed}
-    measured = Details(value=len(wrong), where=wrong[:SHOWN], figures=table)
-    common = ", ".join(f"{rate:g} ({count:,} clips)" for rate, count in rates.most_common(4))
-    unknown = f"; assumed, not known, for {assumed:,}" if assumed else ""
-    headline = f"frames per second: {common}"
-    if wrong:
-        advice = "give the true rate with --fps when importing: clips are resampled by it"
-        return fail(f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}", advice=advice, **measured)
-    say = note if assumed or len(rates) > 1 else ok
-    return say(headline + unknown, **measured)
 
 
 def _by_signer(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:

@@ -15,14 +15,14 @@ import numpy as np
 
 from signloom import layout
 
-# Places of the wrists that are kept for each gloss, and for the only gloss of an isolated clip.
-PLACES_PER_GLOSS, PLACES_PER_CLIP = 4, 8
+# Places of the wrists that are kept for each gloss.
+PLACES_PER_GLOSS = 8
+# Fewer frames show no motion.
+FEWEST_FRAMES = 4
 # Parts whose presence is compared by gloss.
 SEEN = ("left_hand", "right_hand", "face")
 # Wrists, then what stays nearly in place.
-_UPPER = layout.indices(
-    "pose.left_wrist", "pose.right_wrist", "pose.nose", "pose.left_shoulder", "pose.right_shoulder"
-)
+_UPPER = layout.indices("pose.left_wrist", "pose.right_wrist", "pose.nose", "pose.left_shoulder", "pose.right_shoulder")
 # Frames in which a wrist that signs goes further than `_STILL`; a resting one does not.
 _WINDOW_SECONDS = 0.2
 _STILL = 0.01
@@ -35,7 +35,7 @@ class Motion:
     reach: standard deviation of the place of the wrist of the pose that moves further.  speed: mean speed of the wrists
     of the pose, per second.  still: share of frames in which neither wrist moves by more than a hundredth in a fifth of
     a second.  jitter: median of how far nose and shoulders are from the middle of the frames before and after.
-    places: of both wrists, relative to the middle of the shoulders, x and y, evenly over the clip, (N, K, 4); None if
+    places: of both wrists, relative to the middle of the shoulders, x and y, evenly over the clip, (N, 8, 4); None if
     too little of the pose is known.  seen: share of the middle half of each gloss in which each part of `SEEN` is in
     view, (N, 3).
     """
@@ -58,7 +58,7 @@ def measure_motion(
     seen = _seen(present, num_glosses)
     upper = points[:, _UPPER, :2]
     frames = np.flatnonzero(np.isfinite(upper).all((1, 2)))
-    if len(frames) < PLACES_PER_GLOSS or not shoulders > 0:
+    if len(frames) < FEWEST_FRAMES or not shoulders > 0:
         return Motion(math.nan, math.nan, math.nan, math.nan, None, seen)
     upper = upper[frames] / shoulders
     wrists, trunk = upper[:, :2], upper[:, 2:]
@@ -77,11 +77,13 @@ def measure_motion(
 
 
 def _places(wrists: np.ndarray, frames: np.ndarray, num_frames: int, num_glosses: int) -> np.ndarray:
-    each = PLACES_PER_GLOSS if num_glosses > 1 else PLACES_PER_CLIP
-    at = (np.arange(num_glosses * each) + 0.5) / (num_glosses * each) * (num_frames - 1)
+    count = num_glosses * PLACES_PER_GLOSS
+    at = (np.arange(count) + 0.5) / count * (num_frames - 1)
     # The nearest known frame: places are averaged over many clips.
     nearest = np.searchsorted(frames, at.astype(int)).clip(0, len(frames) - 1)
-    return np.asarray(wrists.reshape(len(wrists), -1)[nearest], dtype=np.float32).reshape(num_glosses, each, -1)
+    return np.asarray(wrists.reshape(len(wrists), -1)[nearest], dtype=np.float32).reshape(
+        num_glosses, PLACES_PER_GLOSS, -1
+    )
 
 
 def _seen(present: Mapping[str, np.ndarray], num_glosses: int) -> np.ndarray:

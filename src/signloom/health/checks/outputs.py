@@ -209,7 +209,8 @@ def signers(predictions: Predictions) -> Outcome:
     trained = {one.utterance.signer for one in predictions.train}
     train, dev = predictions.train_wer, predictions.dev_wer
     known = [wer for name, wer in by_signer.items() if name in trained]
-    new = [wer for name, wer in by_signer.items() if name not in trained]
+    new_signers = [name for name in by_signer if name not in trained]
+    new = [by_signer[name] for name in new_signers]
     median = float(np.median(list(by_signer.values()))) if by_signer else dev
     outliers = [name for name, wer in by_signer.items() if wer > median + 0.3 and len(by_signer) > 2]
     headline = f"WER {100 * train:.1f} % on train, {100 * dev:.1f} % on dev"
@@ -220,6 +221,16 @@ def signers(predictions: Predictions) -> Outcome:
     where = [f"{name}: {100 * wer:.1f} %" for name, wer in sorted(by_signer.items(), key=lambda pair: -pair[1])]
     measured = Details(value=dev - train, where=where, figures={"train": train, "dev": dev, "signers": by_signer})
     advice = "use more signers in train and --augment true; look at the clips of the signers named"
+    if by_signer and not new:
+        # More signers are no help for signers that were in train.
+        headline += "; every signer of dev is in train too"
+        advice = (
+            "these signers are in train, so more signers will not help: the clips of dev are imported otherwise than "
+            "those of train (see data.body, data.pace, data.presence, data.alike), their annotations are wrong "
+            "(data.pairing), or the model knows the training utterances by heart: use more utterances, --augment true"
+        )
+    elif outliers and not set(outliers) & set(new_signers):
+        advice = "the signers named are in train too: compare their clips in dev with those in train, and look at them"
     return judge(headline, warn=bool(outliers) or (dev - train > 0.4 and train < 0.2), advice=advice, **measured)
 
 

@@ -1,0 +1,233 @@
+"""Checks of time: frame rates, undecoded frames, the pace of signing, and clips that run backwards."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
+from signloom.health.checks.figures import ClipFigures, CorpusFigures
+from signloom.health.checks.landmarks import CHOSEN, SHOWN
+from signloom.health.checks.motion import PLACES_PER_GLOSS
+from signloom.health.checks.places import FEWEST_CLIPS, parts_of, places
+
+# Share of a video's frames that may be undecoded without harm.
+UNREAD = 0.1
+# A clip at a wrong rate is shorter for its glosses, and its hands are faster by as much. Factors relative to the other
+# clips of the signer: in healthy corpora one clip of 3,000 is as far from them in both.
+WRONG_PACE, WRONG_PACE_AND_SPEED = 2**0.5, 2**1.1
+# Share of clips that may be so by chance.
+FEW = 0.02
+# Of a split or signer relative to the others: healthy ones differ by 1.4 and 2.5 at most.
+OTHER_PACE, OTHER_PACE_AND_SPEED = 1.55, 2.8
+# The mean path of a gloss must differ so much from itself backwards, relative to the noise, that a clip shows which way
+# it runs: likely, and surely.
+TELLING, SURELY_TELLING = 2.8, 4.0
+# 1 for a clip that runs as its glosses do on average, -1 for one that runs backwards.
+BACKWARDS = -0.5
+# Share of clips that run backwards: in healthy corpora up to 6 % likely do, and up to 3 % surely.
+REVERSED, SURELY_REVERSED = 0.08, 0.05
+
+
+@check(
+    "data.fps",
+    unit="clips",
+    threshold="none outside 10 to 120 frames per second, or with another rate in the file than in the manifest; "
+    "assumed rates and several rates are noted",
+    source="below 10 a movement of a sign is one frame; cameras for signing give 25 to 60",
+)
+def fps(figures: CorpusFigures) -> Outcome:
+    """Clips with an invalid frame rate."""
+    rates = Counter(round(clip.fps, 2) for clip in figures.clips)
+    wrong = [
+        clip.utterance.id
+        for clip in figures.clips
+        if not math.isclose(clip.fps, clip.utterance.fps, rel_tol=1e-3) or not 10 <= clip.fps <= 120
+    ]
+    assumed = sum("fps" in clip.assumed for clip in figures.clips)
+    table = {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed}
+    measured = Details(value=len(wrong), where=wrong[:SHOWN], figures=table)
+    common = ", ".join(f"{rate:g} ({count:,} clips)" for rate, count in rates.most_common(4))
+    unknown = f"; assumed, not known, for {assumed:,}" if assumed else ""
+    headline = f"frames per second: {common}"
+    if wrong:
+        advice = "give the true rate with --fps when importing: clips are resampled by it"
+        return fail(f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}", advice=advice, **measured)
+    say = note if assumed or len(rates) > 1 else ok
+    return say(headline + unknown, **measured)
+
+
+@check(
+    "data.decoded",
+    unit="frames",
+    threshold=f"all; noted, and warn if over {100 * UNREAD:g} % of the frames of a clip are missing",
+    source="a frame that cannot be decoded is a jump of the hands",
+)
+def decoded(figures: CorpusFigures) -> Outcome:
+    """Frames of the videos that could not be decoded."""
+    lost = [(clip.unread, clip) for clip in figures.clips if clip.unread]
+    if not lost:
+        return ok("no clip has undecoded frames, as far as its landmark file says", value=0)
+    count = sum(unread for unread, _ in lost)
+    lost.sort(key=lambda pair: -pair[0] / (pair[0] + pair[1].utterance.num_frames))
+    where = [
+        f"{clip.utterance.id}: {clip.utterance.num_frames:,} of {clip.utterance.num_frames + unread:,} frames"
+        for unread, clip in lost
+    ]
+    worst, clip = lost[0]
+    return judge(
+        f"{count:,} frames could not be decoded, in {places({c.utterance.id for _, c in lost}, figures.clips)}",
+        warn=worst > UNREAD * (worst + clip.utterance.num_frames),
+        note=True,
+        value=count,
+        where=where[:SHOWN],
+        advice="these videos are damaged: get them again and extract again, or leave these clips out",
+    )
+
+
+@check(
+    "data.pace",
+    unit="clips",
+    threshold=f"no clip {WRONG_PACE:.2g} times quicker (or slower) per gloss than its signer's others while the hands "
+    f"are faster as well, {WRONG_PACE_AND_SPEED:.2g} times in all; no split or signer {OTHER_PACE:g} and "
+    f"{OTHER_PACE_AND_SPEED:g} times: fail from 5 % of the clips or most of a split or signer, warn from "
+    f"{100 * FEW:g} %, else note",
+    source=f"{CHOSEN}; a wrong frame rate changes both by the same factor, people who sign faster do not",
+)
+def pace(figures: CorpusFigures) -> Outcome:
+    """Clips that seem to have another frame rate than their file says: shorter per gloss, and faster."""
+    clips = [clip for clip in figures.clips if clip.motion.speed > 0]
+    if len(clips) < 2 * FEWEST_CLIPS:
+        return ok("too few clips to compare their pace")
+    seconds = np.log2([clip.utterance.num_frames / clip.fps / len(clip.utterance.glosses) for clip in clips])
+    # Pace and speed change by the factor of the rate, in opposite directions.
+    both = np.log2([clip.motion.speed for clip in clips]) - seconds
+    numbers = {clip.utterance.id: number for number, clip in enumerate(clips)}
+    wrong: dict[str, float] = {}
+    for members in _by_signer(clips):
+        own = np.array([numbers[clip.utterance.id] for clip in members])
+        quicker, factor = seconds[own] - np.median(seconds[own]), both[own] - np.median(both[own])
+        odd = _opposed(quicker, factor, WRONG_PACE, WRONG_PACE_AND_SPEED)
+        wrong |= {members[index].utterance.id: factor[index] / 2 for index in np.flatnonzero(odd)}
+    for part in parts_of(clips):
+        inside = np.isin(np.arange(len(clips)), [numbers[clip.utterance.id] for clip in part.clips])
+        if inside.all():
+            continue
+        quicker, factor = (np.median(v[inside]) - np.median(v[~inside]) for v in (seconds, both))
+        if 2 * inside.sum() <= len(clips) and _opposed(quicker, factor, OTHER_PACE, OTHER_PACE_AND_SPEED):
+            wrong |= {clip.utterance.id: float(factor) / 2 for clip in part.clips}
+    if not wrong:
+        return ok("clips are as long for their glosses, and as fast, as the others of their signer", value=0)
+    place = places(wrong, figures.clips)
+    times = float(np.exp2(np.median(list(wrong.values()))))
+    how = f"{times:.2g} times too fast" if times > 1 else f"{1 / times:.2g} times too slow"
+    where = sorted(wrong, key=lambda name: -abs(wrong[name]))[:SHOWN]
+    headline = f"the signing is about {how} for others of its kind in {place}"
+    measured = Details(value=len(wrong), where=where)
+    if place.count < max(FEWEST_CLIPS, FEW * place.total):
+        return note(headline, **measured)
+    advice = "their frame rate is wrong: find out the true one, and import these clips with --fps"
+    headline = f"{headline}: another frame rate than their files say"
+    return (fail if place.grave else warn)(headline, advice=advice, **measured)
+
+
+def _opposed(quicker: np.ndarray, factor: np.ndarray, least_pace: float, least_factor: float) -> np.ndarray:
+    """Returns where less time per gloss comes with more speed, or more with less, both by more than a factor."""
+    return (np.abs(quicker) > np.log2(least_pace)) & (np.abs(factor) > np.log2(least_factor)) & (quicker * factor < 0)
+
+
+def _by_signer(clips: Sequence[ClipFigures]) -> list[list[ClipFigures]]:
+    groups: dict[str | None, list[ClipFigures]] = {}
+    for clip in clips:
+        groups.setdefault(clip.utterance.signer, []).append(clip)
+    return [members for members in groups.values() if len(members) >= FEWEST_CLIPS]
+
+
+@check(
+    "data.direction",
+    unit="clips",
+    threshold=f"less than {100 * REVERSED:g} % of the clips run against the others of their glosses, and less than "
+    f"{100 * SURELY_REVERSED:g} % of all clips do so surely, and no split or signer mostly, else warn",
+    source=f"{CHOSEN}; healthy ones have up to 6 % and 3 %",
+)
+def direction(figures: CorpusFigures) -> Outcome:
+    """Clips that run backwards, compared with the mean path of the wrists in the other clips of the same glosses."""
+    clips = [clip for clip in figures.clips if clip.motion.places is not None]
+    way, telling = directions(clips)
+    told = telling > TELLING
+    back = [clips[index].utterance.id for index in np.flatnonzero(told & (way < BACKWARDS))]
+    known = [clip for clip, tells in zip(clips, told, strict=True) if tells]
+    headline = f"{len(back):,} of {len(known):,} clips that show a direction run against the others of their glosses"
+    place = places(back, known)
+    table = {"told": len(known), "of": len(figures.clips)}
+    surely = int(((telling > SURELY_TELLING) & (way < BACKWARDS)).sum())
+    many = len(back) >= REVERSED * len(clips) or surely >= SURELY_REVERSED * len(clips)
+    if len(back) < FEWEST_CLIPS or not (many or place.parts):
+        return ok(headline, value=len(back), figures=table)
+    if place.parts:
+        headline += f" ({', '.join(place.parts)})"
+    return warn(
+        f"{headline}: these are reversed",
+        value=len(back),
+        where=back[:SHOWN],
+        figures=table,
+        advice="the frames of these clips are in the wrong order (look at names such as 10.png before 2.png): extract "
+        "or import them again",
+    )
+
+
+def directions(clips: Sequence[ClipFigures]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which way each clip runs, and how surely that can be told.
+
+    The first is 1 for a clip as its glosses are on average and -1 for its reverse; the second is the expected
+    difference between the two in standard deviations of the noise. Both (number of clips,); NaN where a gloss is too
+    rare.
+    """
+    if not clips:
+        return np.zeros(0), np.zeros(0)
+    paths = [clip.motion.places for clip in clips]
+    lengths = np.array([len(path) for path in paths if path is not None])
+    glosses, kinds = np.unique([gloss for clip in clips for gloss in clip.utterance.glosses], return_inverse=True)
+    table = np.concatenate([path.reshape(len(path), -1) for path in paths if path is not None]).astype(np.float64)
+    owner = np.repeat(np.arange(len(clips)), lengths)
+    table = _centred(table, clips, owner)
+    sums, counts = np.zeros((len(glosses), table.shape[1])), np.bincount(kinds, minlength=len(glosses))
+    np.add.at(sums, kinds, table)
+    # The mean of the other clips; one other clip is not enough.
+    others = counts[kinds] - 1
+    mean = np.where(others[:, None] > 1, (sums[kinds] - table) / np.maximum(others, 1)[:, None], np.nan)
+    here, usual = table.reshape(-1, 4), mean.reshape(-1, 4)
+    rows = lengths * PLACES_PER_GLOSS
+    ends = np.cumsum(rows)
+    # Of each row, the one at the same distance from the other end of its clip.
+    back = np.repeat(2 * ends - rows - 1, rows) - np.arange(len(here))
+    turned = usual[back]
+    known = np.isfinite(usual).all(1) & np.isfinite(turned).all(1)
+    differs = np.where(known[:, None], usual - turned, 0)
+    clip_of = np.repeat(np.arange(len(clips)), rows)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(clip_of, values, minlength=len(clips))
+
+    expected = total((differs**2).sum(1))
+    count = total(known.astype(float))
+    # Nothing is known of a clip of rare glosses.
+    with np.errstate(all="ignore"):
+        apart = [
+            total(np.where(known[:, None], (here - path) ** 2, 0).sum(1)) / (4 * count) for path in (usual, turned)
+        ]
+        noise = np.sqrt(np.minimum(*apart))
+        return 2 * total((here * differs).sum(1)) / expected, np.sqrt(expected) / (2 * noise)
+
+
+def _centred(table: np.ndarray, clips: Sequence[ClipFigures], owner: np.ndarray) -> np.ndarray:
+    """Returns the places of each signer's wrists relative to their mean: signers sit and sign in other places."""
+    signers = np.unique([str(clip.utterance.signer) for clip in clips], return_inverse=True)[1][owner]
+    flat = table.reshape(len(table), -1, 4).mean(1)
+    sums = np.zeros((signers.max() + 1, 4))
+    np.add.at(sums, signers, flat)
+    means = sums / np.bincount(signers)[:, None]
+    return table - np.tile(means[signers], table.shape[1] // 4)
