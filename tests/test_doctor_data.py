@@ -244,10 +244,21 @@ def test_a_corpus_of_known_signers_is_only_noted(tmp_path):
     assert examine(small(tmp_path / "c", signer=lambda n: "A"))["data.signers"].level == "note"
 
 
+LOOK_ALIKES = (
+    "glosses that differ in spelling only: 'DOWN' (U+004F LATIN CAPITAL LETTER O), 'D\u041eWN' "
+    "(U+041E CYRILLIC CAPITAL LETTER O)"
+)
+
+
 @pytest.mark.parametrize(
     ("glosses", "level", "words"),
     [
-        (lambda n: ("UP", "Down" if n == 3 else "DOWN"), "warn", "glosses that differ in spelling only: DOWN, Down"),
+        (
+            lambda n: ("UP", "Down" if n == 3 else "DOWN"),
+            "warn",
+            "glosses that differ in spelling only: 'DOWN', 'Down'",
+        ),
+        (lambda n: ("UP", "D\u041eWN" if n == 3 else "DOWN"), "warn", LOOK_ALIKES),
         (lambda n: ("UP",) * (4 if n == 3 else 2), "warn", "u3: one gloss 4 or more times in a row"),
         (lambda n: ("UP", "DOWN") * (10 if n == 3 else 1), "warn", "u3: 20 glosses in 0.96 seconds"),
     ],

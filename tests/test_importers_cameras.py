@@ -1,6 +1,7 @@
 """ELAN files as corpora of dialogues have them: several cameras and signers, offsets, both hands, alike names."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +284,17 @@ def test_a_table_of_elan_files_is_imported_as_a_table(tmp_path):
         tiers = {"Gloss": [(0, 500, "A")]}
         eaf(tmp_path / "eaf" / "12.eaf", tiers, ("front.mp4", "side.mp4"))
         run(Options(annotations=[str(tmp_path / "eaf")], tier=["Gloss"], output=tmp_path / "b.csv"))
+
+
+@pytest.mark.parametrize(("of_file", "given"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_tiers_are_found_in_either_form(tmp_path, of_file, given):
+    tier, sentences, person = (unicodedata.normalize(of_file, text) for text in ("Hände", "Sätze", "Jürgen"))
+    tiers = {tier: [(0, 500, unicodedata.normalize(of_file, "MÄDCHEN"))], sentences: [(0, 1000, "x")]}
+    eaf(tmp_path / "eaf" / "x.eaf", tiers, participants={tier: person})
+    clip(tmp_path / "lm" / "x.npz", 0)
+    tier, sentences = (unicodedata.normalize(given, text) for text in ("Hände", "Sätze"))
+    (utterance,) = call(tmp_path, tier=[tier], segments=sentences)
+    assert (utterance.signer, utterance.glosses) == ("Jürgen", ("MÄDCHEN",))
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):

@@ -14,7 +14,8 @@ ROOT = Path(signloom.__file__).parent
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
     {"errors"},
-    {"text", "timed"},
+    {"text"},
+    {"timed"},
     {"layout", "eaf", "findings", "frame_times"},
     {"files", "console", "tables", "processes"},
     {"landmarks", "vocabulary"},

@@ -109,10 +109,15 @@ def test_how2sign_names_sentence_and_video(tmp_path, videos):
 def test_a_clip_that_was_cut_before_is_taken_whole(tmp_path, capsys):
     # The landmark file has the name of the sentence and the length of the part: 1.0 s at 25 frames/s.
     random_landmarks(25).save(tmp_path / "lm" / "s1.npz")
+    random_landmarks(100).save(tmp_path / "lm" / "s2.npz")
     table(tmp_path / "tables", "id|video|start|end|gloss", "s1|elsewhere|62.0|63.0|A")
     corpus = call(tmp_path, tmp_path / "lm")
     assert corpus.utterances[0].num_frames == 25
     assert "it was cut before: taken whole (1 utterances)" in capsys.readouterr().err
+    # 2.5 to 6.7 s of a clip of 4.0 s: almost as long, but rather the wrong video.
+    table(tmp_path / "tables", "id|start|end|gloss", "s2|2.5|6.7|A")
+    with pytest.raises(InputError, match="the segment ends at 6.700 s, s2.npz at 4.000 s"):
+        call(tmp_path, tmp_path / "lm", overwrite=True, times="seconds")
 
 
 def test_times_that_fit_no_unit_or_two_are_refused(tmp_path, videos):
@@ -182,8 +187,31 @@ def test_one_table_of_all_splits(tmp_path, videos, capsys):
         call(tmp_path, videos, overwrite=True)
     path.unlink()
     table(tmp_path / "tables", "id,split,gloss", "vid1,dev,A")
+    with pytest.raises(InputError, match="train.csv: no rows of train"):
+        call(tmp_path, videos, overwrite=True)
+    table(tmp_path / "tables", "id,split,gloss", "vid2,dev,A", name="dev.csv")
     with pytest.raises(InputError, match="split is 'dev', but the table's name says train"):
         call(tmp_path, videos, overwrite=True)
+
+
+def test_a_column_of_splits_in_tables_of_any_name(tmp_path, videos):
+    # Neither `test_annotations.csv` nor two parts without a split in their names are tables of one split.
+    table(tmp_path / "tables", "id,split,gloss", "vid1,train,A B", "vid2,dev,A", name="test_annotations.csv")
+    assert len(call(tmp_path, videos, splits=["train", "dev"])) == 2
+    (tmp_path / "tables" / "test_annotations.csv").unlink()
+    table(tmp_path / "tables", "id,split,gloss", "vid1,train,A B", name="part1.csv")
+    table(tmp_path / "tables", json.dumps([{"id": "vid2", "split": "dev", "gloss": ["A", "B C"]}]), name="part2.json")
+    table(tmp_path / "tables", "These tables were made by hand.", name="README.txt")
+    corpus = call(tmp_path, videos, splits=["train", "dev"], overwrite=True)
+    assert [(item.split, item.glosses) for item in corpus] == [("train", ("A", "B")), ("dev", ("A", "B-C"))]
+
+
+def test_a_list_without_quotes_is_explained(tmp_path, videos):
+    table(tmp_path / "tables", "id,gloss", "vid1,['A', 'B']")
+    with pytest.raises(
+        InputError, match="3 fields; needed 2, as in the first line; quote a list of glosses as a whole"
+    ):
+        call(tmp_path, videos)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +290,21 @@ def test_names_are_found_in_either_form(tmp_path, capsys, of_file, of_table):
     assert utterance.glosses == ("ÜBER", "ÜBER")
     err = capsys.readouterr().err
     assert err.count("U+200B ZERO WIDTH SPACE (2), U+00AD SOFT HYPHEN (1)") == 1
+
+
+def test_two_files_of_one_name_in_two_forms_are_shown_apart(tmp_path):
+    for form in ("NFC", "NFD"):
+        random_landmarks(3).save(tmp_path / "lm" / f"{unicodedata.normalize(form, 'jürgen')}.npz")
+    table(tmp_path / "tables", "id|gloss", "jürgen|A")
+    with pytest.raises(
+        InputError, match=r"several landmark files fit: .*\(U\+00FC LATIN SMALL LETTER U WITH DIAERESIS\)"
+    ):
+        call(tmp_path, tmp_path / "lm")
+
+
+def test_a_column_of_signers_counts_where_ids_name_none(tmp_path, videos):
+    table(tmp_path / "tables", "id|Signer|gloss", "vid1|anna|A", "vid2||B")
+    assert [item.signer for item in call(tmp_path, videos)] == ["anna", None]
 
 
 def test_glosses_that_look_alike_are_told_with_code_points(tmp_path, videos, capsys):

@@ -153,7 +153,8 @@ def rows_of(
         identity = record[key] if len(record) > key else ""
         place = f"{path}:{number} ({identity})" if identity else f"{path}:{number}"
         if len(record) != len(header):
-            faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line")
+            quotes = "; quote a list of glosses as a whole" if any(part.startswith("[") for part in record) else ""
+            faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line{quotes}")
         elif not identity:
             faults.add(f"{place}: the {header[key]} is empty")
         else:

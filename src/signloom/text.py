@@ -23,11 +23,11 @@ _INVISIBLE = re.compile(
 )
 # White space of other kinds, such as the no-break space and the ideographic space. A tab separates columns.
 _SPACES = re.compile(r"[^\S \t\r\n]")
-# Letters of other scripts that look like a Latin letter, and the two forms of Arabic letters that keyboards for Arabic
-# and for Persian or Urdu type. Source: Unicode's confusables.txt, the pairs that occur in words.
+# Letters of other scripts that look like a Latin letter, and the yeh and kaf that keyboards for Arabic and for Persian
+# type. Source: Unicode's confusables.txt, the pairs that occur in words and that no language tells apart.
 _SAME_LOOK = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаесорухіјѕԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονі\u06cc\u0649\u06a9\u06c1\u06be\u0640",
-    "ABESIJKMHOPCTYXaecopyxijsdqwABEZHIKMNOPTYXovi\u064a\u064a\u0643\u0647\u0647-",
+    "АВЕЅІЈКМНОРСТУХаесорухіјѕԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονі\u06cc\u06a9",
+    "ABESIJKMHOPCTYXaecopyxijsdqwABEZHIKMNOPTYXovi\u064a\u0643",
 )
 
 

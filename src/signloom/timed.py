@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from signloom.text import clean
+
 # Endings of linked files that have no picture.
 _SOUNDS = frozenset(".wav .mp3 .aac .m4a .ogg .flac .aif .aiff .wma".split())
 
@@ -66,6 +68,10 @@ class TimedDocument:
     tiers: Mapping[str, tuple[TimedAnnotation, ...]]
     participants: Mapping[str, str]
     media: tuple[Medium, ...] = ()
+
+    def tier_named(self, name: str) -> str:
+        """Returns the tier of this name, in whichever Unicode form the file has it; else the name itself."""
+        return next((tier for tier in self.tiers if tier == name or clean(tier) == clean(name)), name)
 
     @property
     def videos(self) -> tuple[Medium, ...]:

@@ -21,6 +21,7 @@ from signloom.importers import records, spans
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, join
 from signloom.importers.write_corpus import signer_in, signer_pattern
 from signloom.tables import Row
+from signloom.text import clean
 
 ISHARAH_SIGNER = r"^(\d+)_"
 _IDS = (*records.ID_COLUMNS, *records.VIDEO_COLUMNS)
@@ -65,6 +66,8 @@ def run(options: Options) -> int:
         for annotation in read_annotations(path, split, faults, signers=signers, gloss_column=options.gloss_column)
         if annotation.split in splits
     ]
+    if not annotations and not faults:
+        faults.add(f"{listed(str(path) for path, _ in tables)}: no rows of {' or '.join(splits)}")
     absent = [split for split in splits if split not in {item.split for item in annotations}]
     if absent and annotations and not faults:
         say(f"note: {listed(str(path) for path, _ in tables)}: no rows of {' and '.join(absent)}")
@@ -97,9 +100,9 @@ class Signers:
 
     def __call__(self, row: Row, identity: str) -> str | None:
         column = row.first(records.SIGNER_COLUMNS) or None
-        if not self.known:
-            return None
-        return signer_in(identity, self._compiled) if self._given or column is None else column
+        if not self.known or (column is not None and not self._given):
+            return column
+        return signer_in(clean(identity), self._compiled)
 
 
 def find_tables(given: Sequence[str], splits: Sequence[str]) -> list[tuple[Path, str | None]]:
@@ -120,8 +123,10 @@ def find_tables(given: Sequence[str], splits: Sequence[str]) -> list[tuple[Path,
     by_split: defaultdict[str | None, list[Path]] = defaultdict(list)
     for path in dict.fromkeys(candidates):
         by_split[records.split_of_name(path.stem)].append(path)
-    if not any(by_split[split] for split in splits) and len(candidates) == 1:
-        return [(candidates[0], None)]
+    named = [path for split in splits for path in by_split[split]]
+    whole = [path for path in dict.fromkeys(candidates) if records.has_split_column(path)]
+    if whole and (len(candidates) == 1 or not named):
+        return [(path, None) for path in whole]
     where = ", ".join(given)
     for split in splits:
         if len(by_split[split]) > 1:
@@ -177,15 +182,15 @@ def numbered(annotations: Sequence[Annotation]) -> list[Annotation]:
     Ids that occur once stay, as do those of rows that do not name a part.
     """
     counts = Counter(item.id for item in annotations)
-    parts: defaultdict[str, set[tuple[float, float | None]]] = defaultdict(set)
+    parts: defaultdict[str, set[tuple[float, float]]] = defaultdict(set)
     for item in annotations:
         if item.span is not None:
-            parts[item.id].add((item.span.start, item.span.end))
+            parts[item.id].add((item.span.start, item.span.end or 0))
+    numbers = {name: {part: number for number, part in enumerate(sorted(parts[name]), 1)} for name in parts}
     result = []
     for item in annotations:
         if counts[item.id] > 1 and item.span is not None:
-            ordered = sorted(parts[item.id], key=lambda part: (part[0], part[1] or 0))
-            number = ordered.index((item.span.start, item.span.end)) + 1
+            number = numbers[item.id][item.span.start, item.span.end or 0]
             item = replace(item, id=f"{item.id}_{number:04d}", video=item.video or item.id)
         result.append(item)
     return result

@@ -10,7 +10,7 @@ from pathlib import Path
 from signloom.errors import InputError, listed
 from signloom.files import file_stem
 from signloom.landmarks import SUFFIX
-from signloom.text import clean
+from signloom.text import clean, told_apart
 
 # Endings of files that landmarks are made from; annotations may name such a file.
 _SOURCE_SUFFIXES = frozenset(
@@ -57,7 +57,10 @@ class LandmarkFiles:
         if len(matches) > 1:
             matches = [path for path in matches if split in self._folders(path)] or matches
         if len(matches) > 1:
-            names = listed((path.relative_to(self.root).as_posix() for path in matches), shown=3)
+            paths = [path.relative_to(self.root).as_posix() for path in matches]
+            # The same name in two Unicode forms looks like one file twice.
+            alike = len({clean(path) for path in paths}) < len(paths)
+            names = told_apart(paths[:3]) if alike else listed(paths, shown=3)
             raise InputError(f"several landmark files fit: {names}; keep one, or sort them into {split or 'folders'}/")
         return matches[0] if matches else None
 

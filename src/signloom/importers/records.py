@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from signloom.corpus import SPLITS
 from signloom.errors import Faults
 from signloom.tables import Row, column_name, delimiter_of, read_lines, read_table, read_text, rows_of
+from signloom.text import clean
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".json", ".jsonl")
 # Names of the columns that importers use, the preferred ones first. How2Sign has SENTENCE_NAME, VIDEO_NAME and SPLIT.
@@ -35,7 +36,7 @@ _SPLIT_NAMES = {
 
 def split_named(text: str) -> str | None:
     """Returns the split with one of its usual names (`val`, `validation`, ...), None for any other text."""
-    return _SPLIT_NAMES.get(text.strip().lower())
+    return _SPLIT_NAMES.get(clean(text).strip().lower())
 
 
 def split_of_name(stem: str) -> str | None:
@@ -64,6 +65,17 @@ def read_records(path: Path, needed: Sequence[Sequence[str]], faults: Faults, *,
             header = (lines[0][0] - 1, delimiter.join(names[0] for names in needed))
             return rows_of(path, [header, *lines], needed, faults, delimiter=delimiter)
     return read_table(path, needed, faults, delimiter=None)
+
+
+def has_split_column(path: Path) -> bool:
+    """Returns whether a table or a JSON file has a column with the split of each row."""
+    if path.suffix.lower() in (".json", ".jsonl"):
+        text = read_text(path, Faults("")) or ""
+        return any(f'"{name}"' in text for name in SPLIT_COLUMNS)
+    lines = read_lines(path, Faults("")) or [(1, "")]
+    first = lines[1 if lines[0][1].lower().startswith("sep=") and len(lines) > 1 else 0][1]
+    names = {column_name(name.strip().strip('"')) for mark in "|\t;," for name in first.split(mark)}
+    return bool(names & set(SPLIT_COLUMNS))
 
 
 def glosses_of(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from signloom.errors import InputError, plural
 from signloom.frame_times import ROUNDING_SECONDS
 from signloom.landmarks import Landmarks
+from signloom.text import clean
 
 Unit = Literal["seconds", "ms", "frames"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -106,13 +107,21 @@ class Span:
         return replace(part, source={**part.source, "cut_ms": [round(1000 * start), round(1000 * end)]})
 
     def is_whole(self, landmarks: Landmarks) -> bool:
-        """Returns whether the clip was cut before: it is as long as the span, which does not lie in it."""
+        """Returns whether the clip was cut before: it is as long as the span, which does not lie in it.
+
+        Where a part of the span lies in the clip, which may be another's, the lengths must be equal to a few frames.
+        """
         if self.end is None:
             return False
         rate = landmarks.fps if self.unit == "frames" else 1000 if self.unit == "ms" else 1
         length, duration = (self.end - self.start) / rate, landmarks.duration_seconds
-        outside = self.end / rate > landmarks.start_seconds + duration + 1 / landmarks.fps
-        return outside and abs(length - duration) <= max(_SAME_LENGTH * length, _SAME_LENGTH_SECONDS)
+        clip_end = landmarks.start_seconds + duration
+        if self.end / rate <= clip_end + 1 / landmarks.fps:
+            return False
+        tolerance = _SAME_LENGTH_SECONDS
+        if self.start / rate >= clip_end:
+            tolerance = max(tolerance, _SAME_LENGTH * length)
+        return abs(length - duration) <= tolerance
 
 
 def read_span(start: str, end: str, columns: tuple[str, str]) -> Span | None:
@@ -121,6 +130,7 @@ def read_span(start: str, end: str, columns: tuple[str, str]) -> Span | None:
     Raises InputError for fields that are no times, and an end that is not after the start.
     """
     unit = TIME_COLUMNS[columns]
+    start, end = clean(start).strip(), clean(end).strip()
     whole = ("", "-1", "-1.0")
     if start in whole and end in whole:
         return None

@@ -116,7 +116,8 @@ def import_timed(
     clean = Cleaner()
     for path, (name, split) in files.items():
         try:
-            content = read_utterances(path, name, split, read(path), tiers, signer, clean)
+            document = read(path)
+            content = read_utterances(path, name, split, document, tiers.found_in(document), signer, clean)
         except InputError as error:
             if options.skip_faulty:
                 left_out.append(LeftOut(name, str(error)))

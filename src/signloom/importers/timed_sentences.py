@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,11 @@ class Tiers:
     each: Each = "gloss"
     media: str | None = None
     replace_spaces: str | None = None
+
+    def found_in(self, document: TimedDocument) -> Tiers:
+        """Returns the tiers by the names that a file has for them, which may be in another Unicode form."""
+        segments = None if self.segments is None else document.tier_named(self.segments)
+        return replace(self, glosses=tuple(map(document.tier_named, self.glosses)), segments=segments)
 
 
 @dataclass(frozen=True)
@@ -229,14 +235,13 @@ def merged(by_tier: Sequence[Sequence[TimedAnnotation]]) -> list[TimedAnnotation
     """
     result: list[TimedAnnotation] = []
     for tier in by_tier:
-        before = list(result)
+        before: defaultdict[str, list[TimedAnnotation]] = defaultdict(list)
+        for item in result:
+            before[item.value].append(item)
         result += [
             item
             for item in tier
-            if not any(
-                other.value == item.value and item.start_ms < other.end_ms and other.start_ms < item.end_ms
-                for other in before
-            )
+            if not any(item.start_ms < other.end_ms and other.start_ms < item.end_ms for other in before[item.value])
         ]
     return sorted(result, key=lambda item: item.start_ms)
 

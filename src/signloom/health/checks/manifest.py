@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
+from signloom.text import look_alikes, told_apart
 
 # This many of the same gloss in a row are a typing error.
 REPEATS = 4
@@ -99,14 +99,9 @@ def annotation_faults(figures: CorpusFigures) -> Outcome:
         for clips in _by_content(figures).values()
         if len({clip.utterance.glosses for clip in clips}) > 1
     ]
-    spellings: dict[str, set[str]] = defaultdict(set)
-    for item in figures.corpus:
-        for gloss in item.glosses:
-            spellings[unicodedata.normalize("NFKC", gloss).casefold()].add(gloss)
     variants = [
-        f"glosses that differ in spelling only: {', '.join(sorted(forms))}"
-        for forms in spellings.values()
-        if len(forms) > 1
+        f"glosses that differ in spelling only: {told_apart(forms)}"
+        for forms in look_alikes(gloss for item in figures.corpus for gloss in item.glosses)
     ]
     unusual = []
     for item in figures.corpus:
