@@ -156,7 +156,14 @@ def test_arrays_with_other_names(tmp_path):
             clip.read()
 
 
-@pytest.mark.parametrize("name", sorted(set(PLANTED) - {"swap", "late_3"}))
+@pytest.mark.parametrize("name", ["late_3", "late_6", "frozen"])
+def test_faults_of_time_are_noted(tmp_path, name, capsys):
+    fault, _ = PLANTED[name]
+    landmarks_of(archive(tmp_path / "signs.npz", moved(name)))
+    assert f"note: {tmp_path / 'signs.npz'}: {FAULTS[fault]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(set(PLANTED) - {"swap", "late_3", "late_6", "frozen"}))
 def test_points_that_are_no_person_are_refused(tmp_path, name):
     fault, _ = PLANTED[name]
     source = archive(tmp_path / "signs.npz", moved(name))
