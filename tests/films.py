@@ -6,6 +6,7 @@ Frame n is grey, `LEVEL` x n bright, so that a test sees which frame it is.
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -114,4 +115,29 @@ def spoil(path: Path, frames: Iterable[int], *, zeros: bool = False) -> Path:
         start += {".avi": -8, ".flv": 16}.get(path.suffix, 0)
         data[start : start + size] = bytes(size) if zeros else rng.randbytes(size)
     path.write_bytes(data)
+    return path
+
+
+def with_edits(path: Path, edits: Sequence[tuple[float, float]]) -> Path:
+    """`path`, an MP4 of one track that `write_film` made, now with an edit list: seconds shown, from which second on.
+
+    A start of -1 shows nothing for that time.
+    """
+    data = path.read_bytes()
+    unit = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])[0]
+    place = data.index(b"elst") - 4
+    delay = struct.unpack(">i", data[place + 20 : place + 24])[0]
+    entries = b"".join(
+        struct.pack(">IiI", round(1000 * shown), round(start * unit) + delay if start >= 0 else -1, 1 << 16)
+        for shown, start in edits
+    )
+    new = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    old = struct.unpack(">I", data[place : place + 4])[0]
+    result = bytearray(data[:place] + new + data[place + old :])
+    # The boxes around it grow; the index is at the end of the file, so that no place in it changes.
+    for kind in (b"moov", b"trak", b"edts"):
+        start = result.index(kind) - 4
+        size = struct.unpack(">I", result[start : start + 4])[0]
+        result[start : start + 4] = struct.pack(">I", size + len(new) - old)
+    path.write_bytes(result)
     return path

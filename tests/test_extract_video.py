@@ -20,6 +20,7 @@ from films import (
     noise,
     number_of,
     spoil,
+    with_edits,
     write_film,
 )
 
@@ -155,6 +156,25 @@ def test_frames_that_an_edit_list_hides_are_not_shown(tmp_path, cut):
     path = copied(source, tmp_path / "cut.mp4", shift_seconds=-cut, avoid_negative_ts="disabled")
     numbers, times, reader = read(path)
     assert numbers == list(range(round(cut * 25), 25))
+    np.testing.assert_allclose(times.seconds, even(len(numbers)), atol=0.001)
+    assert reader.unread == 0
+
+
+@pytest.mark.parametrize(
+    ("edits", "shown"),
+    [
+        # The end is cut off; the middle is; two parts change places.
+        ([(0.4, 0.0)], range(10)),
+        ([(0.4, 0.0), (0.4, 0.6)], [*range(10), *range(15, 25)]),
+        ([(0.4, 0.6), (0.2, 0.0)], [*range(15, 25), *range(5)]),
+        # Nothing is shown at first. Without sound the file begins with the first picture.
+        ([(0.5, -1), (1.0, 0.0)], range(25)),
+    ],
+)
+def test_edit_lists_are_followed(tmp_path, edits, shown):
+    path = write_film(tmp_path / "a.mp4", even(25), codec="libx264", options={"bf": "2", "qp": "5", "g": "5"})
+    numbers, times, reader = read(with_edits(path, edits))
+    assert numbers == list(shown)
     np.testing.assert_allclose(times.seconds, even(len(numbers)), atol=0.001)
     assert reader.unread == 0
 

@@ -1,5 +1,6 @@
 """`signloom show`: what was tracked, drawn over its video or alone, with the times of the video."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from signloom.commands.show import Options, run
 from signloom.drawing.hand import HAND_COLOURS
 from signloom.drawing.show import Shown, write_film
 from signloom.drawing.tracked import COLOURS, TrackedPages
-from signloom.errors import InputError
+from signloom.errors import InputError, MissingExtraError
 from signloom.landmarks import Landmarks
 
 Image = pytest.importorskip("PIL.Image")
@@ -177,6 +178,16 @@ def test_misuse_is_told_before_the_work(tmp_path, monkeypatch, options, message)
     paths = {name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()}
     with pytest.raises(InputError, match=message):
         run(Options(**{"source": tmp_path / "a.npz", "output": tmp_path / "a.png", **paths}))
+
+
+@pytest.mark.parametrize(("package", "name", "purpose"), [("PIL", "a.png", "a picture"), ("av", "a.mp4", "a film")])
+def test_a_missing_package_is_named_before_the_work(tmp_path, monkeypatch, package, name, purpose):
+    clip().save(tmp_path / "a.npz")
+    monkeypatch.setitem(sys.modules, package, None)
+    if package == "PIL":
+        monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(MissingExtraError, match=f"{purpose}.* needs the package"):
+        run(Options(source=tmp_path / "a.npz", output=tmp_path / name))
 
 
 @pytest.mark.slow

@@ -45,8 +45,8 @@ class Options:
     """width of a pixel divided by its height, for anamorphic frames. PHOENIX-2014: 0.8667 (260/300: frames of 210x260
     to be shown as 210x300). Default: the value in the video's header, else 1"""
     fps: float | None = None
-    """frames per second of sources that do not give it: folders of frames, videos with a broken header. Default: 25,
-    recorded as assumed"""
+    """frames per second of sources that do not give it: folders of frames, raw streams, videos with a broken header.
+    Default: 25, recorded as assumed"""
     workers: int | None = None
     """number of processes, each with about 0.6 GB of memory. Default: one per CPU"""
     shard: str | None = None

@@ -48,10 +48,16 @@ class Options:
 
 def run(options: Options) -> int:
     """Writes the picture or the film; returns exit status 0."""
+    from signloom.drawing.person import import_pillow
     from signloom.drawing.show import Shown, track, write_film, write_sheet
+    from signloom.extract.packages import import_av
     from signloom.landmarks import SUFFIX, Landmarks
 
     kind = _kind(options)
+    # A missing package is reported before the work.
+    import_pillow("a picture")
+    if kind == ".mp4":
+        import_av("a film as .mp4")
     if not options.source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     if options.source.suffix == SUFFIX:

@@ -55,9 +55,9 @@ def appearance_of(signer: str | None) -> Appearance:
     return Appearance(_SKINS[skin], _HAIRS[hair], _SHIRTS[shirt], bool(long_hair))
 
 
-def import_pillow() -> Any:
+def import_pillow(purpose: str = "a preview") -> Any:
     """Pillow. Raises MissingExtraError without it."""
-    with needs_extra("a preview"):
+    with needs_extra(purpose):
         import PIL.Image
         import PIL.ImageDraw
         import PIL.ImageFont
