@@ -214,6 +214,25 @@ def test_splits_that_the_clips_came_with_are_told_to_be_unused(signs):
     assert any("own splits" in note for note in split_clips(mixed, ComposeOptions()).notes)
 
 
+@pytest.mark.parametrize("own", [("train", "dev", "test"), ("train", "test"), ("train", "dev")])
+def test_clips_stay_in_the_splits_that_they_came_with(signs, own):
+    given = {clip.id: own[number % len(own)] for number, clip in enumerate(signs)}
+    corpus = replace(signs, utterances=tuple(replace(clip, split=given[clip.id]) for clip in signs))
+    splits = split_clips(corpus, ComposeOptions())
+    of = {
+        split: {clip.id for glosses in pool.values() for clips in glosses.values() for clip in clips}
+        for split, pool in splits.pools.items()
+    }
+    # What is for training may be given away, what is for dev or test is never trained on.
+    assert {given[name] for name in of["train"]} == {"train"}
+    for split in ("dev", "test"):
+        assert of[split]
+        assert {given[name] for name in of[split]} == ({split} if split in own else {"train"})
+    assert not of["train"] & (of["dev"] | of["test"])
+    assert not of["dev"] & of["test"]
+    assert any("stay in their own splits" in note for note in splits.notes)
+
+
 def test_clips_without_signers_are_one_group(tmp_path):
     corpus = isolated(tmp_path / "c", {(None, "A"): 6, (None, "B"): 6})
     made = compose(corpus, tmp_path / "out", ComposeOptions(num_train=3, num_dev=1, num_test=1))

@@ -87,19 +87,21 @@ class ClipSplits:
 def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     """Returns the clips of an isolated-sign corpus split into train, dev and test.
 
-    The clips of each gloss and group are split 70/15/15. If groups are held out, test has all their clips and no
-    others.
+    The clips of each gloss and group are split 70/15/15. Clips that come with a train split and others stay in their
+    own splits; train gives a share of its clips to a split that they lack. If groups are held out, test has all their
+    clips and no others.
 
     Raises InputError listing every clip that does not show one gloss of one group, for an unknown held-out group, and
     for a split that needs utterances but gets no clips.
     """
     by_group = _by_group(corpus)
     held_out = set(options.held_out)
+    own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
     pools: dict[str, Pool] = {split: {} for split in SPLITS}
     for group in sorted(by_group, key=str):
         for gloss in sorted(by_group[group]):
-            shares = _share(by_group[group][gloss], options.seed)
+            shares = _own_shares(by_group[group][gloss], own, options.seed)
             if group in held_out:
                 shares = {"test": sorted(by_group[group][gloss], key=lambda clip: clip.id)}
             elif held_out:
@@ -129,7 +131,7 @@ def compose(
 ) -> Corpus:
     """Returns the corpus of continuous utterances made from isolated clips, written to the folder `output`.
 
-    corpus: clips of one gloss each; the signer is the group, and the corpus's own splits are ignored.
+    corpus: clips of one gloss each; the signer is the group; see `split_clips` for the corpus's own splits.
     progress: show a progress bar on stderr.
     Clips with other frame rates are first resampled to the most frequent one.
     Raises InputError as `split_clips` does, and if `output` already holds a corpus, unless `overwrite`.
@@ -282,6 +284,26 @@ def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
     return {"train": shuffled[dev + test :], "dev": shuffled[:dev], "test": shuffled[dev : dev + test]}
 
 
+def _own_splits(corpus: Corpus) -> set[str]:
+    """Returns the splits that the clips came with; none if they are all in one split, or none is for training."""
+    splits = {clip.split for clip in corpus}
+    return splits if len(splits) > 1 and "train" in splits else set()
+
+
+def _own_shares(clips: Sequence[Utterance], own: set[str], seed: int) -> dict[str, list[Utterance]]:
+    """Returns the clips of one gloss and group by their own splits `own`, or split by `_share` if there are none."""
+    if not own:
+        return _share(clips, seed)
+    shares = {split: sorted((c for c in clips if c.split == split), key=lambda clip: clip.id) for split in SPLITS}
+    lacking = [split for split in SPLITS if split not in own]
+    if lacking and shares["train"]:
+        parts = _share(shares["train"], seed)
+        given = {clip.id for split in lacking for clip in parts[split]}
+        shares.update({split: parts[split] for split in lacking})
+        shares["train"] = [clip for clip in shares["train"] if clip.id not in given]
+    return shares
+
+
 def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: ComposeOptions) -> list[str]:
     """Returns what the user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
@@ -308,7 +330,10 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
         untrained = {gloss for glosses in pools[split].values() for gloss in glosses} - trained
         if untrained and getattr(options, f"num_{split}"):
             notes.append(f"{never_trained(split, untrained)}; each of them counts as an error")
-    if len({clip.split for clip in corpus}) > 1:
+    if own := _own_splits(corpus):
+        lacking = " and ".join(split for split in SPLITS if split not in own)
+        notes.append(f"the clips stay in their own splits{f'; {lacking} gets a share of train' if lacking else ''}")
+    elif len({clip.split for clip in corpus}) > 1:
         notes.append("the clips' own splits are ignored; train, dev and test are split again")
     unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
         len(clips) for pool in pools.values() for glosses in pool.values() for clips in glosses.values()

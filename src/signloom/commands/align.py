@@ -33,6 +33,7 @@ from signloom.landmarks import SUFFIX, Landmarks
 from signloom.run_folder import model_path
 from signloom.subtitles import SUFFIXES, playable, write_spans
 from signloom.tables import read_table
+from signloom.text import clean
 
 RECORD, FAILED = "align.json", "failed.jsonl"
 # How many utterances a message names.
@@ -121,7 +122,7 @@ def _sentence(options: Options) -> tuple[str, ...]:
     if options.glosses is not None:
         if not options.glosses.split():
             raise InputError("--glosses is empty; needed at least one gloss")
-        return tuple(options.glosses.split())
+        return tuple(clean(options.glosses).split())
     if options.annotations is None:
         raise InputError(
             f"{options.source}: its sentence is missing; give --glosses 'A B C', or --annotations TABLE with its row"
@@ -144,7 +145,7 @@ def _sentences(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:
     rows = read_table(path, ("id", "gloss"), faults, delimiter=None)
     faults.add_repeated_ids((row["id"], row.place) for row in rows)
     faults.raise_if_any()
-    return {row["id"]: (tuple(row["gloss"].split()), row.place) for row in rows}
+    return {row["id"]: (tuple(clean(row["gloss"]).split()), row.place) for row in rows}
 
 
 def _corpus_tasks(options: Options) -> list[Task]:

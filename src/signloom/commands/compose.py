@@ -3,8 +3,9 @@
 Every input clip shows one gloss; its signer is its group. An utterance consists of signs of one group, drawn with
 replacement. Each sign is resampled to 0.6 to 1.1 of its frames (at least 8), after up to an eighth is trimmed at either
 end. 3 to 7 interpolated frames join it to the next sign. Within a group, the clips of every gloss are split 70/15/15
-among train, dev and test, so no clip is in two splits. Groups named by --held_out are unseen signers: the test
-utterances come from all their clips, train and dev from the shares of the other groups.
+among train, dev and test, so no clip is in two splits. Clips that come with splits stay in them. Groups named by
+--held_out are unseen signers: the test utterances come from all their clips, train and dev from the shares of the other
+groups.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances, and the split of
 the clips does not depend on --held_out. A composed utterance keeps its truth: where each sign starts and ends, and

@@ -39,6 +39,8 @@ class JoinOptions:
     """The splits to import: some of train dev test."""
     skip_missing: bool = False
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
+    skip_faulty: bool = False
+    """Leave out utterances whose clips are invalid, or do not have the annotated part, and list them, too."""
     dry_run: bool = False
     """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
@@ -254,6 +256,8 @@ def join(
         faults=faults,
         left_out=left_out,
         note=lambda landmarks: note(landmarks) or note_on_cut(landmarks),
+        skip_faulty=options.skip_faulty,
+        advice="--skip_faulty leaves out invalid clips",
         overwrite=options.overwrite,
         dry_run=options.dry_run,
     )
