@@ -229,6 +229,17 @@ def test_asl_signs_become_a_corpus_of_clips(tmp_path):
         assert (read.fps, read.assumed) == (30.0, ("pixel_aspect", "fps"))
 
 
+def test_the_shape_of_a_participants_images_is_estimated(tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    root = asl_signs_folder(tmp_path / "asl-signs", {("26734", "1000035562", "blow"): person(12)})
+    assert run("asl_signs", root, "--output", tmp_path / "out") == 0
+    assert "participant 26734: images of 4:3, estimated: face would be usual" in capsys.readouterr().err
+    corpus = Corpus.open(tmp_path / "out")
+    read = corpus.load(corpus.utterances[0])
+    np.testing.assert_allclose(read.points, person(12).points, atol=TOLERANCE)
+    assert read.image_size == (640, 480)
+
+
 def test_missing_points_and_frames_of_asl_signs(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     import pyarrow.compute

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from formats import (
 from signloom import cli, layout
 from signloom.errors import InputError
 from signloom.importers import point_lists
-from signloom.importers.keypoints import KeypointSettings, one_person, to_landmarks
+from signloom.importers.keypoints import KeypointSettings, one_person, to_landmarks, with_shape
 from signloom.importers.point_lists import COCO_WHOLEBODY, HOLISTIC_75, HOLISTIC_543, ISHARAH_86, OPENPOSE
 from signloom.landmarks import Landmarks
 
@@ -408,3 +409,43 @@ def test_real_kinds_of_files(shared_data, tmp_path, kind, source, clips):
     read = [Landmarks.load(path) for path in tmp_path.rglob("*.npz")]
     assert len(read) == clips
     assert all(clip.present("pose").all() and clip.present("right_hand").all() for clip in read)
+
+
+def test_the_shape_of_the_image_is_estimated_from_fractions(tmp_path, capsys):
+    clips = [person(30, seed) for seed in range(2)]
+    order = [layout.index(name) for name in HOLISTIC_75.sources]
+    for number, clip in enumerate(clips):
+        values = clip.points[:, order].astype(np.float64) / (4 / 3, 1, 4 / 3)
+        to_pickle(tmp_path / f"in/{number}.pkl", {"keypoints": values, "confidences": np.ones(values.shape[:2])})
+    assert run("openhands", tmp_path / "in", "--output", tmp_path / "out", "--fps", "25") == 0
+    error = capsys.readouterr().err
+    assert "images of 4:3, estimated: head and trunk would be usual in an image of" in error
+    assert "estimated, not given by the source: image_size (2 clips)" in error
+    read = Landmarks.load(tmp_path / "out/1.npz")
+    expect_same(read, clips[1], HOLISTIC_75, depth=True)
+    assert (read.image_size, read.source["estimated"]) == ((640, 480), {"image_size": "4:3"})
+    assert "image_size" in read.assumed
+    # A given size is taken as it is.
+    options = ("--output", tmp_path / "given", "--fps", "25", "--image_size", "1280x720")
+    assert run("openhands", tmp_path / "in", *options) == 0
+    assert Landmarks.load(tmp_path / "given/1.npz").image_size == (1280, 720)
+
+
+def test_a_pickle_with_another_content_under_the_same_path_is_read_again(tmp_path):
+    for seed in (0, 1):
+        path = to_pickle(tmp_path / "a.pkl", {"keypoints": in_list(COCO_WHOLEBODY, person(seed=seed))})
+        assert run("coco_wholebody", path, "--output", tmp_path / "out", "--image_size", "640x480") == 0
+        expect_same(Landmarks.load(tmp_path / "out/a.npz"), person(seed=seed), COCO_WHOLEBODY)
+
+
+def test_the_shapes_of_real_peoples_images(shared_data):
+    # Six of the seven had cameras of 640x480, p6 one of 1280x720. Points of the pose only.
+    with np.load(shared_data / "people" / "people.npz") as data:
+        frames, start, length, group = (data[name] for name in ("frames", "start", "length", "group"))
+    for name in sorted(set(group.tolist())):
+        sample = []
+        for clip in np.flatnonzero(group == name)[:8]:
+            pose = frames[start[clip] : start[clip] + length[clip], :132].astype(np.float64).reshape(-1, 33, 4)
+            values = np.concatenate([pose[..., :3], np.zeros((len(pose), 42, 3))], axis=1)
+            sample.append(partial(to_landmarks, values, HOLISTIC_75, KeypointSettings()))
+        assert with_shape(KeypointSettings(), sample, name).shape in ("16:9" if name == "p6" else "4:3", None)

@@ -7,7 +7,9 @@ signer. Frames of the recording that a clip lacks between its first and last are
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +20,7 @@ from signloom import layout
 from signloom.errors import Faults, InputError, needs_extra
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.importers.keypoints import KeypointSettings, to_landmarks
+from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
 from signloom.landmarks import MAX_FRAMES, Landmarks
 from signloom.tables import read_table
@@ -27,6 +29,8 @@ TABLE = "train.csv"
 COLUMNS = ("path", "participant_id", "sequence_id", "sign")
 _POINT_COLUMNS = ("frame", "type", "landmark_index", "x", "y", "z")
 ASSUMED_FPS = 30.0
+# The shape of a participant's images is estimated from so many clips.
+_SAMPLED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class Options(IsolatedOptions):
     fps: float | None = None
     """Frames per second. Default: 30, recorded as assumed."""
     image_size: str | None = None
-    """Size of the images in pixels, e.g. 640x480. Default: assumed, and recorded as such."""
+    """Size of the images in pixels, e.g. 640x480. Default: for each participant the shape that makes faces and bodies
+    usual, recorded as estimated."""
     pixel_aspect: float | None = None
     """Width of a pixel divided by its height. Default: 1."""
 
@@ -51,12 +56,13 @@ def run(options: Options) -> int:
     with needs_extra("a parquet file"):
         import pyarrow.parquet  # noqa: F401
     faults = Faults("import asl_signs")
-    clips = find_clips(options.source, KeypointSettings(**asdict(camera)), faults)
+    reading = KeypointSettings(**asdict(camera))
+    clips = with_shapes(find_clips(options.source, reading, faults), reading, str(options.source))
     return write_clips(clips, options, importer="asl_signs", sources=[options.source.resolve()], faults=faults)
 
 
-def find_clips(root: Path, reading: KeypointSettings, faults: Faults) -> list[IsolatedClip]:
-    """Returns the clips of train.csv; adds to `faults` lines without a parquet file.
+def find_clips(root: Path, reading: KeypointSettings, faults: Faults) -> list[tuple[IsolatedClip, Path]]:
+    """Returns the clips of train.csv and their files; adds to `faults` lines without a parquet file.
 
     Raises InputError if the folder has no train.csv.
     """
@@ -71,8 +77,27 @@ def find_clips(root: Path, reading: KeypointSettings, faults: Faults) -> list[Is
             continue
         origin = f"{root.resolve().name}/{row['path']}"
         read = partial(read_clip, path, reading)
-        clips.append(IsolatedClip(row["sequence_id"], row["sign"], row["participant_id"], str(path), origin, read))
+        clip = IsolatedClip(row["sequence_id"], row["sign"], row["participant_id"], str(path), origin, read)
+        clips.append((clip, path))
     return clips
+
+
+def with_shapes(
+    clips: Sequence[tuple[IsolatedClip, Path]], reading: KeypointSettings, place: str
+) -> list[IsolatedClip]:
+    """Returns the clips with the shape of each participant's images, as it is estimated where the size is not given."""
+    by_signer: defaultdict[str | None, list[Path]] = defaultdict(list)
+    for clip, path in clips:
+        by_signer[clip.signer].append(path)
+    readings = {
+        signer: with_shape(
+            reading,
+            (partial(read_clip, path, reading) for path in spread(paths, _SAMPLED)),
+            f"{place}, participant {signer}",
+        )
+        for signer, paths in by_signer.items()
+    }
+    return [replace(clip, read=partial(read_clip, path, readings[clip.signer])) for clip, path in clips]
 
 
 def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:

@@ -6,9 +6,9 @@ dictionary of arrays may hold is the same everywhere: points, perhaps scores, im
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ import numpy as np
 from signloom.errors import InputError
 from signloom.files import write_text
 from signloom.importers.convert_landmarks import Conversion, SourceClip, convert, find_files, load_arrays
-from signloom.importers.keypoints import KeypointOptions, KeypointSettings, check_frames, one_person, to_landmarks
+from signloom.importers.keypoints import (
+    KeypointOptions,
+    KeypointSettings,
+    check_frames,
+    one_person,
+    spread,
+    to_landmarks,
+    with_shape,
+)
 from signloom.importers.pickles import load_pickle
 from signloom.importers.point_lists import PointList
 from signloom.importers.recognise import hint_of_points
@@ -30,6 +38,8 @@ _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data", "arr_
 _SCORE_KEYS = ("keypoint_scores", "scores", "score", "confidences", "confidence")
 _SIZE_KEYS = ("w_h", "image_size", "img_size", "video_size")
 _RATE_KEYS = ("fps", "video_fps")
+# The shape of the image is estimated from so many clips of so many files.
+_SAMPLED = 8
 # The table of glosses of files with one clip each.
 _ONE_TABLE = "glosses"
 
@@ -82,19 +92,37 @@ def convert_arrays(
     lists: the point lists to accept.  The tables are written beside the landmark files and printed.
     """
     reader = Reader(lists, options.reading(), person)
+    files = find_files(options.sources, _SUFFIXES, options.output, strip=(*_ARRAYS, *_PICKLES))
+    place = str(options.sources[0])
+    # A pickle of the same path may have been read before.
+    _loaded.cache_clear()
+    reader = replace(reader, reading=with_shape(reader.reading, _sample(files, reader), place))
     annotations = Annotations()
     outcome = convert(
-        find_files(options.sources, _SUFFIXES, options.output, strip=(*_ARRAYS, *_PICKLES)),
+        files,
         options.output,
         partial(read_clips, reader=reader, annotations=annotations),
         importer=importer,
         settings={**asdict(reader.reading), **({"person": person} if person else {})},
         dry_run=options.dry_run,
     )
+    _loaded.cache_clear()
     if not options.dry_run:
         for table in annotations.write(options.output):
             print(f"{table}: {len(annotations.tables[table.stem]):,} annotations (id|gloss)")
     return outcome, bool(annotations.tables)
+
+
+def _sample(files: Sequence[tuple[Path, str]], reader: Reader) -> Iterator[Callable[[], Landmarks]]:
+    """Yields readers of some clips of some files."""
+    for path, _ in spread(files, _SAMPLED):
+        # Its own outcome: what is remarked here is remarked again when all clips are read.
+        outcome = Conversion("sample", path.parent)
+        try:
+            clips = list(read_clips(path, outcome, reader, Annotations()))
+        except InputError:
+            continue
+        yield from (clip.landmarks for clip in spread(clips, _SAMPLED))
 
 
 def read_clips(path: Path, outcome: Conversion, reader: Reader, annotations: Annotations) -> Iterator[SourceClip]:
@@ -105,7 +133,7 @@ def read_clips(path: Path, outcome: Conversion, reader: Reader, annotations: Ann
     if is_array(path):
         yield SourceClip(None, partial(_clip_of_file, path, reader, outcome))
         return
-    content = load_pickle(path)
+    content = _loaded(path)
     if _is_clip(content):
         yield SourceClip(None, partial(landmarks_of, content, reader, outcome))
         return
@@ -126,6 +154,12 @@ def read_clips(path: Path, outcome: Conversion, reader: Reader, annotations: Ann
             else:
                 annotations.tables.setdefault(path.name, {})[name] = gloss
         yield SourceClip(name, partial(landmarks_of, entry, reader, outcome))
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path) -> Any:
+    """Returns the content of a pickle; the last one stays in memory: the only pickle of a data set is read twice."""
+    return load_pickle(path)
 
 
 def is_array(path: Path) -> bool:

@@ -5,19 +5,24 @@ Shapes: T frames, N points of a `PointList`. Every importer of a point list uses
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from signloom import layout
+from signloom.anatomy.aspect import SHAPES, estimate_aspect
+from signloom.console import say
 from signloom.errors import InputError, plural
 from signloom.importers.convert_landmarks import CameraInfo, ConvertOptions
 from signloom.importers.point_lists import PointList
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
-# Of fractions, which do not show the image's shape.
+T = TypeVar("T")
+# In the record of a clip, what its coordinates were.
+_FRACTIONS = "fractions"
+# Of fractions, which do not show the image's shape, if people do not tell it.
 ASSUMED_IMAGE_SIZE = (1280, 720)
 
 # Fractions of an image are below this, also for legs estimated below the image; pixels are above.
@@ -40,9 +45,11 @@ class KeypointSettings(CameraInfo):
     """How to read keypoints; None for the default: what the file says, else the list's own, else an assumed value.
 
     min_score: points with a lower score are missing.
+    shape: the estimated shape of the image, one of `aspect.SHAPES`; for fractions of an image of unknown size.
     """
 
     min_score: float | None = None
+    shape: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +58,7 @@ class KeypointOptions(ConvertOptions):
 
     image_size: str | None = None
     """width x height of the video in pixels, e.g. 1280x720; default: from the file, else the area that a clip's points
-    cover, or 1280x720 for fractions of the image"""
+    cover; for fractions of the image the shape that makes faces and bodies usual, or 1280x720 if they do not tell"""
     pixel_aspect: float | None = None
     """width of a pixel divided by its height; default: 1"""
     fps: float | None = None
@@ -112,7 +119,11 @@ def to_landmarks(
     if not fractions:
         _check_pixels(in_picture, reading.image_size)
     assumed = reading.unknown("pixel_aspect", "fps", "image_size")
-    width, height = reading.image_size or (ASSUMED_IMAGE_SIZE if fractions else _covered(xy[detected]))
+    guessed = SHAPES[reading.shape] if reading.shape else ASSUMED_IMAGE_SIZE
+    width, height = reading.image_size or (guessed if fractions else _covered(xy[detected]))
+    origin = {"units": _FRACTIONS if fractions else "pixels", **(source or {})}
+    if fractions and reading.image_size is None and reading.shape:
+        origin["estimated"] = {"image_size": reading.shape}
     aspect = 1.0 if reading.pixel_aspect is None else reading.pixel_aspect
     across = width / height * aspect
     scale = np.array([across, 1.0]) if fractions else np.array([aspect / height, 1 / height])
@@ -138,8 +149,38 @@ def to_landmarks(
         pixel_aspect=aspect,
         assumed=assumed,
         seconds=seconds,  # type: ignore[arg-type]
-        source=source or {},
+        source=origin,
     )
+
+
+def with_shape(reading: KeypointSettings, sample: Iterable[Callable[[], Landmarks]], place: str) -> KeypointSettings:
+    """Returns the settings with the shape of the image that makes the people of some clips usual, if it is not given.
+
+    sample: each returns the landmarks of a clip of one camera; clips that cannot be read are left to the importer.
+    place: for the message that says what was estimated.
+
+    Only clips in fractions of an image of unknown size count: pixels show the image's shape.
+    """
+    if reading.image_size is not None:
+        return reading
+    fractions = []
+    for read in sample:
+        try:
+            clip = read()
+        except InputError:
+            continue
+        if clip.source.get("units") == _FRACTIONS and "image_size" in clip.assumed:
+            fractions.append(clip.points / np.array([clip.aspect, 1, clip.aspect], dtype=np.float32))
+    estimate = estimate_aspect(np.concatenate(fractions)) if fractions else None
+    if estimate is None or estimate.name is None:
+        return reading
+    say(f"{place}: images of {estimate.name}, estimated: {estimate} (--image_size overrides)")
+    return replace(reading, shape=estimate.name)
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Returns up to `count` of the items, evenly spread, in their order."""
+    return list(items[:: max(1, -(-len(items) // count))])
 
 
 def checked(values: Any, points: PointList, *, depth: bool = False) -> np.ndarray:

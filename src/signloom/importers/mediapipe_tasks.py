@@ -24,13 +24,15 @@ import numpy as np
 from signloom import frame_times, layout
 from signloom.errors import InputError
 from signloom.importers.convert_landmarks import Conversion, convert, find_files, one_clip, report_conversion
-from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, to_landmarks
+from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".json"
 # The mesh may have ten more points, the irises.
 _COUNTS = {21: "hand", 33: "pose", 468: "face", 478: "face"}
+# The shape of the image is estimated from so many clips.
+_SAMPLED = 12
 _FRAMES = ("frames", "results", "data")
 # Median steps between time stamps in seconds are below the first, in milliseconds below the second, else microseconds.
 _LARGEST_STEPS = ((1.5, 1.0), (5000.0, 1e-3), (np.inf, 1e-6))
@@ -63,9 +65,11 @@ class _Frame:
 
 def run(options: Options) -> int:
     """Converts every file; returns exit status 0, or 1 if some failed."""
-    reading = options.reading()
+    files = find_files(options.sources, (SUFFIX,), options.output)
+    some = [partial(read_clip, path, reading=options.reading()) for path, _ in spread(files, _SAMPLED)]
+    reading = with_shape(options.reading(), some, str(options.sources[0]))
     outcome = convert(
-        find_files(options.sources, (SUFFIX,), options.output),
+        files,
         options.output,
         one_clip(partial(read_clip, reading=reading, swap_hands=options.swap_hands)),
         importer="mediapipe_tasks",

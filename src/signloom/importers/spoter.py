@@ -23,11 +23,13 @@ from signloom.console import say
 from signloom.errors import Faults, InputError, listed
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.importers.keypoints import KeypointSettings, to_landmarks
+from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import PointList
 from signloom.landmarks import Landmarks
 
 LABEL = "labels"
+# The shape of the image is estimated from so many clips.
+_SAMPLED = 12
 _RATE, _WIDTH, _HEIGHT = "video_fps", "video_size_width", "video_size_height"
 # Source: matyasbohacek/spoter, normalization/body_normalization.py and hand_normalization.py. Its loader calls the
 # hands 0 and 1 in place of left and right. Neck and root are left out.
@@ -87,6 +89,8 @@ def find_clips(path: Path, reading: KeypointSettings, faults: Faults) -> list[Is
         upwards = bool(heights) and float(np.median(heights)) > 0
         if upwards:
             say(f"note: {path}: y counts upwards, as in SPOTER's own tables; it was turned over")
+        some = (partial(read_clip, row, reading, upwards=upwards) for _, row in spread(rows, _SAMPLED))
+        reading = with_shape(reading, some, str(path))
         for number, row in rows:
             place = f"{path}: row {number}"
             label = row[LABEL].strip()
