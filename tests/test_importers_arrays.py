@@ -72,7 +72,7 @@ def test_faults_of_a_tree_of_clips(tmp_path):
     text = faults_of(clips.run, clip_options(tmp_path, root))
     for expected in (
         f"{root / 'anna' / 'hello' / 'b.npz'}: is 2 folders deep; needed sign/clip.npz: move it, or say what",
-        f"{root / 'c.npz'}: is 0 folders deep; needed sign/clip.npz",
+        f"{root / 'c.npz'}: lies in no folder of a sign; move it, or give a table of the labels with --labels",
         f"{root / 'hello' / 'd.npz'}: not a readable landmark file",
         "3 faults",
     ):

@@ -1,8 +1,10 @@
 """Tables of sentences as people have them: parts of videos, one table of all splits, other encodings, paths."""
 
+import dataclasses
 import json
 import unicodedata
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from conftest import random_landmarks
 from signloom import cli
 from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
-from signloom.importers import isharah
+from signloom.importers import KINDS, isharah, module_of
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.records import glosses_of, split_of_name
 from signloom.importers.spans import Span, read_span
@@ -380,3 +382,24 @@ def test_other_faults_of_a_message_do_not_make_it_another_kind():
             f"a/b c{number}.csv:{number} (id {number}): gloss 'G{number}' is {number}.5 s long, needed at least 3"
         )
     assert str(faults).splitlines()[-1] == "  ... and 3 more of this kind (5 in all)"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_importer_can_be_tried_without_writing(kind):
+    names = {field.name for field in dataclasses.fields(import_module(module_of(kind)).Options)}
+    assert "dry_run" in names
+
+
+def test_a_corpus_made_among_the_landmark_files_is_not_one_of_them(tmp_path):
+    random_landmarks(3).save(tmp_path / "lm" / "a.npz")
+    table(tmp_path / "tables", "id|gloss", "a|A")
+    for _ in range(2):
+        corpus = call(tmp_path, tmp_path / "lm", output=tmp_path / "lm" / "corpus", overwrite=True)
+    assert len(corpus) == 1
+
+
+def test_locked_and_hidden_tables_of_office_programs_are_passed_over(tmp_path, videos):
+    table(tmp_path / "tables", "id|gloss", "vid1|A")
+    for name in ("~$train.csv", ".~lock.train.csv", "._train.csv"):
+        table(tmp_path / "tables", "\x00", name=name)
+    assert len(call(tmp_path, videos)) == 1

@@ -14,37 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from signloom.console import say
-from signloom.corpus import SPLITS, check_output
+from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import file_stem, files_of, sha256_of
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
-from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.text import Cleaner, look_alikes, told_apart
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
-class JoinOptions:
+class JoinOptions(WriteOptions):
     """Options of all importers of annotations."""
 
     annotations: list[str]
     """The annotation files, or a folder that contains them (such as the unpacked release)."""
     landmarks: Path
     """Folder with the landmark files <id>.npz, as 'signloom extract' writes it; subfolders are searched too."""
-    output: Path
-    """Folder of the new corpus; its landmark files are links to the given ones if the disk allows links."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
     """The splits to import: some of train dev test."""
     skip_missing: bool = False
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     skip_faulty: bool = False
     """Leave out utterances whose clips are invalid, or do not have the annotated part, and list them, too."""
-    dry_run: bool = False
-    """Show what was found and what would be written, and write nothing."""
-    overwrite: bool = False
-    """Replace an existing corpus."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ def import_tables(
     read: returns the annotations in the file of a split; adds the faults of its lines.
     """
     splits = check_splits(options.splits)
-    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    options.check_output()
     tables = find_tables(options.annotations, splits, patterns)
     faults = Faults(f"import {source.importer}")
     annotations = [annotation for split, path in tables.items() for annotation in read(path, split, faults)]
@@ -208,7 +202,7 @@ def join(
 
     Raises InputError listing every fault, those in `faults` first.
     """
-    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    options.check_output()
     annotations = cleaned(annotations)
     check_annotations(annotations, faults, signers=signers, signers_are=signers_are)
     if disjoint_signers:
@@ -218,7 +212,7 @@ def join(
     broken = broken or {}
     left_out = [*left_out, *(LeftOut(item.id, broken[item.id]) for item in annotations if item.id in broken)]
     annotations = [annotation for annotation in annotations if annotation.id not in broken]
-    files = LandmarkFiles(options.landmarks)
+    files = LandmarkFiles(options.landmarks, options.output)
     found: list[tuple[Annotation, Path]] = []
     missing: list[tuple[Annotation, str]] = []
     for annotation in annotations:

@@ -52,6 +52,7 @@ class Options(IsolatedOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
+    options.check_output()
     camera = CameraInfo.given(options.fps, options.image_size, options.pixel_aspect)
     with needs_extra("a parquet file"):
         import pyarrow.parquet  # noqa: F401

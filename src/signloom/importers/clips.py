@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from signloom.console import say
-from signloom.corpus import check_output
 from signloom.errors import Faults, InputError, plural
 from signloom.importers import spans
 from signloom.importers.isolated import SPLIT, IsolatedClip, IsolatedOptions, write_clips
@@ -56,7 +55,7 @@ class Options(IsolatedOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    options.check_output()
     faults = Faults("import clips")
     left_out = [
         LeftOut(name, f"its extraction failed: {reason}") for name, reason in extraction_failures(options.source)

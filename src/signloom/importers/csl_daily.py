@@ -46,6 +46,7 @@ Options = JoinOptions
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
+    options.check_output()
     map_path, split_path = find_files(options.annotations)
     faults = Faults("import csl_daily")
     annotations, left_out = read_annotations(map_path, split_path, faults)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signloom.console import say
-from signloom.corpus import check_output
 from signloom.errors import Faults, InputError, listed
 from signloom.files import files_of
 from signloom.importers import records, spans
@@ -47,7 +46,7 @@ class Options(JoinOptions):
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
     splits = check_splits(options.splits)
-    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    options.check_output()
     signers = Signers(options.signer_pattern)
     if options.signer_independent and not signers.known:
         raise InputError("--signer_independent needs to know the signers; give --signer_pattern")
@@ -117,7 +116,7 @@ def find_tables(given: Sequence[str], splits: Sequence[str]) -> list[tuple[Path,
         path
         for name in given
         for path in files_of(Path(name), faults)
-        if path.suffix.lower() in records.SUFFIXES and path.name[0] != "."
+        if path.suffix.lower() in records.SUFFIXES and not path.name.startswith((".", "~"))
     ]
     faults.raise_if_any()
     by_split: defaultdict[str | None, list[Path]] = defaultdict(list)

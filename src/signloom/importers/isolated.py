@@ -10,7 +10,7 @@ from pathlib import Path
 from signloom.console import say
 from signloom.errors import Faults, listed
 from signloom.importers.spans import note_on_cut
-from signloom.importers.write_corpus import NUM_SHOWN, LeftOut, NewUtterance, write_corpus
+from signloom.importers.write_corpus import NUM_SHOWN, LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import Landmarks
 from signloom.text import Cleaner, clean, look_alikes, told_apart
 
@@ -19,19 +19,13 @@ SPLIT = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsolatedOptions:
+class IsolatedOptions(WriteOptions):
     """Options of all importers of isolated clips."""
 
-    output: Path
-    """Folder of the new corpus; existing landmark files are linked if the disk allows links."""
     licence: str | None = None
     """Licence of the data, recorded in the corpus."""
     skip_faulty: bool = False
     """Leave out invalid clips and list them in left_out.jsonl, instead of stopping."""
-    dry_run: bool = False
-    """Show what was found and what would be written, and write nothing."""
-    overwrite: bool = False
-    """Replace an existing corpus."""
 
 
 @dataclass(frozen=True)

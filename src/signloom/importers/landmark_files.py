@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
 from signloom.files import file_stem
 from signloom.landmarks import SUFFIX
@@ -25,16 +26,21 @@ class LandmarkFiles:
     A name may have folders, and the suffix of a video. Characters that some file systems refuse may be `_` in the name
     of the file.
 
+    Files in `output`, a corpus made before in the same folder, are left out.
+
     Raises InputError if the folder does not exist.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, output: Path | None = None) -> None:
         if not root.is_dir():
             raise InputError(f"--landmarks {root}: no such folder; needed the output of 'signloom extract'")
         self.root = root
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_safe_stem: defaultdict[str, list[Path]] = defaultdict(list)
+        made = (output / HEADER).exists() and output.resolve() if output is not None else False
         for path in sorted(root.rglob(f"*{SUFFIX}")):
+            if made and path.resolve().is_relative_to(made):
+                continue
             stem = clean(path.name.removesuffix(SUFFIX))
             self._by_stem[stem].append(path)
             self._by_safe_stem[_safe(stem)].append(path)

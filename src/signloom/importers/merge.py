@@ -16,38 +16,32 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from signloom.console import say
-from signloom.corpus import Corpus, Utterance, check_output
+from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files import inside, sha256_of
 from signloom.importers.annotations import note_glosses
-from signloom.importers.write_corpus import LeftOut, NewUtterance, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import file_header
 from signloom.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(WriteOptions):
     """Options of `signloom import merge`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("corpora",)
 
     corpora: list[Path]
     """The corpora, at least two."""
-    output: Path
-    """Folder of the new corpus; its landmark files are links to the given ones if the disk allows links."""
     signers: list[str] = field(default_factory=list)
     """Signers of the same name in several corpora are different people, unless this says otherwise: 'same' if equal
     names are one person everywhere; OLD=NEW or CORPUS/OLD=NEW for each signer to rename; or a table with the columns
     signer, name and, if needed, corpus."""
-    dry_run: bool = False
-    """Show what was found and what would be written, and write nothing."""
-    overwrite: bool = False
-    """Replace an existing corpus."""
 
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
-    check_output(options.output, overwrite=options.overwrite or options.dry_run)
+    options.check_output()
     corpora = open_corpora(options.corpora, options.output)
     faults = Faults("import merge")
     signers = new_signers(corpora, options.signers, faults)

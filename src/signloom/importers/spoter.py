@@ -68,6 +68,7 @@ class Options(IsolatedOptions):
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
+    options.check_output()
     camera = CameraInfo.given(options.fps, options.image_size, options.pixel_aspect)
     faults = Faults("import spoter")
     clips = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.console import say
-from signloom.corpus import SPLITS, check_output, check_split
+from signloom.corpus import SPLITS, check_split
 from signloom.errors import Faults, InputError, plural
 from signloom.files import files_of, write_text
 from signloom.importers.annotations import (
@@ -29,7 +29,7 @@ from signloom.importers.annotations import (
 from signloom.importers.media_choice import choose_medium, find_landmarks, people_in
 from signloom.importers.spans import Span, cached_loader
 from signloom.importers.timed_sentences import Each, SignerSource, Tiers, TimedUtterance, read_utterances
-from signloom.importers.write_corpus import LeftOut, NewUtterance
+from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions
 from signloom.landmarks import Landmarks
 from signloom.text import Cleaner
 from signloom.timed import Medium, TimedDocument
@@ -37,7 +37,7 @@ from signloom.vocabulary import BLANK, UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimedOptions:
+class TimedOptions(WriteOptions):
     """Options of all importers of timed annotations."""
 
     annotations: list[str]
@@ -62,8 +62,6 @@ class TimedOptions:
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     skip_faulty: bool = False
     """Leave out invalid files and utterances and list them in left_out.jsonl, instead of stopping."""
-    dry_run: bool = False
-    """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
     """Replace an existing corpus or table."""
 
@@ -109,7 +107,7 @@ def import_timed(
     if options.landmarks is None:
         _check_table(options)
     else:
-        check_output(options.output, overwrite=options.overwrite or options.dry_run)
+        options.check_output()
     faults = Faults(f"import {source.importer}")
     left_out: list[LeftOut] = []
     utterances: list[TimedUtterance] = []
@@ -237,7 +235,7 @@ def _with_landmarks(
 
     annotations: those of the utterances, clean.
     """
-    landmarks = LandmarkFiles(options.landmarks or Path())
+    landmarks = LandmarkFiles(options.landmarks or Path(), options.output)
     load = cached_loader()
     items: list[NewUtterance] = []
     found: dict[Path, tuple[Path | None, Medium | None, list[str]]] = {}

@@ -62,6 +62,9 @@ def guessed_tree(folders: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
 def read_path(path: Path, folders: Sequence[str], levels: Sequence[str], faults: Faults) -> TreePath | None:
     """Returns what the folders of a clip say; None, and a fault, if they do not fit the tree."""
     shape = "/".join([*levels, _LAST])
+    if not folders and "sign" in levels:
+        faults.add(f"{path}: lies in no folder of a sign; move it, or give a table of the labels with --labels")
+        return None
     if len(folders) != len(levels):
         faults.add(
             f"{path}: is {len(folders)} folders deep; needed {shape}{SUFFIX}: move it, or say what the folders are "

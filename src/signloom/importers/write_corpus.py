@@ -23,6 +23,22 @@ NUM_SHOWN = 20
 NUM_EXAMPLES = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """Options of all importers that write a corpus."""
+
+    output: Path
+    """Folder of the new corpus; its landmark files are links to the given ones if the disk allows links."""
+    dry_run: bool = False
+    """Show what was found and what would be written, and write nothing."""
+    overwrite: bool = False
+    """Replace an existing corpus."""
+
+    def check_output(self) -> None:
+        """Raises InputError if the corpus cannot be written, such as one that exists already; before any work."""
+        check_output(self.output, overwrite=self.overwrite or self.dry_run)
+
+
 @dataclass(frozen=True)
 class NewUtterance:
     """An utterance to write; its landmarks are not read yet.
