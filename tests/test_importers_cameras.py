@@ -282,7 +282,7 @@ def test_a_table_of_elan_files_is_imported_as_a_table(tmp_path):
     assert origin_of(corpus)[:2] == (2, 120)
     with pytest.raises(InputError, match="links 2 videos"):
         tiers = {"Gloss": [(0, 500, "A")]}
-        eaf(tmp_path / "eaf" / "12.eaf", tiers, ("front.mp4", "side.mp4"))
+        eaf(tmp_path / "eaf" / "12.eaf", tiers, ("front.mp4", ("side.mp4", 500)))
         run(Options(annotations=[str(tmp_path / "eaf")], tier=["Gloss"], output=tmp_path / "b.csv"))
 
 

@@ -146,6 +146,12 @@ def test_copies_are_taken_once_even_from_another_split(pair, tmp_path, capsys):
     assert json.loads(line)["id"] == "u2"
 
 
+def test_one_clip_with_two_annotations_is_told(pair, tmp_path, capsys):
+    other = make(tmp_path / "other", ("u1", "train", "anna", "X", 1))
+    assert len(call([pair[0], other], tmp_path / "all")) == 3
+    assert "note: 1 clip in two corpora with different glosses (one/u1 and other/u1)" in capsys.readouterr().err
+
+
 def test_corpora_of_one_name_are_told_apart_by_their_folders(tmp_path):
     for parent in ("x", "y"):
         make(tmp_path / parent, (f"{parent}1", "train", "anna", "A", len(parent)), ("u", "dev", "b", parent.upper(), 3))

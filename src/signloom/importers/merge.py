@@ -202,6 +202,8 @@ def without_copies(corpora: Mapping[str, Corpus]) -> tuple[dict[str, list[Uttera
     seen: dict[tuple[Any, tuple[str, ...]], tuple[str, str]] = {}
     kept: dict[str, list[Utterance]] = {}
     left_out = []
+    first: dict[Any, tuple[str, Utterance]] = {}
+    contradictions = []
     for name, corpus in corpora.items():
         kept[name] = []
         for item in corpus:
@@ -211,8 +213,17 @@ def without_copies(corpora: Mapping[str, Corpus]) -> tuple[dict[str, list[Uttera
             if other := next((f"{owner} ({place})" for owner, place in owners if owner != name), None):
                 left_out.append(LeftOut(item.id, f"{name}: the same clip with the same glosses is in {other}"))
                 continue
+            earlier = [first.setdefault(key, (name, item)) for key in keys]
+            contradictions += [f"{owner}/{other.id} and {name}/{item.id}" for owner, other in earlier if owner != name][
+                :1
+            ]
             seen.update({(key, item.glosses): (name, f"{item.split} {item.id}") for key in keys})
             kept[name].append(item)
+    if contradictions:
+        say(
+            f"note: {plural(len(contradictions), 'clip')} in two corpora with different glosses "
+            f"({listed(contradictions, shown=3)}); for a tier per hand, import both tiers at once"
+        )
     return kept, left_out
 
 

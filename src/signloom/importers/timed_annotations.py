@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,11 +133,11 @@ def import_timed(
     annotations = cleaned([item.annotation for item in utterances], clean)
     if options.landmarks is None:
         faults.raise_if_any()
-        return _write_table(utterances, tiers, options, left_out)
+        return _write_table(utterances, annotations, tiers, options, left_out)
     items = _with_landmarks(utterances, annotations, tiers, options, faults, left_out)
     status = write_utterances(
         items,
-        AnnotationSource(**{**vars(source), "files": list(files)}),
+        replace(source, files=list(files)),
         options.output,
         faults=faults,
         left_out=left_out,
@@ -244,9 +244,8 @@ def _with_landmarks(
         path = item.path
         if path not in found and path not in refused:
             try:
-                found[path] = find_landmarks(
-                    item.document, path, tiers.glosses, tiers.media, landmarks, annotation.split
-                )
+                names = tiers.found_in(item.document).glosses
+                found[path] = find_landmarks(item.document, path, names, tiers.media, landmarks, annotation.split)
             except InputError as error:
                 refused.add(path)
                 if options.skip_faulty:
@@ -256,9 +255,9 @@ def _with_landmarks(
                     faults.add(text if text.startswith(str(path)) else f"{path}: {text}")
         if path in refused:
             continue
-        file, medium, names = found[path]
+        file, medium, stems = found[path]
         if file is None:
-            reason = f"{landmarks.why_missing(names[0])} (looked for {', '.join(names)})"
+            reason = f"{landmarks.why_missing(stems[0])} (looked for {', '.join(stems)})"
             if options.skip_missing:
                 left_out.append(LeftOut(annotation.id, reason))
             else:
@@ -311,22 +310,27 @@ def _check_table(options: TimedOptions) -> None:
 
 
 def _write_table(
-    utterances: Sequence[TimedUtterance], tiers: Tiers, options: TimedOptions, left_out: Sequence[LeftOut]
+    utterances: Sequence[TimedUtterance],
+    annotations: Sequence[Annotation],
+    tiers: Tiers,
+    options: TimedOptions,
+    left_out: Sequence[LeftOut],
 ) -> int:
+    """Writes the utterances as a table, with their times on the clock of their videos; returns exit status 0."""
     if not utterances:
         raise InputError(f"{', '.join(options.annotations)}: no utterance has a gloss; the table was not written")
     lines = ["id|video|split|signer|start_ms|end_ms|gloss"]
-    for utterance in utterances:
-        item, document = utterance.annotation, utterance.document
-        medium = choose_medium(document, utterance.path, tiers.glosses, tiers.media)
-        if medium is None and len(document.videos) > 1:
+    for utterance, item in zip(utterances, annotations, strict=True):
+        document = utterance.document
+        medium = choose_medium(document, utterance.path, tiers.found_in(document).glosses, tiers.media)
+        if medium is None and len({video.origin_ms for video in document.videos}) > 1:
             names = ", ".join(video.name for video in document.videos)
             raise InputError(
-                f"{utterance.path}: links {len(document.videos)} videos ({names}); give a part of the right one's "
-                f"name: --media {document.videos[0].stem}"
+                f"{utterance.path}: links {len(document.videos)} videos with different offsets ({names}); give a part "
+                f"of the right one's name: --media {document.videos[0].stem}"
             )
         video = medium.stem if medium is not None else utterance.path.stem
-        origin = medium.origin_ms if medium is not None else 0
+        origin = (medium or next(iter(document.videos), Medium(""))).origin_ms
         span = utterance.span
         start, end = ("", "") if span is None else (span.start_ms + origin, span.end_ms + origin)
         lines.append(f"{item.id}|{video}|{item.split}|{item.signer or ''}|{start}|{end}|{' '.join(item.glosses)}")
