@@ -26,6 +26,7 @@ from formats import (
 from signloom import cli, layout
 from signloom.errors import InputError
 from signloom.importers import point_lists
+from signloom.importers.convert_landmarks import SourceClip, convert, report_conversion
 from signloom.importers.keypoints import KeypointSettings, one_person, to_landmarks, with_shape
 from signloom.importers.point_lists import COCO_WHOLEBODY, HOLISTIC_75, HOLISTIC_543, ISHARAH_86, OPENPOSE
 from signloom.landmarks import Landmarks
@@ -449,3 +450,30 @@ def test_the_shapes_of_real_peoples_images(shared_data):
             values = np.concatenate([pose[..., :3], np.zeros((len(pose), 42, 3))], axis=1)
             sample.append(partial(to_landmarks, values, HOLISTIC_75, KeypointSettings()))
         assert with_shape(KeypointSettings(), sample, name).shape in ("16:9" if name == "p6" else "4:3", None)
+
+
+@pytest.mark.parametrize("points", LISTS, ids=lambda points: str(points.num_points))
+def test_no_list_of_a_healthy_person_is_warned_of(points, tmp_path, capsys):
+    clip = person(30)
+    read = to_landmarks(in_list(points, clip), points, GIVEN)
+    outcome = convert(
+        [(tmp_path / "a", "a")], tmp_path / "out", lambda path, _: [SourceClip(None, lambda: read)],
+        importer="test", settings={}, digest=lambda path: "",
+    )  # fmt: skip
+    with_shape(GIVEN, [lambda: read], "a")
+    report_conversion(outcome)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_what_is_no_person_is_warned_of(tmp_path, capsys):
+    values = in_list(COCO_WHOLEBODY, person(30))
+    turned = values.copy()
+    turned[..., 1] = 1000 - turned[..., 1]
+    to_pickle(tmp_path / "turned.pkl", {"keypoints": turned})
+    assert run("coco_wholebody", tmp_path / "turned.pkl", "--output", tmp_path / "out") == 0
+    assert "warning: these points are no person (the body is upside down" in capsys.readouterr().err
+    # x by the height of the image and y by its width, as OpenHands' script for arrays does.
+    exchanged = in_list(HOLISTIC_75, person(30)) / SIZE * SIZE[::-1]
+    to_pickle(tmp_path / "exchanged.pkl", {"keypoints": exchanged})
+    assert run("openhands", tmp_path / "exchanged.pkl", "--output", tmp_path / "out") == 0
+    assert "exchanged.pkl: the points are stretched: a pose would be usual if it were 1." in capsys.readouterr().err

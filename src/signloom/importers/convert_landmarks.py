@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from signloom import layout
+from signloom.anatomy import Measures, combined, faults_of, measure_landmarks
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files import as_json, file_stem, files_of, inside, remove_temporary, sha256_of
@@ -24,6 +25,14 @@ from signloom.importers.recognise import hint
 from signloom.importers.write_corpus import not_given, report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
 
+# The anatomy of so many clips is measured.
+_NUM_MEASURED = 24
+# Faults of a whole conversion: the points are another list than the file seemed to have, or were changed after
+# tracking. Not `shifted`: it needs all points of the pose, and most lists have fewer.
+_FAULTS_OF_A_LIST = (
+    "hands_relative", "body_relative", "body_crop", "x_y_exchanged", "upside_down", "turned", "mirrored",
+    "face_mirrored", "face_apart", "disordered_face", "hands_exchanged", "hands_crop", "hands_apart", "disordered_hand",
+)  # fmt: skip
 # A dry run shows this many of the clips that it would write.
 _NUM_EXAMPLES = 5
 
@@ -62,6 +71,7 @@ class Conversion:
     written, kept: clips.  frames: in written clips.  detected: frames in which each group is present.
     assumed: clips, by what `not_given` returned.  notes: remarks, and how often each occurred.
     owners: the source of each landmark file of this conversion.  examples: the first clips, in words.
+    measures: of the anatomy of the first clips.
     """
 
     importer: str
@@ -75,6 +85,7 @@ class Conversion:
     notes: Counter[str] = field(default_factory=Counter)
     owners: dict[Path, Path] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    measures: list[Measures] = field(default_factory=list)
     faults: Faults = field(default_factory=lambda: Faults("not converted", shown=50))
 
     def own(self, target: Path, path: Path) -> None:
@@ -198,6 +209,8 @@ def _convert_clip(clip: SourceClip, path: Path, name: str, source: dict[str, Any
         return
     outcome.written += 1
     outcome.frames += len(landmarks)
+    if len(outcome.measures) < _NUM_MEASURED:
+        outcome.measures.append(measure_landmarks(landmarks))
     if len(outcome.examples) < _NUM_EXAMPLES:
         outcome.examples.append(f"{target.relative_to(outcome.output)}: {len(landmarks):,} frames from {place}")
     outcome.assumed.update(not_given(landmarks))
@@ -225,6 +238,9 @@ def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", ne
     report_points(outcome.detected, outcome.frames, outcome.assumed, "clips")
     for note, count in outcome.notes.items():
         say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
+    for fault in faults_of(combined(outcome.measures)) if outcome.measures else ():
+        if fault.name in _FAULTS_OF_A_LIST:
+            say(f"warning: these points are no person ({fault}); look at them with signloom show, and see the options")
     if outcome.dry_run:
         print("dry run: nothing was written")
     elif clips:

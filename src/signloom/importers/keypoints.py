@@ -36,6 +36,8 @@ _OUTSIDE_SHARE = 0.2
 _LOWER_BODY = ("hip", "knee", "ankle", "heel", "foot_index")
 # A person moves less than this share of the own extent from one frame to the next.
 _SAME_PERSON = 0.5
+# People differ by up to 6 % in the proportions that are measured; the next usual shape is a third wider.
+_STRETCHED = 1.25
 # How writers without scores mark what was not detected, besides NaN.
 _UNDETECTED = (0.0, -1.0)
 
@@ -159,23 +161,41 @@ def with_shape(reading: KeypointSettings, sample: Iterable[Callable[[], Landmark
     sample: each returns the landmarks of a clip of one camera; clips that cannot be read are left to the importer.
     place: for the message that says what was estimated.
 
-    Only clips in fractions of an image of unknown size count: pixels show the image's shape.
+    Only clips in fractions of an image of unknown size count: pixels show the image's shape. Pixels that show a shape
+    which no pixels have get a warning.
     """
-    if reading.image_size is not None:
-        return reading
-    fractions = []
+    fractions, pixels = [], []
     for read in sample:
         try:
             clip = read()
         except InputError:
             continue
-        if clip.source.get("units") == _FRACTIONS and "image_size" in clip.assumed:
+        if clip.source.get("units") != _FRACTIONS:
+            pixels.append(clip.points)
+        elif "image_size" in clip.assumed:
             fractions.append(clip.points / np.array([clip.aspect, 1, clip.aspect], dtype=np.float32))
+    _warn_of_stretched(pixels, place)
+    if reading.image_size is not None:
+        return reading
     estimate = estimate_aspect(np.concatenate(fractions)) if fractions else None
     if estimate is None or estimate.name is None:
         return reading
     say(f"{place}: images of {estimate.name}, estimated: {estimate} (--image_size overrides)")
     return replace(reading, shape=estimate.name)
+
+
+def _warn_of_stretched(pixels: Sequence[np.ndarray], place: str) -> None:
+    """Prints a warning if points (T, 543, 3) in pixels, the same in x and y, show faces or bodies too wide or narrow.
+
+    OpenHands' script for arrays, for one, multiplies x by the height of the image and y by its width.
+    """
+    estimate = estimate_aspect(np.concatenate(pixels)) if pixels else None
+    if estimate is not None and estimate.by and not 1 / _STRETCHED <= estimate.ratio <= _STRETCHED:
+        say(
+            f"warning: {place}: the points are stretched: a {estimate.by} would be usual if it were "
+            f"{estimate.ratio:.2f} times as wide. Perhaps x and y were multiplied by the wrong sizes, or pixels are "
+            "not square (--pixel_aspect)"
+        )
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
