@@ -21,7 +21,7 @@ OTHER_FLAGS = {
     *("help", "config", "output"),
     "write_json",
     *("standalone", "nnodes", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
-    *("nodes", "ntasks", "gres", "kill"),
+    *("nodes", "ntasks", "gres", "kill", "requeue", "open", "signal"),
 }
 
 

@@ -241,9 +241,9 @@ class TestBadInput:
         fit(recipe(tiny_corpus, run, epochs=1))
         before = (run / "run.json").read_bytes()
         with pytest.raises(InputError) as raised:
-            fit(recipe(tiny_corpus, run, epochs=3, seed=4, resume=True))
+            fit(recipe(tiny_corpus, run, batch_size=3, seed=4, resume=True))
         assert "2 faults" in str(raised.value)
-        assert "--epochs was 1, now 3" in str(raised.value)
+        assert "--batch_size was 2, now 3" in str(raised.value)
         assert "--seed was 0, now 4" in str(raised.value)
         assert "--init" in str(raised.value)
         assert (run / "run.json").read_bytes() == before

@@ -19,17 +19,21 @@ from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
 from signloom.commands import COMMANDS, TRAINING, messages
-from signloom.errors import SignloomError, needs_extra
+from signloom.errors import SignloomError, StoppedError, needs_extra
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 130 interrupted."""
+    """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 128 + n for signal n."""
     status = 0
     # Waiting threads that spin make torch about ten times slower while other programs run (docs/design.md). OpenMP
     # reads this variable once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except StoppedError as stop:
+        if not stop.logged:
+            print(f"signloom: {stop}", file=sys.stderr)
+        status = stop.exit_status
     except SignloomError as error:
         print(f"signloom: error: {error}", file=sys.stderr)
         status = error.exit_status

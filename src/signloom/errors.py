@@ -47,6 +47,19 @@ class LayoutError(InputError):
 NO_EXTRACTION_FROM = (3, 13)
 
 
+class StoppedError(SignloomError):
+    """A signal stopped the work; what was done is kept, and the message says how to go on.
+
+    logged: whether the log has shown the message already.
+    """
+
+    def __init__(self, message: str, signal_number: int, *, logged: bool = False) -> None:
+        super().__init__(message)
+        # As a shell reports a program that a signal ended.
+        self.exit_status = 128 + signal_number
+        self.logged = logged
+
+
 class MissingExtraError(SignloomError):
     """An optional package that this part of signloom needs is not installed.
 

@@ -34,6 +34,14 @@ class EpochRecord:
     frames_per_second: float
     steps: int = 0
 
+    def merit(self) -> tuple[float, float]:
+        """Returns what the best epoch has least of: dev WER, then dev loss.
+
+        A WER of 100 % and more says nothing: a model that is all blank has 100 %, one that begins to read may have
+        more. Of such epochs the loss alone decides.
+        """
+        return min(self.dev_wer, 1.0), self.dev_loss
+
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> EpochRecord:
         """Returns the epoch in `record`, which needs number and losses; any other missing figure becomes NaN."""
@@ -54,12 +62,12 @@ class History:
 
     @property
     def best(self) -> EpochRecord | None:
-        return min(self.epochs, key=lambda record: (record.dev_wer, record.dev_loss), default=None)
+        return min(self.epochs, key=EpochRecord.merit, default=None)
 
     def add(self, record: EpochRecord) -> bool:
-        """Adds an epoch. Returns whether it is the best so far: a lower dev WER, or the same at a lower dev loss."""
+        """Adds an epoch. Returns whether it is the best so far, see `EpochRecord.merit`."""
         best = self.best
-        better = best is None or (record.dev_wer, record.dev_loss) < (best.dev_wer, best.dev_loss)
+        better = best is None or record.merit() < best.merit()
         self.epochs.append(record)
         if better:
             self.best_epoch = record.epoch

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +15,18 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 
 from signloom.console import progress_bar
-from signloom.errors import InputError, TrainingError
+from signloom.errors import StoppedError, TrainingError
 from signloom.files import write_json
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.run_folder import EpochRecord, History, Run
 from signloom.train import distributed
 from signloom.train.data import Batch
+from signloom.train.interrupts import Interrupts
 from signloom.train.recipe import Recipe
+from signloom.train.schedule import prolong, warm_steps
 
 log = logging.getLogger("signloom.train")
 # Several processes must agree on the time: they compare their clocks every so many steps.
@@ -35,6 +38,17 @@ class Start(L.Callback):
 
     def __init__(self, run: Run, info: Mapping[str, Any], *, resume: bool) -> None:
         self.run, self.info, self.resume = run, info, resume
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        total, _ = module.planned_steps()
+        scheduler = trainer.lr_scheduler_configs[0].scheduler
+        if self.resume and prolong(scheduler, total) and trainer.is_global_zero:
+            log.info(
+                "%d steps in all now: the learning rate follows the longer schedule from step %d on, %.2g at first",
+                total,
+                trainer.global_step,
+                scheduler.get_last_lr()[0],
+            )
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
         trainer.strategy.barrier("read")
@@ -75,7 +89,7 @@ class EpochEnd(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         if trainer.current_epoch and not self.history.epochs:
-            raise InputError(f"{self.run.history_file}: missing, and needed to resume; train again with --overwrite")
+            log.warning("%s is missing: the epochs before are not in the history", self.run.history_file)
         self.history.rewind(trainer.global_step)
         # A run resumed within an epoch continues it: on_train_epoch_start is not called.
         loader: Any = trainer.train_dataloader
@@ -138,11 +152,15 @@ class EpochEnd(L.Callback):
 
 
 class Stop(L.Callback):
-    """Ends a run, also within an epoch, after a number of minutes or of steps. Minutes before a resumption count."""
+    """Ends a run, also within an epoch: after a number of minutes or steps, without progress on dev, or by a signal.
 
-    def __init__(self, max_minutes: float | None, max_steps: int | None) -> None:
-        self.max_seconds = None if max_minutes is None else 60 * max_minutes
-        self.max_steps = max_steps
+    Minutes before a resumption count. `reason` says in words what ended the run, and is empty if nothing did.
+    Epochs without a lower dev WER (`--patience`) are counted after the warm-up.
+    """
+
+    def __init__(self, recipe: Recipe, history: History, interrupts: Interrupts) -> None:
+        self.recipe, self.history, self.interrupts = recipe, history, interrupts
+        self.reason = ""
         self._before = 0.0
         self._started: float | None = None
 
@@ -158,33 +176,56 @@ class Stop(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self._started = time.monotonic()
+        # Lightning has set its own handlers by now; it restores those of before when training has ended.
+        self.interrupts.listen()
         self._check(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
         if step_done(trainer, batch_index):
             self._check(trainer)
 
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        if (patience := self.recipe.patience) is None:
+            return
+        total, per_epoch = module.planned_steps()
+        lowest, since = math.inf, math.ceil(warm_steps(self.recipe, total, per_epoch) / per_epoch)
+        for record in self.history.epochs:
+            if record.dev_wer < lowest:
+                lowest, since = record.dev_wer, max(since, record.epoch)
+        if trainer.current_epoch + 1 - since >= patience:
+            self._end(trainer, f"--patience {patience} (no lower WER on dev since epoch {since})")
+
     def _check(self, trainer: L.Trainer) -> None:
-        over = self.max_steps is not None and trainer.global_step >= self.max_steps
-        if self.max_seconds is not None:
-            over |= trainer.strategy.reduce_boolean_decision(self._seconds >= self.max_seconds, all=False)
-        if over:
-            trainer.should_stop = True
+        steps, minutes = self.recipe.max_steps, self.recipe.max_minutes
+        if steps is not None and trainer.global_step >= steps:
+            self._end(trainer, f"--max_steps {steps}")
+        if minutes is None and self._alone_between_clocks(trainer):
+            return
+        over = minutes is not None and self._seconds >= 60 * minutes
+        ending = self.interrupts.ending
+        if trainer.strategy.reduce_boolean_decision(over, all=False):
+            self._end(trainer, f"--max_minutes {minutes:g}")
+        if trainer.strategy.reduce_boolean_decision(ending is not None, all=False):
+            # Another process of the run may have got it.
+            self.interrupts.agreed = ending or signal.SIGTERM
+            self._end(trainer, self.interrupts.agreed.name)
 
+    def _alone_between_clocks(self, trainer: L.Trainer) -> bool:
+        """Returns whether several processes do not compare their signals at this step."""
+        return trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS != 0
 
-def stop_callbacks(recipe: Recipe) -> list[L.Callback]:
-    """Returns what ends a run: its minutes, its steps and, with `--patience`, epochs without a better dev WER."""
-    callbacks: list[L.Callback] = [Stop(recipe.max_minutes, recipe.max_steps)]
-    if recipe.patience:
-        callbacks.append(EarlyStopping("dev_wer", patience=recipe.patience, check_on_train_epoch_end=False))
-    return callbacks
+    def _end(self, trainer: L.Trainer, reason: str) -> None:
+        self.reason = self.reason or reason
+        trainer.should_stop = True
 
 
 class LastState(L.Callback):
     """Saves the whole state of the run, for `--resume`: after each epoch, and at intervals within it."""
 
-    def __init__(self, path: Path, *, every_minutes: float, every_steps: int | None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, *, every_minutes: float, every_steps: int | None, interrupts: Interrupts | None = None
+    ) -> None:
+        self.path, self.interrupts = path, interrupts or Interrupts()
         self.every_seconds, self.every_steps = 60 * every_minutes, every_steps
         self._saved = time.monotonic()
 
@@ -197,13 +238,14 @@ class LastState(L.Callback):
             return
         if trainer.should_stop or self._due(trainer):
             self._save(trainer)
+            self._raise_if_stopped(trainer, module)
 
     def _due(self, trainer: L.Trainer) -> bool:
         if self.every_steps is not None:
             return trainer.global_step % self.every_steps == 0
         if trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS:
             return False
-        due = time.monotonic() - self._saved >= self.every_seconds
+        due = self.interrupts.keep_state or time.monotonic() - self._saved >= self.every_seconds
         agreed: bool = trainer.strategy.reduce_boolean_decision(due, all=False)
         return agreed
 
@@ -212,11 +254,28 @@ class LastState(L.Callback):
         # If the run was stopped within an epoch, the state of that moment is saved already.
         if loader.state_dict()["batches"] == 0:
             self._save(trainer)
+        self._raise_if_stopped(trainer, module)
 
     def _save(self, trainer: L.Trainer) -> None:
         with disk_space(self.path.parent):
             trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
+        if self.interrupts.keep_state:
+            self.interrupts.keep_state = False
+            log.info("the state is kept at step %d, as SIGUSR1 asked", trainer.global_step)
+
+    def _raise_if_stopped(self, trainer: L.Trainer, module: Any) -> None:
+        """Raises StoppedError if a signal asked the run to end, unless it is at its end anyway."""
+        number = self.interrupts.agreed
+        if number is None or trainer.global_step >= module.planned_steps()[0]:
+            return
+        message = (
+            f"stopped by {number.name} at step {trainer.global_step}, in epoch {trainer.current_epoch + 1} of "
+            f"{trainer.max_epochs}; the state is kept in {self.path.parent}. Go on with the same options and --resume"
+        )
+        if trainer.is_global_zero:
+            log.info("%s", message)
+        raise StoppedError(message, number, logged=True)
 
 
 class ProgressBar(L.Callback):

@@ -29,8 +29,10 @@ from signloom.run_folder import EpochRecord, History, Run, corpus_record
 from signloom.train import distributed
 from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.build import build_recognizer
+from signloom.train.callbacks import Stop
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
+from signloom.train.interrupts import Interrupts
 from signloom.train.lock import locked
 from signloom.train.logs import logging_to, quiet_lightning
 from signloom.train.method import method_of
@@ -90,7 +92,8 @@ def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
 
 def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     train_items, dev_items = train_split(corpus, recipe), corpus.split("dev")
-    vocabulary = Vocabulary.from_glosses(item.glosses for item in train_items)
+    # Of the whole split, also where a run trains on a few of its utterances.
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
     if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
         log.warning("%s", unknown)
     torch.manual_seed(recipe.seed)
@@ -120,7 +123,8 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     if world.rank == 0:
         _log_start(recipe, module, train, dev, started_from, world)
     with quiet_lightning():
-        trainer = make_trainer(recipe, run, world, history, info)
+        stop = Stop(recipe, history, Interrupts())
+        trainer = make_trainer(recipe, run, world, history, info, stop)
         started = time.perf_counter()
         trainer.fit(
             module,
@@ -134,8 +138,36 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
         raise InputError("training ended before its first epoch; give --max_minutes more time")
     if world.rank == 0:
         history.plot(run)
-        store_spans(run.model_file, corpus)
+        _store_spans(run, corpus)
+        _log_end(recipe, history, history.best, stop.reason)
     return RunResult(run.path, history, history.best, seconds, load(run.model_file))
+
+
+def _store_spans(run: Run, corpus: Corpus) -> None:
+    """Fits the time spans of the model. Landmarks that have vanished since training do not make the run fail."""
+    try:
+        store_spans(run.model_file, corpus)
+    except (InputError, OSError) as error:
+        log.warning("the time spans of glosses are not fitted: %s", error)
+
+
+def _log_end(recipe: Recipe, history: History, best: EpochRecord, reason: str) -> None:
+    """Logs why a run ended early and how to go on, and its best epoch."""
+    if reason:
+        last = history.epochs[-1]
+        log.info(
+            "ended by %s at step %d, in epoch %d of %d; to go on, raise or leave it out, and pass --resume",
+            reason,
+            last.steps,
+            last.epoch,
+            recipe.epochs,
+        )
+    log.info(
+        "best dev WER %.1f %% (plain rule) at epoch %d of %d",
+        100 * best.dev_wer,
+        best.epoch,
+        history.epochs[-1].epoch,
+    )
 
 
 def _log_start(

@@ -5,6 +5,7 @@ No torch here: the command line reads this module.
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, asdict, fields
 
 from signloom.corpus import Corpus
@@ -13,6 +14,8 @@ from signloom.files import as_json
 from signloom.run_folder import Run
 from signloom.train.recipe import Recipe
 
+# Options that may be raised: the run then lasts longer, and the learning rate follows the longer schedule.
+MAY_BE_RAISED = ("epochs", "max_steps")
 # Options that may differ when a run is resumed: folders, duration and threads, never what is learnt.
 FREE_TO_CHANGE = (
     *("data_dir", "output", "resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
@@ -44,12 +47,17 @@ def check_same_run(recipe: Recipe, corpus: Corpus) -> None:
     before = _defaults(recipe) | dict(run.options)
     faults = Faults(f"{run.path}: cannot be resumed with other options")
     for name, value in as_json(asdict(recipe)).items():
+        if name in MAY_BE_RAISED and (value is None or (before.get(name) or math.inf) <= value):
+            continue
         if name not in FREE_TO_CHANGE and before.get(name) != value:
             faults.add(f"--{name} was {before.get(name)!r}, now {value!r}")
     summary = run.corpus.get("summary")
     if summary != as_json(corpus.summary()):
         faults.add(f"the corpus in {recipe.data_dir} is another: {corpus.summary()}, trained on {summary}")
-    faults.advice = "repeat the options as they were; to train longer or differently, start a new run with --init"
+    faults.advice = (
+        "repeat the options as they were (--epochs and --max_steps may be raised); to train differently, start a new "
+        "run with --init"
+    )
     faults.raise_if_any()
 
 

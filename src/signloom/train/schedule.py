@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, _enable_get_lr_call
 
 from signloom.train.recipe import Recipe
 
@@ -36,6 +37,29 @@ def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_pe
         )
     warm = warm_steps(recipe, total_steps, steps_per_epoch)
     return LambdaLR(optimizer, factor(recipe.schedule, warm_steps=warm, total_steps=total_steps))
+
+
+def prolong(scheduler: Any, total_steps: int) -> bool:
+    """Makes a schedule that was restored from a shorter run last for `total_steps`. Returns whether that changed it.
+
+    The schedule is then that of a run which had as many steps from the start.
+    """
+    if isinstance(scheduler, OneCycleLR):
+        before, scheduler.total_steps = scheduler.total_steps, max(2, total_steps + (WARM_SHARE * total_steps == 1))
+        for phase in scheduler._schedule_phases:
+            phase["end_step"] = (phase["end_step"] + 1) * scheduler.total_steps / before - 1
+        changed = before != scheduler.total_steps
+    else:
+        changed = any(
+            factor_at(scheduler.last_epoch) * base != rate
+            for factor_at, base, rate in zip(scheduler.lr_lambdas, scheduler.base_lrs, scheduler._last_lr, strict=True)
+        )
+    if changed:
+        with _enable_get_lr_call(scheduler):
+            scheduler._last_lr = scheduler.get_lr()
+        for group, rate in zip(scheduler.optimizer.param_groups, scheduler._last_lr, strict=True):
+            group["lr"] = rate
+    return changed
 
 
 def warm_steps(recipe: Recipe, total_steps: int, steps_per_epoch: float) -> int:

@@ -25,6 +25,8 @@ def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
     """Returns all training utterances, or `num_train_samples` of them, drawn by the seed of the recipe."""
     items = corpus.split("train")
     if recipe.num_train_samples:
+        if recipe.num_train_samples > len(items):
+            log.warning("--num_train_samples %d: train has only %d utterances", recipe.num_train_samples, len(items))
         order = np.random.default_rng(recipe.seed).permutation(len(items))
         items = [items[index] for index in sorted(order[: recipe.num_train_samples])]
     return items

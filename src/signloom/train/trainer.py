@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from signloom.run_folder import History, Run
-from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, stop_callbacks
+from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import UtteranceDataset
 from signloom.train.distributed import World
@@ -21,16 +21,26 @@ from signloom.train.recipe import Recipe
 from signloom.train.sampling import BucketSampler, StepSampler
 
 
-def make_trainer(recipe: Recipe, run: Run, world: World, history: History, info: Mapping[str, Any]) -> L.Trainer:
-    """Returns Lightning's trainer for a recipe, on one process or many. `info` goes into the run's record and model."""
+def make_trainer(
+    recipe: Recipe, run: Run, world: World, history: History, info: Mapping[str, Any], stop: Stop
+) -> L.Trainer:
+    """Returns Lightning's trainer for a recipe, on one process or many.
+
+    info: goes into the run's record and model.  stop: what may end the run early.
+    """
     callbacks: list[L.Callback] = [
         Start(run, info, resume=recipe.resume),
         FirstBatch(),
         EpochEnd(run, history, info),
         # Before LastState: the saved state holds their findings.
         Monitors(run.path),
-        *stop_callbacks(recipe),
-        LastState(run.state_file, every_minutes=recipe.save_every_minutes, every_steps=recipe.save_every_steps),
+        stop,
+        LastState(
+            run.state_file,
+            every_minutes=recipe.save_every_minutes,
+            every_steps=recipe.save_every_steps,
+            interrupts=stop.interrupts,
+        ),
     ]
     if world.rank == 0:
         callbacks.append(ProgressBar())
