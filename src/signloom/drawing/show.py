@@ -165,15 +165,16 @@ def write_film(shown: Shown, span: Span, path: Path, *, height: int | None) -> N
 
 
 def _film(shown: Shown, span: Span, height: int | None, max_fps: float | None) -> Iterator[Page]:
-    pages, last = None, -np.inf
+    pages, due = None, -np.inf
     first = shown.landmarks.seconds[span.frames.start]
     for frame, seconds, image in _with_progress(shown.images(), len(shown.landmarks)):
         if seconds >= span.end:
             break
-        # Rounding must not leave out every second frame of a film of the greatest rate.
-        if seconds < first or (max_fps is not None and seconds - last < 0.9 / max_fps):
+        # Of frames that follow each other faster, every so many is left out; rounding counts for nothing.
+        if seconds < first or (max_fps is not None and seconds < due - 0.1 / max_fps):
             continue
-        last = seconds
+        if max_fps is not None:
+            due = max(due + 1 / max_fps, seconds) if np.isfinite(due) else seconds + 1 / max_fps
         if pages is None:
             pages = shown.pages(height or (min(FILM_HEIGHT, image.shape[0]) if image is not None else 480), image)
         yield max(seconds - span.start, 0.0), pages.page(frame, seconds, image)
