@@ -42,6 +42,12 @@ ADVICE = {
     "hands_late": "the hands and the pose come from different frames: take both from the same frame and import again",
     "disordered_hand": "the points of the hand are named wrongly: look at the order of the source and import again",
 }
+# Share of the way of both wrists that the left one goes where it leads, as in `landmarks.leading_hand`.
+LEADS = 0.6
+LEFT_HANDED = (
+    "left-handed signers are no fault; if they are none, the videos were mirrored before tracking: mirror them back, "
+    "or train with --augmentation.mirror 0.5 if no sign changes its meaning when mirrored"
+)
 OTHER_ADVICE = "look at these clips ('signloom show'); import the landmarks as the extractor gave them"
 
 
@@ -58,7 +64,12 @@ def body(figures: CorpusFigures) -> Outcome:
     clips = figures.clips
     found = faulty_clips(clips)
     if not found:
-        return ok(f"the points are a person in all {len(clips):,} clips", value=0)
+        headline = f"the points are a person in all {len(clips):,} clips"
+        leading = _left_handed(clips)
+        if leading:
+            headline += f"; the left hand leads in the clips of {', '.join(leading[:SHOWN])}"
+        # A video that was mirrored before tracking shows a left-handed person.
+        return judge(headline, note=bool(leading), value=0, where=leading, advice=LEFT_HANDED)
     if normalised(figures).level == "fail":
         return note(SEE_NORMALISED)
     where_by_name = {name: places(by_id, clips) for name, by_id in found.items()}
@@ -74,6 +85,15 @@ def body(figures: CorpusFigures) -> Outcome:
     advice = ADVICE.get(worst, OTHER_ADVICE)
     say = fail if any(place.grave for place in where_by_name.values()) else warn
     return say(headline, advice=advice, **measured)
+
+
+def _left_handed(clips: tuple[ClipFigures, ...]) -> list[str]:
+    """Returns the splits and signers in most of whose clips the left hand leads."""
+    leads = {clip.utterance.id for clip in clips if clip.motion.left > LEADS}
+    groups = [(part.name, part.clips) for part in parts_of(clips)] or [("all", clips)]
+    return [
+        name for name, members in groups if sum(clip.utterance.id in leads for clip in members) > MOST * len(members)
+    ]
 
 
 def _row(place: Places) -> dict[str, object]:

@@ -32,15 +32,16 @@ _STILL = 0.01
 class Motion:
     """How a clip moves; NaN where the pose is known in too few frames.
 
-    reach: standard deviation of the place of the wrist of the pose that moves further.  speed: mean speed of the wrists
-    of the pose, per second.  still: share of frames in which neither wrist moves by more than a hundredth in a fifth of
-    a second.  jitter: median of how far nose and shoulders are from the middle of the frames before and after.
-    places: of both wrists, relative to the middle of the shoulders, x and y, evenly over the clip, (N, 8, 4); None if
-    too little of the pose is known.  seen: share of the middle half of each gloss in which each part of `SEEN` is in
-    view, (N, 3).
+    reach: standard deviation of the place of the wrist of the pose that moves further.  left: share of the way of both
+    wrists that the left one goes.  speed: mean speed of the wrists of the pose, per second.  still: share of frames in
+    which neither wrist moves by more than a hundredth in a fifth of a second.  jitter: median of how far nose and
+    shoulders are from the middle of the frames before and after.  places: of both wrists, relative to the middle of the
+    shoulders, x and y, evenly over the clip, (N, 8, 4); None if too little of the pose is known.  seen: share of the
+    middle half of each gloss in which each part of `SEEN` is in view, (N, 3).
     """
 
     reach: float
+    left: float
     speed: float
     still: float
     jitter: float
@@ -59,16 +60,18 @@ def measure_motion(
     upper = points[:, _UPPER, :2]
     frames = np.flatnonzero(np.isfinite(upper).all((1, 2)))
     if len(frames) < FEWEST_FRAMES or not shoulders > 0:
-        return Motion(math.nan, math.nan, math.nan, math.nan, None, seen)
+        return Motion(math.nan, math.nan, math.nan, math.nan, math.nan, None, seen)
     upper = upper[frames] / shoulders
     wrists, trunk = upper[:, :2], upper[:, 2:]
     window = min(max(1, round(_WINDOW_SECONDS * fps)), len(frames) - 1)
     steps = wrists[1:] - wrists[:-1]
     moved = wrists[window:] - wrists[:-window]
     bent = trunk[1:-1] - 0.5 * (trunk[2:] + trunk[:-2])
+    ways = np.hypot(steps[..., 0], steps[..., 1]).sum(0)
     return Motion(
+        left=float(ways[0] / max(float(ways.sum()), 1e-9)),
         reach=float(np.sqrt(wrists.var(axis=0).sum(-1).max())),
-        speed=float(np.hypot(steps[..., 0], steps[..., 1]).mean() * fps),
+        speed=float(ways.sum() / (2 * len(steps)) * fps),
         still=float((np.hypot(moved[..., 0], moved[..., 1]).max(1) < _STILL).mean()),
         jitter=float(np.median(np.hypot(bent[..., 0], bent[..., 1]))),
         places=_places(wrists - 0.5 * (trunk[:, 1:2] + trunk[:, 2:3]), frames, len(points), num_glosses),
