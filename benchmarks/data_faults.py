@@ -3,8 +3,8 @@
 python benchmarks/data_faults.py --data ../shared/data
 
 Every fault of `data_faults_planted.py` is planted in all of a corpus, in its dev split, in the clips of one signer and
-in a fifth of its clips, as far as it can show there; corpora take turns. The doctor's data checks must name it: the check
-that is meant for it fails or warns, in the words that are meant for it. The healthy corpora of
+in a fifth of its clips, as far as it can show there; corpora take turns. The doctor's data checks must name it: the
+check that is meant for it fails or warns, in the words that are meant for it. The healthy corpora of
 `data_faults_corpora.py` are examined as they are; a warning or failure counts unless it is one of `--known` (faults
 that these corpora have, such as glosses that are not in train). A corpus that is done is not done again: its result
 lies in --work.

@@ -207,6 +207,19 @@ def resting_hand(points: np.ndarray, clip: Any, rng: np.random.Generator) -> np.
     return points
 
 
+@_points
+def hand_held(points: np.ndarray, clip: Any, rng: np.random.Generator) -> np.ndarray:
+    """The right hand keeps its first place, where it was seen."""
+    seen = np.isfinite(points[:, RIGHT, 0]).all(1)
+    if seen.any():
+        points[seen, RIGHT] = points[int(seen.argmax()), RIGHT]
+    return points
+
+
+def cut_to_a_half(clip: Any, rng: np.random.Generator) -> Any:
+    return clip.part(slice(0, max(1, len(clip) // 2)))
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("upside down, 1 - y", _axis(1, -1, lambda clip: 1.0), "data.body", "upside down"),
     Fault("upside down, -y", _axis(1, -1), "data.body", "upside down"),
@@ -242,6 +255,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("visibility as logits", _visibility(lambda values: 4 * values - 3), "data.visibility", "outside 0 to 1"),
     Fault("jitter of 0.02", _jitter(0.02), "data.jitter", "jitter"),
     Fault("a resting hand in view", resting_hand, "data.presence", "left hand", (DEV,)),
+    Fault("depth reversed", _axis(2, -1), "data.body", "depth is reversed"),
+    Fault("width doubled", _axis(0, 2), "data.alike", "stretched|as high for its width"),
+    Fault("a hand held", hand_held, "data.frozen", "a hand stays the same"),
+    Fault("cut to a half", cut_to_a_half, "data.pace", "shorter or longer", (SOME,)),
     Fault("face mirrored", face_mirrored, "data.body", "face is mirrored"),
 )
 

@@ -11,10 +11,10 @@ import pytest
 
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter
-from signloom.findings import checks_in
-from signloom.health.checks import body, landmarks, manifest, presence, timing
+from signloom.health.checks import landmarks, presence, timing
 from signloom.health.checks.figures import measure_clip, measure_corpus
 from signloom.health.checks.places import places
+from signloom.health.examine import DATA_CHECKS
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
@@ -25,7 +25,6 @@ import data_faults_planted as planted
 
 pytestmark = pytest.mark.slow
 
-CHECKS = checks_in(landmarks, body, timing, presence, manifest)
 FAULTS = {fault.name: fault for fault in planted.FAULTS}
 # Shown by other corpora below: in files; where signs have a direction; where hands are out of view.
 ELSEWHERE = ("infinite points", "reversed", "a resting hand in view")
@@ -72,7 +71,7 @@ def changed(figures, change, concerned):
 
 
 def examine(figures):
-    return {check.id: check(figures) for check in CHECKS}
+    return {check.id: check(figures) for check in DATA_CHECKS}
 
 
 def loud(findings):

@@ -11,9 +11,9 @@ from conftest import tiny_sentence, zscored
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
-from signloom.findings import Finding, checks_in, chosen
-from signloom.health.checks import body, landmarks, manifest, presence, timing
+from signloom.findings import Finding, chosen
 from signloom.health.checks.figures import measure_clip, measure_corpus
+from signloom.health.examine import DATA_CHECKS
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
@@ -43,7 +43,7 @@ def changed(corpus, root, change=lambda clip, number: clip, rename=lambda item, 
 
 def examine(corpus, unalignable=lambda item: ""):
     figures = measure_corpus(corpus, unalignable=unalignable, model="a model")
-    return {check.id: check(figures) for check in checks_in(landmarks, body, timing, presence, manifest)}
+    return {check.id: check(figures) for check in DATA_CHECKS}
 
 
 def loud(findings):

@@ -13,21 +13,12 @@ from typing import Any
 
 from signloom.files import write_text
 from signloom.findings import Check, checks_in
-from signloom.health.checks import (
-    architecture,
-    body,
-    compatibility,
-    landmarks,
-    manifest,
-    outputs,
-    presence,
-    run,
-    timing,
-)
+from signloom.health.checks import architecture, compatibility, outputs, run
+from signloom.health.examine import DATA_CHECKS
 from signloom.train import monitor_rules
 
 TABLES = {
-    "data": checks_in(landmarks, body, timing, presence, manifest),
+    "data": DATA_CHECKS,
     "run record": checks_in(run),
     "run predictions": checks_in(outputs),
     "compatibility": checks_in(compatibility),

@@ -19,6 +19,7 @@ from signloom.health.checks import (
     compatibility,
     landmarks,
     manifest,
+    movement,
     outputs,
     presence,
     run,
@@ -30,6 +31,7 @@ from signloom.health.checks.probe import make_probe
 from signloom.health.evidence import posterior, skeletons
 from signloom.health.subject import Subject
 
+DATA_CHECKS = checks_in(landmarks, movement, body, timing, presence, manifest)
 # Raised by a model that cannot run.
 BROKEN_MODEL = (RuntimeError, ValueError, IndexError)
 
@@ -128,9 +130,7 @@ def _examine_model(subject: Subject, checks: Sequence[Check[Any]], bar: Progress
 
 
 GROUPS = (
-    Group(
-        checks_in(landmarks, body, timing, presence, manifest), lambda subject: subject.examine_data, _examine_corpus
-    ),
+    Group(DATA_CHECKS, lambda subject: subject.examine_data, _examine_corpus),
     Group(checks_in(run), lambda subject: subject.run is not None, _examine_record),
     Group(checks_in(outputs), lambda subject: subject.examine_predictions, _examine_predictions),
     Group(checks_in(compatibility, architecture), lambda subject: subject.examine_model, _examine_model),

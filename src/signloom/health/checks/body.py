@@ -25,9 +25,13 @@ ELSEWHERE = ("visibility", "frozen", "outside")
 UNSURE = {"hands_late": 0.15, "hands_apart": 0.2, "disordered_hand": 0.06, "hand_size": 0.06, "hands_crop": 0.06}
 # So few clips do not show these faults together.
 FEWEST_UNSURE = 5
-# Image heights, and shoulder widths: the box around a person whose wrists move so much changes by 0.0018
-# at least; half precision rounds to 0.0005.
-STEADY_BOX, MOVING = 0.001, 0.05
+# Image heights, and shoulder widths per frame: the box around a person who moves so much changes by 0.0018 at least;
+# half precision rounds to 0.0005.
+STEADY_BOX, MOVING = 0.001, 0.005
+# Shoulder widths: a nose is 0.35 to 2.4 in front of the shoulders for the tracker.
+BEHIND = 0.05
+# Found here, beside those of `signloom.anatomy`.
+FAULTS = {**anatomy.FAULTS, "z_reversed": "the depth is reversed: the head lies behind the shoulders"}
 ADVICE = {
     "hands_relative": "import the hands in coordinates of the image, as the tracker gave them",
     "body_relative": "import the coordinates of the image, as the tracker gave them",
@@ -40,6 +44,7 @@ ADVICE = {
     "hands_exchanged": "exchange the blocks of the left and the right hand and import again",
     "hands_crop": "add where the crop lies in the image to the coordinates of the hands, and import again",
     "hands_late": "the hands and the pose come from different frames: take both from the same frame and import again",
+    "z_reversed": "z points away from the camera: import -z",
     "disordered_hand": "the points of the hand are named wrongly: look at the order of the source and import again",
 }
 # Share of the way of both wrists that the left one goes where it leads, as in `landmarks.leading_hand`.
@@ -60,7 +65,7 @@ OTHER_ADVICE = "look at these clips ('signloom show'); import the landmarks as t
 )
 def body(figures: CorpusFigures) -> Outcome:
     """Clips whose points are no person: upside down, mirrored, x and y or the hands exchanged, shifted in their order,
-    relative to a crop or a wrist, hands late or elsewhere."""
+    relative to a crop or a wrist, with late hands or reversed depth."""
     clips = figures.clips
     found = faulty_clips(clips)
     if not found:
@@ -75,7 +80,7 @@ def body(figures: CorpusFigures) -> Outcome:
     where_by_name = {name: places(by_id, clips) for name, by_id in found.items()}
     names = sorted(found, key=lambda name: (-where_by_name[name].count, name))
     worst = names[0]
-    headline = "; ".join(f"{anatomy.FAULTS[name]}: {where_by_name[name]}" for name in names[:3])
+    headline = "; ".join(f"{FAULTS[name]}: {where_by_name[name]}" for name in names[:3])
     where = [f"{name}: {measured}" for kind in names for name, measured in list(found[kind].items())[:SHOWN]]
     measured = Details(
         value=len({name for by_id in found.values() for name in by_id}),
@@ -139,7 +144,7 @@ def _faults(clip: ClipFigures, *, one_of_several: bool = False) -> dict[str, str
 
     one_of_several: judge it by the thresholds of many clips together.
     """
-    if clip.box < STEADY_BOX and clip.motion.reach > MOVING:
+    if clip.box < STEADY_BOX and clip.body.step > MOVING:
         return {
             "body_crop": f"the box around body and hands changes by {clip.box:.4f} of the image's height in the clip"
         }
@@ -150,6 +155,8 @@ def _faults(clip: ClipFigures, *, one_of_several: bool = False) -> dict[str, str
     faults = {fault.name: fault.measured for fault in reversed(anatomy.faults_of(measures))}
     # Noise makes every outline longer.
     jittery = ("disordered_face", "disordered_hand") if clip.motion.jitter > JITTER_IN_A_CLIP else ()
+    if clip.head_depth > BEHIND:
+        faults["z_reversed"] = f"the nose lies {clip.head_depth:.2f} shoulder widths behind the shoulders"
     return {name: measured for name, measured in faults.items() if name not in (*ELSEWHERE, *jittery)}
 
 

@@ -27,6 +27,9 @@ HANDS_APART = 0.3
 FASTEST = 30.0
 # Statistics of the face use every ninth of its 468 points.
 FACE_STEP = 9
+# Frames of a hand that show whether it is held.
+FEWEST_OF_A_HAND = 6
+_HEAD_AND_SHOULDERS = layout.indices("pose.nose", "pose.left_shoulder", "pose.right_shoulder")
 _SHOULDER = layout.index("pose.left_shoulder")
 # Whether points are a person shows in the middle of a clip: this many frames, so that long clips take no longer.
 BODY_FRAMES = 64
@@ -51,12 +54,14 @@ class ClipFigures:
     pose and hands.  missing: by body part, the share of frames without it.  without_hands: share of frames without
     either hand.  zeros: share of known points exactly at (0, 0, 0).  filled: share of frames in which points of a body
     part all lie at one place, and that place, in fractions of the image.  repeated: share of frames that repeat the
-    frame before, to the last bit.  longest_seconds: the longest stretch of them.  swaps: frames in which the hands
+    frame before, to the last bit.  longest_seconds: the longest stretch of them.  held: the same share of the frames of
+    a hand, the greater one.  swaps: frames in which the hands
     swapped places.  jumps: frames in which a hand moved faster than FASTEST.  infinite: whether a visibility is
     infinite.  standardised: share of the coordinates with mean 0 and deviation 1 over the clip.  shoulders: mean width.
-    across: the mean vector from the right to the left shoulder, (2,).  body: whether the points are a person, from the
-    middle BODY_FRAMES frames.  box: in every fourth of these, the deviation of the edge of the box around body and
-    hands that moves most.  motion: how the clip moves.  spreads: by body part.
+    across: the mean vector from the right to the left shoulder, (2,).  head_depth: of the nose behind the shoulders, in
+    their widths.  body: whether the points are a person, from the middle BODY_FRAMES frames.  box: in every fourth of
+    these, the deviation of the edge of the box around body and hands that moves most.  motion: how the clip moves.
+    spreads: by body part.
     """
 
     utterance: Utterance
@@ -69,6 +74,7 @@ class ClipFigures:
     zeros: float
     filled: tuple[float, tuple[float, float]]
     repeated: float
+    held: float
     longest_seconds: float
     swaps: int
     jumps: int
@@ -76,6 +82,7 @@ class ClipFigures:
     standardised: float
     shoulders: float
     across: np.ndarray
+    head_depth: float
     body: anatomy.Measures
     box: float
     motion: Motion
@@ -149,7 +156,8 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
     known = np.isfinite(body[..., 0])
     # In files of relative points a root, as the wrist, may lie at the origin; a whole body part does not.
     zeros = (body == 0).all(-1)
-    same = (body.view(np.int32)[1:] == body.view(np.int32)[:-1]).all((1, 2)) & known[1:].any(1)
+    repeats = (body.view(np.int32)[1:] == body.view(np.int32)[:-1]).all(2)
+    same = repeats.all(1) & known[1:].any(1)
     left, right = (points[:, layout.index(f"pose.{side}_shoulder"), :2] for side in ("left", "right"))
     across = (left - right)[np.isfinite(left[:, 0])]
     widths = np.hypot(across[:, 0], across[:, 1])
@@ -168,6 +176,7 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
         zeros=float(zeros.sum() / max(1, known.sum())),
         filled=_filled(points, landmarks.aspect),
         repeated=float(same.mean()) if len(same) else 0.0,
+        held=max(_held(repeats[:, layout.GROUPS[name]], present[name][1:]) for name in HANDS),
         longest_seconds=_longest(same) / landmarks.fps,
         swaps=swaps,
         jumps=jumps,
@@ -175,6 +184,7 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
         standardised=_standardised(body),
         shoulders=shoulders,
         across=across.mean(0) if len(across) else np.full(2, np.nan),
+        head_depth=_head_depth(points) / shoulders,
         body=anatomy.measure(points[middle], landmarks.visibility[middle], aspect=aspect),
         box=_box(body[middle]),
         motion=measure_motion(
@@ -201,6 +211,17 @@ def _unread(landmarks: Landmarks) -> int:
     frames = landmarks.source.get("frames")
     count = frames.get("unread") if isinstance(frames, Mapping) else None
     return count if isinstance(count, int) else 0
+
+
+def _held(repeats: np.ndarray, present: np.ndarray) -> float:
+    count = int(present.sum())
+    return float((repeats.all(1) & present).sum() / count) if count >= FEWEST_OF_A_HAND else 0.0
+
+
+def _head_depth(points: np.ndarray) -> float:
+    depth = points[:, _HEAD_AND_SHOULDERS, 2]
+    depth = depth[np.isfinite(depth).all(1)]
+    return float(np.median(depth[:, 0] - 0.5 * (depth[:, 1] + depth[:, 2]))) if len(depth) else math.nan
 
 
 def _filled(points: np.ndarray, aspect: float) -> tuple[float, tuple[float, float]]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from signloom import anatomy, layout
-from signloom.errors import kind_of, plural
+from signloom.errors import kind_of
 from signloom.findings import Details, Outcome, check, judge, note, ok, warn
-from signloom.health.checks.figures import FASTEST, ClipFigures, CorpusFigures
-from signloom.health.checks.places import FEWEST_CLIPS, MANY, MOST, parts_of, places
+from signloom.health.checks.figures import ClipFigures, CorpusFigures
+from signloom.health.checks.places import MANY, MOST, parts_of, places
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
 # Clips, signers or glosses that a finding lists.
@@ -39,9 +39,6 @@ FEWEST_CLIPS_STANDARDISED = 0.05
 FARTHEST = 20.0
 # Share of a clip's frames.
 FILLED = 0.02
-# Deviation of the place of a wrist, in shoulder widths: at least 0.011 in healthy clips of one gloss (at rest), 0.127
-# in sentences; and share of frames in which the wrists rest: up to 0.23 in sentences.
-STILL_REACH, STILL_REACH_OF_SENTENCES, STILL_SHARE_OF_SENTENCES = 0.006, 0.05, 0.6
 SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normalised"
 
 
@@ -83,10 +80,10 @@ def units(figures: CorpusFigures) -> Outcome:
             "least": round(min(spread.low for spread in spreads), 4),
             "greatest": round(max(spread.high for spread in spreads), 4),
         }
-    largest = {clip.utterance.id: _largest(clip) for clip in figures.clips}
+    largest = {clip.utterance.id: max_coordinate(clip) for clip in figures.clips}
     farthest = max(largest.values(), default=0.0)
     outside = {clip.utterance.id for clip in figures.clips if _outside(clip)}
-    far = _worst((value, name) for name, value in largest.items() if value > FARTHEST or name in outside)
+    far = worst_first((value, name) for name, value in largest.items() if value > FARTHEST or name in outside)
     headline = f"coordinates up to {farthest:.3g} image heights"
     measured = Details(value=farthest, where=far[:SHOWN], figures=table)
     if not far:
@@ -107,7 +104,7 @@ def _outside(clip: ClipFigures) -> bool:
     return [fault.name for fault in anatomy.faults_of(clip.body)] == ["outside"] and not has_filled(clip)
 
 
-def _largest(clip: ClipFigures) -> float:
+def max_coordinate(clip: ClipFigures) -> float:
     """Returns the largest coordinate of a clip, in absolute value."""
     known = [spread for spread in clip.spreads.values() if spread.count]
     return max((max(abs(spread.low), abs(spread.high)) for spread in known), default=0.0)
@@ -130,7 +127,7 @@ def normalised(figures: CorpusFigures) -> Outcome:
         clip.utterance.id for clip in figures.clips if _is_standardised(clip) and clip.utterance.id in misshapen
     ]
     share = len(standardised) / max(1, len(figures.clips))
-    own = _mean(clip.standardised for clip in figures.clips)
+    own = mean(clip.standardised for clip in figures.clips)
     headline = (
         f"bones of the hand vary by {100 * bones:.0f} % of their length within a clip, the distance of the eyes by "
         f"{100 * eyes:.0f} %"
@@ -194,7 +191,7 @@ def jitter(figures: CorpusFigures) -> Outcome:
         return ok(headline, value=middle)
     if normalised(figures).level == "fail":
         return note(SEE_NORMALISED)
-    worst = _worst((value, name) for name, value in noisy.items())
+    worst = worst_first((value, name) for name, value in noisy.items())
     return warn(
         f"{headline}: the points jitter in {place}" if noisy else f"{headline}: the points jitter",
         value=middle,
@@ -222,10 +219,10 @@ def missing(figures: CorpusFigures) -> Outcome:
     by_signer = _by_signer(figures)
     parts = _missing_parts(figures.clips)
     table = {"parts": parts, "signers": {signer: _missing_parts(clips) for signer, clips in by_signer.items()}}
-    hands = {signer: _mean(clip.without_hands for clip in clips) for signer, clips in by_signer.items()}
+    hands = {signer: mean(clip.without_hands for clip in clips) for signer, clips in by_signer.items()}
     usual = float(np.median(list(hands.values()))) if hands else 0.0
     # Tracking that fails on one signer shows up later as that signer's word error rate.
-    far = _worst((share, signer) for signer, share in hands.items() if share > usual + 0.3)
+    far = worst_first((share, signer) for signer, share in hands.items() if share > usual + 0.3)
     shown = ", ".join(f"{name.replace('_', ' ')} in {100 * share:.1f} %" for name, share in parts.items())
     headline = f"missing: {shown} of the frames"
     measured = Details(value=parts["pose"], where=far[:SHOWN], figures=table)
@@ -242,7 +239,7 @@ def missing(figures: CorpusFigures) -> Outcome:
 
 def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
     clips = list(clips)
-    return {name: _mean(clip.missing[name] for clip in clips) for name in layout.GROUPS}
+    return {name: mean(clip.missing[name] for clip in clips) for name in layout.GROUPS}
 
 
 @check(
@@ -255,7 +252,7 @@ def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
 def hands(figures: CorpusFigures) -> Outcome:
     """Share of clips without hands."""
     without = [(clip.without_hands, clip.utterance.id) for clip in figures.clips]
-    empty = _worst((share, name) for share, name in without if share > 0.95)
+    empty = worst_first((share, name) for share, name in without if share > 0.95)
     share = len(empty) / max(1, len(without))
     headline = f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)"
     place = places(empty, figures.clips)
@@ -278,7 +275,7 @@ def hands(figures: CorpusFigures) -> Outcome:
 )
 def zeros(figures: CorpusFigures) -> Outcome:
     """Share of the known points that lie exactly at (0, 0, 0), and clips whose missing points have another value."""
-    share = _mean(clip.zeros for clip in figures.clips)
+    share = mean(clip.zeros for clip in figures.clips)
     filled = [clip for clip in figures.clips if clip.filled[0] > FILLED]
     headline = f"{100 * share:.2f} % of the known points lie exactly at (0, 0, 0)"
     if (share >= 0.02 or filled) and normalised(figures).level == "fail":
@@ -288,7 +285,7 @@ def zeros(figures: CorpusFigures) -> Outcome:
         values = Counter(f"({x:.3g}, {y:.3g})" for x, y in (clip.filled[1] for clip in filled))
         (value, _), *_ = values.most_common(1)
         headline += f"; points of a body part all lie at {value} of the image in {place}: missing ones were written so"
-    where = _worst(
+    where = worst_first(
         (max(clip.zeros, clip.filled[0]), clip.utterance.id)
         for clip in figures.clips
         if clip.zeros > 0.02 or has_filled(clip)
@@ -309,79 +306,6 @@ def has_filled(clip: ClipFigures) -> bool:
     return clip.filled[0] > FILLED
 
 
-@check(
-    "data.frozen",
-    unit="share of frames",
-    threshold="warn from 10 % of the frames or 2 % of the clips, fail from 50 % of either; and less than "
-    f"{100 * MANY:g} % of the clips nearly still, else fail",
-    source="no tracker gives two frames of a camera the same points to the last bit; in healthy clips the wrists move "
-    "by 0.011 shoulder widths (deviation) and more, in sentences by 0.13",
-)
-def frozen(figures: CorpusFigures) -> Outcome:
-    """Share of frames that repeat the frame before, to the last bit, and clips in which the wrists hardly move."""
-    share = _mean(clip.repeated for clip in figures.clips)
-    still = _worst(
-        (clip.longest_seconds, clip.utterance.id)
-        for clip in figures.clips
-        if clip.longest_seconds >= 0.5 or clip.repeated > 0.25
-    )
-    clips = len(still) / max(1, len(figures.clips))
-    nearly = {clip.utterance.id for clip in figures.clips if _nearly_still(clip)} - set(still)
-    place = places(nearly, figures.clips)
-    headline = (
-        f"{100 * share:.1f} % of the frames repeat the frame before; {len(still):,} clips stand still for half a "
-        "second or repeat every fourth frame"
-    )
-    if nearly:
-        headline += f"; the points are nearly frozen in {place}"
-    return judge(
-        headline,
-        fail=share >= 0.5 or clips >= 0.5 or place.grave,
-        warn=share >= 0.1 or clips >= 0.02 or len(nearly) >= FEWEST_CLIPS,
-        note=bool(nearly),
-        value=share,
-        where=[*still, *sorted(nearly)][:SHOWN],
-        advice="the video was decoded or resampled badly: extract from the original, at its own frame rate",
-    )
-
-
-def _nearly_still(clip: ClipFigures) -> bool:
-    """Returns whether the wrists hardly move: less than in any healthy clip of one gloss, or of several."""
-    if len(clip.utterance.glosses) == 1:
-        return clip.motion.reach < STILL_REACH
-    return clip.motion.reach < STILL_REACH_OF_SENTENCES or clip.motion.still > STILL_SHARE_OF_SENTENCES
-
-
-@check(
-    "data.motion",
-    unit="per second",
-    threshold=f"warn from 0.25, fail from 1; too fast is over {FASTEST:g} shoulder widths per second",
-    source=f"{CHOSEN}; healthy ones have up to 0.1",
-)
-def motion(figures: CorpusFigures) -> Outcome:
-    """Frames per second in which the hands swap places, or a hand moves too fast."""
-    # A hand that is missing jumps to the place that stands for it.
-    clips = [clip for clip in figures.clips if not has_filled(clip)]
-    seconds = sum(clip.utterance.duration_seconds for clip in clips)
-    swaps, jumps = sum(clip.swaps for clip in clips), sum(clip.jumps for clip in clips)
-    rate = (swaps + jumps) / max(seconds, 1e-9)
-    # Standardising makes hands jump too; one cause is reported once.
-    if rate >= 0.25 and normalised(figures).level == "fail":
-        return note(SEE_NORMALISED)
-    counts = [(clip.swaps + clip.jumps, clip.utterance.id) for clip in clips]
-    worst = _worst((count, name) for count, name in counts if count)[:SHOWN]
-    return judge(
-        f"the hands swap places in {plural(swaps, 'frame')}; a hand moves faster than anyone can in "
-        f"{plural(jumps, 'frame')} ({rate:.3f} per second)",
-        fail=rate >= 1.0,
-        warn=rate >= 0.25,
-        value=rate,
-        where=worst if rate >= 0.25 else (),
-        figures={"swaps": swaps, "jumps": jumps},
-        advice="the tracker confuses the hands, or the frame rate in the file is wrong: extract again",
-    )
-
-
 def _by_signer(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:
     clips: dict[str, list[ClipFigures]] = {}
     for clip in figures.clips:
@@ -389,7 +313,7 @@ def _by_signer(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:
     return dict(sorted(clips.items()))
 
 
-def _mean(values: Iterable[float]) -> float:
+def mean(values: Iterable[float]) -> float:
     values = list(values)
     return float(np.mean(values)) if values else 0.0
 
@@ -400,6 +324,6 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(known)) if known else 0.0
 
 
-def _worst(pairs: Iterable[tuple[float, str]]) -> list[str]:
+def worst_first(pairs: Iterable[tuple[float, str]]) -> list[str]:
     """Returns the names, those with the greatest value first."""
     return [name for _, name in sorted(pairs, key=lambda pair: (-pair[0], pair[1]))]

@@ -9,7 +9,14 @@ import numpy as np
 
 from signloom.findings import Details, Outcome, check, judge, note, ok, warn
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
-from signloom.health.checks.landmarks import CHOSEN, SEE_NORMALISED, SHOWN, normalised
+from signloom.health.checks.landmarks import (
+    CHOSEN,
+    FARTHEST,
+    SEE_NORMALISED,
+    SHOWN,
+    max_coordinate,
+    normalised,
+)
 from signloom.health.checks.motion import SEEN
 from signloom.health.checks.places import FEWEST_CLIPS, parts_of, places
 
@@ -24,6 +31,8 @@ LEAST_DEVIATION = 0.15
 # Factors between a split or signer and the others. Healthy ones differ by up to 1.6 in size (other cameras), 1.55 in
 # the height of the head over the shoulders, and 2.05 in depth.
 OTHER_SIZE, OTHER_SHAPE, OTHER_DEPTH = 2.2, 1.75, 3.0
+# Shoulder widths from the shoulders up to the head: 0.48 to 0.80 in healthy splits and signers of so many clips.
+SHAPES, FEWEST_OF_SHAPE = (0.4, 0.92), 5
 # Below this ratio to the size, there is no depth.
 FLAT = 0.02
 
@@ -125,14 +134,15 @@ def _table(pairs: Iterator[tuple[str, np.ndarray]] | list[tuple[str, np.ndarray]
     unit="splits and signers",
     threshold=f"none whose body is {OTHER_SIZE:g} times as large as that of the others, {OTHER_SHAPE:g} times as high "
     f"for its width, or {OTHER_DEPTH:g} times as deep (or as small, flat), and "
+    f"the head {SHAPES[0]:g} to {SHAPES[1]:g} shoulder widths above the shoulders, and "
     "depth in all clips or in none; else warn",
     source=f"{CHOSEN}; healthy ones differ by up to 1.6, 1.55 and 2.05",
 )
 def alike(figures: CorpusFigures) -> Outcome:
     """Splits and signers whose bodies have another size, shape or depth than the others'."""
-    clips = figures.clips
     found: dict[str, str] = {}
     table: dict[str, dict[str, float]] = {}
+    clips = tuple(clip for clip in figures.clips if not max_coordinate(clip) > FARTHEST)
     for part in parts_of(clips):
         own = {clip.utterance.id for clip in part.clips}
         others = [clip for clip in clips if clip.utterance.id not in own]
@@ -160,6 +170,12 @@ def alike(figures: CorpusFigures) -> Outcome:
         advice = "import all clips with depth, or all without"
         mixed = FEWEST_CLIPS <= len(flat) < len(clips)
         return judge(headline, warn=mixed, note=True, where=sorted(flat)[:SHOWN], figures=table, advice=advice)
+    groups = [("all clips", clips), *((part.name, part.clips) for part in parts_of(clips))]
+    for name, members in groups:
+        height = _middle(members, MEASURES["shape"])
+        if len(members) >= FEWEST_OF_SHAPE and not SHAPES[0] < height < SHAPES[1] and not np.isnan(height):
+            how = "stretched in width" if height < 1 else "stretched in height"
+            found.setdefault(name, f"{how}: the head is {height:.2f} shoulder widths above the shoulders")
     if not found:
         return ok(
             "bodies have about the same size, shape and depth in all splits and by all signers", value=0, figures=table
@@ -170,7 +186,7 @@ def alike(figures: CorpusFigures) -> Outcome:
         "they were imported otherwise than the others: another scale, image size or crop, or coordinates without "
         "depth; import all clips in the same way"
     )
-    return warn(f"the body of {first} is {found[first]}", advice=advice, **measured)
+    return warn(f"the bodies of {first} are {found[first]}", advice=advice, **measured)
 
 
 def _times(ratio: float) -> str:

@@ -12,13 +12,15 @@ from signloom.findings import Details, Outcome, check, fail, judge, note, ok, wa
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
 from signloom.health.checks.motion import PLACES_PER_GLOSS
-from signloom.health.checks.places import FEWEST_CLIPS, parts_of, places
+from signloom.health.checks.places import FEWEST_CLIPS, MANY, parts_of, places
 
 # Share of a video's frames that may be undecoded without harm.
 UNREAD = 0.1
 # A clip at a wrong rate is shorter for its glosses, and its hands are faster by as much. Factors relative to the other
 # clips of the signer: in healthy corpora one clip of 3,000 is as far from them in both.
 WRONG_PACE, WRONG_PACE_AND_SPEED = 2**0.5, 2**1.1
+# A clip that is so many times shorter or longer per gloss than its signer's others; healthy corpora have up to 2 %.
+CUT = 2**0.8
 # Share of clips that may be so by chance.
 FEW = 0.02
 # Of a split or signer relative to the others: healthy ones differ by 1.4 and 2.5 at most.
@@ -94,7 +96,8 @@ def decoded(figures: CorpusFigures) -> Outcome:
     threshold=f"no clip {WRONG_PACE:.2g} times quicker (or slower) per gloss than its signer's others while the hands "
     f"are faster as well, {WRONG_PACE_AND_SPEED:.2g} times in all; no split or signer {OTHER_PACE:g} and "
     f"{OTHER_PACE_AND_SPEED:g} times: fail from 5 % of the clips or most of a split or signer, warn from "
-    f"{100 * FEW:g} %, else note",
+    f"{100 * FEW:g} %, else note; and less than {100 * MANY:g} % of the clips {CUT:.2g} times as long or short at the "
+    "same speed, else warn",
     source=f"{CHOSEN}; a wrong frame rate changes both by the same factor, people who sign faster do not",
 )
 def pace(figures: CorpusFigures) -> Outcome:
@@ -107,20 +110,17 @@ def pace(figures: CorpusFigures) -> Outcome:
     both = np.log2([clip.motion.speed for clip in clips]) - seconds
     numbers = {clip.utterance.id: number for number, clip in enumerate(clips)}
     wrong: dict[str, float] = {}
+    length = np.zeros(len(clips))
     for members in _by_signer(clips):
         own = np.array([numbers[clip.utterance.id] for clip in members])
         quicker, factor = seconds[own] - np.median(seconds[own]), both[own] - np.median(both[own])
         odd = _opposed(quicker, factor, WRONG_PACE, WRONG_PACE_AND_SPEED)
         wrong |= {members[index].utterance.id: factor[index] / 2 for index in np.flatnonzero(odd)}
-    for part in parts_of(clips):
-        inside = np.isin(np.arange(len(clips)), [numbers[clip.utterance.id] for clip in part.clips])
-        if inside.all():
-            continue
-        quicker, factor = (np.median(v[inside]) - np.median(v[~inside]) for v in (seconds, both))
-        if 2 * inside.sum() <= len(clips) and _opposed(quicker, factor, OTHER_PACE, OTHER_PACE_AND_SPEED):
-            wrong |= {clip.utterance.id: float(factor) / 2 for clip in part.clips}
+        length[own] = quicker
+    wrong |= _other_parts(clips, seconds, both)
     if not wrong:
-        return ok("clips are as long for their glosses, and as fast, as the others of their signer", value=0)
+        cut = [clips[index].utterance.id for index in np.flatnonzero(np.abs(length) > np.log2(CUT))]
+        return _lengths(cut, clips)
     place = places(wrong, figures.clips)
     times = float(np.exp2(np.median(list(wrong.values()))))
     how = f"{times:.2g} times too fast" if times > 1 else f"{1 / times:.2g} times too slow"
@@ -132,6 +132,44 @@ def pace(figures: CorpusFigures) -> Outcome:
     advice = "their frame rate is wrong: find out the true one, and import these clips with --fps"
     headline = f"{headline}: another frame rate than their files say"
     return (fail if place.grave else warn)(headline, advice=advice, **measured)
+
+
+def _other_parts(clips: Sequence[ClipFigures], seconds: np.ndarray, both: np.ndarray) -> dict[str, float]:
+    """Returns the factors, as powers of two, of the clips of splits and signers that have another rate than the rest.
+
+    The part that differs most comes first; then the others are compared without it.
+    """
+    wrong: dict[str, float] = {}
+    ids = np.array([clip.utterance.id for clip in clips])
+    parts = {part.name: np.isin(ids, [clip.utterance.id for clip in part.clips]) for part in parts_of(clips)}
+    left = np.ones(len(clips), dtype=bool)
+    while True:
+        factors = {}
+        for name, members in parts.items():
+            inside, rest = members & left, left & ~members
+            if FEWEST_CLIPS <= inside.sum() <= rest.sum():
+                quicker, factor = (float(np.median(v[inside]) - np.median(v[rest])) for v in (seconds, both))
+                if _opposed(np.array(quicker), np.array(factor), OTHER_PACE, OTHER_PACE_AND_SPEED):
+                    factors[name] = factor
+        if not factors:
+            return wrong
+        worst = max(factors, key=lambda name: abs(factors[name]))
+        wrong |= {str(id): factors[worst] / 2 for id in ids[parts[worst] & left]}
+        left &= ~parts[worst]
+
+
+def _lengths(cut: Sequence[str], clips: Sequence[ClipFigures]) -> Outcome:
+    """Returns the outcome where no rate is wrong. cut: clips that are much shorter or longer than others like them."""
+    headline = "clips are as long for their glosses, and as fast, as the others of their signer"
+    if not cut:
+        return ok(headline, value=0)
+    place = places(cut, clips)
+    headline = f"for their glosses, {place} are {CUT:.2g} times shorter or longer than the others of their signer"
+    measured = Details(value=len(cut), where=list(cut)[:SHOWN])
+    if place.count < max(FEWEST_CLIPS, MANY * place.total):
+        return note(headline, **measured)
+    advice = "look at them: clips may be cut off, padded, or annotated with other sentences"
+    return warn(f"{headline}, at the same speed", advice=advice, **measured)
 
 
 def _opposed(quicker: np.ndarray, factor: np.ndarray, least_pace: float, least_factor: float) -> np.ndarray:
