@@ -256,7 +256,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("jitter of 0.02", _jitter(0.02), "data.jitter", "jitter"),
     Fault("a resting hand in view", resting_hand, "data.presence", "left hand", (DEV,)),
     Fault("depth reversed", _axis(2, -1), "data.body", "depth is reversed"),
-    Fault("width doubled", _axis(0, 2), "data.alike", "stretched|as high for its width"),
+    Fault("width doubled", _axis(0, 2), "data.alike", "stretched|as high for its width", (ALL, DEV, SIGNER)),
     Fault("a hand held", hand_held, "data.frozen", "a hand stays the same"),
     Fault("cut to a half", cut_to_a_half, "data.pace", "shorter or longer", (SOME,)),
     Fault("face mirrored", face_mirrored, "data.body", "face is mirrored"),

@@ -28,8 +28,8 @@ FEWEST_UNSURE = 5
 # Image heights, and shoulder widths per frame: the box around a person who moves so much changes by 0.0018 at least;
 # half precision rounds to 0.0005.
 STEADY_BOX, MOVING = 0.001, 0.005
-# Shoulder widths: a nose is 0.35 to 2.4 in front of the shoulders for the tracker.
-BEHIND = 0.05
+# Shoulder widths: for the tracker a nose is 0.35 to 2.4 in front of the shoulders; in one noisy clip 0.18 behind.
+BEHIND = 0.25
 # Found here, beside those of `signloom.anatomy`.
 FAULTS = {**anatomy.FAULTS, "z_reversed": "the depth is reversed: the head lies behind the shoulders"}
 ADVICE = {

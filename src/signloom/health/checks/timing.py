@@ -118,16 +118,17 @@ def pace(figures: CorpusFigures) -> Outcome:
         wrong |= {members[index].utterance.id: factor[index] / 2 for index in np.flatnonzero(odd)}
         length[own] = quicker
     wrong |= _other_parts(clips, seconds, both)
-    if not wrong:
-        cut = [clips[index].utterance.id for index in np.flatnonzero(np.abs(length) > np.log2(CUT))]
-        return _lengths(cut, clips)
     place = places(wrong, figures.clips)
+    few = place.count < max(FEWEST_CLIPS, FEW * place.total)
+    cut = [clips[index].utterance.id for index in np.flatnonzero(np.abs(length) > np.log2(CUT))]
+    if few and (cut or not wrong):
+        return _lengths(cut, clips)
     times = float(np.exp2(np.median(list(wrong.values()))))
     how = f"{times:.2g} times too fast" if times > 1 else f"{1 / times:.2g} times too slow"
     where = sorted(wrong, key=lambda name: -abs(wrong[name]))[:SHOWN]
     headline = f"the signing is about {how} for others of its kind in {place}"
     measured = Details(value=len(wrong), where=where)
-    if place.count < max(FEWEST_CLIPS, FEW * place.total):
+    if few:
         return note(headline, **measured)
     advice = "their frame rate is wrong: find out the true one, and import these clips with --fps"
     headline = f"{headline}: another frame rate than their files say"
