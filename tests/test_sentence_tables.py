@@ -143,6 +143,14 @@ def test_parts_outside_their_clips_can_be_left_out(tmp_path, videos, capsys):
     assert "the segment ends at 14.000 s, vid2.npz at 10.000 s" in capsys.readouterr().err
 
 
+def test_one_wrong_row_does_not_hide_the_unit(tmp_path, videos):
+    rows = [f"vid1|{number}.5|{number + 1}.5|A B" for number in range(8)]
+    path = table(tmp_path / "tables", "id|start|end|gloss", *rows, "vid2|9.5|12.5|B")
+    with pytest.raises(InputError) as caught:
+        call(tmp_path, videos)
+    assert f"1 fault\n  {path}:10 (vid2): the segment ends at 12.500 s" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "columns", "expected"),
     [
@@ -266,6 +274,14 @@ def test_semicolons_and_the_encodings_of_spreadsheets(tmp_path, videos, encoding
 )
 def test_lists_of_glosses_are_read_as_lists(text, expected):
     assert glosses_of(text) == expected
+
+
+def test_a_list_of_something_else_is_refused(tmp_path, videos):
+    # The output of `signloom transcribe --format json` has more than the words.
+    record = {"id": "vid1", "glosses": [{"gloss": "A", "start_seconds": 0.1}]}
+    table(tmp_path / "tables", json.dumps([record]), name="train.json")
+    with pytest.raises(InputError, match=r"record 1 \(vid1\): glosses are .*; needed words, or a list such as"):
+        call(tmp_path, videos)
 
 
 def test_ids_with_folders_suffixes_and_signs_that_file_systems_refuse(tmp_path):

@@ -166,10 +166,10 @@ def read_annotations(
             faults.add(f"{row.place}: split is {says!r}, but the table's name says {split}; needed the same split")
         try:
             span = span_of(row)
+            glosses = tuple(records.glosses_of(row.first(gloss_columns)))
         except InputError as error:
             faults.add(f"{row.place}: {error}")
             continue
-        glosses = tuple(records.glosses_of(row.first(gloss_columns)))
         annotation = Annotation(identity, split or str(named), signers(row, identity), glosses, row.place)
         annotations.append(replace(annotation, video=video if video != identity else None, span=span))
     return annotations

@@ -42,15 +42,16 @@ def read_labels(paths: Sequence[Path], names: dict[str, str], faults: Faults) ->
         of_table = records.split_of_name(path.stem)
         for row in records.read_records(path, [_IDS, records.GLOSS_COLUMNS], faults, headless=True):
             text = row.first(records.GLOSS_COLUMNS)
-            glosses = records.glosses_of(text)
-            label = glosses[0] if text.startswith("[") and len(glosses) == 1 else text
-            if names and (key := class_key(label)) not in names:
-                faults.add(f"{row.place}: class {label!r} is not in the table of names; it has {', '.join(names)[:60]}")
-                continue
             try:
                 span = isharah.span_of(row)
+                glosses = records.glosses_of(text)
             except InputError as error:
                 faults.add(f"{row.place}: {error}")
+                continue
+            label = glosses[0] if text.startswith("[") and len(glosses) == 1 else text
+            key = class_key(label)
+            if names and key not in names:
+                faults.add(f"{row.place}: class {label!r} is not in the table of names; it has {', '.join(names)[:60]}")
                 continue
             split = records.split_named(row.first(records.SPLIT_COLUMNS)) or of_table
             signer = row.first(records.SIGNER_COLUMNS) or None

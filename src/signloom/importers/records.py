@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from signloom.corpus import SPLITS
-from signloom.errors import Faults
+from signloom.errors import Faults, InputError
 from signloom.tables import Row, column_name, delimiter_of, read_lines, read_table, read_text, rows_of
 from signloom.text import clean
 
@@ -82,11 +82,15 @@ def glosses_of(text: str) -> list[str]:
     """Returns the glosses in a field: words, or the items of a list such as `['A', 'B']` or `["A","B"]`.
 
     A quoted item with spaces is one gloss, with dashes for the spaces.
+
+    Raises InputError for a list of something else.
     """
     body = text.strip()
     if not (body.startswith("[") and body.endswith("]")):
         return text.split()
     inner = body[1:-1]
+    if "{" in inner:
+        raise InputError(f"glosses are {body!r:.60}; needed words, or a list such as ['A', 'B']")
     # Not evaluated: Python would join ['A' 'B'], as NumPy prints an array, into one word.
     quoted = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
     if re.fullmatch(r"[\s,]*", quoted.sub("", inner)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -38,7 +39,9 @@ TIME_COLUMNS: dict[tuple[str, str], Unit | None] = {
 _FROM_ONE = ("frame_start", "frame_end")
 # Seconds per gloss that a unit can mean: signers make about two glosses per second, but a segment may have pauses.
 _LEAST_PACE, _LARGEST_PACE = 0.1, 20.0
-# The unit is decided by so many parts, spread over the table.
+# Share of the parts that may lie outside their clips, because their rows are wrong and not their unit.
+_MOST_OUTSIDE = 0.2
+# The unit is decided by about so many parts, spread over the table.
 _MOST_TRIED = 40
 # A clip that was cut before is as long as its part, but for this share or so many seconds.
 _SAME_LENGTH, _SAME_LENGTH_SECONDS = 0.05, 0.12
@@ -162,34 +165,37 @@ def _number(text: str, column: str) -> float:
 
 def unit_of(parts: Sequence[tuple[Span, int, Path]], load: Callable[[Path], Landmarks]) -> Unit:
     """Returns the unit of spans whose columns do not name one: the only one in which they lie in their clips, at a pace
-    that people can sign.
+    that people can sign. A few wrong rows do not hide it.
 
     parts: each span without a unit, its number of glosses, and its landmark file.
 
     Raises InputError if no unit fits, or several do.
     """
-    step = max(1, len(parts) // _MOST_TRIED)
-    tried = [(span, count, load(path)) for span, count, path in parts[::step]]
     numbers = [value for span, _, _ in parts for value in (span.start, span.end) if value is not None]
     # Nobody counts fractions of a frame.
     units = UNITS if all(value == round(value) for value in numbers) else UNITS[:2]
-    fitting = []
-    for unit in units:
-        paces = []
-        for span, count, landmarks in tried:
+    outside = Counter[Unit]()
+    paces: defaultdict[Unit, list[float]] = defaultdict(list)
+    for span, count, path in parts[:: max(1, len(parts) // _MOST_TRIED)]:
+        try:
+            landmarks = load(path)
+        except InputError:
+            # The check of the clips names it.
+            continue
+        clip_end = landmarks.start_seconds + landmarks.duration_seconds
+        for unit in units:
             known = replace(span, unit=unit)
             start, end = known.seconds_in(landmarks)
-            if end > landmarks.start_seconds + landmarks.duration_seconds + 0.1 and not known.is_whole(landmarks):
-                break
-            paces.append((end - start) / max(count, 1))
-        else:
-            if _LEAST_PACE <= median(paces) <= _LARGEST_PACE:
-                fitting.append(unit)
+            paces[unit].append((end - start) / max(count, 1))
+            outside[unit] += end > clip_end + 0.1 and not known.is_whole(landmarks)
+    signed = [unit for unit in units if paces[unit] and _LEAST_PACE <= median(paces[unit]) <= _LARGEST_PACE]
+    inside = [unit for unit in signed if not outside[unit]]
+    fitting = inside or [unit for unit in signed if outside[unit] < _MOST_OUTSIDE * len(paces[unit])]
     if len(fitting) == 1:
         return fitting[0]
     got = f"{' and '.join(fitting)} would all fit" if fitting else "neither seconds, milliseconds nor frames would fit"
     raise InputError(
-        f"start and end of {plural(len(parts), 'row')} have no unit, and {got} (e.g. {tried[0][0]}); say it with "
+        f"start and end of {plural(len(parts), 'row')} have no unit, and {got} (e.g. {parts[0][0]}); say it with "
         "--times seconds, ms or frames, or in the names of the columns: start_seconds, start_ms, start_frame"
     )
 
