@@ -243,7 +243,7 @@ class TestBadInput:
         with pytest.raises(InputError) as raised:
             fit(recipe(tiny_corpus, run, batch_size=3, seed=4, resume=True))
         assert "2 faults" in str(raised.value)
-        assert "--batch_size was 2, now 3" in str(raised.value)
+        assert "--batch_size was 4, now 3" in str(raised.value)
         assert "--seed was 0, now 4" in str(raised.value)
         assert "--init" in str(raised.value)
         assert (run / "run.json").read_bytes() == before
