@@ -16,7 +16,7 @@ FLOORS = [
     {"errors"},
     {"text"},
     {"timed"},
-    {"layout", "eaf", "findings", "frame_times"},
+    {"layout", "eaf", "findings", "frame_times", "patient_output"},
     {"files", "console", "tables", "processes"},
     {"landmarks", "vocabulary"},
     {"corpus", "anatomy"},

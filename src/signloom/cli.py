@@ -20,33 +20,36 @@ from typing import Any, NoReturn
 from signloom import __version__, commands, importers
 from signloom.commands import COMMANDS, TRAINING, messages
 from signloom.errors import SignloomError, StoppedError, needs_extra
+from signloom.patient_output import patient_output
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 128 + n for signal n."""
-    status = 0
     # Waiting threads that spin make torch about ten times slower while other programs run (docs/design.md). OpenMP
     # reads this variable once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with patient_output():
+        status = _status(list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(status)
+
+
+def _status(arguments: list[str]) -> int:
+    """Runs one command and returns its exit status; prints its errors."""
     try:
-        status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        return dispatch(arguments)
     except StoppedError as stop:
         if not stop.logged:
             print(f"signloom: {stop}", file=sys.stderr)
-        status = stop.exit_status
+        return stop.exit_status
     except SignloomError as error:
         print(f"signloom: error: {error}", file=sys.stderr)
-        status = error.exit_status
+        return error.exit_status
     except KeyboardInterrupt:
         print("signloom: interrupted", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # The reader of our output has ended (`| head`). Without this, Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 130
     except OSError as error:
         print(f"signloom: error: {_describe(error)}", file=sys.stderr)
-        status = 2
-    sys.exit(status)
+        return 2
 
 
 def dispatch(arguments: list[str]) -> int:

@@ -75,6 +75,11 @@ def run(options: Options) -> int:
     unknown = model.vocabulary.unknown_note(options.split, [item.glosses for item in corpus.split(options.split)])
     if unknown:
         say(f"note: {unknown}")
+    # Shown before anything is written, which a full disk may prevent.
+    print(f"{corpus.name}, {options.split} split; decoder: {model.decoder_name}")
+    print(summary(result))
+    if options.worst:
+        print("\n" + worst_utterances(result, options.worst))
     run_folder = Run(options.output) if options.output else Run.of(options.model)
     scored = write_evaluation(
         run_folder,
@@ -84,10 +89,6 @@ def run(options: Options) -> int:
         split=options.split,
         decoder=model.decoder_name,
     )
-    print(f"{corpus.name}, {options.split} split; decoder: {model.decoder_name}")
-    print(summary(result))
-    if options.worst:
-        print("\n" + worst_utterances(result, options.worst))
     if scored.path != run_folder.path:
         say(f"note: the model was not trained on {corpus.root}: its scores there go into a folder of their own")
     say(f"written: {scored.evaluation_file(options.split)}")
