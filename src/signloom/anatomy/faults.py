@@ -37,7 +37,7 @@ _FACE_DISORDERED = 3.0
 # Several clips of a signer: at least so many. In fewer, single errors of the tracker show.
 _SEVERAL = 8
 # A finger's bones are at most 1.18 times as long as at best in one real clip, 1.00 in all clips of a signer.
-_DISORDERED = 1.1
+_DISORDERED = 1.06
 _DISORDERED_IN_A_CLIP = 1.25
 # Frames. The delay of the pose against the hands is 0 in all clips of any of twelve signers.
 _LATE_FRAMES = 2
@@ -48,8 +48,8 @@ _LATE = (1.5, 0.6)
 _LATE_IN_A_CLIP = (10.0, 0.05)
 # Shoulder widths per frame: the stillest real clip has 0.0003, its signer rests.
 _FROZEN = 0.0001
-# Image heights: the box around a person who moves by more than this per frame changes; half precision rounds to 0.001.
-_FROZEN_BOX = 0.001
+# Image heights: the box around a person changes by at least 0.005 in a real clip; half precision rounds to 0.001.
+_FROZEN_BOX = 0.003
 _OUTSIDE = 0.3
 # Shoulder widths, wrist to middle knuckle, 90th percentile: real clips have 0.06 to 0.98, all clips of a signer 0.24 to
 # 0.46.
@@ -57,6 +57,10 @@ _HAND_SIZES = (0.08, 0.9)
 _HAND_SIZES_IN_A_CLIP = (0.03, 1.6)
 # Hands this large, in image heights, fill the picture: their coordinates are fractions of a crop around the hand.
 _CROP_BOX = 0.6
+# ... unless the shoulders fill it as well: shoulder widths, as above.
+_CROP_SIZE = 0.6
+# Larger hands at their own wrists are no crop; shoulder widths.
+_CROP_OWN = 0.2
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _relative(m: Measures) -> Iterator[Fault]:
         yield Fault(
             "body_relative", f"the mean of the pose stays within {m.pose_mean:.4f} of the origin in every frame"
         )
-    if m.box < 2 * _FROZEN_BOX < m.step * m.shoulders:
+    if m.box < _FROZEN_BOX and m.step > 5 * _FROZEN:
         yield Fault(
             "body_crop", f"the box around body, hands and face changes by {m.box:.4f} of the image's height in the clip"
         )
@@ -145,8 +149,8 @@ def _shifted(m: Measures) -> Iterator[Fault]:
     if here > _SHIFTED * best:
         yield Fault(
             "shifted",
-            f"the bones of the pose are {here / best:.2f} times as long as with the points taken {abs(shift)} places "
-            f"{'later' if shift > 0 else 'earlier'}",
+            f"the bones of the pose are {here / best:.2f} times as long as with the points taken "
+            f"{plural(abs(shift), 'place')} {'later' if shift > 0 else 'earlier'}",
         )
 
 
@@ -190,11 +194,10 @@ def _hands(m: Measures) -> Iterator[Fault]:
     )
     if own > _TIMES_NEARER * other and other < _EXCHANGED_NEAR and own > HANDS_APART:
         yield Fault("hands_exchanged", measured)
-    elif own > (HANDS_APART if (box := m.over_hands(m.hand_box)) > _CROP_BOX else _far(m)):
-        if box > _CROP_BOX:
-            yield Fault("hands_crop", f"{measured}; each hand spans {box:.2f} of the image's height")
-        else:
-            yield Fault("hands_apart", measured)
+    elif own > _CROP_OWN and (box := m.over_hands(m.hand_box)) > _CROP_BOX and m.over_hands(m.hand_size) > _CROP_SIZE:
+        yield Fault("hands_crop", f"each hand spans {box:.2f} of the image's height; {measured}")
+    elif own > _far(m):
+        yield Fault("hands_apart", measured)
 
 
 def _sizes(m: Measures) -> Iterator[Fault]:
@@ -220,8 +223,9 @@ def _late(m: Measures) -> Iterator[Fault]:
 
 # The first group that finds something names the cause.
 _CAUSES: tuple[Callable[[Measures], Iterator[Fault]], ...] = (
-    _relative,
+    # Before the others: a shifted point may be a missing one, written as 0.
     _shifted,
+    _relative,
     _orientation,
     _face,
     _hands,
