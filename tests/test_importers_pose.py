@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
+from formats import SIZE, expect_same, in_list, person
 from signloom import cli, layout
 from signloom.commands import export_pose
 from signloom.errors import InputError, MissingExtraError
+from signloom.importers import point_lists
 from signloom.importers import pose as importer
 from signloom.importers.pose import pose_format_name, read_pose, write_pose
 from signloom.landmarks import Landmarks
@@ -373,11 +375,39 @@ def test_real_files_agree_with_pose_formats_own_reader(shared_data, name, num_fr
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("example", "OpenPose layout"),
-        ("openpose", "OpenPose layout"),
         ("mediapipe_hand_normalized", "each frame was normalised by itself"),
     ],
 )
 def test_real_files_that_cannot_be_used_are_refused(shared_data: Path, name, message):
     with pytest.raises(InputError, match=message):
         read_pose(shared_data / "pose_files" / f"{name}.pose")
+
+
+@pytest.mark.parametrize("points", [point_lists.OPENPOSE, point_lists.COCO_WHOLEBODY], ids=["openpose", "coco"])
+def test_whole_lists_of_other_estimators_are_read(tmp_path: Path, points):
+    clip = person()
+    values = in_list(points, clip)
+    names = next(names for names, listed in importer._LISTS.items() if listed is points)
+    components = [(name, [f"{name}_{number}" for number in range(count)]) for name, count in names]
+    confidence = np.full((len(clip), 1, points.num_points), 0.75)
+    confidence[2, 0, -21:] = 0
+    (tmp_path / "a.pose").write_bytes(make_pose(components, values[:, None], confidence=confidence, size=SIZE, fps=0))
+    read = read_pose(tmp_path / "a.pose", fps=25.0)
+    np.testing.assert_array_equal(read.present("right_hand"), np.arange(len(clip)) != 2)
+    confidence[:] = 0.75
+    (tmp_path / "a.pose").write_bytes(make_pose(components, values[:, None], confidence=confidence, size=SIZE, fps=30))
+    read = read_pose(tmp_path / "a.pose")
+    expect_same(read, clip, points)
+    assert (read.fps, read.image_size, read.assumed) == (30.0, SIZE, ("z", "pixel_aspect"))
+
+
+@pytest.mark.parametrize("name", ["example", "openpose"])
+def test_real_openpose_files_are_read(shared_data: Path, name):
+    read = read_pose(shared_data / "pose_files" / f"{name}.pose")
+    assert read.present("pose").all()
+    nose, left, right = (
+        read.points[:, layout.index(f"pose.{part}")] for part in ("nose", "left_shoulder", "right_shoulder")
+    )
+    # The signer faces the camera: the nose is above the shoulders, the left shoulder on the right of the image.
+    assert np.nanmedian(nose[:, 1]) < np.nanmedian(left[:, 1])
+    assert np.nanmedian(left[:, 0]) > np.nanmedian(right[:, 0])

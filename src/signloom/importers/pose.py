@@ -1,8 +1,9 @@
-"""Converts `.pose` files (of the pose-format library) with MediaPipe points into landmark files, and back.
+"""Converts `.pose` files (of the pose-format library) into landmark files, and back.
 
-Points are matched by name, so partial layouts work: points that a file does not have are missing. OpenPose and other
-point sets are refused. Coordinates must be pixels of the image, as estimators write them. Normalised files are refused,
-because the model normalises by itself and normalisation must happen only once.
+MediaPipe's points are matched by name, so partial layouts work: points that a file does not have are missing. Files
+with all points of OpenPose (137) or COCO-WholeBody (133) are read as their own formats are; other sets are refused.
+Coordinates must be pixels of the image, as estimators write them. Normalised files are refused, because the model
+normalises by itself and normalisation must happen only once.
 
 Next step: join the landmark files with annotations, e.g. signloom import phoenix2014 --landmarks DIR
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,8 @@ from signloom.importers.convert_landmarks import (
     one_clip,
     report_conversion,
 )
+from signloom.importers.keypoints import KeypointSettings, to_landmarks
+from signloom.importers.point_lists import COCO_WHOLEBODY, NUM_HAND_POINTS, OPENPOSE, PointList
 from signloom.landmarks import MAX_FRAMES, Landmarks
 
 SUFFIX = ".pose"
@@ -42,6 +45,17 @@ COMPONENTS = {
     "FACE_LANDMARKS": "face",
     "LEFT_HAND_LANDMARKS": "left_hand",
     "RIGHT_HAND_LANDMARKS": "right_hand",
+}
+# Components of whole other lists, and their numbers of points. Source: pose-format 0.15, utils/openpose.py and
+# utils/cocowholebody133_header.py.
+_LISTS: dict[tuple[tuple[str, int], ...], PointList] = {
+    (
+        ("pose_keypoints_2d", 25),
+        ("face_keypoints_2d", 70),
+        ("hand_left_keypoints_2d", NUM_HAND_POINTS),
+        ("hand_right_keypoints_2d", NUM_HAND_POINTS),
+    ): OPENPOSE,
+    (("BODY", 23), ("FACE", 68), ("LEFT_HAND", NUM_HAND_POINTS), ("RIGHT_HAND", NUM_HAND_POINTS)): COCO_WHOLEBODY,
 }
 # The same body again, in metres around the hips; it adds nothing to the image points.
 _WORLD = "POSE_WORLD_LANDMARKS"
@@ -124,11 +138,22 @@ def read_pose(
     """
     pose = _load(path)
     notes: list[str] = []
-    columns, positions = _columns(pose.header.components, notes)
-    data, confidence = _one_person(pose.body, person, notes)
     width, height = pose.header.dimensions.width, pose.header.dimensions.height
     if width < 1 or height < 1:
         raise InputError(f"the header gives an image of {width}x{height}; needed its size in pixels")
+    names = _names(pose.header.components)
+    source = {"pose_format_version": version("pose-format"), "components": names}
+    listed = _LISTS.get(tuple(names.items()))
+    if listed is not None:
+        data, confidence = _one_person(pose.body, person, notes)
+        rate, assumed_rate = _rate(pose.body.fps, fps)
+        reading = KeypointSettings(rate, (width, height), pixel_aspect)
+        landmarks = to_landmarks(data[..., :2], listed, reading, scores=confidence, source=source)
+        if outcome is not None:
+            outcome.notes.update(notes)
+        return replace(landmarks, assumed=(*landmarks.assumed, *assumed_rate))
+    columns, positions = _columns(pose.header.components, notes)
+    data, confidence = _one_person(pose.body, person, notes)
     detected = (confidence > 0) & np.isfinite(data[..., :2]).all(axis=-1)
     data = np.where(detected[..., None], data, np.nan)
     if not detected[:, columns].any():
@@ -153,12 +178,7 @@ def read_pose(
     visibility[:, positions[of_pose]] = np.clip(confidence[:, columns[of_pose]], 0, 1)
     if _is_bounding_box(chosen, width, height):
         assumed.append("image_size")
-    rate = float(pose.body.fps)
-    if not (math.isfinite(rate) and rate > 0):
-        if fps is None:
-            raise InputError(f"the file has {rate:g} frames per second; needed a rate above 0: pass --fps")
-        rate = fps
-        assumed.append("fps")
+    rate, assumed_rate = _rate(pose.body.fps, fps)
     if outcome is not None:
         outcome.notes.update(notes)
     return Landmarks(
@@ -167,9 +187,19 @@ def read_pose(
         fps=rate,
         image_size=(width, height),
         pixel_aspect=aspect,
-        assumed=tuple(assumed),
-        source={"pose_format_version": version("pose-format"), "components": _names(pose.header.components)},
+        assumed=(*assumed, *assumed_rate),
+        source=source,
     )
+
+
+def _rate(stored: float, given: float | None) -> tuple[float, tuple[str, ...]]:
+    """Returns the frame rate of a file, and `fps` among the assumed values if the given one stands for it."""
+    rate = float(stored)
+    if math.isfinite(rate) and rate > 0:
+        return rate, ()
+    if given is None:
+        raise InputError(f"the file has {rate:g} frames per second; needed a rate above 0: pass --fps")
+    return given, ("fps",)
 
 
 def write_pose(landmarks: Landmarks, path: Path) -> None:
