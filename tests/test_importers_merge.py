@@ -152,6 +152,17 @@ def test_one_clip_with_two_annotations_is_told(pair, tmp_path, capsys):
     assert "note: 1 clip in two corpora with different glosses (one/u1 and other/u1)" in capsys.readouterr().err
 
 
+def test_corpora_in_two_unicode_forms_share_their_glosses(tmp_path, capsys):
+    # A corpus made before texts were cleaned.
+    one = make(tmp_path / "one", ("a", "train", "ju\u0308rgen", "U\u0308BER", 1))
+    two = make(tmp_path / "two", ("b", "dev", "jürgen", "ÜBER", 2))
+    corpus = call([one, two], tmp_path / "all", signers=["same"])
+    assert {(item.signer, item.glosses) for item in corpus} == {("jürgen", ("ÜBER",))}
+    apart = call([one, two], tmp_path / "apart")
+    assert [item.signer for item in apart] == ["one_jürgen", "two_jürgen"]
+    assert "2 names or glosses were brought into one Unicode form" in capsys.readouterr().err
+
+
 def test_corpora_of_one_name_are_told_apart_by_their_folders(tmp_path):
     for parent in ("x", "y"):
         make(tmp_path / parent, (f"{parent}1", "train", "anna", "A", len(parent)), ("u", "dev", "b", parent.upper(), 3))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from signloom.importers.annotations import note_glosses
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import file_header
 from signloom.tables import read_table
+from signloom.text import Cleaner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,15 @@ def open_corpora(paths: Sequence[Path], output: Path) -> dict[str, Corpus]:
     output among them.
     """
     faults = Faults("import merge")
-    opened = []
+    opened: list[Corpus] = []
+    clean = Cleaner()
     for path in paths:
         try:
-            opened.append(Corpus.open(path))
+            opened.append(_cleaned(Corpus.open(path), clean))
         except InputError as error:
             faults.add(str(error))
+    if note := clean.note():
+        say(f"note: {note}")
     roots = Counter(corpus.root.resolve() for corpus in opened)
     for root, count in roots.items():
         if count > 1:
@@ -110,6 +114,22 @@ def open_corpora(paths: Sequence[Path], output: Path) -> dict[str, Corpus]:
         name = corpus.name if names[corpus.name] == 1 else folder if folders[folder] == 1 else f"{folder}-{number}"
         named[name if name not in named else f"{name}-{number}"] = corpus
     return named
+
+
+def _cleaned(corpus: Corpus, clean: Cleaner) -> Corpus:
+    """Returns the corpus with clean ids, signers and glosses: corpora made before may have them in another form."""
+    return replace(
+        corpus,
+        utterances=tuple(
+            replace(
+                item,
+                id=clean(item.id),
+                signer=clean(item.signer) if item.signer else None,
+                glosses=tuple(map(clean, item.glosses)),
+            )
+            for item in corpus
+        ),
+    )
 
 
 def new_signers(corpora: Mapping[str, Corpus], given: Sequence[str], faults: Faults) -> dict[tuple[str, str], str]:

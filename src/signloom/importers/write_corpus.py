@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from signloom.corpus import HEADER, SPLITS, Corpus, CorpusWriter, Utterance, che
 from signloom.errors import Faults, InputError, listed
 from signloom.files import write_json_lines
 from signloom.landmarks import Landmarks
+from signloom.text import Cleaner
 
 LEFT_OUT = "left_out.jsonl"
 # A message lists at most this many items; the file lists all.
@@ -99,6 +100,7 @@ def write_corpus(
     Raises InputError listing every fault of the source.
     """
     check_output(output, overwrite=overwrite or dry_run)
+    items = _cleaned(items)
     detected, assumed, notes = Counter[str](), Counter[str](), Counter[str]()
     left_out = list(left_out)
     good: list[NewUtterance] = []
@@ -157,6 +159,26 @@ def write_corpus(
     print("dry run: nothing was written")
     faults.raise_if_any()
     return 0
+
+
+def _cleaned(items: Sequence[NewUtterance]) -> list[NewUtterance]:
+    """Returns the items with clean ids, signers and glosses (`text.clean`); prints one message if any changed.
+
+    Most importers clean them before, so that their checks see what will be written.
+    """
+    clean = Cleaner()
+    result = [
+        replace(
+            item,
+            id=clean(item.id).strip(),
+            signer=clean(item.signer).strip() if item.signer else item.signer,
+            glosses=tuple(clean(gloss).strip() for gloss in item.glosses),
+        )
+        for item in items
+    ]
+    if note := clean.note():
+        say(f"note: {note}")
+    return result
 
 
 def _planned(
