@@ -304,6 +304,26 @@ def test_sound_alone_is_named(tmp_path):
             open_clip(tmp_path / name)
 
 
+def test_the_cover_of_an_album_is_no_video(tmp_path):
+    import av
+
+    from films import write_sound
+
+    with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as container:
+        sound = container.add_stream("aac", rate=48000)
+        cover = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        cover.disposition = 0x0400
+        picture = av.VideoFrame.from_ndarray(noise(0), format="rgb24").reformat(format="yuvj420p")
+        container.mux(cover.encode(picture))
+        container.mux(cover.encode(None))
+        write_sound(container, sound, 0.3)
+    with av.open(str(tmp_path / "a.m4a")) as container:
+        assert len(container.streams.video) == 1
+    with pytest.raises(InputError, match=r"it has only sound \(aac\)"):
+        open_clip(tmp_path / "a.m4a")
+
+
 def test_a_raw_stream_has_its_own_rate_or_the_assumed_one(tmp_path):
     # An elementary stream of H.264 can hold a rate, one of pictures cannot.
     path = write_film(tmp_path / "a.h264", even(10, 30), codec="libx264", rate=30, format="h264", options={"bf": "2"})

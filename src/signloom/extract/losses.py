@@ -93,7 +93,7 @@ class Losses:
             lost = max(lost, _missing(seconds, end_seconds))
         # FFmpeg stops after the first or second of joined parts in some formats; how long the others are, only their
         # bytes tell.
-        return lost or round(self._rest_share * len(seconds))
+        return lost or int(self._rest_share * len(seconds))
 
 
 def _missing(seconds: np.ndarray, end_seconds: float | None) -> int:

@@ -22,6 +22,8 @@ from signloom.files import sha256_of
 
 # Flags of FFmpeg's formats (libavformat/avformat.h): frames without time stamps; a clock that may jump.
 _NO_TIME_STAMPS, _MAY_JUMP = 0x0080, 0x0200
+# Roles of a stream of pictures that are no video.
+_ATTACHED_PICTURE, _THUMBNAILS = 0x0400, 0x0800
 # In these formats the packets of all streams lie one after the other, so that skipped bytes can be seen.
 _GAPLESS = ("matroska,webm", "flv")
 _MP4, _AVI = "mov,mp4,m4a,3gp,3g2,mj2", "avi"
@@ -280,7 +282,7 @@ class VideoReader:
 
 def _is_cover(stream: Any) -> bool:
     """Returns whether a stream is the picture of an album or a thumbnail."""
-    return any(word in str(stream.disposition) for word in ("attached_pic", "timed_thumbnails"))
+    return bool(int(stream.disposition) & (_ATTACHED_PICTURE | _THUMBNAILS))
 
 
 def _orientation_of(frame: Any) -> Orientation:
