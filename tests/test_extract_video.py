@@ -324,13 +324,21 @@ def test_the_cover_of_an_album_is_no_video(tmp_path):
         open_clip(tmp_path / "a.m4a")
 
 
-def test_a_raw_stream_has_its_own_rate_or_the_assumed_one(tmp_path):
-    # An elementary stream of H.264 can hold a rate, one of pictures cannot.
-    path = write_film(tmp_path / "a.h264", even(10, 30), codec="libx264", rate=30, format="h264", options={"bf": "2"})
-    _, times, _ = read(path, fps=50)
-    assert (times.fps, times.assumed_fps) == (30, None)
+@pytest.mark.parametrize(("name", "codec"), [("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.m2v", "mpeg2video")])
+def test_a_raw_stream_that_holds_a_rate_has_it(tmp_path, name, codec):
+    format = {"a.h264": "h264", "a.hevc": "hevc", "a.m2v": "mpeg2video"}[name]
+    path = write_film(tmp_path / name, even(10, 30), codec=codec, rate=30, format=format, options={"bf": "2"})
+    numbers, times, _ = read(path, fps=50)
+    assert (len(numbers), times.fps, times.assumed_fps) == (10, 30, None)
     assert times.seconds[-1] == pytest.approx(9 / 30)
-    path = write_film(tmp_path / "a.mjpeg", even(10, 30), codec="mjpeg", rate=30, pixel_format="yuvj420p")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.mjpeg", "mjpeg", "yuvj420p"), ("a.obu", "libsvtav1", "yuv420p")]
+)
+def test_a_raw_stream_without_a_rate_has_the_assumed_one(tmp_path, name, codec, pixels):
+    options = {"preset": "12"} if codec == "libsvtav1" else {}
+    path = write_film(tmp_path / name, even(10, 30), codec=codec, rate=30, pixel_format=pixels, options=options)
     numbers, times, _ = read(path, fps=50)
     assert numbers == list(range(10))
     assert (times.fps, times.assumed_fps, times.seconds[-1]) == (50, 50, 9 / 50)
