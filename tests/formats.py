@@ -109,6 +109,8 @@ def tasks_frames(clip: Landmarks, style: str = "javascript") -> list[dict]:
     """Results of the holistic landmarker, as JavaScript or Python name them, in another result, or as bare lists."""
     names = {"pose": "poseLandmarks", "left_hand": "leftHandLandmarks", "right_hand": "rightHandLandmarks"}
     names |= {"face": "faceLandmarks"}
+    if style == "short":
+        names = {"pose": "pose", "left_hand": "leftHand", "right_hand": "rightHand", "face": "face"}
     if style == "python":
         names = {group: f"{group}_landmarks" for group in names}
     values = fractions(clip)

@@ -33,7 +33,7 @@ def read_tasks(tmp_path, content, *options) -> Landmarks:
     return Landmarks.load(tmp_path / "out/clip.npz")
 
 
-@pytest.mark.parametrize("style", ["javascript", "python", "nested", "lists"])
+@pytest.mark.parametrize("style", ["javascript", "python", "nested", "lists", "short"])
 def test_tasks_results_of_all_landmarkers_come_back(tmp_path, style):
     clip = person()
     read = read_tasks(tmp_path, {"frames": tasks_frames(clip, style), "fps": 25})

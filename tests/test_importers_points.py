@@ -300,6 +300,30 @@ def test_openhands_pickles_and_arrays(tmp_path, capsys):
     expect_same(Landmarks.load(tmp_path / "out/all.npz"), clip, HOLISTIC_543, depth=True)
 
 
+def test_a_third_column_with_negative_values_is_no_score(tmp_path):
+    values = in_list(ISHARAH_86, person())
+    depth = np.linspace(-0.5, 0.5, values.shape[0] * 86).reshape(-1, 86, 1)
+    to_pickle(tmp_path / "a.pkl", {"01_0001": np.concatenate([values, depth], axis=-1)})
+    assert run("isharah86", tmp_path / "a.pkl", "--output", tmp_path / "out", "--image_size", "640x480") == 0
+    expect_same(Landmarks.load(tmp_path / "out/01_0001.npz"), person(), ISHARAH_86)
+
+
+def test_zeros_are_missing_whatever_their_score(tmp_path):
+    values = in_list(COCO_WHOLEBODY, person())
+    values[2, 91:112] = 0
+    read = to_landmarks(values, COCO_WHOLEBODY, GIVEN, scores=np.ones(values.shape[:2]))
+    np.testing.assert_array_equal(read.present("left_hand"), np.arange(6) != 2)
+
+
+def test_openpose_frames_with_the_person_without_a_list(tmp_path):
+    folder = openpose_json(tmp_path / "clip1", with_scores(in_list(OPENPOSE, person())))
+    for path in folder.iterdir():
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "people": content["people"][0]}))
+    assert run("openpose", folder, "--output", tmp_path / "out", "--image_size", "640x480") == 0
+    expect_same(Landmarks.load(tmp_path / "out/clip1.npz"), person(), OPENPOSE)
+
+
 def test_openpose_folders(tmp_path, capsys):
     clip = person()
     values = with_scores(in_list(OPENPOSE, clip))

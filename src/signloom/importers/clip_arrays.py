@@ -285,7 +285,9 @@ def _split(values: np.ndarray, scores: Any, points: PointList) -> tuple[np.ndarr
             raise InputError(f"scores of shape {got} for keypoints of shape {values.shape}")
         return values[..., :columns], scores.reshape(values.shape[:-1])
     if values.shape[-1] == columns + 1:
-        return values[..., :columns], values[..., columns]
+        last = values[..., columns]
+        # A score is never negative: it is a depth, which this list does not have elsewhere.
+        return values[..., :columns], None if (last < 0).any() else last
     if values.shape[-1] not in (2, columns):
         raise InputError(
             f"an array of shape {values.shape}, needed {points.num_points} points of 2 to {columns + 1} values each"

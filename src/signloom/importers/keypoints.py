@@ -38,7 +38,7 @@ _LOWER_BODY = ("hip", "knee", "ankle", "heel", "foot_index")
 _SAME_PERSON = 0.5
 # People differ by up to 6 % in the proportions that are measured; the next usual shape is a third wider.
 _STRETCHED = 1.25
-# How writers without scores mark what was not detected, besides NaN.
+# How writers mark what was not detected, besides NaN and scores: both coordinates are this.
 _UNDETECTED = (0.0, -1.0)
 
 
@@ -89,8 +89,8 @@ def to_landmarks(
 
     values: (T, N, 2), x and y in pixels or as fractions of the image (told apart by their size), or (T, N, 3) with z
     for lists that have it.
-    scores: (T, N), 0 to 1. A point is missing if its score is 0 or below `min_score`; without scores if it is at (0, 0)
-    or (-1, -1).
+    scores: (T, N), 0 to 1. A point is missing if its score is 0 or below `min_score`, or if it is at (0, 0) or
+    (-1, -1).
     Scores become the visibility of body points.
     seconds: (T,), the time of every frame.  assumed_fps: where `reading` has none, in place of the list's own.
 
@@ -105,10 +105,9 @@ def to_landmarks(
     least = points.min_score if reading.min_score is None else reading.min_score
     xy = values[..., :2].astype(np.float64)
     detected = np.isfinite(xy).all(axis=-1)
+    detected &= ~np.any([(xy == mark).all(axis=-1) for mark in _UNDETECTED], axis=0)
     if known_scores:
         detected &= (scores >= least) & (scores > 0)
-    else:
-        detected &= ~np.any([(xy == mark).all(axis=-1) for mark in _UNDETECTED], axis=0)
     if not detected.any():
         raise InputError(
             f"no keypoint in any frame has a score of {least:g} or more; lower --min_score"

@@ -33,6 +33,8 @@ SUFFIX = ".json"
 _COUNTS = {21: "hand", 33: "pose", 468: "face", 478: "face"}
 # The shape of the image is estimated from so many clips.
 _SAMPLED = 12
+# What people call the parts themselves, without `landmarks`.
+_SHORT_NAMES = ("pose", "body", "face", "hands", "lefthand", "righthand")
 _FRAMES = ("frames", "results", "data")
 # Median steps between time stamps in seconds are below the first, in milliseconds below the second, else microseconds.
 _LARGEST_STEPS = ((1.5, 1.0), (5000.0, 1e-3), (np.inf, 1e-6))
@@ -204,7 +206,7 @@ def _frame(entry: Mapping[str, Any]) -> _Frame:
         if key.startswith("handedness") or key == "multihandedness":
             labels += _labels(value)
             continue
-        side = re.fullmatch(r"(left|right)handlandmarks", key)
+        side = re.fullmatch(r"(left|right)hand(landmarks)?", key)
         for points in _point_sets(value):
             kind = _COUNTS.get(len(points))
             if kind is None:
@@ -229,7 +231,8 @@ def _parts(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         plain = key.replace("_", "").lower()
         if "world" in plain:
             continue
-        if plain.endswith("landmarks") or "handedness" in plain:
+        listed = plain in _SHORT_NAMES and isinstance(value, list)
+        if plain.endswith("landmarks") or "handedness" in plain or listed:
             yield plain, value
         elif isinstance(value, Mapping):
             yield from _parts(value)

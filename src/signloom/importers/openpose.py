@@ -170,6 +170,8 @@ def _people(path: Path) -> list[np.ndarray]:
     except (ValueError, OSError) as error:
         raise InputError(f"{path.name}: not readable JSON ({error})") from None
     people = content.get("people") if isinstance(content, dict) else None
+    # Data sets of one signer, such as AI Hub's, have the person without a list.
+    people = [people] if isinstance(people, dict) else people
     if not isinstance(people, list):
         raise InputError(f"{path.name}: no list 'people'; needed a file that OpenPose's --write_json made")
     return [_points_of(entry, path.name) for entry in people]
