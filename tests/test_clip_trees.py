@@ -205,3 +205,20 @@ def test_the_collections_at_the_door(shared_data, tmp_path, given, glosses):
     corpus = Corpus.open(tmp_path / "corpus")
     assert {item.glosses[0] for item in corpus} == glosses
     assert {item.signer for item in corpus} == ({None} if "tree" in given else {"1"})
+
+
+def test_labels_that_lie_beside_the_clips_are_not_passed_over(tmp_path):
+    source = tree(tmp_path / "lm", "landmarks/00335", "landmarks/00336")
+    table = write(source / "WLASL.json", json.dumps([{"gloss": "book", "instances": [{"video_id": "00335"}]}]))
+    with pytest.raises(InputError, match=rf"has labels for 1 clip beside it; pass --labels {table}"):
+        call(tmp_path)
+    assert {item[3] for item in call(tmp_path, tree="sign/clip")} == {"landmarks"}
+    assert {item[3] for item in call(tmp_path, labels=[table])} == {"book"}
+
+
+def test_other_tables_beside_the_clips_say_nothing(tmp_path):
+    source = tree(tmp_path / "lm", "HELLO/1", "HELLO/2")
+    write(source / "notes.txt", "filmed in May")
+    write(source / "others.csv", "id,gloss", "clip_7,BOOK")
+    (source / "log.json").write_bytes(b"\xff\xfe")
+    assert {item[3] for item in call(tmp_path)} == {"HELLO"}

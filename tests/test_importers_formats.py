@@ -178,6 +178,17 @@ def test_a_spoter_table_becomes_a_corpus_of_clips(tmp_path, capsys, upwards):
         assert (read.fps, read.image_size, read.assumed) == (25.0, SIZE, ("z", "pixel_aspect"))
 
 
+def test_a_folder_of_spoter_tables_is_read_whole(tmp_path):
+    (tmp_path / "tables").mkdir()
+    for name in ("a", "b"):
+        spoter_table(tmp_path / "tables" / f"{name}.csv", {name: person()})
+    assert run("spoter", tmp_path / "tables", "--output", tmp_path / "out") == 0
+    assert {item.glosses for item in Corpus.open(tmp_path / "out")} == {("a",), ("b",)}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no .csv files in this folder"):
+        run("spoter", tmp_path / "empty", "--output", tmp_path / "other")
+
+
 def test_hands_of_spoters_loader_are_0_and_1(tmp_path):
     table = spoter_table(tmp_path / "a.csv", {"book": person()})
     table.write_text(re.sub("_(left|right)_", lambda side: f"_{['left', 'right'].index(side[1])}_", table.read_text()))

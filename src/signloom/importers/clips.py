@@ -28,6 +28,7 @@ from signloom.landmarks import SUFFIX, Landmarks
 
 # What names of videos have beside the names in a table of labels: AUTSL's signer0_sample1 is signer0_sample1_color.mp4.
 _ENDINGS = ("", "_color", "_rgb")
+_TABLES = frozenset((".json", ".csv", ".tsv", ".txt"))
 _VIDEOS = frozenset(".mp4 .avi .mov .mkv .webm .mpg .mpeg .wmv .m4v .gif .mts .flv .3gp".split())
 
 
@@ -60,6 +61,8 @@ def run(options: Options) -> int:
     left_out = [
         LeftOut(name, f"its extraction failed: {reason}") for name, reason in extraction_failures(options.source)
     ]
+    if not options.labels and options.tree is None and options.label_from is None:
+        _refuse_unused_labels(options.source)
     find = labelled_clips if options.labels else find_clips
     clips = find(options, faults, left_out)
     return write_clips(
@@ -203,6 +206,22 @@ def _levels(options: Options, folders: Sequence[Sequence[str]], *, needs_sign: b
             f"{EXAMPLES.partition(', ')[2]}"
         )
     return guessed
+
+
+def _refuse_unused_labels(root: Path) -> None:
+    """Raises InputError for a table beside the clips that has labels for most of them, where nothing says to use it.
+
+    Otherwise the names of folders, such as `landmarks` or `videos`, would become the signs.
+    """
+    stems = {path.name.removesuffix(SUFFIX).removesuffix(end) for path in _landmark_files(root) for end in _ENDINGS}
+    for table in sorted(path for path in root.iterdir() if path.suffix.lower() in _TABLES and path.is_file()):
+        labels = read_labels([table], {}, ignored := Faults(str(table)))
+        known = stems & {Path(label.clip).stem for label in labels}
+        if labels and not ignored and 2 * len(known) >= len(stems) / len(_ENDINGS):
+            raise InputError(
+                f"{table}: has labels for {plural(len(known), 'clip')} beside it; pass --labels {table} to use them, "
+                "or --tree sign/clip if the folders name the signs"
+            )
 
 
 def _landmark_files(root: Path) -> list[Path]:

@@ -57,7 +57,7 @@ class Options(IsolatedOptions):
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
 
     sources: list[Path]
-    """The csv tables."""
+    """The csv tables, or folders of them."""
     fps: float | None = None
     """Frames per second. Default: as in the table, else 25, recorded as assumed."""
     image_size: str | None = None
@@ -71,10 +71,20 @@ def run(options: Options) -> int:
     options.check_output()
     camera = CameraInfo.given(options.fps, options.image_size, options.pixel_aspect)
     faults = Faults("import spoter")
-    clips = [
-        clip for source in options.sources for clip in find_clips(source, KeypointSettings(**asdict(camera)), faults)
-    ]
+    reading = KeypointSettings(**asdict(camera))
+    tables = [path for source in options.sources for path in _tables(source, faults)]
+    clips = [clip for table in tables for clip in find_clips(table, reading, faults)]
     return write_clips(clips, options, importer="spoter", sources=options.sources, faults=faults)
+
+
+def _tables(source: Path, faults: Faults) -> list[Path]:
+    """Returns a table, or the tables of a folder; adds a fault for a folder without any."""
+    if not source.is_dir():
+        return [source]
+    tables = sorted(source.rglob("*.csv"))
+    if not tables:
+        faults.add(f"{source}: no .csv files in this folder")
+    return tables
 
 
 def find_clips(path: Path, reading: KeypointSettings, faults: Faults) -> list[IsolatedClip]:
