@@ -52,7 +52,7 @@ def test_a_healthy_corpus_exits_0_and_says_what_was_measured(corpus, capsys):
     assert "to do:" not in output.out
 
 
-def test_a_sick_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_path, capsys):
+def test_a_faulty_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_path, capsys):
     with CorpusWriter(tmp_path / "c", {"name": "twins"}) as writer:
         for split in ("train", "test"):
             clip = tiny_sentence(("UP", "DOWN"), seed=0)

@@ -125,6 +125,22 @@ def test_the_command_lists_them_and_prints_one_to_start_from(tmp_path, capsys):
     assert replace(parsed("--config", str(own)), data_dir="") == replace(parsed("--recipe", "teacher"), data_dir="")
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        ("lr", "learning_rate"),
+        ("early-stopping-patience", "patience"),
+        ("dynamic_truncation", "max_frames"),
+        ("gradient_checkpointing", "checkpoint_activations"),
+        ("accumulation_steps", "accumulate"),
+        ("output_dir", "output"),
+    ],
+)
+def test_an_option_of_other_training_code_is_told_by_our_name(given, ours, capsys):
+    assert run("train", "--data_dir", "x", "--output", "y", f"--{given}", "1") == 2
+    assert f"did you mean --{ours}?" in capsys.readouterr().err
+
+
 def test_an_unknown_recipe_is_told_with_the_nearest(capsys):
     assert run("train", "--data_dir", "x", "--recipe", "techer") == 2
     assert "no recipe 'techer'; did you mean teacher?" in capsys.readouterr().err

@@ -225,7 +225,8 @@ class Diagnosis:
 
     @property
     def failed(self) -> bool:
-        return any(finding.level == "fail" for finding in self.findings)
+        """Whether a check failed or a cause of trouble is named."""
+        return bool(self.causes) or any(finding.level == "fail" for finding in self.findings)
 
     def count(self, level: str) -> int:
         return sum(finding.level == level for finding in self.findings)

@@ -44,7 +44,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Returns 1 if a check fails, else 0."""
+    """Returns 1 if a check fails or a cause is named, else 0."""
     if options.threads < 1:
         raise InputError(f"doctor: --threads is {options.threads}; needed at least 1")
     from signloom.health.examine import evidence_of, examine

@@ -10,6 +10,24 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any
 
+# Our names of options that other training code calls otherwise.
+_OTHER_NAMES = {
+    "lr": "learning_rate",
+    "early_stopping_patience": "patience",
+    "early_stopping": "patience",
+    "dynamic_truncation": "max_frames",
+    "gradient_checkpointing": "checkpoint_activations",
+    "accumulation_steps": "accumulate",
+    "gradient_accumulation_steps": "accumulate",
+    "grad_clip": "gradient_clip",
+    "num_epochs": "epochs",
+    "output_dir": "output",
+    "save_dir": "output",
+    "checkpoint": "init",
+    "fp16": "precision",
+    "amp": "precision",
+}
+
 # What an option of each type needs, in words.
 _NEEDED: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -78,7 +96,9 @@ def with_nearest(message: str, types: Mapping[str, Any]) -> str:
     hints = []
     for word in words:
         name = word.strip(".,:()").lstrip("-").split("=")[0]
-        near = difflib.get_close_matches(name.replace("-", "_"), types, n=1, cutoff=0.6)
+        name = name.replace("-", "_")
+        same = [_OTHER_NAMES[name]] if _OTHER_NAMES.get(name) in types else []
+        near = same or difflib.get_close_matches(name, types, n=1, cutoff=0.6)
         if name not in types and near:
             hints.append(f"did you mean --{near[0]}?")
     return " ".join([message.strip(), *dict.fromkeys(hints)])

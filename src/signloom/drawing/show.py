@@ -188,3 +188,5 @@ def _with_progress(
         for number, each in enumerate(images, 1):
             yield each
             bar.update(task, completed=min(number, total), done=number)
+        # A contact sheet needs no frame after its last one.
+        bar.update(task, completed=total)
