@@ -39,6 +39,17 @@ def boxed(points, aspect):
     return np.concatenate([(flat - low) / (high - low), points[..., 2:]], axis=-1)
 
 
+def filling(points, aspect):
+    low, high = np.nanmin(points, axis=(0, 1)), np.nanmax(points, axis=(0, 1))
+    return (points - low) / (high - low) * np.array([aspect, 1, 1])
+
+
+def face_boxed(points, aspect):
+    face = points[:, PARTS["face"]]
+    low, high = face.min(axis=1, keepdims=True), face.max(axis=1, keepdims=True)
+    return with_part(points, PARTS["face"], (face - low) / (high - low))
+
+
 def later(frames):
     def late(points, aspect):
         hands = slice(33, 75)
@@ -83,6 +94,9 @@ PLANTED = {
     "shoulders": ("body_relative", lambda p, aspect: p - p[:, 11:13].mean(axis=1, keepdims=True)),
     "pose_mean": ("body_relative", lambda p, aspect: p - p[:, :33].mean(axis=1, keepdims=True)),
     "box": ("body_crop", boxed),
+    "minmax": ("body_crop", filling),
+    "centred": ("outside", lambda p, aspect: p - np.array([aspect / 2, 0.5, 0], dtype=np.float32)),
+    "face_box": ("face_size", face_boxed),
     "frozen": ("frozen", frozen),
     "pose_+1": ("shifted", rolled(PARTS["pose"], 1)),
     "pose_-1": ("shifted", rolled(PARTS["pose"], -1)),

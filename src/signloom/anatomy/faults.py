@@ -51,6 +51,14 @@ _FROZEN = 0.0001
 # Image heights: the box around a person changes by at least 0.005 in a real clip; half precision rounds to 0.001.
 _FROZEN_BOX = 0.003
 _OUTSIDE = 0.3
+# Heads of real clips lie at 0.2 to 0.92 of the width and 0.01 to 0.79 of the height of the picture, and one beside the
+# edge would be cut in half. Coordinates from -0.5 to 0.5 have it near 0.
+_HEAD_X, _HEAD_Y = (0.05, 0.95), (-0.05, 1.05)
+# Image heights: the box around all points of a real clip is 0.74 or more from the picture; rounding leaves less.
+_UNIT_BOX = 0.01
+# Shoulder widths: real faces have 0.43 to 1.34 in one clip, 0.46 to 0.8 in all clips of a signer.
+_FACE_SIZES = (0.2, 1.2)
+_FACE_SIZES_IN_A_CLIP = (0.1, 2.0)
 # Shoulder widths, wrist to middle knuckle, 90th percentile: real clips have 0.06 to 0.98, all clips of a signer 0.24 to
 # 0.46.
 _HAND_SIZES = (0.08, 0.9)
@@ -86,7 +94,7 @@ class Fault:
 FAULTS = {
     "hands_relative": "the hands are relative to a point of their own",
     "body_relative": "the body is relative to a point of its own",
-    "body_crop": "every frame is relative to the box around its points",
+    "body_crop": "the body is relative to the box around it",
     "visibility": "the visibility is outside 0 to 1",
     "shifted": "the points are shifted in their order",
     "x_y_exchanged": "x and y are exchanged",
@@ -95,6 +103,7 @@ FAULTS = {
     "mirrored": "the body is mirrored: x was reflected after tracking, left and right were not exchanged",
     "face_turned": "the face is not upright as the body is",
     "face_mirrored": "the face is mirrored, the body is not",
+    "face_size": "the face has a size that no face has",
     "face_apart": "the face is not at the head of the pose",
     "disordered_face": "the points of the face are not in their order",
     "hips": "the hips are not below the shoulders",
@@ -134,6 +143,8 @@ def _relative(m: Measures) -> Iterator[Fault]:
         yield Fault(
             "body_crop", f"the box around body, hands and face changes by {m.box:.4f} of the image's height in the clip"
         )
+    elif m.unit_box < _UNIT_BOX:
+        yield Fault("body_crop", "all points together fill exactly 0 to 1, in width and in height")
     for number, side in enumerate(SIDES):
         for point, distance in (("wrist", m.wrist_root[number]), ("mean", m.hand_mean[number])):
             if distance < _AT_ORIGIN:
@@ -173,6 +184,7 @@ def _orientation(m: Measures) -> Iterator[Fault]:
 
 
 def _face(m: Measures) -> Iterator[Fault]:
+    low, high = _FACE_SIZES if m.num_clips > 1 else _FACE_SIZES_IN_A_CLIP
     apart = (m.face_turn_degrees - m.turn_degrees + 180) % 360 - 180
     if abs(apart) > 90:
         yield Fault("face_turned", f"{m.face_turn_degrees:.0f} degrees from up, the body {m.turn_degrees:.0f}")
@@ -180,6 +192,8 @@ def _face(m: Measures) -> Iterator[Fault]:
         yield Fault("face_mirrored", f"its left cheek is on the right ({m.face_sides:.2f} of -1 to 1)")
     if m.face_order > _FACE_DISORDERED:
         yield Fault("disordered_face", f"the outlines of lips and eyes are {m.face_order:.1f} heights of the face long")
+    elif not low < m.face_size < high and m.frames["face"] and m.frames["pose"]:
+        yield Fault("face_size", f"{m.face_size:.2f} shoulder widths from forehead to chin; needed {low:g} to {high:g}")
     elif m.face_at_head > 0.6:
         yield Fault("face_apart", f"their noses are {m.face_at_head:.2f} shoulder widths apart")
 
@@ -255,6 +269,13 @@ def _always(m: Measures) -> Iterator[Fault]:
             "outside",
             f"{100 * m.outside:.0f} % of head, shoulders and hands; the largest coordinate is {m.largest:.3g}",
         )
+    elif _is_outside(m.head_x, _HEAD_X) or _is_outside(m.head_y, _HEAD_Y):
+        yield Fault("outside", f"the head is at {m.head_x:.2f} of its width and {m.head_y:.2f} of its height")
+
+
+def _is_outside(value: float, bounds: tuple[float, float]) -> bool:
+    """NaN is not outside."""
+    return value < bounds[0] or value > bounds[1]
 
 
 def _far(m: Measures) -> float:

@@ -33,6 +33,8 @@ class Measures:
     camera, -1 on the other side (a mirrored body).
     face_turn_degrees, face_sides: the same of the face mesh (forehead over chin, left cheek).
     head_height: head over shoulders along the body.  hips_below: hips under shoulders along the body.
+    head_x, head_y: place of the head in the picture, 0..1 from left to right and from top to bottom.
+    face_size: height of the face mesh.
     face_at_head: distance of the tip of the nose in the face mesh from the nose of the pose.
 
     wrist_own, wrist_other: (2,) left and right hand: distance of the hand's wrist from the pose's wrist of the same and
@@ -53,6 +55,8 @@ class Measures:
     nose_root, shoulders_root, pose_mean: the same of the nose, the middle of the shoulders, the mean of the pose.
     box: how much the box around body, hands and face changes over the frames, the most of its four sides, units of
     image height; 0 if every frame was scaled to its own box.
+    unit_box: how far the box around the clip is from the picture, the most of its four sides; 0 if the clip was scaled
+    to its own box.
     outside: share of the known points of head, shoulders, hands and face outside the picture.
     largest: the largest x or y of these points, units of image height.
     visibility_low, visibility_high: the range of the visibility.
@@ -72,6 +76,9 @@ class Measures:
     face_sides: float
     head_height: float
     hips_below: float
+    head_x: float
+    head_y: float
+    face_size: float
     face_at_head: float
     wrist_own: np.ndarray
     wrist_other: np.ndarray
@@ -93,6 +100,7 @@ class Measures:
     shoulders_root: float
     pose_mean: float
     box: float
+    unit_box: float
     outside: float
     largest: float
     visibility_low: float

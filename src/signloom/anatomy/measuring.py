@@ -105,6 +105,8 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
             "sides": _sides(up, across),
             "face_sides": _sides(face_up, face_across),
             "hips": -(hips * up).sum(axis=-1) / np.maximum(lengths(up), 1e-9),
+            "head_place": pose[:, HEAD].mean(axis=1),
+            "face_size": lengths(face_up),
             "face_at_head": lengths(face[:, 4] - pose[:, HEAD[0]]),
             "own": lengths(wrists - pose_wrists),
             "other": lengths(wrists - pose_wrists[:, ::-1]),
@@ -126,6 +128,7 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
     )
     median = columns.quantile(0.5)
     high, low, greatest = columns.quantile(0.9), columns.quantile(0.1), columns.quantile(1.0)
+    least = columns.quantile(0.0)
     variation = np.where(columns.counts >= FEWEST_FRAMES, (high - low) / median, np.nan)
     shoulders = float(median[columns["shoulders"]][0])
     scale = shoulders if shoulders > 0 else math.nan
@@ -147,6 +150,9 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
         face_sides=float(median[columns["face_sides"]][0]),
         head_height=float(median[columns["head"]][0]) / scale,
         hips_below=float(median[columns["hips"]][0]) / scale,
+        head_x=float(median[columns["head_place"]][0]) / aspect if aspect else math.nan,
+        head_y=float(median[columns["head_place"]][1]),
+        face_size=float(median[columns["face_size"]][0]) / scale,
         face_at_head=float(median[columns["face_at_head"]][0]) / scale,
         wrist_own=own / scale,
         wrist_other=other / scale,
@@ -167,7 +173,8 @@ def _measure(points: np.ndarray, visibility: np.ndarray | None, aspect: float | 
         nose_root=float(greatest[columns["nose_root"]][0]),
         shoulders_root=float(greatest[columns["shoulders_root"]][0]),
         pose_mean=float(greatest[columns["pose_mean"]][0]),
-        box=_box(columns, greatest, columns.quantile(0.0)),
+        box=_box(columns, greatest, least),
+        unit_box=_unit_box(columns, greatest, least, aspect),
         outside=float(out.sum() / known.sum()) if known.any() else math.nan,
         largest=float(np.abs(picture[known]).max()) if known.any() else math.nan,
         visibility_low=float(seen.min()) if len(seen) else math.nan,
@@ -218,6 +225,13 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
 def _box(columns: _Columns, greatest: np.ndarray, least: np.ndarray) -> float:
     part = columns["box"]
     return float((greatest - least)[part].max()) if columns.counts[part][0] >= FEWEST_FRAMES else math.nan
+
+
+def _unit_box(columns: _Columns, greatest: np.ndarray, least: np.ndarray, aspect: float | None) -> float:
+    if not aspect:
+        return math.nan
+    (left, top), (right, bottom) = least[columns["box"]][:2], greatest[columns["box"]][2:]
+    return float(np.max(np.abs([left / aspect, top, right / aspect - 1, bottom - 1])))
 
 
 def _middle(values: np.ndarray) -> float:
