@@ -143,3 +143,18 @@ def test_scoring_imports_no_heavy_package(files):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_words_that_only_look_like_those_of_the_references_are_told(tmp_path, capsys):
+    (tmp_path / "ref.csv").write_text("id|gloss\nu1|\u00dcBER A\nu2|M\u00c4DCHEN MOR\n", encoding="utf-8")
+    (tmp_path / "hyp.csv").write_text("id|gloss\nu1|U\u0308BER A\u200b\nu2|MA\u0308DCHEN \u041cOR\n", encoding="utf-8")
+    assert signloom("score", tmp_path / "ref.csv", tmp_path / "hyp.csv", "--worst", 0) == 0
+    shown = capsys.readouterr()
+    assert "WER 100.00 %" in shown.out
+    told = " ".join(shown.err.split())
+    assert "4 words of the hypotheses (4 times) look like words of the references, but differ" in told
+    assert "U+0308" in told
+    assert "U+041C" in told
+    assert "--normalise_unicode counts those as equal" in told
+    assert signloom("score", tmp_path / "ref.csv", tmp_path / "hyp.csv", "--worst", 0, "--normalise_unicode") == 0
+    assert "WER 25.00 % by plain+normalise_unicode" in capsys.readouterr().out

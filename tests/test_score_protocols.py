@@ -113,6 +113,7 @@ def test_rules_that_leave_the_glosses_as_they_stand(protocol):
         ("phoenix2014+merge_repeats", "loc-A A B __PU__ B", "A B"),
         ("phoenix2014+without_on_off+merge_repeats", "A __ON__ A", "A"),
         ("plain+without_on_off", "__ON__ A loc-A", "A loc-A"),
+        ("plain+normalise_unicode", "U\u0308BER A\u200b \ufeff", "\u00dcBER A"),
         ("phoenix2014+sentence_cleanup", "WIE AUSSEHEN A S MORGEN MORGEN", "WIE-AUSSEHEN A+S MORGEN"),
         ("phoenix2014+sentence_cleanup", "ZEIGEN A ZEIGEN", "ZEIGEN-BILDSCHIRM A ZEIGEN-BILDSCHIRM"),
         ("phoenix2014+sentence_cleanup", "A S loc-NORDRAUM __EPENTHESIS__ NORD", "A+S NORD"),

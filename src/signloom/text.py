@@ -93,13 +93,13 @@ def told_apart(texts: Iterable[str]) -> str:
     texts = list(texts)
     shown = []
     for text in texts:
-        others = [other for other in texts if other != text and _visible(other) == _visible(text)]
+        others = [other for other in texts if other != text and look(other) == look(text)]
         theirs = set("".join(others))
         differing = "".join(dict.fromkeys(letter for letter in text if letter not in theirs))
         shown.append(f"{text!r} ({code_points(differing or text)})" if others else repr(text))
     return ", ".join(shown)
 
 
-def _visible(text: str) -> str:
+def look(text: str) -> str:
     """Returns a form that texts have in common if no reader could tell them apart; case matters."""
     return unicodedata.normalize("NFKC", clean(text).translate(_SAME_LOOK))

@@ -35,6 +35,8 @@ class Options:
     """the recognised glosses: .ctm, .csv, .txt, .tsv, .jsonl, or a run folder"""
     protocol: str = "plain"
     """the scoring rule: plain, phoenix2014, phoenix2014t, isharah or csl-daily"""
+    normalise_unicode: bool = False
+    """variant: count words as equal that differ only in their Unicode form or in invisible characters"""
     without_on_off: bool = False
     """variant: drop __ON__ and __OFF__ from both sides"""
     merge_repeats: bool = False

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
+from signloom.text import clean
+
 PREFIXES = ("loc-", "cl-", "qu-", "poss-", "lh-")
 SPELLINGS = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))
 EMPTIED = ("__EMOTION__", "__PU__", "__LEFTHAND__")
@@ -134,6 +136,11 @@ def _once_each(text: str) -> str:
 def merge_repeats(words: Iterable[str]) -> list[str]:
     """Returns the words without those that repeat the word before them."""
     return [word for word, _ in groupby(words)]
+
+
+def normalise_unicode(words: Sequence[str]) -> list[str]:
+    """Returns the words in Unicode's form NFC without invisible characters; words of such characters alone go."""
+    return [part for word in words for part in clean(word).split()]
 
 
 def without_on_off(words: Sequence[str]) -> list[str]:

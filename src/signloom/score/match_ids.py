@@ -17,6 +17,7 @@ from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternations import Item
 from signloom.score.formats import TranscriptFile
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
+from signloom.text import clean, look, told_apart
 
 _few = partial(listed, shown=5)
 _ANNOTATED_COLUMNS, _RECOGNISED_COLUMNS = ("annotation", "orth", "reference"), ("hypothesis", "prediction")
@@ -89,9 +90,28 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
             f"({_few([item.id for item in builder.utterances])}); needed hypotheses of the same utterances, under the "
             f"same ids{_hint(given, [item.id for item in builder.utterances])}"
         )
-    return Matching(
-        tuple(builder.utterances), missing, extra, tuple(builder.notes + _unmatched(builder, missing, extra, given))
+    notes = [*builder.notes, *_unmatched(builder, missing, extra, given), *_look_alikes(builder.utterances)]
+    return Matching(tuple(builder.utterances), missing, extra, tuple(notes))
+
+
+def _look_alikes(utterances: Sequence[MatchedUtterance]) -> list[str]:
+    """Returns a note on words of the hypotheses that look like a word of the references and are another one."""
+    known = {word for item in utterances for word in item.reference if isinstance(word, str)}
+    counts = Counter(
+        word for item in utterances for word in item.hypothesis or () if isinstance(word, str) and word not in known
     )
+    by_look = {look(word): word for word in sorted(known)}
+    pairs = [(by_look[look(word)], word) for word in counts if look(word) in by_look]
+    if not pairs:
+        return []
+    times = sum(counts[word] for _, word in pairs)
+    shown = _few([told_apart(pair) for pair in pairs])
+    forms = any(clean(first) == clean(second) for first, second in pairs)
+    advice = "; --normalise_unicode counts those as equal that differ only in their Unicode form" if forms else ""
+    return [
+        f"{plural(len(pairs), 'word')} of the hypotheses ({plural(times, 'time')}) look like words of the references, "
+        f"but differ, so they count as errors: {shown}{advice}"
+    ]
 
 
 def _utterances(source: TranscriptFile, *, with_ignored: bool) -> list[tuple[str, str | None, tuple[Item, ...]]]:

@@ -125,6 +125,10 @@ VARIANTS: dict[str, Variant] = {
         "WIE AUSSEHEN are joined and repeats merged",
         _sentence_cleanup,
     ),
+    "normalise_unicode": Variant(
+        "words are brought into one Unicode form (NFC, without invisible characters) on both sides",
+        _on_both(cleanup.normalise_unicode),
+    ),
     "without_on_off": Variant("__ON__ and __OFF__ are dropped from both sides", _on_both(cleanup.without_on_off)),
     "merge_repeats": Variant("repeated glosses are merged on both sides", _on_both(cleanup.merge_repeats)),
 }
