@@ -242,7 +242,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("missing written as -1", _missing_as(-1), "data.zeros", "missing ones were written so"),
     Fault("missing written as 0", _missing_as(0), "data.zeros", "missing ones were written so"),
     Fault("infinite points", _infinite("points"), "data.readable", "infinite"),
-    Fault("infinite visibility", _infinite("visibility"), "data.", "outside 0 to 1|visibility"),
+    Fault("infinite visibility", _infinite("visibility"), "data.", "outside 0 to 1|infinite"),
     Fault("pixels", _scaled(480), "data.units", "too large"),
     Fault("no hands", without_hands, "data.hands", "no hands"),
     Fault("frame rate doubled in the file", rate_doubled, "data.pace", "too fast", (DEV, SIGNER, SOME)),
@@ -275,16 +275,23 @@ def planted(root: Path, folder: Path, fault: Fault, where: str, seed: int) -> Pa
             clip = corpus.load(item)
             if item.id in concerned:
                 clip = fault.change(clip, rng)
-            infinite = np.isinf(clip.points).any()
-            sound = replace(clip, points=np.where(np.isinf(clip.points), 0, clip.points)) if infinite else clip
-            written = writer.add(item.id, split=item.split, signer=item.signer, glosses=item.glosses, landmarks=sound)
+            arrays = {"points": clip.points, "visibility": clip.visibility}
+            infinite = any(np.isinf(array).any() for array in arrays.values())
+            sound = {name: np.where(np.isinf(array), 0, array) for name, array in arrays.items()}
+            written = writer.add(
+                item.id,
+                split=item.split,
+                signer=item.signer,
+                glosses=item.glosses,
+                landmarks=replace(clip, **sound) if infinite else clip,
+            )
             if infinite:
                 # `save` refuses such a clip; other programs write them.
                 path = folder / written.landmarks
-                with np.load(path) as arrays:
-                    parts = dict(arrays)
+                with np.load(path) as saved:
+                    parts = dict(saved)
                 with path.open("wb") as file:
-                    np.savez(file, **{**parts, "points": clip.points.astype(np.float16)})
+                    np.savez(file, **{**parts, **{name: array.astype(np.float16) for name, array in arrays.items()}})
     return folder
 
 

@@ -103,12 +103,12 @@ def test_a_planted_fault_is_named(name, where, figures):
         assert "dev" in named[0].headline
 
 
-def test_infinite_values_are_named(simulated, tmp_path):
-    root = planted.planted(simulated.root, tmp_path / "c", FAULTS["infinite points"], planted.DEV, seed=0)
-    corpus = Corpus.open(root)
-    found = landmarks.readable(measure_corpus(corpus, unalignable=lambda item: None, model="a model"))
-    assert found.level == "fail"
-    assert "infinite" in found.headline
+@pytest.mark.parametrize("name", ["infinite points", "infinite visibility"])
+def test_infinite_values_are_named(name, simulated, tmp_path):
+    root = planted.planted(simulated.root, tmp_path / "c", FAULTS[name], planted.DEV, seed=0)
+    findings = examine(measure_corpus(Corpus.open(root), unalignable=lambda item: None, model="a model"))
+    named = {id: headline for id, headline in loud(findings).items() if id in ("data.readable", "data.visibility")}
+    assert re.search("infinite|outside 0 to 1", " ".join(named.values()))
 
 
 def test_undecoded_frames_are_noted_and_many_are_a_warning(figures):

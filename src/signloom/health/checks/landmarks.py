@@ -100,6 +100,8 @@ def units(figures: CorpusFigures) -> Outcome:
 
 
 def _outside(clip: ClipFigures) -> bool:
+    if not clip.body.outside > 0:
+        return False
     # What turns a body or moves its hands also takes it out of the picture.
     return [fault.name for fault in anatomy.faults_of(clip.body)] == ["outside"] and not has_filled(clip)
 
