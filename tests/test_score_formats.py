@@ -146,7 +146,7 @@ FAULTS = [
     ("a.jsonl", '{"glosses": []}\n', r"a.jsonl:1: no id"),
     ("a.jsonl", "[]\n", r"a.jsonl:1: a list; needed an object"),
     ("a.jsonl", "{\n", r"a.jsonl:1: not JSON"),
-    ("a.trn", "A B (u1)\n", r"unknown ending '.trn'; needed .stm, .ctm, .csv"),
+    ("a.sgml", "A B (u1)\n", r"unknown ending '.sgml'; needed .stm, .ctm, .trn"),
 ]  # fmt: skip
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
+import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from pathlib import Path
 from signloom.errors import Faults
 from signloom.text import clean
 
+# Text of this size is a million sentences.
+_MAX_UNPACKED = 500_000_000
 # A line and its number in the file, from 1.
 Line = tuple[int, str]
 
@@ -36,10 +41,15 @@ def read_text(path: Path, faults: Faults) -> str | None:
     """Returns the text of a file, with plain line ends; adds a fault and returns None if it is not a text file.
 
     The text is UTF-8, or UTF-16 as spreadsheets and Praat write it. A byte order mark and Windows line ends are
-    accepted.
+    accepted, and a file packed with gzip is unpacked.
     """
     try:
         data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = _unpacked(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        faults.add(f"{path}: a damaged gzip file ({error})")
+        return None
     except OSError as error:
         faults.add(f"{path}: cannot be read ({error.strerror}); needed a text file")
         return None
@@ -52,6 +62,15 @@ def read_text(path: Path, faults: Faults) -> str | None:
         faults.add(f"{path}{line}: not {name} ({error.reason}); save the file as UTF-8")
         return None
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Returns the content of a gzip file. Raises EOFError for one that is cut off or too large."""
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        content = file.read(_MAX_UNPACKED + 1)
+    if len(content) > _MAX_UNPACKED:
+        raise EOFError(f"unpacks to more than {_MAX_UNPACKED:,} bytes; refused")
+    return content
 
 
 def encoding_of(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reads references and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora.
+"""Reads references and hypotheses from files: stm, ctm, tables (csv), JSON lines, corpora, files of other toolkits.
 
 `match_ids.py` matches hypotheses with references. docs/scoring.md describes the formats.
 """
@@ -14,6 +14,7 @@ from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
 from signloom.run_folder import Run
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
+from signloom.score.toolkits import reader_of
 from signloom.tables import Line, delimiter_of, read_lines, rows_of
 
 ID_COLUMNS = ("id", "name", "fileid", "utterance", "video")
@@ -40,7 +41,8 @@ class Transcript:
 class TranscriptFile:
     """The content of a file: `segments` of an stm, `timed` words of a ctm, `sentences` of any other form.
 
-    form: `stm`, `ctm`, `table`, `jsonl` or `corpus`.  columns: column names of a table, if its first line has them.
+    form: `stm`, `ctm`, `table`, `jsonl`, `corpus`, or that of a toolkit.  columns: column names of a table, if its
+    first line has them.
     """
 
     path: Path
@@ -94,9 +96,15 @@ def read_hypotheses(path: Path | str, *, split: str | None = None) -> Transcript
 
 def _read(path: Path, what: str) -> TranscriptFile:
     faults = Faults(what)
-    ending = path.suffix.lower()
+    # A packed file is read as what it holds: tables.read_text unpacks it.
+    named = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    ending = named.suffix.lower()
     source = TranscriptFile(path, "table")
-    if ending == ".stm":
+    if (toolkit := reader_of(named)) is not None:
+        form, read = toolkit
+        sentences = [Transcript(name, glosses, None, place) for name, glosses, place in read(path, what, faults)]
+        source = TranscriptFile(path, form, sentences)
+    elif ending == ".stm":
         source = TranscriptFile(path, "stm", segments=read_stm(path, faults))
     elif ending == ".ctm":
         source = TranscriptFile(path, "ctm", timed=read_ctm(path, faults))
@@ -107,8 +115,9 @@ def _read(path: Path, what: str) -> TranscriptFile:
         source = TranscriptFile(path, "table", sentences, columns=columns)
     else:
         faults.add(
-            f"{path}: unknown ending {ending!r}; needed .stm, .ctm, {', '.join((*TABLE_ENDINGS, *LINE_ENDINGS))}, or a "
-            f"folder"
+            f"{path}: unknown ending {ending!r}; needed .stm, .ctm, .trn, .gls, "
+            f"{', '.join((*TABLE_ENDINGS, *LINE_ENDINGS))}, a Kaldi file named text, an icefall file named recogs-..., "
+            "results.json, any of them as .gz, or a folder"
         )
     faults.add_repeated_ids((sentence.id, sentence.place) for sentence in source.sentences)
     faults.raise_if_any()

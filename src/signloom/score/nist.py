@@ -154,7 +154,8 @@ def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord 
     if start is None or duration is None:
         faults.add(f"{place} ({fields[0]}): start {fields[2]} and duration {fields[3]}; needed seconds")
         return None
-    if len(fields) > _CTM_FIELDS + 1 and _number(fields[5]) is None:
+    # Some tools write more columns: confidence or NA, type, speaker.
+    if len(fields) > _CTM_FIELDS + 1 and _number(fields[5]) is None and fields[5].upper() != "NA":
         faults.add(f"{place} ({fields[0]}): {fields[5]!r} is not a confidence; a word must not contain a space")
         return None
     try:
