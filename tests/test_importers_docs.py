@@ -100,10 +100,8 @@ def test_auto_names_the_command_where_more_is_needed(tmp_path):
 def test_the_wrong_importer_names_the_right_one(tmp_path, capsys):
     BUILDERS["openpose", "openpose_output/json"](tmp_path)
     folder = tmp_path / "openpose_output"
-    with pytest.raises(
-        InputError, match=r"no files ending in .pose in this folder; this looks like OpenPose JSON: signloom"
-    ):
-        cli.dispatch(["import", "pose", str(folder), "--output", str(tmp_path / "out")])
+    with pytest.raises(InputError, match=r"in this folder; this looks like OpenPose JSON: signloom import openpose"):
+        cli.dispatch(["import", "isharah86", str(folder), "--output", str(tmp_path / "out")])
     to_pickle(tmp_path / "a.pkl", {"01_0001": {"keypoints": in_list(ISHARAH_86, person())}})
     with pytest.raises(InputError, match="this looks like pickles of 86 points: signloom import isharah86"):
         cli.dispatch(["import", "openpose", str(tmp_path / "a.pkl"), "--output", str(tmp_path / "out")])
