@@ -116,10 +116,12 @@ def faulty_clips(clips: tuple[ClipFigures, ...]) -> dict[str, dict[str, str]]:
     likely: dict[str, dict[str, str]] = {}
     for clip in clips:
         name = clip.utterance.id
-        for kind, measured in _faults(clip).items():
-            found.setdefault(kind, {})[name] = measured
-        for kind, measured in _faults(clip, one_of_several=True).items():
+        suspected = _faults(clip, one_of_several=True)
+        for kind, measured in suspected.items():
             likely.setdefault(kind, {})[name] = measured
+        # What is not likely is not certain.
+        for kind, measured in _faults(clip).items() if suspected else ():
+            found.setdefault(kind, {})[name] = measured
     groups = [clips, *(part.clips for part in parts_of(clips))]
     for members in groups:
         if len(members) < FEWEST_UNSURE:
