@@ -128,12 +128,13 @@ def test_impossible_times_are_refused(seconds, told):
         replace(random_landmarks(3), seconds=np.array(seconds))
 
 
-def test_infinite_coordinates_are_refused_when_read_as_when_written(tmp_path):
+@pytest.mark.parametrize(("name", "place"), [("points", (1, 2, 0)), ("visibility", (1, 2))])
+def test_infinite_values_are_refused_when_read_as_when_written(tmp_path, name, place):
     clip = random_landmarks(3)
     clip.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as arrays:
         content = dict(arrays)
-    content["points"][1, 2, 0] = np.inf
+    content[name][place] = np.inf
     np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(InputError, match="infinite"):
         Landmarks.load(tmp_path / "a.npz")

@@ -205,8 +205,9 @@ class Landmarks:
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
             raise InputError(f"{path}: not a readable landmark file ({error}); extract or import it again") from None
         check_header(meta, path, FORMAT, *VERSIONS)
-        if np.isinf(points).any():
-            raise InputError(f"{path}: infinite coordinates; extract or import it again")
+        for name, values in (("coordinates", points), ("visibility", visibility)):
+            if np.isinf(values).any():
+                raise InputError(f"{path}: infinite {name}; extract or import it again")
         size = meta["image_size"]
         return cls(
             points=points,
