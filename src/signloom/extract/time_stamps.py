@@ -24,6 +24,8 @@ _LOOK_AHEAD = 64
 _LATE = 3
 # A clock that went on while stamps were out of order has advanced by about the frames since; a restarted one has not.
 _WENT_ON = 0.4
+# Digits of a time in seconds that are kept.
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def continuous(stamps: Sequence[float | None], default_interval: float, clock: C
     the last good stamp, closer if they would reach the next one.
     """
     values = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
+    # No clock is finer; smaller differences would vanish in sums.
+    values = values.round(_DIGITS)
     steps = np.diff(values[np.isfinite(values)])
     if not np.isfinite(values).any() or (len(steps) > 1 and not steps.any()):
         return None
