@@ -23,10 +23,10 @@ from formats import (
 )
 from signloom import layout
 from signloom.corpus import CorpusWriter
-from signloom.eaf import write_eaf
 from signloom.files import write_json, write_text
 from signloom.importers.point_lists import COCO_WHOLEBODY, HOLISTIC_75, ISHARAH_86, OPENPOSE
-from signloom.timed import TimedAnnotation
+from signloom.timed.annotations import TimedAnnotation
+from signloom.timed.eaf import write_eaf
 
 GLOSSES = {"train": "REGEN MORGEN", "dev": "REGEN", "test": "MORGEN"}
 

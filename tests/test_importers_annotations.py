@@ -14,7 +14,7 @@ from signloom.errors import Faults, InputError
 from signloom.importers import csl_daily, isharah, phoenix2014, phoenix2014t
 from signloom.importers.annotations import find_tables
 from signloom.landmarks import Landmarks
-from signloom.tables import read_table
+from signloom.text.tables import read_table
 
 PHOENIX_HEADER = "id|folder|signer|annotation"
 

@@ -10,12 +10,12 @@ import pytest
 from elan_files import DIALOGUE, STEP, clip, eaf
 from signloom import cli
 from signloom.corpus import Corpus
-from signloom.eaf import read_eaf
 from signloom.errors import InputError
 from signloom.importers.elan import Options, run
 from signloom.importers.timed_sentences import merged
 from signloom.importers.write_corpus import LEFT_OUT
-from signloom.timed import Medium, TimedAnnotation
+from signloom.timed.annotations import Medium, TimedAnnotation
+from signloom.timed.eaf import read_eaf
 
 pytest.importorskip("pympi")
 

@@ -8,12 +8,12 @@ import pytest
 from conftest import random_landmarks
 from signloom.corpus import Corpus
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.eaf import read_eaf, write_eaf
 from signloom.errors import InputError
 from signloom.importers.elan import Options, run
 from signloom.importers.write_corpus import LEFT_OUT
 from signloom.subtitles import write_spans
-from signloom.timed import Medium, TimedAnnotation
+from signloom.timed.annotations import Medium, TimedAnnotation
+from signloom.timed.eaf import read_eaf, write_eaf
 
 pympi = pytest.importorskip("pympi")
 
@@ -149,7 +149,7 @@ def test_files_of_strangers_are_refused_not_trusted(tmp_path, text, message):
 
 
 def test_a_file_too_large_is_not_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr("signloom.eaf.MAX_BYTES", 100)
+    monkeypatch.setattr("signloom.timed.eaf.MAX_BYTES", 100)
     with pytest.raises(InputError, match="needed an ELAN file of at most 100"):
         read_eaf(eaf(tmp_path / "a.eaf", {"Gloss": [(0, 10, "A")]}))
     with pytest.raises(InputError, match="no such file"):

@@ -9,7 +9,7 @@ from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
 from signloom.importers import subtitles, textgrid
 from signloom.subtitles import write_spans
-from signloom.timed import TimedAnnotation
+from signloom.timed.annotations import TimedAnnotation
 
 LONG = '''File type = "ooTextFile"
 Object class = "TextGrid"

@@ -15,9 +15,8 @@ ROOT = Path(signloom.__file__).parent
 FLOORS = [
     {"errors"},
     {"text"},
-    {"timed"},
-    {"layout", "eaf", "findings", "frame_times", "patient_output"},
-    {"files", "console", "tables", "processes"},
+    {"layout", "timed", "findings", "frame_times"},
+    {"files", "console", "processes"},
     {"landmarks", "vocabulary"},
     {"corpus", "anatomy"},
     {"run_folder"},

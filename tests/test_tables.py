@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signloom.errors import Faults
-from signloom.tables import delimiter_of, read_lines, read_table
+from signloom.text.tables import delimiter_of, read_lines, read_table
 
 
 def read(tmp_path, text, needed=("id", "gloss"), **options):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signloom.text import Cleaner, clean, code_points, look_alikes, told_apart
+from signloom.text.clean import Cleaner, clean, code_points, look_alikes, told_apart
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,7 @@ def signalled(monkeypatch, number, *, epoch, batch):
     monkeypatch.setattr(callbacks, "step_done", stepped)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize(("number", "status", "epoch"), [(signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 0)])
 def test_a_signal_keeps_the_state_and_the_resumed_run_is_the_whole_one(
     tiny_corpus, tmp_path, monkeypatch, number, status, epoch
 ):
@@ -128,7 +127,7 @@ def test_what_ended_a_run_is_said(tiny_corpus, tmp_path, changes, reason):
     assert log.splitlines()[-1].partition("INFO ")[2].startswith("best dev WER")
 
 
-@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "plain"])
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
 def test_a_finished_run_goes_on_for_more_epochs_by_the_longer_schedule(tiny_corpus, tmp_path, schedule):
     run = tmp_path / "run"
     options = {"schedule": schedule, "warmup_epochs": 1.0}
@@ -138,8 +137,7 @@ def test_a_finished_run_goes_on_for_more_epochs_by_the_longer_schedule(tiny_corp
     whole = fit(recipe(tiny_corpus, tmp_path / "whole", epochs=4, **options))
     rates = [[record.learning_rate for record in result.history.epochs[2:]] for result in (longer, whole)]
     assert rates[0] == pytest.approx(rates[1], rel=1e-6)
-    said = "the learning rate follows the longer schedule from step 16 on"
-    assert (said in (run / "training.log").read_text()) == (schedule != "plain")
+    assert "the learning rate follows the longer schedule from step 16 on" in (run / "training.log").read_text()
     with pytest.raises(InputError, match="--epochs was 4, now 3"):
         fit(recipe(tiny_corpus, run, epochs=3, resume=True, **options))
 

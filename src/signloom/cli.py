@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
 from signloom.commands import COMMANDS, TRAINING, messages
+from signloom.commands.patient_output import patient_output
 from signloom.errors import SignloomError, StoppedError, needs_extra
-from signloom.patient_output import patient_output
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
 from signloom.ctc.hypothesis import GlossSpan
-from signloom.eaf import write_eaf
 from signloom.errors import InputError
 from signloom.files import write_text
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
-from signloom.timed import TimedAnnotation
+from signloom.timed.annotations import TimedAnnotation
+from signloom.timed.eaf import write_eaf
 
 Format = Literal["text", "json", "srt", "vtt", "eaf"]
 SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}

@@ -32,8 +32,8 @@ from signloom.inference.model import Model, load
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.run_folder import model_path
 from signloom.subtitles import SUFFIXES, playable, write_spans
-from signloom.tables import read_table
-from signloom.text import clean
+from signloom.text.clean import clean
+from signloom.text.tables import read_table
 
 RECORD, FAILED = "align.json", "failed.jsonl"
 # How many utterances a message names.

@@ -12,7 +12,7 @@ import numpy as np
 from signloom.ctc.ngram import NGram, Table
 from signloom.errors import Faults, InputError
 from signloom.files import atomic_write
-from signloom.tables import Line, read_lines
+from signloom.text.tables import Line, read_lines
 
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")
 _TITLE = re.compile(r"\\(\d+-grams:|end\\)$")

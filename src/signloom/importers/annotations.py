@@ -21,7 +21,7 @@ from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
-from signloom.text import Cleaner, look_alikes, told_apart
+from signloom.text.clean import Cleaner, look_alikes, told_apart
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 

@@ -23,7 +23,7 @@ from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_cli
 from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
 from signloom.landmarks import MAX_FRAMES, Landmarks
-from signloom.tables import read_table
+from signloom.text.tables import read_table
 
 TABLE = "train.csv"
 COLUMNS = ("path", "participant_id", "sequence_id", "sign")

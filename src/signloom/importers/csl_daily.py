@@ -28,7 +28,7 @@ from signloom.importers.annotations import (
 )
 from signloom.importers.pickles import load_pickle
 from signloom.importers.write_corpus import LeftOut, signer_in
-from signloom.tables import Row, read_table
+from signloom.text.tables import Row, read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
 SPLIT_COLUMNS = ("name", "split")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from signloom.eaf import SUFFIX, read_eaf
 from signloom.importers.annotations import AnnotationSource
 from signloom.importers.timed_annotations import TierOptions, import_timed
+from signloom.timed.eaf import SUFFIX, read_eaf
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from signloom.importers.records import glosses_of, split_named
 from signloom.importers.spans import Span, read_span
 from signloom.importers.write_corpus import LeftOut, NewUtterance
 from signloom.landmarks import Landmarks
-from signloom.tables import Row, read_table
+from signloom.text.tables import Row, read_table
 
 TABLE = "annotations.csv"
 CARD = "card.json"

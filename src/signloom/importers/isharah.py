@@ -19,8 +19,8 @@ from signloom.files import files_of
 from signloom.importers import records, spans
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, join
 from signloom.importers.write_corpus import signer_in, signer_pattern
-from signloom.tables import Row
-from signloom.text import clean
+from signloom.text.clean import clean
+from signloom.text.tables import Row
 
 ISHARAH_SIGNER = r"^(\d+)_"
 _IDS = (*records.ID_COLUMNS, *records.VIDEO_COLUMNS)

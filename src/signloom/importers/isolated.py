@@ -12,7 +12,7 @@ from signloom.errors import Faults, listed
 from signloom.importers.spans import note_on_cut
 from signloom.importers.write_corpus import NUM_SHOWN, LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import Landmarks
-from signloom.text import Cleaner, clean, look_alikes, told_apart
+from signloom.text.clean import Cleaner, clean, look_alikes, told_apart
 
 # Most collections of clips have no splits; `signloom compose` makes them.
 SPLIT = "train"

@@ -11,7 +11,7 @@ from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
 from signloom.files import file_stem
 from signloom.landmarks import SUFFIX
-from signloom.text import clean, told_apart
+from signloom.text.clean import clean, told_apart
 
 # Endings of files that landmarks are made from; annotations may name such a file.
 _SOURCE_SUFFIXES = frozenset(

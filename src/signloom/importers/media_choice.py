@@ -9,8 +9,8 @@ from pathlib import Path
 
 from signloom.errors import InputError
 from signloom.importers.landmark_files import LandmarkFiles
-from signloom.text import clean
-from signloom.timed import Medium, TimedDocument
+from signloom.text.clean import clean
+from signloom.timed.annotations import Medium, TimedDocument
 
 # The last word of a tier's name that says which hand it annotates, not which person or camera.
 _HANDS = frozenset("r l rh lh right left d nd dh ndh dom nondom dominant gloss glosses sign signs".split())

@@ -22,8 +22,8 @@ from signloom.files import inside, sha256_of
 from signloom.importers.annotations import note_glosses
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import file_header
-from signloom.tables import read_table
-from signloom.text import Cleaner
+from signloom.text.clean import Cleaner
+from signloom.text.tables import read_table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Literal
 from signloom.errors import Faults
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
 from signloom.landmarks import Landmarks
-from signloom.tables import read_table
+from signloom.text.tables import read_table
 
 COLUMNS = ("id", "folder", "signer", "annotation")
 # Some mirrors of the release have no dev of SI5; a derived dev has a further word in its name.

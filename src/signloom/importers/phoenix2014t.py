@@ -13,7 +13,7 @@ from pathlib import Path
 from signloom.errors import Faults
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
 from signloom.importers.phoenix2014 import LICENCE, SIGNERS_ARE, check_geometry, is_signer
-from signloom.tables import read_table
+from signloom.text.tables import read_table
 
 COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
 # The release has a second train file, `train-complex-annotation`, which published systems do not use.

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError
-from signloom.tables import Row, column_name, delimiter_of, read_lines, read_table, read_text, rows_of
-from signloom.text import clean
+from signloom.text.clean import clean
+from signloom.text.tables import Row, column_name, delimiter_of, read_lines, read_table, read_text, rows_of
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".json", ".jsonl")
 # Names of the columns that importers use, the preferred ones first. How2Sign has SENTENCE_NAME, VIDEO_NAME and SPLIT.

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from signloom.errors import InputError, plural
 from signloom.frame_times import ROUNDING_SECONDS
 from signloom.landmarks import Landmarks
-from signloom.text import clean
+from signloom.text.clean import clean
 
 Unit = Literal["seconds", "ms", "frames"]
 UNITS: tuple[Unit, ...] = get_args(Unit)

@@ -17,8 +17,8 @@ from signloom.errors import Faults, InputError, listed
 from signloom.importers.annotations import AnnotationSource
 from signloom.importers.timed_annotations import TimedOptions, import_timed
 from signloom.importers.timed_sentences import Each, Tiers
-from signloom.tables import read_text
-from signloom.timed import TimedAnnotation, TimedDocument
+from signloom.text.tables import read_text
+from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 SUFFIXES = (".srt", ".vtt")
 TIER = "cues"

@@ -16,8 +16,8 @@ from pathlib import Path
 from signloom.errors import Faults, InputError
 from signloom.importers.annotations import AnnotationSource
 from signloom.importers.timed_annotations import TierOptions, import_timed
-from signloom.tables import read_text
-from signloom.timed import TimedAnnotation, TimedDocument
+from signloom.text.tables import read_text
+from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 SUFFIX = ".textgrid"
 # Praat reads text in quotes, numbers and flags that stand free; all else is decoration. Source: Praat manual, "TextGrid

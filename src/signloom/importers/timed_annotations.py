@@ -31,8 +31,8 @@ from signloom.importers.spans import Span, cached_loader
 from signloom.importers.timed_sentences import Each, SignerSource, Tiers, TimedUtterance, read_utterances
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions
 from signloom.landmarks import Landmarks
-from signloom.text import Cleaner
-from signloom.timed import Medium, TimedDocument
+from signloom.text.clean import Cleaner
+from signloom.timed.annotations import Medium, TimedDocument
 from signloom.vocabulary import BLANK, UNKNOWN
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 from signloom.errors import InputError, listed
 from signloom.importers.annotations import Annotation
 from signloom.importers.write_corpus import LeftOut, signer_pattern
-from signloom.text import Cleaner
-from signloom.timed import TimedAnnotation, TimedDocument
+from signloom.text.clean import Cleaner
+from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 Each = Literal["gloss", "sentence"]
 # Start and end in milliseconds of what is wrong, and a message with its place.

@@ -15,7 +15,7 @@ from signloom.corpus import HEADER, SPLITS, Corpus, CorpusWriter, Utterance, che
 from signloom.errors import Faults, InputError, listed
 from signloom.files import write_json_lines
 from signloom.landmarks import Landmarks
-from signloom.text import Cleaner
+from signloom.text.clean import Cleaner
 
 LEFT_OUT = "left_out.jsonl"
 # A message lists at most this many items; the file lists all.

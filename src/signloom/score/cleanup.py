@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from signloom.text import clean
+from signloom.text.clean import clean
 
 PREFIXES = ("loc-", "cl-", "qu-", "poss-", "lh-")
 SPELLINGS = (("S0NNE", "SONNE"), ("HABEN2", "HABEN"))

@@ -15,7 +15,7 @@ from signloom.errors import Faults, InputError
 from signloom.run_folder import Run
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
 from signloom.score.toolkits import reader_of
-from signloom.tables import Line, delimiter_of, read_lines, rows_of
+from signloom.text.tables import Line, delimiter_of, read_lines, rows_of
 
 ID_COLUMNS = ("id", "name", "fileid", "utterance", "video")
 GLOSS_COLUMNS = ("gloss", "glosses", "annotation", "orth", "hypothesis", "prediction", "reference")

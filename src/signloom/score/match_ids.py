@@ -17,7 +17,7 @@ from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternations import Item
 from signloom.score.formats import TranscriptFile
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
-from signloom.text import clean, look, told_apart
+from signloom.text.clean import clean, look, told_apart
 
 _few = partial(listed, shown=5)
 _ANNOTATED_COLUMNS, _RECOGNISED_COLUMNS = ("annotation", "orth", "reference"), ("hypothesis", "prediction")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from signloom.errors import Faults
 from signloom.score.alignment import fold
 from signloom.score.alternations import Alternation, Item
-from signloom.tables import read_lines
+from signloom.text.tables import read_lines
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 _SPACE = re.compile(r"[ \t\f\v]+")

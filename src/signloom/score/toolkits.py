@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from signloom.errors import Faults, listed
-from signloom.tables import read_lines, read_text
+from signloom.text.tables import read_lines, read_text
 
 # id, glosses and place of a sentence.
 Sentence = tuple[str, tuple[str, ...], str]

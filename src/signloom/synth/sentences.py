@@ -18,7 +18,7 @@ from pathlib import Path
 from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
 from signloom.synth.grammar import REST_GLOSSES
-from signloom.tables import Line, delimiter_of, read_lines, rows_of
+from signloom.text.tables import Line, delimiter_of, read_lines, rows_of
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
 # Column names of the corpora; the first that a table has is used. PHOENIX-2014 has id, signer and annotation;

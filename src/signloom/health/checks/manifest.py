@@ -9,7 +9,7 @@ import numpy as np
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
-from signloom.text import look_alikes, told_apart
+from signloom.text.clean import look_alikes, told_apart
 
 # This many of the same gloss in a row are a typing error.
 REPEATS = 4

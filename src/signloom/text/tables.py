@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.errors import Faults
-from signloom.text import clean
+from signloom.text.clean import clean
 
 # Text of this size is a million sentences.
 _MAX_UNPACKED = 500_000_000

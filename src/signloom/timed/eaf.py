@@ -18,7 +18,7 @@ from typing import Any
 from xml.parsers import expat
 
 from signloom.errors import InputError, MissingExtraError, needs_extra
-from signloom.timed import Medium, TimedAnnotation, TimedDocument
+from signloom.timed.annotations import Medium, TimedAnnotation, TimedDocument
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from signloom.text import clean
+from signloom.text.clean import clean
 
 # Endings of linked files that have no picture.
 _SOUNDS = frozenset(".wav .mp3 .aac .m4a .ogg .flac .aif .aiff .wma".split())

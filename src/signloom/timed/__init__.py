@@ -1,0 +1,1 @@
+"""Annotations with times: tiers, and the ELAN files that hold them."""
