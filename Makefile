@@ -4,9 +4,8 @@ PYTHON ?= python3
 PYTHON313 ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
-# A process per core and one more, for the tests that wait for processes of their own. Each gets a stretch of the tests,
-# so that most modules make their fixtures once.
-WORKERS := -n $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1))) --dist worksteal
+# A process per core. Each gets a stretch of the tests, so that most modules make their fixtures once.
+WORKERS := -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
 .PHONY: quickstart check test test-core test-313 lint dist docs clean
 
