@@ -114,8 +114,8 @@ def test_another_thread_leaves_the_handlers_alone():
         ({"max_steps": 5}, "ended by --max_steps 5 at step 5, in epoch 1 of 3"),
         ({"max_minutes": 0.005, "epochs": 5000}, "ended by --max_minutes 0.005 at step "),
         (
-            {"patience": 1, "learning_rate": 1e-9, "schedule": "plain", "warmup_epochs": 1.5},
-            "ended by --patience 1 (no lower WER on dev since epoch 2) at step 24, in epoch 3 of 3",
+            {"patience": 1, "learning_rate": 1e-9, "schedule": "plain", "warmup_epochs": 1.5, "epochs": 4},
+            "ended by --patience 1 (no lower WER on dev since epoch 2) at step 24, in epoch 3 of 4",
         ),
     ],
 )
@@ -125,6 +125,17 @@ def test_what_ended_a_run_is_said(tiny_corpus, tmp_path, changes, reason):
     assert reason in log
     assert "to go on, raise or leave it out, and pass --resume" in log
     assert log.splitlines()[-1].partition("INFO ")[2].startswith("best dev WER")
+
+
+def test_a_run_that_ended_by_its_steps_goes_on_when_they_are_raised(tiny_corpus, tmp_path):
+    fit(recipe(tiny_corpus, tmp_path / "run", max_steps=5))
+    longer = fit(recipe(tiny_corpus, tmp_path / "run", max_steps=12, resume=True))
+    assert longer.history.epochs[-1].steps == 12
+
+
+def test_patience_that_ends_with_the_last_epoch_is_no_early_end(tiny_corpus, tmp_path):
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=2, patience=1, learning_rate=1e-9))
+    assert "ended by" not in (tmp_path / "run" / "training.log").read_text()
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine"])

@@ -41,7 +41,6 @@ _RATE_KEYS = ("fps", "video_fps")
 # The shape of the image is estimated from so many clips of so many files.
 _SAMPLED = 8
 # The table of glosses of files with one clip each.
-_ONE_TABLE = "glosses"
 
 
 @dataclass

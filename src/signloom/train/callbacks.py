@@ -29,7 +29,7 @@ from signloom.train.recipe import Recipe
 from signloom.train.schedule import prolong, warm_steps
 
 log = logging.getLogger("signloom.train")
-# Several processes must agree on the time: they compare their clocks every so many steps.
+# Several processes must agree on the time and on signals: they compare them every so many steps.
 CLOCK_STEPS = 10
 
 
@@ -192,14 +192,15 @@ class Stop(L.Callback):
         for record in self.history.epochs:
             if record.dev_wer < lowest:
                 lowest, since = record.dev_wer, max(since, record.epoch)
-        if trainer.current_epoch + 1 - since >= patience:
+        epoch = trainer.current_epoch + 1
+        if epoch - since >= patience and epoch < self.recipe.epochs:
             self._end(trainer, f"--patience {patience} (no lower WER on dev since epoch {since})")
 
     def _check(self, trainer: L.Trainer) -> None:
         steps, minutes = self.recipe.max_steps, self.recipe.max_minutes
         if steps is not None and trainer.global_step >= steps:
             self._end(trainer, f"--max_steps {steps}")
-        if minutes is None and self._alone_between_clocks(trainer):
+        if between_clocks(trainer):
             return
         over = minutes is not None and self._seconds >= 60 * minutes
         ending = self.interrupts.ending
@@ -209,10 +210,6 @@ class Stop(L.Callback):
             # Another process of the run may have got it.
             self.interrupts.agreed = ending or signal.SIGTERM
             self._end(trainer, self.interrupts.agreed.name)
-
-    def _alone_between_clocks(self, trainer: L.Trainer) -> bool:
-        """Returns whether several processes do not compare their signals at this step."""
-        return trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS != 0
 
     def _end(self, trainer: L.Trainer, reason: str) -> None:
         self.reason = self.reason or reason
@@ -243,7 +240,7 @@ class LastState(L.Callback):
     def _due(self, trainer: L.Trainer) -> bool:
         if self.every_steps is not None:
             return trainer.global_step % self.every_steps == 0
-        if trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS:
+        if between_clocks(trainer):
             return False
         due = self.interrupts.keep_state or time.monotonic() - self._saved >= self.every_seconds
         agreed: bool = trainer.strategy.reduce_boolean_decision(due, all=False)
@@ -304,6 +301,11 @@ class ProgressBar(L.Callback):
 
     def _stop(self) -> None:
         self._progress.stop()
+
+
+def between_clocks(trainer: L.Trainer) -> bool:
+    """Returns whether several processes take this step without comparing their clocks and signals."""
+    return trainer.world_size > 1 and trainer.global_step % CLOCK_STEPS != 0
 
 
 def step_done(trainer: L.Trainer, batch_index: int) -> bool:
