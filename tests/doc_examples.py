@@ -23,7 +23,7 @@ from formats import (
 )
 from signloom import layout
 from signloom.corpus import CorpusWriter
-from signloom.files import write_json, write_text
+from signloom.files.writing import write_json, write_text
 from signloom.importers.point_lists import COCO_WHOLEBODY, HOLISTIC_75, ISHARAH_86, OPENPOSE
 from signloom.timed.annotations import TimedAnnotation
 from signloom.timed.eaf import write_eaf

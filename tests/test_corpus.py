@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from conftest import random_landmarks
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError, LayoutError
-from signloom.files import atomic_write, inside
+from signloom.files.paths import inside
+from signloom.files.writing import atomic_write
 from signloom.vocabulary import BLANK, UNKNOWN, UNKNOWN_ID, Vocabulary
 
 

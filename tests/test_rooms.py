@@ -14,9 +14,9 @@ ROOT = Path(signloom.__file__).parent
 # Rooms from the ground up: a room imports from its own floor's file set or from floors below, never from above.
 FLOORS = [
     {"errors"},
+    {"files", "console", "processes"},
     {"text"},
     {"layout", "timed", "findings", "frame_times"},
-    {"files", "console", "processes"},
     {"landmarks", "vocabulary"},
     {"corpus", "anatomy"},
     {"run_folder"},

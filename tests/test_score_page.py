@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signloom.corpus import Corpus
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.report import write_report
 from signloom.report.charts import Column, columns, difference
 from signloom.report.compare_page import render_compare_page

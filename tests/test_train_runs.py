@@ -18,7 +18,7 @@ from conftest import TINY_STUDENT, tiny_sentence
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
-from signloom.files import as_json, write_json
+from signloom.files.writing import as_json, write_json
 from signloom.inference.evaluate import evaluate
 from signloom.model import presets
 from signloom.run_folder import Run, corpus_record

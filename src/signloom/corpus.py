@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write, file_stem, inside, remove_temporary, write_json, write_json_lines
+from signloom.files.paths import file_stem, inside
+from signloom.files.writing import atomic_write, remove_temporary, write_json, write_json_lines
 from signloom.landmarks import SUFFIX, Landmarks, check_header, file_header
 from signloom.vocabulary import check_gloss
 

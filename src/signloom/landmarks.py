@@ -18,7 +18,7 @@ import numpy as np
 
 from signloom import frame_times, layout
 from signloom.errors import InputError, LayoutError
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 
 FORMAT = "signloom-landmarks"
 # Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.

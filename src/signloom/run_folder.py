@@ -14,7 +14,8 @@ from typing import Any, Self, overload
 
 from signloom.corpus import HEADER, SPLITS, Corpus
 from signloom.errors import InputError
-from signloom.files import as_json, atomic_write, file_stem, write_json
+from signloom.files.paths import file_stem
+from signloom.files.writing import as_json, atomic_write, write_json
 from signloom.findings import Finding
 
 

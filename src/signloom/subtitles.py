@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO, get_args
 
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.timed.annotations import TimedAnnotation
 from signloom.timed.eaf import write_eaf

@@ -24,7 +24,9 @@ from signloom.commands.clip_options import ClipOptions
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
 from signloom.errors import Faults, InputError
-from signloom.files import file_stem, inside, remove_temporary, sha256_of, write_json, write_json_lines
+from signloom.files.paths import file_stem, inside
+from signloom.files.reading import sha256_of
+from signloom.files.writing import remove_temporary, write_json, write_json_lines
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from signloom.console import say
 from signloom.corpus import SPLITS, check_split
 from signloom.errors import InputError
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.run_folder import Run
 from signloom.score.compare import RESAMPLES, compare
 from signloom.score.compare_text import changed_utterances, summary

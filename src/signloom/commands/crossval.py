@@ -20,7 +20,8 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError
-from signloom.files import as_json, file_stem, write_json
+from signloom.files.paths import file_stem
+from signloom.files.writing import as_json, write_json
 from signloom.report.evaluation import score_on_test
 from signloom.run_folder import Run
 from signloom.score.protocols import protocol_named

@@ -17,7 +17,7 @@ from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError
-from signloom.files import write_json
+from signloom.files.writing import write_json
 from signloom.run_folder import Run
 from signloom.score.compare import Comparison, compare
 from signloom.score.compare_text import difference_sentence

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from signloom.console import say
 from signloom.errors import InputError
-from signloom.files import write_text
+from signloom.files.writing import write_text
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 
 from signloom.console import console, progress_bar
 from signloom.corpus import Corpus, Utterance
-from signloom.files import write_json
+from signloom.files.writing import write_json
 from signloom.run_folder import Run
 
 EPOCHS = 20

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from signloom.console import say
 from signloom.errors import InputError, plural
-from signloom.files import write_json, write_text
+from signloom.files.writing import write_json, write_text
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named

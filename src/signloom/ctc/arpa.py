@@ -11,7 +11,7 @@ import numpy as np
 
 from signloom.ctc.ngram import NGram, Table
 from signloom.errors import Faults, InputError
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 from signloom.text.tables import Line, read_lines
 
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")

@@ -13,7 +13,7 @@ import numpy as np
 
 from signloom.drawing.person import import_pillow
 from signloom.extract.packages import import_av
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -23,7 +23,7 @@ from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
 from signloom.drawing.person import Appearance, appearance_of, draw_frame, import_pillow
 from signloom.errors import InputError
 from signloom.extract.packages import import_av
-from signloom.files import file_stem
+from signloom.files.paths import file_stem
 from signloom.frame_times import frames_at
 from signloom.landmarks import Landmarks
 

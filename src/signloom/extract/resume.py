@@ -16,7 +16,7 @@ from signloom.errors import InputError
 from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
-from signloom.files import TEMPORARY_SUFFIX, atomic_write, remove_temporary
+from signloom.files.writing import TEMPORARY_SUFFIX, atomic_write, remove_temporary
 from signloom.landmarks import FORMAT, VERSIONS, check_header
 
 

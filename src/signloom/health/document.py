@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.findings import Check, checks_in
 from signloom.health.checks import architecture, compatibility, outputs, run
 from signloom.health.examine import DATA_CHECKS

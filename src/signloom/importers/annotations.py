@@ -16,7 +16,8 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files import file_stem, files_of, sha256_of
+from signloom.files.paths import file_stem, files_of
+from signloom.files.reading import sha256_of
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.importers.convert_landmarks import Conversion, SourceClip, convert, find_files, load_arrays
 from signloom.importers.keypoints import (
     KeypointOptions,

@@ -18,7 +18,7 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed
-from signloom.files import files_of
+from signloom.files.paths import files_of
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from signloom.console import say
 from signloom.corpus import SPLITS, check_output
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files import inside
+from signloom.files.paths import inside
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults, InputError, listed
-from signloom.files import files_of
+from signloom.files.paths import files_of
 from signloom.importers import records, spans
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, join
 from signloom.importers.write_corpus import signer_in, signer_pattern

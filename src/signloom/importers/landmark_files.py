@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
-from signloom.files import file_stem
+from signloom.files.paths import file_stem
 from signloom.landmarks import SUFFIX
 from signloom.text.clean import clean, told_apart
 

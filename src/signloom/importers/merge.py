@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files import inside, sha256_of
+from signloom.files.paths import inside
+from signloom.files.reading import sha256_of
 from signloom.importers.annotations import note_glosses
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import file_header

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import Faults, InputError
-from signloom.files import files_of, sha256_of
+from signloom.files.paths import files_of
+from signloom.files.reading import sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, to_landmarks
 from signloom.importers.point_lists import OPENPOSE, OPENPOSE_18, PointList

@@ -23,7 +23,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError, needs_extra
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 from signloom.importers.convert_landmarks import (
     CameraInfo,
     Conversion,

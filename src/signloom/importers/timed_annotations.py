@@ -16,7 +16,8 @@ from typing import Any
 from signloom.console import say
 from signloom.corpus import SPLITS, check_split
 from signloom.errors import Faults, InputError, plural
-from signloom.files import files_of, write_text
+from signloom.files.paths import files_of
+from signloom.files.writing import write_text
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,

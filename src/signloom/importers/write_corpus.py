@@ -13,7 +13,7 @@ from signloom import layout
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, SPLITS, Corpus, CorpusWriter, Utterance, check_output
 from signloom.errors import Faults, InputError, listed
-from signloom.files import write_json_lines
+from signloom.files.writing import write_json_lines
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
 

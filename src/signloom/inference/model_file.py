@@ -16,7 +16,7 @@ import numpy as np
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.ngram import NGram, Table
 from signloom.errors import InputError, needs_extra
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 from signloom.landmarks import check_header, file_header
 from signloom.model.presets import ModelConfig
 from signloom.run_folder import Run

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus import Corpus
-from signloom.files import write_json, write_text
+from signloom.files.writing import write_json, write_text
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model
 from signloom.report.score_page import render_score_page

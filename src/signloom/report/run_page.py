@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from signloom.errors import InputError
-from signloom.files import write_text
+from signloom.files.writing import write_text
 from signloom.report import sections
 from signloom.report.finding import FINDING_CSS
 from signloom.report.html import Html, document, element, join

@@ -20,7 +20,7 @@ import numpy as np
 from signloom import layout
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, check_output
 from signloom.errors import InputError, SignloomError
-from signloom.files import inside
+from signloom.files.paths import inside
 from signloom.landmarks import Landmarks, interpolate, parse_image_size
 from signloom.processes import process_pool
 from signloom.synth.body import pose_body

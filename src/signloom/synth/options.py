@@ -10,7 +10,7 @@ from typing import Any
 
 from signloom.corpus import MANIFEST
 from signloom.errors import Faults, InputError
-from signloom.files import sha256_of
+from signloom.files.reading import sha256_of
 from signloom.landmarks import parse_image_size
 from signloom.synth.dials import Dials
 

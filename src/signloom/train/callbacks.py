@@ -18,7 +18,7 @@ import torch
 
 from signloom.console import progress_bar
 from signloom.errors import StoppedError, TrainingError
-from signloom.files import write_json
+from signloom.files.writing import write_json
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.run_folder import EpochRecord, History, Run

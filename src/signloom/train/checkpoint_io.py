@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from signloom.errors import InputError
-from signloom.files import atomic_write
+from signloom.files.writing import atomic_write
 
 FORMAT = "signloom-training-state"
 

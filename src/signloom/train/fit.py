@@ -21,7 +21,7 @@ import signloom
 from signloom.corpus import Corpus
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
-from signloom.files import as_json
+from signloom.files.writing import as_json
 from signloom.inference.calibrate import store_spans
 from signloom.inference.model import Model, load
 from signloom.model.recognizer import Recognizer

@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from signloom.files import write_json
+from signloom.files.writing import write_json
 from signloom.model.blocks import BiLSTM, InvertedResidual
 from signloom.model.hooks import watched
 from signloom.model.inception import Inception, InceptionBlock

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from signloom.errors import TrainingError
-from signloom.files import atomic_write, write_json
+from signloom.files.writing import atomic_write, write_json
 from signloom.model.hooks import watched
 from signloom.run_folder import Run
 from signloom.train.data import Batch

@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, fields
 
 from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
-from signloom.files import as_json
+from signloom.files.writing import as_json
 from signloom.run_folder import Run
 from signloom.train.recipe import Recipe
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from signloom.files import atomic_write, write_json, write_text
+from signloom.files.writing import atomic_write, write_json, write_text
 from signloom.findings import plain
 from signloom.health.overfit.bisection import Bisection, helps, unblocks
 from signloom.health.overfit.training import Iterations, OverfitRun

@@ -25,7 +25,8 @@ import torch
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
-from signloom.files import atomic_write, inside
+from signloom.files.paths import inside
+from signloom.files.writing import atomic_write
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import recognizer_of
 

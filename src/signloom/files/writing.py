@@ -1,17 +1,16 @@
-"""File helpers: atomic writing, JSON files, safe relative paths and file names."""
+"""Writes files whole or not at all: under a temporary name that is renamed at the end."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
-from signloom.errors import Faults, InputError
+from signloom.errors import InputError
 
 TEMPORARY_SUFFIX = ".part"
 
@@ -54,16 +53,6 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         raise
 
 
-def files_of(source: Path, faults: Faults) -> list[Path]:
-    """Returns `source` if it is a file, or all files in it and its subfolders; adds a fault if it does not exist."""
-    if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.is_file())
-    if not source.is_file():
-        faults.add(f"{source}: no such file or folder")
-        return []
-    return [source]
-
-
 def write_text(path: Path, text: str) -> Path:
     """Writes `text` to `path`, whole or not at all. Returns the path."""
     with atomic_write(path, "w") as file:
@@ -85,12 +74,6 @@ def write_json_lines(path: Path, values: Iterable[Any]) -> None:
         path.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def as_json(value: Any) -> Any:
     """Returns `value` as it would be read back from JSON: tuples are lists, paths and other objects are text."""
     return json.loads(json.dumps(value, default=str))
@@ -102,25 +85,3 @@ def remove_temporary(folder: Path) -> int:
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)
-
-
-def inside(root: Path, relative: str) -> Path:
-    """Returns `root / relative`; `relative` must be a POSIX path inside `root`.
-
-    Raises InputError for an absolute path, a path with `..`, or one that leaves `root` through a symbolic link.
-    """
-    pure = PurePosixPath(relative)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
-        raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
-    path = Path(root).joinpath(*pure.parts)
-    if not path.resolve().is_relative_to(Path(root).resolve()):
-        raise InputError(f"path {relative!r} leads out of its folder {root} through a symbolic link")
-    return path
-
-
-def file_stem(utterance_id: str) -> str:
-    """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`."""
-    stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
-    if stem.strip(". ") == "" or len(stem.encode()) > 200:
-        raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")
-    return stem

@@ -1,0 +1,39 @@
+"""Paths: the files of a folder, relative paths that stay inside it, and names of files from ids."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from signloom.errors import Faults, InputError
+
+
+def files_of(source: Path, faults: Faults) -> list[Path]:
+    """Returns `source` if it is a file, or all files in it and its subfolders; adds a fault if it does not exist."""
+    if source.is_dir():
+        return sorted(path for path in source.rglob("*") if path.is_file())
+    if not source.is_file():
+        faults.add(f"{source}: no such file or folder")
+        return []
+    return [source]
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Returns `root / relative`; `relative` must be a POSIX path inside `root`.
+
+    Raises InputError for an absolute path, a path with `..`, or one that leaves `root` through a symbolic link.
+    """
+    pure = PurePosixPath(relative)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
+        raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
+    path = Path(root).joinpath(*pure.parts)
+    if not path.resolve().is_relative_to(Path(root).resolve()):
+        raise InputError(f"path {relative!r} leads out of its folder {root} through a symbolic link")
+    return path
+
+
+def file_stem(utterance_id: str) -> str:
+    """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`."""
+    stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
+    if stem.strip(". ") == "" or len(stem.encode()) > 200:
+        raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")
+    return stem
