@@ -14,13 +14,14 @@ Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from heapq import heapify, heappushpop
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from signloom.ctc.forward_score import log_forward
+from signloom.ctc.forward_score import log_forward_of_parts
 from signloom.ctc.lm_fusion import LanguageState, NGramFusion
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID
@@ -37,6 +38,8 @@ _CLOSE = 1.0
 _MAX_CLOSE = 4
 # A row of probabilities may differ from 1 by this much: single precision over thousands of words is off by up to 1e-5.
 SUM_TOLERANCE = 1e-3
+# Probabilities that are held at once (32 MB in single precision).
+_VALUES = 8_000_000
 
 
 class Candidate(NamedTuple):
@@ -105,31 +108,34 @@ def prefix_beam(
         raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
     if tokens_per_frame < 1:
         raise InputError(f"beam search: tokens_per_frame is {tokens_per_frame}; needed at least 1")
-    frames = _Frames(log_probs, tokens_per_frame)
-    sentinel = _Prefix(None, BLANK_ID, 0.0, None)
-    root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.start if fusion else None)
-    root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
-    beam, log_scale = _search(frames, [root], beam_size, fusion.largest_factor if fusion else 1.0)
-    scored = []
-    for node in beam:
-        ending = node.state.ending() if node.state is not None else 1.0
-        if node.total > 0 and ending > 0:
-            scored.append((math.log(node.total) + math.log(ending), node))
-    scored.sort(key=itemgetter(0), reverse=True)
-    candidates = [Candidate(node.ids(), score + log_scale) for score, node in scored]
-    return _completed(frames, candidates, [node for _, node in scored]) if complete else candidates
+    size = max(1, _VALUES // log_probs.shape[1])
+    search = _Search(beam_size, tokens_per_frame, fusion)
+    for start in range(0, len(log_probs), size):
+        frames = _Frames(log_probs[start : start + size], start)
+        search.advance(frames)
+    scored = search.scored()
+    candidates = [Candidate(node.ids(), score) for score, node in scored]
+    if not complete:
+        return candidates
+
+    def parts() -> Iterator[np.ndarray]:
+        """Yields the probabilities once more; those of a clip of one part are still there."""
+        for start in range(0, len(log_probs), size):
+            yield (frames if len(log_probs) <= size else _Frames(log_probs[start : start + size], start)).probs
+
+    return _completed(parts(), search.log_largest, candidates, [node for _, node in scored])
 
 
 class _Frames:
-    """The probabilities of an emission, divided by the largest of each frame.
+    """The probabilities of some frames of an emission, divided by the largest of each frame.
 
+    first: the number of the first frame.
     probs: (T', V).  flat: the same values, frame after frame.  highest: the largest of each frame, blank excluded.
-    log_scale: sum of the logarithms of the divisors.
+    largest: logarithm of the divisor of each frame, (T',).
+    Raises InputError for NaN and for rows that do not sum to 1.
     """
 
-    def __init__(self, log_probs: np.ndarray, tokens_per_frame: int) -> None:
-        self.num_frames, self.num_words = log_probs.shape
-        self._tokens_per_frame = min(tokens_per_frame, self.num_words)
+    def __init__(self, log_probs: np.ndarray, first: int = 0) -> None:
         if log_probs.dtype not in (np.float32, np.float64):
             log_probs = log_probs.astype(np.float32)
         largest = log_probs.max(axis=1, keepdims=True)
@@ -137,30 +143,28 @@ class _Frames:
             frame = int(np.flatnonzero(~np.isfinite(largest[:, 0]))[0])
             worst = float(largest[frame, 0])
             kind = "NaN" if math.isnan(worst) else "infinity" if worst > 0 else "nothing above -inf"
-            raise InputError(f"beam search: {kind} in output frame {frame}; needed log-probabilities")
+            raise InputError(f"beam search: {kind} in output frame {first + frame}; needed log-probabilities")
         probs = np.ascontiguousarray(log_probs - largest)
         # In place, because allocating another array of this size takes longer than filling it.
         np.exp(probs, out=probs)
-        largest = largest[:, 0].astype(np.float64)
+        self.largest = largest[:, 0].astype(np.float64)
         # The exponential of large logits would overflow; any such sum is wrong anyway.
-        sums = probs.sum(axis=1) * np.exp(np.minimum(largest, 700.0))
+        sums = probs.sum(axis=1) * np.exp(np.minimum(self.largest, 700.0))
         if (wrong := np.abs(sums - 1.0) > SUM_TOLERANCE).any():
             frame = int(np.flatnonzero(wrong)[0])
             raise InputError(
-                f"beam search: the probabilities of output frame {frame} sum to {sums[frame]:.4g}, needed 1; give "
-                "log-probabilities (log_softmax of logits, natural logarithm)"
+                f"beam search: the probabilities of output frame {first + frame} sum to {sums[frame]:.4g}, needed 1; "
+                "give log-probabilities (log_softmax of logits, natural logarithm)"
             )
-        self.log_scale = float(largest.sum())
         self.flat = probs.reshape(-1).data
         self.highest = probs[:, BLANK_ID + 1 :].max(axis=1).tolist()
         self.probs = probs
 
-    def tokens(self, frame: int, floor: float) -> list[tuple[int, float]]:
-        """Returns the most probable words of a frame above `floor`, best first, each with its probability; without
-        blank.
+    def tokens(self, frame: int, floor: float, count: int) -> list[tuple[int, float]]:
+        """Returns the `count` most probable words of a frame above `floor`, best first, each with its probability;
+        without blank.
         """
         row = self.probs[frame]
-        count = self._tokens_per_frame
         # Slightly lower, because the comparison has the precision of the emission.
         chosen = np.flatnonzero(row > floor * (1 - 1e-6))
         if len(chosen) > count:
@@ -171,11 +175,16 @@ class _Frames:
         return [pair for pair in pairs if pair[0] != BLANK_ID]
 
 
-def _completed(frames: _Frames, candidates: list[Candidate], nodes: list[_Prefix]) -> list[Candidate]:
-    """Returns the candidates, best first, after scoring those close to the best by all their paths."""
+def _completed(
+    parts: Iterator[np.ndarray], log_largest: float, candidates: list[Candidate], nodes: list[_Prefix]
+) -> list[Candidate]:
+    """Returns the candidates, best first, after scoring those close to the best by all their paths.
+
+    parts: the probabilities of all frames.  log_largest: the logarithm of their divisors.
+    """
     bound = candidates[0].score - _CLOSE
     close = [index for index, candidate in enumerate(candidates[:_MAX_CLOSE]) if candidate.score > bound]
-    exact = log_forward(frames.probs, [candidates[index].ids for index in close]) + frames.log_scale
+    exact = log_forward_of_parts(parts, [candidates[index].ids for index in close]) + log_largest
     for index, score in zip(close, exact.tolist(), strict=True):
         node = nodes[index]
         if node.state is not None:
@@ -188,49 +197,82 @@ def _completed(frames: _Frames, candidates: list[Candidate], nodes: list[_Prefix
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def _search(frames: _Frames, beam: list[_Prefix], beam_size: int, largest_factor: float) -> tuple[list[_Prefix], float]:
-    """Returns the beam after the last frame, and the logarithm of the divisor of its probabilities."""
-    by_depth = attrgetter("depth")
-    flat, num_words, highest = frames.flat, frames.num_words, frames.highest
-    log_scale = frames.log_scale
-    base = -num_words
-    most = 1.0
-    smallest, largest = _RANGE
-    for frame in range(frames.num_frames):
-        base += num_words
-        if not smallest < most < largest:
-            scale = max(node.total for node in beam)
-            log_scale += math.log(scale)
-            for node in beam:
-                node.blank /= scale
-                node.gloss /= scale
-                node.total /= scale
-        # The values before this frame, which new prefixes need below.
-        before = [(node.total, node.blank, node) for node in beam]
-        blank_prob = flat[base]
-        least = math.inf
-        most = 0.0
-        # Longest first: a prefix needs the value that its parent had before this frame.
-        for total, _, node in before:
-            parent = node.parent
-            node.gloss = gloss = (node.gloss + (parent.blank if node.repeats else parent.total) * node.factor) * flat[
-                base + node.last
-            ]
-            node.blank = blank = total * blank_prob
-            node.total = now = blank + gloss
-            if now < least:
-                least = now
-            if total > most:
-                most = total
-        if len(beam) < beam_size:
-            least = 0.0
-        elif most * highest[frame] * largest_factor <= least:
-            continue
-        grown = _grow(frames.tokens(frame, least / (most * largest_factor)), before, beam_size, largest_factor)
-        if grown:
-            beam = _kept(beam, grown, beam_size)
-            beam.sort(key=by_depth, reverse=True)
-    return beam, log_scale
+class _Search:
+    """The state of a search between two frames.
+
+    beam: the prefixes, longest first.  log_largest: sum of the logarithms of the divisors of all frames so far.
+    """
+
+    def __init__(self, beam_size: int, tokens_per_frame: int, fusion: NGramFusion | None) -> None:
+        self._beam_size, self._tokens_per_frame = beam_size, tokens_per_frame
+        self._largest_factor = fusion.largest_factor if fusion else 1.0
+        sentinel = _Prefix(None, BLANK_ID, 0.0, None)
+        root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.start if fusion else None)
+        root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
+        self.beam = [root]
+        self.log_largest = 0.0
+        # The logarithm of the divisor of the beam's probabilities, beside those of the frames.
+        self._log_scale = 0.0
+        # The greatest probability in the beam before the last frame.
+        self._most = 1.0
+
+    def advance(self, frames: _Frames) -> None:
+        """Searches the next frames."""
+        by_depth = attrgetter("depth")
+        beam, beam_size, largest_factor, most = self.beam, self._beam_size, self._largest_factor, self._most
+        flat, highest = frames.flat, frames.highest
+        num_words = frames.probs.shape[1]
+        count = min(self._tokens_per_frame, num_words)
+        base = -num_words
+        smallest, largest = _RANGE
+        for frame in range(len(highest)):
+            base += num_words
+            if not smallest < most < largest:
+                scale = max(node.total for node in beam)
+                self._log_scale += math.log(scale)
+                for node in beam:
+                    node.blank /= scale
+                    node.gloss /= scale
+                    node.total /= scale
+            # The values before this frame, which new prefixes need below.
+            before = [(node.total, node.blank, node) for node in beam]
+            blank_prob = flat[base]
+            least = math.inf
+            most = 0.0
+            # Longest first: a prefix needs the value that its parent had before this frame.
+            for total, _, node in before:
+                parent = node.parent
+                node.gloss = gloss = (
+                    node.gloss + (parent.blank if node.repeats else parent.total) * node.factor
+                ) * flat[base + node.last]
+                node.blank = blank = total * blank_prob
+                node.total = now = blank + gloss
+                if now < least:
+                    least = now
+                if total > most:
+                    most = total
+            if len(beam) < beam_size:
+                least = 0.0
+            elif most * highest[frame] * largest_factor <= least:
+                continue
+            tokens = frames.tokens(frame, least / (most * largest_factor), count)
+            if grown := _grow(tokens, before, beam_size, largest_factor):
+                beam = _kept(beam, grown, beam_size)
+                beam.sort(key=by_depth, reverse=True)
+        self.beam, self._most = beam, most
+        # One after another, so that the sum does not depend on where frames are divided into parts.
+        self.log_largest = float(np.add.accumulate(np.append(self.log_largest, frames.largest))[-1])
+
+    def scored(self) -> list[tuple[float, _Prefix]]:
+        """Returns the prefixes of the beam with their scores, best first, as sentences that end here."""
+        log_scale = self.log_largest + self._log_scale
+        result = []
+        for node in self.beam:
+            ending = node.state.ending() if node.state is not None else 1.0
+            if node.total > 0 and ending > 0:
+                result.append((math.log(node.total) + math.log(ending), node))
+        result.sort(key=itemgetter(0), reverse=True)
+        return [(score + log_scale, node) for score, node in result]
 
 
 def _grow(

@@ -17,6 +17,8 @@ from signloom.vocabulary import BLANK_ID
 
 # Probabilities are kept this far from 0 and 1, which have no log-odds; single precision is no finer there.
 _MARGIN = 1e-6
+# Frames that are converted to double precision at once.
+_BLOCK_FRAMES = 256
 # The most steps of Newton's method; it needs about ten.
 _MAX_STEPS = 100
 
@@ -30,18 +32,19 @@ def confidences(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray, alignmen
     window that emit this gloss once, divided by that of all paths that emit any one gloss, or none. The mean over
     frames would call a gloss doubtful whose emission is spread over many frames, or shares them with the blank.
     """
-    log_probs, ids = np.asarray(log_probs, dtype=np.float64), np.asarray(ids, dtype=np.int64)
+    log_probs, ids = np.asarray(log_probs), np.asarray(ids, dtype=np.int64)
     firsts = np.concatenate([[0], alignment.runs[:-1, 1]]) if len(ids) else np.empty(0, dtype=np.int64)
     lasts = np.concatenate([alignment.runs[1:, 0], [len(log_probs)]]) if len(ids) else firsts
     result = np.empty(len(ids))
     for index, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
-        window = log_probs[first:last]
         # Relative to the path of blanks alone: paths whose gloss ends in this frame, and in any frame up to it.
-        blank = np.maximum(window[:, BLANK_ID], -700.0)
         ending = ended = np.full(log_probs.shape[1], -np.inf)
-        for gain in window - blank[:, None]:
-            ending = gain + np.logaddexp(0.0, ending)
-            ended = np.logaddexp(ended, ending)
+        for start in range(first, last, _BLOCK_FRAMES):
+            window = log_probs[start : min(start + _BLOCK_FRAMES, last)].astype(np.float64)
+            blank = np.maximum(window[:, BLANK_ID], -700.0)
+            for gain in window - blank[:, None]:
+                ending = gain + np.logaddexp(0.0, ending)
+                ended = np.logaddexp(ended, ending)
         ended = ended.copy()
         ended[BLANK_ID] = 0.0
         best = ended.max()

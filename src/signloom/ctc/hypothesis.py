@@ -9,6 +9,9 @@ import numpy as np
 
 from signloom.errors import InputError
 
+# Rows that are checked at once, in double precision.
+_BLOCK_FRAMES = 1024
+
 
 @dataclass(frozen=True)
 class Emission:
@@ -30,7 +33,8 @@ class Emission:
         object.__setattr__(self, "log_probs", log_probs)
         if log_probs.ndim != 2 or not len(log_probs):
             raise InputError(f"emission: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1")
-        if not np.allclose(np.exp(log_probs.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3):
+        blocks = np.array_split(log_probs, -(-len(log_probs) // _BLOCK_FRAMES))
+        if not all(np.allclose(np.exp(block.astype(np.float64)).sum(axis=1), 1.0, atol=1e-3) for block in blocks):
             raise InputError("emission: log_probs are not log-probabilities (a row does not sum to 1, or holds NaN)")
 
 
