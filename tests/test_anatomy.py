@@ -6,9 +6,13 @@ import pytest
 from body_faults import PLANTED, with_part
 from signloom import layout
 from signloom.anatomy import FAULTS, combined, faults_of, measure, measure_landmarks
+from signloom.anatomy.measuring import hand_order
+from signloom.importers import holistic
+from signloom.synth.body import hand_points
 from signloom.synth.corpus import make_clip
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import make_plans
+from signloom.synth.signs import HANDSHAPES, handshape_angles
 
 PARTS = layout.GROUPS
 
@@ -125,3 +129,43 @@ def test_real_people_have_no_fault(shared_data):
         ]
         assert [str(fault) for clip in clips for fault in faults_of(clip)] == []
         assert faults_of(combined(clips)) == []
+
+
+@pytest.mark.parametrize("shape", HANDSHAPES)
+def test_no_handshape_is_taken_for_points_out_of_order(shape):
+    """All clips of a signer may show one sign alone, of a fist, say, whose short bones are the shortest."""
+    angles = np.random.default_rng(0).uniform(-40, 40, (40, 3))
+    hands = np.stack([hand_points(handshape_angles(shape)[None])[0] @ turned(*turn) for turn in angles])
+    order, _ = hand_order(np.stack([hands, hands], axis=1)[..., :2])
+    assert order.max() < 1.15
+    shifted, _ = hand_order(np.roll(np.stack([hands, hands], axis=1)[..., :2], 1, axis=2))
+    assert shifted.min() > 1.15
+
+
+def turned(*degrees):
+    matrix = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        first, second = (other for other in range(3) if other != axis)
+        turn = np.eye(3)
+        turn[[first, second, first, second], [first, second, second, first]] = (
+            np.cos(angle),
+            np.cos(angle),
+            -np.sin(angle),
+            np.sin(angle),
+        )
+        matrix = matrix @ turn
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("source", "group", "sign"), [("people/people", "p1", "NO"), ("asl_words/traduttore_asl", "TheCamNelson", "coffee")]
+)
+def test_one_sign_of_one_signer_is_imported(shared_data, tmp_path, source, group, sign):
+    with np.load(shared_data / f"{source}.npz") as arrays:
+        kept = np.flatnonzero((arrays["group"] == group) & (arrays["label"] == sign))
+        frames = np.concatenate([arrays["frames"][arrays["start"][k] :][: arrays["length"][k]] for k in kept])
+        lengths, labels, groups = arrays["length"][kept], arrays["label"][kept], arrays["group"][kept]
+    starts = np.cumsum([0, *lengths[:-1]])
+    np.savez(tmp_path / "signs.npz", frames=frames, start=starts, length=lengths, label=labels, group=groups)
+    options = holistic.Options(sources=[tmp_path / "signs.npz"], output=tmp_path / "corpus", dry_run=True)
+    assert holistic.run(options) == 0
