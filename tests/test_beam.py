@@ -296,6 +296,18 @@ def test_a_decoder_needs_what_its_settings_name():
         Decoder(VOCABULARY).ids(random_log_probs(0, 5, 3))
 
 
+@pytest.mark.parametrize("decoder", ["beam", "greedy"])
+@pytest.mark.parametrize("blank_id", [-1, 2, 0])
+def test_blank_may_be_in_any_column(decoder, blank_id):
+    log_probs = random_log_probs(4, 12, len(VOCABULARY), spread=4.0)
+    theirs = np.insert(log_probs[:, 1:], blank_id % len(VOCABULARY), log_probs[:, 0], axis=1)
+    ours = Decoder(VOCABULARY, Decoding(decoder=decoder))
+    assert ours.n_best(theirs, blank_id=blank_id) == ours.n_best(log_probs)
+    assert ours.n_best(log_probs)[0].ids
+    with pytest.raises(InputError, match=f"blank_id is 99; needed a column of {len(VOCABULARY)}"):
+        ours.n_best(log_probs, blank_id=99)
+
+
 def test_a_bonus_makes_sentences_longer_and_a_malus_shorter():
     log_probs = random_log_probs(3, 20, 4)
     lengths = [len(Decoder(VOCABULARY, Decoding(insertion_bonus=bonus)).ids(log_probs)) for bonus in (-4.0, 0.0, 4.0)]

@@ -1,3 +1,4 @@
+import gzip
 import itertools
 import math
 
@@ -161,6 +162,10 @@ def test_writing_and_reading_an_arpa_file_is_the_identity(tmp_path_factory, sent
     model = kneser_ney(sentences, order).model
     write_arpa(model, path)
     read = read_arpa(path)
+    packed = path.with_name("model.arpa.gz")
+    write_arpa(model, packed)
+    assert gzip.decompress(packed.read_bytes()) == path.read_bytes()
+    assert read_arpa(packed).words == read.words
     assert read.words == model.words
     for found, expected in zip(read.tables, model.tables, strict=True):
         for name in ("ids", "log_probs", "backoffs"):

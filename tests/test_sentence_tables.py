@@ -16,9 +16,10 @@ from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
 from signloom.importers import KINDS, isharah, module_of
 from signloom.importers.landmark_files import LandmarkFiles
-from signloom.importers.records import glosses_of, split_of_name
+from signloom.importers.records import split_of_name
 from signloom.importers.spans import Span, read_span
 from signloom.landmarks import Landmarks
+from signloom.text.gloss_fields import glosses_of
 
 # Two videos of 10 s at 25 frames/s.
 CLIP = random_landmarks(250, seed=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,12 @@ _TITLE = re.compile(r"\\(\d+-grams:|end\\)$")
 
 
 def write_arpa(model: NGram, path: Path) -> None:
-    """Writes a model, whole or not at all; reading it back gives the same numbers."""
-    with atomic_write(path, "w") as file:
+    """Writes a model, whole or not at all, packed if the name ends in .gz; reading it back gives the same numbers."""
+    with atomic_write(path) as raw, ExitStack() as stack:
+        packed = Path(path).suffix.lower() == ".gz"
+        # Neither a time nor a name in the header: equal models are equal files.
+        binary = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0)) if packed else raw
+        file = io.TextIOWrapper(binary, encoding="utf-8", newline="\n", write_through=True)
         file.write("\\data\\\n")
         for order, count in enumerate(model.num_ngrams, 1):
             file.write(f"ngram {order}={count}\n")
@@ -31,6 +38,8 @@ def write_arpa(model: NGram, path: Path) -> None:
                 # str of a float32 has just enough digits to read back as the same float32.
                 file.write(f"{log_prob!s}\t{words}{f'{chr(9)}{backoff!s}' if backoff else ''}\n")
         file.write("\n\\end\\\n")
+        # Flushed, and left open for the writer below it.
+        file.detach()
 
 
 def read_arpa(path: Path | str) -> NGram:

@@ -23,7 +23,7 @@ from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.errors import Faults, InputError
 from signloom.processes import process_pool
-from signloom.vocabulary import Vocabulary
+from signloom.vocabulary import BLANK_ID, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,13 @@ class Decoder:
                 vocabulary, language_model, weight=self.decoding.lm_weight, bonus=self.decoding.insertion_bonus
             )
 
-    def n_best(self, log_probs: np.ndarray) -> list[Candidate]:
+    def n_best(self, log_probs: np.ndarray, *, blank_id: int = BLANK_ID) -> list[Candidate]:
         """Returns gloss sequences as ids with their scores, best first; greedy decoding returns only one.
 
-        log_probs: (T', V), column 0 is blank.  Raises InputError if V is not the vocabulary's size, and for NaN or rows
-        that do not sum to 1 (greedy decoding: only for NaN).
+        log_probs: (T', V).  blank_id: the column of blank, counted from the end if negative, for emissions of other
+        tools. The other columns are the words of the vocabulary in their order, and the ids are the vocabulary's.
+        Raises InputError if V is not the vocabulary's size or `blank_id` no column, and for NaN or rows that do not
+        sum to 1 (greedy decoding: only for NaN).
         """
         log_probs = np.asarray(log_probs)
         if log_probs.ndim != 2 or log_probs.shape[1] != len(self.vocabulary):
@@ -119,6 +121,10 @@ class Decoder:
                 f"decoding: an emission of shape {log_probs.shape} and a vocabulary of {len(self.vocabulary)} words; "
                 "needed (T', V) over the vocabulary the model was trained with"
             )
+        if not -len(self.vocabulary) <= blank_id < len(self.vocabulary):
+            raise InputError(f"decoding: blank_id is {blank_id}; needed a column of {len(self.vocabulary)}")
+        if (blank := blank_id % len(self.vocabulary)) != BLANK_ID:
+            log_probs = np.insert(np.delete(log_probs, blank, axis=1), BLANK_ID, log_probs[:, blank], axis=1)
         if self.decoding.decoder == "greedy":
             (ids,) = greedy_ids(log_probs[None], np.array([len(log_probs)]))
             return [Candidate(tuple(ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]

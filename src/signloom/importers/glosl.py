@@ -31,10 +31,11 @@ from signloom.importers.annotations import (
 )
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.pose import SUFFIX, read_pose, require_pose_format
-from signloom.importers.records import glosses_of, split_named
+from signloom.importers.records import split_named
 from signloom.importers.spans import Span, read_span
 from signloom.importers.write_corpus import LeftOut, NewUtterance
 from signloom.landmarks import Landmarks
+from signloom.text.gloss_fields import glosses_of
 from signloom.text.tables import Row, read_table
 
 TABLE = "annotations.csv"

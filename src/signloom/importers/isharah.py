@@ -20,6 +20,7 @@ from signloom.importers import records, spans
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, join
 from signloom.importers.write_corpus import signer_in, signer_pattern
 from signloom.text.clean import clean
+from signloom.text.gloss_fields import glosses_of
 from signloom.text.tables import Row
 
 ISHARAH_SIGNER = r"^(\d+)_"
@@ -166,7 +167,7 @@ def read_annotations(
             faults.add(f"{row.place}: split is {says!r}, but the table's name says {split}; needed the same split")
         try:
             span = span_of(row)
-            glosses = tuple(records.glosses_of(row.first(gloss_columns)))
+            glosses = tuple(glosses_of(row.first(gloss_columns)))
         except InputError as error:
             faults.add(f"{row.place}: {error}")
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from signloom.errors import Faults, InputError
 from signloom.importers import isharah, records
 from signloom.importers.spans import Span
+from signloom.text.gloss_fields import glosses_of
 
 _CLASS_COLUMNS = ("classid", "class_id", "class", "id", "label", "index", "sign_id")
 _NAME_COLUMNS = ("gloss", "name", "sign", "en", "label_name", "class_name", "word", "meaning", "tr")
@@ -44,7 +45,7 @@ def read_labels(paths: Sequence[Path], names: dict[str, str], faults: Faults) ->
             text = row.first(records.GLOSS_COLUMNS)
             try:
                 span = isharah.span_of(row)
-                glosses = records.glosses_of(text)
+                glosses = glosses_of(text)
             except InputError as error:
                 faults.add(f"{row.place}: {error}")
                 continue

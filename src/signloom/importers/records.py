@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from signloom.corpus import SPLITS
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults
 from signloom.text.clean import clean
-from signloom.text.tables import Row, column_name, delimiter_of, read_lines, read_table, read_text, rows_of
+from signloom.text.tables import Row, column_name, delimiter_of, ending_of, read_lines, read_table, read_text, rows_of
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".json", ".jsonl")
 # Names of the columns that importers use, the preferred ones first. How2Sign has SENTENCE_NAME, VIDEO_NAME and SPLIT.
@@ -53,7 +53,7 @@ def read_records(path: Path, needed: Sequence[Sequence[str]], faults: Faults, *,
     needed: required columns, each with its alternative names, the id first.
     headless: a table without column names is accepted if it has as many columns as needed.
     """
-    if path.suffix.lower() in (".json", ".jsonl"):
+    if ending_of(path) in (".json", ".jsonl"):
         return _read_json(path, needed, faults)
     if headless and (lines := read_lines(path, faults)):
         first = lines[0][1]
@@ -69,7 +69,7 @@ def read_records(path: Path, needed: Sequence[Sequence[str]], faults: Faults, *,
 
 def has_split_column(path: Path) -> bool:
     """Returns whether a table or a JSON file has a column with the split of each row."""
-    if path.suffix.lower() in (".json", ".jsonl"):
+    if ending_of(path) in (".json", ".jsonl"):
         text = read_text(path, Faults("")) or ""
         return any(f'"{name}"' in text for name in SPLIT_COLUMNS)
     lines = read_lines(path, Faults("")) or [(1, "")]
@@ -78,36 +78,12 @@ def has_split_column(path: Path) -> bool:
     return bool(names & set(SPLIT_COLUMNS))
 
 
-def glosses_of(text: str) -> list[str]:
-    """Returns the glosses in a field: words, or the items of a list such as `['A', 'B']` or `["A","B"]`.
-
-    A quoted item with spaces is one gloss, with dashes for the spaces.
-
-    Raises InputError for a list of something else.
-    """
-    body = text.strip()
-    if not (body.startswith("[") and body.endswith("]")):
-        return text.split()
-    inner = body[1:-1]
-    if "{" in inner:
-        raise InputError(f"glosses are {body!r:.60}; needed words, or a list such as ['A', 'B']")
-    # Not evaluated: Python would join ['A' 'B'], as NumPy prints an array, into one word.
-    quoted = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
-    if re.fullmatch(r"[\s,]*", quoted.sub("", inner)):
-        items = [re.sub(r"\\(.)", r"\1", one or other) for one, other in quoted.findall(inner)]
-    elif "," in inner and "'" not in inner and '"' not in inner:
-        items = inner.split(",")
-    else:
-        return text.split()
-    return ["-".join(item.split()) for item in items if item.strip()]
-
-
 def _read_json(path: Path, needed: Sequence[Sequence[str]], faults: Faults) -> list[Row]:
     text = read_text(path, faults)
     if text is None:
         return []
     try:
-        if path.suffix.lower() == ".jsonl":
+        if ending_of(path) == ".jsonl":
             data: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             data = json.loads(text)

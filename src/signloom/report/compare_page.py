@@ -90,7 +90,7 @@ def _signers(comparison: Comparison) -> Html | None:
     if not comparison.signers:
         return None
     rows: list[list[object]] = []
-    for name, (a, b) in sorted(comparison.signers.items(), key=lambda item: item[1][1].wer - item[1][0].wer):
+    for name, (a, b) in comparison.signers.items():
         change = b.wer - a.wer
         mark = element("span", points(change), class_="up" if change < 0 else "down" if change > 0 else None)
         counts = (f"{a.reference_words:,}", f"{len(a.utterances):,}")

@@ -228,22 +228,18 @@ def _signers(score: Score) -> Html | None:
     parts = score.by_signer
     if not parts:
         return None
-    intervals = {name: inside.interval() for name, inside in parts.items()}
+    intervals = {name: inside.interval() for name, inside in parts.items() if inside.reference_words}
     longest = max([1e-9, *(interval.high for interval in intervals.values())])
     rows: list[list[object]] = []
-    for name, inside in sorted(parts.items(), key=lambda item: (-item[1].wer, item[0])):
-        interval = intervals[name]
-        rows.append(
-            [
-                signer_link(name),
-                element("div", bar(inside.wer, interval.low, interval.high, longest, percent), class_="signer-bar"),
-                percent(inside.wer),
-                f"{percent(interval.low)} to {percent(interval.high)}",
-                *(f"{n:,}" for n in (inside.substitutions, inside.deletions, inside.insertions)),
-                f"{inside.reference_words:,}",
-                f"{len(inside.utterances):,}",
-            ]
-        )
+    # Signers without reference glosses, who have no rate, come last.
+    for name, inside in sorted(parts.items(), key=lambda item: (item[0] not in intervals, -item[1].wer, item[0])):
+        rate: list[object] = [None, "no rate", ""]
+        if interval := intervals.get(name):
+            drawn = bar(inside.wer, interval.low, interval.high, longest, percent)
+            reach = f"{percent(interval.low)} to {percent(interval.high)}"
+            rate = [element("div", drawn, class_="signer-bar"), percent(inside.wer), reach]
+        counts = (inside.substitutions, inside.deletions, inside.insertions, inside.reference_words)
+        rows.append([signer_link(name), *rate, *(f"{n:,}" for n in (*counts, len(inside.utterances)))])
     head = ["signer", "", "WER", "95 % interval", "S", "D", "I", "glosses", "utterances"]
     title = "Signers" if len(parts) > 1 else "Signer"
     note = None

@@ -170,7 +170,7 @@ def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) 
     parts = evaluation.get("signers") or {}
     counts = ("substitutions", "deletions", "insertions", "reference_words", "num_utterances")
     rows: list[list[object]] = [
-        [name, percent(part["wer"]), *(f"{part[key]:,}" for key in counts)]
+        [name, "no rate" if part["wer"] is None else percent(part["wer"]), *(f"{part[key]:,}" for key in counts)]
         for name, part in [*parts.items(), ("all", evaluation)]
     ]
     head = ["signer", "WER", "S", "D", "I", "glosses", "utterances"]

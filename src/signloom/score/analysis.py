@@ -167,10 +167,7 @@ def by_length(utterances: Sequence[UtteranceScore]) -> list[LengthBucket]:
 
 
 def part(score: Score, utterances: Sequence[UtteranceScore]) -> Score:
-    """Returns the score of some of a score's utterances, under the same rule.
-
-    Without any reference gloss `wer` is undefined (ZeroDivisionError): check `reference_words` first.
-    """
+    """Returns the score of some of a score's utterances, under the same rule."""
     return Score.of(score.protocol, utterances)
 
 

@@ -130,9 +130,16 @@ class Comparison:
 
     @cached_property
     def signers(self) -> dict[str, tuple[Score, Score]]:
-        """The scores of each signer under A and B; empty if no signer is known."""
+        """The scores of each signer under A and B, the most improved first; empty if no signer is known."""
         b = self.b.by_signer
-        return {name: (part, b[name]) for name, part in self.a.by_signer.items() if name in b}
+        both = [(name, (part, b[name])) for name, part in self.a.by_signer.items() if name in b]
+
+        def order(item: tuple[str, tuple[Score, Score]]) -> tuple[bool, float]:
+            one, other = item[1]
+            # Without reference words there is no rate to sort by.
+            return (False, other.wer - one.wer) if one.reference_words else (True, other.errors - one.errors)
+
+        return dict(sorted(both, key=order))
 
     @cached_property
     def glosses(self) -> list[GlossChange]:
@@ -188,7 +195,7 @@ class Comparison:
             "num_worse": len(self.worse),
             "num_reworded": len(self.reworded),
             "signers": {
-                name: {"a": _counts(a), "b": _counts(b), "difference": b.wer - a.wer}
+                name: {"a": _counts(a), "b": _counts(b), "difference": b.wer - a.wer if a.reference_words else None}
                 for name, (a, b) in self.signers.items()
             },
             "glosses": [
@@ -361,8 +368,8 @@ def _word(words: tuple[str, ...], index: int) -> str:
 
 
 def _counts(score: Score) -> dict[str, Any]:
-    keys = ("wer", "errors", "substitutions", "deletions", "insertions", "reference_words")
-    return {key: getattr(score, key) for key in keys}
+    keys = ("errors", "substitutions", "deletions", "insertions", "reference_words")
+    return {"wer": score.wer if score.reference_words else None, **{key: getattr(score, key) for key in keys}}
 
 
 def _share(rate: float) -> str:

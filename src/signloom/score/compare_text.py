@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from signloom.errors import plural
 from signloom.score.alignment import Op
 from signloom.score.compare import Comparison, UtterancePair, aligned_columns
@@ -31,7 +33,7 @@ def summary(comparison: Comparison) -> str:
         f"{plural(len(comparison.pairs), 'utterance')}, seed {interval.seed})",
         f"  matched-pairs sentence segment test: {segment_sentence(comparison)}",
     ]
-    signers = sorted(comparison.signers.items(), key=lambda item: item[1][1].wer - item[1][0].wer)
+    signers = list(comparison.signers.items())
     if len(signers) > 1:
         width = max(len(name) for name, _ in signers)
         lines.append("")
@@ -120,8 +122,8 @@ def difference_sentence(comparison: Comparison) -> str:
 
 
 def points(rate: float) -> str:
-    """Returns a signed difference of rates in points, e.g. `-1.30`."""
-    return f"{100 * rate:+.2f}"
+    """Returns a signed difference of rates in points, e.g. `-1.30`; empty for NaN."""
+    return "" if math.isnan(rate) else f"{100 * rate:+.2f}"
 
 
 def _word(op: Op | None, reference: str | None) -> str:

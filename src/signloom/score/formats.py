@@ -13,9 +13,11 @@ from typing import Any
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
 from signloom.run_folder import Run
+from signloom.score.ctm_order import check_twice
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
 from signloom.score.toolkits import reader_of
-from signloom.text.tables import Line, delimiter_of, read_lines, rows_of
+from signloom.text.gloss_fields import glosses_of
+from signloom.text.tables import Line, delimiter_of, ending_of, read_lines, rows_of
 
 ID_COLUMNS = ("id", "name", "fileid", "utterance", "video")
 GLOSS_COLUMNS = ("gloss", "glosses", "annotation", "orth", "hypothesis", "prediction", "reference")
@@ -96,11 +98,9 @@ def read_hypotheses(path: Path | str, *, split: str | None = None) -> Transcript
 
 def _read(path: Path, what: str) -> TranscriptFile:
     faults = Faults(what)
-    # A packed file is read as what it holds: tables.read_text unpacks it.
-    named = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    ending = named.suffix.lower()
+    ending = ending_of(path)
     source = TranscriptFile(path, "table")
-    if (toolkit := reader_of(named)) is not None:
+    if (toolkit := reader_of(path)) is not None:
         form, read = toolkit
         sentences = [Transcript(name, glosses, None, place) for name, glosses, place in read(path, what, faults)]
         source = TranscriptFile(path, form, sentences)
@@ -108,6 +108,7 @@ def _read(path: Path, what: str) -> TranscriptFile:
         source = TranscriptFile(path, "stm", segments=read_stm(path, faults))
     elif ending == ".ctm":
         source = TranscriptFile(path, "ctm", timed=read_ctm(path, faults))
+        check_twice(source.timed, faults)
     elif ending in LINE_ENDINGS:
         source = TranscriptFile(path, "jsonl", _read_json_lines(path, faults))
     elif ending in TABLE_ENDINGS:
@@ -154,12 +155,17 @@ def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str
             return [], ()
         table = [(lines[0][0] - 1, f"id{delimiter}gloss"), *lines]
     rows = rows_of(path, table, [ID_COLUMNS, GLOSS_COLUMNS], faults, delimiter=delimiter)
-    return [
-        Transcript(
-            row.first(ID_COLUMNS), tuple(row.first(GLOSS_COLUMNS).split()), row.first(SIGNER_COLUMNS) or None, row.place
+    sentences = []
+    for row in rows:
+        try:
+            glosses = glosses_of(row.first(GLOSS_COLUMNS))
+        except InputError as error:
+            faults.add(f"{row.place}: {error}")
+            continue
+        sentences.append(
+            Transcript(row.first(ID_COLUMNS), tuple(glosses), row.first(SIGNER_COLUMNS) or None, row.place)
         )
-        for row in rows
-    ], tuple(names)
+    return sentences, tuple(names)
 
 
 def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
@@ -178,7 +184,11 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
         if not isinstance(name, str) or not name:
             faults.add(f"{place}: no id; needed a string in one of {', '.join(ID_COLUMNS)}")
             continue
-        glosses = _glosses(next((record[key] for key in GLOSS_COLUMNS if key in record), None))
+        try:
+            glosses = _glosses(next((record[key] for key in GLOSS_COLUMNS if key in record), None))
+        except InputError as error:
+            faults.add(f"{place} ({name}): {error}")
+            continue
         signer = next((record[key] for key in SIGNER_COLUMNS if record.get(key) is not None), None)
         if glosses is None:
             faults.add(
@@ -191,9 +201,12 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
 
 
 def _glosses(value: Any) -> tuple[str, ...] | None:
-    """Returns the glosses of a sentence, a list of words or a list of objects with a gloss; None for anything else."""
+    """Returns the glosses of a sentence, a list of words or a list of objects with a gloss; None for anything else.
+
+    Raises InputError for a sentence that looks like a list of something else.
+    """
     if isinstance(value, str):
-        return tuple(value.split())
+        return tuple(glosses_of(value))
     if not isinstance(value, list):
         return None
     words = [item.get("gloss") if isinstance(item, dict) else item for item in value]

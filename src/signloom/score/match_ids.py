@@ -6,23 +6,20 @@ Notes report both. If no id is common to both files, they are not about the same
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternations import Item
+from signloom.score.ctm_order import order_notes
 from signloom.score.formats import TranscriptFile
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
-from signloom.text.clean import clean, look, told_apart
+from signloom.score.suspicions import swapped, word_notes
 
 _few = partial(listed, shown=5)
-_ANNOTATED_COLUMNS, _RECOGNISED_COLUMNS = ("annotation", "orth", "reference"), ("hypothesis", "prediction")
-_HYPOTHESIS_NAMES = re.compile(r"(?:^|[-_.])(?:hyp|hyps|hypothes[ei]s|pred|preds|predictions?|output)(?:[-_.]|$)")
-_REFERENCE_NAMES = re.compile(r"(?:^|[-_.])(?:ref|refs|references?|gt|groundtruth|annotations?|corpus)(?:[-_.]|$)")
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,7 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
     Raises InputError if no id is common, if two segments of an stm file start at the same time, or if hypotheses
     without times belong to recordings with several segments.
     """
-    builder = _Builder(notes=_swapped(references, hypotheses))
-    builder.notes += _unsorted_times(hypotheses.timed)
+    builder = _Builder(notes=[*swapped(references, hypotheses), *order_notes(hypotheses.timed)])
     if references.segments and hypotheses.timed:
         _by_time(references.segments, hypotheses.timed, builder)
         given = list(dict.fromkeys(word.recording for word in hypotheses.timed))
@@ -88,30 +84,11 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
         raise InputError(
             f"{hypotheses.path}: none of its ids ({_few(given)}) is in {references.path} "
             f"({_few([item.id for item in builder.utterances])}); needed hypotheses of the same utterances, under the "
-            f"same ids{_hint(given, [item.id for item in builder.utterances])}"
+            f"same ids{_near_ids(given, missing)}"
         )
-    notes = [*builder.notes, *_unmatched(builder, missing, extra, given), *_look_alikes(builder.utterances)]
-    return Matching(tuple(builder.utterances), missing, extra, tuple(notes))
-
-
-def _look_alikes(utterances: Sequence[MatchedUtterance]) -> list[str]:
-    """Returns a note on words of the hypotheses that look like a word of the references and are another one."""
-    known = {word for item in utterances for word in item.reference if isinstance(word, str)}
-    counts = Counter(
-        word for item in utterances for word in item.hypothesis or () if isinstance(word, str) and word not in known
-    )
-    by_look = {look(word): word for word in sorted(known)}
-    pairs = [(by_look[look(word)], word) for word in counts if look(word) in by_look]
-    if not pairs:
-        return []
-    times = sum(counts[word] for _, word in pairs)
-    shown = _few([told_apart(pair) for pair in pairs])
-    forms = any(clean(first) == clean(second) for first, second in pairs)
-    advice = "; --normalise_unicode counts those as equal that differ only in their Unicode form" if forms else ""
-    return [
-        f"{plural(len(pairs), 'word')} of the hypotheses ({plural(times, 'time')}) look like words of the references, "
-        f"but differ, so they count as errors: {shown}{advice}"
-    ]
+    matching = Matching(tuple(builder.utterances), missing, extra, ())
+    notes = [*builder.notes, *_unmatched(builder, missing, extra, given), *word_notes(matching.triples)]
+    return replace(matching, notes=tuple(notes))
 
 
 def _utterances(source: TranscriptFile, *, with_ignored: bool) -> list[tuple[str, str | None, tuple[Item, ...]]]:
@@ -247,7 +224,8 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
         share = len(missing) / len(builder.utterances)
         notes.append(
             f"no hypothesis for {len(missing)} of {plural(len(builder.utterances), 'utterance')}, scored as nothing "
-            f"recognised: {_few(missing)}" + ("; are these the hypotheses of another split?" if share > 0.5 else "")
+            f"recognised: {_few(missing)}"
+            + (_near_ids(extra, missing) or ("; are these the hypotheses of another split?" if share > 0.5 else ""))
         )
     if extra:
         notes.append(f"no reference for {plural(len(extra), 'hypothesis', 'hypotheses')}, left out: {_few(extra)}")
@@ -258,63 +236,19 @@ def _unmatched(builder: _Builder, missing: Sequence[str], extra: Sequence[str], 
     return notes
 
 
-def _swapped(references: TranscriptFile, hypotheses: TranscriptFile) -> list[str]:
-    """Returns a warning if the two files look swapped, else nothing."""
-    signs = []
-    if references.form == "ctm":
-        signs.append(f"{references.path.name}, given as reference, is a ctm file, the output of a recogniser")
-    if hypotheses.form == "stm":
-        signs.append(f"{hypotheses.path.name}, given as hypothesis, is an stm file, a format for references")
-    if columns := [name for name in _RECOGNISED_COLUMNS if name in references.columns]:
-        signs.append(f"{references.path.name}, given as reference, has a column {columns[0]}")
-    if columns := [name for name in _ANNOTATED_COLUMNS if name in hypotheses.columns]:
-        signs.append(f"{hypotheses.path.name}, given as hypothesis, has a column {columns[0]}, as annotations have")
-    empty = sum(not item.glosses for item in references.sentences)
-    if empty and hypotheses.sentences and all(item.glosses for item in hypotheses.sentences):
-        signs.append(f"{plural(empty, 'reference')} without a gloss, and no such hypothesis")
-    ref_name, hyp_name = references.path.name.lower(), hypotheses.path.name.lower()
-    if _HYPOTHESIS_NAMES.search(ref_name) and not _REFERENCE_NAMES.search(ref_name):
-        signs.append(f"the reference is named {references.path.name}")
-    if _REFERENCE_NAMES.search(hyp_name) and not _HYPOTHESIS_NAMES.search(hyp_name):
-        signs.append(f"the hypothesis is named {hypotheses.path.name}")
-    if not signs:
-        return []
-    return [f"reference and hypothesis look swapped: {'; '.join(signs)}. The reference comes first"]
-
-
-def _unsorted_times(words: Sequence[TimedWord]) -> list[str]:
-    """Returns notes on the order of a ctm: words not in order of time, or times that scripts sort wrongly as text."""
-    notes = []
-    by_recording = _by_recording(words)
-    shuffled = [group for group in by_recording.values() if any(b.start < a.start for a, b in pairwise(group))]
-    if shuffled:
-        notes.append(
-            f"words not in order of time in {plural(len(shuffled), 'recording')} (first: {shuffled[0][0].recording}); "
-            "signloom sorts them, sclite does not"
-        )
-    ordered = [sorted(group, key=lambda word: word.start) for group in by_recording.values()]
-    as_text = [
-        group[0].recording
-        for group in ordered
-        if any(b.start_text < a.start_text and b.start > a.start for a, b in pairwise(group))
-    ]
-    if as_text:
-        notes.append(
-            f"start times that do not sort as text in {plural(len(as_text), 'recording')} (first: {as_text[0]}); "
-            "signloom sorts them as numbers, but PHOENIX's own scripts sort them as text and would shuffle the words: "
-            "write leading zeros for those scripts"
-        )
-    return notes
-
-
-def _hint(given: Sequence[str], wanted: Sequence[str]) -> str:
-    """Returns a hint for the error message if ids of both files differ only by case, folder or ending."""
+def _near_ids(given: Sequence[str], wanted: Sequence[str]) -> str:
+    """Returns an addition to a message where ids of two lists differ only as programs change them, else nothing."""
 
     def bare(name: str) -> str:
-        return recording_key(name.replace("\\", "/").rstrip("/").split("/")[-1].split(".")[0].strip(), "")[0]
+        stem = recording_key(name.replace("\\", "/").rstrip("/").split("/")[-1].split(".")[0].strip(), "")[0]
+        # Spreadsheets drop leading zeros; pandas writes 1 as 1.0, whose ending is gone already.
+        return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 
     by_bare = {bare(name): name for name in wanted}
     for name in given:
-        if bare(name) in by_bare:
-            return f"; {name!r} and {by_bare[bare(name)]!r} differ only by case, folder or ending"
+        if (other := by_bare.get(bare(name))) is not None:
+            what = "case, folder or ending"
+            if bare(name).isdecimal():
+                what = "leading zeros or a decimal point, which spreadsheets and pandas change: keep ids as text"
+            return f"; {name!r} and {other!r} differ only by {what}"
     return ""

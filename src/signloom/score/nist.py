@@ -55,7 +55,7 @@ class TimedWord(NamedTuple):
     """A word of a ctm file, or an alternation of words.
 
     start, middle: seconds; of an alternation the start of its first word and the latest middle.
-    word: None if nothing was recognised.  start_text: the start as written in the file.
+    word: None if nothing was recognised.  start_text: the start as written in the file.  place: its line.
     """
 
     recording: str
@@ -64,6 +64,11 @@ class TimedWord(NamedTuple):
     middle: float
     word: Item
     start_text: str
+    place: str = ""
+
+    @property
+    def end(self) -> float:
+        return 2 * self.middle - self.start
 
 
 @lru_cache(maxsize=65536)
@@ -142,7 +147,7 @@ class _OpenAlternation:
         choices = tuple(tuple(word.word for word in choice) or (None,) for choice in self.choices)
         first = words[0]
         middle = max(word.middle for word in words)
-        return [TimedWord(first.recording, first.channel, first.start, middle, Alternation(choices), first.start_text)]
+        return [first._replace(middle=middle, word=Alternation(choices))]
 
 
 def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord | None:
@@ -163,7 +168,7 @@ def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord 
     except ValueError as error:
         faults.add(f"{place} ({fields[0]}): {error}")
         return None
-    return TimedWord(fields[0], fields[1], start, start + duration / 2, word, fields[2])
+    return TimedWord(fields[0], fields[1], start, start + duration / 2, word, fields[2], place)
 
 
 @lru_cache(maxsize=65536)

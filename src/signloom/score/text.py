@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from signloom.errors import plural
@@ -97,5 +98,5 @@ def by_rule(protocol: str) -> str:
 
 
 def percent(rate: float) -> str:
-    """Returns a rate in percent with two decimals, e.g. `7.31 %`."""
-    return f"{100 * rate:.2f} %"
+    """Returns a rate in percent with two decimals, e.g. `7.31 %`; `no rate` for NaN."""
+    return "no rate" if math.isnan(rate) else f"{100 * rate:.2f} %"

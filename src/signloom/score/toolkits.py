@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from signloom.errors import Faults, listed
-from signloom.text.tables import read_lines, read_text
+from signloom.text.tables import ending_of, read_lines, read_text
 
 # id, glosses and place of a sentence.
 Sentence = tuple[str, tuple[str, ...], str]
@@ -29,7 +29,7 @@ _RESULT_KEYS = {"references": ("gls_ref",), "hypotheses": ("gls_hyp", "ensemble_
 
 def reader_of(path: Path) -> tuple[str, Reader] | None:
     """Returns the form of a file and the function that reads it, by its name; None for a file of no toolkit."""
-    name, ending = path.name.lower(), path.suffix.lower()
+    name, ending = path.name.lower().removesuffix(".gz"), ending_of(path)
     if name.startswith("recogs-"):
         return "recogs", _read_recogs
     if name in ("text", "hyp", "ref") or ending == ".text":

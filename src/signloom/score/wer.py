@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -105,7 +106,8 @@ class Score:
     """The word error rate of a set of utterances: the sum of their errors divided by the sum of their reference words.
 
     protocol: name of the scoring rule.  utterances: in the given order, each with its alignment.
-    `wer` is a fraction; it exceeds 1 if there are more errors than reference words, and is never capped.
+    `wer` is a fraction; it exceeds 1 if there are more errors than reference words, and is never capped. It is NaN
+    without reference words: a part of a score, such as a signer, may have none.
     """
 
     protocol: str
@@ -141,7 +143,7 @@ class Score:
 
     @property
     def wer(self) -> float:
-        return self.errors / self.reference_words
+        return self.errors / self.reference_words if self.reference_words else math.nan
 
     @property
     def rule(self) -> str:
@@ -152,18 +154,14 @@ class Score:
     def by_signer(self) -> dict[str, Score]:
         """The score of each signer's utterances, by name; empty if no signer is known.
 
-        Utterances without a signer are under `?` if others have one. A signer without reference words is left out.
+        Utterances without a signer are under `?` if others have one. A signer may be without reference words.
         """
         groups: dict[str, list[UtteranceScore]] = {}
         for utterance in self.utterances:
             groups.setdefault("?" if utterance.signer is None else utterance.signer, []).append(utterance)
         if set(groups) == {"?"}:
             return {}
-        return {
-            name: Score.of(self.protocol, groups[name])
-            for name in sorted(groups)
-            if any(utterance.reference_words for utterance in groups[name])
-        }
+        return {name: Score.of(self.protocol, groups[name]) for name in sorted(groups)}
 
     def worst(self, count: int) -> list[UtteranceScore]:
         """Returns up to `count` utterances that have errors: those with the most errors, then the highest rate."""
@@ -198,7 +196,10 @@ class Score:
             "protocol": self.protocol,
             "rule": self.rule,
             **self._counts(),
-            "signers": {name: {"wer": part.wer, **part._counts()} for name, part in self.by_signer.items()},
+            "signers": {
+                name: {"wer": part.wer if part.reference_words else None, **part._counts()}
+                for name, part in self.by_signer.items()
+            },
         }
         if utterances:
             record["utterances"] = [utterance.to_json() for utterance in self.utterances]

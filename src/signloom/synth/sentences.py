@@ -18,7 +18,7 @@ from pathlib import Path
 from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
 from signloom.synth.grammar import REST_GLOSSES
-from signloom.text.tables import Line, delimiter_of, read_lines, rows_of
+from signloom.text.tables import Line, delimiter_of, ending_of, read_lines, rows_of
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
 # Column names of the corpora; the first that a table has is used. PHOENIX-2014 has id, signer and annotation;
@@ -99,7 +99,7 @@ def _read(path: Path, faults: Faults) -> list[_Placed]:
     first = lines[0][1]
     if first.lstrip().startswith("{"):
         return _read_manifest(path, lines, faults)
-    if path.suffix.lower() == ".stm":
+    if ending_of(path) == ".stm":
         return _read_stm(path, lines, faults)
     delimiter = delimiter_of(first, {*_ID_COLUMNS, *_GLOSS_COLUMNS})
     if delimiter:

@@ -64,6 +64,11 @@ def read_text(path: Path, faults: Faults) -> str | None:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def ending_of(path: Path) -> str:
+    """Returns the ending of a file's name in lower case; of a packed file, `x.stm.gz`, that of what it holds."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
 def _unpacked(data: bytes) -> bytes:
     """Returns the content of a gzip file. Raises EOFError for one that is cut off or too large."""
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:

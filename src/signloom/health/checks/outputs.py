@@ -205,7 +205,8 @@ def signers(predictions: Predictions) -> Outcome:
     """WER on dev, by signer, against WER on train."""
     if not predictions.train or not predictions.dev:
         return ok("there is no dev or train to compare")
-    by_signer = {name: one.wer for name, one in predictions.score(predictions.dev).by_signer.items()}
+    parts = predictions.score(predictions.dev).by_signer
+    by_signer = {name: one.wer for name, one in parts.items() if one.reference_words}
     trained = {one.utterance.signer for one in predictions.train}
     train, dev = predictions.train_wer, predictions.dev_wer
     known = [wer for name, wer in by_signer.items() if name in trained]
