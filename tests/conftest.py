@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +73,19 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real recordings not found at {SHARED_DATA}")
     return SHARED_DATA
+
+
+def dead_temporary(path: Path) -> Path:
+    """A temporary file beside `path`, as a process leaves it that is killed while it writes `path`."""
+    code = (
+        "import os, pathlib, sys; from signloom.files.writing import atomic_write\n"
+        "with atomic_write(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); os._exit(9)"
+    )
+    before = set(path.parent.iterdir()) if path.parent.is_dir() else set()
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    (made,) = set(path.parent.iterdir()) - before
+    return made
 
 
 def random_landmarks(num_frames: int = 20, *, seed: int = 0, fps: float = 25.0) -> Landmarks:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import dead_temporary
 from signloom.corpus import Corpus
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import GlossSpan
@@ -157,11 +158,11 @@ def test_a_corpus_is_aligned_into_a_folder_and_taken_up_again(tiny_corpus, model
         assert [span["gloss"] for span in found["glosses"]] == list(item.glosses)
     whole = (output / "test-2.json").read_bytes()
     (output / "test-2.json").unlink()
-    (output / ".test-2.json.x.part").write_bytes(whole[:20])
+    unfinished = dead_temporary(output / "test-2.json")
     assert call(tiny_corpus, model_file, **given) == 0
     assert "1 of 4 clips aligned, 3 existed already" in capsys.readouterr().out
     assert (output / "test-2.json").read_bytes() == whole
-    assert not list(output.glob(".*.part"))
+    assert not unfinished.exists()
     with pytest.raises(InputError, match="has alignments made with another format"):
         call(tiny_corpus, model_file, **{**given, "format": "vtt"})
 

@@ -127,4 +127,4 @@ def test_a_corpus_without_boundaries_is_refused(tmp_path):
         for split in ("train", "test"):
             writer.add(split, split=split, signer="a", glosses=["X", "Y"], landmarks=random_landmarks())
     with pytest.raises(InputError, match="the truth has no 'boundaries' for its 2 glosses; the baseline needs"):
-        nearest_neighbour(writer.finish())
+        nearest_neighbour(Corpus.open(tmp_path / "plain"))

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 import waving
+from conftest import dead_temporary
 from signloom.commands import extract as command
 from signloom.commands.extract import Options, run
 from signloom.errors import InputError, MissingExtraError, SignloomError
 from signloom.extract import parallel
 from signloom.extract.holistic import Settings
-from signloom.extract.resume import FailureLog, read_header, remove_unfinished, survey
+from signloom.extract.resume import FailureLog, locked_output, read_header, survey
 from signloom.extract.sources import Clip, find_clips
+from signloom.files.locks import LOCK, LockedError, locked
 from signloom.landmarks import Landmarks
 
 cv2 = pytest.importorskip("cv2", reason="extraction needs the extra 'extract'", exc_type=ImportError)
@@ -99,7 +101,7 @@ def test_bad_clips_are_listed_and_the_rest_go_on(corpus, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "2 already done, 2 to extract" in again.stderr
     assert (out / "sign" / "nobody.npz").stat().st_mtime_ns == stamp
-    assert sorted(path.name for path in out.iterdir()) == ["failed.jsonl", "phoenix", "sign", "text.npz"]
+    assert sorted(path.name for path in out.iterdir()) == [LOCK, "failed.jsonl", "phoenix", "sign", "text.npz"]
     # What is no longer among the sources is not forgotten either.
     assert set(failures(out)) == {"sign/cut", "empty"}
 
@@ -121,6 +123,9 @@ def test_nothing_to_do_is_success_and_no_clip_is_misuse(tmp_path, capsys):
         run(Options(sources, tmp_path / "out", workers=0))
     with pytest.raises(InputError, match="--shard 2/2: no clip for it"):
         run(Options(sources, tmp_path / "out", shard="2/2"))
+
+    with locked(tmp_path / "out"), pytest.raises(InputError, match="another process writes here"):
+        run(Options(sources, tmp_path / "out"))
 
     # Made with other options: refused, until asked to replace.
     with pytest.raises(
@@ -192,11 +197,12 @@ def test_kill_9_loses_at_most_the_clips_in_flight(tmp_path):
     for path in out.glob("*.npz"):
         assert len(Landmarks.load(path)) == 15 + int(path.stem)
     # What a kill in the middle of writing would have left.
-    (out / ".5.npz.abcdefgh.part").write_bytes(b"half")
+    unfinished = dead_temporary(out / "5.npz")
     result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert f"{len(before)} already done" in result.stderr
-    assert sorted(path.name for path in out.iterdir()) == [f"{number}.npz" for number in range(6)]
+    assert not unfinished.exists()
+    assert sorted(path.name for path in out.iterdir()) == [LOCK, *(f"{number}.npz" for number in range(6))]
     after = outputs(out)
     assert {name: after[name] for name in before} == before
     # Which process did a clip, and what it did before, makes no difference: the bytes are the same.
@@ -341,15 +347,21 @@ def test_an_assumed_rate_that_changed_is_a_difference(in_process, tmp_path):
     assert survey([clip], tmp_path / "out", Settings(fps=30)).differing == {clip: "fps 25.0 there, 30 now"}
 
 
+def test_a_run_excludes_all_others_and_a_shard_its_own_and_whole_runs(tmp_path):
+    with locked_output(tmp_path, "1/2"), locked_output(tmp_path, "2/2"):
+        for shard in ("1/2", None):
+            with pytest.raises(LockedError, match="another process writes here"), locked_output(tmp_path, shard):
+                pass
+    with locked_output(tmp_path, None):
+        for shard in ("1/2", None):
+            with pytest.raises(LockedError, match="another process writes here"), locked_output(tmp_path, shard):
+                pass
+    with locked_output(tmp_path, "1/2"):
+        pass
+
+
 def test_a_shard_touches_only_what_is_its_own(tmp_path):
     mine, other = Clip(tmp_path / "a.mp4", "s/a"), Clip(tmp_path / "b.mp4", "s/b")
-    (tmp_path / "s").mkdir()
-    for name in ("a", "b"):
-        (tmp_path / "s" / f".{name}.npz.x1y2z3.part").touch()
-    assert remove_unfinished([mine], tmp_path, "1/2") == 1
-    assert [path.name for path in (tmp_path / "s").iterdir()] == [".b.npz.x1y2z3.part"]
-    assert remove_unfinished([mine, other], tmp_path, None) == 1
-
     FailureLog(tmp_path, [mine], "1/2").add(mine, "first")
     FailureLog(tmp_path, [other], "2/2").add(other, "zweitens: größer")
     assert failures(tmp_path, "failed.1-of-2.jsonl") == {"s/a": "first"}

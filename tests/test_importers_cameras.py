@@ -9,11 +9,10 @@ import pytest
 
 from elan_files import DIALOGUE, STEP, clip, eaf
 from signloom import cli
-from signloom.corpus import Corpus
+from signloom.corpus import LEFT_OUT, Corpus
 from signloom.errors import InputError
 from signloom.importers.elan import Options, run
 from signloom.importers.timed_sentences import merged
-from signloom.importers.write_corpus import LEFT_OUT
 from signloom.timed.annotations import Medium, TimedAnnotation
 from signloom.timed.eaf import read_eaf
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from conftest import random_landmarks
-from signloom.corpus import Corpus
+from signloom.corpus import LEFT_OUT, Corpus
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
 from signloom.importers.elan import Options, run
-from signloom.importers.write_corpus import LEFT_OUT
 from signloom.subtitles import write_spans
 from signloom.timed.annotations import Medium, TimedAnnotation
 from signloom.timed.eaf import read_eaf, write_eaf

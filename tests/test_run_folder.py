@@ -73,7 +73,7 @@ def test_everything_that_is_declared_is_cleared_but_the_logs(tmp_path):
     (tmp_path / "mine.txt").write_text("not ours")
     run.clear()
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"training.log", "tensorboard", "run.lock", "mine.txt"}
+    assert left == {"training.log", "tensorboard", "mine.txt"}
     assert run.evaluation_file("dev") == tmp_path / "evaluation-dev.json"
     assert Run.model_file.name == run.model_file.name == "model.safetensors"
 

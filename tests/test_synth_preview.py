@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import random_landmarks
 from signloom import layout
-from signloom.corpus import CorpusWriter
+from signloom.corpus import Corpus, CorpusWriter
 from signloom.drawing.hand import HAND_COLOURS
 from signloom.drawing.person import BACKGROUND, Appearance, appearance_of, draw_frame
 from signloom.drawing.preview import (
@@ -71,7 +71,7 @@ def unmarked(tmp_path_factory):
             writer.add(
                 f"clip/{number}", split="train", signer=None, glosses=["天气", "مدرسة", "ÜBER"], landmarks=landmarks
             )
-    return writer.finish()
+    return Corpus.open(root)
 
 
 def pixels(picture, colour):

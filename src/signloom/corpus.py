@@ -11,14 +11,17 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
 from signloom.errors import Faults, InputError
+from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
-from signloom.files.writing import atomic_write, remove_temporary, write_json, write_json_lines
+from signloom.files.staging import Stage, settle, settle_locked
+from signloom.files.writing import atomic_write, write_json, write_json_lines
 from signloom.landmarks import SUFFIX, Landmarks, check_header, file_header
 from signloom.vocabulary import check_gloss
 
@@ -27,6 +30,8 @@ FORMAT_VERSION = 1
 HEADER = "corpus.json"
 MANIFEST = "manifest.jsonl"
 LANDMARKS_FOLDER = "landmarks"
+# What an importer left out, with the reasons; only where there is any.
+LEFT_OUT = "left_out.jsonl"
 SPLITS = ("train", "dev", "test")
 
 
@@ -110,6 +115,7 @@ class Corpus:
         the folder.
         """
         root = Path(root)
+        settle(root)
         header_path, manifest_path = root / HEADER, root / MANIFEST
         if not root.is_dir():
             raise InputError(f"{root}: no such folder; needed a corpus (a folder with {HEADER} and {MANIFEST})")
@@ -209,21 +215,56 @@ def check_output(root: Path | str, *, overwrite: bool = False) -> None:
 
 
 class CorpusWriter:
-    """Writes a corpus: landmark files first, manifest and header last, so that a killed run leaves no corpus.
+    """Writes a corpus as one: until it is whole, the folder holds what it held before, also after a kill.
 
-    A context manager; leaving it without an error finishes the corpus. A folder with a finished corpus is refused
-    unless `overwrite`; then its header is removed first. Landmark files that the new manifest does not list stay.
+    A context manager. It locks the folder; leaving it without an error finishes the corpus. A folder with a finished
+    corpus is refused unless `overwrite`. All files are written into `folder`, a hidden one, and moved at the end; then
+    the old corpus' landmark files that the new one does not have are removed.
+
+    resumable: keep the files of a run that was interrupted, for the next one.
+
+    Raises InputError on entry if another process writes into the folder.
     """
 
-    def __init__(self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    def __init__(
+        self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False, resumable: bool = False
+    ) -> None:
         self.root = Path(root)
         self.info = dict(info)
+        self._overwrite, self._resumable = overwrite, resumable
+        self._stage = Stage(self.root)
         self._utterances: dict[str, Utterance] = {}
         self._files: dict[str, str] = {}
+        self._left_out: list[Mapping[str, Any]] = []
+        self._held = ExitStack()
         check_output(self.root, overwrite=overwrite)
-        self.root.mkdir(parents=True, exist_ok=True)
-        (self.root / HEADER).unlink(missing_ok=True)
-        remove_temporary(self.root)
+
+    def __enter__(self) -> Self:
+        with self._held as held:
+            held.enter_context(locked(self.root))
+            settle_locked(self.root)
+            # Another process may have finished a corpus since.
+            check_output(self.root, overwrite=self._overwrite)
+            if not self._resumable:
+                self._stage.clear()
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._held:
+            try:
+                if error is None:
+                    self._finish()
+            finally:
+                if not self._resumable:
+                    self._stage.clear()
+
+    @property
+    def folder(self) -> Path:
+        """The hidden folder in which the corpus is written."""
+        return self._stage.path
 
     def landmarks_path(self, utterance_id: str) -> str:
         """Returns the path of an utterance's landmarks in the corpus.
@@ -251,7 +292,7 @@ class CorpusWriter:
         if utterance_id in self._utterances:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
-        path = inside(self.root, relative)
+        path = inside(self.folder, relative)
         clip = landmarks if isinstance(landmarks, Landmarks) else Landmarks.load(landmarks)
         record: dict[str, Any] = {
             "id": utterance_id,
@@ -275,30 +316,46 @@ class CorpusWriter:
         self._utterances[utterance_id] = utterance
         return utterance
 
-    def __enter__(self) -> Self:
-        return self
+    def leave_out(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Lists what the source has and the corpus has not, in a file of the corpus."""
+        self._left_out = list(records)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.finish()
-
-    def finish(self) -> Corpus:
-        """Writes manifest and header; returns the finished corpus. Raises InputError if no utterance was added."""
+    def _finish(self) -> None:
+        """Puts the corpus in its place. Raises InputError if no utterance was added."""
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
-        write_json_lines(self.root / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
         header = {**file_header(FORMAT, FORMAT_VERSION), **self.info}
-        write_json(self.root / HEADER, header)
-        return Corpus(self.root, header, tuple(self._utterances.values()))
+        write_json_lines(self.folder / LEFT_OUT, self._left_out)
+        write_json_lines(self.folder / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
+        write_json(self.folder / HEADER, header)
+        files = [utterance.landmarks for utterance in self._utterances.values()]
+        self._stage.commit(
+            [*files, *([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER],
+            remove=[LEFT_OUT, *_landmarks_listed_in(self.root / MANIFEST)],
+        )
+
+
+def _landmarks_listed_in(manifest: Path) -> list[str]:
+    """Returns the landmark files that CorpusWriter wrote with a manifest; none for lines that cannot be read."""
+    listed = []
+    for line in manifest.read_bytes().splitlines() if manifest.is_file() else []:
+        try:
+            name = json.loads(line)["landmarks"]
+            inside(manifest.parent, name)
+        except (ValueError, KeyError, TypeError, AttributeError, InputError):
+            continue
+        if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
+            listed.append(name)
+    return listed
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
     """Makes `target` a hard link to `source`, or a copy if the file system cannot link.
 
-    Landmark files are never changed in place (see `atomic_write`), so a linked file cannot change.
+    Landmark files are never changed in place (see `atomic_write`), so a linked file cannot change. A symbolic link is
+    followed: it might lead elsewhere from the folder of `target`, or change what it names.
     """
+    source = source.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and target.samefile(source):
         return

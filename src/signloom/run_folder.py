@@ -199,7 +199,6 @@ class Run:
     log_file = _File("training.log", kept=True)
     # Lightning opens these before the rest is cleared.
     tensorboard = _File("tensorboard", kept=True)
-    lock_file = _File("run.lock", kept=True)
 
     @classmethod
     def read(cls, path: Path | str) -> Run:

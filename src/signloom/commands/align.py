@@ -26,7 +26,8 @@ from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
 from signloom.errors import Faults, InputError
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import sha256_of
-from signloom.files.writing import remove_temporary, write_json, write_json_lines
+from signloom.files.temporary import remove_temporary
+from signloom.files.writing import write_json, write_json_lines
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence

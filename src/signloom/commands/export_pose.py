@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from signloom.console import progress_bar
 from signloom.errors import Faults, InputError
-from signloom.files.writing import remove_temporary
+from signloom.files.temporary import remove_temporary
 from signloom.importers.convert_landmarks import find_files
 from signloom.importers.pose import SUFFIX as POSE_SUFFIX
 from signloom.importers.pose import require_pose_format, write_pose

@@ -21,8 +21,9 @@ from signloom.extract.crop import Crop
 from signloom.extract.holistic import Settings
 from signloom.extract.packages import import_av, import_cv2
 from signloom.extract.parallel import ClipResult, extract_all
-from signloom.extract.resume import FailureLog, Survey, remove_unfinished, survey
+from signloom.extract.resume import FailureLog, Survey, locked_output, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
+from signloom.files.temporary import remove_temporary
 
 # A message lists at most this many clips.
 NUM_SHOWN = 10
@@ -75,10 +76,14 @@ def run(options: Options) -> int:
     clips = take_shard(found.clips, options.shard)
     if not clips:
         raise InputError(f"--shard {options.shard}: no clip for it; found only {plural(len(found.clips), 'clip')}")
+    with locked_output(options.output, options.shard):
+        return _run(options, found, clips, settings, workers)
+
+
+def _run(options: Options, found: FoundClips, clips: list[Clip], settings: Settings, workers: int) -> int:
     output = options.output
-    output.mkdir(parents=True, exist_ok=True)
     state = _survey(clips, output, settings, options)
-    removed = remove_unfinished(clips, output, options.shard)
+    removed = remove_temporary(output)
     _announce(found, clips, state, removed, options, workers)
     log = FailureLog(output, clips, options.shard)
     failures: list[ClipResult] = []

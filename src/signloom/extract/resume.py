@@ -1,12 +1,14 @@
-"""Resumes an extraction: finds which clips are done, removes unfinished files, keeps a log of failures."""
+"""Resumes an extraction: finds which clips are done, keeps a log of failures."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from signloom.errors import InputError
 from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
-from signloom.files.writing import TEMPORARY_SUFFIX, atomic_write, remove_temporary
+from signloom.files.locks import locked
+from signloom.files.writing import atomic_write
 from signloom.landmarks import FORMAT, VERSIONS, check_header
 
 
@@ -82,25 +85,25 @@ def _difference(header: dict[str, Any], settings: Settings) -> str | None:
     return ", ".join(f"{name} {was} there, {now} now" for name, (was, now) in pairs.items() if was != now) or None
 
 
-def remove_unfinished(clips: Iterable[Clip], output: Path, shard: str | None) -> int:
-    """Removes the temporary files of a killed run and returns their number.
+@contextmanager
+def locked_output(output: Path, shard: str | None) -> Iterator[None]:
+    """Locks the output folder while the block runs: for one run, or for one run of each shard.
 
-    Other shards may be running in the same folder, so a shard removes only files of its own clips.
+    Raises LockedError naming the process that uses the folder.
     """
-    if shard is None:
-        return remove_temporary(output)
-    removed = 0
-    by_folder: dict[Path, set[str]] = {}
-    for clip in clips:
-        path = clip.output(output)
-        by_folder.setdefault(path.parent, set()).add(path.name)
-    for folder, names in by_folder.items():
-        for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            # atomic_write names them `.<name>.<random>.part`. It cuts long names; such files are not recognised here.
-            if stale.name.removesuffix(TEMPORARY_SUFFIX).rpartition(".")[0].removeprefix(".") in names:
-                stale.unlink(missing_ok=True)
-                removed += 1
-    return removed
+    # A lock that another process only tries is free again at once.
+    lock = partial(locked, output, wait_seconds=2)
+    with lock(_shard_name(shard) if shard else ""):
+        # Every run first takes its own lock, then tries those that exclude it: of two, one at least sees the other.
+        others = [""] if shard else [path.name.split(".")[2] for path in output.glob(".signloom.*-of-*.lock")]
+        for name in others:
+            with lock(name):
+                pass
+        yield
+
+
+def _shard_name(shard: str) -> str:
+    return shard.strip().replace("/", "-of-")
 
 
 class FailureLog:
@@ -111,7 +114,7 @@ class FailureLog:
     """
 
     def __init__(self, output: Path, clips: Iterable[Clip], shard: str | None) -> None:
-        name = "failed.jsonl" if shard is None else f"failed.{shard.strip().replace('/', '-of-')}.jsonl"
+        name = "failed.jsonl" if shard is None else f"failed.{_shard_name(shard)}.jsonl"
         self.path = output / name
         old = [self.path] if shard is not None else [*output.glob("failed.*-of-*.jsonl"), self.path]
         names = {clip.name for clip in clips}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from signloom.errors import InputError
-
-TEMPORARY_SUFFIX = ".part"
+from signloom.files.temporary import new_temporary
 
 
 @contextmanager
@@ -20,7 +18,8 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     """Opens a file that appears at `path` only if the block ends without an error.
 
     It is written in the same folder under a temporary name ending in `.part`, flushed to disk and renamed. An error (a
-    full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged.
+    full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged. So does a kill, and the
+    next process that writes into the folder removes the temporary file.
     Raises InputError if `path` is a folder or below a file; an OSError names `path`.
     """
     path = Path(path)
@@ -28,7 +27,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         raise InputError(f"{path}: is a folder; needed the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+        descriptor, name = new_temporary(path)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{path}: a part of this path is a file; needed a folder") from None
     except OSError as error:
@@ -77,11 +76,3 @@ def write_json_lines(path: Path, values: Iterable[Any]) -> None:
 def as_json(value: Any) -> Any:
     """Returns `value` as it would be read back from JSON: tuples are lists, paths and other objects are text."""
     return json.loads(json.dumps(value, default=str))
-
-
-def remove_temporary(folder: Path) -> int:
-    """Removes unfinished `.part` files of a killed run from `folder` and its subfolders; returns their number."""
-    stale = list(Path(folder).rglob(f".*{TEMPORARY_SUFFIX}"))
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)

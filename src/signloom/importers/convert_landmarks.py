@@ -22,7 +22,8 @@ from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files.paths import file_stem, files_of, inside
 from signloom.files.reading import sha256_of
-from signloom.files.writing import as_json, remove_temporary
+from signloom.files.temporary import remove_temporary
+from signloom.files.writing import as_json
 from signloom.importers.recognise import hint
 from signloom.importers.write_corpus import not_given, report_points, with_place
 from signloom.landmarks import SUFFIX, Landmarks, parse_image_size

@@ -11,13 +11,11 @@ from typing import Any
 
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
-from signloom.corpus import HEADER, SPLITS, Corpus, CorpusWriter, Utterance, check_output
+from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output
 from signloom.errors import Faults, InputError, listed
-from signloom.files.writing import write_json_lines
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
 
-LEFT_OUT = "left_out.jsonl"
 # A message lists at most this many items; the file lists all.
 NUM_SHOWN = 20
 # A dry run shows so many utterances in full.
@@ -127,24 +125,21 @@ def write_corpus(
             progress.update(task, advance=1)
         if not dry_run:
             faults.raise_if_any()
-            writer = CorpusWriter(output, info, overwrite=overwrite)
             task = progress.add_task("write", total=len(good), unit="clips")
-            for item in good:
-                writer.add(
-                    item.id,
-                    split=item.split,
-                    signer=item.signer,
-                    glosses=item.glosses,
-                    landmarks=item.file or item.read(),
-                    source=item.source,
-                    truth=item.truth,
-                )
-                progress.update(task, advance=1)
-    if dry_run:
-        corpus = _planned(output, info, good, sizes)
-    else:
-        write_json_lines(output / LEFT_OUT, [asdict(item) for item in left_out])
-        corpus = writer.finish()
+            with CorpusWriter(output, info, overwrite=overwrite) as writer:
+                for item in good:
+                    writer.add(
+                        item.id,
+                        split=item.split,
+                        signer=item.signer,
+                        glosses=item.glosses,
+                        landmarks=item.file or item.read(),
+                        source=item.source,
+                        truth=item.truth,
+                    )
+                    progress.update(task, advance=1)
+                writer.leave_out([asdict(item) for item in left_out])
+    corpus = _planned(output, info, good, sizes) if dry_run else Corpus.open(output)
     _show_left_out(None if dry_run else output, left_out)
     _print_summary(corpus, noun, dry_run=dry_run)
     report_points(detected, sum(utterance.num_frames for utterance in corpus), assumed, noun)

@@ -74,9 +74,8 @@ def synthesise(
         "lexicon": [asdict(sign) for sign in lexicon],
         "confusability": confusability(lexicon),
     }
-    writer = CorpusWriter(output, info, overwrite=overwrite)
-    with writer:
-        paths = [inside(writer.root, writer.landmarks_path(plan.id)) for plan in plans]
+    with CorpusWriter(output, info, overwrite=overwrite, resumable=True) as writer:
+        paths = [inside(writer.folder, writer.landmarks_path(plan.id)) for plan in plans]
         for plan, path, truth in zip(plans, paths, _write_clips(options, plans, paths, num_workers), strict=True):
             utterance = writer.add(
                 plan.id,

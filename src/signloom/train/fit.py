@@ -21,6 +21,7 @@ import signloom
 from signloom.corpus import Corpus
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
+from signloom.files.locks import locked
 from signloom.files.writing import as_json
 from signloom.inference.calibrate import store_spans
 from signloom.inference.model import Model, load
@@ -33,7 +34,6 @@ from signloom.train.callbacks import Stop
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
 from signloom.train.interrupts import Interrupts
-from signloom.train.lock import locked
 from signloom.train.logs import logging_to, quiet_lightning
 from signloom.train.method import method_of
 from signloom.train.module import RecognizerModule
