@@ -360,7 +360,7 @@ def test_crafted_and_damaged_pickles_are_refused(tmp_path, content, message):
 
 
 def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("signloom.importers.pickles._MAX_EXPANSION_SLACK", 1000)
+    monkeypatch.setattr("signloom.files.reading._EXPANSION_SLACK", 1000)
     (tmp_path / "a.pkl").write_bytes(gzip.compress(pickle.dumps(bytes(1_000_000))))
     with pytest.raises(InputError, match="unpacks to more than"):
         load_pickle(tmp_path / "a.pkl")

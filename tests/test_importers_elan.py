@@ -9,6 +9,7 @@ from conftest import random_landmarks
 from signloom.corpus import LEFT_OUT, Corpus
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
+from signloom.files.reading import Kind
 from signloom.importers.elan import Options, run
 from signloom.subtitles import write_spans
 from signloom.timed.annotations import Medium, TimedAnnotation
@@ -148,10 +149,10 @@ def test_files_of_strangers_are_refused_not_trusted(tmp_path, text, message):
 
 
 def test_a_file_too_large_is_not_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr("signloom.timed.eaf.MAX_BYTES", 100)
+    monkeypatch.setattr("signloom.timed.eaf._EAF", Kind("an ELAN file", 100))
     with pytest.raises(InputError, match="needed an ELAN file of at most 100"):
         read_eaf(eaf(tmp_path / "a.eaf", {"Gloss": [(0, 10, "A")]}))
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_eaf(tmp_path / "b.eaf")
 
 

@@ -148,7 +148,7 @@ def test_other_json_is_refused_with_the_reason(tmp_path, capsys, content, messag
     assert re.search(message, error), error
     path.write_text("{")
     assert run("mediapipe_tasks", path, "--output", tmp_path / "out") == 1
-    assert "clip.json: not readable JSON" in capsys.readouterr().err
+    assert "clip.json: not JSON" in capsys.readouterr().err
 
 
 # SPOTER.

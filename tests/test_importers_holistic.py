@@ -250,10 +250,10 @@ def test_all_faults_of_a_folder_are_shown_together(tmp_path):
     for expected in (
         f"{hello / 'gap'}: frames 1 are missing (1 of 3)",
         f"{hello / 'width'}: 2.npy has 126 values; needed 258 like the frames before",
-        f"{hello / 'object'}: 1.npy is a pickled object",
+        f"{hello / 'object'}/1.npy: not a readable NumPy file of numbers (an array of objects, which is a pickle",
         f"{hello / 'nan'}: NaN or infinite values in 1 of 3 frames, first in frame 0",
         f"{hello / 'odd'}: 'last.npy' is not a frame number",
-        f"{hello / 'text'}: 0.npy is a pickled object or not an array",
+        f"{hello / 'text'}/0.npy: not a readable NumPy file of numbers (the magic string is not correct",
         f"{hello / 'empty'}: no .npy frames in this folder",
         f"{root / 'bye'}: no clips in this folder",
         "labels 'good job', 'good-job' would all become gloss good-job",

@@ -65,6 +65,6 @@ def test_files_without_a_score(tmp_path):
     path.write_text('{"wer": 0.5}', encoding="utf-8")
     with pytest.raises(InputError, match="not a score with utterances; needed the output of 'signloom score --output'"):
         read_score(path)
-    path.write_bytes(b"\xff\xfe{}")
+    path.write_bytes(b"\xff{}")
     with pytest.raises(InputError, match="not UTF-8"):
         read_score(path)

@@ -29,10 +29,31 @@ _EXTRAS = {
 }
 
 
+# Characters that a terminal obeys, or that nothing can write: control characters but line ends and tabs, marks that
+# turn the direction of text round (Unicode's Bidi_Control, but for those that occur in names), other line ends, and
+# halves of characters.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Returns `text` with every character that a terminal would obey as its code: `\\x1b`, `\\u202e`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNPRINTABLE.sub(_as_code, text)
+
+
+def _as_code(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
 class SignloomError(Exception):
-    """Base class of all errors caused by a user's input or environment."""
+    """Base class of all errors caused by a user's input or environment; its message can be shown anywhere."""
 
     exit_status = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class InputError(SignloomError):
@@ -124,6 +145,8 @@ def listed(items: Iterable[str], *, shown: int = 20) -> str:
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\S*[/\\]\S*|\S+\.\w+|[+-]?\d[\d.,:]*")
 # Of each kind of fault, so many are printed where there are too many to print all.
 _SHOWN_PER_KIND = 3
+# Characters of a message that are kept.
+_LONGEST = 1000
 
 
 def kind_of(message: str) -> str:
@@ -146,7 +169,10 @@ class Faults:
     advice: str = ""
 
     def add(self, message: str) -> None:
-        self.messages.append(message)
+        # A message quotes its input, which may be a line of megabytes.
+        if len(message) > _LONGEST:
+            message = f"{message[:_LONGEST]}... ({len(message):,} characters)"
+        self.messages.append(printable(message))
 
     def need_at_least(self, least: float, options: object, *names: str) -> None:
         """Adds a fault for each of the named options below `least`; None, an option that is not given, is valid."""

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
+
+from signloom.files.reading import open_file
 
 
 def is_avi_without_rate(path: Path) -> bool:
     """Returns whether an AVI's headers give a rate of 0; FFmpeg replaces it by 25, also in the time stamps."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(4096)
     main, stream = head.find(b"avih"), head.find(b"strh")
     if head[:4] != b"RIFF" or main < 0 or not 0 <= stream <= len(head) - 36:
@@ -22,7 +24,7 @@ def is_avi_without_rate(path: Path) -> bool:
 
 def kind_hint(path: Path) -> str:
     """Returns the end of an error message: what the file seems to be instead of a video."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(4096)
     if b"\0" not in head:
         try:
@@ -43,7 +45,7 @@ def ends_early(path: Path) -> bool:
     The frame count in a header is not enough: an edit list hides frames, and some containers only estimate the count.
     """
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(16)
         if head[:4] == b"RIFF":
             return int.from_bytes(head[4:8], "little") + 8 > size
@@ -62,11 +64,11 @@ def ends_early(path: Path) -> bool:
 
 def second_part(path: Path) -> int | None:
     """Returns where another file begins in an MP4 or MOV (`cat a.mp4 b.mp4`), which players do not show; else None."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return next((start for kind, start, _ in _boxes(file) if kind == b"ftyp" and start > 0), None)
 
 
-def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
     """Yields kind, start and length of the outermost boxes of an MP4 or MOV file."""
     start = 0
     file.seek(0)
@@ -81,7 +83,7 @@ def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         file.seek(start)
 
 
-def _ebml_end(file: BinaryIO) -> int:
+def _ebml_end(file: IO[bytes]) -> int:
     """Returns the end of a Matroska file's segment according to its header; 0 if unknown (a live recording)."""
 
     def length() -> int | None:
@@ -101,7 +103,7 @@ def _ebml_end(file: BinaryIO) -> int:
 
 def codec_name(path: Path) -> str | None:
     """Returns the name that an MP4, MOV, AVI, MKV or WebM file gives its video codec (`avc1`), None if not found."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         if not (data := _header(file)):
             return None
     if data.startswith(b"RIFF"):
@@ -115,7 +117,7 @@ def codec_name(path: Path) -> str | None:
     return name if name and name.isprintable() else None
 
 
-def _header(file: BinaryIO) -> bytes:
+def _header(file: IO[bytes]) -> bytes:
     """Returns the part of a file that describes its tracks: the `moov` box of an MP4, else the first 64 kB."""
     head = file.read(1 << 16)
     if head[4:8] != b"ftyp":

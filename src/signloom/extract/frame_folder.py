@@ -17,6 +17,9 @@ from signloom.extract.losses import check_enough
 from signloom.extract.packages import import_cv2
 from signloom.extract.sources import frame_files
 from signloom.extract.time_stamps import ClipTimes
+from signloom.files.reading import Kind, read_bytes
+
+_IMAGE = Kind("an image", 500_000_000)
 
 
 class FrameFolderReader:
@@ -39,12 +42,16 @@ class FrameFolderReader:
         shape = None
         for number, path in enumerate(self._files, 1):
             where = f"{self.folder}: frame {number} ({path.name})"
-            data = path.read_bytes()
+            data = read_bytes(path, _IMAGE)
             self._hash.update(f"{path.name}\0{len(data)}\0".encode())
             self._hash.update(data)
             if _is_cut_off(data):
                 raise InputError(f"{where} is cut off after {len(data)} bytes; copy the clip again")
-            frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+            try:
+                frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+            except cv2.error:
+                # Larger than OpenCV decodes.
+                frame = None
             if frame is None:
                 raise InputError(f"{where} is not a readable image ({len(data)} bytes)")
             if shape not in (None, frame.shape):

@@ -18,7 +18,7 @@ from signloom.extract.losses import Losses, check_enough
 from signloom.extract.orientation import Orientation
 from signloom.extract.packages import import_av
 from signloom.extract.time_stamps import ClipTimes, Clock, is_plausible, times_of
-from signloom.files.reading import sha256_of
+from signloom.files.reading import open_file, sha256_of
 
 # Flags of FFmpeg's formats (libavformat/avformat.h): frames without time stamps; a clock that may jump.
 _NO_TIME_STAMPS, _MAY_JUMP = 0x0080, 0x0200
@@ -96,6 +96,9 @@ class VideoReader:
     def _open(self) -> Any:
         # The prefix keeps a colon in a name from being taken for a protocol, the list keeps out other files.
         options = {"protocol_whitelist": "file"}
+        # FFmpeg would wait for a pipe.
+        with open_file(self.path):
+            pass
         try:
             return self._av.open(f"file:{self.path}", options=options, metadata_errors="replace")
         except (self._av.FFmpegError, ValueError, UnicodeError):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 from signloom.errors import Faults, InputError
 
 
 def files_of(source: Path, faults: Faults) -> list[Path]:
-    """Returns `source` if it is a file, or all files in it and its subfolders; adds a fault if it does not exist."""
+    """Returns `source` if it is a file, or what is in it and its subfolders and no folder; adds a fault if it does not
+    exist, and for a folder that cannot be read.
+
+    Broken links, pipes and devices are among them: reading them says what is wrong.
+    """
     if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.is_file())
-    if not source.is_file():
+        found: list[Path] = []
+
+        def failed(error: OSError) -> None:
+            faults.add(f"{error.filename}: cannot be read ({error.strerror}); needed a folder")
+
+        for folder, _, names in os.walk(source, onerror=failed):
+            found += [Path(folder, name) for name in names]
+        return sorted(found)
+    if not source.exists() and not source.is_symlink():
         faults.add(f"{source}: no such file or folder")
         return []
     return [source]

@@ -18,6 +18,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError, needs_extra
+from signloom.files.reading import CLIP, open_file
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
@@ -111,11 +112,15 @@ def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:
         import pyarrow.parquet as parquet
     try:
         # A handle of ours is closed also if the file is damaged.
-        with path.open("rb") as file:
+        with open_file(path, CLIP) as file:
             names = parquet.read_schema(file).names
             missing = [name for name in _POINT_COLUMNS if name not in names]
             if missing:
                 raise InputError(f"no column {', '.join(missing)}; got {', '.join(names[:8])}")
+            file.seek(0)
+            rows = parquet.ParquetFile(file).metadata.num_rows
+            if rows > MAX_FRAMES * layout.NUM_POINTS:
+                raise InputError(f"{rows:,} rows; needed at most {MAX_FRAMES:,} frames of {layout.NUM_POINTS} points")
             file.seek(0)
             table = parquet.read_table(file, columns=list(_POINT_COLUMNS))
         columns = {name: table.column(name) for name in _POINT_COLUMNS}

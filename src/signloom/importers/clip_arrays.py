@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import InputError
+from signloom.files.reading import open_file
 from signloom.files.writing import write_text
 from signloom.importers.convert_landmarks import Conversion, SourceClip, convert, find_files, load_arrays
 from signloom.importers.keypoints import (
@@ -163,7 +164,7 @@ def _loaded(path: Path) -> Any:
 
 def is_array(path: Path) -> bool:
     """Returns whether a file is one of NumPy's."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(6)
     return start == b"\x93NUMPY" or start[:2] == b"PK" or path.suffix.lower() in _ARRAYS
 

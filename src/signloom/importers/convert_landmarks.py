@@ -20,6 +20,7 @@ from signloom import layout
 from signloom.anatomy import Measures, combined, faults_of, measure_landmarks
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
+from signloom.files.arrays import ALONE, names_of, read_arrays
 from signloom.files.paths import file_stem, files_of, inside
 from signloom.files.reading import sha256_of
 from signloom.files.temporary import remove_temporary
@@ -296,19 +297,11 @@ def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
 
     Raises InputError for an unreadable file, and for an archive without any of `keys`.
     """
-    try:
-        # np.load would leave the file of a damaged archive open; one that we open ourselves is always closed.
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {keys[0]: loaded}
-            names = list(loaded.files)
-            arrays = {key: loaded[key] for key in keys if key in names}
-    except Exception as error:
-        # NumPy, zipfile and zlib each raise their own errors for damaged files.
-        raise InputError(f"not a readable NumPy file of numbers ({error})") from None
+    arrays = read_arrays(path, keys)
+    if ALONE in arrays:
+        return {keys[0]: arrays[ALONE]}
     if not arrays:
-        got = ", ".join(names[:8]) or "nothing"
+        got = ", ".join(names_of(path)[:8]) or "nothing"
         raise InputError(f"no array named {' or '.join(keys)}; got {got}; rename the one with the points")
     return arrays
 

@@ -20,6 +20,7 @@ from signloom.console import say
 from signloom.corpus import SPLITS, check_output
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.paths import inside
+from signloom.files.reading import read_json
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
@@ -235,9 +236,9 @@ def _source(table: Path, licence: str | None) -> AnnotationSource:
     path = table.parent / CARD
     if path.is_file():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            say(f"note: {path} is not readable ({error}); title and licence are not recorded")
+            content = read_json(path)
+        except InputError as error:
+            say(f"note: {error}; title and licence are not recorded")
         else:
             card = content if isinstance(content, dict) else {}
     title = next((str(card[key]) for key in ("title", "name", "dataset", "id") if card.get(key)), table.parent.name)

@@ -12,8 +12,9 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError
-from signloom.importers.convert_landmarks import load_arrays
+from signloom.files.arrays import ALONE, read_arrays
 from signloom.importers.holistic_order import FORMS, NUM_REFINED_FACE_POINTS, USUAL_ORDER, WIDTHS
+from signloom.landmarks import MAX_FRAMES
 
 # The arrays of an archive, beside its values.
 _TABLE = ("start", "length", "label")
@@ -160,6 +161,8 @@ def _read_numbered(folder: Path) -> np.ndarray:
     first, last = min(numbered), max(numbered)
     if len(numbered) != len(paths):
         raise InputError("two files with the same frame number, such as 1.npy and 01.npy; remove one")
+    if last >= MAX_FRAMES:
+        raise InputError(f"a frame has the number {last}; needed numbers below {MAX_FRAMES:,}")
     absent = [number for number in range(first if first <= 1 else 0, last + 1) if number not in numbered]
     if absent:
         shown = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
@@ -196,16 +199,8 @@ def _read_parts(path: Path) -> np.ndarray:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Returns all arrays of numbers or text of an archive. Raises InputError if it cannot be read."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = tuple(archive.files)
-    except Exception:
-        # The message of load_arrays names the reason.
-        keys = ("frames",)
-    try:
-        return load_arrays(path, keys)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    arrays = read_arrays(path)
+    return {"frames": arrays[ALONE]} if ALONE in arrays else arrays
 
 
 def _parts(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -224,7 +219,7 @@ def _joined(parts: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Raises InputError for arrays of other shapes than (T, points, 3 or 4) or (T, points * 3 or 4).
     """
-    length = len(next(iter(parts.values())))
+    length = next(iter(parts.values())).shape[:1][0] if next(iter(parts.values())).ndim else 0
     blocks = {part: _block(part, array, length) for part, array in parts.items()}
     # Only the hands, or all but the face, may stand alone.
     wanted = [part for part in USUAL_ORDER if part in blocks or "face" in blocks or part.endswith("hand")]
@@ -246,15 +241,10 @@ def _block(part: str, array: np.ndarray, length: int) -> np.ndarray:
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if "pickle" in str(error).lower():
-            raise InputError(f"{path.name} is a pickled object or not an array; needed an array of numbers") from None
-        raise InputError(f"{path.name} is not a readable array ({error})") from None
-    if not isinstance(array, np.ndarray):
+    arrays = read_arrays(path)
+    if ALONE not in arrays:
         raise InputError(f"{path.name} is an archive of several arrays; needed a single array of numbers")
-    return array
+    return arrays[ALONE]
 
 
 def _visible(folder: Path) -> list[Path]:

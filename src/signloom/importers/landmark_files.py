@@ -10,6 +10,7 @@ from pathlib import Path
 from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
 from signloom.files.paths import file_stem
+from signloom.files.reading import JSON, read_bytes
 from signloom.landmarks import SUFFIX
 from signloom.text.clean import clean, told_apart
 
@@ -107,11 +108,11 @@ class LandmarkFiles:
 def extraction_failures(root: Path) -> Iterable[tuple[str, str]]:
     """Yields clip name and reason of every failed extraction, from the `failed*.jsonl` of `signloom extract`."""
     for path in sorted(root.glob("failed*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_bytes(path, JSON).decode(errors="replace").splitlines():
             try:
                 record = json.loads(line)
                 yield str(record["clip"]), str(record["reason"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 # A killed run may leave an unfinished line.
                 continue
 

@@ -11,8 +11,9 @@ Next step: signloom import clips DIR for isolated signs, or isharah, ... with --
 
 from __future__ import annotations
 
-import json
+import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ import numpy as np
 
 from signloom import frame_times, layout
 from signloom.errors import InputError
+from signloom.files.reading import read_json
 from signloom.importers.convert_landmarks import Conversion, convert, find_files, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
@@ -90,10 +92,7 @@ def read_clip(
 
     Raises InputError for damaged files, and for files without landmarks.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"not readable JSON ({error})") from None
+    content = read_json(path)
     info = content if isinstance(content, dict) else {}
     entries = next((info[key] for key in _FRAMES if isinstance(info.get(key), list)), content)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -106,6 +105,8 @@ def read_clip(
             frames.append(_frame(entry))
         except InputError as error:
             raise InputError(f"frame {number}: {error}") from None
+        except RecursionError:
+            raise InputError(f"frame {number}: lists nested too deeply; needed lists of landmarks") from None
     notes: list[str] = []
     values, visibility = _assembled(frames, swap_hands, notes)
     if np.isnan(values).all():
@@ -268,7 +269,8 @@ def _point(item: Any) -> tuple[float, float, float, float]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    # JSON may hold whole numbers that no floating point number can.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _labels(value: Any) -> list[str]:
@@ -290,7 +292,11 @@ def _time(entry: Mapping[str, Any]) -> float | None:
     """Returns the time stamp of a frame as it stands, in milliseconds if its key says so."""
     for key, value in entry.items():
         plain = key.replace("_", "").lower()
-        if plain in ("timestamp", "timestampms", "time", "timems", "seconds") and _is_number(value):
+        if (
+            plain in ("timestamp", "timestampms", "time", "timems", "seconds")
+            and _is_number(value)
+            and math.isfinite(value)
+        ):
             return float(value) / 1000 if plain.endswith("ms") else float(value)
     return None
 

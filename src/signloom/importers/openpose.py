@@ -12,7 +12,6 @@ Next step: join the landmark files with annotations, e.g. signloom import ishara
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -25,7 +24,7 @@ import numpy as np
 
 from signloom.errors import Faults, InputError
 from signloom.files.paths import files_of
-from signloom.files.reading import sha256_of
+from signloom.files.reading import read_json, sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, to_landmarks
 from signloom.importers.point_lists import OPENPOSE, OPENPOSE_18, PointList
@@ -166,10 +165,7 @@ def read_clip(
 
 def _people(path: Path) -> list[np.ndarray]:
     """Returns the points (N, 3) of everybody in one frame."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path.name}: not readable JSON ({error})") from None
+    content = read_json(path)
     people = content.get("people") if isinstance(content, dict) else None
     # Data sets of one signer, such as AI Hub's, have the person without a list.
     people = [people] if isinstance(people, dict) else people
@@ -192,7 +188,7 @@ def _part(entry: dict[str, Any], keys: tuple[str, ...], counts: tuple[int, ...],
         return np.zeros((counts[0], 3))
     try:
         array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros((0, 0))
     if array.ndim != 1 or array.size not in [3 * count for count in counts]:
         needed = " or ".join(str(3 * count) for count in counts)

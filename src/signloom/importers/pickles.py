@@ -8,7 +8,6 @@ are checked against the bytes in the file before memory is allocated.
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import pickle
@@ -21,10 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from signloom.errors import InputError
+from signloom.files.reading import PICKLE, most_unpacked, open_file, unpacked
 
-# gzip can shrink zeros a thousand times; landmark arrays shrink only a few times.
-_MAX_EXPANSION = 64
-_MAX_EXPANSION_SLACK = 64 * 2**20
 _MAX_DEPTH = 50
 
 _NUMBER = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
@@ -51,15 +48,16 @@ def load_pickle(path: Path) -> Any:
 
     Raises InputError for any other content, naming it, and for damaged files.
     """
-    with path.open("rb") as file:
+    with open_file(path, PICKLE) as file:
         start = file.read(4)
+        size = file.seek(0, 2)
         file.seek(0)
         if start[:2] == b"PK":
             raise InputError(
                 "a zip archive (torch.save or np.savez), not a pickle; save its arrays with np.savez and import those"
             )
         if start[:2] == b"\x1f\x8b":
-            return _load(io.BytesIO(_decompressed(file, path.stat().st_size)))
+            return _load(io.BytesIO(unpacked(file, path, most_unpacked(size))))
         return _load(file)
 
 
@@ -74,18 +72,6 @@ def _load(file: IO[bytes]) -> Any:
         # pickle raises a dozen kinds of errors for damaged input.
         raise InputError(f"not a readable pickle ({type(error).__name__}: {error})") from None
     return _plain(value, {}, 0)
-
-
-def _decompressed(file: IO[bytes], compressed_size: int) -> bytes:
-    limit = compressed_size * _MAX_EXPANSION + _MAX_EXPANSION_SLACK
-    try:
-        with gzip.GzipFile(fileobj=file) as unzipped:
-            content = unzipped.read(limit + 1)
-    except Exception as error:
-        raise InputError(f"a damaged gzip file ({error})") from None
-    if len(content) > limit:
-        raise InputError(f"unpacks to more than {limit:,} bytes, {_MAX_EXPANSION} times its size; refused")
-    return content
 
 
 def _read_one(file: IO[bytes], storages: dict[str, _Storage] | None = None) -> Any:

@@ -23,6 +23,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError, needs_extra
+from signloom.files.reading import CLIP, read_bytes
 from signloom.files.writing import atomic_write
 from signloom.importers.convert_landmarks import (
     CameraInfo,
@@ -389,7 +390,7 @@ def _is_bounding_box(points: np.ndarray, width: int, height: int) -> bool:
 
 def _load(path: Path) -> Any:
     pose_format = require_pose_format()
-    content = path.read_bytes()
+    content = read_bytes(path, CLIP)
     if not content:
         raise InputError("an empty file")
     try:

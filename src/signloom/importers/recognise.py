@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from signloom.errors import InputError
+from signloom.files.arrays import array_header
+from signloom.files.reading import Kind, open_file, read_json
 from signloom.importers.pickles import load_pickle
 
 # The importer of arrays with so many points, in the last axis but one.
@@ -21,7 +23,7 @@ _HOLISTIC_WIDTHS = (126, 225, 258, 1629, 1659, 1662, 1692)
 _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data")
 _VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".gif")
 # A larger pickle or table is not opened only to name it.
-_MOST_BYTES = 100 * 2**20
+_SMALL = Kind("a small file", 100 * 2**20)
 # Folders of large data sets have millions of files; the first ones tell their kind.
 _MOST_FILES = 2000
 
@@ -103,10 +105,11 @@ def _some_files(path: Path) -> list[Path]:
 
 def _of_table(file: Path, path: Path) -> Recognised | None:
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as lines:
-            columns = {name.strip().strip('"') for name in lines.readline(100_000).replace("|", ",").split(",")}
-    except OSError:
+        with open_file(file) as lines:
+            first = lines.readline(100_000).decode("utf-8-sig", errors="replace")
+    except InputError:
         return None
+    columns = {name.strip().strip('"') for name in first.replace("|", ",").split(",")}
     folder = file.parent if path.is_dir() else path
     if {"path", "participant_id", "sequence_id", "sign"} <= columns:
         return Recognised("Kaggle's asl-signs", "asl_signs", folder)
@@ -134,17 +137,16 @@ def _of_json(file: Path, path: Path) -> Recognised | None:
 
 def _json(file: Path) -> Any:
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            return None
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(file, _SMALL)
+    except InputError:
         return None
 
 
 def _of_pickle(file: Path, path: Path) -> Recognised | None:
     try:
-        content = load_pickle(file) if file.stat().st_size <= _MOST_BYTES else None
-    except (InputError, OSError):
+        with open_file(file, _SMALL):
+            content = load_pickle(file)
+    except InputError:
         return None
     if isinstance(content, dict) and isinstance(content.get("info"), list):
         return Recognised("CSL-Daily's pickle", "csl_daily", path)
@@ -167,9 +169,9 @@ def _points_in(content: Any) -> np.ndarray | None:
 def _of_array(file: Path, path: Path) -> Recognised | None:
     shape: tuple[int, ...] = ()
     try:
-        with file.open("rb") as opened:
+        with open_file(file) as opened:
             if file.suffix.lower() == ".npy":
-                shape = _shape(opened)
+                shape = array_header(opened)[0]
             else:
                 with zipfile.ZipFile(opened) as archive:
                     names = {name.removesuffix(".npy") for name in archive.namelist()}
@@ -179,8 +181,8 @@ def _of_array(file: Path, path: Path) -> Recognised | None:
                         return Recognised("an archive of Holistic values", "holistic", file)
                     if name := next((key for key in (*_POINT_KEYS, "features", "arr_0") if key in names), None):
                         with archive.open(f"{name}.npy") as member:
-                            shape = _shape(member)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+                            shape = array_header(member)[0]
+    except (InputError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         return None
     if shape and shape[-1] == 6516:
         return Recognised("feature files of 6,516 values", "features6516", path)
@@ -191,13 +193,6 @@ def _of_array(file: Path, path: Path) -> Recognised | None:
     # Arrays of Holistic's points lie in folders of signs; OpenHands keeps pickles.
     kind = "holistic" if shape[-2] in (75, 543) else KIND_OF_POINTS.get(shape[-2])
     return Recognised(f"arrays of {shape[-2]} points", kind, path) if kind else None
-
-
-def _shape(file: IO[bytes]) -> tuple[int, ...]:
-    """Returns the shape of NumPy's file, from its header alone.  Raises ValueError for another file."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return tuple(read(file)[0])
 
 
 def _by_name(what: str, kind: str) -> Callable[[Path, Path], Recognised]:

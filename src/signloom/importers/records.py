@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from signloom.corpus import SPLITS
-from signloom.errors import Faults
+from signloom.errors import Faults, InputError
+from signloom.files.reading import parse_json
 from signloom.text.clean import clean
 from signloom.text.tables import Row, column_name, delimiter_of, ending_of, read_lines, read_table, read_text, rows_of
 
@@ -82,14 +83,19 @@ def _read_json(path: Path, needed: Sequence[Sequence[str]], faults: Faults) -> l
     text = read_text(path, faults)
     if text is None:
         return []
-    try:
-        if ending_of(path) == ".jsonl":
-            data: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
-        else:
-            data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        faults.add(f"{path}: not JSON ({error})")
+    num_faults = len(faults.messages)
+    data: Any = []
+    # JSON lines are read line by line, so that each fault is found.
+    texts = enumerate(text.split("\n"), 1) if ending_of(path) == ".jsonl" else [(0, text)]
+    for number, part in texts:
+        try:
+            data += [parse_json(part, f"{path}:{number}" if number else str(path))] if part.strip() else []
+        except InputError as error:
+            faults.add(str(error))
+    if len(faults.messages) > num_faults:
         return []
+    if ending_of(path) != ".jsonl":
+        data = data[0] if data else None
     records = _flat(data)
     if records is None or not records:
         faults.add(f'{path}: no list of records; needed JSON such as [{{"id": "1", "gloss": "A"}}]')
@@ -136,7 +142,11 @@ def _flat(data: Any) -> list[dict[str, Any]] | None:
 def _field(value: Any) -> str:
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    try:
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    except (RecursionError, ValueError):
+        # Lists in lists without end, or a number of thousands of digits: nothing that a column means.
+        return ""
 
 
 def _add_known(fields: dict[str, str], record: Mapping[str, Any]) -> None:

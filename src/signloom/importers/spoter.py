@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +22,17 @@ import numpy as np
 from signloom import layout
 from signloom.console import say
 from signloom.errors import Faults, InputError, listed
+from signloom.files.reading import Kind, read_text
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
 from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import PointList
+from signloom.importers.write_corpus import with_place
 from signloom.landmarks import Landmarks
 
 LABEL = "labels"
+# All clips of a data set in one table: those of WLASL300 take 0.9 GB.
+_TABLE = Kind("a csv table", 4_000_000_000)
 # The shape of the image is estimated from so many clips.
 _SAMPLED = 12
 _RATE, _WIDTH, _HEIGHT = "video_fps", "video_size_width", "video_size_height"
@@ -111,7 +116,7 @@ def find_clips(path: Path, reading: KeypointSettings, faults: Faults) -> list[Is
             read = partial(read_clip, row, reading, upwards=upwards)
             clips.append(IsolatedClip(name, label, None, place, f"{path.name}: row {number}", read))
     except InputError as error:
-        faults.add(f"{path}: {error}")
+        faults.add(with_place(str(path), error))
     else:
         if not clips:
             faults.add(f"{path}: no rows below the column names")
@@ -120,27 +125,25 @@ def find_clips(path: Path, reading: KeypointSettings, faults: Faults) -> list[Is
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields the rows with their numbers, from 1.  Raises InputError for a file that is no table of SPOTER."""
+    text = read_text(path, _TABLE)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            header = reader.fieldnames or []
-            known = [name for name in header if name[:-2] in POINTS and name[-2:] in ("_X", "_Y")]
-            if LABEL not in header or not known:
-                raise InputError(
-                    f"no column {LABEL} or no points; got {listed(header, shown=6) or 'nothing'}, needed columns such "
-                    f"as leftShoulder_X, leftShoulder_Y, indexTip_left_X and {LABEL}"
-                )
-            alone = [name for name in known if name[:-1] + ("Y" if name.endswith("X") else "X") not in header]
-            if alone:
-                raise InputError(f"{listed(alone, shown=5)} without the other coordinate")
-            for number, row in enumerate(reader, 1):
-                if None in row or None in row.values():
-                    raise InputError(f"row {number}: another number of fields than the first line")
-                yield number, row
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"not a readable csv table in UTF-8 ({error})") from None
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        header = reader.fieldnames or []
+        known = [name for name in header if name[:-2] in POINTS and name[-2:] in ("_X", "_Y")]
+        if LABEL not in header or not known:
+            raise InputError(
+                f"no column {LABEL} or no points; got {listed(header, shown=6) or 'nothing'}, needed columns such "
+                f"as leftShoulder_X, leftShoulder_Y, indexTip_left_X and {LABEL}"
+            )
+        alone = [name for name in known if name[:-1] + ("Y" if name.endswith("X") else "X") not in header]
+        if alone:
+            raise InputError(f"{listed(alone, shown=5)} without the other coordinate")
+        for number, row in enumerate(reader, 1):
+            if None in row or None in row.values():
+                raise InputError(f"row {number}: another number of fields than the first line")
+            yield number, row
+    except csv.Error as error:
+        raise InputError(f"not a readable csv table ({error})") from None
 
 
 def _nose_below_shoulders(row: Mapping[str, str]) -> float | None:
@@ -180,7 +183,7 @@ def read_clip(row: Mapping[str, str], reading: KeypointSettings, *, upwards: boo
 def _numbers(name: str, cell: str) -> np.ndarray:
     try:
         values = np.array(ast.literal_eval(cell.replace("nan", "None")), dtype=np.float64)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):
         raise InputError(f"{name} is {cell[:40]!r}; needed a list of numbers such as [0.31, 0.32]") from None
     if values.ndim != 1:
         raise InputError(f"{name} is {cell[:40]!r}; needed a list of numbers such as [0.31, 0.32]")

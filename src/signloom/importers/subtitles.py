@@ -13,19 +13,19 @@ from functools import partial
 from html import unescape
 from pathlib import Path
 
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, listed
+from signloom.files.reading import read_text
 from signloom.importers.annotations import AnnotationSource
 from signloom.importers.timed_annotations import TimedOptions, import_timed
 from signloom.importers.timed_sentences import Each, Tiers
-from signloom.text.tables import read_text
 from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 SUFFIXES = (".srt", ".vtt")
 TIER = "cues"
-_TIME = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
+_TIME = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 # Formatting of either format, and the times of karaoke; not the reserved word `<unknown>`, which signloom writes.
-_TAG = re.compile(r"</?(?:[ibucv]|lang|ruby|rt|font)(?:[ .\t][^>]*)?>|<[\d:.]+>|\{\\[^}]*\}")
-_VOICE = re.compile(r"<v[ .\t]([^>]*)>")
+_TAG = re.compile(r"</?(?:[ibucv]|lang|ruby|rt|font)(?:[ .\t][^<>]*)?>|<[\d:.]+>|\{\\[^{}]*\}")
+_VOICE = re.compile(r"<v[ .\t]([^<>]*)>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +59,7 @@ def read_cues(path: Path, *, voice: str | None = None) -> TimedDocument:
     Raises InputError listing every cue whose time is invalid, and for several speakers without `voice`.
     """
     faults = Faults(str(path))
-    text = read_text(path, faults)
-    if text is None:
-        raise InputError(faults.messages[0])
+    text = read_text(path)
     cues: list[tuple[TimedAnnotation, str]] = []
     lines = text.split("\n")
     number = 0

@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from signloom.errors import Faults, InputError
+from signloom.errors import InputError
+from signloom.files.reading import TEXT, open_file, read_text
 from signloom.importers.annotations import AnnotationSource
 from signloom.importers.timed_annotations import TierOptions, import_timed
-from signloom.text.tables import read_text
 from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 SUFFIX = ".textgrid"
 # Praat reads text in quotes, numbers and flags that stand free; all else is decoration. Source: Praat manual, "TextGrid
 # file formats". A quote within a text is doubled.
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<exists>)|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|![^\n]*')
+# Seconds; a recording is a day long at most.
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +49,10 @@ def read_textgrid(path: Path) -> TimedDocument:
 
     Raises InputError for a file of another kind, or a damaged one.
     """
-    if b"ooBinaryFile" in path.read_bytes()[:100]:
-        raise InputError(f"{path}: a binary TextGrid; in Praat, save it as a text file")
-    faults = Faults("textgrid")
-    text = read_text(path, faults)
-    if text is None:
-        raise InputError(faults.messages[0])
+    with open_file(path, TEXT) as file:
+        if b"ooBinaryFile" in file.read(100):
+            raise InputError(f"{path}: a binary TextGrid; in Praat, save it as a text file")
+    text = read_text(path)
     try:
         return TimedDocument(dict(_tiers(_tokens(text))), {})
     except (StopIteration, _WrongToken) as error:
@@ -106,4 +106,6 @@ def _text(tokens: Iterator[str | float]) -> str:
 def _number(tokens: Iterator[str | float]) -> float:
     if isinstance(token := next(tokens), str):
         raise _WrongToken(f"the text {token[:40]!r} in the place of a number")
+    if not abs(token) <= _LARGEST:
+        raise _WrongToken(f"the number {token:g}; needed seconds")
     return token

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
+from signloom.files.reading import parse_json
 from signloom.run_folder import Run
 from signloom.score.ctm_order import check_twice
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
@@ -173,9 +173,9 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
     for number, line in read_lines(path, faults) or ():
         place = f"{path}:{number}"
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            faults.add(f"{place}: not JSON ({error.msg})")
+            record = parse_json(line, place)
+        except InputError as error:
+            faults.add(str(error))
             continue
         if not isinstance(record, dict):
             faults.add(f"{place}: a {type(record).__name__}; needed an object with id and glosses")

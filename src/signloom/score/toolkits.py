@@ -8,12 +8,12 @@ ids (fairseq, SLT); the id is the number of the line.  icefall's `recogs-*`: `id
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from signloom.errors import Faults, listed
+from signloom.errors import Faults, InputError, listed
+from signloom.files.reading import parse_json
 from signloom.text.tables import ending_of, read_lines, read_text
 
 # id, glosses and place of a sentence.
@@ -78,9 +78,9 @@ def _read_results(path: Path, what: str, faults: Faults) -> Iterator[Sentence]:
     if text is None:
         return
     try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        faults.add(f"{path}: not JSON ({error})")
+        records = parse_json(text, str(path))
+    except InputError as error:
+        faults.add(str(error))
         return
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
         faults.add(f"{path}: needed an object with gls_ref and gls_hyp of each id")

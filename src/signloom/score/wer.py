@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import Faults, InputError
+from signloom.files.reading import Kind, read_json
 from signloom.score.alignment import Alignment, alignment_fault
 from signloom.score.alternations import Item, align_items, plain_words
 from signloom.score.protocols import Protocol, protocol_named
 
 LEVEL = 0.95
+_SCORE = Kind("the JSON file of a score, as 'signloom score --output' writes it", 500_000_000)
 RESAMPLES = 1000
 _COUNTS = ("errors", "substitutions", "deletions", "insertions", "correct", "reference_words", "hypothesis_words")
 
@@ -322,19 +323,7 @@ def read_score(path: Path) -> Score:
 
     Raises InputError if the file cannot be read or has no score.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); needed the JSON file of a score") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason}); needed the JSON file of a score") from None
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}:{error.lineno}: not JSON ({error.msg}); needed the output of 'signloom score --output'"
-        ) from None
-    return Score.from_json(record, place=str(path))
+    return Score.from_json(read_json(path, _SCORE), place=str(path))
 
 
 def _kind(value: Any) -> str:

@@ -7,7 +7,6 @@ line. Glosses are kept as written, in any script.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
+from signloom.files.reading import parse_json
 from signloom.synth.grammar import REST_GLOSSES
 from signloom.text.tables import Line, delimiter_of, ending_of, read_lines, rows_of
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
@@ -122,9 +122,9 @@ def _read_manifest(path: Path, lines: list[Line], faults: Faults) -> list[_Place
     for number, line in lines:
         place = f"{path}:{number}"
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            faults.add(f"{place}: not JSON ({error})")
+            record = parse_json(line, place)
+        except InputError as error:
+            faults.add(str(error))
             continue
         glosses = record.get("glosses") if isinstance(record, dict) else None
         if not isinstance(glosses, list) or not all(isinstance(gloss, str) for gloss in glosses):

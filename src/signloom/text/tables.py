@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from signloom.errors import Faults
+from signloom.errors import Faults, InputError
+from signloom.files import reading
 from signloom.text.clean import clean
 
-# Text of this size is a million sentences.
-_MAX_UNPACKED = 500_000_000
 # A line and its number in the file, from 1.
 Line = tuple[int, str]
 
@@ -38,56 +33,17 @@ class Row:
 
 
 def read_text(path: Path, faults: Faults) -> str | None:
-    """Returns the text of a file, with plain line ends; adds a fault and returns None if it is not a text file.
-
-    The text is UTF-8, or UTF-16 as spreadsheets and Praat write it. A byte order mark and Windows line ends are
-    accepted, and a file packed with gzip is unpacked.
-    """
+    """Returns the text of a file, as `files.reading.read_text`; adds a fault and returns None if it is no text file."""
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = _unpacked(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        faults.add(f"{path}: a damaged gzip file ({error})")
+        return reading.read_text(path)
+    except InputError as error:
+        faults.add(str(error))
         return None
-    except OSError as error:
-        faults.add(f"{path}: cannot be read ({error.strerror}); needed a text file")
-        return None
-    encoding = encoding_of(data)
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = f":{data[: error.start].count(10) + 1}" if encoding == "utf-8-sig" else ""
-        name = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
-        faults.add(f"{path}{line}: not {name} ({error.reason}); save the file as UTF-8")
-        return None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def ending_of(path: Path) -> str:
     """Returns the ending of a file's name in lower case; of a packed file, `x.stm.gz`, that of what it holds."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-
-
-def _unpacked(data: bytes) -> bytes:
-    """Returns the content of a gzip file. Raises EOFError for one that is cut off or too large."""
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        content = file.read(_MAX_UNPACKED + 1)
-    if len(content) > _MAX_UNPACKED:
-        raise EOFError(f"unpacks to more than {_MAX_UNPACKED:,} bytes; refused")
-    return content
-
-
-def encoding_of(data: bytes) -> str:
-    """Returns the encoding of a text, by its byte order mark; UTF-16 without one by its zero bytes; else UTF-8."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    # In UTF-16 every second byte of an English word, a digit or a separator is zero; a text in UTF-8 has none.
-    start = data[:2000]
-    zeros = {parity: start[parity::2].count(0) for parity in (0, 1)}
-    if max(zeros.values()) > max(3, len(start) / 8):
-        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    return "utf-8-sig"
 
 
 def read_lines(path: Path, faults: Faults) -> list[Line] | None:

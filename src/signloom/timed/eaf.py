@@ -18,12 +18,13 @@ from typing import Any
 from xml.parsers import expat
 
 from signloom.errors import InputError, MissingExtraError, needs_extra
+from signloom.files.reading import Kind, open_file
 from signloom.timed.annotations import Medium, TimedAnnotation, TimedDocument
 
 SUFFIX = ".eaf"
 GLOSS_TIER, CONFIDENCE_TIER = "gloss", "confidence"
 # Enough for hours of dense annotation on twenty tiers. In memory, a file takes about ten times its size.
-MAX_BYTES = 50_000_000
+_EAF = Kind(f"an ELAN file ({SUFFIX})", 50_000_000)
 # Milliseconds of a unit of time. Source: EAFv3.0.xsd, TIME_UNITS of HEADER; NTSC has 30,000 frames in 1,001 s.
 _UNIT_MS = {"milliseconds": 1.0, "PAL-frames": 40.0, "PAL-50-frames": 20.0, "NTSC-frames": 1001 / 30}
 # ELAN nests tiers a few levels deep; a longer chain of references is circular.
@@ -39,10 +40,6 @@ def read_eaf(path: Path) -> TimedDocument:
     Raises InputError for an invalid ELAN file, or one that is too large.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; needed an ELAN file ({SUFFIX})")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes; needed an ELAN file of at most {MAX_BYTES:,}")
     _check_xml(path)
     try:
         eaf = _pympi().Eaf(str(path), suppress_version_warning=True)
@@ -58,6 +55,8 @@ def read_eaf(path: Path) -> TimedDocument:
     try:
         times = {name: round(value * _UNIT_MS[unit]) for name, value in _times(eaf.timeslots).items()}
         tiers = {name: tuple(_intervals(eaf, name, times)) for name in eaf.tiers}
+    except OverflowError:
+        raise InputError(f"{path}: a time that no clock can show; open it in ELAN and save it again") from None
     except (KeyError, RecursionError) as error:
         raise InputError(f"{path}: an annotation refers to {error}, which the file does not have") from None
     participants = {name: str(tier[2]["PARTICIPANT"]) for name, tier in eaf.tiers.items() if tier[2].get("PARTICIPANT")}
@@ -70,7 +69,8 @@ def _medium(path: Path, descriptor: Mapping[str, str]) -> Medium | None:
     origin = descriptor.get("TIME_ORIGIN") or "0"
     try:
         origin_ms = int(origin)
-    except ValueError:
+        float(origin_ms)
+    except (ValueError, OverflowError):
         raise InputError(f"{path}: TIME_ORIGIN is {origin!r}; needed whole milliseconds") from None
     absolute = Medium.linked(descriptor.get("MEDIA_URL") or "", origin_ms)
     return Medium.linked(descriptor.get("RELATIVE_MEDIA_URL") or "", origin_ms) or absolute
@@ -127,7 +127,7 @@ def _check_xml(path: Path) -> None:
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     try:
-        with path.open("rb") as file:
+        with open_file(path, _EAF) as file:
             parser.ParseFile(file)
     except expat.ExpatError as error:
         raise InputError(f"{path}: not well-formed XML ({error}); open it in ELAN and save it again") from None
