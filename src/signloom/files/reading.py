@@ -74,7 +74,7 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextmanager
-def open_file(path: Path | str, kind: Kind = ANY) -> Iterator[BinaryIO]:
+def open_file(path: Path | str, kind: Kind = ANY) -> Iterator[io.BufferedReader | io.BytesIO]:
     """Opens a regular file for reading bytes, and closes it; `kind` bounds its size.
 
     A pipe that the shell opened for us, such as `<(zcat a.csv.gz)`, is read as a whole and may be opened again.
