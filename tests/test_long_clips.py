@@ -1,4 +1,4 @@
-"""Long clips: memory is bounded, and results are those of the whole clip at once."""
+"""Long clips in decoding and alignment: memory is bounded, and results are those of the whole clip at once."""
 
 import tracemalloc
 

@@ -12,7 +12,7 @@ import math
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,16 @@ FORMAT = "signloom-landmarks"
 VERSIONS = (1, 2)
 SUFFIX = ".npz"
 MAX_FRAMES = 1_000_000
+
+
+class Frames(Protocol):
+    """The points of a clip, which need not be in memory: an array (T, P, 3), or what yields parts of one."""
+
+    def __len__(self) -> int:
+        """Returns T."""
+
+    def __getitem__(self, frames: slice, /) -> np.ndarray:
+        """Returns the points of some frames, (n, P, 3) float32, NaN where missing."""
 
 
 @dataclass(frozen=True)

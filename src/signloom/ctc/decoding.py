@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,9 @@ from signloom.ctc.spans import located
 from signloom.errors import Faults, InputError
 from signloom.processes import process_pool
 from signloom.vocabulary import BLANK_ID, Vocabulary
+
+# Log-probabilities of a chunk of emissions; one that is longer is a chunk of its own (64 MB).
+_CHUNK_VALUES = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -165,15 +167,15 @@ def decode_all(
     """Returns the ids of the best gloss sequence of every emission (T', V), decoded in `workers` processes.
 
     The result does not depend on the number of workers.
-    chunk: utterances sent to a process at once.  advance: called after each chunk with its number of utterances.
+    chunk: utterances sent to a process at once, fewer where they are long.  advance: called after each chunk with its
+    number of utterances.
     """
     if workers < 1:
         raise InputError(f"decoding: workers is {workers}; needed at least 1")
     settings = vocabulary, decoding, language_model
     # Made here in any case, so that errors are raised before processes start.
     decoder = Decoder(*settings)
-    items = iter(emissions)
-    chunks = iter(lambda: list(islice(items, chunk)), [])
+    chunks = _chunks(emissions, chunk)
     results = _in_processes(chunks, workers, settings) if workers > 1 else map(decoder.all_ids, chunks)
     best: list[list[int]] = []
     for ids in results:
@@ -182,19 +184,34 @@ def decode_all(
     return best
 
 
+def _chunks(emissions: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
+    """Yields the emissions `count` at a time, or fewer where they are long, and keeps none of them."""
+    chunk: list[np.ndarray] = []
+    for log_probs in emissions:
+        chunk.append(log_probs)
+        del log_probs
+        if len(chunk) == count or sum(item.size for item in chunk) >= _CHUNK_VALUES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
 def _in_processes(
     chunks: Iterable[list[np.ndarray]], workers: int, settings: tuple[Any, ...]
 ) -> Iterator[list[list[int]]]:
     """Yields the ids of each chunk in order. Chunks are taken when processes are free, so that few are in memory."""
-    pending: deque[Future[list[list[int]]]] = deque()
+    pending: deque[tuple[int, Future[list[list[int]]]]] = deque()
     with process_pool(workers, "decoding", initializer=_start_worker, initargs=settings) as pool:
         for part in chunks:
             # Copies, because sending a row of a padded batch would send the whole batch.
-            pending.append(pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part]))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
+            future = pool.submit(_decode, [np.ascontiguousarray(log_probs) for log_probs in part])
+            pending.append((sum(log_probs.size for log_probs in part), future))
+            del part
+            while len(pending) > 2 * workers or (pending and sum(size for size, _ in pending) > 2 * _CHUNK_VALUES):
+                yield pending.popleft()[1].result()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[1].result()
 
 
 _worker: Decoder

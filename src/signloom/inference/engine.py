@@ -6,10 +6,11 @@ Shapes: B clips, T frames at the engine's rate, P points of its view, T' output 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from signloom.landmarks import Frames
 from signloom.model.presets import ModelConfig
 
 
@@ -52,3 +53,11 @@ class Engine(Protocol):
 
         Raises InputError for an engine whose weights cannot be read.
         """
+
+
+@runtime_checkable
+class LongClipEngine(Engine, Protocol):
+    """An engine that can also compute a clip part by part, so that long ones fit into memory."""
+
+    def long_log_probs(self, points: Frames) -> np.ndarray:
+        """Returns the log-probabilities (T', V) of one clip, the same as `log_probs` but for rounding."""

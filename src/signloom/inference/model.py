@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe
@@ -20,12 +21,16 @@ from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError, needs_extra
-from signloom.inference.engine import Engine
+from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
-from signloom.landmarks import Landmarks
+from signloom.landmarks import Frames, Landmarks
 from signloom.run_folder import model_path
 from signloom.vocabulary import Vocabulary
+
+# The most points, of all frames, that are computed at once: 12 minutes in the compact view. A batch holds no more, with
+# its padding, and a longer clip is computed part by part.
+MAX_POINTS = 1_500_000
 
 
 @dataclass(frozen=True)
@@ -51,20 +56,21 @@ class Model:
 
     def emission(self, landmarks: Landmarks) -> Emission:
         """Returns the log-probabilities for one clip, which is resampled to the model's frame rate."""
-        log_probs, _ = self.engine.log_probs(self._points(landmarks)[None])
-        return Emission(log_probs[0], self.engine.step_seconds, landmarks.duration_seconds, landmarks.start_seconds)
+        log_probs = self._log_probs(self._points(landmarks))
+        return Emission(log_probs, self.engine.step_seconds, landmarks.duration_seconds, landmarks.start_seconds)
 
     def emissions(
         self, corpus: Corpus, utterances: Sequence[Utterance], *, batch_size: int = 32
     ) -> Iterator[tuple[Utterance, np.ndarray]]:
         """Yields each utterance of a corpus with its log-probabilities (T', V), shorter clips first.
 
-        Clips of similar length share a batch, which is padded with NaN; one batch is in memory at a time. Values are
-        not checked: those of a broken model may be NaN.
+        Clips of similar length share a batch, which is padded with NaN; one batch is in memory at a time. Long clips
+        have smaller batches (MAX_POINTS). Values are not checked: those of a broken model may be NaN.
         """
-        ordered = sorted(utterances, key=lambda item: item.duration_seconds)
-        for start in range(0, len(ordered), batch_size):
-            batch = ordered[start : start + batch_size]
+        for batch in self._batches(utterances, batch_size):
+            if len(batch) == 1:
+                yield batch[0], self._log_probs(self._points(corpus.load(batch[0])))
+                continue
             clips = [self._points(corpus.load(item)) for item in batch]
             lengths = np.array([len(clip) for clip in clips])
             points = np.full((len(clips), lengths.max(), *clips[0].shape[1:]), np.nan, dtype=np.float32)
@@ -107,6 +113,32 @@ class Model:
         config = replace(self.engine.config, auxiliary_head=False)
         file = ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model)
         file.write(path, self.engine.weights())
+
+    def _batches(self, utterances: Sequence[Utterance], batch_size: int) -> Iterator[list[Utterance]]:
+        """Yields utterances of similar length, shorter ones first."""
+        max_frames = self._max_frames
+        batch: list[Utterance] = []
+        for item in sorted(utterances, key=lambda item: item.duration_seconds):
+            num_frames = item.duration_seconds * self.engine.config.fps
+            if batch and (len(batch) == batch_size or (len(batch) + 1) * num_frames > max_frames):
+                yield batch
+                batch = []
+            batch.append(item)
+        if batch:
+            yield batch
+
+    @property
+    def _max_frames(self) -> int:
+        """The frames that the engine computes at once."""
+        return MAX_POINTS // len(layout.subset(self.engine.config.view))
+
+    def _log_probs(self, points: Frames) -> np.ndarray:
+        """Returns the log-probabilities (T', V) of one clip."""
+        if len(points) > self._max_frames and isinstance(self.engine, LongClipEngine):
+            return self.engine.long_log_probs(points)
+        log_probs, _ = self.engine.log_probs(points[0 : len(points)][None])
+        result: np.ndarray = log_probs[0]
+        return result
 
     def _points(self, landmarks: Landmarks) -> np.ndarray:
         """Returns the points (T, P, 3) that the engine takes, at its frame rate."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from signloom.errors import InputError
 from signloom.inference.engine import Engine
 from signloom.inference.model_file import is_weight
+from signloom.landmarks import Frames
+from signloom.model.long_clips import long_log_probs
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import AUXILIARY, Recognizer
 
@@ -54,6 +56,9 @@ class TorchEngine:
     def log_probs(self, points: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         log_probs, output_lengths = self.recognizer(*self._tensors(points, lengths))
         return log_probs.cpu().numpy(), output_lengths.cpu().numpy()
+
+    def long_log_probs(self, points: Frames) -> np.ndarray:
+        return long_log_probs(self.recognizer, points)
 
     @torch.inference_mode()
     def features(self, points: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

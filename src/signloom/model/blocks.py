@@ -62,20 +62,33 @@ def ceil_div(lengths: Tensor, stride: int) -> Tensor:
 class Body(nn.Module):
     """Features `(B, T, F)` to `(B, T', C)` with `T' = output_lengths(T)`: base class of student and teacher.
 
-    out_channels: C.  strides: those of its layers over time, in order.
+    out_channels: C.  time_layers: kernel and stride of its layers over time, in order.
     """
 
     out_channels: int
-    strides: tuple[int, ...]
+    time_layers: tuple[tuple[int, int], ...]
 
     @property
     def stride(self) -> int:
         """Input frames per frame of the body's output."""
-        return math.prod(self.strides)
+        return math.prod(stride for _, stride in self.time_layers)
+
+    @property
+    def reach(self) -> int | None:
+        """The input frames before and after the frame `stride * t` that output frame t depends on; None for all frames
+        of the clip.
+        """
+        if any(isinstance(module, SqueezeExcite) for module in self.modules()):
+            return None
+        reach, stride = 0, 1
+        for kernel, layer_stride in self.time_layers:
+            reach += kernel // 2 * stride
+            stride *= layer_stride
+        return reach
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Returns the frames after the body for utterances of `lengths` frames: `ceil(n / stride)` for each stride."""
-        for stride in self.strides:
+        for _, stride in self.time_layers:
             lengths = ceil_div(lengths, stride)
         return lengths
 
@@ -184,6 +197,7 @@ class BiLSTM(nn.Module):
 
     def __init__(self, in_channels: int, hidden: int, num_layers: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.hidden = hidden
         widths = [in_channels] + [2 * hidden] * (num_layers - 1)
         self.forward_layers = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
         self.backward_layers = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
@@ -221,14 +235,14 @@ def _reversed(x: Tensor, reverse: Tensor | None) -> Tensor:
     return x.gather(1, reverse.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
-def upsample(x: Tensor, lengths: Tensor | None, stride: int, num_frames: int) -> Tensor:
-    """Returns `(B, T', C)` linearly interpolated to `(B, num_frames, C)`.
+def upsample(x: Tensor, lengths: Tensor | None, stride: int, num_frames: int, *, first: int = 0) -> Tensor:
+    """Returns `(B, T', C)` linearly interpolated to `(B, num_frames, C)`: the output frames from `first` on.
 
     Output frame t is at position (t + 0.5) / stride - 0.5, limited to each utterance's own T' frames. So the result
     does not depend on the length of the padding, unlike interpolation to a size.
     """
     last = x.shape[1] - 1
-    position = (torch.arange(num_frames, device=x.device) + 0.5) / stride - 0.5
+    position = (torch.arange(first, first + num_frames, device=x.device) + 0.5) / stride - 0.5
     position = position.clamp(min=0).expand(x.shape[0], -1)
     if lengths is None:
         position = position.clamp(max=last)

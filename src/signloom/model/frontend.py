@@ -10,7 +10,8 @@ training, evaluation and export cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,23 @@ MIN_SCALE = 1e-3
 # Feature values per step of the statistics, 64 MB in double precision: a batch of long clips in the full view would
 # take a gigabyte.
 FIT_VALUES = 8_000_000
+
+
+class BodyFrame(NamedTuple):
+    """Origin and unit of a clip: root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`, in units of image height."""
+
+    root: Tensor
+    scale: Tensor
+
+
+def cloud_frame(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the mean of all points of a clip, `(B, D)`, and twice their mean distance from it, `(B, 1)`.
+
+    points: `(B, T, P, D)`.
+    """
+    root = points.flatten(1, 2).nanmean(1)
+    spread = (points - root[:, None, None])[..., :2].square().sum(-1).sqrt()
+    return root, 2 * spread.flatten(1).nanmean(1, keepdim=True)
 
 
 class FrontEnd(nn.Module):
@@ -97,44 +115,54 @@ class FrontEnd(nn.Module):
             start += size
         return slices
 
-    def forward(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, points: Tensor, lengths: Tensor | None = None, body_frame: BodyFrame | None = None) -> Tensor:
         """Returns normalised features `(B, T, F)`: 0 for missing points and in padding, within +-10 elsewhere.
 
         points: `(B, T, P, 3)` in units of image height, NaN where missing.  lengths: `(B,)`, None if nothing is padded.
+        body_frame: that of the whole clip, where the points are a part of one.
         """
-        features = self.raw_features(points, lengths)
+        features = self.raw_features(points, lengths, body_frame)
         return features.sub_(self.mean).mul_(1 / self.std).clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
 
-    def raw_features(self, points: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def raw_features(
+        self, points: Tensor, lengths: Tensor | None = None, body_frame: BodyFrame | None = None
+    ) -> Tensor:
         """Returns features before the affine map, `(B, T, F)`, NaN where unknown."""
         if points.shape[2] != self.num_points:
             raise InputError(
                 f"front end: {points.shape[2]} points per frame, the {self.view} view needs {self.num_points} "
                 f"(Landmarks.select({self.view!r}))"
             )
-        if self.view == "compact":
-            # z is noisy; without it half of the work is saved.
-            points = points[..., :2]
+        points = self.used(points)
         if lengths is not None:
             padding = torch.arange(points.shape[1], device=points.device) >= lengths[:, None]
             points = points.masked_fill(padding[:, :, None, None], torch.nan)
         if self.view == "full":
-            return self._full(self.geometry(points)[0])
-        features = self._compact(*self._groups(points))
+            return self._full(self.geometry(points, body_frame)[0])
+        features = self._compact(*self._groups(points, body_frame))
         return features if lengths is None else features.masked_fill_(padding[:, :, None], torch.nan)
 
-    def geometry(self, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def used(self, points: Tensor) -> Tensor:
+        """Returns the coordinates that the view uses, `(..., D)`: the compact view has no z.
+
+        It is noisy, and without it half of the work is saved.
+        """
+        return points[..., :2] if self.view == "compact" else points
+
+    def geometry(self, points: Tensor, body_frame: BodyFrame | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns points `(B, T, P, D)` relative to the roots of their groups, in shoulder widths; idempotent.
 
         Missing points are NaN. Also returns, by group, the position of the root of each hand and of the face relative
         to the body, `(B, T, D)`.
         """
-        normalised, anchors = self._groups(points)
+        normalised, anchors = self._groups(points, body_frame)
         return torch.cat(list(normalised.values()), dim=2), anchors
 
-    def _groups(self, points: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _groups(self, points: Tensor, body_frame: BodyFrame | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Returns the same as `geometry`, with the points of each group separately."""
-        root, scale = self._body_frame(points)
+        if body_frame is None:
+            body_frame = self.body_frame(self.shoulders(points), lambda: cloud_frame(points))
+        root, scale = body_frame
         body = (points - root).mul_(1 / scale)
         normalised, anchors = {}, {}
         for name, part in self.groups.items():
@@ -146,25 +174,26 @@ class FrontEnd(nn.Module):
             normalised[name] = group
         return normalised, anchors
 
-    def _body_frame(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the clip's root `(B, 1, 1, D)` and scale `(B, 1, 1, 1)`: mean centre and width of the shoulders.
+    def shoulders(self, points: Tensor) -> Tensor:
+        """Returns the left and the right shoulder, `(B, T, 2, D)`, of points `(B, T, P, D)`."""
+        return points[:, :, [self._left_shoulder, self._right_shoulder]]
 
-        A clip that never shows both shoulders (only hands) is centred on the mean of all its points, in units of twice
-        their mean distance from it.
+    def body_frame(self, shoulders: Tensor, cloud: Callable[[], tuple[Tensor, Tensor]]) -> BodyFrame:
+        """Returns the clip's root and scale: mean centre and width of the shoulders `(B, T, 2, D)`.
+
+        A clip that never shows both shoulders (only hands) has those that `cloud` returns; see `cloud_frame`.
         """
-        left, right = points[:, :, self._left_shoulder], points[:, :, self._right_shoulder]
+        left, right = shoulders.unbind(2)
         root = ((left + right) * 0.5).nanmean(1)
         # Without depth: it would add more noise than it corrects the shrinking of a signer who turns.
         scale = (left - right)[..., :2].square().sum(-1, keepdim=True).sqrt().nanmean(1)
         if torch.jit.is_tracing() or not torch.isfinite(scale).all():
-            cloud_root = points.flatten(1, 2).nanmean(1)
-            spread = (points - cloud_root[:, None, None])[..., :2].square().sum(-1).sqrt()
-            cloud_scale = 2 * spread.flatten(1).nanmean(1, keepdim=True)
+            cloud_root, cloud_scale = cloud()
             seen = torch.isfinite(scale)
             root = torch.nan_to_num(torch.where(seen, root, cloud_root))
             scale = torch.nan_to_num(torch.where(seen, scale, cloud_scale))
         scale = torch.where(scale > MIN_SCALE, scale, torch.ones_like(scale))
-        return root[:, None, None], scale[:, None, None]
+        return BodyFrame(root[:, None, None], scale[:, None, None])
 
     def _compact(self, groups: dict[str, Tensor], anchors: dict[str, Tensor]) -> Tensor:
         features = []

@@ -15,7 +15,8 @@ from signloom.model.blocks import Body, Packing, TemporalConv, max_pool
 from signloom.model.modality_fusion import Fusion
 from signloom.model.presets import InceptionModule, TeacherConfig
 
-POOL_KERNEL = 3
+# Of the pooling and of the convolutions of a module.
+KERNEL = 3
 
 
 class InceptionBlock(nn.Module):
@@ -32,8 +33,8 @@ class InceptionBlock(nn.Module):
         self.widths = [module.direct, module.first[0], module.second[0]]
         self.enter = nn.Linear(in_channels, sum(self.widths), bias=False)
         self.enter_norm = nn.BatchNorm1d(sum(self.widths))
-        self.first = TemporalConv(*module.first, kernel=3)
-        self.second = TemporalConv(*module.second, kernel=3)
+        self.first = TemporalConv(*module.first, kernel=KERNEL)
+        self.second = TemporalConv(*module.second, kernel=KERNEL)
         self.pooled = nn.Linear(in_channels, module.pooled, bias=False)
         self.first_norm = nn.BatchNorm1d(module.first[1])
         self.second_norm = nn.BatchNorm1d(module.second[1])
@@ -42,15 +43,20 @@ class InceptionBlock(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
         """`(N, C)` to `(N', C')` and the packing of the output."""
         if self.pool > 1:
-            x, packing = max_pool(x, packing, POOL_KERNEL, self.pool)
+            x, packing = max_pool(x, packing, KERNEL, self.pool)
         direct, first, second = F.relu(self.enter_norm(self.enter(x))).split(self.widths, dim=-1)
         first = F.relu(self.first_norm(packing.pack(self.first(packing.unpack(first)))))
         second = F.relu(self.second_norm(packing.pack(self.second(packing.unpack(second)))))
-        pooled = F.relu(self.pooled_norm(self.pooled(max_pool(x, packing, POOL_KERNEL)[0])))
+        pooled = F.relu(self.pooled_norm(self.pooled(max_pool(x, packing, KERNEL)[0])))
         after = torch.cat([direct, first, second, pooled], dim=-1)
         if self.residual:
             after = after + F.pad(x, (0, after.shape[-1] - x.shape[-1]))
         return after, packing
+
+
+def _pooling(stride: int) -> tuple[tuple[int, int], ...]:
+    """Returns kernel and stride of a max pooling, if there is one."""
+    return ((KERNEL, stride),) if stride > 1 else ()
 
 
 class Inception(Body):
@@ -71,7 +77,9 @@ class Inception(Body):
             self.inception[module.name] = InceptionBlock(channels, module, residual=config.residual)
             channels = module.channels
         self.out_channels = channels
-        self.strides = (config.stem_stride, config.stem_pool, *(module.pool for module in config.modules))
+        # The branches of a module run side by side, with kernels of the same size.
+        modules = (layer for module in config.modules for layer in (*_pooling(module.pool), (KERNEL, 1)))
+        self.time_layers = ((config.stem_kernel, config.stem_stride), *_pooling(config.stem_pool), *modules)
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
         """The padding of the output is 0."""
@@ -80,7 +88,7 @@ class Inception(Body):
         after = packing.strided(self.stem.stride)
         x = F.relu(self.stem_norm(after.pack(self.stem(packing.unpack(x)))))
         if self.stem_pool > 1:
-            x, after = max_pool(x, after, POOL_KERNEL, self.stem_pool)
+            x, after = max_pool(x, after, KERNEL, self.stem_pool)
         for block in self.inception.values():
             x, after = block(x, after)
         return after.unpack(x)

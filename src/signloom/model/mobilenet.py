@@ -59,7 +59,10 @@ class MobileNet(Body):
         self.head = nn.Linear(channels, config.head_channels, bias=False)
         self.head_norm = nn.BatchNorm1d(config.head_channels)
         self.out_channels = config.head_channels
-        self.strides = (config.stem_stride, *(block.stride for block in config.blocks))
+        self.time_layers = (
+            (config.stem_kernel, config.stem_stride),
+            *((block.kernel, block.stride) for block in config.blocks),
+        )
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """Returns the encodings of frames `(N, F)`: `(N, width)` per modality, in order."""

@@ -139,7 +139,10 @@ class Recognizer(nn.Module):
         return upsample(x, body_lengths, self.body.stride, points.shape[1]), lengths
 
     def _classify(self, features: Tensor, lengths: Tensor | None) -> Tensor:
-        x = self.lstm(self.dropout(features), lengths)
+        return self.log_probs_of(self.lstm(self.dropout(features), lengths))
+
+    def log_probs_of(self, x: Tensor) -> Tensor:
+        """Returns the log-probabilities `(..., V)` of outputs of the BiLSTM `(..., D)`."""
         logits = self.classifier(self.dropout(x))
         # Always in single precision: CTC sums hundreds of these.
         return F.log_softmax(logits.float(), dim=-1)
