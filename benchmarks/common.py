@@ -70,8 +70,8 @@ def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]
             f"{path}: made with other settings ({result['settings']}); needed {settings}. "
             "Give another --work or remove that folder"
         )
-    commit = _commit()
-    result = {"settings": settings, "commit": commit, **make()}
+    made_by = commit()
+    result = {"settings": settings, "commit": made_by, **make()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
@@ -83,7 +83,7 @@ def provenance() -> dict[str, Any]:
     """Command, commit, date, machine and versions."""
     return {
         "command": " ".join(["python", *(str(word) for word in sys.argv)]),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
             "cpu": _cpu(),
@@ -96,7 +96,9 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Returns the commit of the checkout, and whether its files differ from it."""
+
     def git(*words: str) -> str:
         result = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
         return result.stdout.strip()
