@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 _EXTRAS = {
     "torch": ("model", "torch"),
     "safetensors": ("model", "safetensors"),
+    "onnx": ("export", "onnx"),
+    "onnxruntime": ("live", "onnxruntime"),
     "lightning": ("train", "lightning"),
     "tensorboard": ("train", "tensorboard"),
     "matplotlib": ("train", "matplotlib"),
