@@ -18,13 +18,15 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
-from signloom.commands import COMMANDS, TRAINING, messages
-from signloom.commands.patient_output import patient_output
-from signloom.errors import SignloomError, StoppedError, needs_extra
+from signloom.commands import COMMANDS, TRAINING, messages, unexpected
+from signloom.commands.output import patient_output
+from signloom.errors import InputError, SignloomError, StoppedError, needs_extra
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 128 + n for signal n."""
+    """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 70 an error that nobody
+    foresaw, 128 + n for signal n.
+    """
     # Waiting threads that spin make torch about ten times slower while other programs run (docs/design.md). OpenMP
     # reads this variable once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -50,10 +52,16 @@ def _status(arguments: list[str]) -> int:
     except OSError as error:
         print(f"signloom: error: {_describe(error)}", file=sys.stderr)
         return 2
+    except Exception as error:
+        return unexpected.report(error, arguments)
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Runs the command that `arguments` name and returns its exit status."""
+    """Runs the command that `arguments` name and returns its exit status.
+
+    Errors pass through; `main` prints them.
+    """
+    _check_text(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_table("signloom COMMAND [options]", COMMANDS))
         return 0 if arguments else 2
@@ -71,6 +79,18 @@ def dispatch(arguments: list[str]) -> int:
             kind = _known(rest[0], module.KINDS, "kind")
             module, program, rest = import_module(importers.module_of(kind)), f"{program} {kind}", rest[1:]
         return run_module(module, program, rest)
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Raises InputError for an argument that is no text: no file that signloom writes could name it."""
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"argument {number}, {argument!r}, is not valid {sys.getfilesystemencoding().upper()}; rename the "
+                "file, or set a UTF-8 locale, such as LC_ALL=C.UTF-8"
+            ) from None
 
 
 def run_module(module: Any, program: str, arguments: list[str]) -> int:

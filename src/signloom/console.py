@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import IO, Any, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,10 +15,37 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
+from signloom.errors import printable
+
+
+class PlainConsole(Console):
+    """A console for text from anywhere: it draws and colours, but no text can.
+
+    Here rich's own control characters and those in names and glosses can still be told apart.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    @property
+    def file(self) -> IO[str]:
+        """Where the console writes. The streams of the command line, which make text plain (`commands.output`), offer
+        one for what is drawn.
+        """
+        stream: Any = super().file
+        return cast("IO[str]", getattr(stream, "drawing", stream))
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
+
 # Messages and progress go to stderr; stdout is for results, which can be piped.
-console = Console(stderr=True, highlight=False)
+console = PlainConsole(stderr=True, highlight=False)
 
 
 def say(message: str, to: Console = console) -> None:
@@ -51,7 +79,7 @@ def progress_bar(*, disable: bool = False) -> Progress:
     number of items.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from signloom.console import say
+from signloom.console import PlainConsole, say
 from signloom.errors import InputError
 from signloom.files.writing import write_text
 
@@ -64,9 +64,7 @@ def run(options: Options) -> int:
     if options.format == "json":
         print(json.dumps(diagnosis.to_json(), indent=1, ensure_ascii=False))
     else:
-        from rich.console import Console
-
         from signloom.health.text import print_diagnosis
 
-        print_diagnosis(diagnosis, Console(highlight=False), rerun)
+        print_diagnosis(diagnosis, PlainConsole(highlight=False), rerun)
     return 1 if diagnosis.failed else 0

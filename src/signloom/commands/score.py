@@ -21,6 +21,7 @@ from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
 from signloom.score.text import summary, worst_utterances
 from signloom.score.wer import score
+from signloom.text.patterns import UserPattern
 
 
 @dataclass
@@ -109,11 +110,9 @@ def run(options: Options) -> int:
 def _signers(matching: Matching, pattern: str | None) -> dict[str, str | None]:
     if pattern is None:
         return matching.signers
-    from signloom.importers.write_corpus import signer_pattern
-
-    compiled = signer_pattern(pattern, "--signer_pattern")
-    matches = {item.id: compiled.search(item.id) for item in matching.utterances}
-    without = [name for name, match in matches.items() if not match]
+    compiled = UserPattern(pattern, "--signer_pattern")
+    found = {item.id: compiled.find(item.id) for item in matching.utterances}
+    without = [name for name, signer in found.items() if signer is None]
     if without:
         raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
-    return {name: match[1] if match else None for name, match in matches.items()}
+    return {name: signer or None for name, signer in found.items()}

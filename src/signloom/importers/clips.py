@@ -23,8 +23,9 @@ from signloom.importers.label_tables import Label, class_key, read_labels, read_
 from signloom.importers.landmark_files import LandmarkFiles, extraction_failures
 from signloom.importers.recognise import recognise
 from signloom.importers.trees import EXAMPLES, TreePath, guessed_tree, parse_tree, read_path, without_numbers
-from signloom.importers.write_corpus import LeftOut, signer_in, signer_pattern
+from signloom.importers.write_corpus import LeftOut
 from signloom.landmarks import SUFFIX, Landmarks
+from signloom.text.patterns import UserPattern, found_in
 
 # What names of videos have beside the names in a table of labels: AUTSL's signer0_sample1 is signer0_sample1_color.mp4.
 _ENDINGS = ("", "_color", "_rgb")
@@ -75,8 +76,8 @@ def find_clips(options: Options, faults: Faults, left_out: list[LeftOut]) -> lis
 
     Raises InputError if the folder does not exist or has no landmark file, and if its tree is not clear.
     """
-    signer = None if options.signer_from in ("none", "folder") else signer_pattern(options.signer_from, "--signer_from")
-    label = signer_pattern(options.label_from, "--label_from") if options.label_from is not None else None
+    signer = None if options.signer_from in ("none", "folder") else UserPattern(options.signer_from, "--signer_from")
+    label = UserPattern(options.label_from, "--label_from") if options.label_from is not None else None
     paths = _landmark_files(options.source)
     folders = [path.relative_to(options.source).parts[:-1] for path in paths]
     levels = _levels(options, folders, needs_sign=label is None)
@@ -91,13 +92,13 @@ def find_clips(options: Options, faults: Faults, left_out: list[LeftOut]) -> lis
     for path, parts, place in found:
         name = path.name.removesuffix(SUFFIX)
         text = labels[place.sign] if place.sign is not None else ""
-        if label is not None and not (text := signer_in(name, label) or ""):
+        if label is not None and not (text := found_in(name, label) or ""):
             faults.add(f"{path}: unknown sign; --label_from {options.label_from} finds none in {name!r}")
         if names and text:
             if (key := class_key(text)) not in names:
                 faults.add(f"{path}: class {text!r} is not in {options.label_names}")
             text = names.get(key, text)
-        person = place.signer or signer_in(name, signer)
+        person = place.signer or found_in(name, signer)
         if signer and not person:
             faults.add(f"{path}: unknown signer; --signer_from {options.signer_from} finds none in {name!r}")
         origin = "/".join([options.source.resolve().name, *parts, path.name])
@@ -109,7 +110,7 @@ def labelled_clips(options: Options, faults: Faults, left_out: list[LeftOut]) ->
     """Returns the clips of tables of labels; adds to `faults` labels without a clip, or to `left_out` if the options
     say so.
     """
-    signer = None if options.signer_from == "none" else signer_pattern(options.signer_from, "--signer_from")
+    signer = None if options.signer_from == "none" else UserPattern(options.signer_from, "--signer_from")
     paths = _landmark_files(options.source)
     names = read_names(options.label_names, faults) if options.label_names is not None else {}
     labels = read_labels(options.labels, names, faults)
@@ -142,12 +143,12 @@ def labelled_clips(options: Options, faults: Faults, left_out: list[LeftOut]) ->
         origin = f"{options.source.resolve().name}/{path.relative_to(options.source).as_posix()}"
         place = TreePath(split=label.split)
         if label.span is None:
-            clips.append(_clip(path, name, label.label, label.signer or signer_in(name, signer), origin, place))
+            clips.append(_clip(path, name, label.label, label.signer or found_in(name, signer), origin, place))
             continue
         name = f"{name}_{counts[path]:04d}" if shared[path] > 1 else name
         part = spans.Span(label.span.start, label.span.end, label.span.unit or unit)
         read = partial(spans.part_of, load, path, part)
-        person = label.signer or signer_in(name, signer)
+        person = label.signer or found_in(name, signer)
         clips.append(_clip(path, name, label.label, person, f"{origin} ({part})", place, read))
     return clips
 

@@ -27,7 +27,7 @@ from signloom.importers.annotations import (
     join,
 )
 from signloom.importers.pickles import load_pickle
-from signloom.importers.write_corpus import LeftOut, signer_in
+from signloom.importers.write_corpus import LeftOut
 from signloom.text.tables import Row, read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
@@ -120,7 +120,7 @@ def read_annotations(map_path: Path, split_path: Path, faults: Faults) -> tuple[
         if split is None:
             faults.add(f"{row.place}: not in {split_path}; needed a line {row['name']}|train, dev or test")
             continue
-        signer = signer_in(row["name"], _SIGNER)
+        signer = match[1] if (match := _SIGNER.search(row["name"])) else None
         annotations.append(Annotation(row["name"], split, signer, tuple(row["gloss"].split()), row.place))
     annotated = {row["name"] for row in rows}
     left_out = []

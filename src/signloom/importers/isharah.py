@@ -18,9 +18,9 @@ from signloom.errors import Faults, InputError, listed
 from signloom.files.paths import files_of
 from signloom.importers import records, spans
 from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, join
-from signloom.importers.write_corpus import signer_in, signer_pattern
 from signloom.text.clean import clean
 from signloom.text.gloss_fields import glosses_of
+from signloom.text.patterns import UserPattern
 from signloom.text.tables import Row
 
 ISHARAH_SIGNER = r"^(\d+)_"
@@ -96,13 +96,13 @@ class Signers:
         self.known = pattern is None or pattern.lower() != "none"
         self._given = pattern is not None and self.known
         self.pattern = pattern if pattern is not None and self.known else ISHARAH_SIGNER
-        self._compiled = signer_pattern(self.pattern, "--signer_pattern")
+        self._compiled = UserPattern(self.pattern, "--signer_pattern")
 
     def __call__(self, row: Row, identity: str) -> str | None:
         column = row.first(records.SIGNER_COLUMNS) or None
         if not self.known or (column is not None and not self._given):
             return column
-        return signer_in(clean(identity), self._compiled)
+        return self._compiled.find(clean(identity))
 
 
 def find_tables(given: Sequence[str], splits: Sequence[str]) -> list[tuple[Path, str | None]]:

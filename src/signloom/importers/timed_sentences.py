@@ -12,8 +12,9 @@ from typing import Literal
 
 from signloom.errors import InputError, listed
 from signloom.importers.annotations import Annotation
-from signloom.importers.write_corpus import LeftOut, signer_pattern
+from signloom.importers.write_corpus import LeftOut
 from signloom.text.clean import Cleaner
+from signloom.text.patterns import UserPattern
 from signloom.timed.annotations import TimedAnnotation, TimedDocument
 
 Each = Literal["gloss", "sentence"]
@@ -68,7 +69,7 @@ class SignerSource:
 
     def __init__(self, text: str) -> None:
         kind, colon, expression = text.partition(":")
-        self.pattern = signer_pattern(expression, "--signer_from") if colon else None
+        self.pattern = UserPattern(expression, "--signer_from") if colon else None
         self.sources = [kind] if colon else [] if text == "none" else text.split("+")
         known = ("tier", "file") if colon else ("participant", "tier", "file")
         wrong = [source for source in self.sources if source not in known]
@@ -95,12 +96,12 @@ class SignerSource:
         }
         found = [values[source] for source in self.sources]
         if self.pattern is not None:
-            match = self.pattern.search(found[0])
-            if match is None:
+            signer = self.pattern.find(found[0])
+            if signer is None:
                 raise InputError(
                     f"{path}: --signer_from finds no signer in {found[0]!r}; correct the regular expression"
                 )
-            found = [match[1] or ""]
+            found = [signer]
         return "_".join(part for part in found if part) or None
 
 

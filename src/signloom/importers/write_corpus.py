@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -214,20 +213,6 @@ def _show_left_out(root: Path | None, left_out: Sequence[LeftOut]) -> None:
         say_list([f"{item.id}: {item.reason}" for item in left_out], NUM_SHOWN)
 
 
-def signer_pattern(text: str, option: str) -> re.Pattern[str]:
-    """Returns a regular expression whose one group is the signer.
-
-    Raises InputError, naming `option`, if it is invalid or has another number of groups.
-    """
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise InputError(f"{option} {text!r} is not a regular expression ({error})") from None
-    if pattern.groups != 1:
-        raise InputError(f"{option} {text!r} has {pattern.groups} groups; needed one (group) around the signer")
-    return pattern
-
-
 def report_points(detected: Counter[str], frames: int, assumed: Counter[str], noun: str) -> None:
     """Prints how often each group was detected, and which values were assumed.
 
@@ -248,12 +233,6 @@ def not_given(landmarks: Landmarks) -> list[str]:
         f"{'estimated' if name in estimated else 'assumed'}, not given by the source: {name}"
         for name in landmarks.assumed
     ]
-
-
-def signer_in(name: str, pattern: re.Pattern[str] | None) -> str | None:
-    """Returns the signer that `pattern` finds in a name; None without a pattern, or if it finds none."""
-    match = pattern.search(name) if pattern else None
-    return match[1] if match else None
 
 
 def _print_summary(corpus: Corpus, noun: str, *, dry_run: bool) -> None:

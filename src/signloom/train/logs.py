@@ -11,6 +11,14 @@ from pathlib import Path
 from rich.logging import RichHandler
 
 from signloom.console import console
+from signloom.errors import printable
+
+
+class _PlainFormatter(logging.Formatter):
+    """Writes no character that a terminal would obey when somebody looks at the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextmanager
@@ -20,7 +28,7 @@ def logging_to(path: Path) -> Iterator[None]:
         RichHandler(console=console, show_path=False, show_level=False, markup=False, highlighter=None),
         logging.FileHandler(path, encoding="utf-8"),
     ]
-    handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers[1].setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("signloom")
     level = logger.level
     logger.setLevel(logging.INFO)
