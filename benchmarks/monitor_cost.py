@@ -107,7 +107,7 @@ def cost(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str, A
             self.seconds += time.process_time() - self.begun
             self.frames += batch.num_frames
 
-    trainer.Monitors = lambda run: Switched(run, every_steps=every)  # type: ignore[assignment, misc]
+    trainer.Monitors = lambda *given: Switched(*given, every_steps=every)  # type: ignore[assignment, misc]
     recipe = Recipe(
         data_dir=corpus,
         output=folder / "run",
@@ -148,13 +148,20 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
     import torch
 
     from signloom.train.fit import fit
+    from signloom.train.monitor_rules import MonitorRules
     from signloom.train.monitors import Monitors
     from signloom.train.recipe import Recipe
 
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
     kept: list[dict[str, Any]] = []
-    look = Monitors.on_train_batch_end
+    # The largest loss of a step of each run, relative to that of a uniform output.
+    ratios: list[float] = []
+    look, judge = Monitors.on_train_batch_end, MonitorRules.step
+
+    def judging(self: Any, figures: Any) -> Any:
+        ratios.append(figures.loss / figures.uniform_loss)
+        return judge(self, figures)
 
     def keeping(self: Any, *arguments: Any) -> None:
         before = len(self.samples)
@@ -162,10 +169,12 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
         kept.extend(self.samples[before:])
 
     Monitors.on_train_batch_end = keeping  # type: ignore[method-assign]
+    MonitorRules.step = judging  # type: ignore[method-assign]
     for number, (name, row) in enumerate(HEALTHY.items()):
         if options.only and options.only not in name:
             continue
         kept.clear()
+        ratios.clear()
         run = folder / str(number)
         with contextlib.redirect_stderr(io.StringIO()):
             best = fit(Recipe(data_dir=corpus, output=run, **{"consistency": 0.0, "auxiliary_head": False, **row})).best
@@ -176,6 +185,7 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
             "dev_wer": best.dev_wer,
             "last_all_blank": max((s["step"] for s in kept if s["blank_share"] >= 0.995), default=0),
             "last_uniform": max((s["step"] for s in kept if s["entropy"] > 0.95), default=0),
+            "largest_loss": max(ratios),
             "least_emitted": min((sample["emitted"] for sample in late), default=None),
             "least_gradient": min(min(v for k, v in s.items() if k.startswith("gradient/")) for s in learning),
             "largest_gradient": max(sample["gradient/all"] for sample in kept if sample["step"] > 10),
@@ -184,8 +194,8 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
             "said": [one["id"] for one in json.loads((run / "monitors.json").read_text())["said"]],
         }
         print(f"{name}: {results[name]}", flush=True)
-    head = ["run", "steps", "dev WER", "all blank until", "uniform until", "least glosses expected", "gradient",
-            "dead", "saturated", "said"]  # fmt: skip
+    head = ["run", "steps", "dev WER", "all blank until", "uniform until", "largest loss / uniform",
+            "least glosses expected", "gradient", "dead", "saturated", "said"]  # fmt: skip
     rows = [
         [
             name,
@@ -193,6 +203,7 @@ def healthy(corpus: Path, folder: Path, options: argparse.Namespace) -> dict[str
             f"{row['dev_wer']:.1%}",
             row["last_all_blank"],
             row["last_uniform"],
+            f"{row['largest_loss']:.2f}",
             "none looked at" if row["least_emitted"] is None else f"{row['least_emitted']:.0%}",
             f"{row['least_gradient']:.2g} to {row['largest_gradient']:.3g}",
             f"{row['dead']:.0%}",

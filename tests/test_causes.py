@@ -27,6 +27,7 @@ PEAK = {"low rate": False, "high rate": False, "much dropout": False}
 # What a healthy run of few epochs gives: on the plateau, with much to learn, by usual options.
 HEALTHY = [
     finding("data.normalised"),
+    finding("data.body", "warn", 1),
     finding("data.pairing"),
     finding("run.loss", **{"below zero": False, "not finite": False}),
     finding("run.diverging", value=1.0),
@@ -43,6 +44,7 @@ HEALTHY = [
 ]
 PLANTED = {
     "normalised_corpus": [finding("data.normalised", "fail")],
+    "body": [finding("data.body", "fail", 20)],
     "annotations": [finding("run.annotations", "fail")],
     "time_pooled": [finding("architecture.time", "fail", 0.0, pooled=True)],
     "vocabulary": [finding("run.names", "fail")],

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import TINY_STUDENT
@@ -17,7 +18,7 @@ from signloom.model import presets, recognizer
 from signloom.model.presets import InceptionModule, TeacherConfig
 from signloom.model.recognizer import Recognizer
 from signloom.report import write_report
-from signloom.train import callbacks, monitor_rules, trainer
+from signloom.train import callbacks, monitor_rules, start_rules, trainer
 from signloom.train import module as training_module
 from signloom.train.fit import fit
 from signloom.train.module import RecognizerModule
@@ -43,7 +44,7 @@ def tiny_preset(monkeypatch):
     monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
     monkeypatch.setitem(presets.PRESETS, "tiny_teacher", TEACHER)
     # A look in each step: a test's run has few.
-    monkeypatch.setattr(trainer, "Monitors", lambda run: Monitors(run, every_steps=1))
+    monkeypatch.setattr(trainer, "Monitors", lambda *given: Monitors(*given, every_steps=1))
     monkeypatch.setattr(monitor_rules, "FIRST_STEPS", 1)
 
 
@@ -98,7 +99,7 @@ def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypat
     weights = []
     for watched in (True, False):
         if not watched:
-            monkeypatch.setattr(trainer, "Monitors", lambda run: trainer.FirstBatch())
+            monkeypatch.setattr(trainer, "Monitors", lambda *given: trainer.L.Callback())
         options = recipe(tiny_corpus, tmp_path / str(watched), epochs=3, consistency=0.2, accumulate=2)
         weights.append(load_file(fit(replace(options, checkpoint_activations=True)).run / "last.safetensors"))
         assert (tmp_path / str(watched) / "monitors.json").exists() == watched
@@ -107,11 +108,10 @@ def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypat
         assert torch.equal(value, weights[1][name]), name
 
 
-def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
-    monkeypatch.setattr(monitor_rules, "BEGINNING", 5)
+def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant):
     plant(lambda module: module.recognizer.classifier.weight.mul_(0.1))
-    # Of 40 steps four are the warm-up; the rate is too small to learn anything.
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=1e-7))
+    # The rate is too small to learn anything.
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=2e-6))
     one = only(tmp_path / "run", caplog)
     assert one["id"] == "uniform_outputs"
     # Words nearly alike: the entropy is nearly that of log V, here of blank, unknown and four signs.
@@ -120,15 +120,13 @@ def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
     assert f"{one['value']:.1%} of log V" in one["headline"]
 
 
-def test_a_classifier_of_zeros(tiny_corpus, tmp_path, plant, monkeypatch):
-    monkeypatch.setattr(monitor_rules, "BEGINNING", 5)
-
+def test_a_classifier_of_zeros(tiny_corpus, tmp_path, plant):
     def zero(module):
         module.recognizer.classifier.weight.zero_().requires_grad_(False)
         module.recognizer.classifier.bias.zero_()
 
     plant(zero)
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=1e-7))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=2e-6))
     found = {one["id"]: one for one in said(tmp_path / "run")}
     # Nothing passes back through weights of 0 either, and that is said too.
     assert found["uniform_outputs"]["value"] == pytest.approx(1.0, abs=1e-4)
@@ -174,7 +172,7 @@ def test_vanishing_gradient(tiny_corpus, tmp_path, caplog, monkeypatch):
         return found._replace(total=1e-6 * found.total)
 
     monkeypatch.setattr(RecognizerModule, "training_losses", scaled)
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=1e-6))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=2e-6))
     one = only(tmp_path / "run", caplog)
     assert one["id"] == "vanishing_gradient"
     assert one["value"] < 1e-3
@@ -189,7 +187,7 @@ def test_no_gradient_reaches_a_part(tiny_corpus, tmp_path, caplog, plant):
                 value.mul_(1e-7).requires_grad_(False)
 
     plant(cut)
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=1e-6))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=3, learning_rate=2e-6))
     one = only(tmp_path / "run", caplog)
     assert one["id"] == "no_gradient"
     assert one["value"] < 1e-3
@@ -286,6 +284,12 @@ def sample(step, **changes) -> SampledStep:
     return SampledStep(**{"step": step, **values, "gradient": gradient, **changes})
 
 
+def figures(step, **changes) -> StepFigures:
+    """Figures of a healthy step."""
+    values = {"epoch": 1, "norm": 1.0, "lowest_loss": 1.0, "loss": 4.0, "uniform_loss": 20.0}
+    return StepFigures(**{"step": step, **values, **changes})
+
+
 def ids(rules, samples) -> list[str]:
     return [one.id for each in samples for one in rules.sample(each)]
 
@@ -306,10 +310,7 @@ def test_what_passes_is_not_said():
     # Four looks in a row, then one that is well, and again.
     dead = [sample(step, dead={"body": 1.0 if step % 5 else 0.0}) for step in range(200, 300)]
     assert ids(rules, dead) == []
-    norms = [
-        rules.step(StepFigures(step=step, epoch=1, norm=500.0 if step % 3 else 1.0, lowest_loss=1.0))
-        for step in range(99)
-    ]
+    norms = [rules.step(figures(step, norm=500.0 if step % 3 else 1.0)) for step in range(99)]
     assert not any(norms)
     # A small gradient of what is learnt is as it should be.
     assert ids(rules, (sample(step, loss=0.2, gradient={"all": 1e-6}) for step in range(200, 300))) == []
@@ -317,8 +318,80 @@ def test_what_passes_is_not_said():
 
 def test_the_warm_up_may_explode():
     rules = MonitorRules(RunFacts(warm_steps=10))
-    found = [step for step in range(1, 20) if rules.step(StepFigures(step=step, epoch=1, norm=1e4, lowest_loss=1.0))]
+    found = [step for step in range(1, 20) if rules.step(figures(step, norm=1e4))]
     assert found == [13]
+
+
+def test_a_huge_loss_is_said_in_the_first_steps():
+    rules = MonitorRules(RunFacts(num_words=100))
+    # As long as it is that of an output that knows nothing, a loss may have any size: long clips, many words.
+    assert not any(rules.step(figures(step, loss=700.0, uniform_loss=700.0)) for step in range(1, 20))
+    rules = MonitorRules(RunFacts(num_words=100))
+    told = [one for step in range(1, 20) for one in rules.step(figures(step, loss=4321.0))]
+    assert [(one.id, one.figures["step"]) for one in told] == [("huge_loss", 3)]
+    assert "4,321 per gloss at step 3, 216 times" in told[0].headline
+
+
+def test_a_huge_loss(tiny_corpus, tmp_path, plant):
+    plant(lambda module: module.recognizer.classifier.weight.mul_(3000.0))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=2))
+    assert "huge_loss" in {one["id"] for one in said(tmp_path / "run")}
+
+
+def test_uniform_outputs_wait_for_a_slow_start():
+    flat = [sample(step, entropy=0.999) for step in range(1, 161, 10)]
+    rules = MonitorRules(RunFacts(num_words=100))
+    ids(rules, flat)
+    assert rules.findings[0].figures["step"] == 71
+    # A warm-up from nearly 0: the rate is still low.
+    rules = MonitorRules(RunFacts(warm_steps=250, slow_steps=100, num_words=100))
+    ids(rules, flat)
+    assert rules.findings[0].figures["step"] == 141
+
+
+@pytest.mark.parametrize(("options", "peak"), [({}, 3e-3), ({"schedule": "plain"}, 3e-4)])
+def test_the_learning_rate_is_judged_by_its_peak(tmp_path, options, peak):
+    def judged(**changes):
+        return start_rules.learning_rate(*start_rules.learning_rate_of(Recipe(tmp_path, **{**options, **changes})))
+
+    assert (judged().level, judged().value) == ("ok", pytest.approx(peak))
+    times = peak / 3e-4
+    for bound, word, other in ((1e-5, "under 1e-05", "raise"), (2e-2, "over 0.02", "lower")):
+        inside = judged(learning_rate=1.001 * bound / times if word.startswith("under") else 0.999 * bound / times)
+        assert inside.level == "ok"
+        beyond = judged(learning_rate=0.9 * bound / times if word.startswith("under") else 1.1 * bound / times)
+        assert beyond.level == "warn"
+        assert word in beyond.headline
+        assert beyond.advice.startswith(other)
+        # What the recipe has: default.yaml.
+        assert "the recipe default has --learning_rate 0.0003 with the schedule onecycle, which rises to 10 times" in (
+            beyond.advice
+        )
+
+
+def test_a_learning_rate_is_judged_before_the_first_step(tiny_corpus, tmp_path, caplog):
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=1, max_steps=1, learning_rate=1e-7))
+    one = only(tmp_path / "run", caplog)
+    assert (one["id"], one["figures"]["step"]) == ("learning_rate", 0)
+
+
+def test_features_are_judged_before_the_first_step(tiny_corpus, tmp_path, caplog):
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=1, max_steps=1))
+    assert said(tmp_path / "run") == []
+    (line,) = [record.getMessage() for record in caplog.records if "features of training clips" in record.getMessage()]
+    assert line.endswith("at the clamp: ok")
+    # Another corpus' statistics: by them the features are larger.
+    model = tmp_path / "run" / "model.safetensors"
+    weights = {"frontend.std": load_file(model)["frontend.std"] / 1.5}
+    edited = tmp_path / "other.safetensors"
+    with safe_open(model, "pt") as file:
+        save_file({**load_file(model), **weights}, edited, file.metadata())
+    caplog.clear()
+    fit(recipe(tiny_corpus, tmp_path / "again", epochs=1, max_steps=1, init=edited))
+    one = only(tmp_path / "again", caplog)
+    assert (one["id"], one["value"]) == ("features", pytest.approx(1.5, abs=0.01))
+    assert "--refit_statistics true" in one["advice"]
+    assert "std 0.75 to 1.25" in one["headline"]
 
 
 def test_norms_by_part_and_what_clipping_leaves(tiny_corpus, tmp_path):

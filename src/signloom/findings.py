@@ -122,6 +122,11 @@ class Finding:
     def needs_action(self) -> bool:
         return self.level in ("warn", "fail")
 
+    @property
+    def sentences(self) -> str:
+        """The headline and what to do, as two sentences without a full stop at the end."""
+        return ". ".join(text[:1].upper() + text[1:] for text in (self.headline, self.advice) if text)
+
     def to_json(self) -> dict[str, Any]:
         """Returns values that JSON can hold; non-finite numbers become text."""
         return plain(asdict(self))

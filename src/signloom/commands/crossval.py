@@ -72,6 +72,7 @@ class Fold:
 def run(options: Options) -> int:
     """Returns the exit status: 0 when every fold was trained and scored."""
     options.check()
+    from signloom.health.first_look import first_look
     from signloom.train.fit import fit
 
     corpus = Corpus.open(options.data_dir)
@@ -95,7 +96,11 @@ def run(options: Options) -> int:
         else:
             resume = folder.state_file.exists() and not options.overwrite
             # A fold that has no saved state is restarted.
-            trained = fit(replace(recipe, output=folder.path, resume=resume, overwrite=not resume), corpus=fold.corpus)
+            trained = fit(
+                replace(recipe, output=folder.path, resume=resume, overwrite=not resume),
+                corpus=fold.corpus,
+                look=first_look,
+            )
             score_on_test(folder, trained.model, fold.corpus, protocol=options.protocol)
         scores[fold.signer] = read_score(file)
         say(f"  WER {percent(scores[fold.signer].wer)}")

@@ -47,6 +47,7 @@ class System:
 def run(options: DistillRecipe) -> int:
     """Returns the exit status: 0 when the student was trained, whether or not the teacher helped."""
     options.check()
+    from signloom.health.first_look import first_look
     from signloom.inference.model import load
     from signloom.train.distributed import World
     from signloom.train.fit import fit
@@ -61,7 +62,7 @@ def run(options: DistillRecipe) -> int:
     alone = None
     if options.baseline is not None:
         alone = _system(f"student alone ({options.baseline})", load(options.baseline), corpus)
-    result = fit(options)
+    result = fit(options, look=first_look)
     student = _system("student, distilled", result.model, corpus)
     comparisons = {"teacher": compare(teacher.score, student.score, name_a="teacher", name_b="student")}
     if alone is not None:

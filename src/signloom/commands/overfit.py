@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from signloom.console import progress_bar
+from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
 from signloom.errors import Faults
 from signloom.health.overfit.regimes import REGIMES, Regime
@@ -106,7 +106,10 @@ def run(options: Options) -> int:
     from signloom.health.overfit.report import OverfitReport, write_overfit
     from signloom.health.overfit.verdict import overfit_verdict
     from signloom.health.threads import cpu_threads
+    from signloom.train.start_rules import constant_rate
 
+    if options.learning_rate is not None and (found := constant_rate(options.learning_rate)).needs_action:
+        say(f"{found.level}: {found.sentences}")
     corpus = Corpus.open(options.data_dir)
     architecture = find_architecture(options.model)
     names = list(REGIMES) if options.setting == "both" else [options.setting]

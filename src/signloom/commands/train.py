@@ -15,11 +15,12 @@ Options = Recipe
 def run(options: Recipe) -> int:
     """Returns the exit status: 0 when training has finished."""
     options.check()
+    from signloom.health.first_look import first_look
     from signloom.inference.torch_engine import recognizer_of
     from signloom.train.distributed import World
     from signloom.train.fit import fit
 
-    result = fit(options)
+    result = fit(options, look=first_look)
     if World.of_environment().rank:
         return 0
     best = result.best

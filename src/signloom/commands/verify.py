@@ -1,7 +1,8 @@
 """Ten iterations on one batch: does the loss fall?
 
 Trains a new model on one batch of training utterances and prints the loss and the gradient norm of every step. It takes
-seconds. Exit status: 0 if the loss falls and stays finite, else 1.
+seconds. It also says if the landmarks of a few clips were normalised before, or are no person: the loss falls all the
+same. Exit status: 0 if the loss falls and stays finite, else 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.errors import Faults
 from signloom.health.overfit.regimes import STANDARD
@@ -50,13 +52,19 @@ class Options:
 def run(options: Options) -> int:
     """Returns 0 if the loss fell, else 1."""
     options.check()
+    from signloom.health.first_look import first_look
     from signloom.health.overfit.architecture import find_architecture
     from signloom.health.overfit.report import iterations_text
     from signloom.health.overfit.training import first_iterations
     from signloom.health.overfit.verdict import iterations_verdict
     from signloom.health.threads import cpu_threads
+    from signloom.train.start_rules import constant_rate
 
     corpus = Corpus.open(options.data_dir)
+    looked = first_look(corpus)
+    for finding in (constant_rate(options.learning_rate), *looked):
+        if finding.needs_action:
+            say(f"{finding.level}: {finding.sentences}")
     architecture = find_architecture(options.model)
     regime = dataclasses.replace(architecture.regime(STANDARD.name), learning_rate=options.learning_rate)
     with cpu_threads(options.threads):
@@ -71,6 +79,8 @@ def run(options: Options) -> int:
         )
     verdict = iterations_verdict(measured)
     print(iterations_text(measured, verdict))
-    if verdict.passed:
+    if looked:
+        print(f"next: signloom doctor {options.data_dir}")
+    elif verdict.passed:
         print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model}")
     return 0 if verdict.passed else 1

@@ -133,6 +133,11 @@ CAUSES: tuple[Rule, ...] = (
         "data.normalised",
     ),
     failed(
+        "body",
+        "the landmarks are not those of a person in the coordinates of the image",
+        "data.body",
+    ),
+    failed(
         "annotations",
         "the annotations do not belong to the clips: they were shifted or shuffled",
         "data.pairing",

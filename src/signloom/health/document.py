@@ -15,7 +15,7 @@ from signloom.files.writing import write_text
 from signloom.findings import Check, checks_in
 from signloom.health.checks import architecture, compatibility, outputs, run
 from signloom.health.examine import DATA_CHECKS
-from signloom.train import monitor_rules
+from signloom.train import monitor_rules, start_rules
 
 TABLES = {
     "data": DATA_CHECKS,
@@ -23,7 +23,7 @@ TABLES = {
     "run predictions": checks_in(outputs),
     "compatibility": checks_in(compatibility),
     "architecture": checks_in(architecture),
-    "monitors": checks_in(monitor_rules),
+    "monitors": checks_in(start_rules, monitor_rules),
 }
 PLACE = re.compile(r"(?<=<!-- checks: )(?P<name>[a-z ]+) -->\n.*?(?=<!-- end of checks -->)", flags=re.DOTALL)
 

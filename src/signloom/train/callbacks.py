@@ -1,4 +1,4 @@
-"""Lightning callbacks: history and best model, saved state, early stopping, progress, the first log lines."""
+"""Lightning callbacks: history and best model, saved state, early stopping, progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 
 from signloom.console import progress_bar
 from signloom.errors import StoppedError, TrainingError
@@ -57,27 +56,6 @@ class Start(L.Callback):
         if not self.resume:
             self.run.clear()
         write_json(self.run.info_file, self.info)
-
-
-class FirstBatch(L.Callback):
-    """Logs once the input of the network: mean, deviation and range of the normalised features."""
-
-    def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Batch, batch_index: int) -> None:
-        if trainer.global_step or batch_index or not trainer.is_global_zero:
-            return
-        with torch.no_grad():
-            features = module.recognizer.frontend(batch.points, batch.lengths)
-            known = features[features != 0]
-        log.info(
-            "first batch: %d utterances, %d frames; features after augmentation and normalisation: "
-            "mean %.3f, std %.3f, range %.1f to %.1f",
-            len(batch.ids),
-            batch.num_frames,
-            known.mean(),
-            known.std(),
-            known.min(),
-            known.max(),
-        )
 
 
 class EpochEnd(L.Callback):

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +23,7 @@ from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
 from signloom.files.locks import locked
 from signloom.files.writing import as_json
+from signloom.findings import Finding
 from signloom.inference.calibrate import store_spans
 from signloom.inference.model import Model, load
 from signloom.model.recognizer import Recognizer
@@ -33,6 +34,7 @@ from signloom.train.build import build_recognizer
 from signloom.train.callbacks import Stop
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
+from signloom.train.feature_statistics import training_statistics
 from signloom.train.interrupts import Interrupts
 from signloom.train.logs import logging_to, quiet_lightning
 from signloom.train.method import method_of
@@ -40,6 +42,7 @@ from signloom.train.module import RecognizerModule
 from signloom.train.recipe import Recipe
 from signloom.train.resume import check_same_run, refuse_earlier
 from signloom.train.selection import feasible, not_too_long, train_split
+from signloom.train.start_rules import features, learning_rate, learning_rate_of
 from signloom.train.trainer import dev_sampler, make_trainer, train_sampler
 from signloom.vocabulary import Vocabulary
 
@@ -57,11 +60,14 @@ class RunResult:
     model: Model
 
 
-def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
+def fit(
+    recipe: Recipe, *, corpus: Corpus | None = None, look: Callable[[Corpus], Sequence[Finding]] | None = None
+) -> RunResult:
     """Trains a model. Returns the finished run; at every moment its folder holds the best model so far on dev.
 
     corpus: used instead of `recipe.data_dir`, with one process only. If torchrun or SLURM has started several
     processes, each of them calls this with the same recipe, and each returns the same result.
+    look: examines the corpus before a new run starts; its findings are reported with those of the monitors.
 
     Raises InputError for a corpus or options that cannot be trained on and for a run folder that another process uses,
     TrainingError for a non-finite loss and for a full disk.
@@ -87,10 +93,16 @@ def fit(recipe: Recipe, *, corpus: Corpus | None = None) -> RunResult:
         stack.callback(distributed.close)
         stack.callback(torch.set_num_threads, threads)
         torch.set_num_threads(recipe.threads)
-        return _fit(recipe, corpus, run, world)
+        return _fit(recipe, corpus, run, world, look)
 
 
-def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
+def _fit(
+    recipe: Recipe,
+    corpus: Corpus,
+    run: Run,
+    world: World,
+    look: Callable[[Corpus], Sequence[Finding]] | None,
+) -> RunResult:
     train_items, dev_items = train_split(corpus, recipe), corpus.split("dev")
     # Of the whole split, also where a run trains on a few of its utterances.
     vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
@@ -120,11 +132,14 @@ def _fit(recipe: Recipe, corpus: Corpus, run: Run, world: World) -> RunResult:
     module = RecognizerModule(recognizer, vocabulary, recipe, references, method.losses, run=run.path)
     history = Run.read(run.path).history if recipe.resume else History()
     info = {**_info(recipe, corpus, recognizer, started_from, world), **method.info}
+    findings: list[Finding] = []
     if world.rank == 0:
         _log_start(recipe, module, train, dev, started_from, world)
+        if not recipe.resume:
+            findings = _before_training(recipe, recognizer, train, started_from) + list(look(corpus) if look else ())
     with quiet_lightning():
         stop = Stop(recipe, history, Interrupts())
-        trainer = make_trainer(recipe, run, world, history, info, stop)
+        trainer = make_trainer(recipe, run, world, history, info, stop, findings)
         started = time.perf_counter()
         trainer.fit(
             module,
@@ -189,6 +204,15 @@ def _log_start(
         f", started from {started_from}" if started_from else "",
         f", {world.size} processes" if world.size > 1 else "",
     )
+
+
+def _before_training(
+    recipe: Recipe, recognizer: Recognizer, train: UtteranceDataset, started_from: str
+) -> list[Finding]:
+    """Returns findings about the learning rate and the input of the network; logs the latter."""
+    result = features(training_statistics(recognizer.frontend, train), "" if recipe.refit_statistics else started_from)
+    log.info("%s: %s", result.headline, result.level)
+    return [learning_rate(*learning_rate_of(recipe)), result]
 
 
 def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:

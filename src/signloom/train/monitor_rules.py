@@ -34,8 +34,14 @@ SETTLED = 3000
 SETTLED_EPOCHS = 5
 # The gradients of these steps may have any size: in healthy models the first had 210, the eleventh 106.
 FIRST_STEPS = 30
-# Checks of the whole output stay silent before this step: an untrained output is uniform.
+# The check for blanks stays silent before this step: an untrained output says nothing about them.
 BEGINNING = 100
+# An untrained output is uniform. Healthy runs have left this by step 11; with a warm-up from nearly 0 by step 71, when
+# the learning rate was at 28 % of --learning_rate.
+UNIFORM_STEPS = 30
+# The loss of a batch, as a multiple of that of an output in which all words are equally likely: at most 1.0 in healthy
+# runs, thousands where a learning rate or broken landmarks throw the weights away.
+LARGEST_LOSS = 10.0
 # Share of a layer's units that give nothing in any frame.
 DEAD = 0.5
 # Share of a layer's values at their limit.
@@ -47,13 +53,17 @@ LEAST_GRADIENT = f"at least {VANISHING:g} while the loss is above {STILL_TO_LEAR
 class StepFigures:
     """Figures that every step gives.
 
-    norm: of the gradient before clipping.  lowest_loss: the lowest CTC loss of an utterance.
+    norm: of the gradient before clipping.  lowest_loss: the lowest CTC loss of an utterance.  loss: CTC loss of the
+    step per gloss.  uniform_loss: an upper bound of the loss per gloss of an output in which all words are equally
+    likely: minus the log-probability of one path, T' log V for T' output frames and V words.
     """
 
     step: int
     epoch: int
     norm: float
     lowest_loss: float
+    loss: float
+    uniform_loss: float
 
 
 @dataclass(frozen=True)
@@ -82,9 +92,14 @@ class SampledStep:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Facts that rules need about a run: steps of the learning rate's warm-up, words of the vocabulary."""
+    """Facts that rules need about a run.
+
+    warm_steps: of the learning rate's warm-up.  slow_steps: steps before the learning rate has reached
+    `schedule.SLOW` of the base rate.  num_words: words of the vocabulary.
+    """
 
     warm_steps: int = 0
+    slow_steps: int = 0
     num_words: int = 0
 
 
@@ -133,6 +148,27 @@ def negative_loss(step: StepFigures, run: RunFacts) -> Outcome:
     )
 
 
+@monitor(
+    "huge_loss",
+    threshold=f"at most {LARGEST_LOSS:g} times that of an output in which all words are equally likely",
+    in_a_row=3,
+    source=MEASURED,
+)
+def huge_loss(step: StepFigures, run: RunFacts) -> Outcome:
+    """CTC loss of a step, against that of an output in which all words are equally likely."""
+    ratio = step.loss / step.uniform_loss
+    if not ratio > LARGEST_LOSS:
+        return ok(f"the loss is {ratio:.2f} times that of a uniform output", value=ratio)
+    return warn(
+        f"the loss is huge: {step.loss:,.0f} per gloss at step {step.step}, {ratio:,.0f} times that of an output in "
+        f"which all {run.num_words:,} words are equally likely ({step.uniform_loss:.3g})",
+        value=ratio,
+        where=["CTC loss"],
+        advice="the model is sure of wrong words: lower --learning_rate to a third and start again; look for clips "
+        "with broken landmarks ('signloom doctor')",
+    )
+
+
 @monitor("vanishing_gradient", threshold=LEAST_GRADIENT, in_a_row=3)
 def vanishing_gradient(step: SampledStep, run: RunFacts) -> Outcome:
     """Norm of the gradient while there is much to learn."""
@@ -168,14 +204,18 @@ def no_gradient(step: SampledStep, run: RunFacts) -> Outcome:
 
 
 @monitor(
-    "uniform_outputs", threshold=f"at most {UNIFORM:.0%} of log V after the warm-up and {BEGINNING} steps", in_a_row=5
+    "uniform_outputs",
+    threshold=f"at most {UNIFORM:.0%} of log V after {UNIFORM_STEPS} steps, and once the learning rate has reached "
+    "40 % of --learning_rate",
+    in_a_row=5,
+    source=MEASURED,
 )
 def uniform_outputs(step: SampledStep, run: RunFacts) -> Outcome:
     """Entropy of the output as a share of log V, for V words."""
-    if not step.entropy > UNIFORM or step.step <= max(run.warm_steps, BEGINNING):
+    if not step.entropy > UNIFORM or step.step <= max(run.slow_steps, UNIFORM_STEPS):
         return ok(f"entropy {step.entropy:.1%} of log V", value=step.entropy)
     return warn(
-        f"the output is uniform: at step {step.step}, after the warm-up, its entropy is {step.entropy:.1%} of log V, "
+        f"the output is uniform: at step {step.step} its entropy is {step.entropy:.1%} of log V, "
         f"every word is near log(1/{run.num_words}) = {-math.log(max(run.num_words, 1)):.2f}",
         value=step.entropy,
         where=["output"],
@@ -264,7 +304,7 @@ def _worst(shares: Mapping[str, float]) -> tuple[str, float]:
     return max(shares.items(), key=lambda item: item[1], default=("", 0.0))
 
 
-EVERY_STEP = (exploding_gradient, negative_loss)
+EVERY_STEP = (exploding_gradient, negative_loss, huge_loss)
 SAMPLED = (
     vanishing_gradient, no_gradient, uniform_outputs, blank_collapse, only_blank, dead_units, saturated_units
 )  # fmt: skip
@@ -299,10 +339,12 @@ class MonitorRules:
                 self.report(finding, figures.step, figures.epoch)
         return self.findings[before:]
 
-    def report(self, finding: Finding, step: int, epoch: int) -> None:
-        """Adds a finding with its step and epoch, unless its monitor has reported before."""
-        if all(earlier.id != finding.id for earlier in self.findings):
-            self.findings.append(replace(finding, figures={"step": step, "epoch": epoch}))
+    def report(self, finding: Finding, step: int, epoch: int) -> bool:
+        """Adds a finding with its step and epoch, unless its monitor has reported before. Returns whether it did."""
+        new = all(earlier.id != finding.id for earlier in self.findings)
+        if new:
+            self.findings.append(replace(finding, figures={**finding.figures, "step": step, "epoch": epoch}))
+        return new
 
     def to_json(self) -> dict[str, Any]:
         return {"streaks": dict(self.streaks), "said": [finding.to_json() for finding in self.findings]}

@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from signloom.files.writing import write_json
+from signloom.findings import Finding
 from signloom.model.blocks import BiLSTM, InvertedResidual
 from signloom.model.hooks import watched
 from signloom.model.inception import Inception, InceptionBlock
@@ -33,7 +34,7 @@ from signloom.train.callbacks import disk_space, step_done
 from signloom.train.module import Losses
 from signloom.train.monitor_rules import MonitorRules, RunFacts, SampledStep, StepFigures, not_finite
 from signloom.train.non_finite import NotFiniteError
-from signloom.train.schedule import warm_steps
+from signloom.train.schedule import slow_steps, warm_steps
 from signloom.vocabulary import BLANK_ID
 
 log = logging.getLogger("signloom.train")
@@ -57,13 +58,17 @@ class Monitors(L.Callback):
     Findings go to the log; figures and findings go to TensorBoard under `monitors/`, and to `monitors.json`.
     """
 
-    def __init__(self, run: Path, *, every_steps: int = EVERY_STEPS) -> None:
+    def __init__(self, run: Path, start: Sequence[Finding] = (), *, every_steps: int = EVERY_STEPS) -> None:
+        """start: findings of before the first step; those that need action are reported when it comes."""
         self.run, self.every_steps = run, every_steps
+        self.start = [finding for finding in start if finding.needs_action]
         self.rules = MonitorRules()
         self.epochs: list[dict[str, Any]] = []
         # Sampled steps of this epoch so far.
         self.samples: list[dict[str, Any]] = []
         self._lowest = math.inf
+        # Of this step so far: the sum of the losses, that of a uniform output's, and glosses.
+        self._sums = [0.0, 0.0, 0.0]
         self._full = False
         self._probe = LayerProbe()
 
@@ -75,12 +80,17 @@ class Monitors(L.Callback):
         self.epochs, self.samples = list(state["epochs"]), list(state["samples"])
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        planned = module.planned_steps()
         self.rules.run = RunFacts(
-            warm_steps=warm_steps(module.recipe, *module.planned_steps()), num_words=module.recognizer.num_words
+            warm_steps=warm_steps(module.recipe, *planned),
+            slow_steps=slow_steps(module.recipe, *planned),
+            num_words=module.recognizer.num_words,
         )
         if trainer.global_step and trainer.is_global_zero:
             # A run that was killed may have reported findings after it saved its state.
             self.rules.recall(_reported_before(Run(self.run).monitors_file))
+        elif trainer.is_global_zero:
+            self._tell(trainer, [finding for finding in self.start if self.rules.report(finding, 0, 1)], 0)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_index: int) -> None:
         if not trainer.is_global_zero:
@@ -93,7 +103,14 @@ class Monitors(L.Callback):
             self._probe.hook(module.recognizer)
 
     def _watch(self, losses: Losses, target_lengths: Tensor) -> None:
-        self._lowest = min(self._lowest, losses.ctc.detach().min().item())
+        log_probs, lengths = losses.heads.log_probs, losses.heads.lengths
+        views = len(log_probs) // len(target_lengths)
+        ctc = losses.ctc.detach()
+        figures = torch.stack([ctc.min(), ctc.sum(), lengths.sum() / views, target_lengths.sum()])
+        lowest, loss, frames, glosses = figures.tolist()
+        self._lowest = min(self._lowest, lowest)
+        sums = (loss, frames * math.log(log_probs.shape[-1]), glosses)
+        self._sums = [before + more for before, more in zip(self._sums, sums, strict=True)]
         if self._full:
             self._probe.unhook()
             self._probe.outputs(losses, target_lengths)
@@ -106,8 +123,10 @@ class Monitors(L.Callback):
         if not trainer.is_global_zero or not step_done(trainer, batch_index):
             return
         step, epoch = trainer.global_step, trainer.current_epoch + 1
-        findings = self.rules.step(StepFigures(step, epoch, module.gradient_norm, self._lowest))
-        self._lowest = math.inf
+        loss, uniform, glosses = self._sums
+        figures = StepFigures(step, epoch, module.gradient_norm, self._lowest, loss / glosses, uniform / glosses)
+        findings = self.rules.step(figures)
+        self._lowest, self._sums = math.inf, [0.0, 0.0, 0.0]
         if self._full:
             # The gradients are still there, after clipping.
             sample = self._probe.sample(step, epoch, clipped=gradient_norms(module.recognizer))
@@ -116,13 +135,16 @@ class Monitors(L.Callback):
             if trainer.logger is not None:
                 named = {f"monitors/{name}": value for name, value in self.samples[-1].items() if name != "epoch"}
                 trainer.logger.log_metrics(named, step=step)
+        self._tell(trainer, findings, step)
+
+    def _tell(self, trainer: L.Trainer, findings: Sequence[Finding], step: int) -> None:
+        if not findings:
+            return
         for finding in findings:
-            text = f"{_sentence(finding.headline)}. {_sentence(finding.advice)}"
-            log.warning("%s", text)
+            log.warning("%s", finding.sentences)
             if isinstance(trainer.logger, TensorBoardLogger):
-                trainer.logger.experiment.add_text(f"monitors/{finding.id}", f"{text}.", step)
-        if findings:
-            self._write()
+                trainer.logger.experiment.add_text(f"monitors/{finding.id}", f"{finding.sentences}.", step)
+        self._write()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         if not trainer.is_global_zero:
@@ -285,7 +307,3 @@ def _reported_before(path: Path) -> list[dict[str, Any]]:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
     return findings
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

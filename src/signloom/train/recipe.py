@@ -15,6 +15,9 @@ from signloom.model.presets import ModelConfig, preset
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
 
+# Peak of the schedule onecycle, in units of the base learning rate.
+PEAK = 10.0
+
 
 @dataclass
 class Recipe:
@@ -115,6 +118,11 @@ class Recipe:
     number of processes is used"""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """device to compute on; 'auto' uses a GPU if there is one"""
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The highest learning rate of the schedule."""
+        return self.learning_rate * (PEAK if self.schedule == "onecycle" else 1)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

@@ -10,18 +10,18 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, _enable_get_lr_call
 
-from signloom.train.recipe import Recipe
+from signloom.train.recipe import PEAK, Recipe
 
-# Peak of onecycle, in units of the base learning rate.
-PEAK = 10.0
 # Share of the steps in which onecycle rises.
 WARM_SHARE = 0.1
+# Onecycle starts at this share of the base learning rate; the warm-ups of the others start near 0.
+SLOW = 0.4
 
 
 def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_per_epoch: float) -> LRScheduler:
     """Returns the schedule of the recipe, to be advanced after every optimiser step.
 
-    onecycle: from base / 2.5 to ten times the base in the first tenth, then along a cosine to nearly 0; momentum moves
+    onecycle: from 0.4 to ten times the base in the first tenth, then along a cosine to nearly 0; momentum moves
     in the opposite direction. Source: Smith and Topin 2018, as torch's OneCycleLR.
     """
     if recipe.schedule == "onecycle":
@@ -33,6 +33,7 @@ def schedule(optimizer: Optimizer, recipe: Recipe, *, total_steps: int, steps_pe
             max_lr=PEAK * recipe.learning_rate,
             total_steps=max(2, total_steps),
             pct_start=WARM_SHARE,
+            div_factor=PEAK / SLOW,
             anneal_strategy="cos",
         )
     warm = warm_steps(recipe, total_steps, steps_per_epoch)
@@ -67,6 +68,13 @@ def warm_steps(recipe: Recipe, total_steps: int, steps_per_epoch: float) -> int:
     if recipe.schedule == "onecycle":
         return round(WARM_SHARE * total_steps)
     return min(round(recipe.warmup_epochs * steps_per_epoch), total_steps - 1)
+
+
+def slow_steps(recipe: Recipe, total_steps: int, steps_per_epoch: float) -> int:
+    """Returns the number of steps before the learning rate has reached SLOW of the base rate."""
+    if recipe.schedule == "onecycle":
+        return 0
+    return math.ceil(SLOW * warm_steps(recipe, total_steps, steps_per_epoch))
 
 
 def factor(name: str, *, warm_steps: int, total_steps: int) -> Callable[[int], float]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from signloom.findings import Finding
 from signloom.run_folder import History, Run
-from signloom.train.callbacks import EpochEnd, FirstBatch, LastState, ProgressBar, Start, Stop
+from signloom.train.callbacks import EpochEnd, LastState, ProgressBar, Start, Stop
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import UtteranceDataset
 from signloom.train.distributed import World
@@ -22,18 +23,23 @@ from signloom.train.sampling import BucketSampler, StepSampler
 
 
 def make_trainer(
-    recipe: Recipe, run: Run, world: World, history: History, info: Mapping[str, Any], stop: Stop
+    recipe: Recipe,
+    run: Run,
+    world: World,
+    history: History,
+    info: Mapping[str, Any],
+    stop: Stop,
+    findings: Sequence[Finding] = (),
 ) -> L.Trainer:
     """Returns Lightning's trainer for a recipe, on one process or many.
 
-    info: goes into the run's record and model.  stop: what may end the run early.
+    info: goes into the run's record and model.  stop: what may end the run early.  findings: of before the first step.
     """
     callbacks: list[L.Callback] = [
         Start(run, info, resume=recipe.resume),
-        FirstBatch(),
         EpochEnd(run, history, info),
         # Before LastState: the saved state holds their findings.
-        Monitors(run.path),
+        Monitors(run.path, findings),
         stop,
         LastState(
             run.state_file,

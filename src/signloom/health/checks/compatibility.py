@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +14,15 @@ from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.probe import Probe, first, loss_of, losses_of, mode
 from signloom.model.frontend import CLAMP, MIN_STD
 from signloom.model.hooks import watched
+from signloom.train.feature_statistics import feature_statistics
 from signloom.train.monitor_rules import EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.non_finite import first_cause
+from signloom.train.start_rules import HIGH, LOW, MEAN, SLACK
 
 NORMALISATION = "the requirements of normalisation, docs/health.md"
 ARCHITECTURE = "the requirements of the architecture, docs/health.md"
-# Largest mean of the features, in absolute value.
-MEAN = 0.1
-# Range of the features' deviation.
-LOW, HIGH = 0.9, 1.1
 # Largest feature, in absolute value.
 RANGE = 15.0
-# A few dozen clips measure the statistics of a corpus with this precision.
-SLACK = 0.15
 # Share of the variance between clips: 0 after clip-by-clip normalisation, about a tenth in healthy corpora.
 LEAST_BETWEEN = 1e-3
 LARGEST_ACTIVATION = 1e4
@@ -39,20 +34,6 @@ LEAST_CHANGE = 1e-6
 BETTER = 0.9
 
 
-class FeatureStatistics(NamedTuple):
-    """Mean, deviation, least and greatest of the known feature values, and the share of the variance between clips."""
-
-    mean: float
-    deviation: float
-    low: float
-    high: float
-    between: float
-
-    @property
-    def largest(self) -> float:
-        return max(-self.low, self.high)
-
-
 @check(
     "compatibility.statistics",
     threshold=f"mean within {MEAN:g} of 0, deviation {LOW:g} to {HIGH:g}, values within +-{RANGE:g} over a corpus; "
@@ -61,7 +42,9 @@ class FeatureStatistics(NamedTuple):
 )
 def statistics(probe: Probe) -> Outcome:
     """Mean, deviation and range of the features that the body of the model receives."""
-    mean, deviation, low, high, _ = result = _statistics(probe, _features(probe))
+    mean, deviation, low, high, *_ = result = feature_statistics(
+        probe.recognizer.frontend, probe.clips, _features(probe)
+    )
     off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, result.largest - RANGE)
     headline = f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}"
     figures = {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(probe.clips)}
@@ -101,7 +84,7 @@ def once(probe: Probe) -> Outcome:
     distance, between = math.inf, math.nan
     if all(one.shape == other.shape for one, other in pairs):
         distance = max(float((one - other).abs().max()) for one, other in pairs)
-        between = _statistics(probe, received).between
+        between = feature_statistics(frontend, probe.clips, received).between
     # A single clip has no variance between clips.
     clip_by_clip = len(probe.clips) > 1 and between < LEAST_BETWEEN
     measured = Details(value=distance, figures={"difference": distance, "variance between clips": between})
@@ -136,7 +119,7 @@ def methods(probe: Probe) -> Outcome:
     for name, change in changes.items():
         changed = own.register_forward_hook(partial(_change, change))
         with changed, mode(recognizer, training=False), torch.no_grad():
-            result = _statistics(probe, _features(probe))
+            result = feature_statistics(probe.recognizer.frontend, probe.clips, _features(probe))
             losses[name] = losses_of(recognizer, probe.compared)
         table[name] = {"mean": result.mean, "deviation": result.deviation, "range": result.largest}
         table[name]["loss"] = float(losses[name].mean())
@@ -310,40 +293,3 @@ def _features(probe: Probe) -> list[Tensor]:
         for clip in probe.clips:
             probe.recognizer.features(clip)
     return features
-
-
-def _statistics(probe: Probe, features: list[Tensor]) -> FeatureStatistics:
-    """Returns the statistics of the features of each clip, `(T, F)`.
-
-    A feature that does not vary (of a part that is always, or never, present) is not counted.
-    """
-    frontend = probe.recognizer.frontend
-    count = torch.zeros(frontend.num_features, dtype=torch.float64)
-    total, square = count.clone(), count.clone()
-    means, weights, low, high = [], [], math.inf, -math.inf
-    with torch.no_grad():
-        for clip, received in zip(probe.clips, features, strict=True):
-            known = torch.isfinite(frontend.raw_features(clip)[0])
-            values = received.double().where(known, torch.zeros((), dtype=torch.float64))
-            count += known.sum(0)
-            total += values.sum(0)
-            square += values.square().sum(0)
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-            # Including the zeros of missing points, as a second normalisation would.
-            means.append(received.double().mean(0))
-            weights.append(len(received))
-    mean = total / count.clamp(min=1)
-    variance = (square / count.clamp(min=1) - mean.square()).clamp(min=0)
-    counted = (count > 0) & (variance > MIN_STD**2)
-    if not bool(counted.any()):
-        return FeatureStatistics(0.0, 0.0, low, high, 0.0)
-    share = (torch.tensor(weights, dtype=torch.float64) / sum(weights))[:, None]
-    middles = torch.stack(means)
-    between = (share * (middles - (share * middles).sum(0)).square()).sum(0)
-    return FeatureStatistics(
-        mean=float(mean[counted].mean()),
-        deviation=float(variance[counted].mean().sqrt()),
-        low=low,
-        high=high,
-        between=float(between[counted].sum() / variance[counted].sum()),
-    )

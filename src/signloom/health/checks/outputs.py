@@ -14,7 +14,15 @@ from signloom.health.checks.gloss_permutation import best_renaming, errors
 from signloom.health.checks.predictions import Prediction, Predictions
 from signloom.run_folder import Run
 from signloom.score.analysis import by_gloss
-from signloom.train.monitor_rules import ALL_BLANK, BEGINNING, COLLAPSED, SETTLED, SETTLED_EPOCHS, UNIFORM
+from signloom.train.monitor_rules import (
+    ALL_BLANK,
+    BEGINNING,
+    COLLAPSED,
+    SETTLED,
+    SETTLED_EPOCHS,
+    UNIFORM,
+    uniform_outputs,
+)
 
 HEALTHY_RUNS = "healthy and faulty runs, docs/health.md"
 SHOWN = 10
@@ -49,14 +57,15 @@ RENAMED_POINTS = 0.1
 @check(
     "run.uniform",
     unit="share of log V",
-    threshold=f"at most {100 * UNIFORM:g} % after {BEGINNING} steps",
+    threshold=f"at most {100 * UNIFORM:g} % after {BEGINNING} steps, or if the live monitor has reported it",
     source="the live monitors' limit",
 )
 def uniform(predictions: Predictions) -> Outcome:
     """Entropy of the output as a share of log V, for V words."""
     entropy = _mean(one.entropy for one in predictions.every)
     headline = f"entropy of the output {100 * entropy:.1f} % of log V"
-    if not (entropy > UNIFORM and predictions.run.steps > BEGINNING):
+    settled = predictions.run.steps > BEGINNING or uniform_outputs.id in predictions.run.findings
+    if not (entropy > UNIFORM and settled):
         return ok(headline, value=entropy)
     words = len(predictions.vocabulary)
     return fail(

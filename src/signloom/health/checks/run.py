@@ -9,7 +9,8 @@ from typing import Unpack
 from signloom.findings import Details, Outcome, check, fail, note, ok, warn
 from signloom.run_folder import EpochRecord, Run
 from signloom.train.monitor_rules import DEAD, EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
-from signloom.train.schedule import PEAK
+from signloom.train.recipe import Recipe
+from signloom.train.start_rules import RATES
 
 KNOWN = "curves of healthy runs, docs/health.md"
 MONITORS = "the live monitors' limits"
@@ -19,8 +20,6 @@ FEWEST = 5
 PLATEAU_EPOCHS = 15
 # Training losses per gloss below this count as this: next to nothing wavers by large factors.
 LOWEST_LOSS = 0.05
-# Peak of the learning rate with which AdamW trains these models.
-RATES = (1e-5, 2e-2)
 # Little of a layer is left with more dropout.
 MOST_DROPOUT = 0.5
 
@@ -263,9 +262,8 @@ def settings(run: Run) -> Outcome:
     """Learning rate and dropout, if they are far from those of healthy runs; never a fault by itself."""
     if "learning_rate" not in run.options:
         return ok("the options of the run are not known")
-    peak, dropout = float(run.options["learning_rate"]), run.options.get("dropout")
-    if run.options.get("schedule", "onecycle") == "onecycle":
-        peak *= PEAK
+    recipe = Recipe.from_json({"data_dir": "", **run.options})
+    peak, dropout = recipe.peak_learning_rate, recipe.dropout
     figures = {"peak": peak, "dropout": dropout, "steps": run.steps}
     odd = {
         "low rate": peak < RATES[0],

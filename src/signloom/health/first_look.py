@@ -1,0 +1,37 @@
+"""A first look at a corpus before training: the doctor's checks that no training can make up for, on a few clips."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import InputError
+from signloom.findings import Finding
+from signloom.health.checks.body import body
+from signloom.health.checks.figures import ClipFigures, CorpusFigures, measure_clip
+from signloom.health.checks.landmarks import normalised
+
+# The clips that are looked at, and their frames: 4 to 6 ms of a core each.
+NUM_CLIPS = 32
+MOST_FRAMES = 500
+
+
+def first_look(corpus: Corpus) -> list[Finding]:
+    """Returns the failures of `data.normalised` and `data.body` on clips spread evenly over the splits and signers.
+
+    Clips that cannot be read are left out: training reports them.
+    """
+    items = sorted(corpus, key=lambda item: (item.split, str(item.signer)))
+    chosen = np.unique(np.linspace(0, len(items) - 1, NUM_CLIPS).round().astype(int))
+    clips = tuple(clip for index in chosen if (clip := _measured(corpus, items[index])) is not None)
+    figures = CorpusFigures(corpus, clips, unreadable=(), unalignable={}, model="")
+    return [finding for finding in (normalised(figures), body(figures)) if finding.level == "fail"] if clips else []
+
+
+def _measured(corpus: Corpus, utterance: Utterance) -> ClipFigures | None:
+    try:
+        clip = corpus.load(utterance)
+    except InputError:
+        return None
+    start = max(0, (len(clip) - MOST_FRAMES) // 2)
+    return measure_clip(utterance, clip.part(slice(start, start + MOST_FRAMES)))
