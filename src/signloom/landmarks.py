@@ -7,24 +7,45 @@ edge), y down (0 is the top edge), z away from the camera. A point that was not 
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
+from msgspec import Meta, Struct, structs
 
 from signloom import frame_times, layout
-from signloom.errors import InputError, LayoutError
+from signloom.errors import InputError, LayoutError, listed
+from signloom.files.arrays import Archive, open_archive
+from signloom.files.reading import CLIP
+from signloom.files.schemas import Name, Table, check, decode_json, described, encode_json
 from signloom.files.writing import atomic_write
 
 FORMAT = "signloom-landmarks"
 # Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.
 VERSIONS = (1, 2)
 SUFFIX = ".npz"
+_ARRAYS: dict[str, type[np.floating]] = {"points": np.float32, "visibility": np.float32, "seconds": np.float64}
 MAX_FRAMES = 1_000_000
+Fps = Annotated[float, Meta(ge=1, le=1000)]
+Pixels = Annotated[int, Meta(ge=16, le=32_768)]
+PixelAspect = Annotated[float, Meta(ge=0.2, le=5)]
+# The header of a simulated clip holds its ground truth, kilobytes per sentence.
+_MOST_META_BYTES = 16_000_000
+
+
+class Facts(Struct):
+    """What a landmark file says of a clip; the fields of `Landmarks` of the same names."""
+
+    fps: Fps
+    image_size: tuple[Pixels, Pixels] | None
+    pixel_aspect: PixelAspect
+    assumed: Annotated[tuple[Name, ...], Meta(max_length=20)]
+    source: Table
 
 
 class Frames(Protocol):
@@ -66,16 +87,10 @@ class Landmarks:
         visibility = np.asarray(self.visibility, dtype=np.float32)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "visibility", visibility)
-        if points.ndim != 3 or points.shape[1:] != (layout.NUM_POINTS, 3):
-            raise LayoutError(f"landmarks: points of shape {points.shape}, needed (T, {layout.NUM_POINTS}, 3)")
-        if len(points) == 0:
-            raise InputError("landmarks: no frames; needed at least 1")
-        if visibility.shape != (len(points), layout.NUM_POSE_POINTS):
-            raise LayoutError(
-                f"landmarks: visibility of shape {visibility.shape}, needed ({len(points)}, {layout.NUM_POSE_POINTS})"
-            )
-        if not (math.isfinite(self.fps) and 0 < self.fps <= 1000):
-            raise InputError(f"landmarks: fps is {self.fps}; needed a rate above 0 and up to 1000")
+        _check_shapes({"points": points.shape, "visibility": visibility.shape}, "landmarks")
+        facts = {name: _builtin(getattr(self, name)) for name in Facts.__struct_fields__}
+        for name, value in structs.asdict(check(Facts, facts, "landmarks")).items():
+            object.__setattr__(self, name, value)
         if self.seconds is None:
             object.__setattr__(self, "seconds", frame_times.even_times(len(points), self.fps))
         else:
@@ -186,7 +201,7 @@ class Landmarks:
                     f"{path}: coordinates up to {np.nanmax(np.abs(self.points)):.0f}, too large for half precision; "
                     "needed units of image height (a few units at most)"
                 )
-            text = np.frombuffer(json.dumps(meta, ensure_ascii=False).encode(), dtype=np.uint8)
+            text = np.frombuffer(encode_json(meta, f"{path}: header"), dtype=np.uint8)
             for name, array in {**times, "meta": text}.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array)
@@ -200,35 +215,78 @@ class Landmarks:
         Raises InputError for a missing, damaged or other file, LayoutError for another point layout.
         """
         path = Path(path)
+        with _opened(path) as archive:
+            header = _header_in(archive, path)
+            if wrong := [name for name in _ARRAYS if name in archive.names and archive.kind(name) != "f"]:
+                raise InputError(f"{path}: {' and '.join(wrong)} are no floating-point numbers")
+            arrays = {name: archive.read(name, dtype) for name, dtype in _ARRAYS.items() if name in archive.names}
+        fields: dict[str, Any] = {**arrays, **{name: header[name] for name in Facts.__struct_fields__}}
         try:
-            # np.load would also return a bare .npy; a landmark file is always a zip archive.
-            with zipfile.ZipFile(path) as archive:
-                names = set(archive.namelist())
-            if not {"points.npy", "visibility.npy", "meta.npy"} <= names:
-                raise InputError(f"{path}: not a landmark file of signloom; it has {', '.join(sorted(names)[:5])}")
-            with np.load(path, allow_pickle=False) as arrays:
-                meta = json.loads(arrays["meta"].tobytes().decode())
-                points, visibility = arrays["points"], arrays["visibility"]
-                seconds: Any = arrays.get("seconds")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such landmark file") from None
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"{path}: not a readable landmark file ({error}); extract or import it again") from None
-        check_header(meta, path, FORMAT, *VERSIONS)
-        for name, values in (("coordinates", points), ("visibility", visibility)):
+            result = cls(**fields)
+        except InputError as error:
+            raise type(error)(f"{path}: {str(error).removeprefix('landmarks: ')}") from None
+        for what, values in (("coordinates", result.points), ("visibility", result.visibility)):
             if np.isinf(values).any():
-                raise InputError(f"{path}: infinite {name}; extract or import it again")
-        size = meta["image_size"]
-        return cls(
-            points=points,
-            visibility=visibility,
-            fps=float(meta["fps"]),
-            image_size=(int(size[0]), int(size[1])) if size else None,
-            pixel_aspect=float(meta["pixel_aspect"]),
-            assumed=tuple(meta["assumed"]),
-            source=dict(meta["source"]),
-            seconds=seconds,
+                raise InputError(f"{path}: infinite {what}; extract or import it again")
+        return result
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Returns the header of a landmark file without its points: its format, and the fields of `Facts`.
+
+    Raises InputError or LayoutError as `Landmarks.load` does.
+    """
+    with _opened(path) as archive:
+        return _header_in(archive, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Archive]:
+    """Opens a landmark file for reading. Raises InputError for anything else, also where it is damaged inside."""
+    if not path.exists():
+        raise InputError(f"{path}: no such landmark file")
+    what, advice = "a readable landmark file", "extract or import it again"
+    with open_archive(path, CLIP, what=what, advice=advice) as archive:
+        if not {"points", "visibility", "meta"} <= set(archive.names):
+            raise InputError(f"{path}: not a landmark file of signloom; it has {listed(archive.names, shown=5)}")
+        yield archive
+
+
+def _header_in(archive: Archive, path: Path) -> dict[str, Any]:
+    """Returns the header of an open landmark file, after comparing it and the sizes of the arrays with the format."""
+    if (size := archive.num_bytes("meta")) > _MOST_META_BYTES:
+        raise InputError(f"{path}: a header of {size:,} bytes; needed at most {_MOST_META_BYTES:,}")
+    shapes = {name: archive.shape(name) for name in _ARRAYS if name in archive.names}
+    header = decode_json(archive.read("meta").tobytes(), f"{path}: header")
+    check_header(header, path, FORMAT, *VERSIONS)
+    check(Facts, header, str(path))
+    _check_shapes(shapes, str(path))
+    if ("seconds" in shapes) != (header["version"] == 2):
+        got = "with" if "seconds" in shapes else "without"
+        raise InputError(f"{path}: version {header['version']} {got} the times of its frames (seconds); make it again")
+    return header
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
+    """Raises InputError or LayoutError unless the shapes of points, visibility and times (if any) fit together."""
+    points = shapes["points"]
+    if len(points) != 3 or points[1:] != (layout.NUM_POINTS, 3):
+        raise LayoutError(f"{place}: points of shape {points}, needed (T, {layout.NUM_POINTS}, 3)")
+    if not 0 < points[0] <= MAX_FRAMES:
+        raise InputError(f"{place}: {points[0] or 'no'} frames; needed 1 to {MAX_FRAMES:,}")
+    if shapes["visibility"] != (points[0], layout.NUM_POSE_POINTS):
+        raise LayoutError(
+            f"{place}: visibility of shape {shapes['visibility']}, needed ({points[0]}, {layout.NUM_POSE_POINTS})"
         )
+    if shapes.get("seconds", points[:1]) != points[:1]:
+        raise InputError(f"{place}: seconds of shape {shapes['seconds']}, needed ({points[0]},), a time for each frame")
+
+
+def _builtin(value: Any) -> Any:
+    """Returns Python's own number for one of NumPy's, also inside a pair."""
+    if isinstance(value, tuple | list):
+        return tuple(_builtin(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _write_half(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> bool:
@@ -285,14 +343,14 @@ def check_header(header: Any, path: Path, expected_format: str, *versions: int) 
     if not isinstance(header, dict) or header.get("format") != expected_format:
         got = header.get("format") if isinstance(header, dict) else type(header).__name__
         raise InputError(f"{path}: format {got!r}, needed {expected_format!r}")
-    if header.get("version") not in versions:
+    if header.get("version") not in versions or isinstance(header["version"], bool):
         raise InputError(
             f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads "
             f"{' and '.join(map(str, versions))}; "
             "make the file again or install the signloom that wrote it"
         )
     name, version = header.get("layout"), header.get("layout_version")
-    if (name, version) != (layout.NAME, layout.VERSION):
+    if (name, version) != (layout.NAME, layout.VERSION) or isinstance(version, bool):
         raise LayoutError(
             f"{path}: made for point layout {name!r} version {version!r}, this signloom has "
             f"{layout.NAME!r} version {layout.VERSION}; use data and model of the same layout"
@@ -301,10 +359,13 @@ def check_header(header: Any, path: Path, expected_format: str, *versions: int) 
 
 def parse_image_size(text: str) -> tuple[int, int]:
     """Returns (width, height) in pixels from `210x260`. Raises InputError for anything else."""
-    width, times, height = text.lower().partition("x")
-    if not (times and width.isdecimal() and height.isdecimal() and 0 < int(width) < 65536 and 0 < int(height) < 65536):
-        raise InputError(f"--image_size is {text!r}; needed width x height in pixels, e.g. 210x260")
-    return int(width), int(height)
+    width, _, height = text.lower().partition("x")
+    try:
+        return check(tuple[Pixels, Pixels], (int(width), int(height)))
+    except (ValueError, InputError):
+        raise InputError(
+            f"--image_size is {text[:40]!r}; needed width x height, each {described(Pixels)}, e.g. 210x260"
+        ) from None
 
 
 def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
+from msgspec import Struct
 
+from signloom import landmarks
 from signloom.errors import InputError
 from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
 from signloom.files.locks import locked
+from signloom.files.schemas import Table, check
 from signloom.files.writing import atomic_write
-from signloom.landmarks import FORMAT, VERSIONS, check_header
 
 
 @dataclass
@@ -34,6 +34,24 @@ class Survey:
     done: dict[Clip, dict[str, Any]] = field(default_factory=dict)
     missing: list[Clip] = field(default_factory=list)
     differing: dict[Clip, str] = field(default_factory=dict)
+
+
+class _Frames(Struct):
+    """The number of frames, and of those with each group."""
+
+    total: int
+    pose: int
+    left_hand: int
+    right_hand: int
+    face: int
+
+
+class _Extracted(Struct):
+    """The source of a landmark file that `extract` wrote, as far as it decides whether a clip is done."""
+
+    frames: _Frames
+    options: Table | None = None
+    assumed_fps: float | None = None
 
 
 def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
@@ -56,14 +74,12 @@ def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
 def read_header(path: Path) -> dict[str, Any] | None:
     """Returns the header of a landmark file that `extract` wrote, without its points; None for anything else."""
     try:
-        # A file that was cut off lacks the directory at its end, so it already fails here.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(arrays["meta"].tobytes().decode())
-        check_header(header, path, FORMAT, *VERSIONS)
-        frames = header["source"]["frames"]
-        return header if isinstance(frames, dict) and "total" in frames else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, InputError):
+        header = landmarks.read_header(path)
+        check(_Extracted, header["source"])
+        check(list[Literal["fps", "pixel_aspect"]], header["assumed"])
+    except InputError:
         return None
+    return header
 
 
 def _source_changed(header: dict[str, Any], clip: Clip) -> bool:

@@ -6,22 +6,33 @@ not unpack to much more than their own size, and objects, which are pickles, are
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from signloom.errors import InputError
 from signloom.files.reading import ARRAYS, Kind, most_unpacked, open_file
 
-# More arrays than any archive of one clip or data set has; each is an entry of the directory in memory.
-_MOST_MEMBERS = 10_000
+# The directory of an archive is read as a whole. More arrays than any archive of one clip or data set has need this.
+_MOST_DIRECTORY_BYTES = 1_000_000
+# NumPy's own headers take a few lines.
+_MOST_HEADER_BYTES = 10_000
+# Arrays are read, checked and converted in parts that stay in the processor's cache.
+_PART_BYTES = 1 << 18
 _SUFFIX = ".npy"
 # An array in a file of its own has no name.
 ALONE = ""
+_HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def read_arrays(path: Path, keys: Sequence[str] | None = None, kind: Kind = ARRAYS) -> dict[str, np.ndarray]:
@@ -31,73 +42,174 @@ def read_arrays(path: Path, keys: Sequence[str] | None = None, kind: Kind = ARRA
 
     Raises InputError for other and for damaged files, arrays of objects, and sizes that cannot be.
     """
-    with open_file(path, kind) as file:
-        try:
-            if file.read(2) == b"PK":
-                return _archive(file, keys)
+    with open_file(path, kind) as file, _named(path, _WHAT):
+        if file.read(2) != b"PK":
             size = file.seek(0, 2)
-            return {ALONE: _array(file, size)}
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:
-            # NumPy, zipfile and zlib each raise their own errors for damaged files.
-            raise InputError(f"{path}: not a readable NumPy file of numbers ({error})") from None
+            file.seek(0)
+            return {ALONE: _opened(file, size).read()}
+        with _archive(file) as archive:
+            return {name: archive.read(name) for name in archive.names if keys is None or name in keys}
 
 
 def names_of(path: Path, kind: Kind = ARRAYS) -> list[str]:
     """Returns the names of the arrays of a .npz archive. Raises InputError as `read_arrays` does."""
-    with open_file(path, kind) as file:
-        try:
-            return list(_members(zipfile.ZipFile(file), file.seek(0, 2)))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise InputError(f"{path}: not a readable NumPy archive ({error})") from None
+    with open_archive(path, kind) as archive:
+        return archive.names
 
 
-def _archive(file: IO[bytes], keys: Sequence[str] | None) -> dict[str, np.ndarray]:
-    size = file.seek(0, 2)
-    with zipfile.ZipFile(file) as archive:
-        members = _members(archive, size)
-        arrays = {}
-        for name in members if keys is None else [key for key in keys if key in members]:
-            with archive.open(members[name]) as member:
-                arrays[name] = _array(member, members[name].file_size)
-        return arrays
+_WHAT = "a readable NumPy file of numbers"
 
 
-def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Returns the arrays of an archive of `size` bytes by name. Raises ValueError if it is crafted."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    if len(archive.infolist()) > _MOST_MEMBERS:
-        raise ValueError(f"{len(archive.infolist()):,} members; needed at most {_MOST_MEMBERS:,}")
-    for info in archive.infolist():
-        name = info.filename.removesuffix(_SUFFIX)
-        if name in members:
-            raise ValueError(f"two members are named {info.filename!r:.60}")
-        if info.flag_bits & 1:
-            raise ValueError(f"{info.filename!r:.60} is encrypted")
-        members[name] = info
-    total = sum(info.file_size for info in members.values())
-    if total > most_unpacked(size):
-        raise ValueError(f"{size:,} bytes unpack to {total:,}; refused")
-    return members
+@contextmanager
+def open_archive(path: Path, kind: Kind = ARRAYS, *, what: str = _WHAT, advice: str = "") -> Iterator[Archive]:
+    """Opens a .npz archive.
+
+    what, advice: what is needed and what to do, for messages.
+
+    Raises InputError for another file and for a damaged one, also where that shows only inside the block.
+    """
+    with open_file(path, kind) as file, _named(path, what, advice), _archive(file) as archive:
+        yield archive
 
 
-def _array(file: IO[bytes], size: int) -> np.ndarray:
-    """Returns the array of a .npy file or member of `size` bytes. Raises ValueError if it cannot hold its array."""
-    file.seek(0)
-    shape, dtype = array_header(file)
-    if dtype.hasobject:
-        raise ValueError("an array of objects, which is a pickle; needed numbers")
-    needed = math.prod(shape) * dtype.itemsize
-    if needed > size - file.tell():
-        raise ValueError(f"an array of shape {shape} needs {needed:,} bytes, the file has {size - file.tell():,}")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+class Archive:
+    """The arrays of an open .npz archive of `size` bytes. Raises ValueError for one that is crafted."""
+
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        self._archive = archive
+        self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._arrays: dict[str, _Array] = {}
+        for info in archive.infolist():
+            name = info.filename.removesuffix(_SUFFIX)
+            if name in self._infos:
+                raise ValueError(f"two members are named {info.filename!r:.60}")
+            if info.flag_bits & 1:
+                raise ValueError(f"{info.filename!r:.60} is encrypted")
+            if info.compress_type == zipfile.ZIP_STORED and info.file_size > size:
+                raise ValueError(f"{info.filename!r:.60} has {info.file_size:,} bytes in a file of {size:,}")
+            self._infos[name] = info
+        total = sum(info.file_size for info in self._infos.values())
+        if total > most_unpacked(size):
+            raise ValueError(f"{size:,} bytes unpack to {total:,}; refused")
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._infos)
+
+    def num_bytes(self, name: str) -> int:
+        """Returns the size of an array with its header."""
+        return self._infos[name].file_size
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of an array without reading it."""
+        return self._array(name).shape
+
+    def kind(self, name: str) -> str:
+        """Returns NumPy's letter for the kind of an array's values, e.g. `f` for floating-point numbers."""
+        return self._array(name).dtype.kind
+
+    def read(self, name: str, dtype: type[np.generic] | None = None) -> np.ndarray:
+        """Returns an array, converted to `dtype` if given; each can be read once."""
+        return self._array(name).read(dtype)
+
+    def _array(self, name: str) -> _Array:
+        if name not in self._arrays:
+            info = self._infos[name]
+            try:
+                self._arrays[name] = _opened(self._archive.open(info), info.file_size)
+            except ValueError as error:
+                raise ValueError(f"{info.filename!r:.60}: {error}") from None
+        return self._arrays[name]
+
+
+@dataclass(frozen=True)
+class _Array:
+    """One array: its bytes, from the first value on, and what its header says."""
+
+    file: IO[bytes]
+    shape: tuple[int, ...]
+    in_fortran_order: bool
+    dtype: np.dtype
+
+    def read(self, dtype: type[np.generic] | None = None) -> np.ndarray:
+        result = np.empty(math.prod(self.shape), dtype=dtype or self.dtype)
+        step = max(1, _PART_BYTES // self.dtype.itemsize)
+        for start in range(0, len(result), step):
+            part = result[start : start + step]
+            data = self.file.read(len(part) * self.dtype.itemsize)
+            if len(data) != len(part) * self.dtype.itemsize:
+                raise ValueError("values are cut off")
+            part[:] = np.frombuffer(data, dtype=self.dtype)
+        # At its end, zipfile compares the sum of what was read with the one in the archive.
+        self.file.read(1)
+        return result.reshape(self.shape, order="F" if self.in_fortran_order else "C")
 
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Returns shape and type of the array in a .npy file, from its header alone. Raises ValueError for another file."""
+    shape, _, dtype = _header(file)
+    return shape, dtype
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return tuple(shape), dtype
+    if version not in _HEADERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of NumPy's format")
+    try:
+        shape, in_fortran_order, dtype = _HEADERS[version](file, max_header_size=_MOST_HEADER_BYTES)
+    except (RecursionError, MemoryError):
+        raise ValueError("a header nested too deeply") from None
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a shape of {shape}")
+    return tuple(shape), in_fortran_order, dtype
+
+
+def _opened(file: IO[bytes], size: int) -> _Array:
+    """Returns the array of a .npy file or member of `size` bytes. Raises ValueError if it cannot hold its array."""
+    shape, in_fortran_order, dtype = _header(file)
+    if dtype.hasobject:
+        raise ValueError("an array of objects, which is a pickle; needed numbers")
+    if dtype.itemsize == 0:
+        raise ValueError(f"an array of type {dtype}; needed numbers")
+    needed, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if needed != there:
+        raise ValueError(f"an array {shape} of {dtype} needs {needed:,} bytes, the file has {there:,}")
+    return _Array(file, shape, in_fortran_order, dtype)
+
+
+@contextmanager
+def _named(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Turns what is raised for damaged bytes inside the block into an InputError that names the file."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        # NumPy, zipfile and zlib each raise their own errors for damaged files.
+        after = f"; {advice}" if advice else ""
+        raise InputError(f"{path}: not {what} ({error or type(error).__name__}){after}") from None
+
+
+@contextmanager
+def _archive(file: io.BufferedReader | io.BytesIO) -> Iterator[Archive]:
+    guarded = _Guarded(file)
+    with zipfile.ZipFile(guarded) as archive:
+        guarded.opened = True
+        yield Archive(archive, file.seek(0, 2))
+
+
+class _Guarded:
+    """A file from which no more is read at once than a directory may have, until its archive is `opened`."""
+
+    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
+        self.file, self.opened = file, False
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if self.opened:
+            return self.file.read(size)
+        most = _MOST_DIRECTORY_BYTES
+        data = self.file.read(most + 1 if size < 0 else min(size, most + 1))
+        if len(data) > most:
+            raise zipfile.BadZipFile(f"its directory is longer than {most:,} bytes")
+        return data
