@@ -183,7 +183,10 @@ POINTS, SEEN = GOOD.points.astype("<f2"), GOOD.visibility.astype("<f2")
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ({"points": npy(POINTS, shape=(1_000_000, 543, 3))}, "an array (1000000, 543, 3) of float16 needs 3,258,000,000 bytes, the file has 13,032"),
+        (
+            {"points": npy(POINTS, shape=(1_000_000, 543, 3))},
+            "an array (1000000, 543, 3) of float16 needs 3,258,000,000 bytes, the file has 13,032",
+        ),
         ({"points": npy(POINTS, shape=(2**62, 543, 3))}, "needs"),
         ({"points": npy(POINTS, shape=(-4, -543, 3))}, "a shape of"),
         ({"points": npy(POINTS, shape=(True, 543, 3))}, "points"),

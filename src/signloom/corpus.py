@@ -6,23 +6,28 @@ You can move or copy the folder as a whole: the paths in the manifest are relati
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from signloom.errors import Faults, InputError
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
+from signloom.files.reading import Kind, open_file, read_bytes
+from signloom.files.schemas import Name, check, decode_json, encode_json, text_of
 from signloom.files.staging import Stage, settle, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
-from signloom.landmarks import SUFFIX, Landmarks, check_header, file_header
+from signloom.landmarks import MAX_FRAMES, SUFFIX, Fps, Landmarks, check_header, file_header
 from signloom.vocabulary import check_gloss
 
 FORMAT = "signloom-corpus"
@@ -33,6 +38,17 @@ LANDMARKS_FOLDER = "landmarks"
 # What an importer left out, with the reasons; only where there is any.
 LEFT_OUT = "left_out.jsonl"
 SPLITS = ("train", "dev", "test")
+_HEADER_FILE = Kind("the header of a corpus", 16_000_000)
+# A simulated utterance has kilobytes of ground truth.
+_MOST_LINE_BYTES = 16_000_000
+
+
+class Info(Struct):
+    """What the header of a corpus says, as far as something depends on it."""
+
+    name: Name | UnsetType = UNSET
+    importer: str = ""
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,13 +61,13 @@ class Utterance:
     source: provenance, for the record.  truth: facts known only in a simulation (gloss boundaries, dials).
     """
 
-    id: str
-    split: str
-    signer: str | None
-    glosses: tuple[str, ...]
-    landmarks: str
-    num_frames: int
-    fps: float
+    id: Name
+    split: Annotated[str, Meta(pattern=rf"^({'|'.join(SPLITS)})\Z", description=f"one of {', '.join(SPLITS)}")]
+    signer: Name | None
+    glosses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100_000)]
+    landmarks: Annotated[str, text_of(4000)]
+    num_frames: Annotated[int, Meta(ge=1, le=MAX_FRAMES)]
+    fps: Fps
     source: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,33 +83,11 @@ class Utterance:
     @classmethod
     def from_json(cls, record: Any) -> Utterance:
         """Returns the utterance of one manifest line. Raises InputError saying what is wrong with it."""
-        if not isinstance(record, dict):
-            raise InputError(f"a {type(record).__name__}, needed an object")
-        needed: dict[str, type | tuple[type, ...]] = {
-            "id": str,
-            "split": str,
-            "glosses": list,
-            "landmarks": str,
-            "num_frames": int,
-            "fps": (int, float),
-        }
-        for key, kind in needed.items():
-            if key not in record:
-                raise InputError(f"no {key!r}")
-            if not isinstance(record[key], kind) or isinstance(record[key], bool):
-                raise InputError(f"{key!r} is {record[key]!r:.60}, of the wrong type")
-        if record["split"] not in SPLITS:
-            raise InputError(f"split is {record['split']!r}, needed one of {', '.join(SPLITS)}")
-        if not record["glosses"]:
-            raise InputError("no glosses")
-        for gloss in record["glosses"]:
-            check_gloss(gloss if isinstance(gloss, str) else "", "glosses")
-        if record["num_frames"] < 1 or not record["fps"] > 0:
-            raise InputError(
-                f"{record['num_frames']} frames at {record['fps']} fps; needed at least 1 frame and fps above 0"
-            )
-        known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
-        return cls(**{"signer": None, **known, "glosses": tuple(record["glosses"]), "fps": float(record["fps"])})
+        # Early versions left out an unknown signer.
+        utterance = check(cls, {"signer": None, **record} if isinstance(record, dict) else record)
+        for gloss in utterance.glosses:
+            check_gloss(gloss, "glosses")
+        return utterance
 
 
 @dataclass(frozen=True)
@@ -124,30 +118,33 @@ class Corpus:
                 f"{root}: not a finished corpus; needed {HEADER} and {MANIFEST}. "
                 "Make one with 'signloom import', 'signloom compose' or 'signloom synth'"
             )
-        try:
-            header = json.loads(header_path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{header_path}: not JSON ({error})") from None
+        header = decode_json(read_bytes(header_path, _HEADER_FILE), str(header_path))
         check_header(header, header_path, FORMAT, FORMAT_VERSION)
+        check(Info, header, str(header_path))
         faults = Faults(str(manifest_path))
         utterances: list[Utterance] = []
         seen: dict[str, int] = {}
-        with manifest_path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    utterance = Utterance.from_json(json.loads(line))
-                    path = inside(root, utterance.landmarks)
-                except (ValueError, InputError) as error:
-                    faults.add(f"line {number}: {error}")
-                    continue
-                if utterance.id in seen:
-                    faults.add(f"line {number}: id {utterance.id!r} is already in line {seen[utterance.id]}")
-                elif not path.is_file():
-                    faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
-                seen.setdefault(utterance.id, number)
-                utterances.append(utterance)
+        for number, line in _lines(manifest_path):
+            if line is None:
+                faults.add(f"line {number}: more than {_MOST_LINE_BYTES:,} bytes; needed one utterance")
+                continue
+            try:
+                record = decode_json(line, f"line {number}")
+            except InputError as error:
+                faults.add(str(error))
+                continue
+            try:
+                utterance = Utterance.from_json(record)
+                path = inside(root, utterance.landmarks)
+            except InputError as error:
+                faults.add(f"line {number}: {error}")
+                continue
+            if utterance.id in seen:
+                faults.add(f"line {number}: id {utterance.id!r} is already in line {seen[utterance.id]}")
+            elif not path.is_file():
+                faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
+            seen.setdefault(utterance.id, number)
+            utterances.append(utterance)
         if not utterances and not faults:
             faults.add("no utterances")
         faults.raise_if_any()
@@ -175,11 +172,13 @@ class Corpus:
         return chosen
 
     def load(self, utterance: Utterance) -> Landmarks:
-        """Returns the landmarks of an utterance. Raises InputError if the file is damaged or has another length."""
+        """Returns the landmarks of an utterance. Raises InputError if the file is damaged or is another clip's."""
         path = inside(self.root, utterance.landmarks)
         landmarks = Landmarks.load(path)
         if len(landmarks) != utterance.num_frames:
             raise InputError(f"{path}: {len(landmarks)} frames, the manifest says {utterance.num_frames}")
+        if not math.isclose(landmarks.fps, utterance.fps, rel_tol=1e-6):
+            raise InputError(f"{path}: {landmarks.fps:g} frames per second, the manifest says {utterance.fps:g}")
         return landmarks
 
     def summary(self) -> dict[str, dict[str, Any]]:
@@ -196,6 +195,21 @@ class Corpus:
                     "hours": sum(utterance.duration_seconds for utterance in chosen) / 3600,
                 }
         return table
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """Yields number and content of each line that is not blank; of a line that is too long, None as its content."""
+    with open_file(path) as file:
+        for number in count(1):
+            line = file.readline(_MOST_LINE_BYTES + 1)
+            if len(line) > _MOST_LINE_BYTES:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(_MOST_LINE_BYTES)
+                yield number, None
+            elif line.strip():
+                yield number, line.strip()
+            elif not line:
+                return
 
 
 def check_split(name: str | None) -> None:
@@ -231,6 +245,7 @@ class CorpusWriter:
     ) -> None:
         self.root = Path(root)
         self.info = dict(info)
+        check(Info, self.info, str(root))
         self._overwrite, self._resumable = overwrite, resumable
         self._stage = Stage(self.root)
         self._utterances: dict[str, Utterance] = {}
@@ -307,6 +322,7 @@ class CorpusWriter:
         }
         try:
             utterance = Utterance.from_json(record)
+            encode_json(record, "its record")
         except InputError as error:
             raise InputError(f"utterance {utterance_id!r}: {error}") from None
         if isinstance(landmarks, Landmarks):
@@ -338,11 +354,11 @@ class CorpusWriter:
 def _landmarks_listed_in(manifest: Path) -> list[str]:
     """Returns the landmark files that CorpusWriter wrote with a manifest; none for lines that cannot be read."""
     listed = []
-    for line in manifest.read_bytes().splitlines() if manifest.is_file() else []:
+    for _, line in _lines(manifest) if manifest.is_file() else ():
         try:
-            name = json.loads(line)["landmarks"]
+            name = decode_json(line or b"", "line")["landmarks"]
             inside(manifest.parent, name)
-        except (ValueError, KeyError, TypeError, AttributeError, InputError):
+        except (KeyError, TypeError, AttributeError, InputError):
             continue
         if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
             listed.append(name)

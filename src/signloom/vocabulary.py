@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from signloom.errors import InputError, listed, plural
+from signloom.files.schemas import NOT_PLAIN
 
+MOST_GLOSS_LETTERS = 1000
 BLANK = "<blank>"
 UNKNOWN = "<unknown>"
 BLANK_ID = 0
@@ -92,7 +94,14 @@ def never_trained(split: str, glosses: Collection[str]) -> str:
 
 
 def check_gloss(gloss: str, where: str) -> None:
-    """Raises InputError unless `gloss` is a non-empty word without white space, which separates glosses."""
+    """Raises InputError unless `gloss` is a word: text without control characters and white space, which separates."""
+    if gloss.isascii() and gloss.isprintable() and 0 < len(gloss) <= MOST_GLOSS_LETTERS and " " not in gloss:
+        return
     if not gloss or gloss.split() != [gloss]:
         example = "-".join(gloss.split()) or "GOOD-JOB"
         raise InputError(f"{where}: gloss {gloss!r} is empty or has white space; needed one word such as {example!r}")
+    if len(gloss) > MOST_GLOSS_LETTERS or NOT_PLAIN.search(gloss):
+        raise InputError(
+            f"{where}: gloss {gloss[:40]!a} ({len(gloss):,} characters) is too long or has control characters; "
+            f"needed one word of at most {MOST_GLOSS_LETTERS:,} characters"
+        )

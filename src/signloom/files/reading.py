@@ -196,14 +196,16 @@ def read_json(path: Path | str, kind: Kind = JSON) -> Any:
     return parse_json(read_text(path, kind), str(path))
 
 
-def parse_json(text: str, place: str) -> Any:
+def parse_json(text: str, place: str, **hooks: Any) -> Any:
     """Returns the value of a JSON text; it may hold NaN, as Python writes it.  place: of the text, for messages.
+
+    hooks: of `json.loads`, for texts that must keep to more than JSON.
 
     Raises InputError for text that is no JSON, is nested too deeply, or has a number or a character that nothing can
     hold.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, **hooks)
     except json.JSONDecodeError as error:
         line = f":{error.lineno}" if "\n" in text else ""
         raise InputError(f"{place}{line}: not JSON ({error.msg} at column {error.colno})") from None

@@ -25,7 +25,7 @@ from signloom.files.reading import parse_json
 T = TypeVar("T")
 
 # A control character, or half of a surrogate pair: neither belongs into a name, and no terminal or file should get it.
-_NOT_PLAIN = "\x00-\x1f\x7f-\x9f\ud800-\udfff"
+NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def text_of(most: int, description: str = "") -> Meta:
@@ -33,7 +33,7 @@ def text_of(most: int, description: str = "") -> Meta:
     return Meta(
         min_length=1,
         max_length=most,
-        pattern=rf"^[^{_NOT_PLAIN}]*\Z",
+        pattern=f"^[^{NOT_PLAIN.pattern[1:-1]}]*\\Z",
         description=description or f"text of 1 to {most:,} characters without control characters",
     )
 
@@ -44,29 +44,27 @@ Table = dict[str, Any]
 """An object whose content nothing here depends on."""
 
 
-def decode_json(data: bytes, place: str = "", *, non_finite: bool = False) -> Any:
+def decode_json(data: bytes, place: str, *, non_finite: bool = False) -> Any:
     """Returns what JSON in UTF-8 holds. Raises InputError for anything else and for a key that occurs twice.
 
     place: put before the message.  non_finite: also accept NaN and infinite numbers, as Python writes them.
     """
-    before = f"{place}: " if place else ""
-
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
         if len(record) != len(pairs):
             name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-            raise InputError(f"{before}key {shown(name)} occurs twice")
+            raise InputError(f"{place}: key {shown(name)} occurs twice")
         return record
 
     def finite(text: str) -> float:
         if not math.isfinite(number := float(text)):
-            raise InputError(f"{before}a number is {shown(text)}; needed finite numbers")
+            raise InputError(f"{place}: a number is {shown(text)}; needed finite numbers")
         return number
 
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{before}not UTF-8 ({error.reason} at byte {error.start:,})") from None
+        raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start:,})") from None
     hooks = {} if non_finite else {"parse_float": finite, "parse_constant": finite}
     return parse_json(text, place, object_pairs_hook=once, **hooks)
 
@@ -108,7 +106,7 @@ def shown(value: Any) -> str:
         return f"a list of {len(value):,}"
     if isinstance(value, int) and value.bit_length() > 200:
         return "a number of over 60 digits"
-    text = ascii(value) if isinstance(value, str) and re.search(f"[{_NOT_PLAIN}]", value) else repr(value)
+    text = ascii(value) if isinstance(value, str) and NOT_PLAIN.search(value) else repr(value)
     return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
 
 
