@@ -127,9 +127,11 @@ def test_storage_is_about_3_3_kb_a_frame(waved, tmp_path):
 
 
 def test_absurd_settings_are_refused():
-    with pytest.raises(InputError, match="pixel_aspect 0"):
+    with pytest.raises(
+        InputError, match="pixel_aspect is 0; needed a pixel's width divided by its height, from 0.2 to 5"
+    ):
         extract_clip("x.mp4", pixel_aspect=0)
-    with pytest.raises(InputError, match="fps nan: needed a rate above 0"):
+    with pytest.raises(InputError, match="fps is nan; needed a number of 1 to 1,000"):
         extract_clip("x.mp4", fps=float("nan"))
     with pytest.raises(InputError, match="no such video file or frame folder"):
         extract_clip("does-not-exist.mp4")

@@ -185,12 +185,12 @@ POINTS, SEEN = GOOD.points.astype("<f2"), GOOD.visibility.astype("<f2")
     [
         (
             {"points": npy(POINTS, shape=(1_000_000, 543, 3))},
-            "an array (1000000, 543, 3) of float16 needs 3,258,000,000 bytes, the file has 13,032",
+            "an array of shape (1000000, 543, 3) and type float16 needs 3,258,000,000 bytes, the file has 13,032",
         ),
         ({"points": npy(POINTS, shape=(2**62, 543, 3))}, "needs"),
         ({"points": npy(POINTS, shape=(-4, -543, 3))}, "a shape of"),
         ({"points": npy(POINTS, shape=(True, 543, 3))}, "points"),
-        ({"points": npy(POINTS, descr="<f4")}, "of float32 needs"),
+        ({"points": npy(POINTS, descr="<f4")}, "type float32 needs"),
         ({"points": npy(POINTS, descr="<U1000000000")}, "needs"),
         ({"points": npy(POINTS, descr="|O")}, "which is a pickle"),
         ({"points": npy(POINTS, descr="|V0")}, "of type"),

@@ -237,7 +237,7 @@ def test_a_data_folder_is_converted_and_a_pickled_metadata_never_loaded(tmp_path
     [
         (("--image_size", "wide"), "needed width x height in pixels, e.g. 210x260"),
         (("--pixel_aspect", "9"), "needed a pixel's width divided by its height"),
-        (("--fps", "0"), "needed a rate above 0"),
+        (("--fps", "0"), "--fps is 0.0; needed a number of 1 to 1,000"),
     ],
 )
 def test_impossible_options_are_refused(tmp_path, flags, message):

@@ -33,7 +33,7 @@ _ARRAYS: dict[str, type[np.floating]] = {"points": np.float32, "visibility": np.
 MAX_FRAMES = 1_000_000
 Fps = Annotated[float, Meta(ge=1, le=1000)]
 Pixels = Annotated[int, Meta(ge=16, le=32_768)]
-PixelAspect = Annotated[float, Meta(ge=0.2, le=5)]
+PixelAspect = Annotated[float, Meta(ge=0.2, le=5, description="a pixel's width divided by its height, from 0.2 to 5")]
 # The header of a simulated clip holds its ground truth, kilobytes per sentence.
 _MOST_META_BYTES = 16_000_000
 
@@ -364,7 +364,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
         return check(tuple[Pixels, Pixels], (int(width), int(height)))
     except (ValueError, InputError):
         raise InputError(
-            f"--image_size is {text[:40]!r}; needed width x height, each {described(Pixels)}, e.g. 210x260"
+            f"--image_size is {text[:40]!r}; needed width x height in pixels, e.g. 210x260; each {described(Pixels)}"
         ) from None
 
 

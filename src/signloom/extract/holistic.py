@@ -23,7 +23,8 @@ from signloom.extract.packages import needs_opencv
 from signloom.extract.reading import open_clip
 from signloom.extract.sources import without_camera
 from signloom.extract.time_stamps import DEFAULT_FPS
-from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.files.schemas import check
+from signloom.landmarks import MAX_FRAMES, Fps, Landmarks, PixelAspect
 
 EXTRACTOR = "mediapipe-holistic"
 # Complexity 1 is the only pose model in the wheel; without iris refinement the face mesh has 468 points.
@@ -54,10 +55,10 @@ class Settings:
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.pixel_aspect is not None and not 0.1 <= self.pixel_aspect <= 10:
-            raise InputError(f"pixel_aspect {self.pixel_aspect}: needed a width over height between 0.1 and 10")
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise InputError(f"fps {self.fps}: needed a rate above 0 and up to 1000")
+        if self.pixel_aspect is not None:
+            check(PixelAspect, self.pixel_aspect, name="pixel_aspect")
+        if self.fps is not None:
+            check(Fps, self.fps, name="fps")
 
     @property
     def assumed_fps(self) -> float:

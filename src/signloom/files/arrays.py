@@ -173,7 +173,7 @@ def _opened(file: IO[bytes], size: int) -> _Array:
         raise ValueError(f"an array of type {dtype}; needed numbers")
     needed, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if needed != there:
-        raise ValueError(f"an array {shape} of {dtype} needs {needed:,} bytes, the file has {there:,}")
+        raise ValueError(f"an array of shape {shape} and type {dtype} needs {needed:,} bytes, the file has {there:,}")
     return _Array(file, shape, in_fortran_order, dtype)
 
 

@@ -49,6 +49,7 @@ def decode_json(data: bytes, place: str, *, non_finite: bool = False) -> Any:
 
     place: put before the message.  non_finite: also accept NaN and infinite numbers, as Python writes them.
     """
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
         if len(record) != len(pairs):
@@ -79,15 +80,15 @@ def encode_json(value: Any, place: str) -> bytes:
         raise InputError(f"{place}: cannot be written as JSON ({error})") from None
 
 
-def check(kind: type[T], value: Any, place: str = "") -> T:
+def check(kind: type[T], value: Any, place: str = "", *, name: str = "the content") -> T:
     """Returns decoded JSON `value` as an object of the schema `kind`. Raises InputError naming its first fault.
 
-    place: put before the message.
+    place: put before the message.  name: of the value itself.
     """
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        fault = _explain(kind, value, str(error))
+        fault = _explain(kind, value, str(error), name)
     except InputError as error:
         # Of a dataclass that checks more than its annotations can say.
         fault = str(error)
@@ -110,7 +111,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
 
 
-def _explain(kind: Any, value: Any, message: str) -> str:
+def _explain(kind: Any, value: Any, message: str, name: str) -> str:
     """Returns the fault that `msgspec` found, with place, value and what was needed.
 
     Of its message only the place and the names of missing and unknown fields are used: `... - at `$.a.b[0]``.
@@ -119,28 +120,28 @@ def _explain(kind: Any, value: Any, message: str) -> str:
     label = ""
     annotation = kind
     for step in re.findall(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]", path.partition("`")[0].removeprefix("$")):
-        name, index = step
-        if name:
-            annotation, value = _fields(annotation)[name], value[name]
-            label += f".{name}" if label else name
+        key, index = step
+        if key:
+            annotation, value = _fields(annotation)[key], value[key]
+            label += f".{key}" if label else key
         elif index == "...":
             item = typing.get_args(_bare(annotation))[-1]
-            name = next(key for key, entry in value.items() if not _fits(item, entry))
-            annotation, value = item, value[name]
-            label += f"[{shown(name)}]"
+            key = next(key for key, entry in value.items() if not fits(item, entry))
+            annotation, value = item, value[key]
+            label += f"[{shown(key)}]"
         else:
             annotation, value = _item(annotation, int(index)), value[int(index)]
             label += f"[{index}]"
     prefix = f"{label}." if label else ""
     if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
-        name = missing[1]
-        return f"{prefix}{name} is missing; needed {described(_fields(annotation)[name])}"
+        return f"{prefix}{missing[1]} is missing; needed {described(_fields(annotation)[missing[1]])}"
     if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", text):
         return f"{prefix}{unknown[1]} is unknown; known are {', '.join(_fields(annotation))}"
-    return f"{label or 'the content'} is {shown(value)}; needed {described(annotation)}"
+    return f"{label or name} is {shown(value)}; needed {described(annotation)}"
 
 
-def _fits(annotation: Any, value: Any) -> bool:
+def fits(annotation: Any, value: Any) -> bool:
+    """Returns whether a value is what an annotation needs."""
     try:
         msgspec.convert(value, annotation)
     except msgspec.ValidationError:

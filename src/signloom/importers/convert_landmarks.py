@@ -23,11 +23,12 @@ from signloom.errors import Faults, InputError
 from signloom.files.arrays import ALONE, names_of, read_arrays
 from signloom.files.paths import file_stem, files_of, inside
 from signloom.files.reading import sha256_of
+from signloom.files.schemas import check
 from signloom.files.temporary import remove_temporary
 from signloom.files.writing import as_json
 from signloom.importers.recognise import hint
 from signloom.importers.write_corpus import not_given, report_points, with_place
-from signloom.landmarks import SUFFIX, Landmarks, parse_image_size
+from signloom.landmarks import SUFFIX, Fps, Landmarks, PixelAspect, parse_image_size
 
 # The anatomy of so many clips is measured.
 _NUM_MEASURED = 24
@@ -272,22 +273,15 @@ class CameraInfo:
 
         Raises InputError for an invalid value.
         """
-        check_rate(fps)
-        if pixel_aspect is not None and not 0.2 <= pixel_aspect <= 5:
-            raise InputError(
-                f"--pixel_aspect is {pixel_aspect}; needed a pixel's width divided by its height, from 0.2 to 5"
-            )
+        if fps is not None:
+            check(Fps, fps, name="--fps")
+        if pixel_aspect is not None:
+            check(PixelAspect, pixel_aspect, name="--pixel_aspect")
         return cls(fps, parse_image_size(image_size) if image_size else None, pixel_aspect, **others)
 
     def unknown(self, *names: str) -> tuple[str, ...]:
         """Returns those of the named values that are None."""
         return tuple(name for name in names if getattr(self, name) is None)
-
-
-def check_rate(fps: float | None) -> None:
-    """Raises InputError unless `fps` is None or a usable frame rate."""
-    if fps is not None and not 0 < fps <= 1000:
-        raise InputError(f"--fps is {fps}; needed a rate above 0 and up to 1000")
 
 
 def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:

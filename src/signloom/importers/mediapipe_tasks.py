@@ -25,10 +25,11 @@ import numpy as np
 from signloom import frame_times, layout
 from signloom.errors import InputError
 from signloom.files.reading import read_json
+from signloom.files.schemas import fits
 from signloom.importers.convert_landmarks import Conversion, convert, find_files, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
-from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.landmarks import MAX_FRAMES, Fps, Landmarks, Pixels
 
 SUFFIX = ".json"
 # The mesh may have ten more points, the irises.
@@ -321,12 +322,20 @@ def _seconds(frames: Sequence[_Frame]) -> np.ndarray | None:
     return np.asarray((stamps - stamps[0]) * unit)
 
 
+_Size = tuple[Pixels, Pixels]
+
+
 def _with_given(reading: KeypointSettings, info: Mapping[str, Any]) -> KeypointSettings:
     """Returns the settings with the frame rate and image size that a file gives; options override them."""
     plain = {key.replace("_", "").lower(): value for key, value in info.items()}
     width, height = (plain.get(key, plain.get(f"video{key}", plain.get(f"image{key}"))) for key in ("width", "height"))
-    if reading.image_size is None and isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+    if (
+        reading.image_size is None
+        and isinstance(width, int)
+        and isinstance(height, int)
+        and fits(_Size, (width, height))
+    ):
         reading = replace(reading, image_size=(width, height))
-    if reading.fps is None and _is_number(plain.get("fps")) and 0 < plain["fps"] <= 1000:
+    if reading.fps is None and fits(Fps, plain.get("fps")):
         reading = replace(reading, fps=float(plain["fps"]))
     return reading
