@@ -3,6 +3,7 @@ import random
 import re
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,31 @@ def test_a_long_segment_is_aligned_as_short_ones_are(monkeypatch):
     by_row = align(reference=reference, hypothesis=hypothesis)
     monkeypatch.setattr(alignment, "_MAX_LOOP_CELLS", 10**9)
     assert align(reference=reference, hypothesis=hypothesis) == by_row
+
+
+@given(WORDS, WORDS)
+def test_blocks_of_the_table_give_the_same_alignment(reference, hypothesis):
+    whole = align(reference=reference, hypothesis=hypothesis)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "_MAX_LOOP_CELLS", 0)
+        patch.setattr(alignment, "_MAX_TABLE_CELLS", 0)
+        assert align(reference=reference, hypothesis=hypothesis) == whole
+
+
+def test_a_very_long_segment_needs_no_table_of_all_pairs(monkeypatch):
+    rng = random.Random(1)
+    reference = [rng.choice("ABCD") for _ in range(1_500)]
+    hypothesis = [rng.choice("ABCD") for _ in range(1_400)]
+    whole = align(reference=reference, hypothesis=hypothesis)
+    monkeypatch.setattr(alignment, "_MAX_TABLE_CELLS", 1_000_000)
+    tracemalloc.start()
+    try:
+        assert align(reference=reference, hypothesis=hypothesis) == whole
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The whole table has 8.4 MB; 39 rows of 1,401 numbers, and two blocks of 39 rows, have 0.7 MB.
+    assert peak < 2_000_000
 
 
 def random_pairs(count: int) -> list[tuple[str, list[str], list[str]]]:

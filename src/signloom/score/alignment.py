@@ -11,6 +11,7 @@ Shapes: N reference words, M hypothesis words.
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ CORRECT, SUBSTITUTION, DELETION, INSERTION = "C", "S", "D", "I"
 # Larger cost tables are computed one whole row at a time: slower for short sentences, but about ten times faster and
 # smaller for long segments.
 _MAX_LOOP_CELLS = 20_000
+# Of larger ones (64 MB) only some rows are kept.
+_MAX_TABLE_CELLS = 16_000_000
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -130,21 +133,30 @@ def _trace(ref: list[str], hyp: list[str]) -> str:
     """Returns the steps of the chosen alignment, traced back from the end of both sides."""
     if not ref or not hyp:
         return DELETION * len(ref) + INSERTION * len(hyp)
-    costs = _costs(ref, hyp) if len(ref) * len(hyp) <= _MAX_LOOP_CELLS else _costs_by_row(ref, hyp)
+    num_cells = len(ref) * len(hyp)
+    costs: Sequence[Sequence[int]] | np.ndarray | _CostsInBlocks
+    if num_cells <= _MAX_LOOP_CELLS:
+        costs = _costs(ref, hyp)
+    else:
+        costs = _costs_by_row(ref, hyp) if num_cells <= _MAX_TABLE_CELLS else _CostsInBlocks(ref, hyp)
     steps = []
     n, m = len(ref), len(hyp)
     while n and m:
-        cost = costs[n][m]
-        same = ref[n - 1] == hyp[m - 1]
-        if cost == costs[n - 1][m - 1] + (0 if same else SUBSTITUTION_COST):
-            steps.append(CORRECT if same else SUBSTITUTION)
-            n, m = n - 1, m - 1
-        elif cost == costs[n][m - 1] + GAP_COST:
-            steps.append(INSERTION)
-            m -= 1
-        else:
-            steps.append(DELETION)
+        row, above, word = costs[n], costs[n - 1], ref[n - 1]
+        while m:
+            cost = row[m]
+            same = word == hyp[m - 1]
+            if cost == above[m - 1] + (0 if same else SUBSTITUTION_COST):
+                steps.append(CORRECT if same else SUBSTITUTION)
+                m -= 1
+            elif cost == row[m - 1] + GAP_COST:
+                steps.append(INSERTION)
+                m -= 1
+                continue
+            else:
+                steps.append(DELETION)
             n -= 1
+            break
     return DELETION * n + INSERTION * m + "".join(reversed(steps))
 
 
@@ -169,16 +181,57 @@ def _costs(ref: list[str], hyp: list[str]) -> list[list[int]]:
 
 def _costs_by_row(ref: list[str], hyp: list[str]) -> np.ndarray:
     """Returns the same table as `_costs`, (N + 1, M + 1) int32, computed one row at a time."""
+    table = np.empty((len(ref) + 1, len(hyp) + 1), dtype=np.int32)
+    table[0] = GAP_COST * np.arange(len(hyp) + 1)
+    _fill(table, *_ids(ref, hyp))
+    return table
+
+
+def _ids(ref: list[str], hyp: list[str]) -> tuple[list[int], np.ndarray]:
+    """Returns a number for each word of the reference, and for those of the hypothesis, (M,)."""
     ids: dict[str, int] = {}
     columns = np.array([ids.setdefault(word, len(ids)) for word in hyp])
-    insertions = GAP_COST * np.arange(len(hyp) + 1, dtype=np.int32)
-    table = np.empty((len(ref) + 1, len(hyp) + 1), dtype=np.int32)
-    table[0] = insertions
-    for n, word in enumerate(ref, 1):
+    return [ids.get(word, -1) for word in ref], columns
+
+
+def _fill(table: np.ndarray, rows: Sequence[int], columns: np.ndarray) -> None:
+    """Fills the rows of a table of costs after its first one, each for a word of the reference."""
+    insertions = GAP_COST * np.arange(table.shape[1], dtype=np.int32)
+    for n, word in enumerate(rows, 1):
         above, row = table[n - 1], table[n]
         row[0] = above[0] + GAP_COST
-        different = np.where(columns == ids.get(word, -1), 0, SUBSTITUTION_COST)
+        different = np.where(columns == word, 0, SUBSTITUTION_COST)
         np.minimum(above[:-1] + different, above[1:] + GAP_COST, out=row[1:])
         # A run of insertions from any column to the left costs 3 per word, so a running minimum finds the best one.
         row[:] = np.minimum.accumulate(row - insertions) + insertions
-    return table
+
+
+class _CostsInBlocks:
+    """The rows of the table of `_costs_by_row`, read from the last one on; memory is O(sqrt(N) M).
+
+    Every sqrt(N)-th row is kept; the block of rows that is read is computed again from it.
+    """
+
+    def __init__(self, ref: list[str], hyp: list[str]) -> None:
+        self._rows, self._columns = _ids(ref, hyp)
+        self._size = math.isqrt(len(ref))
+        self._block = np.empty((self._size + 1, len(hyp) + 1), dtype=np.int32)
+        self._kept = [GAP_COST * np.arange(len(hyp) + 1, dtype=np.int32)]
+        for number in range(len(ref) // self._size):
+            self._read(number)
+            self._kept.append(self._block[-1].copy())
+        self._read(len(self._kept) - 1)
+
+    def __getitem__(self, n: int) -> np.ndarray:
+        """Returns the costs of aligning the first n words of the reference, (M + 1,), until a row of another block is
+        read.
+        """
+        if not 0 <= n - self._first <= self._size:
+            self._block = np.empty_like(self._block)
+            self._read(n // self._size)
+        return self._block[n - self._first]
+
+    def _read(self, number: int) -> None:
+        self._first = number * self._size
+        self._block[0] = self._kept[number]
+        _fill(self._block, self._rows[self._first : self._first + self._size], self._columns)

@@ -85,8 +85,10 @@ def _add(arcs: list[_Arc], items: Sequence[Item], before: tuple[int, ...]) -> tu
     return before
 
 
-# For each pair of arcs: the kind of the last step and the pair of arcs before it.
-_Steps = list[list[tuple[str, int, int]]]
+# For each pair of arcs: the kind of the last step and the pair of arcs before it, packed into a number. Tuples of two
+# sentences of 3,000 words would take a gigabyte.
+_Steps = list["array[int]"]
+_KINDS = CORRECT + SUBSTITUTION + DELETION + INSERTION
 
 
 def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _Steps]:
@@ -97,16 +99,18 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
     other_words = [None if arc.word is None else fold(arc.word) for arc in others]
     rows: list[array[float]] = []
     steps: _Steps = []
+    num_arcs, num_others = len(arcs), len(others)
+    first = {kind: index * num_arcs * num_others for index, kind in enumerate(_KINDS)}
     for a, arc in enumerate(arcs):
         row: array[float] = array("f")
-        taken: list[tuple[str, int, int]] = []
+        taken: array[int] = array("q")
         rows.append(row)
         steps.append(taken)
         deletion = EMPTY_WORD_COST if words[a] is None else GAP_COST
         for b, other in enumerate(others):
             if not a and not b:
                 row.append(0.0)
-                taken.append((CORRECT, 0, 0))
+                taken.append(first[CORRECT])
                 continue
             above = min(arc.before, key=lambda before: rows[before][b], default=-1)
             left = min(other.before, key=lambda before: row[before], default=-1)
@@ -114,11 +118,11 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
             single[2] = row[left] + (EMPTY_WORD_COST if other_words[b] is None else GAP_COST) if b else 0.0
             if not a:
                 row.append(single[2])
-                taken.append((INSERTION, 0, left))
+                taken.append(first[INSERTION] + left)
                 continue
             if not b:
                 row.append(single[1])
-                taken.append((DELETION, above, 0))
+                taken.append(first[DELETION] + above * num_others)
                 continue
             diagonal = min(product(arc.before, other.before), key=lambda pair: rows[pair[0]][pair[1]])
             same = words[a] == other_words[b]
@@ -127,13 +131,13 @@ def _costs(arcs: list[_Arc], others: list[_Arc]) -> tuple[list[array[float]], _S
             by_match, by_deletion, by_insertion = single
             if by_match <= by_deletion and by_match <= by_insertion:
                 row.append(by_match)
-                taken.append((CORRECT if same else SUBSTITUTION, *diagonal))
+                taken.append(first[CORRECT if same else SUBSTITUTION] + diagonal[0] * num_others + diagonal[1])
             elif by_deletion < by_insertion:
                 row.append(by_deletion)
-                taken.append((DELETION, above, b))
+                taken.append(first[DELETION] + above * num_others + b)
             else:
                 row.append(by_insertion)
-                taken.append((INSERTION, a, left))
+                taken.append(first[INSERTION] + a * num_others + left)
     return rows, steps
 
 
@@ -142,11 +146,12 @@ def _trace(arcs: list[_Arc], others: list[_Arc], end: tuple[int, int], steps: _S
     taken: list[Op] = []
     a, b = end
     while a or b:
-        kind, *before = steps[a][b]
+        number, before = divmod(steps[a][b], len(arcs) * len(others))
+        kind = _KINDS[number]
         op = Op(kind, None if kind == INSERTION else arcs[a].word, None if kind == DELETION else others[b].word)
         if op.reference is not None or op.hypothesis is not None:
             taken.append(op)
-        a, b = before
+        a, b = divmod(before, len(others))
     taken.reverse()
     return Alignment(
         tuple(op.reference for op in taken if op.reference is not None),
