@@ -34,6 +34,8 @@ TEXTS = {
     "u3: ref=['WIND', 'KALT', 'REGEN']\nu3: hyp=['WIND', 'KALT', 'WARM']\n",
     "results.json": '{"u1": {"gls_ref": "REGEN MORGEN", "gls_hyp": "REGEN"}, "u2": {"gls_ref": "SONNE", "gls_hyp": '
     '"SONNE"}, "u3": {"gls_ref": "WIND KALT REGEN", "gls_hyp": "WIND KALT WARM"}}',
+    "options.yaml": "data_dir: corpus\noutput: new.arpa\n",
+    "recipe.yaml": "preset: student\n",
     "sentences.txt": "REGEN MORGEN\nSONNE REGEN\nWIND KALT REGEN\n",
 }
 SYNTH = (

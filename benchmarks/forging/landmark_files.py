@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,15 @@ def _flipped(number: int, first: int, last: int) -> Callable[[str], Plant]:
     return make
 
 
-def _label(value: Any) -> str:
-    text = "".join(c if c.isalnum() or c in "-.+" else "_" for c in json.dumps(value)).strip("_")[:24]
-    kind = "" if isinstance(value, int | float) or value is None else type(value).__name__
-    return "-".join(part for part in (kind, text) if part)
+def labelled(values: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Yields each value with a short name, for the ids of its cases; no name twice."""
+    seen: Counter[str] = Counter()
+    for value in values:
+        text = "".join(c if c.isalnum() or c in "-.+" else "_" for c in json.dumps(value)[:60]).strip("_")[:24]
+        kind = "" if isinstance(value, int | float) or value is None else type(value).__name__
+        name = "-".join(part for part in (kind, text) if part)
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}", value
 
 
 def _meta() -> Iterator[tuple[str, Callable[[str], Plant], Any]]:
@@ -109,9 +115,9 @@ def _meta() -> Iterator[tuple[str, Callable[[str], Plant], Any]]:
         return f"meta/{name}", lambda path: forged(path, npz.with_meta(change_meta)), expected
 
     for key, values in META.items():
-        for value in values:
+        for name, value in labelled(values):
             # A frame of 640.5 pixels might be rounded, but nobody wrote it.
-            yield edit(f"{key}-{_label(value)}", lambda meta, key=key, value=value: {**meta, key: value})
+            yield edit(f"{key}-{name}", lambda meta, key=key, value=value: {**meta, key: value})
         yield edit(f"{key}-missing", lambda meta, key=key: {k: v for k, v in meta.items() if k != key})
     yield edit("empty", lambda meta: b"")
     yield edit("list", lambda meta: [])
