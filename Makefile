@@ -4,10 +4,11 @@ PYTHON ?= python3
 PYTHON313 ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
+comma := ,
 # A process per core. Each gets a stretch of the tests, so that most modules make their fixtures once.
 WORKERS := -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
-.PHONY: quickstart check test test-core test-313 lint dist docs clean
+.PHONY: quickstart check test test-core test-313 test-lowest lint dist docs clean
 
 # Simulates a corpus, trains on it, scores and writes a report, in a few minutes.
 quickstart: $(VENV)/.train
@@ -28,6 +29,11 @@ test-core: .venv-core/.done
 # Every test that needs no MediaPipe, on a Python that has none.
 test-313: .venv-313/.done
 	.venv-313/bin/pytest -q $(WORKERS)
+
+# The tests of test-core with the lowest versions that pyproject.toml allows; EXTRAS=test,train adds torch's.
+EXTRAS ?= test
+test-lowest: .venv-lowest/.done
+	.venv-lowest/bin/pytest -q $(WORKERS) -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -66,10 +72,17 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	.venv-313/bin/python -m pip install --quiet -e '.[all,test]'
 	@touch $@
 
+.venv-lowest/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet 'packaging>=23,<27'
+	.venv-lowest/bin/python scripts/lowest_versions.py $(subst $(comma), ,$(EXTRAS)) >.venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
 .venv-docs/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet -e '.[docs]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-core .venv-313 .venv-docs dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-core .venv-313 .venv-lowest .venv-docs dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
