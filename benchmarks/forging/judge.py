@@ -68,7 +68,9 @@ def judge(case: Case, outcome: Outcome, good: Callable[[], Outcome] | None) -> l
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1][:200]
+    """Returns the line that says what went wrong: signloom's own, if there is one, or the last."""
+    lines = text.strip().splitlines() or [""]
+    return next((line for line in lines if line.startswith("signloom: ")), lines[-1])[:200]
 
 
 def _control(case: Case, outcome: Outcome) -> list[str]:
