@@ -145,6 +145,14 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(run):
     assert not re.search(r"url\(|@import|https?://", text)
 
 
+def test_a_mixed_corpus_and_a_composed_one_are_labelled(run):
+    mixed = {**RUN, "corpus": {**RUN["corpus"], "synthetic_utterances": 12, "composed": True}}
+    (run / "run.json").write_text(json.dumps(mixed))
+    text = Page(write_report(run).read_text()).text
+    assert "partly simulated signing (12 utterances)" in text
+    assert "composed of isolated signs" in text
+
+
 def test_a_real_corpus_carries_no_label_of_simulation(run):
     real = {**RUN, "corpus": {**RUN["corpus"], "synthetic": False}}
     (run / "run.json").write_text(json.dumps(real))

@@ -217,7 +217,7 @@ def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmark
         image_size=sizes.pop() if len(sizes) == 1 else None,
         pixel_aspect=aspects.pop() if len(aspects) == 1 else 1.0,
         assumed=tuple(sorted({name for clip in clips for name in clip.assumed})),
-        source={"maker": "signloom compose"},
+        source={"maker": "signloom compose", **({"simulated": True} if any(clip.simulated for clip in clips) else {})},
     ), boundaries
 
 

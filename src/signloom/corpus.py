@@ -20,7 +20,7 @@ from typing import Annotated, Any, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import Kind, open_file, read_bytes
@@ -38,6 +38,8 @@ LANDMARKS_FOLDER = "landmarks"
 # What an importer left out, with the reasons; only where there is any.
 LEFT_OUT = "left_out.jsonl"
 SPLITS = ("train", "dev", "test")
+# Entry of the header: the number of simulated utterances in a corpus that has others as well.
+SYNTHETIC_UTTERANCES = "synthetic_utterances"
 _HEADER_FILE = Kind("the header of a corpus", 16_000_000)
 # A simulated utterance has kilobytes of ground truth.
 _MOST_LINE_BYTES = 16_000_000
@@ -49,6 +51,7 @@ class Info(Struct):
     name: Name | UnsetType = UNSET
     importer: str = ""
     synthetic: bool = False
+    synthetic_utterances: int | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +252,7 @@ class CorpusWriter:
         self._overwrite, self._resumable = overwrite, resumable
         self._stage = Stage(self.root)
         self._utterances: dict[str, Utterance] = {}
+        self._simulated = 0
         self._files: dict[str, str] = {}
         self._left_out: list[Mapping[str, Any]] = []
         self._held = ExitStack()
@@ -330,6 +334,7 @@ class CorpusWriter:
         else:
             _link_or_copy(Path(landmarks), path)
         self._utterances[utterance_id] = utterance
+        self._simulated += clip.simulated
         return utterance
 
     def leave_out(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -341,6 +346,12 @@ class CorpusWriter:
         if not self._utterances:
             raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
         header = {**file_header(FORMAT, FORMAT_VERSION), **self.info}
+        # The landmark files say what they are; a composed corpus may have others of them than its source.
+        header.pop(SYNTHETIC_UTTERANCES, None)
+        if self._simulated:
+            header["synthetic"] = True
+        if 0 < self._simulated < len(self._utterances):
+            header[SYNTHETIC_UTTERANCES] = self._simulated
         write_json_lines(self.folder / LEFT_OUT, self._left_out)
         write_json_lines(self.folder / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
         write_json(self.folder / HEADER, header)
@@ -363,6 +374,18 @@ def _landmarks_listed_in(manifest: Path) -> list[str]:
         if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
             listed.append(name)
     return listed
+
+
+def simulated_label(info: Mapping[str, Any]) -> str:
+    """Returns the warning that belongs beside every rate on a corpus with simulated signing, else an empty text.
+
+    info: the header of the corpus, or a run's record of it.
+    """
+    if not info.get("synthetic"):
+        return ""
+    if count := info.get(SYNTHETIC_UTTERANCES):
+        return f"partly simulated signing ({plural(count, 'utterance')}): these figures say little about real signers"
+    return "simulated signing: these figures say nothing about real signers"
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -29,6 +29,8 @@ FORMAT = "signloom-landmarks"
 # Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.
 VERSIONS = (1, 2)
 SUFFIX = ".npz"
+# The extractor of simulated signing.
+SIMULATOR = "signloom synth"
 _ARRAYS: dict[str, type[np.floating]] = {"points": np.float32, "visibility": np.float32, "seconds": np.float64}
 MAX_FRAMES = 1_000_000
 Fps = Annotated[float, Meta(ge=1, le=1000)]
@@ -119,6 +121,11 @@ class Landmarks:
     def aspect(self) -> float:
         """The width of the image over its height; 1 if the image size is unknown."""
         return self.image_size[0] / self.image_size[1] * self.pixel_aspect if self.image_size else 1.0
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the source says that nobody was filmed: `signloom synth` made these points, or some of them."""
+        return self.source.get("extractor") == SIMULATOR or self.source.get("simulated") is True
 
     def present(self, group: str) -> np.ndarray:
         """Returns whether any point of a group was detected in each frame, (T,) bool."""

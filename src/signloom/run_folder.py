@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
-from signloom.corpus import HEADER, SPLITS, Corpus
+from signloom.corpus import HEADER, SPLITS, SYNTHETIC_UTTERANCES, Corpus
 from signloom.errors import InputError
 from signloom.files.paths import file_stem
 from signloom.files.writing import as_json, atomic_write, write_json
@@ -325,6 +325,8 @@ def corpus_record(corpus: Corpus) -> dict[str, Any]:
         "name": corpus.name,
         "path": str(corpus.root.resolve()),
         "synthetic": bool(corpus.info.get("synthetic", False)),
+        SYNTHETIC_UTTERANCES: corpus.info.get(SYNTHETIC_UTTERANCES),
+        "composed": bool(corpus.info.get("composed")),
         "licence": corpus.info.get("licence", "unknown"),
         "importer": corpus.info.get("importer", ""),
         "summary": corpus.summary(),

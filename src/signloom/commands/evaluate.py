@@ -22,6 +22,7 @@ from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
 from signloom.report import write_report
 from signloom.report.evaluation import write_evaluation
+from signloom.report.sections import corpus_labels
 from signloom.run_folder import Run
 from signloom.score.protocols import protocol_named
 from signloom.score.text import summary, worst_utterances
@@ -77,6 +78,8 @@ def run(options: Options) -> int:
         say(f"note: {unknown}")
     # Shown before anything is written, which a full disk may prevent.
     print(f"{corpus.name}, {options.split} split; decoder: {model.decoder_name}")
+    for label in corpus_labels(corpus.info):
+        print(f"  {label}")
     print(summary(result))
     if options.worst:
         print("\n" + worst_utterances(result, options.worst))

@@ -10,7 +10,7 @@ from typing import Any
 
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
-from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output
+from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output, simulated_label
 from signloom.errors import Faults, InputError, listed
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
@@ -144,6 +144,8 @@ def write_corpus(
     report_points(detected, sum(utterance.num_frames for utterance in corpus), assumed, noun)
     for remark, count in notes.items():
         say(f"note: {remark} ({count:,} {noun})")
+    if label := simulated_label(corpus.info):
+        say(f"note: {label}")
     if not dry_run:
         print(f"next: {next_step}")
         return 0

@@ -56,6 +56,7 @@ def write_evaluation(
         **result.to_json(),
         "split": split,
         "corpus": corpus.name,
+        "labels": corpus_labels(corpus.info),
         "model": str(model_path),
         "decoder": decoder,
         "unseen_signers": None not in signers and not signers & trained,

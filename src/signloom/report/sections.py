@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from signloom.corpus import simulated_label
 from signloom.errors import plural
 from signloom.report.charts import EpochChart, Span, bars, epoch_charts, is_finite, short, timeline
 from signloom.report.html import Html, card, element, header, table
@@ -29,9 +30,7 @@ def title(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[s
 
 def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
     """Returns the warnings that belong beside every rate on a corpus, from its record."""
-    labels = []
-    if corpus.get("synthetic"):
-        labels.append("simulated signing: these figures say nothing about real signers")
+    labels = [label] if (label := simulated_label(corpus)) else []
     if corpus.get("composed"):
         labels.append("composed of isolated signs: these figures say nothing about natural sentences")
     return labels

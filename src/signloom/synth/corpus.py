@@ -21,7 +21,7 @@ from signloom import layout
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, check_output
 from signloom.errors import InputError, SignloomError
 from signloom.files.paths import inside
-from signloom.landmarks import Landmarks, interpolate, parse_image_size
+from signloom.landmarks import SIMULATOR, Landmarks, interpolate, parse_image_size
 from signloom.processes import process_pool
 from signloom.synth.body import pose_body
 from signloom.synth.camera import make_camera, project
@@ -66,7 +66,6 @@ def synthesise(
     lexicon = lexicon_of(options)
     info = {
         "name": Path(output).absolute().name,
-        "synthetic": True,
         "generator": "signloom synth",
         "generator_version": GENERATOR_VERSION,
         "options": options.record(),
@@ -182,7 +181,7 @@ def make_clip(options: SynthOptions, plan: Plan) -> SimulatedClip:
         tracked.visibility,
         fps=fps,
         image_size=image_size,
-        source={"extractor": "signloom synth", "extractor_version": GENERATOR_VERSION, "utterance": plan.id},
+        source={"extractor": SIMULATOR, "extractor_version": GENERATOR_VERSION, "utterance": plan.id},
     )
     return SimulatedClip(landmarks, json.loads(json.dumps(truth)))
 
