@@ -195,6 +195,8 @@ class Run:
     score_page = _SplitFile("score-*.html")
     # Scores on corpora that the model was not trained on, a folder for each.
     other_corpora = _File("other_corpora")
+    # Models that `signloom export` made of this one, a folder for each precision.
+    exported = _File("exported")
     # The logs of a run that was replaced are worth keeping.
     log_file = _File("training.log", kept=True)
     # Lightning opens these before the rest is cleared.
@@ -219,8 +221,14 @@ class Run:
 
     @classmethod
     def of(cls, model: Path) -> Run:
-        """Returns the run folder that `model` is, or the folder of the model file `model`."""
-        return cls(model if model.is_dir() else model.parent)
+        """Returns the run folder that `model` is, or the folder of the model file `model`.
+
+        A model that was exported into a run folder has a folder of its own there: its scores are not the run's.
+        """
+        folder = cls(model if model.is_dir() else model.parent)
+        if model.suffix == ".onnx" and folder.is_run:
+            return cls(folder.exported / model.stem)
+        return folder
 
     @property
     def is_run(self) -> bool:

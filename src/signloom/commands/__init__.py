@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "lm": "an n-gram language model of gloss sentences, as an ARPA file; its perplexity",
     "tune": "choose the weight of a language model on dev, and store both with the model",
     "evaluate": "word error rate of a model on a split of a corpus",
+    "export": "a trained model -> one .onnx file that runs without torch, proved to compute the same",
     "compare": "compare two systems on the same references: is the difference real, and where?",
     "transcribe": "recognise the glosses of a video, a folder of frames or a landmark file",
     "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from signloom.errors import Faults, InputError
 
@@ -49,3 +51,23 @@ def file_stem(utterance_id: str) -> str:
     if stem.strip(". ") == "" or len(stem.encode()) > 200:
         raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")
     return stem
+
+
+# An absolute path within a text: of POSIX, from a home folder, or of Windows. Not what follows a scheme, as in https://.
+_ABSOLUTE = re.compile(
+    r"(?<![\w.:/~\\-])(?:~[\w.-]*(?=[/\\])|[A-Za-z]:(?=[/\\]))?[/\\][^\s'\"<>|,;]+|file:[/\\]+[^\s'\",;]+"
+)
+
+
+def without_folders(value: Any) -> Any:
+    """Returns a JSON value whose texts have the last name of a path in the place of each absolute path."""
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    # A path alone may have spaces.
+    if PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute():
+        return PureWindowsPath(value).name
+    return _ABSOLUTE.sub(lambda match: PureWindowsPath(match.group()).name, value)

@@ -1,4 +1,4 @@
-"""The interface between a model and what computes its network: torch today, other runtimes later.
+"""The interface between a model and what computes its network: torch, or ONNX Runtime.
 
 Shapes: B clips, T frames at the engine's rate, P points of its view, T' output frames, V words, D features.
 """
@@ -6,10 +6,12 @@ Shapes: B clips, T frames at the engine's rate, P points of its view, T' output 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from signloom.inference.model_file import ModelFile
 from signloom.landmarks import Frames
 from signloom.model.presets import ModelConfig
 
@@ -52,6 +54,12 @@ class Engine(Protocol):
         """Returns the tensors that a model file keeps, by name, without those that only training uses.
 
         Raises InputError for an engine whose weights cannot be read.
+        """
+
+    def save(self, path: Path, file: ModelFile) -> None:
+        """Writes the network, with everything else that a model needs, to one file, whole or not at all.
+
+        Raises InputError for a file of another kind than the engine's.
         """
 
 

@@ -23,6 +23,7 @@ from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError, needs_extra
 from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
+from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import Frames, Landmarks
 from signloom.run_folder import model_path
@@ -56,7 +57,7 @@ class Model:
 
     def emission(self, landmarks: Landmarks) -> Emission:
         """Returns the log-probabilities for one clip, which is resampled to the model's frame rate."""
-        log_probs = self._log_probs(self._points(landmarks))
+        log_probs = self._log_probs(self.points(landmarks))
         return Emission(log_probs, self.engine.step_seconds, landmarks.duration_seconds, landmarks.start_seconds)
 
     def emissions(
@@ -69,9 +70,9 @@ class Model:
         """
         for batch in self._batches(utterances, batch_size):
             if len(batch) == 1:
-                yield batch[0], self._log_probs(self._points(corpus.load(batch[0])))
+                yield batch[0], self._log_probs(self.points(corpus.load(batch[0])))
                 continue
-            clips = [self._points(corpus.load(item)) for item in batch]
+            clips = [self.points(corpus.load(item)) for item in batch]
             lengths = np.array([len(clip) for clip in clips])
             points = np.full((len(clips), lengths.max(), *clips[0].shape[1:]), np.nan, dtype=np.float32)
             for row, clip in zip(points, clips, strict=True):
@@ -111,8 +112,7 @@ class Model:
     def save(self, path: Path) -> None:
         """Writes the model to one file, whole or not at all, without the auxiliary head, which only training uses."""
         config = replace(self.engine.config, auxiliary_head=False)
-        file = ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model)
-        file.write(path, self.engine.weights())
+        self.engine.save(path, ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model))
 
     def _batches(self, utterances: Sequence[Utterance], batch_size: int) -> Iterator[list[Utterance]]:
         """Yields utterances of similar length, shorter ones first."""
@@ -140,23 +140,30 @@ class Model:
         result: np.ndarray = log_probs[0]
         return result
 
-    def _points(self, landmarks: Landmarks) -> np.ndarray:
+    def points(self, landmarks: Landmarks) -> np.ndarray:
         """Returns the points (T, P, 3) that the engine takes, at its frame rate."""
         config = self.engine.config
         return landmarks.resampled(config.fps).select(config.view)
 
 
 def load(path: Path | str) -> Model:
-    """Returns the model in a file that training wrote, or in a run folder.
+    """Returns the model in a file that training wrote, in a run folder, or in an .onnx file of `signloom export`.
 
     Raises InputError for anything else (a pickle is never opened), LayoutError for another point layout,
-    MissingExtraError where torch is not installed.
+    MissingExtraError where torch is not installed, or ONNX Runtime for an .onnx file.
     """
     path = model_path(Path(path))
-    file = ModelFile.read(path)
-    with needs_extra("loading a model"):
-        from signloom.inference.torch_engine import TorchEngine
-    engine = TorchEngine.load(path, file.config, len(file.vocabulary))
+    engine: Engine
+    if path.suffix == ONNX_SUFFIX:
+        from signloom.inference.onnx_engine import load_onnx
+
+        with needs_extra("running an exported model"):
+            engine, file = load_onnx(path)
+    else:
+        file = ModelFile.read(path)
+        with needs_extra("loading a model"):
+            from signloom.inference.torch_engine import TorchEngine
+        engine = TorchEngine.load(path, file.config, len(file.vocabulary))
     return Model(engine, file.vocabulary, file.info, file.decoding, file.language_model)
 
 

@@ -26,7 +26,7 @@ FORMAT = "signloom-model"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 # Tensors of the file whose names begin so are the language model's n-grams; all others are the network's weights.
-_LANGUAGE_MODEL = "language_model."
+LANGUAGE_MODEL = "language_model."
 _TABLE = ("ids", "log_probs", "backoffs")
 
 
@@ -48,20 +48,37 @@ class ModelFile:
         """Writes the file, whole or not at all."""
         from safetensors.numpy import save
 
+        header, tensors = self.header(FORMAT, FORMAT_VERSION)
+        tensors |= weights
+        data = save(tensors, metadata={"signloom": json.dumps(header, ensure_ascii=False)})
+        with atomic_write(path) as file:
+            file.write(data)
+
+    def header(self, format: str, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Returns the header of a file of a format, as JSON, and the tensors of the language model by name."""
         header: dict[str, Any] = {
-            **file_header(FORMAT, FORMAT_VERSION),
+            **file_header(format, version),
             "config": self.config.to_json(),
             "vocabulary": list(self.vocabulary.words),
             "info": dict(self.info),
             "decoding": self.decoding.to_json(),
         }
-        tensors = dict(weights)
-        if self.language_model is not None:
-            header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
-            tensors |= _tensors_of(self.language_model)
-        data = save(tensors, metadata={"signloom": json.dumps(header, ensure_ascii=False)})
-        with atomic_write(path) as file:
-            file.write(data)
+        if self.language_model is None:
+            return header, {}
+        header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
+        return header, _tensors_of(self.language_model)
+
+    @classmethod
+    def of(cls, header: Any, tensors: Mapping[str, np.ndarray], path: Path, format: str, version: int) -> ModelFile:
+        """Returns what `header` wrote into a file of a format. Raises InputError and LayoutError as `read` does."""
+        check_header(header, path, format, version)
+        return cls(
+            ModelConfig.from_json(header["config"]),
+            Vocabulary(tuple(header["vocabulary"])),
+            header["info"],
+            Decoding.from_json(header.get("decoding", {}), place=str(path)),
+            _language_model(header.get("language_model"), tensors, path),
+        )
 
     @classmethod
     def read(cls, path: Path) -> ModelFile:
@@ -85,25 +102,18 @@ class ModelFile:
             raise InputError(
                 f"{path}: not a model file of signloom ({reason}); needed a file that 'signloom train' wrote"
             ) from None
-        check_header(header, path, FORMAT, FORMAT_VERSION)
-        return cls(
-            ModelConfig.from_json(header["config"]),
-            Vocabulary(tuple(header["vocabulary"])),
-            header["info"],
-            Decoding.from_json(header.get("decoding", {}), place=str(path)),
-            _language_model(header.get("language_model"), tensors, path),
-        )
+        return cls.of(header, tensors, path, FORMAT, FORMAT_VERSION)
 
 
 def is_weight(name: str) -> bool:
     """Returns whether a tensor of a model file is one of the network's weights."""
-    return not name.startswith(_LANGUAGE_MODEL)
+    return not name.startswith(LANGUAGE_MODEL)
 
 
 def _tensors_of(model: NGram) -> dict[str, np.ndarray]:
     """Returns the tensors of an n-gram model; its words go into the header."""
     return {
-        f"{_LANGUAGE_MODEL}{order}.{name}": np.ascontiguousarray(getattr(table, name))
+        f"{LANGUAGE_MODEL}{order}.{name}": np.ascontiguousarray(getattr(table, name))
         for order, table in enumerate(model.tables, 1)
         for name in _TABLE
     }
@@ -115,7 +125,7 @@ def _language_model(header: Mapping[str, Any] | None, tensors: Mapping[str, np.n
         return None
     try:
         tables = tuple(
-            Table(*(tensors[f"{_LANGUAGE_MODEL}{order}.{name}"] for name in _TABLE))
+            Table(*(tensors[f"{LANGUAGE_MODEL}{order}.{name}"] for name in _TABLE))
             for order in range(1, header["order"] + 1)
         )
         return NGram(tuple(header["words"]), tables)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from signloom.errors import InputError
 from signloom.inference.engine import Engine
-from signloom.inference.model_file import is_weight
+from signloom.inference.model_file import ModelFile, is_weight
+from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
 from signloom.landmarks import Frames
 from signloom.model.long_clips import long_log_probs
 from signloom.model.presets import ModelConfig
@@ -73,6 +74,13 @@ class TorchEngine:
             for name, tensor in self.recognizer.state_dict().items()
             if not name.startswith(AUXILIARY)
         }
+
+    def save(self, path: Path, file: ModelFile) -> None:
+        if path.suffix == ONNX_SUFFIX:
+            raise InputError(
+                f"{path}: not a name for weights; 'signloom export' makes an {ONNX_SUFFIX} file of a model"
+            )
+        file.write(path, self.weights())
 
     def _tensors(self, points: np.ndarray, lengths: np.ndarray | None) -> tuple[Tensor, Tensor | None]:
         device = next(self.recognizer.parameters()).device

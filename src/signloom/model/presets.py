@@ -6,12 +6,14 @@ No torch here: the command line imports this module for its help.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from signloom.errors import InputError
 
 FRAME_RATE = 25.0
+Lengths = TypeVar("Lengths", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,26 @@ class ModelConfig:
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: dropout {self.dropout}; needed 0 to below 1")
 
+    @property
+    def body_strides(self) -> tuple[int, ...]:
+        """The strides of the body's layers over time, in order."""
+        raise NotImplementedError
+
+    @property
+    def stride(self) -> int:
+        """Input frames per output frame."""
+        return 1 if self.frame_rate else math.prod(self.body_strides)
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """Returns the output frames for `lengths` frames at the model's frame rate, exact for every length from 1.
+
+        lengths: a number, or an array or a tensor of integers.
+        """
+        if not self.frame_rate:
+            for stride in self.body_strides:
+                lengths = (lengths + stride - 1) // stride
+        return lengths
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
@@ -127,6 +149,10 @@ class StudentConfig(ModelConfig):
     head_channels: int = 192
     share_hands: bool = False
 
+    @property
+    def body_strides(self) -> tuple[int, ...]:
+        return (self.stem_stride, *(block.stride for block in self.blocks))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.share_hands:
@@ -177,6 +203,10 @@ class TeacherConfig(ModelConfig):
     stem_pool: int = 2
     modules: tuple[InceptionModule, ...] = I3D_MODULES
     residual: bool = False
+
+    @property
+    def body_strides(self) -> tuple[int, ...]:
+        return (self.stem_stride, self.stem_pool, *(module.pool for module in self.modules))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -95,7 +95,7 @@ class Recognizer(nn.Module):
     @property
     def stride(self) -> int:
         """Input frames per output frame."""
-        return 1 if self.config.frame_rate else self.body.stride
+        return self.config.stride
 
     @property
     def step_seconds(self) -> float:
@@ -104,7 +104,7 @@ class Recognizer(nn.Module):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Returns the output frames for `lengths` frames at the model's frame rate, exact for every length from 1."""
-        return lengths if self.config.frame_rate else self.body.output_lengths(lengths)
+        return self.config.output_lengths(lengths)
 
     def input_frames_needed(self, num_output_frames: int) -> int:
         """Returns the fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""

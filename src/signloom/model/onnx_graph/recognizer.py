@@ -16,12 +16,9 @@ from signloom.model.blocks import BiLSTM
 from signloom.model.onnx_graph.bodies import Padding, array, body
 from signloom.model.onnx_graph.builder import Graph, float_tensor, int_tensor
 from signloom.model.onnx_graph.frontend import features
+from signloom.model.onnx_graph.interface import FEATURES, LENGTHS, LOG_PROBS, OUTPUT_LENGTHS, POINTS
 from signloom.model.onnx_graph.quantization import Range
 from signloom.model.recognizer import COSINE_SCALE, CosineClassifier, Recognizer
-
-# Names of the model's inputs and outputs.
-POINTS, LENGTHS = "points", "lengths"
-LOG_PROBS, OUTPUT_LENGTHS, FEATURES = "log_probs", "output_lengths", "features"
 
 
 def onnx_model(recognizer: Recognizer, ranges: Mapping[str, Range] | None = None) -> onnx.ModelProto:

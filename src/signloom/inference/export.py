@@ -1,0 +1,75 @@
+"""Exports a trained model to ONNX, and proves that the result computes the same before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from signloom.corpus import Corpus, Utterance
+from signloom.errors import InputError
+from signloom.files.paths import without_folders
+from signloom.inference.model import Model
+from signloom.inference.onnx_engine import OnnxEngine, session_of
+from signloom.inference.parity import Parity, compare
+from signloom.inference.torch_engine import recognizer_of
+from signloom.model.onnx_graph.interface import LENGTHS, POINTS
+from signloom.model.onnx_graph.quantization import Range
+from signloom.model.onnx_graph.recognizer import calibration_model, onnx_model
+
+# The number of training clips from which ranges are measured; twice as many gave the same word error rate.
+NUM_CALIBRATION_CLIPS = 100
+
+
+def exported(
+    model: Model,
+    *,
+    precision: str,
+    corpus: Corpus | None,
+    advance: Callable[[int], object] = lambda count: None,
+) -> tuple[Model, Parity]:
+    """Returns a torch model as an ONNX model of a precision, float32 or int8, and how far the two differ.
+
+    corpus: the one of the model's training: int8 measures the ranges of layers on train, and both are compared on dev.
+    Without it, float32 is compared on made clips only.  advance: called with the number of clips after each.
+
+    Raises CheckFailedError if the exported model differs too much, InputError for int8 without training clips.
+    """
+    recognizer = recognizer_of(model.engine)
+    ranges = measured_ranges(model, corpus, advance) if precision == "int8" else None
+    config = replace(model.engine.config, auxiliary_head=False)
+    engine = OnnxEngine.of(onnx_model(recognizer, ranges).SerializeToString(), config, Path("exported model"))
+    # Nobody who gets the file learns the folders of this machine.
+    result = replace(model, engine=engine, info=without_folders(dict(model.info)))
+    parity = compare(model, result, corpus, exact=precision == "float32", advance=advance)
+    parity.check(precision)
+    record = {"precision": precision, **asdict(parity), "same_greedy": parity.same_greedy}
+    return replace(result, info={**result.info, "export": record}), parity
+
+
+def measured_ranges(model: Model, corpus: Corpus | None, advance: Callable[[int], object]) -> Mapping[str, Range]:
+    """Returns the range of the input of each layer on training clips. Raises InputError if there are none."""
+    clips = calibration_utterances(corpus)
+    if corpus is None or not clips:
+        raise InputError("export: int8 is calibrated on training clips; got none; give their corpus with --data_dir")
+    graph, inputs_of = calibration_model(recognizer_of(model.engine))
+    session = session_of(graph.SerializeToString())
+    names = sorted(set(inputs_of.values()))
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for item in clips:
+        points = np.asarray(model.points(corpus.load(item))[:], dtype=np.float32)
+        values = session.run(names, {POINTS: points[None], LENGTHS: np.array([len(points)])})
+        low = np.minimum(low, [value.min() for value in values])
+        high = np.maximum(high, [value.max() for value in values])
+        advance(1)
+    of_input = {name: Range.of(*limits) for name, *limits in zip(names, low.tolist(), high.tolist(), strict=True)}
+    return {layer: of_input[name] for layer, name in inputs_of.items()}
+
+
+def calibration_utterances(corpus: Corpus | None) -> list[Utterance]:
+    """Returns training utterances spread over the whole split, so that all signers are in it."""
+    train = [item for item in corpus if item.split == "train"] if corpus is not None else []
+    indices = np.linspace(0, len(train) - 1, min(NUM_CALIBRATION_CLIPS, len(train))).round().astype(int)
+    return [train[index] for index in indices]

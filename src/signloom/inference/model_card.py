@@ -1,0 +1,94 @@
+"""The model card of an exported model, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from signloom.ctc.decoding_options import describe
+from signloom.errors import plural
+from signloom.inference.model_file import ModelFile
+
+# The first line, by which a card is known as one that may be replaced.
+MARK = "<!-- written by signloom export -->"
+# Up to this many glosses are listed; all are in the file.
+_NUM_GLOSSES = 100
+
+
+def model_card(file: ModelFile) -> str:
+    """Returns what a user of a model should know: what it recognises, from what it was trained, how well it does.
+
+    What the model's record does not say is called unknown.
+    """
+    info, config, glosses = file.info, file.config, file.vocabulary.words[2:]
+    corpus, exported = _part(info, "corpus"), _part(info, "export")
+    listed = ", ".join(glosses[:_NUM_GLOSSES]) + (", ..." if len(glosses) > _NUM_GLOSSES else "")
+    lines = [
+        MARK,
+        "# Model card",
+        "",
+        f"Recognises {len(glosses):,} signs in landmarks of MediaPipe Holistic, with the time of each. Made by "
+        f"signloom {info.get('signloom', 'unknown')}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| network | {_part(info, 'model').get('preset', 'unknown')}, {config.kind}, {_precision(exported)} |",
+        f"| input | view `{config.view}`, {config.fps:g} frames/s |",
+        f"| output | one frame for {config.stride} of the input, {config.stride / config.fps:g} s |",
+        f"| decoder | {describe(file.decoding, file.language_model)} |",
+        f"| trained on | {corpus.get('name', 'unknown')}{', simulated signing' if corpus.get('synthetic') else ''} |",
+        f"| licence of the corpus | {corpus.get('licence', 'unknown')} |",
+        *_splits(_part(corpus, "summary")),
+        *_scores(info, exported),
+        "",
+        "The weights are made from the corpus: its licence says what may be done with them.",
+        "",
+        "## Limits",
+        "",
+        "- It knows the signs below and no others. Another sign, or another movement, may come out as one of them.",
+        "- It was scored on the splits above. On other signers, cameras and languages it may do much worse.",
+        "- It recognises signs, not sentences of a spoken language.",
+    ]
+    if corpus.get("synthetic"):
+        lines.append("- It was trained on simulated signing: its figures say nothing about real signing.")
+    return "\n".join([*lines, "", "## Glosses", "", listed, ""])
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _precision(exported: Mapping[str, Any]) -> str:
+    return str(exported.get("precision", "unknown precision"))
+
+
+def _splits(summary: Mapping[str, Any]) -> list[str]:
+    return [
+        f"| {name} | {plural(split.get('utterances', 0), 'utterance')}, {plural(split.get('signers', 0), 'signer')}, "
+        f"{plural(split.get('distinct_glosses', 0), 'gloss', 'glosses')}, {split.get('hours', 0):.2f} hours |"
+        for name in summary
+        if (split := _part(summary, name))
+    ]
+
+
+def _scores(info: Mapping[str, Any], exported: Mapping[str, Any]) -> list[str]:
+    lines = []
+    dev = _part(info, "dev").get("dev_wer")
+    if isinstance(dev, float):
+        lines.append(f"| WER on dev, greedy, best epoch | {100 * dev:.2f} % |")
+    tuned = _part(info, "tuned").get("wer")
+    if isinstance(tuned, float):
+        lines.append(f"| WER on dev, tuned on dev | {100 * tuned:.2f} % |")
+    if "difference" in exported:
+        lines.append(
+            f"| largest difference to the run | {exported['difference']:.1e} in log-probability, "
+            f"{exported['num_clips']:,} clips |"
+        )
+        lines.append(f"| same greedy output as the run | {100 * exported['same_greedy']:.2f} % of these clips |")
+    if exported.get("wer_after") is not None:
+        lines.append(
+            f"| WER on dev of {exported['corpus']}, {exported['decoder']} | {100 * exported['wer_before']:.2f} % "
+            f"of the run, {100 * exported['wer_after']:.2f} % of this file |"
+        )
+    return lines
