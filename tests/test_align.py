@@ -167,6 +167,38 @@ def test_a_corpus_is_aligned_into_a_folder_and_taken_up_again(tiny_corpus, model
         call(tiny_corpus, model_file, **{**given, "format": "vtt"})
 
 
+def test_old_alignments_stay_until_all_new_ones_are_there(tiny_corpus, model_file, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out"
+    given = {"split": "test", "output": output, "format": "json", "min_confidence": 0.0}
+    call(tiny_corpus, model_file, **given)
+    before = {path.name: path.read_bytes() for path in output.glob("*.json")}
+    other = Path(shutil.copytree(tiny_corpus, tmp_path / "other"))
+    manifest = other / "manifest.jsonl"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    write = write_spans
+
+    def killed(path, *rest, **named):
+        if "test-2" in path.name:
+            raise KeyboardInterrupt
+        write(path, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("signloom.commands.align.write_spans", killed)
+        with pytest.raises(KeyboardInterrupt):
+            call(other, model_file, **given, overwrite=True)
+    assert {path.name: path.read_bytes() for path in output.glob("*.json")} == before
+    with pytest.raises(InputError, match="has alignments made with another sentences"):
+        call(other, model_file, **given)
+    capsys.readouterr()
+    assert call(other, model_file, **given, overwrite=True) == 0
+    assert "2 of 4 clips aligned, 2 existed already" in capsys.readouterr().out
+    after = {path.name: path.read_bytes() for path in output.glob("*.json")}
+    assert [name for name in before if after[name] != before[name]] == ["align.json"]
+    # Again means again.
+    assert call(other, model_file, **given, overwrite=True) == 0
+    assert "4 of 4 clips aligned" in capsys.readouterr().out
+
+
 def test_clips_that_cannot_be_aligned_do_not_stop_the_others(tiny_corpus, model_file, tmp_path, capsys):
     folder = tmp_path / "landmarks"
     folder.mkdir()

@@ -14,6 +14,7 @@ from conftest import TINY_STUDENT, drawn_curves
 from signloom import cli
 from signloom.corpus import HEADER, Corpus
 from signloom.errors import InputError
+from signloom.files.staging import remove
 from signloom.health.examine import examine
 from signloom.health.subject import find_subject
 from signloom.inference.model import Model
@@ -62,7 +63,7 @@ def test_the_search_finds_what_it_should():
     assert len([text for text in texts(ast.parse(code)) if NAMES.search(text)]) == 3
 
 
-def test_everything_that_is_declared_is_cleared_but_the_logs(tmp_path):
+def test_everything_that_is_declared_is_replaced_but_the_logs(tmp_path):
     run = Run(tmp_path)
     for file in FILES:
         path = tmp_path / file.name.replace("*", "test")
@@ -71,7 +72,7 @@ def test_everything_that_is_declared_is_cleared_but_the_logs(tmp_path):
         else:
             (path / "inner").mkdir(parents=True)
     (tmp_path / "mine.txt").write_text("not ours")
-    run.clear()
+    remove(tmp_path / name for name in run.files())
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"training.log", "tensorboard", "mine.txt"}
     assert run.evaluation_file("dev") == tmp_path / "evaluation-dev.json"

@@ -1,3 +1,4 @@
+import errno
 import json
 from dataclasses import asdict, replace
 
@@ -12,10 +13,11 @@ from signloom import cli, layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
+from signloom.files import staging
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
 from signloom.model import presets
-from signloom.run_folder import EpochRecord, History
+from signloom.run_folder import EpochRecord, History, Run
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.data import BucketSampler, UtteranceDataset, collate
@@ -232,6 +234,48 @@ class TestBadInput:
         assert not (run / "evaluation-test.json").exists()
         assert len(tuned.history.epochs) == 1
 
+    def test_an_earlier_run_stays_until_the_new_one_has_a_state(self, tiny_corpus, tmp_path, monkeypatch):
+        """Ends the new run before its first state, and at each step of the exchange, as a kill would."""
+        run = Run(tmp_path / "run")
+        fit(recipe(tiny_corpus, run.path, epochs=1))
+        run.evaluation_file("test").write_text("{}")
+        (run.path / "mine.txt").write_text("not ours")
+
+        def content():
+            files = [run.path / name for name in [*run.files(), "mine.txt"]]
+            return {path.name: path.read_bytes() for path in files}
+
+        before, events = content(), set(run.tensorboard.iterdir())
+
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def killed(folder):
+            raise RuntimeError("killed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SafeCheckpointIO, "save_checkpoint", full)
+            with pytest.raises(TrainingError, match="no space left.*earlier run there is unchanged.*start again"):
+                fit(recipe(tiny_corpus, run.path, epochs=1, seed=1, overwrite=True))
+        assert content() == before
+        assert events < set(run.tensorboard.iterdir())
+        assert load(run.path).info["seed"] == 0
+        with monkeypatch.context() as patch:
+            # Killed when the plan is there and nothing is moved.
+            patch.setattr(staging, "_carry_out", killed)
+            with pytest.raises(RuntimeError, match="killed"):
+                fit(recipe(tiny_corpus, run.path, epochs=1, seed=1, overwrite=True))
+        # The next reader finishes the exchange; the new run can be resumed.
+        assert load(run.path).info["seed"] == 1
+        assert not run.evaluation_file("test").exists()
+        assert not events & set(run.tensorboard.iterdir())
+        assert (run.path / "mine.txt").read_text() == "not ours"
+        assert run.written is run
+        fresh = fit(recipe(tiny_corpus, tmp_path / "fresh", epochs=1, seed=1))
+        again = fit(recipe(tiny_corpus, run.path, epochs=2, seed=1, resume=True))
+        assert [item.epoch for item in again.history.epochs] == [1, 2]
+        assert again.history.epochs[0].train_loss == fresh.history.epochs[0].train_loss
+
     def test_nothing_to_resume(self, tiny_corpus, tmp_path):
         with pytest.raises(InputError, match=r"nothing to resume; no last.safetensors there"):
             fit(recipe(tiny_corpus, tmp_path / "run", resume=True))
@@ -279,9 +323,7 @@ class TestBadInput:
             fit(recipe(tiny_corpus, tmp_path / "run"))
 
     def test_full_disk_keeps_the_model_there_was(self, tiny_corpus, tmp_path, monkeypatch):
-        import errno
-
-        from signloom import files
+        from signloom.files import writing as files
         from signloom.train import callbacks
 
         run = tmp_path / "run"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, Self, overload
 from signloom.corpus import HEADER, SPLITS, SYNTHETIC_UTTERANCES, Corpus
 from signloom.errors import InputError
 from signloom.files.paths import file_stem
+from signloom.files.staging import Stage, settle
 from signloom.files.writing import as_json, atomic_write, write_json
 from signloom.findings import Finding
 
@@ -128,7 +128,7 @@ class History:
 class _File:
     """Declares a file or folder of a run: `Run.x.name` is its name, `run.x` its path.
 
-    `Run.clear` removes every file that is declared, unless it is `kept`.
+    A new run in the same folder removes every file that is declared, unless it is `kept`.
     """
 
     def __init__(self, name: str, *, kept: bool = False) -> None:
@@ -199,7 +199,7 @@ class Run:
     exported = _File("exported")
     # The logs of a run that was replaced are worth keeping.
     log_file = _File("training.log", kept=True)
-    # Lightning opens these before the rest is cleared.
+    # Lightning opens the new ones before the old are removed.
     tensorboard = _File("tensorboard", kept=True)
 
     @classmethod
@@ -208,6 +208,7 @@ class Run:
         run = cls(Path(path))
         if not run.path.is_dir():
             raise InputError(f"{path}: no such folder; needed the folder of a run")
+        settle(run.path)
         evaluations = {split: _read(run.evaluation_file(split), _scored) for split in reversed(SPLITS)}
         return cls(
             run.path,
@@ -235,12 +236,21 @@ class Run:
         """Whether the folder holds a run: one with a model, or one that ended before its first model was saved."""
         return self.model_file.is_file() or self.info_file.is_file()
 
-    def clear(self) -> None:
-        """Removes all files of an earlier run and of its evaluations; its logs stay."""
-        for file in vars(type(self)).values():
-            if isinstance(file, _File | _SplitFile) and not file.kept:
-                for path in self.path.glob(file.name):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    @property
+    def is_trained(self) -> bool:
+        """Whether the folder holds what training has learnt: a model, a state, or the history of epochs."""
+        return any(path.exists() for path in (self.model_file, self.state_file, self.history_file))
+
+    @property
+    def written(self) -> Run:
+        """The folder that training writes into: this one, or a hidden one in it until an earlier run is replaced."""
+        stage = Stage(self.path)
+        return Run(stage.path) if stage.path.is_dir() else self
+
+    def files(self) -> list[str]:
+        """Returns the names of the files and folders of a run and of its evaluations that are there, without logs."""
+        declared = [file for file in vars(type(self)).values() if isinstance(file, _File | _SplitFile)]
+        return [path.name for file in declared if not file.kept for path in self.path.glob(file.name)]
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -324,6 +334,7 @@ class Run:
 
 def model_path(model: Path) -> Path:
     """Returns the model file that `model` is, or that the run folder `model` holds."""
+    settle(Run.of(model).path)
     return Run(model).model_file if model.is_dir() else model
 
 

@@ -24,8 +24,10 @@ from signloom.commands.clip_options import ClipOptions
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
 from signloom.errors import Faults, InputError
+from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import sha256_of
+from signloom.files.staging import Stage, settle_locked
 from signloom.files.temporary import remove_temporary
 from signloom.files.writing import write_json, write_json_lines
 from signloom.importers.landmark_files import LandmarkFiles
@@ -178,13 +180,23 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
         raise InputError(f"{options.source} has {len(tasks):,} clips; give a folder for the results with --output")
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
-    folder, suffix = options.output, SUFFIXES[options.written_format]
-    _check_resume(options, folder)
+    with locked(options.output):
+        return _align_all(options, options.output, model, tasks)
+
+
+def _align_all(options: Options, folder: Path, model: Model, tasks: Sequence[Task]) -> int:
+    suffix = SUFFIXES[options.written_format]
+    settle_locked(folder)
+    # Old results stay until all new ones are there.
+    stage = Stage(folder)
+    made_in = stage.path if options.overwrite else folder
+    _check_resume(options, made_in, stage)
     failed: list[tuple[str, str]] = []
     doubtful: list[tuple[float, str]] = []
     confidences: list[float] = []
     num_existing = 0
     owners: dict[str, str] = {}
+    names: list[str] = []
     with progress_bar() as bar:
         bar_task = bar.add_task("aligning", total=len(tasks), unit="clips")
         for task in tasks:
@@ -192,8 +204,9 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
                 name = f"{file_stem(task.id)}{suffix}"
                 if owners.setdefault(name.casefold(), task.id) != task.id:
                     raise InputError(f"{name} is already the file of {owners[name.casefold()]}; rename one of them")
-                path = inside(folder, name)
-                if path.is_file() and not options.overwrite:
+                names.append(name)
+                path = inside(made_in, name)
+                if path.is_file():
                     num_existing += 1
                 else:
                     landmarks = task.read()
@@ -205,7 +218,10 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
             except InputError as error:
                 failed.append((task.id, with_place(task.place, error)))
             bar.advance(bar_task)
-    write_json_lines(folder / FAILED, [{"id": name, "reason": reason} for name, reason in failed])
+    write_json_lines(made_in / FAILED, [{"id": name, "reason": reason} for name, reason in failed])
+    if options.overwrite:
+        made = [path.name for path in made_in.iterdir() if not path.name.startswith(".")]
+        stage.commit(made, remove=[FAILED, *names])
     done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (
         f", {num_existing:,} existed already" if num_existing else ""
     )
@@ -222,8 +238,11 @@ def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     return 1 if failed else 0
 
 
-def _check_resume(options: Options, folder: Path) -> None:
-    """Records model, sentences and format in the folder. Raises InputError if existing files were made with others."""
+def _check_resume(options: Options, folder: Path, stage: Stage) -> None:
+    """Records model, sentences and format in the folder that is written, which with --overwrite is the stage.
+
+    Existing files that were made with others are removed from the stage. Elsewhere, InputError is raised.
+    """
     sentences = options.annotations or options.source / MANIFEST
     path = model_path(options.model)
     made_of = {
@@ -234,13 +253,15 @@ def _check_resume(options: Options, folder: Path) -> None:
     if folder.is_dir():
         remove_temporary(folder)
     record = folder / RECORD
-    if record.is_file() and not options.overwrite:
+    if record.is_file():
         try:
             before = json.loads(record.read_text(encoding="utf-8"))
         except ValueError:
             before = {}
         other = [name.removesuffix("_sha256") for name in made_of if before.get(name) != made_of[name]]
-        if other:
+        if other and options.overwrite:
+            stage.clear()
+        elif other:
             raise InputError(
                 f"{folder}: has alignments made with another {' and '.join(other)}; "
                 "choose another folder or pass --overwrite"

@@ -12,15 +12,17 @@ kept, and an unfinished one is resumed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError
+from signloom.files.locks import locked
 from signloom.files.paths import file_stem
+from signloom.files.staging import settle
 from signloom.files.writing import as_json, write_json
 from signloom.report.evaluation import score_on_test
 from signloom.run_folder import Run
@@ -30,7 +32,12 @@ from signloom.score.wer import Score, read_score
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE
 
+if TYPE_CHECKING:
+    from signloom.train.fit import RunResult
+
 RESULT = "crossval.json"
+# The settings of the folds in the folder.
+FOLDS = "folds.json"
 
 
 @dataclass(kw_only=True)
@@ -76,12 +83,17 @@ def run(options: Options) -> int:
     from signloom.train.fit import fit
 
     corpus = Corpus.open(options.data_dir)
+    with locked(options.output):
+        return _run(options, corpus, fit)
+
+
+def _run(options: Options, corpus: Corpus, fit: Callable[..., RunResult]) -> int:
     folds = [
         leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)
         for signer in chosen_signers(corpus, options.signers)
     ]
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-    _check_same(options, corpus)
+    to_replace = _check_same(options, corpus)
     scores: dict[str, Score] = {}
     for number, fold in enumerate(folds, 1):
         folder = Run(options.output / file_stem(fold.signer))
@@ -91,10 +103,12 @@ def run(options: Options) -> int:
             f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and {counts['dev']} dev utterances"
             f" ({fold.dev_from}), {counts['test']} to score"
         )
-        if file.exists() and not options.overwrite:
+        settle(folder.path)
+        old = fold.signer in to_replace
+        if file.exists() and not old:
             say("  finished before")
         else:
-            resume = folder.state_file.exists() and not options.overwrite
+            resume = folder.state_file.exists() and not old
             # A fold that has no saved state is restarted.
             trained = fit(
                 replace(recipe, output=folder.path, resume=resume, overwrite=not resume),
@@ -102,6 +116,9 @@ def run(options: Options) -> int:
                 look=first_look,
             )
             score_on_test(folder, trained.model, fold.corpus, protocol=options.protocol)
+            if old:
+                to_replace.remove(fold.signer)
+                _write_settings(options, corpus, to_replace)
         scores[fold.signer] = read_score(file)
         say(f"  WER {percent(scores[fold.signer].wer)}")
     pooled = _pooled(corpus, scores, options.protocol)
@@ -207,12 +224,20 @@ def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _check_same(options: Options, corpus: Corpus) -> None:
-    """Records the settings. Raises InputError listing what differs from those of the folds in the folder."""
-    path = options.output / "folds.json"
+def _check_same(options: Options, corpus: Corpus) -> list[str]:
+    """Records the settings. Returns the signers whose folds in the folder are to be replaced: --overwrite is given,
+    or was given to a cross-validation that did not come to its end.
+
+    Raises InputError listing what differs from the settings of the folds in the folder.
+    """
+    path = options.output / FOLDS
     settings = _settings(options, corpus)
-    if path.exists() and not options.overwrite:
-        before = json.loads(path.read_text(encoding="utf-8"))
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    to_replace = list(before.get("to_replace", []))
+    same = all(before.get(name) == value for name, value in settings.items())
+    if options.overwrite and not (same and to_replace):
+        to_replace = [name for name in chosen_signers(corpus, ()) if Run(options.output / file_stem(name)).is_run]
+    elif before and not same:
         faults = Faults(
             f"{options.output}: holds folds made with other options", advice="give another --output or --overwrite"
         )
@@ -222,4 +247,11 @@ def _check_same(options: Options, corpus: Corpus) -> None:
         if before["corpus"] != settings["corpus"]:
             faults.add(f"the corpus in {options.data_dir} is not that of the folds")
         faults.raise_if_any()
-    write_json(path, settings)
+    _write_settings(options, corpus, to_replace)
+    return to_replace
+
+
+def _write_settings(options: Options, corpus: Corpus, to_replace: Sequence[str]) -> None:
+    """Records the settings, and the signers whose folds were made with others, as long as there are any."""
+    record = {**_settings(options, corpus), **({"to_replace": to_replace} if to_replace else {})}
+    write_json(options.output / FOLDS, record)

@@ -17,6 +17,7 @@ from signloom.ctc.arpa import read_arpa, write_arpa
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.ngram import UNKNOWN_WORD, NGram
 from signloom.errors import InputError
+from signloom.files.locks import locked_file
 from signloom.synth.sentences import read_sentences
 
 
@@ -52,7 +53,8 @@ def run(options: Options) -> int:
     else:
         model = _estimated(options, corpus)
     if options.output is not None:
-        write_arpa(model, options.output)
+        with locked_file(options.output):
+            write_arpa(model, options.output)
     for name, sentences in to_evaluate:
         print(f"{name}: {model.perplexity(sentences)}")
     if options.output is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from signloom.console import console, progress_bar
 from signloom.corpus import Corpus, Utterance
+from signloom.files.locks import locked
 from signloom.files.writing import write_json
 from signloom.run_folder import Run
 
@@ -50,6 +51,11 @@ def run(options: Options) -> int:
     import lightning  # noqa: F401 - report a missing package before minutes of work
     import torch  # noqa: F401
 
+    with locked(options.output, "quickstart"):
+        return _run(options)
+
+
+def _run(options: Options) -> int:
     from signloom.report import write_report
     from signloom.report.evaluation import score_on_test
     from signloom.score.text import percent, summary

@@ -24,6 +24,7 @@ from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
 from signloom.errors import InputError
+from signloom.files.locks import locked, locked_file
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
 from signloom.inference.model import Model, load
 from signloom.inference.tune import Tuned, num_points, tune
@@ -70,6 +71,13 @@ def run(options: Options) -> int:
         )
     if min(options.batch_size, options.workers, options.beam_size) < 1:
         raise InputError("--batch_size, --workers and --beam_size need at least 1")
+    path = options.output or model_path(options.model)
+    # The model of a run is written by its training, too.
+    with locked(path.parent) if path == model_path(options.model) else locked_file(path):
+        return _run(options, path)
+
+
+def _run(options: Options, path: Path) -> int:
     model, corpus = load(options.model), Corpus.open(options.data_dir)
     train, dev = corpus.split("train"), corpus.split("dev")
     references = {item.id: item.glosses for item in dev}
@@ -105,7 +113,6 @@ def run(options: Options) -> int:
         # Confidences depend on the decoder: a new decoder needs a new calibration.
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(train)), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
-    path = options.output or model_path(options.model)
     _store(model, tuned, path)
     print(_report(tuned, language_model))
     say(f"written: {path}")

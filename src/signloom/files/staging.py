@@ -67,6 +67,15 @@ def settle_locked(folder: Path) -> None:
         _carry_out(folder)
 
 
+def remove(paths: Iterable[Path]) -> None:
+    """Removes files, and folders with all that is in them; of a symbolic link only the link."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _pending(folder: Path) -> bool:
     return (folder / STAGE / _PLAN).is_file()
 
@@ -85,10 +94,6 @@ def _carry_out(folder: Path) -> None:
         if new.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             new.replace(path)
-    for path in removals:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    remove(removals)
     plan.unlink()
     shutil.rmtree(stage, ignore_errors=True)

@@ -25,6 +25,7 @@ from signloom.train import distributed
 from signloom.train.data import Batch
 from signloom.train.interrupts import Interrupts
 from signloom.train.recipe import Recipe
+from signloom.train.replacement import Replacement
 from signloom.train.schedule import prolong, warm_steps
 
 log = logging.getLogger("signloom.train")
@@ -35,13 +36,13 @@ CLOCK_STEPS = 10
 class Start(L.Callback):
     """Prepares the run folder before the first step, once every process has read what it starts from."""
 
-    def __init__(self, run: Run, info: Mapping[str, Any], *, resume: bool) -> None:
-        self.run, self.info, self.resume = run, info, resume
+    def __init__(self, replacement: Replacement, info: Mapping[str, Any]) -> None:
+        self.replacement, self.info = replacement, info
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         total, _ = module.planned_steps()
         scheduler = trainer.lr_scheduler_configs[0].scheduler
-        if self.resume and prolong(scheduler, total) and trainer.is_global_zero:
+        if self.replacement.resume and prolong(scheduler, total) and trainer.is_global_zero:
             log.info(
                 "%d steps in all now: the learning rate follows the longer schedule from step %d on, %.2g at first",
                 total,
@@ -53,9 +54,8 @@ class Start(L.Callback):
         trainer.strategy.barrier("read")
         if not trainer.is_global_zero:
             return
-        if not self.resume:
-            self.run.clear()
-        write_json(self.run.info_file, self.info)
+        self.replacement.begin()
+        write_json(self.replacement.run.written.info_file, self.info)
 
 
 class EpochEnd(L.Callback):
@@ -111,12 +111,13 @@ class EpochEnd(L.Callback):
             module.log(name, getattr(record, name), logger=True, rank_zero_only=True)
         if not trainer.is_global_zero:
             return
+        run = self.run.written
         with disk_space(self.run.path):
             if better:
                 info = {**self.info, "dev": {"protocol": "plain", **asdict(record)}}
-                Model(TorchEngine(module.recognizer), module.vocabulary, info).save(self.run.model_file)
+                Model(TorchEngine(module.recognizer), module.vocabulary, info).save(run.model_file)
                 module.recognizer.train()
-            self.history.write(self.run)
+            self.history.write(run)
         log.info(
             "epoch %d/%d: loss per gloss %.3f, dev %.3f, dev WER %.1f %%%s, %.0f frames/s",
             record.epoch,
@@ -198,9 +199,15 @@ class LastState(L.Callback):
     """Saves the whole state of the run, for `--resume`: after each epoch, and at intervals within it."""
 
     def __init__(
-        self, path: Path, *, every_minutes: float, every_steps: int | None, interrupts: Interrupts | None = None
+        self,
+        replacement: Replacement,
+        *,
+        every_minutes: float,
+        every_steps: int | None,
+        interrupts: Interrupts | None = None,
     ) -> None:
-        self.path, self.interrupts = path, interrupts or Interrupts()
+        self.replacement, self.run = replacement, replacement.run
+        self.interrupts = interrupts or Interrupts()
         self.every_seconds, self.every_steps = 60 * every_minutes, every_steps
         self._saved = time.monotonic()
 
@@ -232,8 +239,10 @@ class LastState(L.Callback):
         self._raise_if_stopped(trainer, module)
 
     def _save(self, trainer: L.Trainer) -> None:
-        with disk_space(self.path.parent):
-            trainer.save_checkpoint(self.path)
+        with disk_space(self.run.path):
+            trainer.save_checkpoint(self.run.written.state_file)
+            if trainer.is_global_zero:
+                self.replacement.state_saved()
         self._saved = time.monotonic()
         if self.interrupts.keep_state:
             self.interrupts.keep_state = False
@@ -246,7 +255,7 @@ class LastState(L.Callback):
             return
         message = (
             f"stopped by {number.name} at step {trainer.global_step}, in epoch {trainer.current_epoch + 1} of "
-            f"{trainer.max_epochs}; the state is kept in {self.path.parent}. Go on with the same options and --resume"
+            f"{trainer.max_epochs}; the state is kept in {self.run.path}. Go on with the same options and --resume"
         )
         if trainer.is_global_zero:
             log.info("%s", message)
@@ -299,6 +308,10 @@ def disk_space(run: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        if Run(run).written.path != run:
+            raise TrainingError(
+                f"{run}: no space left on the disk. The earlier run there is unchanged; free some space and start again"
+            ) from error
         raise TrainingError(
             f"{run}: no space left on the disk. The model, the state and the history kept before are whole; "
             "free some space and continue with the same options and --resume"

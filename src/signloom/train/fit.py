@@ -22,6 +22,7 @@ from signloom.corpus import Corpus
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
 from signloom.files.locks import locked
+from signloom.files.staging import settle
 from signloom.files.writing import as_json
 from signloom.findings import Finding
 from signloom.inference.calibrate import store_spans
@@ -83,6 +84,7 @@ def fit(
     threads = torch.get_num_threads()
     with ExitStack() as stack:
         if world.rank == 0:
+            settle(run.path)
             if recipe.resume:
                 check_same_run(recipe, corpus)
             stack.enter_context(locked(run.path))

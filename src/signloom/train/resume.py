@@ -27,10 +27,9 @@ FREE_TO_CHANGE = (
 def refuse_earlier(recipe: Recipe) -> None:
     """Raises InputError if the run folder holds a run and neither --resume nor --overwrite is given."""
     run = Run(recipe.output)
-    earlier = [path.name for path in (run.model_file, run.state_file, run.history_file) if path.exists()]
-    if earlier and not (recipe.resume or recipe.overwrite):
+    if run.is_trained and not (recipe.resume or recipe.overwrite):
         raise InputError(
-            f"{run.path}: already holds a run ({', '.join(earlier)}); pass --resume to continue it, "
+            f"{run.path}: already holds a run ({', '.join(run.files())}); pass --resume to continue it, "
             "--overwrite to replace it, or another --output"
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from signloom.train.data import UtteranceDataset
 from signloom.train.distributed import World
 from signloom.train.monitors import Monitors
 from signloom.train.recipe import Recipe
+from signloom.train.replacement import Replacement
 from signloom.train.sampling import BucketSampler, StepSampler
 
 
@@ -35,14 +35,15 @@ def make_trainer(
 
     info: goes into the run's record and model.  stop: what may end the run early.  findings: of before the first step.
     """
+    replacement = Replacement(run, resume=recipe.resume)
     callbacks: list[L.Callback] = [
-        Start(run, info, resume=recipe.resume),
+        Start(replacement, info),
         EpochEnd(run, history, info),
         # Before LastState: the saved state holds their findings.
         Monitors(run.path, findings),
         stop,
         LastState(
-            run.state_file,
+            replacement,
             every_minutes=recipe.save_every_minutes,
             every_steps=recipe.save_every_steps,
             interrupts=stop.interrupts,
@@ -50,9 +51,6 @@ def make_trainer(
     ]
     if world.rank == 0:
         callbacks.append(ProgressBar())
-        if not recipe.resume:
-            # Lightning opens its files before Start clears the rest.
-            shutil.rmtree(run.tensorboard, ignore_errors=True)
     strategy: Any = "auto"
     if world.size > 1:
         strategy = DDPStrategy(
