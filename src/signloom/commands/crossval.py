@@ -12,10 +12,10 @@ kept, and an unfinished one is resumed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
@@ -31,9 +31,6 @@ from signloom.score.text import percent
 from signloom.score.wer import Score, read_score
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE
-
-if TYPE_CHECKING:
-    from signloom.train.fit import RunResult
 
 RESULT = "crossval.json"
 # The settings of the folds in the folder.
@@ -79,15 +76,17 @@ class Fold:
 def run(options: Options) -> int:
     """Returns the exit status: 0 when every fold was trained and scored."""
     options.check()
-    from signloom.health.first_look import first_look
-    from signloom.train.fit import fit
+    import torch  # noqa: F401 - a missing package is reported before a folder is made
 
     corpus = Corpus.open(options.data_dir)
     with locked(options.output):
-        return _run(options, corpus, fit)
+        return _run(options, corpus)
 
 
-def _run(options: Options, corpus: Corpus, fit: Callable[..., RunResult]) -> int:
+def _run(options: Options, corpus: Corpus) -> int:
+    from signloom.health.first_look import first_look
+    from signloom.train.fit import fit
+
     folds = [
         leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)
         for signer in chosen_signers(corpus, options.signers)
