@@ -138,7 +138,7 @@ def test_times_that_fit_no_unit_or_two_are_refused(tmp_path, videos):
 
 def test_parts_outside_their_clips_can_be_left_out(tmp_path, videos, capsys):
     table(tmp_path / "tables", "id|start_ms|end_ms|gloss", "vid1|2000|3000|A", "vid2|9000|14000|B")
-    with pytest.raises(InputError, match="--skip_faulty leaves out invalid clips"):
+    with pytest.raises(InputError, match="--skip_faulty leaves out invalid rows and clips"):
         call(tmp_path, videos)
     assert [item.id for item in call(tmp_path, videos, skip_faulty=True)] == ["vid1"]
     assert "the segment ends at 14.000 s, vid2.npz at 10.000 s" in capsys.readouterr().err

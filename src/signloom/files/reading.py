@@ -176,6 +176,9 @@ def read_text(path: Path | str, kind: Kind = TEXT) -> str:
         line = f":{data[: error.start].count(10) + 1}" if encoding == "utf-8-sig" else ""
         name = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
         raise InputError(f"{path}{line}: not {name} ({error.reason}); save the file as UTF-8") from None
+    if (null := text.find("\0")) >= 0:
+        number = text.count("\n", 0, null) + 1
+        raise InputError(f"{path}:{number}: a null character; needed {kind.name}, this is something else or damaged")
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

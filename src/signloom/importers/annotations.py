@@ -6,7 +6,7 @@ corpus and reports. All faults of an import are collected and shown together.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,10 +20,12 @@ from signloom.files.paths import file_stem, files_of
 from signloom.files.reading import sha256_of
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
-from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
+from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, leave_out_faults, write_corpus
 from signloom.landmarks import SUFFIX, Landmarks
 from signloom.text.clean import Cleaner, look_alikes, told_apart
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
+
+_SKIP_FAULTY = "--skip_faulty leaves out invalid rows and clips"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,8 @@ class JoinOptions(WriteOptions):
     skip_missing: bool = False
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     skip_faulty: bool = False
-    """Leave out utterances whose clips are invalid, or do not have the annotated part, and list them, too."""
+    """Leave out invalid rows, and utterances whose clips are invalid or do not have the annotated part, and list them,
+    too."""
 
 
 @dataclass(frozen=True)
@@ -125,25 +128,44 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
 
 
 def check_annotations(
-    annotations: Sequence[Annotation],
-    faults: Faults,
-    *,
-    signers: Callable[[str], bool] | None = None,
-    signers_are: str = "",
-) -> None:
-    """Adds to `faults`: ids that occur twice, empty annotations, reserved glosses and unknown signers.
+    annotations: Sequence[Annotation], *, signers: Callable[[str], bool] | None = None, signers_are: str = ""
+) -> dict[int, list[str]]:
+    """Returns the faults of invalid annotations by their number: an id that occurred before, no glosses, a reserved
+    one, or an unknown signer.
 
     signers: returns whether a signer's name is valid; None accepts all.  signers_are: the valid names, in words.
     """
-    faults.add_repeated_ids((annotation.id, annotation.place) for annotation in annotations)
-    for annotation in annotations:
+    wrong: defaultdict[int, list[str]] = defaultdict(list)
+    first: dict[str, str] = {}
+    for number, annotation in enumerate(annotations):
+        place = annotation.place
+        if annotation.id in first:
+            wrong[number].append(f"{place}: its id already occurs at {first[annotation.id]}; ids must be unique")
+        first.setdefault(annotation.id, place)
         if not annotation.glosses:
-            faults.add(f"{annotation.place}: empty annotation; needed at least one gloss")
-        reserved = sorted({BLANK, UNKNOWN} & set(annotation.glosses))
-        if reserved:
-            faults.add(f"{annotation.place}: gloss {reserved[0]} is reserved; rename it")
+            wrong[number].append(f"{place}: empty annotation; needed at least one gloss")
+        if reserved := sorted({BLANK, UNKNOWN} & set(annotation.glosses)):
+            wrong[number].append(f"{place}: gloss {reserved[0]} is reserved; rename it")
         if signers is not None and not signers(annotation.signer or ""):
-            faults.add(f"{annotation.place}: unknown signer {annotation.signer or ''!r}; needed {signers_are}")
+            wrong[number].append(f"{place}: unknown signer {annotation.signer or ''!r}; needed {signers_are}")
+    return wrong
+
+
+def without_faulty(
+    annotations: Sequence[Annotation],
+    wrong: Mapping[int, Sequence[str]],
+    faults: Faults,
+    left_out: list[LeftOut] | None,
+) -> list[Annotation]:
+    """Returns the annotations without those that are `wrong` (see `check_annotations`); adds what is wrong to
+    `left_out`, or to `faults` without that list.
+    """
+    if left_out is not None:
+        left_out += [LeftOut(annotations[number].id, "; ".join(messages)) for number, messages in wrong.items()]
+    else:
+        faults.messages += [message for messages in wrong.values() for message in messages]
+        faults.advice = faults.advice or (_SKIP_FAULTY if wrong else "")
+    return [annotation for number, annotation in enumerate(annotations) if number not in wrong]
 
 
 def check_disjoint_signers(annotations: Sequence[Annotation], faults: Faults) -> None:
@@ -205,7 +227,17 @@ def join(
     """
     options.check_output()
     annotations = cleaned(annotations)
-    check_annotations(annotations, faults, signers=signers, signers_are=signers_are)
+    left_out = list(left_out)
+    if options.skip_faulty:
+        leave_out_faults(faults, left_out)
+    sound = without_faulty(
+        annotations,
+        check_annotations(annotations, signers=signers, signers_are=signers_are),
+        faults,
+        left_out if options.skip_faulty else None,
+    )
+    if options.skip_faulty:
+        annotations = sound
     if disjoint_signers:
         check_disjoint_signers(annotations, faults)
     if published_sizes is not None:
@@ -223,14 +255,19 @@ def join(
         try:
             paths = [files.find(name, annotation.split) for name in names]
         except InputError as error:
-            faults.add(f"{annotation.place}: {error}")
+            if options.skip_faulty:
+                left_out.append(LeftOut(annotation.id, f"{annotation.place}: {error}"))
+            else:
+                faults.add(f"{annotation.place}: {error}")
             continue
         path = next((path for path in paths if path is not None), None)
         if path is None:
             missing.append((annotation, files.why_missing(names[0])))
         else:
             found.append((annotation, path))
-    items = _items(found, faults)
+    # Of the others, too, it was told where landmarks are missing.
+    kept = {id(annotation) for annotation in sound}
+    items = _items([(annotation, path) for annotation, path in found if id(annotation) in kept], faults)
     if annotations and not found and not faults:
         first = (annotations[0].video or annotations[0].id).rpartition("/")[2]
         faults.add(
@@ -252,7 +289,7 @@ def join(
         left_out=left_out,
         note=lambda landmarks: note(landmarks) or note_on_cut(landmarks),
         skip_faulty=options.skip_faulty,
-        advice="--skip_faulty leaves out invalid clips",
+        advice=_SKIP_FAULTY,
         overwrite=options.overwrite,
         dry_run=options.dry_run,
     )

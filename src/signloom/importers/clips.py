@@ -94,13 +94,16 @@ def find_clips(options: Options, faults: Faults, left_out: list[LeftOut]) -> lis
         text = labels[place.sign] if place.sign is not None else ""
         if label is not None and not (text := found_in(name, label) or ""):
             faults.add(f"{path}: unknown sign; --label_from {options.label_from} finds none in {name!r}")
+            continue
         if names and text:
             if (key := class_key(text)) not in names:
                 faults.add(f"{path}: class {text!r} is not in {options.label_names}")
-            text = names.get(key, text)
+                continue
+            text = names[key]
         person = place.signer or found_in(name, signer)
         if signer and not person:
             faults.add(f"{path}: unknown signer; --signer_from {options.signer_from} finds none in {name!r}")
+            continue
         origin = "/".join([options.source.resolve().name, *parts, path.name])
         clips.append(_clip(path, name, text, person, origin, place))
     return clips
@@ -131,7 +134,7 @@ def labelled_clips(options: Options, faults: Faults, left_out: list[LeftOut]) ->
         else:
             faults.add(f"{label.place}: {files.why_missing(label.clip)}")
             faults.advice = "--skip_faulty leaves out invalid clips"
-    unit = _unit(found, load, faults)
+    unit = _unit(found, load)
     if unlabelled := len(set(paths) - {path for _, path in found}):
         say(f"note: {plural(unlabelled, 'landmark file')} of {len(paths):,} without a label, left out")
     shared = Counter(path for _, path in found)
@@ -177,14 +180,10 @@ def _clip(
     )
 
 
-def _unit(found: Sequence[tuple[Label, Path]], load: Callable[[Path], Landmarks], faults: Faults) -> spans.Unit | None:
-    """Returns the unit of the parts that do not name it; None, and a fault, if it is not clear."""
+def _unit(found: Sequence[tuple[Label, Path]], load: Callable[[Path], Landmarks]) -> spans.Unit | None:
+    """Returns the unit of the parts that do not name it. Raises InputError if it is not clear."""
     unknown = [(label.span, 1, path) for label, path in found if label.span is not None and label.span.unit is None]
-    try:
-        return spans.unit_of(unknown, load) if unknown else None
-    except InputError as error:
-        faults.add(str(error))
-        return None
+    return spans.unit_of(unknown, load) if unknown else None
 
 
 def _levels(options: Options, folders: Sequence[Sequence[str]], *, needs_sign: bool) -> tuple[str, ...]:
@@ -229,7 +228,8 @@ def _landmark_files(root: Path) -> list[Path]:
     """Returns the landmark files of a folder. Raises InputError if there are none."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
+    # A pipe or a broken link of this name is refused when it is read.
+    paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if not path.is_dir() and not path.name.startswith("."))
     if not paths:
         raise InputError(_nothing_in(root))
     return paths

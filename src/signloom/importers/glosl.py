@@ -28,13 +28,14 @@ from signloom.importers.annotations import (
     check_splits,
     cleaned,
     note_glosses,
+    without_faulty,
     write_utterances,
 )
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.pose import SUFFIX, read_pose, require_pose_format
 from signloom.importers.records import split_named
 from signloom.importers.spans import Span, read_span
-from signloom.importers.write_corpus import LeftOut, NewUtterance
+from signloom.importers.write_corpus import LeftOut, NewUtterance, leave_out_faults
 from signloom.landmarks import Landmarks
 from signloom.text.gloss_fields import glosses_of
 from signloom.text.tables import Row, read_table
@@ -67,6 +68,8 @@ class Options:
     """Licence of the data, recorded in the corpus. Default: that of card.json."""
     skip_missing: bool = False
     """Leave out utterances without a valid pose file and list them in left_out.jsonl, instead of stopping."""
+    skip_faulty: bool = False
+    """Leave out invalid rows and pose files, too."""
     dry_run: bool = False
     """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
@@ -96,7 +99,12 @@ def run(options: Options) -> int:
         raise InputError(f"{table}: no such file; needed GloSL's table {TABLE}, beside the folder {_POSES}")
     rows = read_table(table, COLUMNS, faults, delimiter=None)
     sentences, left_out = read_rows(rows, table.parent, splits, options.gloss_type, faults)
-    check_annotations([sentence.annotation for sentence in sentences], faults)
+    if options.skip_faulty:
+        leave_out_faults(faults, left_out)
+    annotations = [sentence.annotation for sentence in sentences]
+    wrong = check_annotations(annotations)
+    without_faulty(annotations, wrong, faults, left_out if options.skip_faulty else None)
+    sentences = [sentence for number, sentence in enumerate(sentences) if number not in wrong]
     found = []
     for sentence in sentences:
         reason = f"no pose file {sentence.path}"
@@ -115,7 +123,8 @@ def run(options: Options) -> int:
         options.output,
         faults=faults,
         left_out=left_out,
-        skip_faulty=options.skip_missing,
+        skip_faulty=options.skip_missing or options.skip_faulty,
+        advice="--skip_faulty leaves out invalid rows and pose files",
         overwrite=options.overwrite,
         dry_run=options.dry_run,
         note=lambda landmarks: landmarks.source.get(_REMARK),
@@ -234,7 +243,7 @@ def _source(table: Path, licence: str | None) -> AnnotationSource:
     """Returns the origin of the corpus, as its card tells it."""
     card: dict[str, Any] = {}
     path = table.parent / CARD
-    if path.is_file():
+    if path.exists() or path.is_symlink():
         try:
             content = read_json(path)
         except InputError as error:

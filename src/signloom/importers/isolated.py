@@ -10,7 +10,14 @@ from pathlib import Path
 from signloom.console import say
 from signloom.errors import Faults, listed
 from signloom.importers.spans import note_on_cut
-from signloom.importers.write_corpus import NUM_SHOWN, LeftOut, NewUtterance, WriteOptions, write_corpus
+from signloom.importers.write_corpus import (
+    NUM_SHOWN,
+    LeftOut,
+    NewUtterance,
+    WriteOptions,
+    leave_out_faults,
+    write_corpus,
+)
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner, clean, look_alikes, told_apart
 
@@ -61,23 +68,31 @@ class IsolatedClip:
         return clean("_".join(part for part in (*self.folders, self.signer, self.gloss, self.name) if part))
 
 
-def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance]:
+def items_of(
+    clips: Sequence[IsolatedClip], faults: Faults, left_out: list[LeftOut] | None = None
+) -> list[NewUtterance]:
     """Returns the utterances of `clips`, one gloss each; prints the labels that become another gloss.
 
     Adds to `faults`: empty labels, ids that occur twice, and labels that would become the same gloss.
+    left_out: gets the faults of single clips, and those found before, in place of `faults`.
     """
     labels: defaultdict[str, set[str]] = defaultdict(set)
     places: dict[str, str] = {}
     cleaner = Cleaner()
+    kept = []
     for clip in clips:
         label = cleaner(clip.label).strip()
         if not clip.gloss:
             faults.add(f"{clip.place}: the label is empty; needed the name of a sign")
             continue
-        labels[clip.gloss].add(label)
         if clip.id in places:
             faults.add(f"{clip.place}: {places[clip.id]} has the same id {clip.id!r}; rename one of them")
-        places.setdefault(clip.id, clip.place)
+            continue
+        places[clip.id] = clip.place
+        labels[clip.gloss].add(label)
+        kept.append(clip)
+    if left_out is not None:
+        leave_out_faults(faults, left_out)
     for gloss, spellings in sorted(labels.items()):
         if len(spellings) > 1:
             faults.add(f"labels {told_apart(sorted(spellings))} would all become gloss {gloss}; rename them")
@@ -101,7 +116,7 @@ def items_of(clips: Sequence[IsolatedClip], faults: Faults) -> list[NewUtterance
             clip.file,
             {"clip": clip.origin},
         )
-        for clip in clips
+        for clip in kept
     ]
 
 
@@ -119,8 +134,9 @@ def write_clips(
     importer: its kind.  sources: where the clips come from, for the record.
     faults, left_out: those found so far; see `write_corpus`.
     """
+    left_out = list(left_out)
     return write_corpus(
-        items_of(clips, faults),
+        items_of(clips, faults, left_out if options.skip_faulty else None),
         options.output,
         {
             "name": options.output.name,

@@ -35,6 +35,8 @@ class Options(WriteOptions):
 
     corpora: list[Path]
     """The corpora, at least two."""
+    skip_faulty: bool = False
+    """Leave out utterances whose landmark files are invalid and list them in left_out.jsonl, instead of stopping."""
     signers: list[str] = field(default_factory=list)
     """Signers of the same name in several corpora are different people, unless this says otherwise: 'same' if equal
     names are one person everywhere; OLD=NEW or CORPUS/OLD=NEW for each signer to rename; or a table with the columns
@@ -75,6 +77,8 @@ def run(options: Options) -> int:
         next_step=f"signloom {command}",
         faults=faults,
         left_out=left_out,
+        skip_faulty=options.skip_faulty,
+        advice="--skip_faulty leaves out utterances with invalid landmark files",
         overwrite=options.overwrite,
         dry_run=options.dry_run,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output, simulated_label
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, listed, printable
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
 
@@ -106,11 +106,11 @@ def write_corpus(
         task = progress.add_task("check", total=len(items), unit="clips")
         for item in items:
             try:
-                landmarks = item.read()
+                landmarks = _read(item)
             except InputError as error:
                 text = with_place(item.place, error)
                 if skip_faulty:
-                    left_out.append(LeftOut(item.id, text))
+                    left_out.append(LeftOut(printable(item.id), text))
                 else:
                     faults.add(text)
                     faults.advice = faults.advice or advice
@@ -122,8 +122,12 @@ def write_corpus(
                 if remark := note(landmarks):
                     notes[remark] += 1
             progress.update(task, advance=1)
-        if not dry_run:
+        if not good and not faults:
+            # Nothing is left of the source: the reasons are its faults.
+            faults.messages += [item.reason for item in left_out]
+        if not dry_run or not good:
             faults.raise_if_any()
+        if not dry_run:
             task = progress.add_task("write", total=len(good), unit="clips")
             with CorpusWriter(output, info, overwrite=overwrite) as writer:
                 for item in good:
@@ -155,6 +159,28 @@ def write_corpus(
     print("dry run: nothing was written")
     faults.raise_if_any()
     return 0
+
+
+def _read(item: NewUtterance) -> Landmarks:
+    """Returns the landmarks of an utterance that the manifest can hold. Raises InputError if either is invalid."""
+    try:
+        landmarks = item.read()
+    except (OSError, MemoryError, RecursionError) as error:
+        # What a file can cause in any reader.
+        raise InputError(f"{item.place}: cannot be read ({str(error) or type(error).__name__})") from None
+    # No glosses are a fault of the annotation, which its importer names.
+    glosses = list(item.glosses) or ["-"]
+    record = {"id": item.id, "split": item.split, "signer": item.signer, "glosses": glosses}
+    Utterance.from_json({**record, "landmarks": item.id, "num_frames": len(landmarks), "fps": landmarks.fps})
+    return landmarks
+
+
+def leave_out_faults(faults: Faults, left_out: list[LeftOut]) -> None:
+    """Moves the faults of single entries of a source from `faults` to what is left out of the corpus."""
+    for message in faults.messages:
+        place, _, reason = message.partition(": ")
+        left_out.append(LeftOut(place if reason else "", message))
+    faults.messages.clear()
 
 
 def _cleaned(items: Sequence[NewUtterance]) -> list[NewUtterance]:

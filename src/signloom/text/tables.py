@@ -13,6 +13,8 @@ from signloom.errors import Faults, InputError
 from signloom.files import reading
 from signloom.text.clean import clean
 
+# Characters. A line is a sentence, or a clip with its points.
+_LONGEST_LINE = 10_000_000
 # A line and its number in the file, from 1.
 Line = tuple[int, str]
 
@@ -52,7 +54,11 @@ def read_lines(path: Path, faults: Faults) -> list[Line] | None:
     if text is None:
         return None
     # Not splitlines(): it would also split at characters that may occur within a sentence.
-    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    for number, line in lines:
+        if len(line) > _LONGEST_LINE:
+            faults.add(f"{path}:{number}: {len(line):,} characters in one line; needed at most {_LONGEST_LINE:,}")
+    return [(number, line) for number, line in lines if len(line) <= _LONGEST_LINE]
 
 
 def delimiter_of(line: str, columns: Collection[str]) -> str | None:
