@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +98,42 @@ def test_some_standardised_clips_among_others_are_named_by_id(simulated, tmp_pat
     planted = {item.id for item in list(corpus)[:6]}
     assert len(set(finding.where) & planted) >= 4
     assert set(finding.where) <= planted
+
+
+def test_clips_in_which_each_hand_is_seldom_seen_are_named(simulated, tmp_path):
+    """A hand in 15 % of the frames and the other in 10 %, in other frames: seen in 25 % in all, each in under 20 %."""
+    planted = [item.id for number, item in enumerate(simulated) if number % 11 == 0]
+
+    def change(clip, number):
+        if number % 11:
+            return clip
+        points = clip.points.copy()
+        count = len(points)
+        points[round(0.15 * count) :, layout.GROUPS["left_hand"]] = np.nan
+        points[: round(0.9 * count), layout.GROUPS["right_hand"]] = np.nan
+        return with_points(clip, points)
+
+    corpus = changed(simulated, tmp_path / "c", change)
+    finding = examine(corpus)["data.hands"]
+    assert (finding.level, sorted(finding.where)) == ("warn", sorted(planted))
+    assert sorted(finding.figures["clips"]) == sorted(planted)
+    assert finding.figures["splits"] == dict(Counter(item.split for item in corpus if item.id in planted))
+    assert finding.figures["signers"] == dict(Counter(item.signer for item in corpus if item.id in planted))
+    assert (
+        "0 of 32 clips have no hands (0.0 %); in 3 clips each hand is in under 20 % of the frames: " in finding.headline
+    )
+    for split, number in finding.figures["splits"].items():
+        assert f"{number} in {split}" in finding.headline
+    for signer, number in finding.figures["signers"].items():
+        assert f"{number} by signer {signer}" in finding.headline
+    assert "extract them again" in finding.advice
+
+    # One hand that is seen is enough: half of the signs of a language have only one.
+    def one_hand(clip, number):
+        less, _ = sorted(("left_hand", "right_hand"), key=lambda hand: clip.present(hand).mean())
+        return without(less)(clip, number)
+
+    assert examine(changed(simulated, tmp_path / "one", one_hand))["data.hands"].level == "ok"
 
 
 def scaled(factor):

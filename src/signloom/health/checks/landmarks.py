@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from signloom import anatomy, layout
-from signloom.errors import kind_of
+from signloom.errors import kind_of, listed, plural
 from signloom.findings import Details, Outcome, check, judge, note, ok, warn
-from signloom.health.checks.figures import ClipFigures, CorpusFigures
+from signloom.health.checks.figures import HANDS, ClipFigures, CorpusFigures
 from signloom.health.checks.places import MANY, MOST, parts_of, places
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
@@ -39,6 +39,8 @@ FEWEST_CLIPS_STANDARDISED = 0.05
 FARTHEST = 20.0
 # Share of a clip's frames.
 FILLED = 0.02
+# Shares of a clip's frames: without either hand, and with the hand that is seen more often.
+NO_HANDS, SELDOM = 0.95, 0.2
 SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normalised"
 
 
@@ -247,23 +249,50 @@ def _missing_parts(clips: Iterable[ClipFigures]) -> dict[str, float]:
 @check(
     "data.hands",
     unit="share of clips",
-    threshold=f"warn from 5 %, fail from 20 % of all clips or {100 * MOST:g} % of a split's or signer's; a clip "
-    "without hands has neither hand in over 95 % of its frames",
-    source="signs are made by the hands",
+    threshold=f"warn from 5 %, fail from 20 % of all clips or {100 * MOST:g} % of a split's or signer's without hands: "
+    f"with neither hand in over {100 * NO_HANDS:g} % of the frames; warn if a clip has each hand in under "
+    f"{100 * SELDOM:g} % of them",
+    source="signs are made by the hands; clips that show each hand in under a fifth of their frames had most of the "
+    "errors on one set of recordings of unseen signers",
 )
 def hands(figures: CorpusFigures) -> Outcome:
-    """Share of clips without hands."""
-    without = [(clip.without_hands, clip.utterance.id) for clip in figures.clips]
-    empty = worst_first((share, name) for share, name in without if share > 0.95)
-    share = len(empty) / max(1, len(without))
-    headline = f"{len(empty):,} of {len(without):,} clips have no hands ({100 * share:.1f} %)"
-    place = places(empty, figures.clips)
+    """Share of clips without hands; clips in which the tracker seldom found either hand."""
+    clips = figures.clips
+    empty = {clip.utterance.id for clip in clips if clip.without_hands > NO_HANDS}
+    share = len(empty) / max(1, len(clips))
+    headline = f"{len(empty):,} of {len(clips):,} clips have no hands ({100 * share:.1f} %)"
+    place = places(empty, clips)
     if place.parts:
         headline += f": {', '.join(place.parts)}"
-    advice = "look at these clips ('signloom extract' prints what it found); leave them out if nobody signs in them"
-    measured = Details(value=share, where=empty[:SHOWN])
-    failed = share >= 0.2 or bool(place.parts)
-    return judge(headline, fail=failed, warn=share >= 0.05, note=share > 0, advice=advice, **measured)
+    seen = {clip.utterance.id: 1 - min(clip.missing[hand] for hand in HANDS) for clip in clips}
+    seldom = [clip for clip in clips if seen[clip.utterance.id] < SELDOM]
+    splits = Counter(clip.utterance.split for clip in seldom)
+    signers = Counter(str(clip.utterance.signer) for clip in seldom)
+    if seldom:
+        headline += (
+            f"; in {plural(len(seldom), 'clip')} each hand is in under {100 * SELDOM:g} % of the frames: "
+            f"{_counts(splits, 'in')}; {_counts(signers, 'by signer')}"
+        )
+    return judge(
+        headline,
+        fail=share >= 0.2 or bool(place.parts),
+        warn=share >= 0.05 or bool(seldom),
+        value=share,
+        where=worst_first((1 - seen[clip.utterance.id], clip.utterance.id) for clip in seldom)[:SHOWN],
+        figures={
+            "clips": {clip.utterance.id: round(seen[clip.utterance.id], 3) for clip in seldom},
+            "splits": dict(splits),
+            "signers": dict(signers),
+        },
+        advice="a model cannot learn or recognise signs without hands: look at these clips ('signloom show'); extract "
+        "them again from larger or brighter video, with the hands in the picture, or leave them out",
+    )
+
+
+def _counts(counts: Counter[str], preposition: str) -> str:
+    """Returns the counts by name in words, the largest first."""
+    shown = [f"{count:,} {preposition} {name}" for name, count in counts.most_common()]
+    return listed(shown, shown=SHOWN)
 
 
 @check(
