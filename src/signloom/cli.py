@@ -96,7 +96,14 @@ def _check_text(arguments: list[str]) -> None:
 def run_module(module: Any, program: str, arguments: list[str]) -> int:
     """Parses `arguments` into the `Options` of a command's module, runs it and returns its exit status."""
     run: Callable[[Any], int] = module.run
-    return run(parse(module.Options, module.__doc__ or "", program, arguments))
+    options = parse(module.Options, module.__doc__ or "", program, arguments)
+    # Not before: --help needs neither.
+    from signloom.commands.inputs import protect_inputs
+    from signloom.files.inputs import protected_inputs
+
+    with protected_inputs():
+        protect_inputs(options)
+        return run(options)
 
 
 def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:

@@ -254,6 +254,7 @@ class CorpusWriter:
         self._utterances: dict[str, Utterance] = {}
         self._simulated = 0
         self._files: dict[str, str] = {}
+        self._old: set[str] = set()
         self._left_out: list[Mapping[str, Any]] = []
         self._held = ExitStack()
         check_output(self.root, overwrite=overwrite)
@@ -262,6 +263,7 @@ class CorpusWriter:
         with self._held as held:
             held.enter_context(locked(self.root))
             settle_locked(self.root)
+            self._old = set(_landmarks_listed_in(self.root / MANIFEST))
             # Another process may have finished a corpus since.
             check_output(self.root, overwrite=self._overwrite)
             if not self._resumable:
@@ -312,6 +314,11 @@ class CorpusWriter:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
         path = inside(self.folder, relative)
+        if relative not in self._old and (self.root / relative).exists():
+            raise InputError(
+                f"{self.root / relative}: is no file of an earlier corpus there and would be replaced; choose another "
+                "folder for the corpus, or move the file"
+            )
         clip = landmarks if isinstance(landmarks, Landmarks) else Landmarks.load(landmarks)
         record: dict[str, Any] = {
             "id": utterance_id,
@@ -358,7 +365,7 @@ class CorpusWriter:
         files = [utterance.landmarks for utterance in self._utterances.values()]
         self._stage.commit(
             [*files, *([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER],
-            remove=[LEFT_OUT, *_landmarks_listed_in(self.root / MANIFEST)],
+            remove=[LEFT_OUT, *self._old],
         )
 
 

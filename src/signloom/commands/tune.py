@@ -39,6 +39,7 @@ class Options:
     """Options of `signloom tune`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("model",)
+    in_place: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Path
     """a model file, or a run folder with a model"""

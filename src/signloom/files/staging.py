@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from signloom.errors import InputError
+from signloom.files.inputs import check_no_input
 from signloom.files.locks import LockedError, locked
 from signloom.files.paths import inside
 from signloom.files.writing import write_json
@@ -39,8 +40,12 @@ class Stage:
         """Moves `files` of the stage into the folder, and removes those of `remove` that are not among them.
 
         files, remove: POSIX paths, relative to the stage and to the folder; `remove` may name folders.
+
+        Raises InputError if one would replace an input of the command.
         """
         moved = list(files)
+        for name in moved:
+            check_no_input(self.folder / name)
         write_json(self.path / _PLAN, {"move": moved, "remove": sorted(set(remove).difference(moved))})
         _carry_out(self.folder)
 

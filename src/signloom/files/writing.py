@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from signloom.errors import InputError
+from signloom.files.inputs import check_no_input
 from signloom.files.temporary import new_temporary
 
 
@@ -20,11 +21,12 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     It is written in the same folder under a temporary name ending in `.part`, flushed to disk and renamed. An error (a
     full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged. So does a kill, and the
     next process that writes into the folder removes the temporary file.
-    Raises InputError if `path` is a folder or below a file; an OSError names `path`.
+    Raises InputError if `path` is a folder, below a file or an input of the command; an OSError names `path`.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; needed the name of a file")
+    check_no_input(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = new_temporary(path)

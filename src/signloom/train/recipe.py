@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from signloom.errors import Faults
 from signloom.model.presets import ModelConfig, preset
@@ -22,6 +22,10 @@ PEAK = 10.0
 @dataclass
 class Recipe:
     """Options of a training run."""
+
+    # A run may take the place of the one that it starts from.
+    in_place: ClassVar[tuple[str, ...]] = ("init",)
+    writes_run: ClassVar[bool] = True
 
     data_dir: Path
     """the corpus: a folder made by 'signloom import', 'compose' or 'synth'"""

@@ -1,0 +1,71 @@
+"""Finds the inputs among the options of a command, and protects them from its outputs."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST
+from signloom.errors import InputError
+from signloom.files.inputs import check_no_input, protect
+from signloom.run_folder import Run
+
+# Options that name what a command writes. All other paths are inputs, and so are texts that may name files or patterns.
+OUTPUTS = ("output", "html", "save_landmarks", "preview")
+TEXTS = ("sources", "annotations", "evaluate", "model", "subject")
+
+
+def protect_inputs(options: Any) -> None:
+    """Protects the files that the options name as inputs, see `files.inputs`.
+
+    Options named by the class attribute `in_place` are inputs that the command changes, as it says. `writes_run` says
+    that the output is the folder of a run.
+
+    Raises InputError if an output is an input.
+    """
+    names = [item.name for item in fields(options) if item.name not in (*OUTPUTS, *getattr(options, "in_place", ()))]
+    for name in names:
+        for path in _paths(name, getattr(options, name)):
+            for file in _files(path):
+                protect(file, f"{name} {path}")
+    for name in OUTPUTS:
+        output = getattr(options, name, None)
+        if not isinstance(output, Path):
+            continue
+        for path in (
+            output,
+            output / HEADER,
+            *([Run(output).model_file] if getattr(options, "writes_run", False) else []),
+        ):
+            if not path.is_dir():
+                _check(path, f"--{name} {output}")
+
+
+def _check(path: Path, output: str) -> None:
+    try:
+        check_no_input(path)
+    except InputError as error:
+        raise InputError(f"{output}: would overwrite an input; {error}") from None
+
+
+def _paths(name: str, value: Any) -> Iterator[Path]:
+    """Returns the paths in the value of an option."""
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, Path):
+            yield item
+        elif isinstance(item, str) and name in TEXTS:
+            yield from map(Path, glob.glob(item) if glob.has_magic(item) else [item])
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Returns the files and folders that an input consists of; none for a folder in which results may lie."""
+    if not path.is_dir():
+        yield path
+    elif (path / HEADER).is_file():
+        yield from (path / name for name in (HEADER, MANIFEST, LEFT_OUT, LANDMARKS_FOLDER))
+    elif Run(path).is_run:
+        run = Run(path)
+        yield from (run.model_file, run.state_file, run.info_file, run.history_file)
