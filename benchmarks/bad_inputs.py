@@ -114,14 +114,16 @@ def main() -> int:
         print("\n".join(f"{case.id}: signloom {shlex.join(case.command)}" for case in cases) or "no such case")
         return 0 if cases else 2
     work = (options.work or Path(tempfile.mkdtemp(prefix="bad-inputs-"))).resolve()
+    # Of the files that are imported now.
+    commit = common.commit()
     try:
         _warm(heavy=any(case.heavy for case in cases))
-        results = _results(cases, options, work)
+        results = _results(cases, options, work, commit)
     finally:
         shutil.rmtree(work / "cases", ignore_errors=True)
         if options.work is None:
             shutil.rmtree(work, ignore_errors=True)
-    return _summary(results)
+    return _summary(results, commit)
 
 
 def _chosen(case: Case, options: Any) -> bool:
@@ -136,6 +138,8 @@ def _warm(*, heavy: bool) -> None:
     from signloom import commands, importers
 
     names = [commands.module_of(name) for name in commands.COMMANDS if heavy or name not in commands.TRAINING]
+    # What importers import late, with large libraries.
+    names += ["pose_format", "pyarrow.parquet", "pympi", "av"]
     for name in [*names, *map(importers.module_of, importers.KINDS)]:
         try:
             import_module(name)
@@ -146,9 +150,8 @@ def _warm(*, heavy: bool) -> None:
         import_module("torch").set_num_threads(1)
 
 
-def _results(cases: list[Case], options: Any, work: Path) -> list[dict[str, Any]]:
+def _results(cases: list[Case], options: Any, work: Path, commit: str) -> list[dict[str, Any]]:
     """Returns the results of all cases, read from --output where they are kept there."""
-    commit = common.commit()
     key = {"commit": commit, "seed": options.seed}
     results = {}
     if options.output and options.output.exists():
@@ -192,7 +195,7 @@ def _results(cases: list[Case], options: Any, work: Path) -> list[dict[str, Any]
     return [item for item in results.values() if item["id"].removesuffix(" (own process)") in wanted]
 
 
-def _summary(results: list[dict[str, Any]]) -> int:
+def _summary(results: list[dict[str, Any]], commit: str) -> int:
     """Prints the table and every fault; returns 1 if there are any."""
     kinds = sorted({item["id"].partition("/")[0] for item in results})
     rows = []
@@ -204,7 +207,7 @@ def _summary(results: list[dict[str, Any]]) -> int:
     for item in failed:
         print(f"{item['id']}: {item['command']}\n  {'; '.join(item['faults'])}")
     print("\n" + common.table(("door", "cases", *FAULTS), rows))
-    print(f"\n{len(results)} cases, {len(failed)} with faults, commit {common.commit()}")
+    print(f"\n{len(results)} cases, {len(failed)} with faults, commit {commit}")
     return int(bool(failed))
 
 

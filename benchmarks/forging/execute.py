@@ -165,7 +165,6 @@ def _child(case: Case, folder: Path, targets: tuple[int, int], cpu_seconds: int,
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(targets[0], 1)
         os.dup2(targets[1], 2)
-        os.closerange(3, 256)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,24 @@ SYNTH = (
 
 
 def make(folder: Path, *, heavy: bool) -> None:
-    """Makes the good files in `folder`, unless they are there: with a trained model if `heavy`."""
+    """Makes the good files in `folder`, unless they are there: with a trained model if `heavy`.
+
+    In a child: libraries then have no open files that the children of this process would share.
+    """
+    if (child := os.fork()) == 0:
+        status = 1
+        try:
+            _make(folder, heavy=heavy)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("the good files could not be made; see above")
+
+
+def _make(folder: Path, *, heavy: bool) -> None:
     sys.path.insert(0, str(TESTS))
     if not (folder / MADE).exists():
         # What a stopped run left may be half of something.
@@ -63,7 +81,7 @@ def _once(folder: Path, mark: str, build: Callable[[Path], None]) -> None:
     os.chdir(folder)
     try:
         # Progress bars of what is made would mix with that of the benchmark.
-        with contextlib.redirect_stderr(io.StringIO()) as text, contextlib.redirect_stdout(text):
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             build(folder)
     finally:
         os.chdir(before)

@@ -32,6 +32,8 @@ _TELLS = re.compile(
     r"no|needed|only|twice|looks?|WARN|FAIL)\b",
     re.I,
 )
+# A lock's file stays, as locks of files do.
+_LOCK = r"(.*/)?\.signloom\.lock"
 # Everything but tab, line feed and carriage return.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -114,5 +116,6 @@ def _files(case: Case, outcome: Outcome) -> list[str]:
         for name in outcome.before.keys() | outcome.after.keys()
         if outcome.before.get(name) != outcome.after.get(name)
     )
-    differ = [name for name in differ if not any(re.fullmatch(pattern, name) for pattern in case.may_write)]
+    allowed = (_LOCK, *case.may_write)
+    differ = [name for name in differ if not any(re.fullmatch(pattern, name) for pattern in allowed)]
     return [f"written: {', '.join(differ[:3])}"] if differ else []
