@@ -75,6 +75,14 @@ class Utterance:
     truth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def clips(self) -> tuple[str, ...]:
+        """The isolated clips that a composed utterance was made of, one per gloss, each with its corpus; else empty."""
+        names = self.truth.get("clips")
+        if not isinstance(names, list) or len(names) != len(self.glosses):
+            return ()
+        return tuple(f"{self.source.get('corpus', '')}/{name}" for name in names)
+
+    @property
     def duration_seconds(self) -> float:
         return self.num_frames / self.fps
 

@@ -19,7 +19,9 @@ from signloom.files.writing import write_text
 from signloom.run_folder import Run
 from signloom.score.compare import RESAMPLES, compare
 from signloom.score.compare_text import changed_utterances, summary
-from signloom.score.wer import LEVEL, Score, read_score, score
+from signloom.score.interval import LEVEL
+from signloom.score.misfits import misfit_notes
+from signloom.score.wer import Score, read_score, score
 
 
 @dataclass
@@ -89,6 +91,10 @@ def read_system(path: Path, options: Options) -> Score:
     if path.is_dir() or path.suffix.lower() == ".json":
         file = _evaluation(path, options.split) if path.is_dir() else path
         result = read_score(file)
+        for note in misfit_notes(
+            [(item.id, item.alignment.reference, item.alignment.hypothesis) for item in result.utterances]
+        ):
+            say(f"warning: {file}: {note}")
         if options.protocol not in (None, result.protocol):
             raise InputError(
                 f"{file}: scored under the rule {result.protocol!r}, but --protocol is {options.protocol!r}; give the "
@@ -107,8 +113,9 @@ def read_system(path: Path, options: Options) -> Score:
     split = options.split if options.reference.is_dir() else None
     matching = match_ids(read_references(options.reference, split=split), read_hypotheses(path))
     for note in matching.notes:
-        say(f"note: {path}: {note}")
-    return score(matching.triples, protocol=options.protocol or "plain", signers=matching.signers)
+        say(f"warning: {path}: {note}")
+    protocol = options.protocol or "plain"
+    return score(matching.triples, protocol=protocol, signers=matching.signers, clips=matching.clips)
 
 
 def _evaluation(folder: Path, split: str | None) -> Path:

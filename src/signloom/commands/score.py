@@ -71,7 +71,8 @@ def run(options: Options) -> int:
     matching = match_ids(references, hypotheses)
     for note in matching.notes:
         say(f"warning: {note}")
-    result = score(matching.triples, protocol=protocol, signers=_signers(matching, options.signer_pattern))
+    signers = _signers(matching, options.signer_pattern)
+    result = score(matching.triples, protocol=protocol, signers=signers, clips=matching.clips)
     record = {
         **result.to_json(),
         "reference": str(references.path),

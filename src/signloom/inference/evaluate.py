@@ -54,4 +54,5 @@ def evaluate(
         ((item.id, item.glosses, hypotheses[item.id]) for item in utterances),
         protocol=protocol,
         signers={item.id: item.signer for item in utterances if item.signer is not None},
+        clips={item.id: item.clips for item in utterances},
     )

@@ -54,10 +54,10 @@ def _headline(comparison: Comparison) -> Html:
     note = (
         f"B minus A: {points(comparison.difference)} points; {100 * interval.level:g} % interval "
         f"{points(interval.low)} to {points(interval.high)} by the paired bootstrap over "
-        f"{len(comparison.pairs):,} utterances ({interval.resamples:,} resamples, seed {interval.seed}). The same "
-        f"utterances are drawn for both systems, so this interval decides, even where the intervals of the two rates "
-        f"overlap. Matched-pairs sentence segment test: {segment_sentence(comparison)}. Neither says anything about "
-        f"other signers, or about the same systems after another training."
+        f"{interval.resampled(len(comparison.pairs))} ({interval.resamples:,} resamples, seed {interval.seed}). "
+        "The same utterances are drawn for both systems, so this interval decides, even where the intervals of the "
+        f"two rates overlap. Matched-pairs sentence segment test: {segment_sentence(comparison)}. Neither says "
+        "anything about other signers, or about the same systems after another training."
         + (f" {FEW}" if len(comparison.pairs) < FEW_UTTERANCES else "")
     )
     return element(

@@ -137,8 +137,8 @@ def _headline(score: Score) -> Html:
     perfect = sum(not utterance.errors for utterance in score.utterances)
     share = percent(perfect / len(score.utterances))
     note = (
-        f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, bootstrap over "
-        f"{plural(len(score.utterances), 'utterance')}"
+        f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, "
+        f"bootstrap over {interval.resampled(len(score.utterances))}"
     )
     signed = plural(score.reference_words, "reference gloss", "reference glosses")
     ratio = score.hypothesis_words / score.reference_words

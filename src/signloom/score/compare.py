@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import zip_longest
+from operator import sub
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ import numpy as np
 from signloom.errors import Faults, InputError
 from signloom.score.alignment import CORRECT, INSERTION, Alignment, Op, fold
 from signloom.score.analysis import GlossCounts, by_gloss
-from signloom.score.wer import LEVEL, ConfidenceInterval, Score, UtteranceScore
+from signloom.score.interval import LEVEL, ConfidenceInterval, interval_of
+from signloom.score.shared_clips import Sign, errors_by_word
+from signloom.score.wer import Score, UtteranceScore
 
 RESAMPLES = 10_000
 # Errors count as independent if both systems have this many words right in a row between them. Source: NIST SCTK 2.4,
@@ -47,6 +50,14 @@ class UtterancePair:
     def change(self) -> int:
         """Errors of B minus errors of A: negative if B is better."""
         return self.b.errors - self.a.errors
+
+    @property
+    def signs(self) -> list[Sign]:
+        """The glosses of a composed utterance, with the change of their errors; empty if it is not composed."""
+        if not (signs := self.a.signs or self.b.signs):
+            return []
+        changes = map(sub, errors_by_word(self.b.alignment), errors_by_word(self.a.alignment))
+        return [sign._replace(errors=change) for sign, change in zip(signs, changes, strict=True)]
 
     @property
     def other_words(self) -> bool:
@@ -238,8 +249,9 @@ def compare(
     """Returns the comparison of two scores, their utterances paired by id.
 
     The interval is the percentile bootstrap interval of the difference: utterances are drawn with replacement, the same
-    ones for both systems. `probability_of_improvement` is the share of draws in which B has fewer errors (a tie counts
-    half). Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
+    ones for both systems; it is wider where composed utterances share clips (`interval_of`).
+    `probability_of_improvement` is the share of draws in which B has fewer errors (a tie counts half). Source: Bisani
+    and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
     Raises InputError, listing the first differences, if the rules, utterances or references differ.
     """
     if not 0 < level < 1 or resamples < 1:
@@ -247,10 +259,12 @@ def compare(
     _check_same(a, b, name_a, name_b)
     others = {utterance.id: utterance for utterance in b.utterances}
     pairs = tuple(UtterancePair(utterance, others[utterance.id]) for utterance in a.utterances)
-    differences = _resampled(pairs, resamples, seed)
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    draws = _resampled(pairs, resamples, seed)
+    signs = [sign for pair in pairs for sign in pair.signs]
+    interval, differences = interval_of(
+        draws, b.wer - a.wer, signs, num_words=a.reference_words, level=level, seed=seed
+    )
     improved = float(np.mean(differences < 0) + np.mean(differences == 0) / 2)
-    interval = ConfidenceInterval(float(low), float(high), level, resamples, seed)
     return Comparison(a, b, name_a, name_b, pairs, interval, improved)
 
 

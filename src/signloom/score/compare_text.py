@@ -30,7 +30,7 @@ def summary(comparison: Comparison) -> str:
         "",
         f"  B minus A: {points(comparison.difference)} points, {100 * interval.level:g} % interval "
         f"{points(interval.low)} to {points(interval.high)} (paired bootstrap, {interval.resamples:,} resamples of "
-        f"{plural(len(comparison.pairs), 'utterance')}, seed {interval.seed})",
+        f"{interval.resampled(len(comparison.pairs))}, seed {interval.seed})",
         f"  matched-pairs sentence segment test: {segment_sentence(comparison)}",
     ]
     signers = list(comparison.signers.items())

@@ -31,12 +31,14 @@ class Transcript:
     """The glosses of one utterance in a file.
 
     signer: None if the file does not say.  place: file and line, for messages.
+    clips: the clips that an utterance of a corpus is composed of, one per gloss; else empty.
     """
 
     id: str
     glosses: tuple[str, ...]
     signer: str | None
     place: str
+    clips: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def read_references(path: Path | str, *, split: str | None = None) -> Transcript
             path,
             "corpus",
             [
-                Transcript(item.id, item.glosses, item.signer, f"{path / MANIFEST} ({item.id})")
+                Transcript(item.id, item.glosses, item.signer, f"{path / MANIFEST} ({item.id})", item.clips)
                 for item in Corpus.open(path).split(split)
             ],
         )

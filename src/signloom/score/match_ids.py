@@ -7,7 +7,7 @@ Notes report both. If no id is common to both files, they are not about the same
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -16,6 +16,7 @@ from signloom.errors import Faults, InputError, listed, plural
 from signloom.score.alternations import Item
 from signloom.score.ctm_order import order_notes
 from signloom.score.formats import TranscriptFile
+from signloom.score.misfits import misfit_notes
 from signloom.score.nist import Segment, TimedWord, assign, recording_key
 from signloom.score.suspicions import swapped, word_notes
 
@@ -37,13 +38,14 @@ class Matching:
     """Utterances in the order of the references.
 
     missing: ids of utterances without a hypothesis.  extra: ids of hypotheses without a reference, left out.
-    notes: sentences that must be shown with the score.
+    notes: sentences that must be shown with the score.  clips: of composed utterances, by id.
     """
 
     utterances: tuple[MatchedUtterance, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     notes: tuple[str, ...]
+    clips: Mapping[str, tuple[str, ...]]
 
     @property
     def triples(self) -> list[tuple[str, tuple[Item, ...], tuple[Item, ...]]]:
@@ -86,8 +88,10 @@ def match_ids(references: TranscriptFile, hypotheses: TranscriptFile) -> Matchin
             f"({_few([item.id for item in builder.utterances])}); needed hypotheses of the same utterances, under the "
             f"same ids{_near_ids(given, missing)}"
         )
-    matching = Matching(tuple(builder.utterances), missing, extra, ())
+    clips = {item.id: item.clips for item in references.sentences if item.clips}
+    matching = Matching(tuple(builder.utterances), missing, extra, (), clips)
     notes = [*builder.notes, *_unmatched(builder, missing, extra, given), *word_notes(matching.triples)]
+    notes += misfit_notes(matching.triples)
     return replace(matching, notes=tuple(notes))
 
 

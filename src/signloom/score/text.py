@@ -16,7 +16,7 @@ def summary(score: Score) -> str:
     words = score.reference_words
     lines = [
         f"WER {percent(score.wer)}{by_rule(score.protocol)}  ({interval.level:.0%} interval {percent(interval.low)} to "
-        f"{percent(interval.high)}, bootstrap over {plural(len(score.utterances), 'utterance')})",
+        f"{percent(interval.high)}, bootstrap over {interval.resampled(len(score.utterances))})",
         f"  {plural(score.substitutions, 'substitution')} + {plural(score.deletions, 'deletion')} + "
         f"{plural(score.insertions, 'insertion')} = {plural(score.errors, 'error')} in "
         f"{plural(words, 'reference gloss', 'reference glosses')}",

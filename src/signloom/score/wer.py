@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import numpy as np
 
 from signloom.errors import Faults, InputError
 from signloom.files.reading import Kind, read_json
-from signloom.score.alignment import Alignment, alignment_fault
+from signloom.score.alignment import Alignment, alignment_fault, fold
 from signloom.score.alternations import Item, align_items, plain_words
+from signloom.score.interval import LEVEL, ConfidenceInterval, interval_of
 from signloom.score.protocols import Protocol, protocol_named
+from signloom.score.shared_clips import Sign, errors_by_word
 
-LEVEL = 0.95
 _SCORE = Kind("the JSON file of a score, as 'signloom score --output' writes it", 500_000_000)
 RESAMPLES = 1000
 _COUNTS = ("errors", "substitutions", "deletions", "insertions", "correct", "reference_words", "hypothesis_words")
@@ -28,6 +29,7 @@ class UtteranceScore:
     """The alignment of one utterance; signer is None if unknown.
 
     given_reference, given_hypothesis: the words before the scoring rule changed them; None if it changed nothing.
+    clips: the recordings that a composed utterance is made of, one per reference word; else empty.
     """
 
     id: str
@@ -35,6 +37,7 @@ class UtteranceScore:
     alignment: Alignment
     given_reference: tuple[str, ...] | None = None
     given_hypothesis: tuple[str, ...] | None = None
+    clips: tuple[str, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -48,6 +51,17 @@ class UtteranceScore:
     def hypothesis_as_given(self) -> tuple[str, ...]:
         """The hypothesis before the scoring rule changed it."""
         return self.alignment.hypothesis if self.given_hypothesis is None else self.given_hypothesis
+
+    @property
+    def signs(self) -> list[Sign]:
+        """The glosses of a composed utterance with their errors; empty if it is not composed."""
+        if not self.clips:
+            return []
+        errors = errors_by_word(self.alignment)
+        return [
+            Sign(self.id, clip, (self.signer, fold(gloss)), number)
+            for clip, gloss, number in zip(self.clips, self.alignment.reference, errors, strict=True)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         aligned = self.alignment
@@ -64,6 +78,8 @@ class UtteranceScore:
         for key in ("given_reference", "given_hypothesis"):
             if (words := getattr(self, key)) is not None:
                 record[key] = list(words)
+        if self.clips:
+            record["clips"] = list(self.clips)
         return record
 
     @classmethod
@@ -75,9 +91,9 @@ class UtteranceScore:
         if not isinstance(name, str) or not (signer is None or isinstance(signer, str)):
             raise InputError(f"{place}: id {name!r} and signer {signer!r}; needed strings (signer may be null)")
         words: dict[str, tuple[str, ...] | None] = {}
-        for key in ("reference", "hypothesis", "given_reference", "given_hypothesis"):
+        for key in ("reference", "hypothesis", "given_reference", "given_hypothesis", "clips"):
             value = record.get(key)
-            if value is None and key.startswith("given_"):
+            if value is None and key not in ("reference", "hypothesis"):
                 words[key] = None
             elif isinstance(value, list) and all(isinstance(word, str) for word in value):
                 words[key] = tuple(value)
@@ -88,18 +104,12 @@ class UtteranceScore:
         )
         if wrong := alignment_fault(aligned):
             raise InputError(f"{place} ({name}): {wrong}; the file was changed or is not a score")
-        return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"])
-
-
-@dataclass(frozen=True)
-class ConfidenceInterval:
-    """A bootstrap interval of a rate: with probability `level` another draw of such utterances falls into it."""
-
-    low: float
-    high: float
-    level: float
-    resamples: int
-    seed: int
+        clips = words["clips"] or ()
+        if len(clips) not in (0, len(aligned.reference)):
+            raise InputError(
+                f"{place} ({name}): {len(clips)} clips of {len(aligned.reference)} words; needed one per word"
+            )
+        return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"], clips)
 
 
 @dataclass(frozen=True)
@@ -173,12 +183,15 @@ class Score:
         """Returns the percentile bootstrap interval of the WER over utterances drawn with replacement.
 
         It covers other utterances by the same signers, not other signers. Source: Bisani and Ney 2004,
-        "Bootstrap estimates for confidence intervals in ASR performance evaluation".
+        "Bootstrap estimates for confidence intervals in ASR performance evaluation". Composed utterances that share
+        clips are not independent: `interval_of` widens their interval. All is NaN without reference words.
         """
         if not 0 < level < 1 or resamples < 1:
             raise InputError(f"interval: level {level} and {resamples} resamples; needed 0 < level < 1 and 1 or more")
         errors = np.array([utterance.errors for utterance in self.utterances])
         words = np.array([utterance.reference_words for utterance in self.utterances])
+        if not words.any():
+            return ConfidenceInterval(math.nan, math.nan, level, resamples, seed)
         rng = np.random.default_rng(seed)
         rates: list[float] = []
         while len(rates) < resamples:
@@ -186,8 +199,11 @@ class Score:
             # A draw without any reference word has no rate; it is drawn again.
             if total := words[drawn].sum():
                 rates.append(errors[drawn].sum() / total)
-        low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-        return ConfidenceInterval(float(low), float(high), level, resamples, seed)
+        signs = [sign for utterance in self.utterances for sign in utterance.signs]
+        interval, _ = interval_of(
+            np.array(rates), self.wer, signs, num_words=self.reference_words, level=level, seed=seed
+        )
+        return replace(interval, low=max(0.0, interval.low))
 
     def to_json(self, *, utterances: bool = True) -> dict[str, Any]:
         """Returns the score as plain values; `utterances=False` leaves out the list of utterances."""
@@ -254,18 +270,20 @@ def score(
     *,
     protocol: str = "plain",
     signers: Mapping[str, str | None] | None = None,
+    clips: Mapping[str, Sequence[str]] | None = None,
 ) -> Score:
     """Returns the score of (utterance id, reference words, hypothesis words) triples.
 
     protocol: name of the scoring rule, which defines the changes before the alignment.
-    signers: the signer of each utterance, by utterance id.
+    signers: the signer of each utterance, by utterance id.  clips: of composed utterances the clip of each reference
+    word, by utterance id; left out where the rule changes the number of words.
     Words may be alternations; the best-fitting wording counts. An empty hypothesis counts as all deletions, unless the
     rule replaces it by a word; an empty reference counts as all insertions.
     Raises InputError for an unknown protocol, an id that occurs twice, alternations under a rule that changes
     references, no utterances, or no reference words (the rate is then undefined).
     """
     rule = protocol_named(protocol)
-    signers = signers or {}
+    signers, clips = signers or {}, clips or {}
     faults = Faults("score")
     utterances: list[UtteranceScore] = []
     seen: set[str] = set()
@@ -273,7 +291,9 @@ def score(
         if utterance_id in seen:
             faults.add(f"utterance {utterance_id!r} occurs twice; needed one reference and one hypothesis each")
         seen.add(utterance_id)
-        utterances.append(_score_one(rule, utterance_id, signers.get(utterance_id), reference, hypothesis))
+        scored = _score_one(rule, utterance_id, signers.get(utterance_id), reference, hypothesis)
+        own = tuple(clips.get(utterance_id, ()))
+        utterances.append(replace(scored, clips=own) if own and len(own) == scored.reference_words else scored)
     faults.raise_if_any()
     if not utterances:
         raise InputError("score: no utterances; needed at least one reference and hypothesis")
