@@ -184,8 +184,10 @@ def test_a_batch_gives_each_clip_what_it_gets_alone(model, mixed_corpus, batch_s
 
 def test_clips_are_read_a_batch_at_a_time(model, mixed_corpus, monkeypatch):
     read = []
-    original = Corpus.load
-    monkeypatch.setattr(Corpus, "load", lambda corpus, item: (read.append(item.id), original(corpus, item))[1])
+    original = Corpus.load_view
+    monkeypatch.setattr(
+        Corpus, "load_view", lambda corpus, item, view: (read.append(item.id), original(corpus, item, view))[1]
+    )
     results = model.emissions(mixed_corpus, mixed_corpus.utterances, batch_size=3)
     assert read == []
     _, log_probs = next(results)

@@ -27,7 +27,7 @@ from signloom.files.reading import Kind, open_file, read_bytes
 from signloom.files.schemas import Name, check, decode_json, encode_json, text_of
 from signloom.files.staging import Stage, settle, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
-from signloom.landmarks import MAX_FRAMES, SUFFIX, Fps, Landmarks, check_header, file_header
+from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, file_header, read_view
 from signloom.vocabulary import check_gloss
 
 FORMAT = "signloom-corpus"
@@ -186,11 +186,15 @@ class Corpus:
         """Returns the landmarks of an utterance. Raises InputError if the file is damaged or is another clip's."""
         path = inside(self.root, utterance.landmarks)
         landmarks = Landmarks.load(path)
-        if len(landmarks) != utterance.num_frames:
-            raise InputError(f"{path}: {len(landmarks)} frames, the manifest says {utterance.num_frames}")
-        if not math.isclose(landmarks.fps, utterance.fps, rel_tol=1e-6):
-            raise InputError(f"{path}: {landmarks.fps:g} frames per second, the manifest says {utterance.fps:g}")
+        _check_same(path, landmarks, utterance)
         return landmarks
+
+    def load_view(self, utterance: Utterance, view: str) -> ClipView:
+        """Returns the points of a view of an utterance, which takes less memory. Raises InputError as `load` does."""
+        path = inside(self.root, utterance.landmarks)
+        clip = read_view(path, view)
+        _check_same(path, clip, utterance)
+        return clip
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Returns for each non-empty split the numbers of utterances, signers, running and distinct glosses, hours."""
@@ -206,6 +210,14 @@ class Corpus:
                     "hours": sum(utterance.duration_seconds for utterance in chosen) / 3600,
                 }
         return table
+
+
+def _check_same(path: Path, clip: Landmarks | ClipView, utterance: Utterance) -> None:
+    """Raises InputError unless the manifest says the same of a clip as its file."""
+    if len(clip) != utterance.num_frames:
+        raise InputError(f"{path}: {len(clip)} frames, the manifest says {utterance.num_frames}")
+    if not math.isclose(clip.fps, utterance.fps, rel_tol=1e-6):
+        raise InputError(f"{path}: {clip.fps:g} frames per second, the manifest says {utterance.fps:g}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:

@@ -6,6 +6,8 @@ file, which is not always the start of its video track.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from signloom.errors import InputError
@@ -57,6 +59,15 @@ def check_times(seconds: np.ndarray, num_frames: int) -> None:
         )
 
 
+def checked_times(seconds: np.ndarray | None, num_frames: int, fps: float) -> np.ndarray:
+    """Returns the times of frames (T,) float64: those given, or even ones. Raises InputError as `check_times` does."""
+    if seconds is None:
+        return even_times(num_frames, fps)
+    seconds = np.asarray(seconds, dtype=np.float64)
+    check_times(seconds, num_frames)
+    return seconds
+
+
 def frames_at(seconds: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Returns the frame that is on the screen at each of `moments`, on the clock of `seconds`; -1 before the first."""
     return np.searchsorted(seconds, np.asarray(moments) + ROUNDING_SECONDS, side="right") - 1
@@ -95,3 +106,10 @@ def resample_positions(num_frames: int, fps: float, target_fps: float, seconds: 
     knots = np.insert(knots, paused + 1, knots[paused + 1] - 1 / target_fps)
     frames = np.insert(frames, paused + 1, frames[paused])
     return np.interp(np.arange(count) / target_fps, knots, frames)
+
+
+def resampled_positions(num_frames: int, fps: float, target_fps: float, seconds: np.ndarray) -> np.ndarray | None:
+    """Returns `resample_positions` of frames at `seconds` (T,), or None if they have the target's rate already."""
+    if (even := are_even(seconds, fps)) and math.isclose(fps, target_fps, rel_tol=1e-6):
+        return None
+    return resample_positions(num_frames, fps, target_fps, None if even else seconds)

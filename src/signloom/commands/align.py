@@ -34,7 +34,7 @@ from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence
 from signloom.inference.model import Model, load
-from signloom.landmarks import SUFFIX, Landmarks
+from signloom.landmarks import SUFFIX, ClipView, Landmarks, read_view
 from signloom.run_folder import model_path
 from signloom.subtitles import SUFFIXES, playable, write_spans
 from signloom.text.clean import clean
@@ -69,11 +69,11 @@ class Options(ClipOptions):
 
 @dataclass(frozen=True)
 class Task:
-    """One clip of many: its id, its glosses, a function that reads its landmarks, and the place of its annotation."""
+    """One clip of many: its id, its glosses, a function that reads a view of it, and the place of its annotation."""
 
     id: str
     glosses: tuple[str, ...]
-    read: Callable[[], Landmarks]
+    read: Callable[[str], ClipView]
     place: str
 
 
@@ -105,7 +105,7 @@ def _align_one(options: Options, model: Model) -> int:
     glosses = _sentence(options)
     # An unknown gloss fails now, not after the extraction of a video, which takes as long as the video.
     check_known(glosses, model.vocabulary.words)
-    landmarks = options.landmarks_of(options.source)
+    landmarks = options.landmarks_of(options.source, model.view)
     try:
         spans, score = aligned(model, landmarks, glosses)
     except InputError as error:
@@ -159,17 +159,17 @@ def _corpus_tasks(options: Options) -> list[Task]:
     check_split(options.split)
     corpus = Corpus.open(options.source)
     chosen = corpus.utterances if options.split is None else corpus.split(options.split)
-    return [Task(item.id, item.glosses, partial(corpus.load, item), item.id) for item in chosen]
+    return [Task(item.id, item.glosses, partial(corpus.load_view, item), item.id) for item in chosen]
 
 
 def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
     files = LandmarkFiles(source)
 
-    def read(name: str) -> Landmarks:
+    def read(name: str, view: str) -> ClipView:
         path = files.find(name, "")
         if path is None:
             raise InputError(files.why_missing(name))
-        return Landmarks.load(path)
+        return read_view(path, view)
 
     sentences = _sentences(annotations)
     return [Task(name, glosses, partial(read, name), place) for name, (glosses, place) in sentences.items()]
@@ -209,7 +209,7 @@ def _align_all(options: Options, folder: Path, model: Model, tasks: Sequence[Tas
                 if path.is_file():
                     num_existing += 1
                 else:
-                    landmarks = task.read()
+                    landmarks = task.read(model.view)
                     spans, score = aligned(model, landmarks, task.glosses)
                     write_spans(path, spans, options.written_format, record=_record(task.id, landmarks, score))
                     confidences.append(mean_confidence(spans))
@@ -275,5 +275,5 @@ def _next_step(options: Options) -> str:
     return f"--format eaf makes files for ELAN; those of {options.output} are {SUFFIXES[options.written_format]}"
 
 
-def _record(source: str, landmarks: Landmarks, score: float) -> Mapping[str, Any]:
+def _record(source: str, landmarks: Landmarks | ClipView, score: float) -> Mapping[str, Any]:
     return {"source": source, "duration_seconds": round(landmarks.duration_seconds, 3), "score": round(score, 4)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.inference.model import read_landmarks
-from signloom.landmarks import Landmarks
+from signloom.landmarks import ClipView, Landmarks
 from signloom.subtitles import Format, format_of
 
 
@@ -33,6 +33,9 @@ class ClipOptions:
         """The format to write. Raises InputError if --output has the suffix of another one."""
         return format_of(self.format, self.output)
 
-    def landmarks_of(self, source: Path) -> Landmarks:
-        """Returns the landmarks in a file, or those extracted from a video or a folder of frames."""
-        return read_landmarks(source, crop=self.crop, pixel_aspect=self.pixel_aspect, fps=self.fps)
+    def landmarks_of(self, source: Path, view: str | None) -> Landmarks | ClipView:
+        """Returns the landmarks in a file, or those extracted from a video or a folder of frames.
+
+        view: read only the points of this view from a file.
+        """
+        return read_landmarks(source, view=view, crop=self.crop, pixel_aspect=self.pixel_aspect, fps=self.fps)

@@ -17,6 +17,7 @@ from signloom.console import console, say
 from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import InputError
 from signloom.inference.model import load
+from signloom.landmarks import Landmarks
 from signloom.subtitles import playable, write_spans
 
 
@@ -40,8 +41,8 @@ def run(options: Options) -> int:
         raise InputError(f"--output {options.output} is a folder; needed the name of a file")
     format = options.written_format
     model = load(options.model).decoded_with(options)
-    landmarks = options.landmarks_of(options.source)
-    if options.save_landmarks:
+    landmarks = options.landmarks_of(options.source, None if options.save_landmarks else model.view)
+    if options.save_landmarks and isinstance(landmarks, Landmarks):
         landmarks.save(options.save_landmarks)
     hypothesis = model.decode(model.emission(landmarks))
     hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())

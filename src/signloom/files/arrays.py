@@ -104,13 +104,17 @@ class Archive:
         """Returns the shape of an array without reading it."""
         return self._array(name).shape
 
-    def kind(self, name: str) -> str:
-        """Returns NumPy's letter for the kind of an array's values, e.g. `f` for floating-point numbers."""
-        return self._array(name).dtype.kind
+    def dtype(self, name: str) -> np.dtype:
+        """Returns the type of an array's values."""
+        return self._array(name).dtype
 
     def read(self, name: str, dtype: type[np.generic] | None = None) -> np.ndarray:
         """Returns an array, converted to `dtype` if given; each can be read once."""
         return self._array(name).read(dtype)
+
+    def parts(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Yields an array of at least one dimension in parts of `num_rows` rows; each can be read once."""
+        return self._array(name).parts(num_rows)
 
     def _array(self, name: str) -> _Array:
         if name not in self._arrays:
@@ -136,13 +140,31 @@ class _Array:
         step = max(1, _PART_BYTES // self.dtype.itemsize)
         for start in range(0, len(result), step):
             part = result[start : start + step]
-            data = self.file.read(len(part) * self.dtype.itemsize)
-            if len(data) != len(part) * self.dtype.itemsize:
-                raise ValueError("values are cut off")
-            part[:] = np.frombuffer(data, dtype=self.dtype)
-        # At its end, zipfile compares the sum of what was read with the one in the archive.
-        self.file.read(1)
+            part[:] = self._next(len(part))
+        self._finish()
         return result.reshape(self.shape, order="F" if self.in_fortran_order else "C")
+
+    def parts(self, num_rows: int) -> Iterator[np.ndarray]:
+        if self.in_fortran_order and len(self.shape) > 1:
+            # Rows are spread over all of the bytes.
+            whole = self.read()
+            yield from (whole[start : start + num_rows] for start in range(0, len(whole), num_rows))
+            return
+        for start in range(0, self.shape[0], num_rows):
+            shape = (min(num_rows, self.shape[0] - start), *self.shape[1:])
+            yield self._next(math.prod(shape)).reshape(shape)
+        self._finish()
+
+    def _next(self, count: int) -> np.ndarray:
+        """Returns the next values. Raises ValueError if they are not there."""
+        data = self.file.read(count * self.dtype.itemsize)
+        if len(data) != count * self.dtype.itemsize:
+            raise ValueError("values are cut off")
+        return np.frombuffer(data, dtype=self.dtype)
+
+    def _finish(self) -> None:
+        """Reads the end, where zipfile compares the sum of what was read with the one in the archive."""
+        self.file.read(1)
 
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -12,10 +12,10 @@ from signloom.ctc.spans import SpanSettings, located
 from signloom.ctc.viterbi import forced_alignment
 from signloom.errors import InputError, listed
 from signloom.inference.model import Model
-from signloom.landmarks import Landmarks
+from signloom.landmarks import ClipView, Landmarks
 
 
-def aligned(model: Model, landmarks: Landmarks, glosses: Sequence[str]) -> tuple[tuple[GlossSpan, ...], float]:
+def aligned(model: Model, clip: Landmarks | ClipView, glosses: Sequence[str]) -> tuple[tuple[GlossSpan, ...], float]:
     """Returns the glosses of a known sentence with spans and confidences, and the log-probability of their best path.
 
     Raises InputError for an empty sentence, a gloss the model does not know, and more glosses than the clip can hold.
@@ -23,7 +23,7 @@ def aligned(model: Model, landmarks: Landmarks, glosses: Sequence[str]) -> tuple
     if not glosses:
         raise InputError("the annotation is empty; needed at least one gloss")
     check_known(glosses, model.vocabulary.words)
-    emission, ids = model.emission(landmarks), model.vocabulary.encode(glosses)
+    emission, ids = model.emission(clip), model.vocabulary.encode(glosses)
     score = forced_alignment(emission.log_probs, ids).score
     settings = SpanSettings.of(model.info)
     spans = located(emission, ids, model.vocabulary, timing=settings.timing, calibration=settings.calibration)

@@ -58,7 +58,7 @@ def fit_spans(
     confidences: list[float] = []
     correct: list[bool] = []
     for item in dev:
-        hypothesis = model.decoder.decode(model.emission(corpus.load(item)), timing=timing)
+        hypothesis = model.decoder.decode(model.emission(corpus.load_view(item, model.view)), timing=timing)
         confidences += [span.confidence for span in hypothesis.glosses]
         correct += correct_glosses(reference=item.glosses, hypothesis=hypothesis.words)
         advance(1)

@@ -25,7 +25,7 @@ from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
-from signloom.landmarks import Frames, Landmarks
+from signloom.landmarks import ClipView, Frames, Landmarks, read_view
 from signloom.run_folder import model_path
 from signloom.vocabulary import Vocabulary
 
@@ -55,10 +55,19 @@ class Model:
                 f"model: classifier of {self.engine.num_words} words, vocabulary of {len(self.vocabulary)}"
             )
 
-    def emission(self, landmarks: Landmarks) -> Emission:
-        """Returns the log-probabilities for one clip, which is resampled to the model's frame rate."""
-        log_probs = self._log_probs(self.points(landmarks))
-        return Emission(log_probs, self.engine.step_seconds, landmarks.duration_seconds, landmarks.start_seconds)
+    @property
+    def view(self) -> str:
+        """The view whose points the model takes."""
+        return self.engine.config.view
+
+    def emission(self, clip: Landmarks | ClipView) -> Emission:
+        """Returns the log-probabilities for one clip, which is resampled to the model's frame rate.
+
+        A clip that has the points of the model's view only (`read_view`, `Corpus.load_view`) saves memory.
+        Raises InputError for the points of another view.
+        """
+        log_probs = self._log_probs(self.points(clip))
+        return Emission(log_probs, self.engine.step_seconds, clip.duration_seconds, clip.start_seconds)
 
     def emissions(
         self, corpus: Corpus, utterances: Sequence[Utterance], *, batch_size: int = 32
@@ -70,13 +79,14 @@ class Model:
         """
         for batch in self._batches(utterances, batch_size):
             if len(batch) == 1:
-                yield batch[0], self._log_probs(self.points(corpus.load(batch[0])))
+                yield batch[0], self._log_probs(self.points(corpus.load_view(batch[0], self.view)))
                 continue
-            clips = [self.points(corpus.load(item)) for item in batch]
+            clips = [self.points(corpus.load_view(item, self.view)) for item in batch]
             lengths = np.array([len(clip) for clip in clips])
-            points = np.full((len(clips), lengths.max(), *clips[0].shape[1:]), np.nan, dtype=np.float32)
+            shape = (len(clips), int(lengths.max()), len(layout.subset(self.view)), 3)
+            points = np.full(shape, np.nan, dtype=np.float32)
             for row, clip in zip(points, clips, strict=True):
-                row[: len(clip)] = clip
+                row[: len(clip)] = clip[0 : len(clip)]
             log_probs, output_lengths = self.engine.log_probs(points, lengths)
             for item, rows, length in zip(batch, log_probs, output_lengths, strict=True):
                 # A copy: a view would keep the whole padded batch in memory.
@@ -87,7 +97,7 @@ class Model:
 
         options: `crop`, `pixel_aspect` and `fps` of `signloom.extract.extract_clip`, for videos and frames.
         """
-        return self.decode(self.emission(read_landmarks(source, **options)))
+        return self.decode(self.emission(read_landmarks(source, view=self.view, **options)))
 
     def decode(self, emission: Emission) -> Hypothesis:
         """Returns the glosses of an emission, with times and confidences."""
@@ -130,7 +140,7 @@ class Model:
     @property
     def _max_frames(self) -> int:
         """The frames that the engine computes at once."""
-        return MAX_POINTS // len(layout.subset(self.engine.config.view))
+        return MAX_POINTS // len(layout.subset(self.view))
 
     def _log_probs(self, points: Frames) -> np.ndarray:
         """Returns the log-probabilities (T', V) of one clip."""
@@ -140,10 +150,13 @@ class Model:
         result: np.ndarray = log_probs[0]
         return result
 
-    def points(self, landmarks: Landmarks) -> np.ndarray:
+    def points(self, clip: Landmarks | ClipView) -> Frames:
         """Returns the points (T, P, 3) that the engine takes, at its frame rate."""
-        config = self.engine.config
-        return landmarks.resampled(config.fps).select(config.view)
+        if isinstance(clip, Landmarks):
+            clip = clip.in_view(self.view)
+        if clip.view != self.view:
+            raise InputError(f"model: the points of the {clip.view} view; needed those of the {self.view} view")
+        return clip.at(self.engine.config.fps)
 
 
 def load(path: Path | str) -> Model:
@@ -167,13 +180,16 @@ def load(path: Path | str) -> Model:
     return Model(engine, file.vocabulary, file.info, file.decoding, file.language_model)
 
 
-def read_landmarks(source: Landmarks | Path | str, **options: Any) -> Landmarks:
-    """Returns landmarks as given, read from a landmark file, or extracted from a video or a folder of frames."""
+def read_landmarks(source: Landmarks | Path | str, *, view: str | None = None, **options: Any) -> Landmarks | ClipView:
+    """Returns landmarks as given, read from a landmark file, or extracted from a video or a folder of frames.
+
+    view: read only the points of this view from a landmark file.
+    """
     if isinstance(source, Landmarks):
         return source
     path = Path(source)
     if path.suffix == LANDMARKS_SUFFIX:
-        return Landmarks.load(path)
+        return Landmarks.load(path) if view is None else read_view(path, view)
     from signloom.extract import extract_clip
 
     return extract_clip(path, **options)

@@ -143,7 +143,8 @@ class UtteranceDataset(Dataset[Example]):
         """Returns the points of an utterance at the model's rate, without augmentation: (T, P, 3) float32."""
         if self._cache is not None and index in self._cache:
             return self._cache[index].astype(np.float32)
-        points = self.corpus.load(self.utterances[index]).resampled(self.fps).select(self.view)
+        frames = self.corpus.load_view(self.utterances[index], self.view).at(self.fps)
+        points = frames[0 : len(frames)]
         if self._cache is not None:
             # Files hold half precision already. Rounding a resampled clip once more is far below the noise.
             self._cache[index] = points.astype(np.float16)

@@ -1,4 +1,4 @@
-"""`Landmarks`, the points of one clip: landmark files (.npz), selection of points, mirroring, resampling.
+"""`Landmarks`, the points of one clip: writing and reading, selection of points, mirroring, resampling.
 
 Shapes: T frames, P points. Coordinates are isotropic, in units of the image height: x to the right (0 is the left
 edge), y down (0 is the top edge), z away from the camera. A point that was not detected is NaN, never (0, 0, 0).
@@ -7,61 +7,36 @@ edge), y down (0 is the top edge), z away from the camera. A point that was not 
 from __future__ import annotations
 
 import io
-import math
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Any
 
 import numpy as np
-from msgspec import Meta, Struct, structs
+from msgspec import structs
 
 from signloom import frame_times, layout
-from signloom.errors import InputError, LayoutError, listed
-from signloom.files.arrays import Archive, open_archive
-from signloom.files.reading import CLIP
-from signloom.files.schemas import Name, Table, check, decode_json, described, encode_json
+from signloom.errors import InputError
+from signloom.files.schemas import check, encode_json
 from signloom.files.writing import atomic_write
-
-FORMAT = "signloom-landmarks"
-# Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.
-VERSIONS = (1, 2)
-SUFFIX = ".npz"
-# The extractor of simulated signing.
-SIMULATOR = "signloom synth"
-_ARRAYS: dict[str, type[np.floating]] = {"points": np.float32, "visibility": np.float32, "seconds": np.float64}
-MAX_FRAMES = 1_000_000
-Fps = Annotated[float, Meta(ge=1, le=1000)]
-Pixels = Annotated[int, Meta(ge=16, le=32_768)]
-PixelAspect = Annotated[float, Meta(ge=0.2, le=5, description="a pixel's width divided by its height, from 0.2 to 5")]
-# The header of a simulated clip holds its ground truth, kilobytes per sentence.
-_MOST_META_BYTES = 16_000_000
-
-
-class Facts(Struct):
-    """What a landmark file says of a clip; the fields of `Landmarks` of the same names."""
-
-    fps: Fps
-    image_size: tuple[Pixels, Pixels] | None
-    pixel_aspect: PixelAspect
-    assumed: Annotated[tuple[Name, ...], Meta(max_length=20)]
-    source: Table
-
-
-class Frames(Protocol):
-    """The points of a clip, which need not be in memory: an array (T, P, 3), or what yields parts of one."""
-
-    def __len__(self) -> int:
-        """Returns T."""
-
-    def __getitem__(self, frames: slice, /) -> np.ndarray:
-        """Returns the points of some frames, (n, P, 3) float32, NaN where missing."""
+from signloom.landmarks.format import (
+    ARRAYS,
+    FORMAT,
+    SIMULATOR,
+    VERSIONS,
+    Facts,
+    check_finite,
+    check_shapes,
+    file_header,
+    header_in,
+    named,
+    opened,
+)
+from signloom.landmarks.view import ClipView, Timed, interpolate
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class Landmarks(Timed):
     """The points of one clip.
 
     points: (T, 543, 3) float32, units of image height, NaN where a point was not detected.
@@ -89,33 +64,12 @@ class Landmarks:
         visibility = np.asarray(self.visibility, dtype=np.float32)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "visibility", visibility)
-        _check_shapes({"points": points.shape, "visibility": visibility.shape}, "landmarks")
+        check_shapes({"points": points.shape, "visibility": visibility.shape}, "landmarks")
         facts = {name: _builtin(getattr(self, name)) for name in Facts.__struct_fields__}
         for name, value in structs.asdict(check(Facts, facts, "landmarks")).items():
             object.__setattr__(self, name, value)
-        if self.seconds is None:
-            object.__setattr__(self, "seconds", frame_times.even_times(len(points), self.fps))
-        else:
-            object.__setattr__(self, "seconds", np.asarray(self.seconds, dtype=np.float64))
-            frame_times.check_times(self.seconds, len(points))
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def duration_seconds(self) -> float:
-        """The time from the start of the first frame to the end of the last one."""
-        return len(self) / self.fps
-
-    @property
-    def start_seconds(self) -> float:
-        """The time of the first frame; 0 unless the video track begins later than its file."""
-        return float(self.seconds[0])
-
-    @property
-    def has_even_times(self) -> bool:
-        """Whether the frames are evenly spaced from 0 on."""
-        return frame_times.are_even(self.seconds, self.fps)
+        seconds = frame_times.checked_times(self.seconds, len(points), self.fps)
+        object.__setattr__(self, "seconds", seconds)
 
     @property
     def aspect(self) -> float:
@@ -135,6 +89,10 @@ class Landmarks:
         """Returns the points of a named subset of the layout, (T, P, 3) float32."""
         return self.points[:, layout.subset(subset)]
 
+    def in_view(self, view: str) -> ClipView:
+        """Returns the points of a named subset of the layout as the view of a model."""
+        return ClipView(view, self.select(view), self.fps, self.seconds)
+
     def mirrored(self) -> Landmarks:
         """Returns the mirrored clip: x is reflected at the middle of the image, left and right are swapped."""
         mirror = layout.mirror_map()
@@ -147,9 +105,9 @@ class Landmarks:
 
         See `frame_times.resample_positions`.
         """
-        if (even := self.has_even_times) and math.isclose(self.fps, fps, rel_tol=1e-6):
+        positions = frame_times.resampled_positions(len(self), self.fps, fps, self.seconds)
+        if positions is None:
             return self
-        positions = frame_times.resample_positions(len(self), self.fps, fps, None if even else self.seconds)
         return replace(
             self,
             points=interpolate(self.points, positions),
@@ -222,71 +180,15 @@ class Landmarks:
         Raises InputError for a missing, damaged or other file, LayoutError for another point layout.
         """
         path = Path(path)
-        with _opened(path) as archive:
-            header = _header_in(archive, path)
-            if wrong := [name for name in _ARRAYS if name in archive.names and archive.kind(name) != "f"]:
-                raise InputError(f"{path}: {' and '.join(wrong)} are no floating-point numbers")
-            arrays = {name: archive.read(name, dtype) for name, dtype in _ARRAYS.items() if name in archive.names}
+        with opened(path) as archive:
+            header = header_in(archive, path)
+            arrays = {name: archive.read(name, dtype) for name, dtype in ARRAYS.items() if name in archive.names}
         fields: dict[str, Any] = {**arrays, **{name: header[name] for name in Facts.__struct_fields__}}
-        try:
+        with named(path):
             result = cls(**fields)
-        except InputError as error:
-            raise type(error)(f"{path}: {str(error).removeprefix('landmarks: ')}") from None
-        for what, values in (("coordinates", result.points), ("visibility", result.visibility)):
-            if np.isinf(values).any():
-                raise InputError(f"{path}: infinite {what}; extract or import it again")
+        check_finite(result.points, "coordinates", path)
+        check_finite(result.visibility, "visibility", path)
         return result
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Returns the header of a landmark file without its points: its format, and the fields of `Facts`.
-
-    Raises InputError or LayoutError as `Landmarks.load` does.
-    """
-    with _opened(path) as archive:
-        return _header_in(archive, path)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Archive]:
-    """Opens a landmark file for reading. Raises InputError for anything else, also where it is damaged inside."""
-    if not path.exists():
-        raise InputError(f"{path}: no such landmark file")
-    what, advice = "a readable landmark file", "extract or import it again"
-    with open_archive(path, CLIP, what=what, advice=advice) as archive:
-        if not {"points", "visibility", "meta"} <= set(archive.names):
-            raise InputError(f"{path}: not a landmark file of signloom; it has {listed(archive.names, shown=5)}")
-        yield archive
-
-
-def _header_in(archive: Archive, path: Path) -> dict[str, Any]:
-    """Returns the header of an open landmark file, after comparing it and the sizes of the arrays with the format."""
-    if (size := archive.num_bytes("meta")) > _MOST_META_BYTES:
-        raise InputError(f"{path}: a header of {size:,} bytes; needed at most {_MOST_META_BYTES:,}")
-    shapes = {name: archive.shape(name) for name in _ARRAYS if name in archive.names}
-    header = decode_json(archive.read("meta").tobytes(), f"{path}: header")
-    check_header(header, path, FORMAT, *VERSIONS)
-    check(Facts, header, str(path))
-    _check_shapes(shapes, str(path))
-    if ("seconds" in shapes) != (header["version"] == 2):
-        got = "with" if "seconds" in shapes else "without"
-        raise InputError(f"{path}: version {header['version']} {got} the times of its frames (seconds); make it again")
-    return header
-
-
-def _check_shapes(shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
-    """Raises InputError or LayoutError unless the shapes of points, visibility and times (if any) fit together."""
-    points = shapes["points"]
-    if len(points) != 3 or points[1:] != (layout.NUM_POINTS, 3):
-        raise LayoutError(f"{place}: points of shape {points}, needed (T, {layout.NUM_POINTS}, 3)")
-    if not 0 < points[0] <= MAX_FRAMES:
-        raise InputError(f"{place}: {points[0] or 'no'} frames; needed 1 to {MAX_FRAMES:,}")
-    if shapes["visibility"] != (points[0], layout.NUM_POSE_POINTS):
-        raise LayoutError(
-            f"{place}: visibility of shape {shapes['visibility']}, needed ({points[0]}, {layout.NUM_POSE_POINTS})"
-        )
-    if shapes.get("seconds", points[:1]) != points[:1]:
-        raise InputError(f"{place}: seconds of shape {shapes['seconds']}, needed ({points[0]},), a time for each frame")
 
 
 def _builtin(value: Any) -> Any:
@@ -338,58 +240,3 @@ def leading_hand(landmarks: Landmarks) -> str:
         frames[side] = int(landmarks.present(f"{side}_hand").sum())
     measure = ways if ways["left"] != ways["right"] else frames
     return "left" if measure["left"] > _AHEAD * measure["right"] else "right"
-
-
-def file_header(format: str, version: int) -> dict[str, Any]:
-    """Returns the entries that every file's header starts with; `check_header` reads them."""
-    return {"format": format, "version": version, "layout": layout.NAME, "layout_version": layout.VERSION}
-
-
-def check_header(header: Any, path: Path, expected_format: str, *versions: int) -> None:
-    """Raises InputError or LayoutError unless a file's header has this format, one of `versions` and our layout."""
-    if not isinstance(header, dict) or header.get("format") != expected_format:
-        got = header.get("format") if isinstance(header, dict) else type(header).__name__
-        raise InputError(f"{path}: format {got!r}, needed {expected_format!r}")
-    if header.get("version") not in versions or isinstance(header["version"], bool):
-        raise InputError(
-            f"{path}: version {header.get('version')!r} of {expected_format}, this signloom reads "
-            f"{' and '.join(map(str, versions))}; "
-            "make the file again or install the signloom that wrote it"
-        )
-    name, version = header.get("layout"), header.get("layout_version")
-    if (name, version) != (layout.NAME, layout.VERSION) or isinstance(version, bool):
-        raise LayoutError(
-            f"{path}: made for point layout {name!r} version {version!r}, this signloom has "
-            f"{layout.NAME!r} version {layout.VERSION}; use data and model of the same layout"
-        )
-
-
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Returns (width, height) in pixels from `210x260`. Raises InputError for anything else."""
-    width, _, height = text.lower().partition("x")
-    try:
-        return check(tuple[Pixels, Pixels], (int(width), int(height)))
-    except (ValueError, InputError):
-        raise InputError(
-            f"--image_size is {text[:40]!r}; needed width x height in pixels, e.g. 210x260; each {described(Pixels)}"
-        ) from None
-
-
-def interpolate(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Returns `values` (T, ...) read at fractional frame `positions` (T',) in 0..T-1, by linear interpolation, (T',
-    ...).
-
-    Between two frames a value is NaN where either is NaN; exactly on a frame it is that frame's.
-    """
-    lower = np.floor(positions).astype(np.int64)
-    weight = (positions - lower).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
-    upper = np.minimum(lower + 1, len(values) - 1)
-    start = values[lower]
-    result = values[upper]
-    result -= start
-    result *= weight
-    result += start
-    # A missing next frame with weight 0 must not turn the value into NaN.
-    exact = positions == lower
-    result[exact] = start[exact]
-    return result
