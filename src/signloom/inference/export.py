@@ -59,7 +59,7 @@ def measured_ranges(model: Model, corpus: Corpus | None, advance: Callable[[int]
     names = sorted(set(inputs_of.values()))
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for item in clips:
-        points = np.asarray(model.points(corpus.load(item))[:], dtype=np.float32)
+        points = model.points(corpus.load_view(item, model.view))[:]
         values = session.run(names, {POINTS: points[None], LENGTHS: np.array([len(points)])})
         low = np.minimum(low, [value.min() for value in values])
         high = np.maximum(high, [value.max() for value in values])

@@ -124,7 +124,7 @@ def compare(
     for (item, log_probs), (_, others) in both:
 
         def moved(shift: float, item: Utterance = item) -> np.ndarray:
-            points = before.points(corpus.load(item))
+            points = before.points(corpus.load_view(item, before.view))[:]
             return before.engine.log_probs(points[None] + np.float32(shift))[0][0]
 
         parity.add(item.id, log_probs, others, moved if exact else None)
