@@ -25,10 +25,15 @@ def files_of(source: Path, faults: Faults) -> list[Path]:
         for folder, _, names in os.walk(source, onerror=failed):
             found += [Path(folder, name) for name in names]
         return sorted(found)
-    if not source.exists() and not source.is_symlink():
+    if not is_there(source):
         faults.add(f"{source}: no such file or folder")
         return []
     return [source]
+
+
+def is_there(path: Path) -> bool:
+    """Returns whether anything has this name, also a pipe, a device or a broken link: reading says what it is."""
+    return path.exists() or path.is_symlink()
 
 
 def inside(root: Path, relative: str) -> Path:

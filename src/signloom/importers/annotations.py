@@ -88,9 +88,17 @@ class AnnotationSource:
             "title": self.title,
             "licence": self.licence,
             "citation": self.citation,
-            "annotations": [{"file": path.name, "sha256": sha256_of(path)} for path in self.files],
+            "annotations": [record for path in self.files if (record := _record_of(path)) is not None],
             **self.details,
         }
+
+
+def _record_of(path: Path) -> dict[str, str] | None:
+    """Returns name and hash of an annotation file; None for one that cannot be read, which is left out."""
+    try:
+        return {"file": path.name, "sha256": sha256_of(path)}
+    except InputError:
+        return None
 
 
 def check_splits(splits: Sequence[str]) -> list[str]:

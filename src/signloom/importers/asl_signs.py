@@ -18,6 +18,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import Faults, InputError, needs_extra
+from signloom.files.paths import is_there
 from signloom.files.reading import CLIP, open_file
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
@@ -69,12 +70,12 @@ def find_clips(root: Path, reading: KeypointSettings, faults: Faults) -> list[tu
     Raises InputError if the folder has no train.csv.
     """
     table = root / TABLE
-    if not table.is_file():
+    if not is_there(table):
         raise InputError(f"{table}: no such file; needed the table {','.join(COLUMNS)} of the competition's data")
     clips = []
     for row in read_table(table, COLUMNS, faults, delimiter=","):
         path = root / row["path"]
-        if not path.is_file():
+        if not is_there(path):
             faults.add(f"{row.place}: {path} does not exist; unpack the landmark files beside {TABLE}")
             continue
         origin = f"{root.resolve().name}/{row['path']}"

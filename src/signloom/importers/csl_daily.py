@@ -27,7 +27,7 @@ from signloom.importers.annotations import (
     join,
 )
 from signloom.importers.pickles import load_pickle
-from signloom.importers.write_corpus import LeftOut
+from signloom.importers.write_corpus import LeftOut, with_place
 from signloom.text.tables import Row, read_table
 
 MAP_COLUMNS = ("name", "index", "length", "gloss", "char", "word", "postag")
@@ -140,7 +140,7 @@ def _pickled(path: Path, faults: Faults) -> list[Row]:
     try:
         content = load_pickle(path)
     except InputError as error:
-        faults.add(f"{path}: {error}")
+        faults.add(with_place(str(path), error))
         return []
     entries = content.get("info") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:

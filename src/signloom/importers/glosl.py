@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from signloom.console import say
 from signloom.corpus import SPLITS, check_output
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files.paths import inside
+from signloom.files.paths import inside, is_there
 from signloom.files.reading import read_json
 from signloom.importers.annotations import (
     Annotation,
@@ -95,7 +95,7 @@ def run(options: Options) -> int:
     require_pose_format()
     faults = Faults("import glosl")
     table = options.source / TABLE if options.source.is_dir() else options.source
-    if not table.is_file():
+    if not is_there(table):
         raise InputError(f"{table}: no such file; needed GloSL's table {TABLE}, beside the folder {_POSES}")
     rows = read_table(table, COLUMNS, faults, delimiter=None)
     sentences, left_out = read_rows(rows, table.parent, splits, options.gloss_type, faults)
@@ -108,7 +108,7 @@ def run(options: Options) -> int:
     found = []
     for sentence in sentences:
         reason = f"no pose file {sentence.path}"
-        if sentence.path.is_file():
+        if is_there(sentence.path):
             found.append(sentence)
         elif options.skip_missing:
             left_out.append(LeftOut(sentence.annotation.id, reason))
@@ -243,7 +243,7 @@ def _source(table: Path, licence: str | None) -> AnnotationSource:
     """Returns the origin of the corpus, as its card tells it."""
     card: dict[str, Any] = {}
     path = table.parent / CARD
-    if path.exists() or path.is_symlink():
+    if is_there(path):
         try:
             content = read_json(path)
         except InputError as error:

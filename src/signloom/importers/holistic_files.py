@@ -13,6 +13,7 @@ import numpy as np
 from signloom import layout
 from signloom.errors import Faults, InputError
 from signloom.files.arrays import ALONE, read_arrays
+from signloom.files.paths import is_there
 from signloom.importers.holistic_order import FORMS, NUM_REFINED_FACE_POINTS, USUAL_ORDER, WIDTHS
 from signloom.landmarks import MAX_FRAMES
 
@@ -58,7 +59,9 @@ def clips_of(source: Path, signer: str | None, faults: Faults) -> list[RawClip]:
 
     Raises InputError if there are none, or the arrays of the archive do not fit together.
     """
-    return _in_archive(source, signer) if source.is_file() else _in_folders(source, signer, faults)
+    if not source.is_dir() and is_there(source):
+        return _in_archive(source, signer)
+    return _in_folders(source, signer, faults)
 
 
 def as_frames(array: np.ndarray) -> np.ndarray:

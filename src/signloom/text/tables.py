@@ -137,7 +137,7 @@ def rows_of(
         if not any(record):
             continue
         identity = record[key] if len(record) > key else ""
-        place = f"{path}:{number} ({identity})" if identity else f"{path}:{number}"
+        place = f"{path}:{number} ({identity:.80})" if identity else f"{path}:{number}"
         if len(record) != len(header):
             quotes = "; quote a list of glosses as a whole" if any(part.startswith("[") for part in record) else ""
             faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line{quotes}")
