@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,18 +17,8 @@ from signloom.inference.model import Model, load
 from signloom.inference.model_file import ModelFile
 from signloom.model.presets import ModelConfig
 from signloom.vocabulary import Vocabulary
+from without_packages import TORCH, run_without
 
-# Stands in for a machine without torch: every import of it, of lightning and of safetensors' torch half fails.
-WITHOUT_TORCH = """
-import sys
-
-class WithoutTorch:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "lightning") or name == "safetensors.torch":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, WithoutTorch())
-"""
 # Rooms whose work is a network's; everything else has to be importable without torch.
 NEED_TORCH = (
     "signloom.model.",
@@ -39,13 +27,6 @@ NEED_TORCH = (
     "signloom.inference.torch_engine",
     "signloom.inference.export",
 )
-
-
-def run_without_torch(code: str, *arguments: object) -> str:
-    command = [sys.executable, "-c", WITHOUT_TORCH + code, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_all_but_the_network_imports_without_torch():
@@ -57,7 +38,7 @@ for module in pkgutil.walk_packages(signloom.__path__, "signloom."):
         importlib.import_module(module.name)
         print(module.name)
 """
-    imported = run_without_torch(code).split()
+    imported = run_without(TORCH, code).split()
     for name in ("ctc.beam", "score.wer", "importers.pose", "extract.holistic", "compose", "synth.corpus"):
         assert f"signloom.{name}" in imported
     for name in (
@@ -104,7 +85,7 @@ try:
 except MissingExtraError as error:
     print(error)
 """
-    header, message = run_without_torch(code, tmp_path).splitlines()
+    header, message = run_without(TORCH, code, tmp_path).splitlines()
     assert header == "DOWN 2 3 compact"
     assert re.search(r"loading a model needs the package 'torch'.*signloom\[model\]", message)
 

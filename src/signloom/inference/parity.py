@@ -79,10 +79,10 @@ class Parity:
         """
         self.num_clips += 1
         if before.shape != after.shape:
-            self.failed = self.failed or f"{place}: output of shape {after.shape}; needed {before.shape}"
+            self.failed = f"{place}: output of shape {after.shape}; needed {before.shape}"
             return
         if not np.isfinite(after).all():
-            self.failed = self.failed or f"{place}: output that is not finite"
+            self.failed = f"{place}: output that is not finite"
             return
         difference = float(np.abs(before - after).max())
         self.num_same += _greedy(before) == _greedy(after)
@@ -93,9 +93,7 @@ class Parity:
         if difference <= 2 * own:
             self.rounding += 1
         else:
-            self.failed = self.failed or (
-                f"{place}: log-probabilities differ by up to {difference:.2g}; needed at most {TOLERANCE:g}"
-            )
+            self.failed = f"{place}: log-probabilities differ by up to {difference:.2g}; needed at most {TOLERANCE:g}"
 
 
 def compare(
@@ -108,12 +106,16 @@ def compare(
 ) -> Parity:
     """Returns how an exported model differs from its run, on made clips and on the dev split of a corpus.
 
+    Ends with the first clip that differs too much.
+
     exact: whether differences in log-probability over the tolerance are faults; else they are recorded.
     advance: called with the number of dev utterances after each.
     """
     parity = Parity(decoder=before.decoder_name)
     for points, lengths in made_clips(before.engine.config.view):
         _add_batch(parity, before.engine, after.engine, points, lengths, exact=exact)
+        if parity.failed:
+            return parity
     dev = dev_utterances(corpus)
     if corpus is None or not dev:
         return parity
@@ -128,6 +130,8 @@ def compare(
             return before.engine.log_probs(points[None] + np.float32(shift))[0][0]
 
         parity.add(item.id, log_probs, others, moved if exact else None)
+        if parity.failed:
+            return parity
         order.append(item)
         ids = before.decoder.all_ids([log_probs, others])
         hypotheses.append(tuple(before.vocabulary.decode(sentence) for sentence in ids))
@@ -196,6 +200,8 @@ def _add_batch(
             others[row, : other_lengths[row]],
             moved if exact else None,
         )
+        if parity.failed:
+            return
 
 
 def _greedy(log_probs: np.ndarray) -> list[int]:
