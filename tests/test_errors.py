@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import pytest
@@ -21,4 +22,14 @@ from signloom.errors import MissingExtraError
 )
 def test_the_advice_fits_the_python_that_runs(monkeypatch, version, module, advice):
     monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     assert advice in str(MissingExtraError(module, "this"))
+
+
+def test_on_arm_linux_the_advice_names_another_tracker(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    message = str(MissingExtraError("mediapipe", "this"))
+    assert "it has no release for ARM Linux" in message
+    assert "'signloom import coco_wholebody'" in message

@@ -5,6 +5,7 @@ The command line prints them without a traceback and exits with their `exit_stat
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from collections import defaultdict
@@ -101,6 +102,11 @@ class MissingExtraError(SignloomError):
                     f"it has no release for Python {sys.version_info[0]}.{sys.version_info[1]}. Extract with Python "
                     "3.11 or 3.12: every Python that signloom supports can use the landmark files"
                 )
+        elif package == "mediapipe" and sys.platform == "linux" and platform.machine() == "aarch64":
+            advice = (
+                "it has no release for ARM Linux. Extract on another machine, landmark files can be used here; or "
+                "track with rtmlib and use 'signloom import coco_wholebody'"
+            )
         detail = "" if module == package else f" (no module {module!r})"
         super().__init__(f"{purpose} needs the package {package!r}{detail}; {advice}")
 

@@ -15,7 +15,7 @@ class ClipOptions:
     """Options for a clip and its glosses."""
 
     model: Path
-    """a model file, or a run folder with a model"""
+    """a run folder with a model, a model file, or an exported model (.onnx)"""
     format: Format | None = None
     """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
     suffix of --output, otherwise text"""

@@ -35,7 +35,7 @@ class Options(DecodingOptions):
     positionals: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Path
-    """a model file, or a run folder with a model"""
+    """a run folder with a model, a model file, or an exported model (.onnx)"""
     data_dir: Path
     """the corpus"""
     split: str = "test"

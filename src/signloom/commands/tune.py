@@ -42,7 +42,7 @@ class Options:
     in_place: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Path
-    """a model file, or a run folder with a model"""
+    """a run folder with a model, a model file, or an exported model (.onnx)"""
     data_dir: Path
     """the corpus whose dev split is used"""
     lm: Path | None = None
