@@ -2,11 +2,12 @@
 
 python benchmarks/inference_speed.py [--calls 10] [--rounds 6]
 
-One thread, batch 1, T = 200 frames at 25 frames/s, a classifier of --num_words words, torch in eager mode, weights as
-initialised (they do not matter for speed). Each model runs in a process of its own, and the processes are asked in
-turn for --calls calls a round, so that other work on the machine disturbs all alike. Where a model's thread has to
-wait for a busy core, its wall clock exceeds its CPU time; both are given. The front end (normalisation, differences)
-is part of our models; the original had its features computed before, so it is timed without, too.
+One thread, batch 1, T = 200 frames at 25 frames/s, a classifier of --num_words words, torch in eager mode and the
+exported model in ONNX Runtime, weights as initialised (they do not matter for speed). Each model runs in a process of
+its own. The processes are asked in turn for --calls calls a round, so that other work on the machine disturbs all
+alike. If a model's thread has to wait for a busy core, its wall clock exceeds its CPU time; both are given. The front
+end (normalisation, differences) is part of our models; the original had its features computed before, so it is timed
+without, too.
 MediaPipe's own cost is not in here: see `extraction.py`.
 """
 
@@ -25,13 +26,20 @@ import common
 import numpy as np
 
 FPS = 25.0
-# Preset, and whether its front end is in the time.
-MODELS: dict[str, tuple[str, bool]] = {
-    "student": ("student", True),
-    "student, features given": ("student", False),
-    "original student": ("original_student", True),
-    "original student, features given": ("original_student", False),
+# Preset, what runs it, and whether its front end is in the time.
+MODELS: dict[str, tuple[str, str, bool]] = {
+    "student": ("student", "torch", True),
+    "student, ONNX float32": ("student", "float32", True),
+    "student, ONNX int8": ("student", "int8", True),
+    "student, features given": ("student", "torch", False),
+    "teacher": ("teacher", "torch", True),
+    "teacher, ONNX float32": ("teacher", "float32", True),
+    "teacher, ONNX int8": ("teacher", "int8", True),
+    "original student": ("original_student", "torch", True),
+    "original student, features given": ("original_student", "torch", False),
 }
+# Each is compared with this one, by CPU time.
+BASE = "student"
 # Measured with the same settings when the project began, on models it does not contain.
 QUOTED = {"CoSign-2s (quoted, 75.5 M parameters)": {"milliseconds": 1400.0, "times_real_time": 5.7}}
 
@@ -50,8 +58,8 @@ def main() -> None:
         return
     shared = {name: getattr(options, name) for name in ("num_frames", "num_words", "calls", "threads")}
     workers = {
-        name: common.Worker(__file__, {**shared, "preset": preset, "with_frontend": with_frontend})
-        for name, (preset, with_frontend) in MODELS.items()
+        name: common.Worker(__file__, {**shared, "preset": preset, "engine": engine, "with_frontend": with_frontend})
+        for name, (preset, engine, with_frontend) in MODELS.items()
     }
     facts = {name: worker.ask("prepare") for name, worker in workers.items()}
     times: dict[str, list[float]] = {name: [] for name in workers}
@@ -126,10 +134,11 @@ def prepare(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, A
     num_words = settings["num_words"]
     recognizer = Recognizer(preset(settings["preset"]), num_words)
     vocabulary = Vocabulary((BLANK, UNKNOWN, *(f"GLOSS{number:05d}" for number in range(num_words - 2))))
-    with tempfile.TemporaryDirectory() as name:
-        Model(TorchEngine(recognizer), vocabulary).save(Path(name) / "model.safetensors")
-        size = (Path(name) / "model.safetensors").stat().st_size
-    points = torch.from_numpy(clip(settings["num_frames"], recognizer.config.view))[None]
+    model = Model(TorchEngine(recognizer), vocabulary)
+    clips = clip(settings["num_frames"], recognizer.config.view)[None]
+    if settings["engine"] != "torch":
+        return exported(model, settings["engine"], clips)
+    points = torch.from_numpy(clips)
     with torch.inference_mode():
         features = recognizer.frontend(points)
 
@@ -141,11 +150,33 @@ def prepare(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, A
 
     parameters = {
         "parameters": recognizer.num_parameters,
-        "file_bytes": size,
+        "file_bytes": file_bytes(model, "model.safetensors"),
     }
     if settings["with_frontend"]:
         return lambda: recognizer(points), parameters
     return from_features, parameters
+
+
+def exported(model: Any, precision: str, points: np.ndarray) -> tuple[Callable[[], object], dict[str, Any]]:
+    """The exported model; int8 is calibrated on the clip itself, which does not matter for speed."""
+    from dataclasses import replace
+
+    from signloom.inference.export import measured_ranges
+    from signloom.inference.onnx_engine import OnnxEngine
+    from signloom.model.onnx_graph.recognizer import onnx_model
+
+    recognizer = model.engine.recognizer
+    ranges = measured_ranges(recognizer, points) if precision == "int8" else None
+    graph = onnx_model(recognizer.eval(), ranges).SerializeToString()
+    engine = OnnxEngine.of(graph, recognizer.config, Path("model.onnx"))
+    size = file_bytes(replace(model, engine=engine), "model.onnx")
+    return lambda: engine.log_probs(points), {"parameters": recognizer.num_parameters, "file_bytes": size}
+
+
+def file_bytes(model: Any, name: str) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / name)
+        return (Path(folder) / name).stat().st_size
 
 
 def clip(num_frames: int, view: str) -> np.ndarray:
@@ -164,7 +195,7 @@ def show(results: dict[str, Any], options: Any) -> None:
     rows = []
     for name, row in results.items():
         if "parameters" not in row:
-            rows.append([name, "", f"{row['milliseconds']:,.0f}", "", f"{row['times_real_time']:,.1f}", *[""] * 4])
+            rows.append([name, "", f"{row['milliseconds']:,.0f}", "", f"{row['times_real_time']:,.1f}", *[""] * 5])
             continue
         low, high = row["milliseconds_10_90"]
         rows.append(
@@ -176,6 +207,7 @@ def show(results: dict[str, Any], options: Any) -> None:
                 f"**{row['times_real_time']:,.0f}**",
                 f"{row['cpu_milliseconds']:.2f}",
                 f"{row['times_real_time_cpu']:,.0f}",
+                f"{results[BASE]['cpu_milliseconds'] / row['cpu_milliseconds']:.2f}",
                 f"{row['peak_memory_mib']:,.0f} ({row['memory_before_mib']:,.0f})",
                 f"{row['file_bytes'] / 2**20:.1f}",
             ]
@@ -185,7 +217,16 @@ def show(results: dict[str, Any], options: Any) -> None:
         f"\n{options.num_frames} frames ({options.num_frames / FPS:g} s), {options.num_words:,} words, "
         f"{options.threads} thread, batch 1, median of {calls:g} calls\n"
     )
-    head = ["model", "parameters", "ms", "10 % to 90 %", "times real time", "ms of CPU", "times real time by CPU"]
+    head = [
+        "model",
+        "parameters",
+        "ms",
+        "10 % to 90 %",
+        "times real time",
+        "ms of CPU",
+        "times real time by CPU",
+        f"times {BASE}",
+    ]
     print(common.table([*head, "peak MiB (after imports)", "file MiB"], rows))
 
 

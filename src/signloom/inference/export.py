@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from signloom.inference.torch_engine import recognizer_of
 from signloom.model.onnx_graph.interface import LENGTHS, POINTS
 from signloom.model.onnx_graph.quantization import Range
 from signloom.model.onnx_graph.recognizer import calibration_model, onnx_model
+from signloom.model.recognizer import Recognizer
 
 # The number of training clips from which ranges are measured; twice as many gave the same word error rate.
 NUM_CALIBRATION_CLIPS = 100
@@ -38,7 +39,9 @@ def exported(
     Raises CheckFailedError if the exported model differs too much, InputError for int8 without training clips.
     """
     recognizer = recognizer_of(model.engine)
-    ranges = measured_ranges(model, corpus, advance) if precision == "int8" else None
+    ranges = None
+    if precision == "int8":
+        ranges = measured_ranges(recognizer, _calibration_clips(model, corpus, advance))
     config = replace(model.engine.config, auxiliary_head=False)
     engine = OnnxEngine.of(onnx_model(recognizer, ranges).SerializeToString(), config, Path("exported model"))
     # Nobody who gets the file learns the folders of this machine.
@@ -49,23 +52,28 @@ def exported(
     return replace(result, info={**result.info, "export": record}), parity
 
 
-def measured_ranges(model: Model, corpus: Corpus | None, advance: Callable[[int], object]) -> Mapping[str, Range]:
-    """Returns the range of the input of each layer on training clips. Raises InputError if there are none."""
-    clips = calibration_utterances(corpus)
-    if corpus is None or not clips:
-        raise InputError("export: int8 is calibrated on training clips; got none; give their corpus with --data_dir")
-    graph, inputs_of = calibration_model(recognizer_of(model.engine))
+def measured_ranges(recognizer: Recognizer, clips: Iterable[np.ndarray]) -> Mapping[str, Range]:
+    """Returns the range of the input of each layer on at least one clip (T, P, 3)."""
+    graph, inputs_of = calibration_model(recognizer)
     session = session_of(graph.SerializeToString())
     names = sorted(set(inputs_of.values()))
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    for item in clips:
-        points = model.points(corpus.load_view(item, model.view))[:]
+    for points in clips:
         values = session.run(names, {POINTS: points[None], LENGTHS: np.array([len(points)])})
         low = np.minimum(low, [value.min() for value in values])
         high = np.maximum(high, [value.max() for value in values])
-        advance(1)
     of_input = {name: Range.of(*limits) for name, *limits in zip(names, low.tolist(), high.tolist(), strict=True)}
     return {layer: of_input[name] for layer, name in inputs_of.items()}
+
+
+def _calibration_clips(model: Model, corpus: Corpus | None, advance: Callable[[int], object]) -> Iterator[np.ndarray]:
+    """Yields the points of training clips. Raises InputError if there are none."""
+    utterances = calibration_utterances(corpus)
+    if corpus is None or not utterances:
+        raise InputError("export: int8 is calibrated on training clips; got none; give their corpus with --data_dir")
+    for item in utterances:
+        yield model.points(corpus.load_view(item, model.view))[:]
+        advance(1)
 
 
 def calibration_utterances(corpus: Corpus | None) -> list[Utterance]:
