@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from signloom import layout
@@ -181,6 +183,28 @@ def tiny_sentence(glosses: tuple[str, ...], *, seed: int, fps: float = 25.0) -> 
     return Landmarks(points, np.full((len(points), 33), 0.9), fps=fps, image_size=(640, 480))
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A copy, of this process, of a folder that `make` writes once for all processes that run the tests."""
+    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    original = root / f"once-{name}"
+    with FileLock(f"{original}.lock"):
+        if not original.exists():
+            part = root / f"part-{name}"
+            make(part)
+            part.rename(original)
+    return Path(shutil.copytree(original, factory.mktemp(name) / name))
+
+
+def finished(run: Path):
+    """The result of the run in a folder, as `fit` returned it."""
+    from signloom.inference.model import load
+    from signloom.run_folder import Run
+    from signloom.train.fit import RunResult
+
+    history = Run.read(run).history
+    return RunResult(run, history, history.best, 0.0, load(run))
+
+
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of 16 train, 6 dev and 4 test utterances of four signs, learnt by a small model in seconds."""
@@ -216,7 +240,7 @@ def teacher(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "tiny_teacher", TINY_TEACHER)
-        return fit(Recipe(tiny_corpus, output=tmp_path_factory.mktemp("teacher") / "run", **TEACHING)).run
+        return made_once(tmp_path_factory, "teacher", lambda run: fit(Recipe(tiny_corpus, output=run, **TEACHING)))
 
 
 def zscored(points, every):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import QUICK_TEACHER
+from conftest import QUICK_TEACHER, made_once
 from signloom.corpus import Corpus
 from signloom.findings import checks_in
 from signloom.health.checks import outputs
@@ -69,31 +69,33 @@ def corpus(tmp_path_factory):
         max_glosses=4,
         zipf=0.0,
     )
-    return synthesise(simulation, tmp_path_factory.mktemp("causes") / "corpus")
+    return Corpus.open(made_once(tmp_path_factory, "causes", lambda root: synthesise(simulation, root)))
 
 
 @pytest.fixture(scope="module")
 def healthy(corpus, tmp_path_factory):
     """The folder of a run that learnt most of its dev split."""
-    run = tmp_path_factory.mktemp("healthy") / "run"
-    result = fit(
-        Recipe(
-            data_dir=corpus.root,
-            output=run,
-            preset="small_student",
-            learning_rate=1e-3,
-            augment=False,
-            consistency=0.0,
-            auxiliary_head=False,
-            batch_size=4,
-            epochs=16,
+
+    def make(run):
+        result = fit(
+            Recipe(
+                data_dir=corpus.root,
+                output=run,
+                preset="small_student",
+                learning_rate=1e-3,
+                augment=False,
+                consistency=0.0,
+                auxiliary_head=False,
+                batch_size=4,
+                epochs=16,
+            )
         )
-    )
-    # Before faults are planted into it.
-    assert result.best.dev_wer < 0.4
-    score = evaluate(result.model, corpus, "dev")
-    write_evaluation(Run(run), score, model_path=run, corpus=corpus, split="dev", decoder="greedy")
-    return run
+        # Before faults are planted into it.
+        assert result.best.dev_wer < 0.4
+        score = evaluate(result.model, corpus, "dev")
+        write_evaluation(Run(run), score, model_path=run, corpus=corpus, split="dev", decoder="greedy")
+
+    return made_once(tmp_path_factory, "healthy", make)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import TINY_STUDENT, drawn_curves, random_landmarks, tiny_sentence
+from conftest import TINY_STUDENT, drawn_curves, finished, made_once, random_landmarks, tiny_sentence
 from signloom import cli, layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc.decoding import Decoding
@@ -46,7 +46,8 @@ def learnt(tiny_corpus, tmp_path_factory):
     presets.PRESETS["tiny"] = TINY_STUDENT
     try:
         with drawn_curves():
-            return fit(recipe(tiny_corpus, tmp_path_factory.mktemp("learnt") / "run", epochs=30))
+            run = made_once(tmp_path_factory, "learnt", lambda run: fit(recipe(tiny_corpus, run, epochs=30)))
+            return finished(run)
     finally:
         del presets.PRESETS["tiny"]
 

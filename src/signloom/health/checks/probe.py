@@ -9,6 +9,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -88,7 +89,14 @@ def _from_corpus(subject: Subject, corpus: Corpus) -> list[Example]:
 
 def _simulated(subject: Subject) -> list[Example]:
     """Returns simulated signing without gaps, in which every body part moves."""
-    recipe = SynthOptions(
+    return [_example(subject, *clip) for clip in _simulated_clips(subject.seed)]
+
+
+# A diagnosis with a page tries the model twice.
+@lru_cache(maxsize=2)
+def _simulated_clips(seed: int) -> tuple[tuple[Landmarks, tuple[str, ...], str], ...]:
+    """Returns the landmarks, glosses and id of each simulated clip."""
+    options = SynthOptions(
         preset="clean",
         num_signs=SIMULATED_SIGNS,
         num_signers=2,
@@ -96,13 +104,13 @@ def _simulated(subject: Subject) -> list[Example]:
         num_train=2 * NUM_TRIED,
         num_dev=1,
         num_test=1,
-        seed=subject.seed,
+        seed=seed,
     )
-    plans = [plan for plan in make_plans(recipe) if plan.split == "train"]
-    return [
-        _example(subject, make_clip(recipe, plan).landmarks, tuple(sign.gloss for sign in plan.signs), plan.id)
-        for plan in plans
-    ]
+    return tuple(
+        (make_clip(options, plan).landmarks, tuple(sign.gloss for sign in plan.signs), plan.id)
+        for plan in make_plans(options)
+        if plan.split == "train"
+    )
 
 
 def _example(subject: Subject, landmarks: Landmarks, glosses: tuple[str, ...], name: str) -> Example:
