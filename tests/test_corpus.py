@@ -138,6 +138,15 @@ def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")], ids=["pipe", "device"])
+def test_no_file_takes_the_place_of_a_pipe_or_device(make, tmp_path):
+    make(tmp_path / "out")
+    with pytest.raises(InputError, match="out: is a device, a pipe or a socket"), atomic_write(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "out").is_file()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 GLOSS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=12).filter(
     lambda gloss: gloss not in (BLANK, UNKNOWN)
 )

@@ -21,11 +21,14 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     It is written in the same folder under a temporary name ending in `.part`, flushed to disk and renamed. An error (a
     full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged. So does a kill, and the
     next process that writes into the folder removes the temporary file.
-    Raises InputError if `path` is a folder, below a file or an input of the command; an OSError names `path`.
+    Raises InputError if `path` is no regular file, below a file or an input of the command; an OSError names `path`.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; needed the name of a file")
+    if path.exists() and not path.is_file():
+        # The rename would put a file in its place: root would lose /dev/null.
+        raise InputError(f"{path}: is a device, a pipe or a socket; needed the name of a file")
     check_no_input(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
