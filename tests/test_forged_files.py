@@ -6,7 +6,6 @@ import json
 import math
 import os
 import struct
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -16,35 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
+from forging import ODD, refused
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks, read_header
-
-# What a reader may allocate for a small file, whatever its headers claim.
-MOST_BYTES = 100_000_000
-
-
-def refused(read, *told):
-    """Asserts that `read` raises InputError naming all of `told`, in few bytes of memory and few lines."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(InputError) as caught:
-            read()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    message = str(caught.value)
-    for part in told:
-        assert part in message
-    assert peak < MOST_BYTES
-    assert not any(ord(letter) < 32 and letter != "\n" for letter in message)
-    return message
-
-
-# Values that no field can have, or only some: each is put into each field.
-ODD = [
-    *(None, True, 0, -1, 10**400, 1.5, 1e308, float("nan"), float("inf"), "", "x", "\x1b[31mred", "\ud800"),
-    *([], [[]], [None] * 3, {}, {"a": {"b": 1}}),
-]
 
 
 def npy(array, *, shape=None, descr=None, version=(1, 0), fortran=False):

@@ -24,7 +24,7 @@ from signloom.errors import Faults, InputError, plural
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import Kind, open_file, read_bytes
-from signloom.files.schemas import Name, check, decode_json, encode_json, text_of
+from signloom.files.schemas import Name, check, decode_json, encode_json, one_of, text_of
 from signloom.files.staging import Stage, settle, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
 from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, file_header, read_view
@@ -65,7 +65,7 @@ class Utterance:
     """
 
     id: Name
-    split: Annotated[str, Meta(pattern=rf"^({'|'.join(SPLITS)})\Z", description=f"one of {', '.join(SPLITS)}")]
+    split: Annotated[str, one_of(*SPLITS)]
     signer: Name | None
     glosses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100_000)]
     landmarks: Annotated[str, text_of(4000)]

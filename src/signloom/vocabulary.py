@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,7 +32,7 @@ class Vocabulary:
         if self.words[:2] != (BLANK, UNKNOWN):
             raise InputError(f"vocabulary: starts with {self.words[:2]}, needed ({BLANK!r}, {UNKNOWN!r})")
         if len(self._ids) != len(self.words):
-            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            twice = sorted(word for word, count in Counter(self.words).items() if count > 1)
             raise InputError(f"vocabulary: words that occur twice: {', '.join(twice[:10])}")
         for word in self.words:
             check_gloss(word, "vocabulary")

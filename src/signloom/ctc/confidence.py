@@ -5,9 +5,8 @@ Shapes: T' output frames, V words, S glosses of a sentence, N glosses of many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -109,14 +108,6 @@ class Calibration:
 
     def to_json(self) -> dict[str, float]:
         return {"slope": round(self.slope, 6), "offset": round(self.offset, 6)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Calibration:
-        """Returns the calibration that `to_json` wrote. Raises InputError for anything else."""
-        try:
-            return cls(float(record["slope"]), float(record["offset"]))
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"calibration: {record!r:.80}; needed slope and offset") from None
 
 
 def log_odds(confidence: np.ndarray) -> np.ndarray:

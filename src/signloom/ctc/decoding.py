@@ -21,6 +21,7 @@ from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.errors import Faults, InputError
+from signloom.files.schemas import check
 from signloom.processes import process_pool
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
@@ -80,10 +81,7 @@ class Decoding:
         wrong = sorted(set(record) - known)
         if wrong:
             raise InputError(f"{place}: unknown decoding settings {', '.join(wrong)}; known: {sorted(known)}")
-        try:
-            return cls(**record)
-        except (InputError, TypeError) as error:
-            raise InputError(f"{place}: {error}") from None
+        return check(cls, record, place)
 
 
 class Decoder:

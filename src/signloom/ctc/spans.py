@@ -7,21 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from signloom.ctc.confidence import Calibration, confidences
 from signloom.ctc.hypothesis import Emission, GlossSpan
 from signloom.ctc.timing import Timing
 from signloom.ctc.viterbi import ForcedAlignment, forced_alignment
 from signloom.errors import InputError
+from signloom.files.schemas import check
 from signloom.vocabulary import Vocabulary
 
 # The farthest that a sign reaches from its middle, in typical distances from one sign to the next.
 _REACH = 0.75
 # The key of these settings in `Model.info`.
 INFO_KEY = "spans"
+
+
+Seconds = Annotated[float, Meta(ge=-3600, le=3600)]
+Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
+
+
+class _Timing(Struct):
+    shift_seconds: Seconds
+    gloss_seconds: Seconds
+
+
+class _Calibration(Struct):
+    slope: Finite
+    offset: Finite
+
+
+class _Spans(Struct):
+    """The record of `SpanSettings`: nothing in it may be left out."""
+
+    timing: _Timing
+    calibration: _Calibration
 
 
 @dataclass(frozen=True)
@@ -37,10 +60,11 @@ class SpanSettings:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> SpanSettings:
         """Returns the settings that `to_json` wrote. Raises InputError for anything else."""
-        try:
-            return cls(Timing.from_json(record["timing"]), Calibration.from_json(record["calibration"]))
-        except (KeyError, TypeError):
-            raise InputError(f"spans: {record!r:.80}; needed timing and calibration") from None
+        read = check(_Spans, record, "spans")
+        return cls(
+            Timing(read.timing.shift_seconds, read.timing.gloss_seconds),
+            Calibration(read.calibration.slope, read.calibration.offset),
+        )
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> SpanSettings:

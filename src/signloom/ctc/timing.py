@@ -9,9 +9,8 @@ boundaries: it is where the gloss explains most about the position of the hands.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -56,14 +55,6 @@ class Timing:
 
     def to_json(self) -> dict[str, float]:
         return {"shift_seconds": round(self.shift_seconds, 4), "gloss_seconds": round(self.gloss_seconds, 4)}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Timing:
-        """Returns the timing that `to_json` wrote. Raises InputError for anything else."""
-        try:
-            return cls(float(record["shift_seconds"]), float(record["gloss_seconds"]))
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"timing: {record!r:.80}; needed shift_seconds and gloss_seconds") from None
 
 
 @dataclass(frozen=True)

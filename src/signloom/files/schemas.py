@@ -38,6 +38,11 @@ def text_of(most: int, description: str = "") -> Meta:
     )
 
 
+def one_of(*values: str) -> Meta:
+    """Returns the bounds of a text that is one of `values`."""
+    return Meta(pattern=rf"^({'|'.join(map(re.escape, values))})\Z", description=f"one of {', '.join(values)}")
+
+
 Name = Annotated[str, text_of(1000)]
 """A name: of an utterance, a signer, a corpus."""
 Table = dict[str, Any]

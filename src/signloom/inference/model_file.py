@@ -9,13 +9,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.ngram import NGram, Table
+from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError, needs_extra
+from signloom.files.reading import open_file
+from signloom.files.schemas import Name, check, decode_json
+from signloom.files.schemas import Table as Record
 from signloom.files.writing import atomic_write
 from signloom.landmarks import check_header, file_header
 from signloom.model.presets import ModelConfig
@@ -28,6 +33,59 @@ SUFFIX = ".safetensors"
 # Tensors of the file whose names begin so are the language model's n-grams; all others are the network's weights.
 LANGUAGE_MODEL = "language_model."
 _TABLE = ("ids", "log_probs", "backoffs")
+
+
+_NEEDED = "needed a file that 'signloom train' wrote"
+# What is given for a model now and then, by its first bytes.
+_OTHER_KINDS = {
+    b"PK": "a zip archive, such as a landmark file or a checkpoint of torch",
+    b"\x80": "a pickle",
+    b"\x93NUMPY": "an array of NumPy",
+}
+
+
+class _LanguageModel(Struct):
+    """What the header says of a stored language model; its n-grams are tensors."""
+
+    words: Annotated[tuple[Name, ...], Meta(max_length=10_000_000)]
+    order: Annotated[int, Meta(ge=1, le=20)]
+
+
+class _Dev(Struct):
+    """The best epoch on dev."""
+
+    dev_wer: float | None = None
+
+
+class _Corpus(Struct):
+    """The corpus of training."""
+
+    name: str | None = None
+    summary: Record | None = None
+
+
+class _Recipe(Struct):
+    """The options of training."""
+
+    auxiliary_weight: float | UnsetType = UNSET
+
+
+class _Info(Struct):
+    """Where a model comes from, as far as something depends on it."""
+
+    dev: _Dev | UnsetType = UNSET
+    corpus: _Corpus | UnsetType = UNSET
+    recipe: _Recipe | UnsetType = UNSET
+
+
+class _Header(Struct):
+    """The header of a model file."""
+
+    config: Record
+    vocabulary: Annotated[tuple[str, ...], Meta(min_length=3, max_length=1_000_000)]
+    info: Record
+    decoding: Record = {}
+    language_model: _LanguageModel | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +130,19 @@ class ModelFile:
     def of(cls, header: Any, tensors: Mapping[str, np.ndarray], path: Path, format: str, version: int) -> ModelFile:
         """Returns what `header` wrote into a file of a format. Raises InputError and LayoutError as `read` does."""
         check_header(header, path, format, version)
+        known = check(_Header, header, str(path))
+        try:
+            vocabulary = Vocabulary(known.vocabulary)
+            check(_Info, known.info, "info")
+            SpanSettings.of(known.info)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         return cls(
-            ModelConfig.from_json(header["config"]),
-            Vocabulary(tuple(header["vocabulary"])),
-            header["info"],
-            Decoding.from_json(header.get("decoding", {}), place=str(path)),
-            _language_model(header.get("language_model"), tensors, path),
+            ModelConfig.from_json(known.config, f"{path}: config"),
+            vocabulary,
+            known.info,
+            Decoding.from_json(known.decoding, place=f"{path}: decoding"),
+            _language_model(known.language_model, tensors, path),
         )
 
     @classmethod
@@ -88,21 +153,34 @@ class ModelFile:
         """
         with needs_extra("loading a model"):
             from safetensors import SafetensorError, safe_open
-        if not path.is_file():
+        if not path.exists():
             raise InputError(
                 f"{path}: no such model; 'signloom train' writes {Run.model_file.name} into its run folder"
             )
+        with open_file(path) as opened:
+            start = opened.read(1000)
         try:
             with safe_open(path, framework="np") as file:
-                header = json.loads((file.metadata() or {})["signloom"])
+                metadata = file.metadata() or {}
                 names = [name for name in file.keys() if not is_weight(name)]  # noqa: SIM118 - not a dict
                 tensors = {name: file.get_tensor(name) for name in names}
-        except (SafetensorError, KeyError, ValueError) as error:
-            reason = "no signloom header" if isinstance(error, KeyError) else error
-            raise InputError(
-                f"{path}: not a model file of signloom ({reason}); needed a file that 'signloom train' wrote"
-            ) from None
+        except (SafetensorError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: not a model file of signloom ({_kind(start) or error}); {_NEEDED}") from None
+        if "signloom" not in metadata:
+            what = f"it is a {metadata['format']}" if "format" in metadata else "no signloom header"
+            raise InputError(f"{path}: not a model file of signloom ({what}); {_NEEDED}")
+        # Losses that are not finite are recorded as Python writes them.
+        header = decode_json(metadata["signloom"].encode(), f"{path}: header", non_finite=True)
         return cls.of(header, tensors, path, FORMAT, FORMAT_VERSION)
+
+
+def _kind(start: bytes) -> str | None:
+    """Returns what a file is whose first bytes these are, or None where they say nothing."""
+    for magic, what in _OTHER_KINDS.items():
+        if start.startswith(magic):
+            return f"it is {what}"
+    # A model starts with a length of eight bytes, most of them 0; a text has no character below the tab.
+    return "it is text" if start and min(start) >= 9 else None
 
 
 def is_weight(name: str) -> bool:
@@ -119,16 +197,20 @@ def _tensors_of(model: NGram) -> dict[str, np.ndarray]:
     }
 
 
-def _language_model(header: Mapping[str, Any] | None, tensors: Mapping[str, np.ndarray], path: Path) -> NGram | None:
+def _language_model(header: _LanguageModel | None, tensors: Mapping[str, np.ndarray], path: Path) -> NGram | None:
     """Returns the language model in a file, or None where it has none. Raises InputError for a damaged one."""
     if header is None:
         return None
     try:
-        tables = tuple(
-            Table(*(tensors[f"{LANGUAGE_MODEL}{order}.{name}"] for name in _TABLE))
-            for order in range(1, header["order"] + 1)
-        )
-        return NGram(tuple(header["words"]), tables)
+        tables = []
+        for order in range(1, header.order + 1):
+            values = {name: tensors[f"{LANGUAGE_MODEL}{order}.{name}"] for name in _TABLE}
+            if values["ids"].shape[1:] != (order,) or values["ids"].dtype.kind != "i":
+                raise InputError(f"ids of type {values['ids'].dtype} and shape {values['ids'].shape}")
+            if not all(np.isfinite(values[name]).all() for name in ("log_probs", "backoffs")):
+                raise InputError("log-probabilities or back-offs that are not finite")
+            tables.append(Table(**values))
+        return NGram(header.words, tuple(tables))
     except (KeyError, TypeError, InputError) as error:
         raise InputError(
             f"{path}: its language model is damaged ({error}); store it again with 'signloom tune'"

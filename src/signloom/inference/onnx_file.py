@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from signloom.errors import InputError
-from signloom.files.reading import Kind, parse_json, read_bytes, read_text
+from signloom.files.reading import Kind, read_bytes, read_text
+from signloom.files.schemas import decode_json
 from signloom.files.writing import atomic_write, write_text
 from signloom.inference.model_card import MARK, model_card
 from signloom.inference.model_file import LANGUAGE_MODEL, ModelFile
@@ -105,7 +106,7 @@ class OnnxFile:
 
     def model_file(self, path: Path) -> ModelFile:
         """Returns what the file holds besides the network. Raises InputError and LayoutError as `ModelFile.of`."""
-        header = parse_json(self.metadata[HEADER], f"{path}: its header")
+        header = decode_json(self.metadata[HEADER].encode(), f"{path}: header", non_finite=True)
         tensors = {
             key.removeprefix(_TENSORS): _array(key, text, path)
             for key, text in self.metadata.items()

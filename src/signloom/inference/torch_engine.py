@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from signloom.errors import InputError
+from signloom.errors import InputError, listed
 from signloom.inference.engine import Engine
 from signloom.inference.model_file import ModelFile, is_weight
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
@@ -17,6 +22,8 @@ from signloom.landmarks import Frames
 from signloom.model.long_clips import long_log_probs
 from signloom.model.presets import ModelConfig
 from signloom.model.recognizer import AUXILIARY, Recognizer
+
+_NO_FIT = "the weights do not fit the model that the file describes"
 
 
 class TorchEngine:
@@ -28,13 +35,29 @@ class TorchEngine:
     @classmethod
     def load(cls, path: Path, config: ModelConfig, num_words: int) -> TorchEngine:
         """Returns the engine whose weights a model file holds. Raises InputError where they do not fit the config."""
-        recognizer = Recognizer(config, num_words)
         with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys() if is_weight(name)}  # noqa: SIM118 - no dict
-        try:
-            recognizer.load_state_dict(weights)
-        except RuntimeError as error:
-            raise InputError(f"{path}: the weights do not fit the model that the file describes ({error})") from None
+            names = [name for name in file.keys() if is_weight(name)]  # noqa: SIM118 - not a dict
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            try:
+                with _parameters_at_most(sum(map(math.prod, shapes.values()))):
+                    recognizer = Recognizer(config, num_words)
+            except (KeyError, RuntimeError) as error:
+                raise InputError(f"{path}: {_NO_FIT} (no such model can be built: {error})") from None
+            needed = {name: tuple(tensor.shape) for name, tensor in recognizer.state_dict().items()}
+            faults = [f"{name} is missing" for name in needed.keys() - shapes.keys()]
+            faults += [f"{name} is unknown" for name in shapes.keys() - needed.keys()]
+            faults += [
+                f"{name} has shape {shapes[name]}, needed {shape}"
+                for name, shape in needed.items()
+                if shapes.get(name, shape) != shape
+            ]
+            if faults:
+                raise InputError(f"{path}: {_NO_FIT}: {listed(sorted(faults), shown=3)}")
+            weights = {name: file.get_tensor(name) for name in names}
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise InputError(f"{path}: {name} has values that are not finite; train the model again")
+        recognizer.load_state_dict(weights)
         return cls(recognizer)
 
     @property
@@ -86,6 +109,26 @@ class TorchEngine:
         device = next(self.recognizer.parameters()).device
         on_device = torch.from_numpy(points).to(device)
         return on_device, None if lengths is None else torch.as_tensor(lengths).to(device)
+
+
+@contextmanager
+def _parameters_at_most(most: int) -> Iterator[None]:
+    """Raises RuntimeError when modules that are built inside the block have more parameters together."""
+    total, thread = 0, threading.get_ident()
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        if parameter is not None and threading.get_ident() == thread:
+            total += parameter.numel()
+            if total > most:
+                raise RuntimeError(f"it has more than the {most:,} weights of the file")
+
+    # A parameter is registered before its values are drawn: so far, no memory was touched for it.
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def recognizer_of(engine: Engine) -> Recognizer:

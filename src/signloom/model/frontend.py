@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from signloom import layout
 from signloom.errors import InputError
+from signloom.model.presets import VIEWS
 
-VIEWS = ("compact", "full")
 # Largest absolute value of a feature, in standard deviations: a glitch of the tracker must not dominate an utterance.
 CLAMP = 10.0
 # Smallest standard deviation that is divided by: features that hardly vary (always 0, say) keep their scale.

@@ -7,23 +7,37 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from signloom.errors import InputError
+from msgspec import Meta
+
+from signloom.errors import InputError, listed
+from signloom.files.schemas import check, one_of, shown
+from signloom.landmarks import Fps
 
 FRAME_RATE = 25.0
 Lengths = TypeVar("Lengths", bound=Any)
+VIEWS = ("compact", "full")
+
+# Wider, deeper or longer than any of these is no model of ours.
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Layers = Annotated[int, Meta(ge=1, le=16)]
+Kernel = Annotated[int, Meta(ge=1, le=255)]
+Stride = Annotated[int, Meta(ge=1, le=64)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+_MOST_BLOCKS = 100
 
 
 @dataclass(frozen=True)
 class Block:
     """An inverted residual: depthwise kernel, expanded width, output width, and stride in time."""
 
-    kernel: int
-    expanded: int
-    channels: int
-    stride: int = 1
+    kernel: Kernel
+    expanded: Width
+    channels: Width
+    stride: Stride = 1
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,12 @@ class InceptionModule:
     after a max pooling.  pool: a stride over 1 puts a max pooling of kernel 3 before the module.
     """
 
-    name: str
-    direct: int
-    first: tuple[int, int]
-    second: tuple[int, int]
-    pooled: int
-    pool: int = 1
+    name: Annotated[str, Meta(pattern=r"^\d\w{0,20}\Z", description="a digit and letters, e.g. 3b")]
+    direct: Width
+    first: tuple[Width, Width]
+    second: tuple[Width, Width]
+    pooled: Width
+    pool: Stride = 1
 
     @property
     def channels(self) -> int:
@@ -58,16 +72,15 @@ class ModelConfig:
     """
 
     kind: ClassVar[str]
-    parts: ClassVar[dict[str, type]]
 
-    view: str
+    view: Annotated[str, one_of(*VIEWS)]
     frame_rate: bool = False
-    lstm_hidden: int = 128
-    lstm_layers: int = 2
-    classifier: str = "linear"
+    lstm_hidden: Width = 128
+    lstm_layers: Layers = 2
+    classifier: Annotated[str, one_of("linear", "cosine")] = "linear"
     auxiliary_head: bool = False
-    dropout: float = 0.1
-    fps: float = FRAME_RATE
+    dropout: Share = 0.1
+    fps: Fps = FRAME_RATE
 
     def __post_init__(self) -> None:
         if self.classifier not in ("linear", "cosine"):
@@ -99,32 +112,27 @@ class ModelConfig:
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> ModelConfig:
-        """Returns the config in `record`. Raises InputError for an unknown kind, or an unknown or missing key.
+    def from_json(cls, record: dict[str, Any], place: str = "model config") -> ModelConfig:
+        """Returns the config in `record`. Raises InputError for an unknown kind or key, and for an impossible value.
 
         A record without a kind is a student's: early versions had no other kind.
         """
         kinds = {config.kind: config for config in (StudentConfig, TeacherConfig)}
         record = dict(record)
         kind = record.pop("kind", StudentConfig.kind)
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             raise InputError(
-                f"model config: kind {kind!r}; needed one of {', '.join(kinds)}; written by another signloom"
+                f"{place}: kind {shown(kind)}; needed one of {', '.join(kinds)}; written by another signloom"
             )
         config = kinds[kind]
         unknown = sorted(set(record) - {field.name for field in dataclasses.fields(config)})
         if unknown:
-            raise InputError(f"model config: unknown keys {', '.join(unknown)}; written by another signloom")
-        try:
-            for name, part in config.parts.items():
-                record[name] = tuple(
-                    part(**{key: tuple(value) if isinstance(value, list) else value for key, value in item.items()})
-                    for item in record[name]
-                )
-            made: ModelConfig = config(**record)
-            return made
-        except (AttributeError, KeyError, TypeError) as error:
-            raise InputError(f"model config: {error}") from None
+            raise InputError(f"{place}: unknown keys {listed(_plain_names(unknown))}; written by another signloom")
+        return check(config, record, place)
+
+
+def _plain_names(names: Iterable[str]) -> Iterator[str]:
+    return (name if name.isidentifier() else shown(name) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,16 +145,15 @@ class StudentConfig(ModelConfig):
     """
 
     kind: ClassVar[str] = "mobilenet"
-    parts: ClassVar[dict[str, type]] = {"blocks": Block}
 
-    encoder_widths: dict[str, int]
-    blocks: tuple[Block, ...]
-    encoder_layers: int = 1
-    stem_channels: int = 128
-    stem_kernel: int = 5
-    stem_stride: int = 2
+    encoder_widths: Annotated[dict[str, Width], Meta(max_length=20)]
+    blocks: Annotated[tuple[Block, ...], Meta(max_length=_MOST_BLOCKS)]
+    encoder_layers: Annotated[int, Meta(ge=1, le=2)] = 1
+    stem_channels: Width = 128
+    stem_kernel: Kernel = 5
+    stem_stride: Stride = 2
     squeeze_excite: bool = False
-    head_channels: int = 192
+    head_channels: Width = 192
     share_hands: bool = False
 
     @property
@@ -159,7 +166,7 @@ class StudentConfig(ModelConfig):
             return
         if self.view != "compact":
             raise InputError(f"model: share_hands in the {self.view} view; needed compact, where each hand is apart")
-        widths = [self.encoder_widths[name] for name in ("left_hand", "right_hand")]
+        widths = [self.encoder_widths.get(name) for name in ("left_hand", "right_hand")]
         if widths[0] != widths[1]:
             raise InputError(f"model: share_hands with encoders of widths {widths[0]} and {widths[1]}; needed the same")
 
@@ -189,19 +196,18 @@ class TeacherConfig(ModelConfig):
     """
 
     kind: ClassVar[str] = "inception"
-    parts: ClassVar[dict[str, type]] = {"modules": InceptionModule}
 
-    encoder_width: int = 96
-    encoder_layers: int = 1
+    encoder_width: Width = 96
+    encoder_layers: Annotated[int, Meta(ge=1, le=2)] = 1
     attention: bool = True
-    attention_heads: int = 4
-    attention_dropout: float = 0.1
-    attention_clamp: float = 10.0
-    stem_channels: int = 192
-    stem_kernel: int = 7
-    stem_stride: int = 2
-    stem_pool: int = 2
-    modules: tuple[InceptionModule, ...] = I3D_MODULES
+    attention_heads: Annotated[int, Meta(ge=1, le=64)] = 4
+    attention_dropout: Share = 0.1
+    attention_clamp: Annotated[float, Meta(gt=0, le=1e6)] = 10.0
+    stem_channels: Width = 192
+    stem_kernel: Kernel = 7
+    stem_stride: Stride = 2
+    stem_pool: Stride = 2
+    modules: Annotated[tuple[InceptionModule, ...], Meta(max_length=_MOST_BLOCKS)] = I3D_MODULES
     residual: bool = False
 
     @property
