@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
-from forging import ODD, refused
+from forged import ODD, refused
 from signloom.errors import InputError
 from signloom.landmarks import Landmarks, read_header
 

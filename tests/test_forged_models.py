@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from conftest import SMALL_TEACHER, TINY_STUDENT, random_landmarks
-from forging import ODD, refused
+from forged import ODD, refused
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.errors import InputError
