@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from doc_examples import BUILDERS
+from formats import to_pickle
 from signloom import cli
 from signloom.corpus import LEFT_OUT, Corpus
 from signloom.errors import InputError, MissingExtraError
+from signloom.importers.pickles import load_pickle
 from signloom.landmarks import Landmarks
 
 
@@ -208,3 +210,34 @@ def test_where_nothing_is_left_the_reasons_are_told(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"2 faults\n.*MORGEN/1.npz: .*\n.*REGEN/1.npz: not a readable landmark"):
             cli.dispatch(["import", "clips", "landmarks", "--output", "made", "--skip_faulty", *more])
         assert not Path("made").exists()
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path, monkeypatch):
+    BUILDERS["clips", "landmarks"](tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("landmarks/REGEN/1.npz").rename(os.fsdecode(b"landmarks/REGEN/caf\xe9.npz"))
+    command = ["import", "clips", "landmarks", "--output", "made"]
+    with pytest.raises(InputError, match=r"1 fault\n  landmarks/REGEN/caf\\udce9.npz: its name is not valid UTF-8"):
+        cli.dispatch(command)
+    assert cli.dispatch([*command, "--skip_faulty"]) == 0
+    assert [item.id for item in Corpus.open("made")] == ["MORGEN_1"]
+    (left_out,) = Path("made", LEFT_OUT).read_text(encoding="utf-8").splitlines()
+    assert json.loads(left_out)["id"] == "REGEN_caf\\udce9"
+
+
+def test_names_in_a_pickle_that_are_no_text_are_faults(tmp_path, monkeypatch, capsys):
+    BUILDERS["coco_wholebody", "Phoenix-2014T.train"](tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (clip,) = load_pickle(Path("Phoenix-2014T.train")).values()
+    clips = {
+        "a": {**clip, "name": "a\ud800"},
+        "b": {**clip, "name": "b", "gloss": "\x1b[31mRED"},
+        "c": {**clip, "name": "c"},
+    }
+    to_pickle(Path("Phoenix-2014T.train"), clips)
+    assert cli.dispatch(["import", "coco_wholebody", "Phoenix-2014T.train", "--output", "made"]) == 1
+    error = capsys.readouterr().err
+    assert "(a\\ud800): a\\ud800: its name is not valid UTF-8" in error
+    assert "(b): a '|', a line break or no text in id or gloss" in error
+    assert sorted(path.name for path in Path("made").glob("*.npz")) == ["b.npz", "c.npz"]
+    assert Path("made/Phoenix-2014T.train.csv").read_text(encoding="utf-8") == "id|gloss\nc|REGEN\n"

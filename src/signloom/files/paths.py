@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from signloom.errors import Faults, InputError
+from signloom.files.reading import check_name
 
 
 def files_of(source: Path, faults: Faults) -> list[Path]:
@@ -51,7 +52,11 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def file_stem(utterance_id: str) -> str:
-    """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`."""
+    """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`.
+
+    Raises InputError for an id that cannot name a file.
+    """
+    check_name(utterance_id)
     stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
     if stem.strip(". ") == "" or len(stem.encode()) > 200:
         raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")

@@ -22,7 +22,7 @@ from signloom.files.paths import is_there
 from signloom.files.reading import CLIP, open_file
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
-from signloom.importers.keypoints import KeypointSettings, spread, to_landmarks, with_shape
+from signloom.importers.keypoints import KeypointSettings, check_frame_numbers, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
 from signloom.landmarks import MAX_FRAMES, Landmarks
 from signloom.text.tables import read_table
@@ -140,9 +140,8 @@ def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:
     if ((index < 0) | (index >= sizes)).any():
         row = int(np.flatnonzero((index < 0) | (index >= sizes))[0])
         raise InputError(f"row {row}: {groups[row]} has no point {index[row]}; needed 0 to {sizes[row] - 1}")
+    check_frame_numbers(int(frame.min()), int(frame.max()), len(np.unique(frame)))
     number = frame - frame.min()
-    if number.max() >= MAX_FRAMES:
-        raise InputError(f"frame numbers from {frame.min()} to {frame.max()}; needed at most {MAX_FRAMES:,} frames")
     place = number * layout.NUM_POINTS + starts + index
     if len(np.unique(place)) < len(place):
         raise InputError("a point occurs twice in a frame; needed one row for each")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, printable
 from signloom.files.reading import open_file
 from signloom.files.writing import write_text
 from signloom.importers.convert_landmarks import Conversion, SourceClip, convert, find_files, load_arrays
@@ -149,8 +149,8 @@ def read_clips(path: Path, outcome: Conversion, reader: Reader, annotations: Ann
         name = name.strip("/")
         gloss = _gloss(entry)
         if gloss is not None:
-            if any(mark in gloss + name for mark in "|\n\r"):
-                outcome.faults.add(f"{path} ({name}): a '|' or a line break in id or gloss {gloss!r:.60}")
+            if "|" in gloss + name or "\n" in gloss + name or printable(gloss + name) != gloss + name:
+                outcome.faults.add(f"{path} ({name}): a '|', a line break or no text in id or gloss {gloss!r:.60}")
             else:
                 annotations.tables.setdefault(path.name, {})[name] = gloss
         yield SourceClip(name, partial(landmarks_of, entry, reader, outcome))

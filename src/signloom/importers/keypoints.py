@@ -38,6 +38,8 @@ _LOWER_BODY = ("hip", "knee", "ankle", "heel", "foot_index")
 _SAME_PERSON = 0.5
 # People differ by up to 6 % in the proportions that are measured; the next usual shape is a third wider.
 _STRETCHED = 1.25
+# So many numbers of frames may be missing for each that is there, as where nobody was found.
+_MOST_MISSING = 20
 # How writers mark what was not detected, besides NaN and scores: both coordinates are this.
 _UNDETECTED = (0.0, -1.0)
 
@@ -212,6 +214,16 @@ def checked(values: Any, points: PointList, *, depth: bool = False) -> np.ndarra
         raise InputError(f"an array of shape {values.shape}, needed {needed}: the points of {points.title}")
     check_frames(values)
     return values
+
+
+def check_frame_numbers(first: int, last: int, count: int) -> None:
+    """Raises InputError if `count` frames are numbered from `first` to `last` and nearly all between are missing.
+
+    Every missing one takes memory, too.
+    """
+    most = min(MAX_FRAMES, _MOST_MISSING * count + 1000)
+    if last - first >= most:
+        raise InputError(f"{count:,} frames with numbers from {first} to {last}; needed at most {most:,} for so many")
 
 
 def check_frames(values: np.ndarray) -> None:

@@ -26,10 +26,16 @@ from signloom.errors import Faults, InputError
 from signloom.files.paths import files_of
 from signloom.files.reading import read_json, sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
-from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, to_landmarks
+from signloom.importers.keypoints import (
+    KeypointOptions,
+    KeypointSettings,
+    check_frame_numbers,
+    one_person,
+    to_landmarks,
+)
 from signloom.importers.point_lists import OPENPOSE, OPENPOSE_18, PointList
 from signloom.importers.recognise import hint
-from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.landmarks import Landmarks
 
 SUFFIX = ".json"
 _FRAME = re.compile(r"\A(?P<clip>.*?)_?(?P<frame>\d+)(?:_keypoints)?\Z")
@@ -140,8 +146,7 @@ def read_clip(
     """
     files = clips[place].files
     first, last = min(files), max(files)
-    if last - first >= MAX_FRAMES:
-        raise InputError(f"frame numbers up to {last:,}; needed at most {MAX_FRAMES:,} frames")
+    check_frame_numbers(first, last, len(files))
     frames: list[np.ndarray] = []
     points: PointList | None = None
     for number in range(first, last + 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def write_corpus(
             except InputError as error:
                 text = with_place(item.place, error)
                 if skip_faulty:
-                    left_out.append(LeftOut(printable(item.id), text))
+                    left_out.append(LeftOut(item.id, text))
                 else:
                     faults.add(text)
                     faults.advice = faults.advice or advice
@@ -141,7 +141,7 @@ def write_corpus(
                         truth=item.truth,
                     )
                     progress.update(task, advance=1)
-                writer.leave_out([asdict(item) for item in left_out])
+                writer.leave_out([{"id": printable(item.id), "reason": printable(item.reason)} for item in left_out])
     corpus = _planned(output, info, good, sizes) if dry_run else Corpus.open(output)
     _show_left_out(None if dry_run else output, left_out)
     _print_summary(corpus, noun, dry_run=dry_run)
@@ -230,7 +230,7 @@ def _print_found(corpus: Corpus) -> None:
 
 def with_place(place: str, error: InputError) -> str:
     """Returns an error's text, starting with its place."""
-    text = str(error)
+    text, place = str(error), printable(place)
     return text if text.startswith(place) else f"{place}: {text}"
 
 

@@ -129,7 +129,8 @@ def _check_xml(path: Path) -> None:
     try:
         with open_file(path, _EAF) as file:
             parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # Python raises the other two for an encoding that it does not know.
         raise InputError(f"{path}: not well-formed XML ({error}); open it in ELAN and save it again") from None
 
 
