@@ -43,6 +43,17 @@ collect_ignore = [
 ]
 
 
+# `make check` leaves out slow tests: files that have no others need not be imported, nor Lightning with them.
+ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.M)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out files of slow tests where no slow test is wanted."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+
+
 def pytest_report_header() -> str | None:
     return f"torch is not installed: {len(collect_ignore)} test files left out" if collect_ignore else None
 

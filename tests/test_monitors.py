@@ -86,9 +86,11 @@ def only(run, caplog) -> dict:
     return one
 
 
-@pytest.mark.parametrize(("name", "epochs", "learning_rate"), [("tiny", 30, 2e-3), ("tiny_teacher", 40, 2e-3)])
+@pytest.mark.parametrize(("name", "epochs", "learning_rate"), [("tiny", 15, 2e-3), ("tiny_teacher", 20, 2e-3)])
 def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name, epochs, learning_rate):
-    result = fit(recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=epochs, learning_rate=learning_rate))
+    result = fit(
+        recipe(tiny_corpus, tmp_path / "run", preset=name, epochs=epochs, learning_rate=learning_rate, augment=False)
+    )
     # It has learnt, through the early epochs in which all is blank.
     assert result.best.dev_wer < 0.6
     assert said(result.run) == []
@@ -108,10 +110,11 @@ def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypat
         assert torch.equal(value, weights[1][name]), name
 
 
-def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant):
+def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant, monkeypatch):
+    monkeypatch.setattr(monitor_rules, "UNIFORM_STEPS", 5)
     plant(lambda module: module.recognizer.classifier.weight.mul_(0.1))
     # The rate is too small to learn anything.
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=2e-6))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=4, learning_rate=2e-6))
     one = only(tmp_path / "run", caplog)
     assert one["id"] == "uniform_outputs"
     # Words nearly alike: the entropy is nearly that of log V, here of blank, unknown and four signs.
@@ -120,13 +123,15 @@ def test_uniform_outputs(tiny_corpus, tmp_path, caplog, plant):
     assert f"{one['value']:.1%} of log V" in one["headline"]
 
 
-def test_a_classifier_of_zeros(tiny_corpus, tmp_path, plant):
+def test_a_classifier_of_zeros(tiny_corpus, tmp_path, plant, monkeypatch):
+    monkeypatch.setattr(monitor_rules, "UNIFORM_STEPS", 5)
+
     def zero(module):
         module.recognizer.classifier.weight.zero_().requires_grad_(False)
         module.recognizer.classifier.bias.zero_()
 
     plant(zero)
-    fit(recipe(tiny_corpus, tmp_path / "run", epochs=10, learning_rate=2e-6))
+    fit(recipe(tiny_corpus, tmp_path / "run", epochs=4, learning_rate=2e-6))
     found = {one["id"]: one for one in said(tmp_path / "run")}
     # Nothing passes back through weights of 0 either, and that is said too.
     assert found["uniform_outputs"]["value"] == pytest.approx(1.0, abs=1e-4)
