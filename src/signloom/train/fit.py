@@ -213,7 +213,7 @@ def _before_training(
 ) -> list[Finding]:
     """Returns findings about the learning rate and the input of the network; logs the latter."""
     result = features(training_statistics(recognizer.frontend, train), "" if recipe.refit_statistics else started_from)
-    log.info("%s: %s", result.headline, result.level)
+    log.info("before the first batch: %s: %s", result.headline, result.level)
     return [learning_rate(*learning_rate_of(recipe)), result]
 
 
