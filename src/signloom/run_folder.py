@@ -243,9 +243,14 @@ class Run:
 
     @property
     def written(self) -> Run:
-        """The folder that training writes into: this one, or a hidden one in it until an earlier run is replaced."""
+        """Where training writes model, history and state: a hidden folder in this one until there is a state."""
         stage = Stage(self.path)
         return Run(stage.path) if stage.path.is_dir() else self
+
+    @property
+    def recorded(self) -> Run:
+        """Where training writes its records: in this folder, unless an earlier run there is still to be replaced."""
+        return self.written if self.is_trained else self
 
     def files(self) -> list[str]:
         """Returns the names of the files and folders of a run and of its evaluations that are there, without logs."""

@@ -37,6 +37,11 @@ def is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
+def is_hidden(path: Path, root: Path) -> bool:
+    """Returns whether `path`, below the folder `root`, is hidden or in a hidden folder there."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
 def inside(root: Path, relative: str) -> Path:
     """Returns `root / relative`; `relative` must be a POSIX path inside `root`.
 

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from signloom.console import say
 from signloom.errors import Faults, InputError, plural
+from signloom.files.paths import is_hidden
 from signloom.importers import spans
 from signloom.importers.isolated import SPLIT, IsolatedClip, IsolatedOptions, write_clips
 from signloom.importers.label_tables import Label, class_key, read_labels, read_names
@@ -229,7 +230,7 @@ def _landmark_files(root: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     # A pipe or a broken link of this name is refused when it is read.
-    paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if not path.is_dir() and not path.name.startswith("."))
+    paths = sorted(path for path in root.rglob(f"*{SUFFIX}") if not path.is_dir() and not is_hidden(path, root))
     if not paths:
         raise InputError(_nothing_in(root))
     return paths

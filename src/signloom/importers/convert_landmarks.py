@@ -21,7 +21,7 @@ from signloom.anatomy import Measures, combined, faults_of, measure_landmarks
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files.arrays import ALONE, names_of, read_arrays
-from signloom.files.paths import file_stem, files_of, inside
+from signloom.files.paths import file_stem, files_of, inside, is_hidden
 from signloom.files.reading import sha256_of
 from signloom.files.schemas import check
 from signloom.files.temporary import remove_temporary
@@ -130,7 +130,7 @@ def find_files(
                 (path, name)
                 for path, name in named
                 if name.suffix.lower() in suffixes
-                and not any(part.startswith(".") for part in name.parts)
+                and not is_hidden(path, source)
                 and not path.resolve().is_relative_to(results)
             ]
             if not named:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
-from signloom.files.paths import file_stem
+from signloom.files.paths import file_stem, is_hidden
 from signloom.files.reading import JSON, read_bytes
 from signloom.landmarks import SUFFIX
 from signloom.text.clean import clean, told_apart
@@ -40,7 +40,7 @@ class LandmarkFiles:
         self._by_safe_stem: defaultdict[str, list[Path]] = defaultdict(list)
         made = (output / HEADER).exists() and output.resolve() if output is not None else False
         for path in sorted(root.rglob(f"*{SUFFIX}")):
-            if made and path.resolve().is_relative_to(made):
+            if is_hidden(path, root) or (made and path.resolve().is_relative_to(made)):
                 continue
             stem = clean(path.name.removesuffix(SUFFIX))
             self._by_stem[stem].append(path)

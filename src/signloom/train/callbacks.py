@@ -55,7 +55,7 @@ class Start(L.Callback):
         if not trainer.is_global_zero:
             return
         self.replacement.begin()
-        write_json(self.replacement.run.written.info_file, self.info)
+        write_json(self.replacement.run.recorded.info_file, self.info)
 
 
 class EpochEnd(L.Callback):
@@ -308,7 +308,7 @@ def disk_space(run: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        if Run(run).written.path != run:
+        if Run(run).recorded.path != run:
             raise TrainingError(
                 f"{run}: no space left on the disk. The earlier run there is unchanged; free some space and start again"
             ) from error

@@ -176,7 +176,7 @@ class Monitors(L.Callback):
             "epochs": self.epochs,
         }
         with disk_space(self.run):
-            write_json(Run(self.run).written.monitors_file, record)
+            write_json(Run(self.run).recorded.monitors_file, record)
 
 
 class LayerProbe:

@@ -97,7 +97,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _stop(batch: Batch, ids: list[str], cause: str, place: str, folder: Path | None, what: str) -> None:
     kept = ""
     if folder is not None:
-        run = Run(folder).written
+        run = Run(folder).recorded
         kept = f"The batch is kept in {run.not_finite_batch}, with its ids in {run.not_finite_file.name}. "
         # Plain arrays only, so that NumPy alone can read the file.
         with atomic_write(run.not_finite_batch) as file:

@@ -1,4 +1,4 @@
-"""Replaces the run in a folder: the earlier one stays, whole, until the new one has saved its first state."""
+"""The start of a run: what it has learnt, and an earlier run in its folder, change places when its state is saved."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from signloom.run_folder import Run
 class Replacement:
     """A run in a folder that may hold an earlier one. Until its first state, `Run.written` keeps its files apart.
 
-    A new run that is killed or fails before that leaves the earlier one as it was. Only the logs join the old ones;
-    those of TensorBoard are removed with the earlier run.
+    A new run that is killed or fails before that leaves the earlier one as it was, or nothing that has to be resumed or
+    overwritten. Only the logs join the old ones; those of TensorBoard are removed with the earlier run.
     """
 
     def __init__(self, run: Run, *, resume: bool) -> None:
@@ -25,14 +25,15 @@ class Replacement:
         self._stage.clear()
         if self.resume:
             return
-        if self.run.is_trained:
-            self._stage.path.mkdir()
-        else:
+        self._old += self.run.files()
+        if not self.run.is_trained:
             # Nothing there is worth keeping: a run that ended before its first state.
-            remove(self.run.path / name for name in (*self.run.files(), *self._old))
+            remove(self.run.path / name for name in self._old)
+            self._old = []
+        self._stage.path.mkdir()
 
     def state_saved(self) -> None:
         """Lets the new run take the place of the earlier one, if that is still there."""
         if self._stage.path.is_dir():
             new = [path.name for path in self._stage.path.iterdir() if path.is_file()]
-            self._stage.commit(new, remove=[*self.run.files(), *self._old])
+            self._stage.commit(new, remove=self._old)
