@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -66,27 +65,26 @@ def write_mp4(film: Iterable[Page], end_seconds: float, path: Path) -> None:
     Raises MissingExtraError without PyAV.
     """
     av = import_av("a film as .mp4")
-    # FFmpeg writes to a path and takes the container from its suffix.
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "film.mp4"
-        with av.open(str(made), "w", options=_FAST_START) as container:
-            stream = container.add_stream("libx264", options=_H264)
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.time_base = _TICK
-            stream.codec_context.flags |= _FRAME_DURATION
-            pages = iter(film)
-            shown = next(pages)
-            stream.width, stream.height = shown[1].size
-            while True:
-                following = next(pages, None)
-                frame = av.VideoFrame.from_ndarray(np.asarray(shown[1]), format="rgb24")
-                frame.time_base, frame.pts = _TICK, round(shown[0] / _TICK)
-                end = end_seconds if following is None else following[0]
-                frame.duration = max(round(end / _TICK) - frame.pts, 1)
-                container.mux(stream.encode(frame))
-                if following is None:
-                    break
-                shown = following
-            container.mux(stream.encode(None))
-        with atomic_write(path) as file:
-            file.write(made.read_bytes())
+    # FFmpeg opens the file itself, by name, to move the index to its start.
+    with (
+        atomic_write(path) as file,
+        av.open(file.name, "w", format="mp4", options=_FAST_START) as container,
+    ):
+        stream = container.add_stream("libx264", options=_H264)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = _TICK
+        stream.codec_context.flags |= _FRAME_DURATION
+        pages = iter(film)
+        shown = next(pages)
+        stream.width, stream.height = shown[1].size
+        while True:
+            following = next(pages, None)
+            frame = av.VideoFrame.from_ndarray(np.asarray(shown[1]), format="rgb24")
+            frame.time_base, frame.pts = _TICK, round(shown[0] / _TICK)
+            end = end_seconds if following is None else following[0]
+            frame.duration = max(round(end / _TICK) - frame.pts, 1)
+            container.mux(stream.encode(frame))
+            if following is None:
+                break
+            shown = following
+        container.mux(stream.encode(None))

@@ -43,8 +43,9 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     os.umask(umask)
     os.chmod(descriptor, 0o666 & ~umask)
     try:
-        encoding = None if "b" in mode else "utf-8"
-        with os.fdopen(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "\n") as file:
+        text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+        # Opened with its name, for libraries that open a file themselves.
+        with open(name, mode, opener=lambda *_: descriptor, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

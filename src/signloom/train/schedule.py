@@ -47,9 +47,10 @@ def prolong(scheduler: Any, total_steps: int) -> bool:
     """
     if isinstance(scheduler, OneCycleLR):
         before, scheduler.total_steps = scheduler.total_steps, max(2, total_steps + (WARM_SHARE * total_steps == 1))
-        for phase in scheduler._schedule_phases:
-            phase["end_step"] = (phase["end_step"] + 1) * scheduler.total_steps / before - 1
         changed = before != scheduler.total_steps
+        # The same length would not give the same steps to the last bit.
+        for phase in scheduler._schedule_phases if changed else ():
+            phase["end_step"] = (phase["end_step"] + 1) * scheduler.total_steps / before - 1
     else:
         changed = any(
             factor_at(scheduler.last_epoch) * base != rate
