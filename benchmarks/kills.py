@@ -76,7 +76,7 @@ class Bench:
         """Runs the command twice; keeps its result, duration and number of changes. Returns what differs."""
         if self.scenario.before:
             _emptied(self.trial)
-            self.must_end_well(run(self.words(self.scenario.before), self.trial))
+            self.must_end_well(run(self.words(self.scenario.before), self.trial), 0)
             if self.scenario.kind == "run":
                 # Of the old run only: it goes with it.
                 (self.trial / OUT / OLD_ONLY).write_text("</html>")
@@ -87,14 +87,14 @@ class Bench:
             self.prepare()
             self.old = content(self.place) if self.place.exists() else {}
             outcome = run(self.words(self.scenario.arguments), self.trial)
-            self.must_end_well(outcome)
+            self.must_end_well(outcome, self.scenario.ends)
             results.append(content(self.place))
         self.new, self.seconds, self.changes = results[0], outcome.seconds, outcome.changes
         self.renames = outcome.renames
         return [f"{name}: differs between two undisturbed runs" for name in _different(*results)]
 
-    def must_end_well(self, outcome: Outcome) -> None:
-        if outcome.status != 0:
+    def must_end_well(self, outcome: Outcome, status: int) -> None:
+        if outcome.status != status:
             raise SystemExit(f"{self.scenario.name}: ended with {outcome.status} undisturbed:\n{outcome.text[-3000:]}")
 
     def killed(self, kill: Kill) -> tuple[Outcome, list[str]]:
@@ -156,7 +156,7 @@ class Bench:
         whole = self.scenario.kind == "corpus" and not self.old and (self.place / HEADER).exists()
         if not whole:
             outcome = run(words, self.trial)
-            if outcome.status != 0:
+            if outcome.status != self.scenario.ends:
                 yield f"again: status {outcome.status}: {outcome.text[-600:]}"
                 return
         try:
@@ -345,7 +345,7 @@ def summary(options: Any, records: list[dict[str, Any]]) -> int:
     trials = [record for record in records if "kind" in record]
     for name in dict.fromkeys(record["scenario"] for record in trials):
         mine = [record for record in trials if record["scenario"] == name]
-        ended = sum(record["status"] == 0 for record in mine)
+        ended = sum(record["status"] in (0, 1) for record in mine)
         rows.append([name, len(mine), len(mine) - ended, sum(bool(record["violations"]) for record in mine)])
     rows.append(["all", *(sum(row[column] for row in rows) for column in (1, 2, 3))])
     print(common.table(["command", "trials", "cut short", "with a violation"], rows))

@@ -36,6 +36,7 @@ class Scenario:
     arguments: relative paths are below the folder of a trial, `{base}` is the folder of what all trials read.
     kind: of the output: a corpus, a run, a set of files that is replaced as one ("set") or one by one ("files").
     before: arguments whose result lies in the output before, or none; then the command has --overwrite.
+    ends: the exit status of a command that nobody kills.
     share: of the trials.  copied: folders of the base that are copied into the folder of a trial, because they change.
     """
 
@@ -46,6 +47,7 @@ class Scenario:
     share: int = 10
     copied: tuple[str, ...] = ()
     needs: str = ""
+    ends: int = 0
 
 
 TRAIN = "train --data_dir {base}/sentences --output out --preset tiny --epochs 2 --batch_size 4 --save_every_steps 2"
@@ -110,6 +112,7 @@ SCENARIOS = (
         "--setting relaxed --baseline none",
         "set",
         share=4,
+        ends=1,
     ),
     Scenario(
         "align",
