@@ -24,7 +24,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -266,7 +265,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="folder for the trials; default: a temporary one")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if any(item.kind not in ("corpus", "files") for item in SCENARIOS if _chosen(item, options.only)):
         warm()
     work = options.work or Path(tempfile.mkdtemp(prefix="kills-"))
