@@ -130,6 +130,13 @@ class TestFile:
         assert re.search(r"\| same greedy output as the run \| 100.00 %", card)
         assert re.search(r"\| WER on dev of tiny, beam 10.* \| ([\d.]+ %) of the run, \1 of this file \|", card)
 
+    def test_says_in_plain_text_what_a_browser_needs(self, exported):
+        metadata = OnnxFile.read(exported).metadata
+        points = metadata["points"].split()
+        assert [layout.index(point) for point in points] == layout.subset("compact").tolist()
+        assert (metadata["frames_per_second"], metadata["stride"]) == ("25", "4")
+        assert json.loads(metadata["signloom"])["vocabulary"][2:] == ["DOWN", "LEFT", "RIGHT", "UP"]
+
     def test_is_a_model_that_onnx_accepts(self, exported, eight_bits):
         for path in (exported, eight_bits):
             loaded = onnx.load(path)
@@ -253,6 +260,42 @@ class TestProof:
         assert missing[0].any()
         assert not missing[-1].any()
         assert any(row.all() for row in missing)
+
+
+class TestTrained:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("precision", ["float32", "int8"])
+    def test_a_trained_teacher_of_all_points_keeps_its_words(self, teacher, precision, tmp_path, capsys):
+        """Its corpus has both shoulders at one height, so that their angles are +pi or -pi by rounding."""
+        path = tmp_path / "model.onnx"
+        assert dispatch(["export", str(teacher), "--precision", precision, "--output", str(path)]) == 0
+        record = load(path).info["export"]
+        assert record["wer_before"] < 0.3
+        assert record["wer_after"] < 0.4
+        if precision == "float32":
+            assert record["difference"] <= parity.TOLERANCE or record["rounding"] > 0
+            assert record["wer_after"] == record["wer_before"]
+            assert record["same_greedy"] > 0.99
+        assert f"{path}: " in capsys.readouterr().out
+
+    def test_an_angle_that_is_a_matter_of_rounding_is_no_fault(self):
+        """The run itself differs from itself where the clip is moved; what differs more than that is a fault."""
+        found = parity.Parity()
+        before, after = np.zeros((5, 3)), np.full((5, 3), 0.05)
+        found.add("clip", before, after, lambda shift: before + 0.04)
+        assert (found.rounding, found.failed) == (1, "")
+        found.add("clip", before, after, lambda shift: before + 0.01)
+        assert "clip: log-probabilities differ by up to 0.05; needed at most 0.001" in found.failed
+
+    def test_eight_bits_may_cost_one_gloss_or_a_third_of_a_percent(self):
+        found = parity.Parity(wer_before=0.1, wer_after=0.1 + 1 / 50, reference_words=50)
+        found.check("int8")
+        replace(found, wer_after=0.1029, reference_words=5000).check("int8")
+        for worse in ({"wer_after": 0.1 + 2 / 50}, {"wer_after": 0.1032, "reference_words": 5000}):
+            with pytest.raises(CheckFailedError, match="needed at most"):
+                replace(found, **worse).check("int8")
+        with pytest.raises(CheckFailedError, match="needed at most 0.10 points more; nothing was written$"):
+            replace(found, wer_after=0.1029, reference_words=5000).check("float32")
 
 
 class TestCommand:

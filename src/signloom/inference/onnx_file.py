@@ -1,7 +1,8 @@
 """A model in one .onnx file: the network as a graph, everything else in the metadata. Needs neither onnx nor torch.
 
 The metadata hold JSON under `signloom`, with the keys of a model file's header, the tensors of the language model under
-`signloom.language_model.*` as base64, and a model card in Markdown under `model_card`.
+`signloom.language_model.*` as base64, and a model card in Markdown under `model_card`. Names of points, frame rate and
+stride are there once more in plain text, for programs that know the file but not signloom.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signloom import layout
 from signloom.errors import InputError
 from signloom.files.reading import Kind, read_bytes, read_text
 from signloom.files.schemas import decode_json
@@ -97,8 +99,12 @@ class OnnxFile:
         """Returns a graph with everything else that a model needs, and its model card."""
         header, tensors = file.header(FORMAT, FORMAT_VERSION)
         texts = {name: base64.b64encode(tensor.tobytes()).decode("ascii") for name, tensor in tensors.items()}
+        config = file.config
         metadata = {
             HEADER: json.dumps(header, ensure_ascii=False),
+            "points": " ".join(layout.POINT_NAMES[index] for index in layout.subset(config.view)),
+            "frames_per_second": f"{config.fps:g}",
+            "stride": str(config.stride),
             CARD: model_card(file),
             **{f"{_TENSORS}{name}": text for name, text in texts.items()},
         }

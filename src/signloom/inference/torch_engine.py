@@ -134,5 +134,8 @@ def _parameters_at_most(most: int) -> Iterator[None]:
 def recognizer_of(engine: Engine) -> Recognizer:
     """Returns the torch module of a model's engine. Raises InputError for an engine that is not torch's."""
     if not isinstance(engine, TorchEngine):
-        raise InputError(f"model: its engine is a {type(engine).__name__}; needed one with torch weights")
+        raise InputError(
+            f"model: its engine is a {type(engine).__name__}; needed one with torch weights: "
+            "a run folder or its model file, not an exported model"
+        )
     return engine.recognizer
