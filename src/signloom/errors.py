@@ -69,6 +69,7 @@ class LayoutError(InputError):
 
 # The first Python for which the extra "extract" installs no tracker: MediaPipe 0.10.21 has no release for it.
 NO_EXTRACTION_FROM = (3, 13)
+_OTHER_TRACKER = "or track with rtmlib and use 'signloom import coco_wholebody'"
 
 
 class StoppedError(SignloomError):
@@ -100,12 +101,12 @@ class MissingExtraError(SignloomError):
             if package == "mediapipe":
                 advice = (
                     f"it has no release for Python {sys.version_info[0]}.{sys.version_info[1]}. Extract with Python "
-                    "3.11 or 3.12: every Python that signloom supports can use the landmark files"
+                    f"3.11 or 3.12: every Python that signloom supports can use the landmark files; {_OTHER_TRACKER}"
                 )
         elif package == "mediapipe" and sys.platform == "linux" and platform.machine() == "aarch64":
             advice = (
-                "it has no release for ARM Linux. Extract on another machine, landmark files can be used here; or "
-                "track with rtmlib and use 'signloom import coco_wholebody'"
+                f"it has no release for ARM Linux. Extract on another machine: its landmark files can be used here; "
+                f"{_OTHER_TRACKER}"
             )
         detail = "" if module == package else f" (no module {module!r})"
         super().__init__(f"{purpose} needs the package {package!r}{detail}; {advice}")
