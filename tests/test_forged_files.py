@@ -15,9 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
-from forged import ODD, refused
+from forged import ODD, changed, each, places, refused
+from signloom.cli import dispatch
+from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
+from signloom.files.options_file import read_options
 from signloom.landmarks import Landmarks, read_header
+from signloom.run_folder import Run
 
 
 def npy(array, *, shape=None, descr=None, version=(1, 0), fortran=False):
@@ -260,3 +264,198 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     refused(lambda: Landmarks.load(tmp_path / "a.npz"), "a.npz")
     refused(lambda: Landmarks.load(tmp_path), str(tmp_path))
     refused(lambda: Landmarks.load(Path("/dev/zero")), "/dev/zero")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    with CorpusWriter(tmp_path / "corpus", {"name": "tiny"}) as writer:
+        for number in range(3):
+            writer.add(f"clip-{number}", split="train", signer="A", glosses=["A", "B"], landmarks=GOOD)
+    return tmp_path / "corpus"
+
+
+def test_an_odd_value_in_a_manifest_is_refused_with_line_and_field_or_kept(corpus):
+    path = corpus / "manifest.jsonl"
+    lines = path.read_text().splitlines()
+    record = {**json.loads(lines[1]), "source": {}, "truth": {}}
+    for field, value in itertools.product(record, ODD):
+        path.write_text("\n".join([lines[0], json.dumps({**record, field: value}), lines[2]]))
+        try:
+            read = Corpus.open(corpus).utterances[1]
+        except InputError as error:
+            message = str(error)
+            assert message.startswith(f"{path}: 1 fault\n  line 2")
+            named = (field.removesuffix("es"), "half of a character", "finite", "path", "landmark file")
+            assert any(name in message for name in named), message
+        else:
+            assert getattr(read, field) == value or value is None
+
+
+def test_every_faulty_line_of_a_manifest_is_named(corpus, monkeypatch):
+    monkeypatch.setattr("signloom.corpus._MOST_LINE_BYTES", 5000)
+    path = corpus / "manifest.jsonl"
+    good = path.read_bytes().splitlines()
+    wrong = {
+        b'{"id": "\xff"}': "not UTF-8",
+        b"[" * 4000: "nested too deeply",
+        good[0].replace(b'"fps"', b'"id": "x", "fps"'): "'id' occurs twice",
+        b'{"id": "' + b"x" * 20_000 + b'"}': "more than 5,000 bytes",
+        b"3": "the content is 3; needed an object",
+        good[0].replace(b"clip-0", b"clip\\u0000"): "id is 'clip\\x00'; needed text of 1 to 1,000 characters",
+        good[0].replace(b"clip-0", b"x" * 1001): "id is 'xxxx",
+        good[0].replace(b'"A"]', b'"A", ""]').replace(b'["A"', b'[""'): "gloss '' is empty",
+        good[0].replace(b'"B"]', b'"\\u001b[2J"]'): "gloss '\\x1b[2J'",
+        good[0].replace(b"landmarks/clip-0", b"landmarks/" + b"y" * 300): "cannot be used",
+    }
+    path.write_bytes(b"\n".join([*wrong, b"", *good]))
+    message = refused(lambda: Corpus.open(corpus), f"{path}: {len(wrong)} faults")
+    for number, (line, told) in enumerate(zip(message.splitlines()[1:], wrong.values(), strict=True), 1):
+        assert line.startswith(f"  line {number}: "), line
+        assert told in line
+
+
+def test_a_loop_of_links_is_named(corpus):
+    file = corpus / "landmarks" / "clip-1.npz"
+    file.unlink()
+    file.symlink_to(file)
+    refused(lambda: Corpus.open(corpus), "line 2: ", "clip-1.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": 5}, "name is 5"),
+        ({"name": "a\x1b[2J"}, "name is 'a\\x1b[2J'"),
+        ({"name": "x" * 2000}, "name is 'xxx"),
+        ({"synthetic": "no"}, "synthetic is 'no'; needed true or false"),
+        ({"version": 1.5}, "version 1.5"),
+        ({"licence": float("nan")}, "finite"),
+    ],
+)
+def test_the_header_of_a_corpus_is_checked(corpus, change, told):
+    path = corpus / "corpus.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    refused(lambda: Corpus.open(corpus), f"{path}: ", told)
+
+
+def test_a_clip_of_another_length_or_rate_is_refused(corpus):
+    clip = Corpus.open(corpus)
+    random_landmarks(5).save(corpus / "landmarks" / "clip-0.npz")
+    random_landmarks(4, fps=50.0).save(corpus / "landmarks" / "clip-1.npz")
+    refused(lambda: clip.load(clip.utterances[0]), "clip-0.npz: 5 frames, the manifest says 4")
+    refused(lambda: clip.load(clip.utterances[1]), "clip-1.npz: 50 frames per second, the manifest says 25")
+    assert len(clip.load(clip.utterances[2])) == 4
+
+
+EPOCH = {"epoch": 1, "train_loss": 2.0, "dev_loss": float("nan"), "dev_wer": 1.0, "learning_rate": 1e-3}
+FINDING = {"id": "all_blank", "level": "warn", "headline": "h", "advice": "a", "value": "nan", "where": ["x"]}
+INTERVAL = {"low": 0.0, "high": 1.0, "level": 0.95}
+COUNTS = {"reference_words": 4, "substitutions": 1, "deletions": 1, "insertions": 0}
+SPLIT = {"utterances": 3, "signers": 1, "running_glosses": 6, "distinct_glosses": 2, "hours": 0.1}
+RUN = {
+    "run.json": {
+        "recipe": {"data_dir": "c", "preset": "student", "learning_rate": 1e-3, "augmentation": {"retime": 0.1}},
+        "corpus": {"name": "c", "path": "/c", "summary": {"train": SPLIT}},
+        "model": {"parameters": 9},
+    },
+    "history.json": {"epochs": [EPOCH], "best_epoch": 1},
+    "monitors.json": {
+        "epochs": [{"gradient/all": 1.0, "entropy": "nan"}],
+        "said": [{**FINDING, "figures": {"step": 3, "epoch": 1}}],
+        "every_steps": 20,
+    },
+    "evaluation-test.json": {"protocol": "plain", "rule": "r", "wer": 0.5, **COUNTS, "interval": INTERVAL},
+    "not-finite.json": {"place": "step 3", "what": "loss", "cause": "clip"},
+}
+
+
+def facts(run):
+    return run.info, run.epochs, run.best, run.monitors, run.findings, run.evaluations, run.not_finite, run.steps
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_an_odd_value_in_a_file_of_a_run_is_refused_with_its_field_or_kept(name, tmp_path):
+    for file, record in RUN.items():
+        (tmp_path / file).write_text(json.dumps(record))
+    assert Run.read(tmp_path).steps == 3
+    path = tmp_path / name
+    for place, value in each(places(RUN[name])):
+        path.write_text(json.dumps(changed(RUN[name], place, value)))
+        try:
+            run = Run.read(tmp_path)
+            # What is computed from the files holds as well.
+            facts(run)
+            run.find_corpus()
+            str([run.corpus_place, run.watched, run.options])
+        except InputError as error:
+            message = str(error)
+            assert message.startswith(f"{path}: ")
+            assert any(str(part) in message for part in place) or "half of a character" in message, (place, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "needed an object"),
+        (b'{"a": 1, "a": 2}', "'a' occurs twice"),
+    ],
+    ids=["empty", "bytes", "deep", "list", "twice"],
+)
+@pytest.mark.parametrize("name", RUN)
+def test_a_file_of_a_run_that_is_no_json_of_ours_is_refused(name, content, told, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    refused(lambda: Run.read(tmp_path), f"{tmp_path / name}: ", told)
+
+
+def test_a_pipe_in_a_run_folder_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "history.json")
+    refused(lambda: Run.read(tmp_path), "history.json: is a named pipe")
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]\n" for number in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (BOMB, "aliases stand for 10,000 values or more"),
+        ("a: &a [*a]\n", "aliases stand for"),
+        ("seed: 1\nepochs: 2\nseed: 3\n", "line 1: key 'seed' occurs 2 times"),
+        ("a: !!python/object/apply:os.system [x]\n", "line 1: tag"),
+        ("a: 1\nb: !!binary aGVsbG8=\n", "line 2: tag"),
+        ("a: !mine 1\n", "line 1: tag '!mine'"),
+        ("[1, 2]\n", "a list of 2; needed a table of options"),
+        ("just text\n", "needed a table of options"),
+        ("a: [\n", "not YAML"),
+        ("[" * 5000, "nested too deeply"),
+        ("a: " + "9" * 10_000, "not YAML"),
+        ('a: "\\x1b[2J"\n', "control characters"),
+        ("? [a, b]\n: 1\n", "not YAML"),
+        ("a: !!int x\n", "not YAML"),
+        (b"a: \xff\n", "not UTF-8"),
+        (b"\x00" * 50, "null character"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_file_of_options_has_one_table_without_surprises(text, told, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    refused(lambda: read_options(path), f"{path}", told)
+    refused(lambda: dispatch(["lm", "--config", str(path)]), f"{path}", told)
+
+
+def test_a_file_of_options_is_read_as_the_command_line_reads_it(tmp_path):
+    (tmp_path / "a.yaml").write_text("rate: 1e-4\nwarm: 5\nnames: &n [a, b]\nagain: *n\nday: 2001-01-01\n")
+    values = {"rate": 1e-4, "warm": 5, "names": ["a", "b"], "again": ["a", "b"], "day": "2001-01-01"}
+    assert read_options(tmp_path / "a.yaml") == values
+
+
+def test_what_is_no_file_of_options_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path, tmp_path / "pipe.yaml", tmp_path / "none.yaml", Path("/dev/zero")):
+        refused(lambda path=path: dispatch(["lm", "--config", str(path)]), str(path))

@@ -213,9 +213,9 @@ def test_history_with_gaps_and_nan(run):
     ("name", "content", "message"),
     [
         ("history.json", "{", r"history\.json: not JSON"),
-        ("history.json", "[]", r"history\.json: a list, needed a JSON object"),
-        ("history.json", "{}", r"history\.json: not what signloom writes \(KeyError: 'epochs'\)"),
-        ("evaluation-test.json", '{"wer": 1}', r"evaluation-test\.json: not what signloom writes"),
+        ("history.json", "[]", r"history\.json: the content is a list of 0; needed an object"),
+        ("history.json", "{}", r"history\.json: epochs is missing; needed a list"),
+        ("evaluation-test.json", '{"wer": 1}', r"evaluation-test\.json: protocol is missing; needed text"),
         ("transcript.json", '{"id": "x"}', r"transcript\.json: not what signloom writes"),
     ],
 )

@@ -15,6 +15,7 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
@@ -114,6 +115,8 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     import docstring_parser
     import jsonargparse
 
+    from signloom.files.options_file import read_options
+
     hints = typing.get_type_hints(options)
     fields = {field.name: field for field in dataclasses.fields(options)}
     types = {name: hints[name] for name in fields}
@@ -140,6 +143,12 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
             # The help text of an optional option says itself what holds without it.
             return text.replace(", default: null)", ")")
 
+    class ConfigFile(jsonargparse.ActionConfigFile):
+        def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+            # Whatever YAML allows beyond a table of options is refused before jsonargparse reads it.
+            read_options(Path(values))
+            super().__call__(parser, cfg, values, option_string)
+
     positionals: tuple[str, ...] = getattr(options, "positionals", ())
     parser = Parser(
         prog=program,
@@ -149,7 +158,7 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         exit_on_error=True,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    parser.add_argument("--config", action=ConfigFile, help="a YAML file with any of the options below")
     texts = {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(options).params}
     for name in positionals:
         many = str(types[name]).startswith(("list", "tuple"))

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any, Generic, ParamSpec, TypedDict, Unpack
 
 from signloom.errors import InputError
+from signloom.files.schemas import check as check_schema
 
 # From harmless to broken. A note is worth knowing and asks for nothing.
 LEVELS = ("ok", "note", "warn", "fail")
@@ -133,8 +134,12 @@ class Finding:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Finding:
-        """Raises KeyError or TypeError for a record that `to_json` did not write."""
-        return cls(**{**record, "where": tuple(record["where"])})
+        """Returns the finding of a record that `to_json` wrote. Raises InputError for another record."""
+        value = record.get("value")
+        # JSON cannot hold numbers that are not finite.
+        return check_schema(
+            cls, {**record, "value": float(value) if value in ("nan", "inf", "-inf") else value}, "finding"
+        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from typing import Any, Self, overload
 
 from signloom.corpus import HEADER, SPLITS, SYNTHETIC_UTTERANCES, Corpus
 from signloom.errors import InputError
+from signloom.files import records
 from signloom.files.paths import file_stem
+from signloom.files.reading import Kind, read_bytes
+from signloom.files.records import Count
+from signloom.files.schemas import check, decode_json
 from signloom.files.staging import Stage, settle
 from signloom.files.writing import as_json, atomic_write, write_json
 from signloom.findings import Finding
@@ -26,14 +30,14 @@ class EpochRecord:
     frames_per_second: of all processes together.  steps: steps of the optimiser since the start of the run.
     """
 
-    epoch: int
+    epoch: Count
     train_loss: float
     dev_loss: float
     dev_wer: float
     learning_rate: float
     seconds: float
     frames_per_second: float
-    steps: int = 0
+    steps: Count = 0
 
     def merit(self) -> tuple[float, float]:
         """Returns what the best epoch has least of: dev WER, then dev loss.
@@ -47,8 +51,7 @@ class EpochRecord:
     def from_json(cls, record: Mapping[str, Any]) -> EpochRecord:
         """Returns the epoch in `record`, which needs number and losses; any other missing figure becomes NaN."""
         others = {item.name: float("nan") if item.default is MISSING else item.default for item in fields(cls)[3:]}
-        known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
-        return cls(**{**others, **known})
+        return check(cls, {**others, **record})
 
 
 @dataclass
@@ -125,6 +128,9 @@ class History:
                 figure.savefig(file, format=path.suffix[1:], dpi=120)
 
 
+_RECORD = Kind("a record of a run", 500_000_000)
+
+
 class _File:
     """Declares a file or folder of a run: `Run.x.name` is its name, `run.x` its path.
 
@@ -173,6 +179,7 @@ class Run:
     history: History = field(default_factory=History)
     evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     monitors: Mapping[str, Any] = field(default_factory=dict)
+    findings: Mapping[str, Finding] = field(default_factory=dict)
     not_finite: Mapping[str, Any] = field(default_factory=dict)
     transcript: Mapping[str, Any] = field(default_factory=dict)
 
@@ -209,14 +216,17 @@ class Run:
         if not run.path.is_dir():
             raise InputError(f"{path}: no such folder; needed the folder of a run")
         settle(run.path)
-        evaluations = {split: _read(run.evaluation_file(split), _scored) for split in reversed(SPLITS)}
+        evaluations = {split: _read(run.evaluation_file(split), records.Evaluation) for split in reversed(SPLITS)}
+        epochs = _read(run.history_file, records.Epochs)
+        monitors = _read(run.monitors_file, records.Monitored)
         return cls(
             run.path,
-            info=_read(run.info_file),
-            history=_read(run.history_file, History.from_json) or History(),
+            info=_read(run.info_file, records.Info),
+            history=_named(run.history_file, partial(History.from_json, epochs)) if epochs else History(),
             evaluations={split: record for split, record in evaluations.items() if record},
-            monitors=_read(run.monitors_file, _monitored),
-            not_finite=_read(run.not_finite_file),
+            monitors=monitors,
+            findings=_named(run.monitors_file, partial(_findings, monitors)),
+            not_finite=_read(run.not_finite_file, records.NotFinite),
             transcript=_read(run.transcript_file),
         )
 
@@ -260,7 +270,7 @@ class Run:
     @property
     def options(self) -> Mapping[str, Any]:
         """The options of the recipe; empty where they are not recorded."""
-        return checked(self.info_file, partial(self.info.__getitem__, "recipe")) if self.info else {}
+        return self.info.get("recipe", {})
 
     @property
     def corpus(self) -> Mapping[str, Any]:
@@ -278,18 +288,14 @@ class Run:
 
     @property
     def watched(self) -> list[Mapping[str, float]]:
-        """The medians of the live monitors, one table per epoch."""
-        return self.monitors.get("epochs", [])
-
-    @property
-    def findings(self) -> dict[str, Finding]:
-        """The findings of the live monitors, by id."""
-        return {item["id"]: Finding.from_json(item) for item in self.monitors.get("said", [])}
+        """The medians of the live monitors, one table per epoch, without those that are not finite."""
+        rows = self.monitors.get("epochs", [])
+        return [{name: value for name, value in row.items() if isinstance(value, int | float)} for row in rows]
 
     @property
     def steps(self) -> int:
         """The steps of the optimiser; of a run that ended within its first epoch, up to the last monitored one."""
-        watched = [int(finding.figures["step"]) for finding in self.findings.values()]
+        watched = [int(finding.figures.get("step", 0)) for finding in self.findings.values()]
         return max([item.steps for item in self.epochs] + watched, default=0)
 
     def find_corpus(self) -> Path | None:
@@ -357,27 +363,25 @@ def corpus_record(corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _scored(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**record, "reference_words": int(record["reference_words"])}
-
-
-def _monitored(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**record, "epochs": list(record["epochs"]), "said": list(record["said"])}
-
-
-def _read(path: Path, make: Callable[[Any], Any] = dict) -> Any:
-    """Returns what `make` makes of the object in a JSON file; an empty dict if the file is missing."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def _read(path: Path, kind: type = dict) -> dict[str, Any]:
+    """Returns the object in a JSON file after checking it against the schema `kind`; an empty one for no file."""
+    if not path.exists():
         return {}
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); make it again") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: a {type(record).__name__}, needed a JSON object; make it again")
-    return checked(path, partial(make, record))
+    record: dict[str, Any] = decode_json(read_bytes(path, _RECORD), str(path), non_finite=True)
+    check(kind, record, str(path))
+    return record
+
+
+def _findings(monitors: Mapping[str, Any]) -> dict[str, Finding]:
+    return {item["id"]: Finding.from_json(item) for item in monitors.get("said", [])}
+
+
+def _named(path: Path, make: Callable[[], Any]) -> Any:
+    """Returns what `make` returns; its InputError names the file `path`."""
+    try:
+        return make()
+    except InputError as error:
+        raise InputError(f"{path}: {error}; make it again") from None
 
 
 def checked(path: Path, make: Callable[[], Any]) -> Any:

@@ -51,7 +51,15 @@ def inside(root: Path, relative: str) -> Path:
     if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
         raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
     path = Path(root).joinpath(*pure.parts)
-    if not path.resolve().is_relative_to(Path(root).resolve()):
+    try:
+        stays = path.resolve().is_relative_to(Path(root).resolve())
+        # Asks the system, which refuses names that are too long.
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A loop of symbolic links is a RuntimeError before Python 3.13.
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"path {relative[:200]!r} cannot be used ({reason})") from None
+    if not stays:
         raise InputError(f"path {relative!r} leads out of its folder {root} through a symbolic link")
     return path
 

@@ -70,6 +70,7 @@ _OTHER_KINDS = {
 # gzip and zip can shrink zeros a thousand times; arrays of landmarks shrink only a few times.
 _MOST_EXPANSION = 64
 _EXPANSION_SLACK = 64 * 2**20
+_PART_BYTES = 1 << 20
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -113,7 +114,7 @@ def _piped(file: BinaryIO, path: Path, number: tuple[int, int]) -> bytes:
     """Returns all that comes out of a pipe. Raises InputError if it does not end in time."""
     if number not in _PIPED:
         os.set_blocking(file.fileno(), True)
-        content = file.read(TEXT.most_bytes + 1)
+        content = _up_to(file, TEXT.most_bytes + 1)
         if len(content) > TEXT.most_bytes:
             raise InputError(f"{path}: more than {TEXT.most_bytes:,} bytes from a pipe; save them as a file first")
         _PIPED[number] = content
@@ -130,10 +131,18 @@ def check_name(path: Path | str) -> None:
         raise InputError(f"{str(path)!r}: a null character in its name; needed {ANY.name}")
 
 
+def _up_to(file: BinaryIO | gzip.GzipFile, most_bytes: int) -> bytes:
+    """Returns the first bytes of a file, part by part: `read` reserves memory for all that it might read."""
+    content = io.BytesIO()
+    while part := file.read(min(_PART_BYTES, most_bytes - content.tell())):
+        content.write(part)
+    return content.getvalue()
+
+
 def read_bytes(path: Path | str, kind: Kind) -> bytes:
     """Returns the content of a file. Raises InputError as `open_file` does."""
     with open_file(path, kind) as file:
-        content = file.read(kind.most_bytes + 1)
+        content = _up_to(file, kind.most_bytes + 1)
     if len(content) > kind.most_bytes:
         raise InputError(f"{path}: more than {kind.most_bytes:,} bytes; needed {kind.name} of at most this size")
     return content
@@ -148,7 +157,7 @@ def unpacked(file: BinaryIO, path: Path | str, most_bytes: int) -> bytes:
     """Returns the content of a gzip file. Raises InputError for a damaged one, or one that unpacks to more."""
     try:
         with gzip.GzipFile(fileobj=file) as packed:
-            content = packed.read(most_bytes + 1)
+            content = _up_to(packed, most_bytes + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: a damaged gzip file ({error})") from None
     if len(content) > most_bytes:

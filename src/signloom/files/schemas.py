@@ -14,6 +14,7 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -91,7 +92,7 @@ def check(kind: type[T], value: Any, place: str = "", *, name: str = "the conten
     place: put before the message.  name: of the value itself.
     """
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_path)
     except msgspec.ValidationError as error:
         fault = _explain(kind, value, str(error), name)
     except InputError as error:
@@ -100,6 +101,13 @@ def check(kind: type[T], value: Any, place: str = "", *, name: str = "the conten
     except RecursionError:
         fault = "nested too deeply"
     raise InputError(f"{place}: {fault}" if place else fault)
+
+
+def _path(kind: type, value: Any) -> Any:
+    """Returns the path that a text names, where a schema has one."""
+    if kind is Path and isinstance(value, str | Path) and "\0" not in str(value):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__}")
 
 
 def shown(value: Any) -> str:
@@ -139,7 +147,7 @@ def _explain(kind: Any, value: Any, message: str, name: str) -> str:
             label += f"[{index}]"
     prefix = f"{label}." if label else ""
     if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
-        return f"{prefix}{missing[1]} is missing; needed {described(_fields(annotation)[missing[1]])}"
+        return f"{prefix}{missing[1]} is missing; needed {described(_fields(annotation).get(missing[1], Any))}"
     if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", text):
         return f"{prefix}{unknown[1]} is unknown; known are {', '.join(_fields(annotation))}"
     return f"{label or name} is {shown(value)}; needed {described(annotation)}"
@@ -148,7 +156,7 @@ def _explain(kind: Any, value: Any, message: str, name: str) -> str:
 def fits(annotation: Any, value: Any) -> bool:
     """Returns whether a value is what an annotation needs."""
     try:
-        msgspec.convert(value, annotation)
+        msgspec.convert(value, annotation, dec_hook=_path)
     except msgspec.ValidationError:
         return False
     return True
@@ -192,6 +200,10 @@ def described(annotation: Any) -> str:
         return "true or false"
     if annotation in (None, type(None)):
         return "null"
+    if annotation is Any:
+        return "a value"
+    if annotation is Path:
+        return "a path"
     if annotation is str:
         return "text" + _range(None, bounds.min_length, None, bounds.max_length, " characters")
     origin = typing.get_origin(annotation) or annotation

@@ -13,6 +13,7 @@ import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
 from signloom.errors import Faults, InputError
+from signloom.files.options_file import read_options
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.inference.torch_engine import recognizer_of
@@ -131,14 +132,7 @@ def _run(name: str, given: Corpus | None, seed: int) -> Subject:
 
 
 def _recipe_options(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable recipe ({error})") from None
-    if not isinstance(options, dict):
-        raise InputError(f"{path}: a recipe is a table of options, got {type(options).__name__}")
+    options = read_options(path)
     # The options of distillation include those of training.
     known = [field.name for field in dataclasses.fields(DistillRecipe)]
     faults = Faults(str(path))
@@ -157,6 +151,6 @@ def _of_recipe(
     try:
         recipe = Recipe.from_json({"data_dir": "", **options})
         config = recipe.model_config()
-    except (InputError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"{name}: {error}") from None
     return replace(_new(name, kind, config, words, corpus, seed), auxiliary_weight=recipe.auxiliary_weight)

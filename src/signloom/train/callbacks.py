@@ -40,6 +40,9 @@ class Start(L.Callback):
         self.replacement, self.info = replacement, info
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        if self.replacement.resume and trainer.is_global_zero:
+            # Not before the state is restored: one that cannot be changes nothing in the folder.
+            write_json(self.replacement.run.recorded.info_file, self.info)
         total, _ = module.planned_steps()
         scheduler = trainer.lr_scheduler_configs[0].scheduler
         if self.replacement.resume and prolong(scheduler, total) and trainer.is_global_zero:
@@ -55,7 +58,8 @@ class Start(L.Callback):
         if not trainer.is_global_zero:
             return
         self.replacement.begin()
-        write_json(self.replacement.run.recorded.info_file, self.info)
+        if not self.replacement.resume:
+            write_json(self.replacement.run.recorded.info_file, self.info)
 
 
 class EpochEnd(L.Callback):

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
+from msgspec import Meta, Struct, field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from signloom.errors import InputError
+from signloom.errors import InputError, listed
+from signloom.files.reading import open_file
+from signloom.files.records import Count
+from signloom.files.schemas import Table, check, decode_json
 from signloom.files.writing import atomic_write
 
 FORMAT = "signloom-training-state"
+
+
+_NOT_ONE = "not a training state that --resume can read"
+Figure = Annotated[float, Meta(ge=-1e300, le=1e300)]
+
+
+class _Progress(Struct):
+    """How far the last epoch has come."""
+
+    batches: Count
+    sums: Annotated[list[Figure], Meta(min_length=3, max_length=3)]
+    seconds: Annotated[float, Meta(ge=0, le=1e12)]
+
+
+class _State(Struct):
+    """What Lightning restores, and what the module adds."""
+
+    epoch: Count
+    global_step: Count
+    state_dict: Table
+    loops: Table
+    callbacks: Table
+    optimizer_states: Annotated[list[Table], Meta(min_length=1, max_length=1)]
+    lr_schedulers: Annotated[list[Table], Meta(min_length=1, max_length=1)]
+    epoch_so_far: _Progress
+    version: str = field(name="pytorch-lightning_version")
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -28,19 +60,62 @@ class SafeCheckpointIO(CheckpointIO):
             file.write(data)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        place = str(path)
         try:
-            with safe_open(path, framework="pt") as file:
+            with open_file(path), safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT or "tree" not in metadata:
+                    what = "a model" if "signloom" in metadata else "another file of tensors"
+                    raise InputError(f"{place}: {_NOT_ONE} (it is {what})")
+                tree = decode_json(metadata["tree"].encode(), f"{place}: tree", non_finite=True)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: not a training state that --resume can read ({error})") from None
-        if metadata.get("format") != FORMAT:
-            raise InputError(f"{path}: not a training state that --resume can read")
-        decoded: dict[str, Any] = _decode(json.loads(metadata["tree"]), tensors)
+            raise InputError(f"{place}: {_NOT_ONE} ({error})") from None
+        try:
+            decoded: dict[str, Any] = _decode(tree, tensors)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{place}: {_NOT_ONE} (its tree is damaged: {type(error).__name__} {error})") from None
+        check(_State, decoded, place)
         return decoded
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def restoring(path: Path, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Turns what Lightning raises for a state that does not fit into an InputError, until training `has_begun`."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if has_begun():
+            raise
+        raise InputError(
+            f"{path}: does not fit this run ({type(error).__name__}: {error}); restore it from a copy, or train anew "
+            "into another --output"
+        ) from error
+
+
+def check_fits(module: torch.nn.Module, state: Mapping[str, Any], path: Path) -> None:
+    """Raises InputError unless weights and optimiser in a state have the module's shapes, and finite values."""
+    needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    weights = state["state_dict"]
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items() if isinstance(tensor, torch.Tensor)}
+    faults = [f"{name} is missing" for name in needed.keys() - shapes.keys()]
+    faults += [f"{name} is unknown" for name in weights.keys() - needed.keys()]
+    faults += [
+        f"{name} has shape {shapes[name]}, needed {shape}"
+        for name, shape in needed.items()
+        if shapes.get(name, shape) != shape
+    ]
+    faults += [f"{name} is not finite" for name in shapes.keys() & needed.keys() if not weights[name].isfinite().all()]
+    moments = [value for entry in state["optimizer_states"][0].get("state", {}).values() for value in entry.values()]
+    known = {tuple(parameter.shape) for parameter in module.parameters()} | {()}
+    tensors = [value for value in moments if isinstance(value, torch.Tensor)]
+    if any(tuple(value.shape) not in known or not value.isfinite().all() for value in tensors):
+        faults.append("the optimiser's averages have other shapes than the weights, or are not finite")
+    if faults:
+        raise InputError(f"{path}: does not fit this run: {listed(sorted(faults), shown=3)}")
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -74,5 +149,7 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
             return tensors[content]
         if kind == "tuple":
             return tuple(_decode(item, tensors) for item in content)
-        return {_decode(key, tensors): _decode(item, tensors) for key, item in content}
+        if kind == "dict":
+            return {_decode(key, tensors): _decode(item, tensors) for key, item in content}
+        raise ValueError(f"kind {kind!r}")
     return value

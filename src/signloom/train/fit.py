@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from signloom.train import distributed
 from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.build import build_recognizer
 from signloom.train.callbacks import Stop
+from signloom.train.checkpoint_io import restoring
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
 from signloom.train.feature_statistics import training_statistics
@@ -143,12 +144,13 @@ def _fit(
         stop = Stop(recipe, history, Interrupts())
         trainer = make_trainer(recipe, run, world, history, info, stop, findings)
         started = time.perf_counter()
-        trainer.fit(
-            module,
-            Loader(method.train, train_sampler(train, recipe, world)),
-            Loader(dev, dev_sampler(dev, recipe, world)),
-            ckpt_path=str(run.state_file) if recipe.resume else None,
-        )
+        with restoring(run.state_file, lambda: module.begun) if recipe.resume else nullcontext():
+            trainer.fit(
+                module,
+                Loader(method.train, train_sampler(train, recipe, world)),
+                Loader(dev, dev_sampler(dev, recipe, world)),
+                ckpt_path=str(run.state_file) if recipe.resume else None,
+            )
         seconds = time.perf_counter() - started
         trainer.strategy.barrier("done")
     if history.best is None:

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from signloom.ctc.greedy import greedy_ids
 from signloom.model.recognizer import Recognizer, ctc_loss
+from signloom.run_folder import Run
 from signloom.score.wer import score
 from signloom.train import distributed
+from signloom.train.checkpoint_io import check_fits
 from signloom.train.data import Batch
 from signloom.train.losses import Losses, LossFunction
 from signloom.train.non_finite import stop_if_gradient_not_finite, stop_if_not_finite
@@ -55,9 +57,14 @@ class RecognizerModule(L.LightningModule):
         self.gradient_norm = float("nan")
         # Observer: called with each batch's losses and target lengths; it must not change them.
         self.watch: Callable[[Losses, Tensor], None] | None = None
+        # Whether a state that was to be restored has been.
+        self.begun = False
         self._batch: Batch | None = None
         # Of each dev utterance: its loss (None if non-finite), its number of glosses, the recognised glosses.
         self._dev: dict[str, tuple[float | None, int, list[str]]] = {}
+
+    def on_train_start(self) -> None:
+        self.begun = True
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the CTC loss of each utterance `(B,)`, log-probabilities `(B, T', V)` and their lengths `(B,)`."""
@@ -141,6 +148,7 @@ class RecognizerModule(L.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_fits(self, checkpoint, Run(self.run).state_file if self.run else Path("training state"))
         progress = checkpoint["epoch_so_far"]
         if self.global_rank == 0:
             self.train_sums += torch.tensor(progress["sums"], dtype=torch.float64)

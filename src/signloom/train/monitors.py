@@ -6,7 +6,6 @@ norm of the gradient and the losses, which every step has anyway, are checked in
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import statistics
@@ -88,7 +87,7 @@ class Monitors(L.Callback):
         )
         if trainer.global_step and trainer.is_global_zero:
             # A run that was killed may have reported findings after it saved its state.
-            self.rules.recall(_reported_before(Run(self.run).monitors_file))
+            self.rules.recall(Run.read(self.run).monitors.get("said", []))
         elif trainer.is_global_zero:
             self._tell(trainer, [finding for finding in self.start if self.rules.report(finding, 0, 1)], 0)
 
@@ -299,11 +298,3 @@ def _figures(sample: SampledStep) -> dict[str, Any]:
     for name in ("dead", "saturated"):
         row[name] = max(row[name].values(), default=0.0)
     return row
-
-
-def _reported_before(path: Path) -> list[dict[str, Any]]:
-    try:
-        findings: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["said"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return []
-    return findings

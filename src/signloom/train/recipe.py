@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from signloom.errors import Faults
+from signloom.errors import Faults, InputError, listed
+from signloom.files.schemas import check, shown
 from signloom.model.presets import ModelConfig, preset
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
@@ -129,21 +130,21 @@ class Recipe:
         return self.learning_rate * (PEAK if self.schedule == "onecycle" else 1)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Returns the recipe with the options in `record`, where paths are text.
+    def from_json(cls, record: Mapping[str, Any], place: str = "options") -> Self:
+        """Returns the recipe with the options in `record`, where paths are text; `place` names it in errors.
 
-        Missing options get their defaults; options that this class does not have are ignored. Raises TypeError for a
-        record without a corpus, or with an unknown amount of augmentation.
+        Missing options get their defaults; options that this class does not have are ignored. Raises InputError for a
+        record without a corpus, with an option of another type, or with an unknown amount of augmentation.
         """
-        # Annotations are text in this module: "Path" or "Path | None".
-        types = {item.name: str(item.type) for item in fields(cls)}
-        values = {name: value for name, value in record.items() if name in types}
-        if "augmentation" in values:
-            values["augmentation"] = AugmentationConfig(**values["augmentation"])
-        for name, value in values.items():
-            if value is not None and "Path" in types[name]:
-                values[name] = Path(value)
-        return cls(**values)
+        names = {item.name for item in fields(cls)}
+        values = {name: value for name, value in record.items() if name in names}
+        amounts = values.get("augmentation", {})
+        known = [item.name for item in fields(AugmentationConfig)]
+        if isinstance(amounts, Mapping) and (unknown := sorted(set(amounts) - set(known))):
+            raise InputError(
+                f"{place}: augmentation has no {listed(map(shown, unknown))}; known are {', '.join(known)}"
+            )
+        return check(cls, values, place)
 
     def model_config(self, initial: ModelConfig | None = None) -> ModelConfig:
         """Returns the configuration of the model to train.

@@ -14,6 +14,7 @@ import numpy as np
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
+from signloom.errors import InputError
 from signloom.health.subject import Subject
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
@@ -133,7 +134,7 @@ def _recipe_of(run: Run) -> Recipe | None:
     """Returns the recipe of a run; None if another version of signloom recorded it."""
     try:
         return Recipe.from_json(run.options)
-    except TypeError:
+    except InputError:
         return None
 
 

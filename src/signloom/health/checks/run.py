@@ -262,7 +262,7 @@ def settings(run: Run) -> Outcome:
     """Learning rate and dropout, if they are far from those of healthy runs; never a fault by itself."""
     if "learning_rate" not in run.options:
         return ok("the options of the run are not known")
-    recipe = Recipe.from_json({"data_dir": "", **run.options})
+    recipe = Recipe.from_json({"data_dir": "", **run.options}, f"{run.info_file}: recipe")
     peak, dropout = recipe.peak_learning_rate, recipe.dropout
     figures = {"peak": peak, "dropout": dropout, "steps": run.steps}
     odd = {
