@@ -305,6 +305,10 @@ def test_every_faulty_line_of_a_manifest_is_named(corpus, monkeypatch):
         good[0].replace(b"clip-0", b"x" * 1001): "id is 'xxxx",
         good[0].replace(b'"A"]', b'"A", ""]').replace(b'["A"', b'[""'): "gloss '' is empty",
         good[0].replace(b'"B"]', b'"\\u001b[2J"]'): "gloss '\\x1b[2J'",
+        good[0].replace(b'"B"]', b'"<blank>"]'): "gloss '<blank>' is reserved",
+        good[0].replace(b"clip-0.npz", b"../corpus.json"): "leaves its folder",
+        good[0].replace(b"landmarks/clip-0.npz", b"corpus.json"): "needed the path of a .npz file",
+        good[0].replace(b'"clip-0"', b'".."'): "cannot name a file",
         good[0].replace(b"landmarks/clip-0", b"landmarks/" + b"y" * 300): "cannot be used",
     }
     path.write_bytes(b"\n".join([*wrong, b"", *good]))

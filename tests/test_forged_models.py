@@ -115,6 +115,7 @@ def test_weights_are_compared_and_finite(model, tmp_path):
         ({name: tensors[name][:-1]}, f"{name} has shape ({len(VOCABULARY) - 1}, "),
         ({name: torch.zeros(())}, f"{name} has shape ()"),
         ({"wings": torch.zeros(3)}, "wings is unknown"),
+        ({name: torch.zeros_like(tensors[name], dtype=torch.int32)}, f"{name} holds torch.int32, needed torch.float32"),
     ):
         path = forged(tmp_path, {**tensors, **broken}, header)
         refused(lambda path=path: load(path), f"{path}: ", told)

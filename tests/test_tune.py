@@ -208,7 +208,7 @@ class TestCommands:
     ("options", "message"),
     [
         ({"decoder": "greedy", "lm_weight": 0.5}, "--decoder greedy does not use --lm_weight"),
-        ({"beam_size": 0}, "beam_size is 0; needed a whole number of at least 1"),
+        ({"beam_size": 0}, "beam_size is 0; needed a whole number of 1 to 100,000"),
         ({"lm_weight": 0.5}, "there is no language model; give one with --lm"),
         ({"lm": "grammar.arpa"}, "--lm grammar.arpa without a weight; give --lm_weight"),
         ({"lm": "missing.arpa", "lm_weight": 1.0}, "missing.arpa: cannot be read"),

@@ -24,11 +24,11 @@ from signloom.errors import Faults, InputError, plural
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import Kind, open_file, read_bytes
-from signloom.files.schemas import Name, check, decode_json, encode_json, one_of, text_of
+from signloom.files.schemas import Name, check, decode_json, encode_json, one_of, shown, text_of
 from signloom.files.staging import Stage, settle, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
 from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, file_header, read_view
-from signloom.vocabulary import check_gloss
+from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
 FORMAT = "signloom-corpus"
 FORMAT_VERSION = 1
@@ -98,6 +98,10 @@ class Utterance:
         utterance = check(cls, {"signer": None, **record} if isinstance(record, dict) else record)
         for gloss in utterance.glosses:
             check_gloss(gloss, "glosses")
+        if reserved := {BLANK, UNKNOWN}.intersection(utterance.glosses):
+            raise InputError(f"gloss {min(reserved)!r} is reserved; rename it")
+        # An id names files, here and in other folders.
+        file_stem(utterance.id)
         return utterance
 
 
@@ -147,6 +151,8 @@ class Corpus:
             try:
                 utterance = Utterance.from_json(record)
                 path = inside(root, utterance.landmarks)
+                if path.suffix != SUFFIX:
+                    raise InputError(f"landmarks is {shown(utterance.landmarks)}; needed the path of a {SUFFIX} file")
             except InputError as error:
                 faults.add(f"line {number}: {error}")
                 continue

@@ -15,9 +15,8 @@ from signloom.corpus import HEADER, SPLITS, SYNTHETIC_UTTERANCES, Corpus
 from signloom.errors import InputError
 from signloom.files import records
 from signloom.files.paths import file_stem
-from signloom.files.reading import Kind, read_bytes
 from signloom.files.records import Count
-from signloom.files.schemas import check, decode_json
+from signloom.files.schemas import check, read_record
 from signloom.files.staging import Stage, settle
 from signloom.files.writing import as_json, atomic_write, write_json
 from signloom.findings import Finding
@@ -126,9 +125,6 @@ class History:
         for path in (run.curves_png, run.curves_pdf):
             with atomic_write(path) as file:
                 figure.savefig(file, format=path.suffix[1:], dpi=120)
-
-
-_RECORD = Kind("a record of a run", 500_000_000)
 
 
 class _File:
@@ -365,11 +361,7 @@ def corpus_record(corpus: Corpus) -> dict[str, Any]:
 
 def _read(path: Path, kind: type = dict) -> dict[str, Any]:
     """Returns the object in a JSON file after checking it against the schema `kind`; an empty one for no file."""
-    if not path.exists():
-        return {}
-    record: dict[str, Any] = decode_json(read_bytes(path, _RECORD), str(path), non_finite=True)
-    check(kind, record, str(path))
-    return record
+    return read_record(path, kind, non_finite=True) if path.exists() else {}
 
 
 def _findings(monitors: Mapping[str, Any]) -> dict[str, Finding]:

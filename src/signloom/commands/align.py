@@ -10,7 +10,6 @@ stopped.
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from signloom.errors import Faults, InputError
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import sha256_of
+from signloom.files.schemas import read_record
 from signloom.files.staging import Stage, settle_locked
 from signloom.files.temporary import remove_temporary
 from signloom.files.writing import write_json, write_json_lines
@@ -255,8 +255,8 @@ def _check_resume(options: Options, folder: Path, stage: Stage) -> None:
     record = folder / RECORD
     if record.is_file():
         try:
-            before = json.loads(record.read_text(encoding="utf-8"))
-        except ValueError:
+            before = read_record(record, dict)
+        except InputError:
             before = {}
         other = [name.removesuffix("_sha256") for name in made_of if before.get(name) != made_of[name]]
         if other and options.overwrite:

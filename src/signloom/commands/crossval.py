@@ -11,17 +11,19 @@ kept, and an unfinished one is resumed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem
+from signloom.files.schemas import Name, Table, read_record
 from signloom.files.staging import settle
 from signloom.files.writing import as_json, write_json
 from signloom.report.evaluation import score_on_test
@@ -214,6 +216,14 @@ def _pooled(corpus: Corpus, scores: dict[str, Score], protocol: str) -> Score:
     return Score.of(protocol, [rows[item.id] for item in corpus if item.id in rows])
 
 
+class _Folds(Struct):
+    """The record of a cross-validation."""
+
+    options: Table
+    corpus: Table
+    to_replace: list[Name] = []
+
+
 def _settings(options: Options, corpus: Corpus) -> dict[str, Any]:
     """Returns what a cross-validation depends on: the corpus, and the options that decide training and scoring."""
     free = (*FREE_TO_CHANGE, "signers")
@@ -231,7 +241,7 @@ def _check_same(options: Options, corpus: Corpus) -> list[str]:
     """
     path = options.output / FOLDS
     settings = _settings(options, corpus)
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = read_record(path, _Folds) if path.exists() else {}
     to_replace = list(before.get("to_replace", []))
     same = all(before.get(name) == value for name, value in settings.items())
     if options.overwrite and not (same and to_replace):

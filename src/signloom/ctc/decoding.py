@@ -21,12 +21,16 @@ from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.errors import Faults, InputError
-from signloom.files.schemas import check
+from signloom.files.schemas import check, shown
 from signloom.processes import process_pool
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
 # Log-probabilities of a chunk of emissions; one that is longer is a chunk of its own (64 MB).
 _CHUNK_VALUES = 16_000_000
+
+
+# Of the beam and of the tokens per frame: a forged file must not ask for all memory.
+MAX_SIZE = 100_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Decoding:
             faults.add(f"decoder is {self.decoder!r}; needed greedy or beam")
         for name in ("beam_size", "tokens_per_frame"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                faults.add(f"{name} is {value}; needed a whole number of at least 1")
+            if not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
+                faults.add(f"{name} is {shown(value)}; needed a whole number of 1 to {MAX_SIZE:,}")
         if not (math.isfinite(self.lm_weight) and 0 <= self.lm_weight <= MAX_WEIGHT):
             faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MAX_WEIGHT:g}")
         if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MAX_BONUS):

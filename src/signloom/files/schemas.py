@@ -21,9 +21,11 @@ import msgspec
 from msgspec import Meta
 
 from signloom.errors import InputError
-from signloom.files.reading import parse_json
+from signloom.files.reading import Kind, parse_json, read_bytes
 
 T = TypeVar("T")
+# The scores of every utterance of a large corpus.
+_RECORD = Kind("a record of signloom", 500_000_000)
 
 # A control character, or half of a surrogate pair: neither belongs into a name, and no terminal or file should get it.
 NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -108,6 +110,16 @@ def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str | Path) and "\0" not in str(value):
         return Path(value)
     raise ValueError(f"expected {kind.__name__}")
+
+
+def read_record(path: Path, kind: type, *, non_finite: bool = False) -> dict[str, Any]:
+    """Returns the object in a JSON file of ours, after checking it against the schema `kind`.
+
+    Raises InputError naming the file as `decode_json` and `check` do, and for one that cannot be read.
+    """
+    record: dict[str, Any] = decode_json(read_bytes(path, _RECORD), str(path), non_finite=non_finite)
+    check(kind, record, str(path))
+    return record
 
 
 def shown(value: Any) -> str:

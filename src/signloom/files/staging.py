@@ -7,22 +7,31 @@ plan, which the next process that opens the folder carries out.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec import Struct
+
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input
 from signloom.files.locks import LockedError, locked
 from signloom.files.paths import inside
+from signloom.files.schemas import read_record
 from signloom.files.writing import write_json
 
 STAGE = ".signloom-new"
 _PLAN = "plan.json"
 # Moving the files of a large corpus takes seconds.
 _PATIENCE_SECONDS = 60
+
+
+class _Moves(Struct):
+    """The plan: what goes from the stage into the folder, and what is removed there."""
+
+    move: list[str]
+    remove: list[str]
 
 
 class Stage:
@@ -90,10 +99,10 @@ def _carry_out(folder: Path) -> None:
     stage = folder / STAGE
     plan = stage / _PLAN
     try:
-        record = json.loads(plan.read_text(encoding="utf-8"))
+        record = read_record(plan, _Moves)
         moves = [(inside(stage, name), inside(folder, name)) for name in record["move"]]
         removals = [inside(folder, name) for name in record["remove"]]
-    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+    except InputError as error:
         raise InputError(f"{plan}: not a plan that signloom writes ({error}); remove {stage}") from None
     for new, path in moves:
         if new.exists():

@@ -164,7 +164,7 @@ class ModelFile:
                 metadata = file.metadata() or {}
                 names = [name for name in file.keys() if not is_weight(name)]  # noqa: SIM118 - not a dict
                 tensors = {name: file.get_tensor(name) for name in names}
-        except (SafetensorError, TypeError, ValueError) as error:
+        except (SafetensorError, OSError, TypeError, ValueError) as error:
             raise InputError(f"{path}: not a model file of signloom ({_kind(start) or error}); {_NEEDED}") from None
         if "signloom" not in metadata:
             what = f"it is a {metadata['format']}" if "format" in metadata else "no signloom header"

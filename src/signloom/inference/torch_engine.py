@@ -54,7 +54,11 @@ class TorchEngine:
             if faults:
                 raise InputError(f"{path}: {_NO_FIT}: {listed(sorted(faults), shown=3)}")
             weights = {name: file.get_tensor(name) for name in names}
+        state = recognizer.state_dict()
         for name, tensor in weights.items():
+            # Half precision is read as well, but no whole numbers in place of fractions.
+            if tensor.is_floating_point() != state[name].is_floating_point():
+                raise InputError(f"{path}: {_NO_FIT}: {name} holds {tensor.dtype}, needed {state[name].dtype}")
             if not tensor.isfinite().all():
                 raise InputError(f"{path}: {name} has values that are not finite; train the model again")
         recognizer.load_state_dict(weights)

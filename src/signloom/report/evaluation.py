@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from signloom.corpus import Corpus
+from signloom.errors import InputError
+from signloom.files.records import Evaluation
+from signloom.files.schemas import read_record
 from signloom.files.writing import write_json, write_text
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model
@@ -81,7 +83,7 @@ def write_evaluation(
 def _baseline_in(path: Path, corpus: Corpus) -> Mapping[str, Any] | None:
     """Returns the baseline in an earlier evaluation of the same corpus, or None."""
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        return earlier["baseline"] if earlier["corpus"] == corpus.name else None
-    except (OSError, ValueError, KeyError, TypeError):
+        earlier = read_record(path, Evaluation, non_finite=True)
+    except InputError:
         return None
+    return earlier.get("baseline") if earlier.get("corpus") == corpus.name else None

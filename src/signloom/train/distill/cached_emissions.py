@@ -25,6 +25,7 @@ import torch
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
+from signloom.files.arrays import ALONE, read_arrays
 from signloom.files.paths import inside
 from signloom.files.writing import atomic_write
 from signloom.inference.model import Model
@@ -54,9 +55,9 @@ class Emissions:
         """Returns (J, V) float32 log-probabilities. Raises InputError for a damaged file."""
         path = self.path(utterance)
         try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(_damaged(path, str(error))) from None
+            (values,) = read_arrays(path, [ALONE]).values()
+        except (InputError, ValueError) as error:
+            raise InputError(_damaged(path, str(error).removeprefix(f"{path}: "))) from None
         if values.ndim != 2 or values.shape[1] != self.num_words or values.dtype != np.float16 or not len(values):
             raise InputError(_damaged(path, f"{values.dtype} values of shape {values.shape}"))
         return values.astype(np.float32)
