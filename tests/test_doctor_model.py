@@ -301,6 +301,31 @@ def deaf(recognizer):
     recognizer.frontend.register_forward_hook(silence)
 
 
+def test_figures_are_shown_of_each_part(corpus, trained_file):
+    """A shift of one part's features is seen in its own figures, not in those of the others."""
+
+    def shift(recognizer):
+        part = recognizer.frontend.modality_slices()["left_hand"]
+        recognizer.frontend.mean[part] += 3 * recognizer.frontend.std[part]
+
+    plain = compatibility.statistics(probe_of(trained_file, corpus))
+    shifted = compatibility.statistics(probe_of(trained_file, corpus, shift))
+    assert list(plain.figures["parts"]) == ["pose", "left_hand", "right_hand", "face"]
+    for name, figures in shifted.figures["parts"].items():
+        moved = figures["mean"] - plain.figures["parts"][name]["mean"]
+        assert moved == pytest.approx(-3 if name == "left_hand" else 0, abs=0.1)
+        assert f"{name.replace('_', ' ')} {figures['mean']:.2f} +- {figures['deviation']:.2f}" in shifted.headline
+    # Least and greatest of all are those of some part.
+    assert plain.figures["least"] == min(part["least"] for part in plain.figures["parts"].values())
+
+
+def test_the_range_of_the_log_probabilities_is_shown(corpus):
+    finding = compatibility.forward(probe_of("tiny_student", corpus))
+    least, largest = (finding.figures[f"{name} log-probability"] for name in ("least", "largest"))
+    assert least < largest <= 0
+    assert f"log-probabilities are {least:.3g} to {largest:.3g}" in finding.headline
+
+
 def test_a_part_that_is_not_heard_is_named(corpus):
     finding = compatibility.modalities(probe_of("tiny_student", corpus, deaf))
     assert (finding.level, finding.where) == ("fail", ("right_hand: the output is the same without it",))

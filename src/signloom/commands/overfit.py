@@ -6,21 +6,23 @@ larger attention values allowed). If both pass, the model learns. If only relaxe
 both fail, something is broken. A model other than the student is compared with the student on the same utterances.
 --bisect searches for the cause of a failure: it changes dropout, augmentation, weight decay, attention, its clamp and
 the learning rate, one at a time, then together. Writes a report, its values as JSON, and curves. Exit status: 0 if all
-settings pass, else 1.
+settings pass, else 1. A test that Ctrl-C or SIGTERM stops writes what it has, and ends with 130 or 143.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic as clock
 from typing import TYPE_CHECKING, Any, Literal
 
-from signloom.console import progress_bar, say
+from signloom.console import console, progress_bar, say
 from signloom.corpus import Corpus
-from signloom.errors import Faults
-from signloom.health.overfit.regimes import REGIMES, Regime
+from signloom.errors import Faults, StoppedError
+from signloom.health.overfit.regimes import REGIMES, Regime, changes_of
 from signloom.model.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
     from signloom.health.overfit.architecture import Architecture
     from signloom.health.overfit.training import OverfitRun
+    from signloom.train.interrupts import Interrupts
 
 NO_BASELINE = "none"
+# Where there is no terminal for a progress bar, a log gets a line this often.
+LINE_SECONDS = 30.0
 
 
 @dataclass
@@ -48,7 +53,8 @@ class Options:
     max_epochs: int = 3000
     """largest number of epochs per setting"""
     max_minutes: float | None = None
-    """largest number of minutes per setting, and per try of --bisect; default: no limit"""
+    """largest number of minutes of the whole command: settings, other model and tries of --bisect share them, and what
+    one leaves over the next ones have; default: no limit"""
     baseline: str = "student"
     """preset to compare another model with, on the same utterances; 'none': no comparison"""
     bisect: bool = False
@@ -104,8 +110,9 @@ def run(options: Options) -> int:
     from signloom.health.overfit.architecture import find_architecture
     from signloom.health.overfit.bisection import bisect
     from signloom.health.overfit.report import OverfitReport, write_overfit
-    from signloom.health.overfit.verdict import overfit_verdict
+    from signloom.health.overfit.verdict import overfit_verdict, undecided
     from signloom.health.threads import cpu_threads
+    from signloom.train.interrupts import Interrupts
     from signloom.train.start_rules import constant_rate
 
     if options.learning_rate is not None and (found := constant_rate(options.learning_rate)).needs_action:
@@ -113,63 +120,107 @@ def run(options: Options) -> int:
     corpus = Corpus.open(options.data_dir)
     architecture = find_architecture(options.model)
     names = list(REGIMES) if options.setting == "both" else [options.setting]
-    bisection, baseline = None, []
-    with cpu_threads(options.threads), progress_bar() as bar:
-        train = _Trainer(options, corpus, bar)
-        regimes = [dataclasses.replace(architecture.regime(name), **options.changes()) for name in names]
-        runs = [train(architecture, regime.name, regime, options.max_epochs) for regime in regimes]
-        if options.baseline not in (NO_BASELINE, options.model):
-            other = find_architecture(options.baseline)
-            baseline = [train(other, f"{other.name}, {name}", other.regime(name), options.max_epochs) for name in names]
-        failed = next((one for one in runs if not one.passed), None)
+    regimes = [dataclasses.replace(architecture.regime(name), **options.changes()) for name in names]
+    other = None if options.baseline in (NO_BASELINE, options.model) else find_architecture(options.baseline)
+    # The baseline trains with the same regimes; the tries of a bisection together get the time of one run.
+    planned = len(regimes) * (1 if other is None else 2) + options.bisect
+    bisection = None
+    with (
+        cpu_threads(options.threads),
+        progress_bar(disable=not console.is_terminal) as bar,
+        Interrupts().listening() as interrupts,
+    ):
+        train = _Trainer(options, corpus, bar, interrupts, planned)
+        runs = train.each((architecture, regime.name, regime) for regime in regimes)
+        baseline = []
+        if other is not None:
+            baseline = train.each((other, f"{other.name}, {name}", other.regime(name)) for name in names)
+        failed = min((one for one in runs if not one.passed), key=undecided, default=None)
         if options.bisect and failed is not None:
+            train.runs_left = len(changes_of(failed.setting, architecture.config)) + 1
             bisection = bisect(
                 failed,
                 architecture.config,
-                lambda name, regime: train(architecture, name, regime, options.bisect_epochs),
+                lambda name, regime: train(architecture, name, regime, options.bisect_epochs, optional=True),
             )
     verdict = overfit_verdict(runs, baseline=baseline, bisection=bisection)
+    if ending := interrupts.ending:
+        verdict = dataclasses.replace(verdict, passed=False, headline=f"stopped by {ending.name}; {verdict.headline}")
     report = OverfitReport(tuple(runs), verdict, tuple(baseline), bisection)
     paths = write_overfit(report, options.output)
     print(report.text())
     print(f"\nreport, values and curves: {', '.join(str(path) for path in paths.values())}")
-    if verdict.passed and not architecture.recorded:
-        print(f"next: signloom train --data_dir {options.data_dir} --preset {options.model}")
-    elif failed is not None and not options.bisect:
+    if ending:
+        raise StoppedError(f"stopped by {ending.name}; what was measured until then is in {paths['txt']}", ending)
+    if failed is not None and not options.bisect and not undecided(failed):
         print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model} --bisect true")
     return 0 if verdict.passed else 1
 
 
 @dataclass
 class _Trainer:
-    """Trains by the options, and shows the progress."""
+    """Trains by the options, shows the progress, and shares the minutes among the runs that are left.
+
+    runs_left: the number of runs to come; each gets an equal share of the time that is left.
+    """
 
     options: Options
     corpus: Corpus
     bar: Progress
+    interrupts: Interrupts
+    runs_left: int
+    started: float = field(default_factory=lambda: clock())
+    begun: bool = False
 
-    def __call__(self, architecture: Architecture, name: str, regime: Regime, max_epochs: int) -> OverfitRun:
+    def each(self, planned: Iterable[tuple[Architecture, str, Regime]]) -> list[OverfitRun]:
+        """Returns the runs of architectures with regimes, the second of each a name for display.
+
+        A signal leaves out those that have not begun, but for the first of all.
+        """
+        runs = (self(*each, self.options.max_epochs) for each in planned)
+        return [run for run in runs if run is not None]
+
+    def __call__(
+        self, architecture: Architecture, name: str, regime: Regime, max_epochs: int, *, optional: bool = False
+    ) -> OverfitRun | None:
+        """Returns a run; None after a signal, and for an optional one when the time is over."""
         from signloom.health.overfit.training import Epoch, overfit
-
-        task = self.bar.add_task(name, total=max_epochs, unit="epochs")
-
-        def show(epoch: Epoch) -> None:
-            text = f"{name}: WER {100 * epoch.wer:5.1f} %, loss {epoch.loss:7.3f}"
-            self.bar.update(task, completed=epoch.number, description=text)
+        from signloom.health.overfit.verdict import outcome
 
         minutes = self.options.max_minutes
+        left = math.inf if minutes is None else 60 * minutes - (clock() - self.started)
+        # Something is always measured.
+        if (self.interrupts.ending and self.begun) or (optional and left <= 0):
+            return None
+        self.begun = True
+        share = max(0.0, left / max(1, self.runs_left))
+        self.runs_left -= 1
+        task = self.bar.add_task(name, total=max_epochs, unit="epochs")
+        said = clock()
+
+        def show(epoch: Epoch) -> None:
+            nonlocal said
+            text = f"{name}: WER {100 * epoch.wer:5.1f} %, loss {epoch.loss:7.3f}"
+            self.bar.update(task, completed=epoch.number, description=text)
+            if self.bar.disable and clock() - said >= LINE_SECONDS:
+                say(f"{text}, epoch {epoch.number} of at most {max_epochs}")
+                said = clock()
+
         result = overfit(
             self.corpus,
             architecture,
             regime,
             num_samples=self.options.num_samples,
             max_epochs=max_epochs,
-            max_seconds=math.inf if minutes is None else 60 * minutes,
+            max_seconds=share,
             batch_size=self.options.batch_size,
             gradient_clip=self.options.gradient_clip,
             seed=self.options.seed,
             on_epoch=show,
+            should_stop=lambda: self.interrupts.ending is not None,
         )
         # The bar of a run that ended early is full, too.
         self.bar.update(task, total=len(result.epochs))
+        if self.bar.disable:
+            say(f"{name}: {outcome(result)}")
         return result

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Self
 
 from signloom.errors import StoppedError
 
@@ -33,6 +36,19 @@ class Interrupts:
             signal.signal(number, self._end)
         if hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._keep)
+
+    @contextmanager
+    def listening(self) -> Iterator[Self]:
+        """Handles the signals within a block; afterwards they mean what they meant before."""
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+        before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+        self.listen()
+        try:
+            yield self
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for name, handler in before.items():
+                    signal.signal(getattr(signal, name), handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self.ending is not None and number == signal.SIGINT:

@@ -157,6 +157,9 @@ class Recipe:
         changes |= {name: True for name in ("frame_rate", "share_hands") if getattr(self, name)}
         optional = ("dropout", "classifier", "attention", "attention_clamp")
         changes |= {name: getattr(self, name) for name in optional if getattr(self, name) is not None}
+        # Everywhere in the model, so in attention too.
+        if self.dropout is not None and hasattr(initial or preset(self.preset), "attention_dropout"):
+            changes["attention_dropout"] = self.dropout
         if initial is None:
             return preset(self.preset, **changes)
         faults = Faults(f"{self.init}: these options do not fit its weights")

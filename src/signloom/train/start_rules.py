@@ -87,7 +87,7 @@ def features(statistics: FeatureStatistics, started_from: str = "") -> Outcome:
 
     started_from: the model of `--init` whose statistics normalise them, or empty.
     """
-    mean, std, low, high, clamped, _ = statistics
+    mean, std, low, high, clamped, *_ = statistics
     headline = (
         f"features of training clips after normalisation: mean {mean:.3f}, std {std:.3f}, range {low:.1f} to "
         f"{high:.1f}, {clamped:.2%} at the clamp"

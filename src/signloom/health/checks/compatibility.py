@@ -41,14 +41,18 @@ BETTER = 0.9
     source=NORMALISATION,
 )
 def statistics(probe: Probe) -> Outcome:
-    """Mean, deviation and range of the features that the body of the model receives."""
+    """Mean, deviation and range of the features that the body of the model receives, of all and of each body part."""
     mean, deviation, low, high, *_ = result = feature_statistics(
         probe.recognizer.frontend, probe.clips, _features(probe)
     )
     off = max(abs(mean) - MEAN, LOW - deviation, deviation - HIGH, result.largest - RANGE)
     headline = f"features have mean {mean:.3f}, deviation {deviation:.3f}, range {low:.1f} to {high:.1f}"
-    figures = {"mean": mean, "deviation": deviation, "least": low, "greatest": high, "clips": len(probe.clips)}
-    measured = Details(value=mean, figures=figures)
+    headline += "".join(
+        f"; {name.replace('_', ' ')} {part.mean:.2f} +- {part.deviation:.2f}, {part.low:.1f} to {part.high:.1f}"
+        for name, part in result.parts.items()
+    )
+    parts = {name: part.figures for name, part in result.parts.items()}
+    measured = Details(value=mean, figures={**result.figures, "clips": len(probe.clips), "parts": parts})
     if off <= 0:
         return ok(headline, **measured)
     if off <= SLACK and probe.trained:
@@ -155,9 +159,10 @@ def methods(probe: Probe) -> Outcome:
     source="half precision ends at 65,504; values of a healthy model stay below a few hundred",
 )
 def forward(probe: Probe) -> Outcome:
-    """The largest value of any module, in training and in evaluation mode."""
+    """The largest value of any module, and the range of the log-probabilities, in training and in evaluation mode."""
     recognizer, batch = probe.recognizer, probe.batch
     largest: dict[str, float] = {}
+    least, greatest = math.inf, -math.inf
 
     def watch(name: str, output: object) -> None:
         if isinstance(output, Tensor):
@@ -167,7 +172,10 @@ def forward(probe: Probe) -> Outcome:
     with watched({name: part for name, part in recognizer.named_modules() if name}, watch):
         for training in (False, True):
             with mode(recognizer, training=training), torch.no_grad():
-                log_probs = recognizer.heads(batch.points, batch.lengths).log_probs
+                heads = recognizer.heads(batch.points, batch.lengths)
+                log_probs = heads.log_probs
+                inside = log_probs[torch.arange(log_probs.shape[1]) < heads.lengths[:, None]]
+                least, greatest = min(least, float(inside.min())), max(greatest, float(inside.max()))
                 if not bool(torch.isfinite(log_probs).all()):
                     cause = first_cause(recognizer, lambda: recognizer.heads(batch.points, batch.lengths))
                     break
@@ -177,9 +185,13 @@ def forward(probe: Probe) -> Outcome:
         advice = "load an earlier checkpoint, or start again with a lower learning rate"
         return fail(f"the output is not finite, first made by {cause}", value=value, where=[cause], advice=advice)
     large = not value <= LARGEST_ACTIVATION
-    headline = f"all values are finite; the largest is {value:.3g}, in {worst}"
+    headline = (
+        f"all values are finite; the largest is {value:.3g}, in {worst}; log-probabilities are {least:.3g} to "
+        f"{greatest:.3g}"
+    )
+    figures = {"largest": value, "least log-probability": least, "largest log-probability": greatest}
     advice = f"values in {worst} are very large: use a lower learning rate, or a norm before it"
-    return judge(headline, warn=large, value=value, where=[worst] * large, advice=advice)
+    return judge(headline, warn=large, value=value, where=[worst] * large, figures=figures, advice=advice)
 
 
 @check(

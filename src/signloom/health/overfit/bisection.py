@@ -36,11 +36,13 @@ class Bisection:
 
     base: the run that failed.  tries: in the order of training.  needed: the smallest set found of changes that unblock
     learning together where none does alone; empty where one is enough, or where all together fail.
+    complete: whether the time allowed all tries.
     """
 
     base: OverfitRun
     tries: tuple[Try, ...]
     needed: tuple[str, ...] = ()
+    complete: bool = True
 
     @property
     def unblocking(self) -> list[Try]:
@@ -49,25 +51,46 @@ class Bisection:
         return sorted(alone, key=lambda one: (not one.run.passed, one.run.zero_epoch or math.inf, _end(one.run)))
 
 
-def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Regime], OverfitRun]) -> Bisection:
+class _NoTimeError(Exception):
+    """There is no time for another try."""
+
+
+def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Regime], OverfitRun | None]) -> Bisection:
     """Returns the changes to the regime of `base`, which failed, that let a model of this configuration learn.
 
-    attempt: trains with a regime; its first argument is a name for display.
+    attempt: trains with a regime; its first argument is a name for display. None where there is no more time.
     """
     tries: list[Try] = []
 
     def passes(changes: tuple[str, ...]) -> bool:
         done = next((one for one in tries if set(one.changes) == set(changes)), None)
         if done is None:
-            done = Try(changes, attempt(" + ".join(changes), with_changes(base.setting, changes)))
+            run = attempt(" + ".join(changes), with_changes(base.setting, changes))
+            if run is None:
+                raise _NoTimeError
+            done = Try(changes, run)
             tries.append(done)
         return unblocks(done.run, base)
 
+    try:
+        needed = _needed(base, config, passes, tries)
+    except _NoTimeError:
+        return Bisection(base, tuple(tries), complete=False)
+    return Bisection(base, tuple(tries), needed)
+
+
+def _needed(
+    base: OverfitRun, config: ModelConfig, passes: Callable[[tuple[str, ...]], bool], tries: list[Try]
+) -> tuple[str, ...]:
+    """Returns the smallest set of changes that unblocks learning together; empty if one does, or not even all.
+
+    passes: tries a set of changes, adds it to `tries`, and returns whether it unblocks learning.
+    """
     alone = changes_of(base.setting, config)
     # Every change is tried, even after one that unblocks: the answer is the list of all that do.
     passed = [name for name in alone if passes((name,))]
     if passed:
-        return Bisection(base, tuple(tries))
+        return ()
     helpful = _compatible([one for one in tries if helps(one.run, base)])
     every = _compatible(tries)
     for together in dict.fromkeys(names for names in (helpful, every) if len(names) > 1):
@@ -77,8 +100,8 @@ def bisect(base: OverfitRun, config: ModelConfig, attempt: Callable[[str, Regime
                 fewer = tuple(other for other in needed if other != name)
                 if fewer and passes(fewer):
                     needed = fewer
-            return Bisection(base, tuple(tries), needed)
-    return Bisection(base, tuple(tries))
+            return needed
+    return ()
 
 
 def unblocks(run: OverfitRun, base: OverfitRun) -> bool:

@@ -56,6 +56,25 @@ class Regime:
             )
         return ", ".join(words)
 
+    def options(self, has_attention: bool) -> list[str]:
+        """Returns the options of `signloom train` with these values. has_attention: of a model with a fusion.
+
+        The overfit test keeps its learning rate, and compares no masked views.
+        """
+        options = {
+            "learning_rate": f"{self.learning_rate:g}",
+            "schedule": "plain",
+            "dropout": f"{self.dropout:g}",
+            "weight_decay": f"{self.weight_decay:g}",
+            "augment": str(self.augment).lower(),
+            "consistency": "0",
+        }
+        if has_attention:
+            options["attention_clamp"] = f"{self.attention_clamp:g}"
+            if self.attention is not None:
+                options["attention"] = str(self.attention).lower()
+        return [part for name, value in options.items() for part in (f"--{name}", value)]
+
 
 # The standard regime regularises as training does, the relaxed one not at all.
 STANDARD = Regime("standard", learning_rate=5e-4, dropout=0.1, weight_decay=1e-4, augment=True, attention_clamp=10.0)
@@ -73,15 +92,6 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     f"learning rate {RELAXED.learning_rate:g}": {"learning_rate": RELAXED.learning_rate},
     f"learning rate {RELAXED.learning_rate / 10:g}": {"learning_rate": RELAXED.learning_rate / 10},
 }
-# The option of `signloom train` for each field that a change sets.
-_OPTIONS = {
-    "dropout": "--dropout 0",
-    "augment": "--augment false",
-    "weight_decay": "--weight_decay 0",
-    "learning_rate": "--learning_rate {:g}",
-    "attention": "--attention false",
-    "attention_clamp": "--attention_clamp {:g}",
-}
 
 
 def changes_of(regime: Regime, config: ModelConfig) -> list[str]:
@@ -98,9 +108,3 @@ def with_changes(regime: Regime, names: tuple[str, ...]) -> Regime:
     """Returns `regime` with some of the CHANGES, and named after them."""
     fields = {field: value for name in names for field, value in CHANGES[name].items()}
     return dataclasses.replace(regime, name=f"{regime.name}, {', '.join(names)}", **fields)
-
-
-def training_option(name: str) -> str:
-    """Returns the option of `signloom train` that makes the same change."""
-    field, value = next(iter(CHANGES[name].items()))
-    return _OPTIONS[field].format(value)

@@ -63,11 +63,12 @@ def _run_lines(run: OverfitRun) -> list[str]:
         f"  NaN or Inf           {f'yes: {run.failure}' if run.failure else 'no'}",
         f"  final loss           {f'{final.loss:.4f} per gloss' if final else 'none'}",
         f"  gradient norms       {f'min {norms[0]:.4g}, max {norms[1]:.4g}' if norms else 'none'}",
+        f"  log-probabilities    {'least {:.4g}, largest {:.4g}'.format(*final.log_probs) if final else 'none'}",
     ]
 
 
 def _extent(run: OverfitRun) -> str:
-    over = "; the time ran out" if run.out_of_time else ""
+    over = "; stopped" if run.stopped else "; the time ran out" if run.out_of_time else ""
     return f"{len(run.epochs)} of at most {run.max_epochs} epochs ({run.seconds:.1f} s{over})"
 
 
@@ -78,7 +79,8 @@ def _comparison_lines(runs: Sequence[OverfitRun], baseline: Sequence[OverfitRun]
         f"compared with {baseline[0].model} on {utterances}:",
         f"  {'setting':<12}{'model':<20}{'final WER':>10}{'0 % from epoch':>17}{'seconds':>10}",
     ]
-    for run, beside in zip(runs, baseline, strict=True):
+    # A test that was stopped has fewer runs of the other model.
+    for run, beside in zip(runs, baseline, strict=False):
         for one in (run, beside):
             wer = f"{100 * one.final.wer:.2f} %" if one.final else "none"
             lines.append(
@@ -91,6 +93,8 @@ def _comparison_lines(runs: Sequence[OverfitRun], baseline: Sequence[OverfitRun]
 def _bisection_lines(bisection: Bisection) -> list[str]:
     most = max((one.run.max_epochs for one in bisection.tries), default=0)
     lines = [f"what unblocks {bisection.base.setting.name}, at most {most} epochs per try:"]
+    if not bisection.complete:
+        lines[0] += " (ended before all changes were tried)"
     width = max((len(one.name) for one in bisection.tries), default=0)
     for one in bisection.tries:
         result = "passes" if one.run.passed else "learns" if unblocks(one.run, bisection.base) else "fails"
@@ -163,4 +167,6 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
         lines.append(f"to do: {verdict.advice[0]}")
     elif verdict.advice:
         lines += ["to check, in this order:", *(f"  {number}. {item}" for number, item in enumerate(verdict.advice, 1))]
+    if verdict.commands:
+        lines += [f"with the settings that {'pass' if verdict.passed else 'let it learn'}:", *verdict.commands]
     return lines

@@ -47,13 +47,14 @@ class Epoch:
 
     number: from 1.  loss: mean over the steps, with augmentation and dropout.  wer: after the epoch, on the unchanged
     clips, in evaluation mode, by greedy decoding.  gradient_norms: smallest and largest, before clipping.
-    seconds: since the start of the run.
+    log_probs: the least and the largest, in evaluation mode.  seconds: since the start of the run.
     """
 
     number: int
     loss: float
     wer: float
     gradient_norms: tuple[float, float]
+    log_probs: tuple[float, float]
     # Equal runs differ in their time.
     seconds: float = field(default=0.0, compare=False)
 
@@ -65,6 +66,7 @@ class OverfitRun:
     setting: the regime.  epochs: the finished ones.  max_epochs: their limit.  hold: epochs in a row without an error
     that end the run.  failure: place of the first non-finite value, or empty.  left_out: why CTC cannot align an
     utterance at the model's stride, for each such utterance.  out_of_time: whether the time ran out first.
+    stopped: whether `should_stop` ended it first.  train: the command line that trains with the same settings.
     """
 
     model: str
@@ -80,6 +82,8 @@ class OverfitRun:
     failure: str = ""
     left_out: tuple[str, ...] = ()
     out_of_time: bool = False
+    stopped: bool = False
+    train: str = ""
 
     @property
     def passed(self) -> bool:
@@ -172,10 +176,11 @@ def overfit(
     hold: int = 5,
     seed: int = 0,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> OverfitRun:
     """Trains a new model on a few utterances until `hold` epochs in a row have no error.
 
-    batch_size: None puts all utterances into one batch.
+    batch_size: None puts all utterances into one batch.  should_stop: asked after every epoch.
 
     Raises InputError for a corpus without a training utterance that CTC can align.
     """
@@ -189,7 +194,7 @@ def overfit(
     sampler = BucketSampler(frames, batch_size or len(train), seed=seed)
     references = [samples.vocabulary.decode(targets.tolist()) for targets in train.targets]
     epochs: list[Epoch] = []
-    failure, clear, out_of_time = "", 0, False
+    failure, clear, out_of_time, stopped = "", 0, False, False
     started = time.perf_counter()
     for number in range(1, max_epochs + 1):
         train.epoch = number
@@ -199,17 +204,18 @@ def overfit(
         if not steps[-1].finite:
             failure = f"epoch {number}, step {len(steps)}: loss {steps[-1].loss}, gradient {steps[-1].gradient_norm}"
             break
-        wer = _wer(recognizer, whole, samples.vocabulary, references)
-        if wer is None:
+        result = _evaluated(recognizer, whole, samples.vocabulary, references)
+        if result is None:
             failure = f"epoch {number}: the log-probabilities in evaluation mode"
             break
+        wer, log_probs = result
         norms = [step.gradient_norm for step in steps]
         loss, seconds = sum(step.loss for step in steps) / len(steps), time.perf_counter() - started
-        epochs.append(Epoch(number, loss, wer, (min(norms), max(norms)), seconds))
+        epochs.append(Epoch(number, loss, wer, (min(norms), max(norms)), log_probs, seconds))
         on_epoch(epochs[-1])
         clear = clear + 1 if wer == 0 else 0
-        out_of_time = seconds > max_seconds
-        if clear == hold or out_of_time:
+        out_of_time, stopped = seconds > max_seconds, should_stop()
+        if clear == hold or out_of_time or stopped:
             break
     return OverfitRun(
         model=architecture.name,
@@ -225,6 +231,8 @@ def overfit(
         failure=failure,
         left_out=samples.left_out,
         out_of_time=out_of_time and clear < hold,
+        stopped=stopped and clear < hold,
+        train=architecture.train_command(corpus.root, regime, gradient_clip),
     )
 
 
@@ -298,16 +306,21 @@ def _steps(
 
 
 @torch.no_grad()
-def _wer(
+def _evaluated(
     recognizer: Recognizer, batch: Batch, vocabulary: Vocabulary, references: Sequence[Sequence[str]]
-) -> float | None:
-    """Returns the WER of the batch, greedily decoded in evaluation mode; None for non-finite log-probabilities."""
+) -> tuple[float, tuple[float, float]] | None:
+    """Returns the WER of the batch, greedily decoded in evaluation mode, and its least and largest log-probability.
+
+    None for non-finite log-probabilities.
+    """
     recognizer.eval()
     log_probs, lengths = recognizer(batch.points, batch.lengths)
     if not torch.isfinite(log_probs).all():
         return None
+    inside = log_probs[torch.arange(log_probs.shape[1], device=lengths.device) < lengths[:, None]]
     hypotheses = greedy_ids(log_probs.cpu().numpy(), lengths.cpu().numpy())
-    return score(
+    wer = score(
         (name, reference, vocabulary.decode(ids))
         for name, reference, ids in zip(batch.ids, references, hypotheses, strict=True)
     ).wer
+    return wer, (float(inside.min()), float(inside.max()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from signloom.errors import plural
 from signloom.health.overfit.bisection import LEARNS, Bisection
-from signloom.health.overfit.regimes import RELAXED, STANDARD, training_option
+from signloom.health.overfit.regimes import RELAXED, STANDARD
 from signloom.health.overfit.training import Iterations, OverfitRun
 
 # A model with a WER below the limit has this level. The limits are those of the overfit test's description.
@@ -29,11 +31,15 @@ CHECKLIST = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """passed: whether the model can be trained as it is.  headline: one sentence.  advice: what to do, in order."""
+    """passed: whether the model can be trained as it is.  headline: one sentence.  advice: what to do, in order.
+
+    commands: lines to paste, which train with settings that let the model learn, the best first.
+    """
 
     passed: bool
     headline: str
     advice: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 def level(wer: float) -> str:
@@ -54,10 +60,11 @@ def overfit_verdict(
     baseline: runs of another model with the same regimes.  bisection: of the first run that failed.
     """
     verdict = _regimes_verdict(runs)
-    if verdict.passed:
+    if verdict.passed or any(run.stopped for run in runs):
         return verdict
     advice = verdict.advice
-    if baseline and not any(run.passed for run in runs):
+    # A model that is still learning has not failed.
+    if baseline and not any(run.passed or undecided(run) for run in runs):
         other = baseline[0].model
         advice = (
             f"{other} passes on the same utterances: the data can be learnt, the fault is in {runs[0].model}"
@@ -66,11 +73,14 @@ def overfit_verdict(
             *advice,
         )
     if bisection is None:
-        return Verdict(False, verdict.headline, advice)
+        return dataclasses.replace(verdict, advice=advice)
     cause = bisection_verdict(bisection)
     # A known cause makes the checklist needless.
     headline = verdict.headline.removesuffix(BROKEN) if cause.advice else verdict.headline
-    return Verdict(False, f"{headline}; {cause.headline}", cause.advice or advice)
+    if undecided(bisection.base):
+        cause = dataclasses.replace(cause, advice=(*advice, *cause.advice))
+    commands = dict.fromkeys((*cause.commands, *verdict.commands))
+    return Verdict(False, f"{headline}; {cause.headline}", cause.advice or advice, tuple(commands))
 
 
 def bisection_verdict(bisection: Bisection) -> Verdict:
@@ -79,21 +89,25 @@ def bisection_verdict(bisection: Bisection) -> Verdict:
     if bisection.unblocking:
         first, *others = bisection.unblocking
         advice = (
-            f"train with {training_option(first.name)}",
-            *(f"or with {training_option(one.name)}: {outcome(one.run)}" for one in others),
+            f"train with {first.name}",
+            *(f"or with {one.name}: {outcome(one.run)}" for one in others),
         )
         return Verdict(
             False,
             f"{first.name} unblocks learning: {outcome(first.run)}"
             + (f" (so do {', '.join(one.name for one in others)})" if others else ""),
             advice,
+            tuple(one.run.train for one in bisection.unblocking),
         )
     if bisection.needed:
         together = " and ".join(bisection.needed)
-        train = ", ".join(training_option(name) for name in bisection.needed)
-        return Verdict(False, f"only together {together} unblock learning", (f"train with {train}",))
-    tried = len(bisection.tries)
-    return Verdict(False, f"none of {tried} changes to {base.setting.name} unblocks learning, nor all together")
+        train = next(one.run.train for one in bisection.tries if set(one.changes) == set(bisection.needed))
+        headline = f"only together {together} unblock learning"
+        return Verdict(False, headline, (f"train with {together}",), (train,))
+    tried = plural(len(bisection.tries), "change")
+    if not bisection.complete:
+        return Verdict(False, f"none of {tried} to {base.setting.name} that the time allowed unblocks learning")
+    return Verdict(False, f"none of {tried} to {base.setting.name} unblocks learning, nor all together")
 
 
 def outcome(run: OverfitRun) -> str:
@@ -106,11 +120,12 @@ def outcome(run: OverfitRun) -> str:
 
 
 def _regimes_verdict(runs: Sequence[OverfitRun]) -> Verdict:
-    passed = {run.setting.name for run in runs if run.passed}
-    failed = {run.setting.name for run in runs if not run.passed}
+    passed, open_ends = [run for run in runs if run.passed], [run for run in runs if undecided(run)]
+    commands = tuple(run.train for run in passed[:1])
     names = " and ".join(run.setting.name for run in runs)
-    if not failed:
-        return Verdict(True, f"{'both settings pass' if len(runs) > 1 else f'{names} passes'}: the model learns")
+    if len(passed) == len(runs):
+        both = "both settings pass" if len(runs) > 1 else f"{names} passes"
+        return Verdict(True, f"{both}: the model learns", commands=commands)
     for run in runs:
         if run.final and not run.failure and run.final.loss < MEMORISED and run.final.wer > 0:
             return Verdict(
@@ -122,29 +137,48 @@ def _regimes_verdict(runs: Sequence[OverfitRun]) -> Verdict:
                     "larger --batch_size, or leave it out to take all samples at once",
                 ),
             )
-    if passed == {RELAXED.name}:
-        return Verdict(
-            False,
-            "only relaxed passes: over-regularised",
-            (
-                f"train with the relaxed settings: --dropout {RELAXED.dropout:g} "
-                f"--weight_decay {RELAXED.weight_decay:g} --augment false; then add these one at a time",
-            ),
+    if open_ends:
+        headline = "; ".join(
+            [*(f"{run.setting.name} passes" for run in passed), *(_open_end(run) for run in open_ends)]
         )
-    if passed == {STANDARD.name}:
+        return Verdict(False, f"{headline}: no verdict yet", tuple(dict.fromkeys(map(_more, open_ends))), commands)
+    if [run.setting.name for run in passed] == [RELAXED.name]:
+        again = "train with the relaxed settings; then add dropout, weight decay and augmentation again, one at a time"
+        return Verdict(False, "only relaxed passes: over-regularised", (again,), commands)
+    if [run.setting.name for run in passed] == [STANDARD.name]:
         return Verdict(
             False,
             f"only standard passes: a learning rate of {RELAXED.learning_rate:g} without regularisation is too high",
-            (f"train with the standard settings, --learning_rate {STANDARD.learning_rate:g} or less",),
+            (f"train with the standard settings, and a learning rate of {STANDARD.learning_rate:g} or less",),
+            commands,
         )
     best = min((run.final.wer for run in runs if run.final), default=math.inf)
-    short = [run for run in runs if run.final and run.zero_epoch is None and not run.failure and _still_learning(run)]
-    if best < LEVELS[-1][0] or short:
-        advice = ("the last epochs still improved: allow more epochs with --max_epochs",)
-        state = f"still learning at {100 * best:.1f} % WER" if best < math.inf else "still learning"
-        return Verdict(False, f"{names} did not pass within the given epochs, {state}", advice if short else CHECKLIST)
+    if best < LEVELS[-1][0]:
+        return Verdict(False, f"{names} did not pass, but reached a WER of {100 * best:.1f} %", CHECKLIST)
     subject = "both settings fail" if len(runs) > 1 else f"{names} fails"
     return Verdict(False, f"{subject}{BROKEN}", CHECKLIST)
+
+
+def undecided(run: OverfitRun) -> bool:
+    """Returns whether a run neither passed nor failed: it was stopped, or was still learning when it ended."""
+    if run.passed or run.failure or not run.epochs:
+        return False
+    return run.stopped or run.zero_epoch is not None or _still_learning(run)
+
+
+def _open_end(run: OverfitRun) -> str:
+    wer = f"{100 * run.epochs[-1].wer:.1f} % WER"
+    if run.stopped:
+        return f"{run.setting.name} was stopped in epoch {len(run.epochs)}, at {wer}"
+    return f"{run.setting.name} was still learning when its {'time' if run.out_of_time else 'epochs'} ended, at {wer}"
+
+
+def _more(run: OverfitRun) -> str:
+    if run.stopped:
+        return "run the test again, and let it end"
+    if run.out_of_time:
+        return "the last epochs still improved: allow more time with --max_minutes"
+    return f"the last epochs still improved: allow more epochs, --max_epochs {2 * run.max_epochs}"
 
 
 def iterations_verdict(measured: Iterations) -> Verdict:
@@ -162,9 +196,12 @@ def iterations_verdict(measured: Iterations) -> Verdict:
 
 
 def _still_learning(run: OverfitRun) -> bool:
-    """Returns whether the loss of the last tenth of the epochs is at least 5 % below that of the tenth before."""
-    tenth = max(1, len(run.epochs) // 10)
-    if len(run.epochs) < 2 * tenth:
-        return False
+    """Returns whether the loss of the last tenth of the epochs is at least 5 % below that of the tenth before.
+
+    Of fewer than 20 epochs the halves are compared: single epochs differ by chance. One epoch says nothing yet.
+    """
     losses = [epoch.loss for epoch in run.epochs]
-    return sum(losses[-tenth:]) < 0.95 * sum(losses[-2 * tenth : -tenth])
+    if len(losses) < 2:
+        return True
+    part = len(losses) // (10 if len(losses) >= 20 else 2)
+    return sum(losses[-part:]) < 0.95 * sum(losses[-2 * part : -part])
