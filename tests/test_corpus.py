@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from conftest import random_landmarks
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError, LayoutError
+from signloom.files.locks import LockedError
 from signloom.files.paths import inside
 from signloom.files.writing import atomic_write
 from signloom.vocabulary import BLANK, UNKNOWN, UNKNOWN_ID, Vocabulary
@@ -78,6 +79,37 @@ def test_a_killed_writer_leaves_no_corpus_and_can_be_run_again(tmp_path):
     assert len(Corpus.open(tmp_path / "c")) == 1
     with pytest.raises(InputError, match="already has a corpus"):
         write(False)
+
+
+def test_two_writers_do_not_mix_their_corpora(tmp_path):
+    """Two `compose` of other seeds into one folder both ended well, and left utterances of both."""
+    clip = random_landmarks(3)
+    with CorpusWriter(tmp_path / "c", {"name": "first"}) as first:
+        first.add("a", split="train", signer=None, glosses=["X"], landmarks=clip)
+        for overwrite in (False, True):
+            second = CorpusWriter(tmp_path / "c", {"name": "second"}, overwrite=overwrite)
+            with pytest.raises(LockedError, match=f"another process writes here \\(process {os.getpid()} on"), second:
+                pass
+        late = CorpusWriter(tmp_path / "c", {"name": "late"})
+        first.add("b", split="train", signer=None, glosses=["X"], landmarks=clip)
+    assert [item.id for item in Corpus.open(tmp_path / "c")] == ["a", "b"]
+    # Begun before the first was whole, entered after: it would have replaced it without being asked.
+    with pytest.raises(InputError, match="already has a corpus"), late:
+        pass
+    assert Corpus.open(tmp_path / "c").name == "first"
+
+
+def test_an_old_corpus_stays_until_the_new_one_is_whole(corpus):
+    before = {path: path.read_bytes() for path in corpus.rglob("*.*") if path.is_file()}
+    with pytest.raises(OSError, match="No space"), CorpusWriter(corpus, {}, overwrite=True) as writer:
+        writer.add("clip-0", split="train", signer="B", glosses=["NEW"], landmarks=random_landmarks(9))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert {path: path.read_bytes() for path in corpus.rglob("*.*") if path.is_file()} == before
+    with CorpusWriter(corpus, {}, overwrite=True) as writer:
+        writer.add("clip-0", split="train", signer="B", glosses=["NEW"], landmarks=random_landmarks(9))
+    assert [item.glosses for item in Corpus.open(corpus)] == [("NEW",)]
+    # Files of the old corpus go, and only those.
+    assert [path.name for path in (corpus / "landmarks").iterdir()] == ["clip-0.npz"]
 
 
 def test_ids_that_look_alike_as_file_names_have_files_of_their_own(tmp_path):
