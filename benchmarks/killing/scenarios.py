@@ -56,7 +56,7 @@ DISTILL = (
 )
 CROSSVAL = (
     "crossval --data_dir {base}/sentences --output out --preset tiny --epochs 1 --batch_size 4 --max_steps 2 "
-    "--signers S01 S02"
+    "--signers signer01 signer02"
 )
 SYNTH = (
     "synth --num_signs 3 --num_signers 2 --num_test_signers 1 --num_train 6 --num_dev 2 --num_test 2 --max_glosses 3"
