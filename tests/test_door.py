@@ -15,7 +15,7 @@ import pytest
 
 from signloom.errors import Faults, InputError, kind_of, printable
 from signloom.files.arrays import ALONE, read_arrays
-from signloom.files.paths import files_of
+from signloom.files.paths import files_of, resolved
 from signloom.files.reading import Kind, open_file, parse_json, read_json, read_text, sha256_of
 from signloom.text.tables import read_lines
 
@@ -246,8 +246,9 @@ def test_a_name_that_is_not_utf8_is_refused_and_can_be_shown(tmp_path, name):
 
 
 def test_nothing_in_a_folder_is_passed_over_silently(tmp_path):
-    for kind in ("fifo", "link", "zero"):
+    for kind in ("fifo", "link", "loop", "zero"):
         plant(tmp_path / kind, kind)
+    assert resolved(tmp_path / "loop") == tmp_path / "loop"
     (tmp_path / "below").mkdir()
     (tmp_path / "below/a").touch()
-    assert [path.name for path in files_of(tmp_path, Faults(""))] == ["a", "fifo", "link", "zero"]
+    assert [path.name for path in files_of(tmp_path, Faults(""))] == ["a", "fifo", "link", "loop", "zero"]

@@ -48,6 +48,10 @@ def _broken_link(path: Path, good: bytes) -> None:
     path.symlink_to("nothing")
 
 
+def _loop(path: Path, good: bytes) -> None:
+    path.symlink_to(path.name)
+
+
 def _endless(path: Path, good: bytes) -> None:
     path.symlink_to("/dev/zero")
 
@@ -57,7 +61,7 @@ def _locked(path: Path, good: bytes) -> None:
     path.chmod(0)
 
 
-BAD = [_truncated, _empty, _random, _other, _nested, _fifo, _broken_link, _endless]
+BAD = [_truncated, _empty, _random, _other, _nested, _fifo, _broken_link, _loop, _endless]
 if hasattr(os, "geteuid") and os.geteuid() != 0:
     # Nothing is locked for root.
     BAD.append(_locked)

@@ -84,3 +84,29 @@ def test_a_damaged_packed_file_is_told(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="a damaged gzip file"):
         read_hypotheses(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "id|gloss\n1|A\x1bB\n", r"a.csv:2: a control character, .x1b; remove it"),
+        ("a.trn", "A\x08 (1)\n", r"a.trn:1: a control character, .x08"),
+        (
+            "a.jsonl",
+            '{"id": "1", "glosses": ["A\\u001b"]}\n',
+            r"a.jsonl:1 .*: a control character in the gloss 'A.x1b'",
+        ),
+        ("results.json", '{"1\\u0000": {"gls_hyp": "A"}}', "a control character in the id"),
+        ("a.jsonl", '{"id": "1", "id": "2", "glosses": []}\n', "a.jsonl:1: key 'id' occurs twice"),
+        ("results.json", '{"1": {"gls_hyp": "A"}, "1": {"gls_hyp": "B"}}', "results.json: key '1' occurs twice"),
+        ("a.gls", "x" * 1001, "a.gls:1: 1,001 characters in one gloss"),
+        ("a.stm", "rec A s 0 inf A\n", "start 0 and end inf; needed seconds"),
+        ("a.stm", f"rec A s 0 1 {'{ ' * 3000}A{' }' * 3000}\n", "alternations nested too deeply"),
+        ("a.trn", f"A {' ' * 100_000}(\n", "does not end in an id"),
+        ("a.csv", "id|gloss\n1|" + "A" * 10_000_001, "a.csv:2: 10,000,003 characters in one line"),
+    ],
+)
+def test_what_is_no_text_is_a_fault_of_its_line(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        (read_references if name.endswith("stm") else read_hypotheses)(tmp_path / name)

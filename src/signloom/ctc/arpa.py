@@ -17,7 +17,7 @@ from signloom.errors import Faults, InputError
 from signloom.files.writing import atomic_write
 from signloom.text.tables import Line, read_lines
 
-_COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")
+_COUNT = re.compile(r"ngram\s+(\d{1,9})\s*=\s*(\d{1,18})$")
 _TITLE = re.compile(r"\\(\d+-grams:|end\\)$")
 
 

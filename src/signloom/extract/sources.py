@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from signloom.errors import Faults, InputError
+from signloom.files.paths import resolved
 from signloom.landmarks import SUFFIX
 
 VIDEO_SUFFIXES = frozenset(
@@ -192,7 +193,7 @@ def _unique(clips: Iterable[Clip], faults: Faults) -> list[Clip]:
     by_name: dict[str, Clip] = {}
     for clip in clips:
         other = by_name.setdefault(clip.name, clip)
-        if other.path.resolve() != clip.path.resolve():
+        if resolved(other.path) != resolved(clip.path):
             faults.add(
                 f"{other.path} and {clip.path} would both be written to {clip.name}{SUFFIX}; "
                 "rename one or extract them to two folders"

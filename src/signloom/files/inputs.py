@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from signloom.errors import InputError
+from signloom.files.paths import resolved
 
 # By device and number on it: other spellings of a name, symbolic and hard links lead to the same file.
 _files: dict[tuple[int, int], str] = {}
@@ -29,7 +30,7 @@ def protect(path: Path, name: str) -> None:
     name: of the input, for messages.
     """
     if path.is_dir():
-        _folders.setdefault(path.resolve(), name)
+        _folders.setdefault(resolved(path), name)
     elif (key := _key(path)) is not None:
         _files.setdefault(key, name)
 
@@ -40,7 +41,7 @@ def check_no_input(path: Path) -> None:
         return
     name = _files.get(key)
     if name is None and _folders:
-        parents = set(path.resolve().parents)
+        parents = set(resolved(path).parents)
         name = next((name for folder, name in _folders.items() if folder in parents), None)
     if name is not None:
         raise InputError(f"{path}: is an input of this command ({name}); choose another name for the output")

@@ -32,6 +32,11 @@ def files_of(source: Path, faults: Faults) -> list[Path]:
     return [source]
 
 
+def resolved(path: Path) -> Path:
+    """Returns the absolute path without links. `Path.resolve` refuses a link that leads to itself; here it stays."""
+    return Path(os.path.realpath(path))
+
+
 def is_there(path: Path) -> bool:
     """Returns whether anything has this name, also a pipe, a device or a broken link: reading says what it is."""
     return path.exists() or path.is_symlink()

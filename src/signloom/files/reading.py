@@ -17,7 +17,8 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +235,21 @@ def parse_json(text: str, place: str, **hooks: Any) -> Any:
             half = rf"\u{ord(error.object[error.start]):04x}"
             raise InputError(f"{place}: {half}, half of a character without its other half; write it again") from None
     return value
+
+
+def keys_once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Returns the hook `object_pairs_hook` for `parse_json` that raises InputError for a key that occurs twice: one of
+    its values would get lost.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise InputError(f"{place}: key {name!r:.60} occurs twice")
+        return record
+
+    return once
 
 
 def sha256_of(path: Path) -> str:

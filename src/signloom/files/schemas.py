@@ -12,7 +12,6 @@ import math
 import re
 import types
 import typing
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from signloom.errors import InputError
-from signloom.files.reading import Kind, parse_json, read_bytes
+from signloom.files.reading import Kind, keys_once, parse_json, read_bytes
 
 T = TypeVar("T")
 # The scores of every utterance of a large corpus.
@@ -58,13 +57,6 @@ def decode_json(data: bytes, place: str, *, non_finite: bool = False) -> Any:
     place: put before the message.  non_finite: also accept NaN and infinite numbers, as Python writes them.
     """
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-            raise InputError(f"{place}: key {shown(name)} occurs twice")
-        return record
-
     def finite(text: str) -> float:
         if not math.isfinite(number := float(text)):
             raise InputError(f"{place}: a number is {shown(text)}; needed finite numbers")
@@ -75,7 +67,7 @@ def decode_json(data: bytes, place: str, *, non_finite: bool = False) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start:,})") from None
     hooks = {} if non_finite else {"parse_float": finite, "parse_constant": finite}
-    return parse_json(text, place, object_pairs_hook=once, **hooks)
+    return parse_json(text, place, object_pairs_hook=keys_once(place), **hooks)
 
 
 def encode_json(value: Any, place: str) -> bytes:

@@ -21,7 +21,7 @@ from signloom.anatomy import Measures, combined, faults_of, measure_landmarks
 from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError
 from signloom.files.arrays import ALONE, names_of, read_arrays
-from signloom.files.paths import file_stem, files_of, inside, is_hidden
+from signloom.files.paths import file_stem, files_of, inside, is_hidden, resolved
 from signloom.files.reading import sha256_of
 from signloom.files.schemas import check
 from signloom.files.temporary import remove_temporary
@@ -120,7 +120,7 @@ def find_files(
     """
     path_of: dict[str, Path] = {}
     faults = Faults("sources")
-    results = output.resolve()
+    results = resolved(output)
     for source in sources:
         named = [
             (path, path.relative_to(source if path != source else path.parent)) for path in files_of(source, faults)
@@ -131,7 +131,7 @@ def find_files(
                 for path, name in named
                 if name.suffix.lower() in suffixes
                 and not is_hidden(path, source)
-                and not path.resolve().is_relative_to(results)
+                and not resolved(path).is_relative_to(results)
             ]
             if not named:
                 faults.add(f"{source}: no files ending in {' or '.join(suffixes)} in this folder{hint(source)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
-from signloom.files.paths import file_stem, is_hidden
+from signloom.files.paths import file_stem, is_hidden, resolved
 from signloom.files.reading import JSON, read_bytes
 from signloom.landmarks import SUFFIX
 from signloom.text.clean import clean, told_apart
@@ -38,9 +38,9 @@ class LandmarkFiles:
         self.root = root
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_safe_stem: defaultdict[str, list[Path]] = defaultdict(list)
-        made = (output / HEADER).exists() and output.resolve() if output is not None else False
+        made = (output / HEADER).exists() and resolved(output) if output is not None else False
         for path in sorted(root.rglob(f"*{SUFFIX}")):
-            if is_hidden(path, root) or (made and path.resolve().is_relative_to(made)):
+            if is_hidden(path, root) or (made and resolved(path).is_relative_to(made)):
                 continue
             stem = clean(path.name.removesuffix(SUFFIX))
             self._by_stem[stem].append(path)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from signloom.errors import InputError
+from signloom.files.paths import resolved
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.text.clean import clean
 from signloom.timed.annotations import Medium, TimedDocument
@@ -58,7 +59,7 @@ def find_landmarks(
 
     Raises InputError if several videos have landmarks and nothing says which one is right.
     """
-    own_folders = path.resolve().parent.parts
+    own_folders = resolved(path).parent.parts
 
     def find(stem: str, folders: Sequence[str]) -> Path | None:
         return files.find(stem, split, near=[folders, own_folders])

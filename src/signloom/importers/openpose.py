@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import Faults, InputError
-from signloom.files.paths import files_of
+from signloom.files.paths import files_of, resolved
 from signloom.files.reading import read_json, sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
 from signloom.importers.keypoints import (
@@ -104,7 +104,7 @@ def find_clips(sources: Iterable[Path], output: Path) -> dict[Path, FrameFiles]:
         groups: defaultdict[tuple[Path, str], list[tuple[int, Path]]] = defaultdict(list)
         for path in files_of(source, faults):
             match = _FRAME.match(path.stem)
-            if path.suffix.lower() == SUFFIX and match and not path.resolve().is_relative_to(output.resolve()):
+            if path.suffix.lower() == SUFFIX and match and not resolved(path).is_relative_to(resolved(output)):
                 groups[path.parent, match["clip"]].append((int(match["frame"]), path))
         if not groups and source.exists():
             faults.add(

@@ -11,13 +11,14 @@ from typing import Any
 
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
-from signloom.files.reading import parse_json
+from signloom.files.reading import keys_once, parse_json
 from signloom.run_folder import Run
 from signloom.score.ctm_order import check_twice
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
 from signloom.score.toolkits import reader_of
 from signloom.text.gloss_fields import glosses_of
-from signloom.text.tables import Line, delimiter_of, ending_of, read_lines, rows_of
+from signloom.text.tables import CONTROL, Line, delimiter_of, ending_of, read_lines, rows_of
+from signloom.vocabulary import MOST_GLOSS_LETTERS
 
 ID_COLUMNS = ("id", "name", "fileid", "utterance", "video")
 GLOSS_COLUMNS = ("gloss", "glosses", "annotation", "orth", "hypothesis", "prediction", "reference")
@@ -123,10 +124,21 @@ def _read(path: Path, what: str) -> TranscriptFile:
             "results.json, any of them as .gz, or a folder"
         )
     faults.add_repeated_ids((sentence.id, sentence.place) for sentence in source.sentences)
+    for sentence in source.sentences:
+        _check_words(sentence, faults)
     faults.raise_if_any()
     if not (source.sentences or source.segments or source.timed):
         raise InputError(f"{path}: no {what} in it; needed at least one")
     return source
+
+
+def _check_words(sentence: Transcript, faults: Faults) -> None:
+    """Adds a fault for an id or a gloss that is no text, such as a control character from an escape of JSON."""
+    for what, word in (("id", sentence.id), *(("gloss", gloss) for gloss in sentence.glosses)):
+        if CONTROL.search(word):
+            faults.add(f"{sentence.place:.200}: a control character in the {what} {word!r:.60}; remove it")
+        elif len(word) > MOST_GLOSS_LETTERS:
+            faults.add(f"{sentence.place:.200}: {len(word):,} characters in one {what}; is it a table of glosses?")
 
 
 def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str, ...]]:
@@ -175,7 +187,7 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
     for number, line in read_lines(path, faults) or ():
         place = f"{path}:{number}"
         try:
-            record = parse_json(line, place)
+            record = parse_json(line, place, object_pairs_hook=keys_once(place))
         except InputError as error:
             faults.add(str(error))
             continue

@@ -101,6 +101,9 @@ def read_stm(path: Path, faults: Faults) -> list[Segment]:
         except ValueError as error:
             faults.add(f"{place} ({recording}): {error}")
             continue
+        except RecursionError:
+            faults.add(f"{place} ({recording}): alternations nested too deeply; needed a few levels at most")
+            continue
         segments.append(Segment(recording, channel, signer, start, end, items, ignored, place))
     return segments
 
@@ -278,6 +281,6 @@ def _number(text: str) -> float | None:
 
 
 def _seconds(text: str) -> float | None:
-    """Returns a time of 0 seconds or more, infinity included, or None for anything else."""
+    """Returns a time of 0 seconds or more, or None for anything else."""
     value = _number(text)
-    return None if value is None or math.isnan(value) or value < 0 else value
+    return None if value is None or not math.isfinite(value) or value < 0 else value

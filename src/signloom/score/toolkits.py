@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from signloom.errors import Faults, InputError, listed
-from signloom.files.reading import parse_json
+from signloom.files.reading import keys_once, parse_json
 from signloom.text.tables import ending_of, read_lines, read_text
 
 # id, glosses and place of a sentence.
 Sentence = tuple[str, tuple[str, ...], str]
 Reader = Callable[[Path, str, Faults], Iterator[Sentence]]
 
-_TRN = re.compile(r"(.*?)\s*\(([^()\s]+)\)\s*")
+_TRN = re.compile(r"[^()\s]+\)")
 _ICEFALL = re.compile(r"(\S+):\s*(ref|hyp)=(\[.*\])\s*")
 _LONGEST_LIST = 100_000
 # What the two results files call the side that is read. Of several systems, the ensemble is the result.
@@ -39,8 +39,11 @@ def reader_of(path: Path) -> tuple[str, Reader] | None:
 
 def _read_trn(path: Path, what: str, faults: Faults) -> Iterator[Sentence]:
     for number, line in read_lines(path, faults) or ():
-        if match := _TRN.fullmatch(line):
-            yield match[2], tuple(match[1].split()), f"{path}:{number} ({match[2]})"
+        # The last bracket of a line opens its id.
+        glosses, _, last = line.rpartition("(")
+        if _TRN.fullmatch(name := last.rstrip()):
+            name = name.removesuffix(")")
+            yield name, tuple(glosses.split()), f"{path}:{number} ({name})"
         else:
             faults.add(f"{path}:{number}: {line[-40:]!r} does not end in an id; needed GLOSSES (id)")
 
@@ -78,7 +81,7 @@ def _read_results(path: Path, what: str, faults: Faults) -> Iterator[Sentence]:
     if text is None:
         return
     try:
-        records = parse_json(text, str(path))
+        records = parse_json(text, str(path), object_pairs_hook=keys_once(str(path)))
     except InputError as error:
         faults.add(str(error))
         return

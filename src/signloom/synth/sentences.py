@@ -16,6 +16,7 @@ from pathlib import Path
 
 from signloom.corpus import MANIFEST, SPLITS
 from signloom.errors import Faults, InputError
+from signloom.files.paths import resolved
 from signloom.files.reading import parse_json
 from signloom.synth.grammar import REST_GLOSSES
 from signloom.text.tables import Line, delimiter_of, ending_of, read_lines, rows_of
@@ -59,7 +60,7 @@ def read_sentences(paths: Path | str | Sequence[Path | str]) -> tuple[GlossSente
     if not given:
         raise InputError("sentences: no file given; needed at least one")
     faults = Faults("sentences")
-    for path, times in Counter(path.resolve() for path in given).items():
+    for path, times in Counter(resolved(path) for path in given).items():
         if times > 1:
             faults.add(f"{path}: given {times} times; give each file once")
     faults.raise_if_any()

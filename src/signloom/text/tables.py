@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, printable
 from signloom.files import reading
 from signloom.text.clean import clean
 
+# Characters that no text has; of control characters those that separate words are left out.
+CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 # Characters. A line is a sentence, or a clip with its points.
 _LONGEST_LINE = 10_000_000
 # A line and its number in the file, from 1.
@@ -55,10 +57,19 @@ def read_lines(path: Path, faults: Faults) -> list[Line] | None:
         return None
     # Not splitlines(): it would also split at characters that may occur within a sentence.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    for number, line in lines:
-        if len(line) > _LONGEST_LINE:
-            faults.add(f"{path}:{number}: {len(line):,} characters in one line; needed at most {_LONGEST_LINE:,}")
-    return [(number, line) for number, line in lines if len(line) <= _LONGEST_LINE]
+    wrong = {number: fault for number, line in lines if (fault := _fault_of(line)) is not None}
+    for number, fault in wrong.items():
+        faults.add(f"{path}:{number}: {fault}")
+    return [(number, line) for number, line in lines if number not in wrong]
+
+
+def _fault_of(line: str) -> str | None:
+    """Returns what is wrong with a line, None if it is text."""
+    if len(line) > _LONGEST_LINE:
+        return f"{len(line):,} characters in one line; needed at most {_LONGEST_LINE:,}"
+    if (match := CONTROL.search(line)) is not None:
+        return f"a control character, {printable(match[0])}; remove it"
+    return None
 
 
 def delimiter_of(line: str, columns: Collection[str]) -> str | None:
