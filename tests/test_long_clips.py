@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signloom.ctc import beam, confidence, forward_score, hypothesis, viterbi
-from signloom.ctc.beam import prefix_beam
+from signloom.ctc.beam import BeamSearch, FrameProbs, prefix_beam
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import confidences
 from signloom.ctc.forward_score import log_forward, log_forward_of_parts
+from signloom.ctc.greedy import GreedySearch, greedy_ids
 from signloom.ctc.hypothesis import Emission
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.ctc.lm_fusion import NGramFusion
@@ -123,6 +124,49 @@ def test_a_beam_over_parts_is_that_over_the_whole_clip(seed, frames, part_frames
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(beam, "_VALUES", part_frames * len(VOCABULARY))
         assert prefix_beam(log_probs, **options) == whole
+
+
+@given(st.integers(0, 10_000), st.integers(1, 90), st.lists(st.integers(1, 30), min_size=90), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_search_advances_by_any_chunks_to_the_same_beam(seed, frames, sizes, with_model):
+    log_probs = random_log_probs(np.random.default_rng(seed), frames, len(VOCABULARY))
+    options = {"beam_size": 4, "fusion": FUSION if with_model else None}
+    search, greedy, start = BeamSearch(**options), GreedySearch(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        # Forgotten prefixes come back when they are needed.
+        patch.setattr(beam, "_PRUNE_FRAMES", 3)
+        for size in sizes:
+            if start < frames:
+                part = log_probs[start : start + size]
+                search.advance(FrameProbs(part, start))
+                greedy.advance(part)
+                start += size
+                # Also in between, the best so far is that of a clip that ends there.
+                assert search.candidates() == prefix_beam(log_probs[:start], complete=False, **options)
+    assert [greedy.ids] == greedy_ids(log_probs[None], np.array([frames]))
+
+
+def test_the_state_of_a_search_grows_with_the_glosses_and_not_with_the_frames():
+    rng = np.random.default_rng(5)
+    part = random_log_probs(rng, 300, 8, spread=0.1)
+    # Many prefixes come and go, but the blank is far more probable than any gloss.
+    part[:, 0] += 4
+    part -= np.log(np.exp(part).sum(axis=1, keepdims=True))
+    search = BeamSearch(beam_size=5)
+
+    def num_prefixes():
+        todo, count = [search._beam[-1]], 0
+        while todo[-1].depth:
+            todo.append(todo[-1].parent)
+        while todo:
+            count += 1
+            todo += todo.pop().children.values()
+        return count
+
+    for number in range(10):
+        search.advance(FrameProbs(part, 300 * number))
+    longest = max(len(candidate.ids) for candidate in search.candidates())
+    assert num_prefixes() <= 5 * (longest + 1) + 5
 
 
 def test_a_fault_in_a_later_part_is_named_by_its_frame_in_the_clip(monkeypatch):

@@ -38,6 +38,8 @@ _CLOSE = 1.0
 _MAX_CLOSE = 4
 # A row of probabilities may differ from 1 by this much: single precision over thousands of words is off by up to 1e-5.
 SUM_TOLERANCE = 1e-3
+# Prefixes that left the beam are forgotten after this many frames.
+_PRUNE_FRAMES = 256
 # Probabilities that are held at once (32 MB in single precision).
 _VALUES = 8_000_000
 
@@ -104,29 +106,23 @@ def prefix_beam(
         raise InputError(
             f"beam search: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1, V of at least 2"
         )
-    if beam_size < 1:
-        raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
-    if tokens_per_frame < 1:
-        raise InputError(f"beam search: tokens_per_frame is {tokens_per_frame}; needed at least 1")
     size = max(1, _VALUES // log_probs.shape[1])
-    search = _Search(beam_size, tokens_per_frame, fusion)
+    search = BeamSearch(beam_size=beam_size, tokens_per_frame=tokens_per_frame, fusion=fusion)
     for start in range(0, len(log_probs), size):
-        frames = _Frames(log_probs[start : start + size], start)
+        frames = FrameProbs(log_probs[start : start + size], start)
         search.advance(frames)
-    scored = search.scored()
-    candidates = [Candidate(node.ids(), score) for score, node in scored]
     if not complete:
-        return candidates
+        return search.candidates()
 
     def parts() -> Iterator[np.ndarray]:
         """Yields the probabilities once more; those of a clip of one part are still there."""
         for start in range(0, len(log_probs), size):
-            yield (frames if len(log_probs) <= size else _Frames(log_probs[start : start + size], start)).probs
+            yield (frames if len(log_probs) <= size else FrameProbs(log_probs[start : start + size], start)).probs
 
-    return _completed(parts(), search.log_largest, candidates, [node for _, node in scored])
+    return _completed(parts(), search)
 
 
-class _Frames:
+class FrameProbs:
     """The probabilities of some frames of an emission, divided by the largest of each frame.
 
     first: the number of the first frame.
@@ -175,16 +171,16 @@ class _Frames:
         return [pair for pair in pairs if pair[0] != BLANK_ID]
 
 
-def _completed(
-    parts: Iterator[np.ndarray], log_largest: float, candidates: list[Candidate], nodes: list[_Prefix]
-) -> list[Candidate]:
-    """Returns the candidates, best first, after scoring those close to the best by all their paths.
+def _completed(parts: Iterator[np.ndarray], search: BeamSearch) -> list[Candidate]:
+    """Returns the candidates of a search, best first, after scoring those close to the best by all their paths.
 
-    parts: the probabilities of all frames.  log_largest: the logarithm of their divisors.
+    parts: the probabilities of all its frames.
     """
+    nodes = [node for _, node in search.scored()]
+    candidates = search.candidates()
     bound = candidates[0].score - _CLOSE
     close = [index for index, candidate in enumerate(candidates[:_MAX_CLOSE]) if candidate.score > bound]
-    exact = log_forward_of_parts(parts, [candidates[index].ids for index in close]) + log_largest
+    exact = log_forward_of_parts(parts, [candidates[index].ids for index in close]) + search.log_largest
     for index, score in zip(close, exact.tolist(), strict=True):
         node = nodes[index]
         if node.state is not None:
@@ -197,29 +193,43 @@ def _completed(
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-class _Search:
-    """The state of a search between two frames.
+class BeamSearch:
+    """A search over frames that arrive in parts; where they are divided changes nothing, to the last bit.
 
-    beam: the prefixes, longest first.  log_largest: sum of the logarithms of the divisors of all frames so far.
+    Its memory grows with the number of glosses, not with that of frames.
+    log_largest: sum of the logarithms of the divisors of all frames so far.
+    Raises InputError for a beam size below 1.
     """
 
-    def __init__(self, beam_size: int, tokens_per_frame: int, fusion: NGramFusion | None) -> None:
+    def __init__(
+        self,
+        *,
+        beam_size: int = BEAM_SIZE,
+        tokens_per_frame: int = TOKENS_PER_FRAME,
+        fusion: NGramFusion | None = None,
+    ) -> None:
+        if beam_size < 1:
+            raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
+        if tokens_per_frame < 1:
+            raise InputError(f"beam search: tokens_per_frame is {tokens_per_frame}; needed at least 1")
         self._beam_size, self._tokens_per_frame = beam_size, tokens_per_frame
         self._largest_factor = fusion.largest_factor if fusion else 1.0
         sentinel = _Prefix(None, BLANK_ID, 0.0, None)
         root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.start if fusion else None)
         root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
-        self.beam = [root]
+        # Longest prefix first.
+        self._beam = [root]
         self.log_largest = 0.0
         # The logarithm of the divisor of the beam's probabilities, beside those of the frames.
         self._log_scale = 0.0
         # The greatest probability in the beam before the last frame.
         self._most = 1.0
+        self._unpruned_frames = 0
 
-    def advance(self, frames: _Frames) -> None:
+    def advance(self, frames: FrameProbs) -> None:
         """Searches the next frames."""
         by_depth = attrgetter("depth")
-        beam, beam_size, largest_factor, most = self.beam, self._beam_size, self._largest_factor, self._most
+        beam, beam_size, largest_factor, most = self._beam, self._beam_size, self._largest_factor, self._most
         flat, highest = frames.flat, frames.highest
         num_words = frames.probs.shape[1]
         count = min(self._tokens_per_frame, num_words)
@@ -259,15 +269,34 @@ class _Search:
             if grown := _grow(tokens, before, beam_size, largest_factor):
                 beam = _kept(beam, grown, beam_size)
                 beam.sort(key=by_depth, reverse=True)
-        self.beam, self._most = beam, most
+        self._beam, self._most = beam, most
         # One after another, so that the sum does not depend on where frames are divided into parts.
         self.log_largest = float(np.add.accumulate(np.append(self.log_largest, frames.largest))[-1])
+        self._unpruned_frames += len(highest)
+        if self._unpruned_frames >= _PRUNE_FRAMES:
+            self._prune()
+
+    def candidates(self) -> list[Candidate]:
+        """Returns the gloss sequences in the beam, best first, as sentences that end here."""
+        return [Candidate(node.ids(), score) for score, node in self.scored()]
+
+    def _prune(self) -> None:
+        """Forgets the prefixes that no prefix in the beam begins with."""
+        alive: set[_Prefix] = set()
+        for node in self._beam:
+            while node not in alive:
+                alive.add(node)
+                node = node.parent
+        for node in alive:
+            if not alive.issuperset(node.children.values()):
+                node.children = {token: child for token, child in node.children.items() if child in alive}
+        self._unpruned_frames = 0
 
     def scored(self) -> list[tuple[float, _Prefix]]:
-        """Returns the prefixes of the beam with their scores, best first, as sentences that end here."""
+        """Returns the prefixes of `candidates` with their scores."""
         log_scale = self.log_largest + self._log_scale
         result = []
-        for node in self.beam:
+        for node in self._beam:
             ending = node.state.ending() if node.state is not None else 1.0
             if node.total > 0 and ending > 0:
                 result.append((math.log(node.total) + math.log(ending), node))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
-from signloom.ctc.greedy import greedy_ids
+from signloom.ctc.greedy import GreedySearch
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
@@ -130,8 +130,9 @@ class Decoder:
         if (blank := blank_id % len(self.vocabulary)) != BLANK_ID:
             log_probs = np.insert(np.delete(log_probs, blank, axis=1), BLANK_ID, log_probs[:, blank], axis=1)
         if self.decoding.decoder == "greedy":
-            (ids,) = greedy_ids(log_probs[None], np.array([len(log_probs)]))
-            return [Candidate(tuple(ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]
+            search = GreedySearch()
+            search.advance(log_probs)
+            return [Candidate(tuple(search.ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]
         return prefix_beam(
             log_probs,
             beam_size=self.decoding.beam_size,

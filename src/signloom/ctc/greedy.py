@@ -9,6 +9,7 @@ import numpy as np
 
 from signloom.ctc.collapse import collapse_batch
 from signloom.errors import InputError
+from signloom.vocabulary import BLANK_ID
 
 
 def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
@@ -30,3 +31,27 @@ def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
         row, frame = np.argwhere(failed)[0]
         raise InputError(f"greedy decoding: NaN in output frame {frame} of utterance {row} of the batch")
     return ids
+
+
+class GreedySearch:
+    """Greedy decoding of one utterance whose frames arrive in parts; where they are divided changes nothing.
+
+    ids: of the best path so far, collapsed.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self._last = BLANK_ID
+        self._num_frames = 0
+
+    def advance(self, log_probs: np.ndarray) -> None:
+        """Decodes the next frames (n, V), or their logits. Raises InputError for NaN."""
+        path = log_probs.argmax(axis=1)
+        # argmax stops at a NaN, so a frame with NaN has NaN as its maximum.
+        if (failed := np.isnan(np.take_along_axis(log_probs, path[:, None], axis=1)[:, 0])).any():
+            raise InputError(f"greedy decoding: NaN in output frame {self._num_frames + int(failed.argmax())}")
+        before = np.append(self._last, path)[:-1]
+        self.ids += path[(path != before) & (path != BLANK_ID)].tolist()
+        if len(path):
+            self._last = int(path[-1])
+        self._num_frames += len(path)

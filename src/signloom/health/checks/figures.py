@@ -170,7 +170,7 @@ def _measure(utterance: Utterance, landmarks: Landmarks) -> ClipFigures:
         fps=landmarks.fps,
         assumed=landmarks.assumed,
         unread=_unread(landmarks),
-        content=hashlib.blake2b(body.astype(np.float16).tobytes(), digest_size=16).hexdigest(),
+        content=hashlib.blake2b(body.astype(np.float16, order="C").data, digest_size=16).hexdigest(),
         missing={name: float(1 - seen.mean()) for name, seen in present.items()},
         without_hands=float(1 - (present["left_hand"] | present["right_hand"]).mean()),
         zeros=float(zeros.sum() / max(1, known.sum())),
@@ -269,7 +269,8 @@ def _standardised(body: np.ndarray) -> float:
     seen = np.isfinite(body)
     counts, values = seen.sum(0), np.where(seen, body, 0)
     mean = values.sum(0) / counts
-    deviation = np.sqrt((values * values).sum(0) / counts - mean**2)
+    # In place, because the values of a long clip take much memory.
+    deviation = np.sqrt(np.square(values, out=values).sum(0) / counts - mean**2)
     # Half precision stores both with an error of a thousandth.
     hit = (np.abs(mean) < 0.01) & (np.abs(deviation - 1) < 0.01)
     return float(hit.sum() / max(1, (counts > 0).sum()))
