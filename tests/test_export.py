@@ -434,6 +434,21 @@ class TestForgedFiles:
             metadata = {**file.metadata, "signloom.language_model.2.ids": text}
             self.refused(tmp_path, replace(file, metadata=metadata).to_bytes(), "its language model is damaged")
 
+    @pytest.mark.parametrize(
+        "info",
+        [
+            {"export": {"difference": "none"}},
+            {"export": {"difference": 0.1, "wer_after": []}},
+            {"corpus": {"summary": {"train": {"utterances": "many"}}}},
+            {"export": 3, "model": [], "corpus": {"licence": {}}},
+        ],
+    )
+    def test_a_record_that_signloom_did_not_write_costs_its_line_of_the_card(self, tmp_path, exported, info):
+        path = tmp_path / "forged.onnx"
+        path.write_bytes(self.with_header(exported, info=info))
+        load(path).save(path)
+        assert "Recognises 4 signs" in (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+
     def test_weights_in_other_files(self, tmp_path, exported):
         secret = tmp_path / "secret"
         secret.write_bytes(bytes(10**6))

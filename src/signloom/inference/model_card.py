@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from signloom.ctc.decoding_options import describe
@@ -38,8 +38,8 @@ def model_card(file: ModelFile) -> str:
         f"| decoder | {describe(file.decoding, file.language_model)} |",
         f"| trained on | {corpus.get('name', 'unknown')}{', simulated signing' if corpus.get('synthetic') else ''} |",
         f"| licence of the corpus | {corpus.get('licence', 'unknown')} |",
-        *_splits(_part(corpus, "summary")),
-        *_scores(info, exported),
+        *_readable(_splits, _part(corpus, "summary")),
+        *_readable(_scores, info, exported),
         "",
         "The weights are made from the corpus: its licence says what may be done with them.",
         "",
@@ -57,6 +57,14 @@ def model_card(file: ModelFile) -> str:
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = record.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _readable(make: Callable[..., list[str]], *records: Mapping[str, Any]) -> list[str]:
+    """Returns the lines that `make` makes of records, or none of records that signloom did not write."""
+    try:
+        return make(*records)
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _precision(exported: Mapping[str, Any]) -> str:
