@@ -106,7 +106,7 @@ def test_no_files_import_each_other_in_a_circle():
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import signloom.cli", ("numpy", "torch", "rich", "jsonargparse", "lightning")),
+        ("import signloom.cli", ("numpy", "msgspec", "torch", "rich", "jsonargparse", "lightning")),
         ("import signloom; signloom.Corpus", ("torch", "lightning", "mediapipe", "matplotlib")),
     ],
 )
