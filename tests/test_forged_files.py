@@ -185,6 +185,7 @@ POINTS, SEEN = GOOD.points.astype("<f2"), GOOD.visibility.astype("<f2")
         ({"seconds": np.arange(4.0)}, "version 1 with the times"),
         ({"seconds": np.arange(5.0)}, "seconds of shape (5,)"),
         ({"meta": None}, "not a landmark file"),
+        ({f"x{number}": SEEN for number in range(20)}, "23 arrays; needed at most 20"),
         ({"meta": np.zeros(20_000_000, np.uint8)}, "a header of"),
     ],
     ids=itertools.count(),

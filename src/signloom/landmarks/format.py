@@ -26,6 +26,8 @@ SUFFIX = ".npz"
 # The extractor of simulated signing.
 SIMULATOR = "signloom synth"
 ARRAYS: dict[str, type[np.floating]] = {"points": np.float32, "visibility": np.float32, "seconds": np.float64}
+# Room for what later versions may add.
+_MOST_ARRAYS = 20
 MAX_FRAMES = 1_000_000
 Fps = Annotated[float, Meta(ge=1, le=1000)]
 Pixels = Annotated[int, Meta(ge=16, le=32_768)]
@@ -97,6 +99,8 @@ def opened(path: Path) -> Iterator[Archive]:
     with open_archive(path, CLIP, what=what, advice=advice) as archive:
         if not {"points", "visibility", "meta"} <= set(archive.names):
             raise InputError(f"{path}: not a landmark file of signloom; it has {listed(archive.names, shown=5)}")
+        if len(archive.names) > _MOST_ARRAYS:
+            raise InputError(f"{path}: {len(archive.names):,} arrays; needed at most {_MOST_ARRAYS}")
         yield archive
 
 
