@@ -75,7 +75,7 @@ class Harness:
     def record(self, running: Running, outcome: Outcome) -> dict[str, Any]:
         """Returns the result of a case, and removes its folder or moves it to `keep`."""
         case = running.case
-        spoilt = case.plant is not None or case.environment or case.stdout in ("closed", "full")
+        spoilt = case.compared and (case.plant is not None or case.environment or case.stdout in ("closed", "full"))
         faults = judge(case, outcome, (lambda: self.good_result(case)) if spoilt else None)
         if self.keep is not None:
             shutil.rmtree(self.keep, ignore_errors=True)
@@ -171,7 +171,10 @@ def _results(cases: list[Case], options: Any, work: Path, commit: str) -> list[d
     running: list[tuple[Running, bool]] = []
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-    with progress_bar() as progress:
+    progress = progress_bar()
+    # Without the thread that draws: it could hold a lock at the moment of a fork, and the child would wait for ever.
+    progress.live.auto_refresh = False
+    with progress:
         task = progress.add_task("bad inputs", total=len(todo), unit="cases")
         while todo or running:
             while todo and len(running) < options.workers:
@@ -187,6 +190,7 @@ def _results(cases: list[Case], options: Any, work: Path, commit: str) -> list[d
                     result["id"] += " (own process)"
                 results[result["id"]] = result
                 progress.advance(task)
+                progress.refresh()
                 if options.output:
                     with options.output.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(result, ensure_ascii=False) + "\n")

@@ -142,3 +142,9 @@ def test_the_judge_compares_with_the_good_input(tmp_path):
     assert judge(case, outcome_of(tmp_path, 0, "hello"), lambda: other)[0].startswith("other")
     # A good input that fails proves nothing.
     assert judge(case, outcome_of(tmp_path, 0, "hello"), lambda: outcome_of(tmp_path, 2))[0].startswith("harness")
+
+
+def test_an_item_below_a_heading_tells_of_a_fault(tmp_path):
+    left_out = "left out: 1, all listed in new/left_out.jsonl\n  a.csv: version None, this signloom reads 1 and 2"
+    assert judge(CASE, outcome_of(tmp_path, 0, left_out), None) == []
+    assert judge(CASE, outcome_of(tmp_path, 0, left_out.replace("left out", "read")), None) == ["silent: status 0"]

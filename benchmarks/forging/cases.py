@@ -30,6 +30,7 @@ class Case:
     planted: text that must not reach the terminal as it stands.  may_write: patterns of files that may appear or change
     although the command fails.  environment: variables to set, or to remove if None.  process: needs an interpreter of
     its own.  stdout: `file`, `terminal`, `closed` (nobody reads it) or `full` (a full disk).
+    compared: whether the same command must succeed with the good files.
     heavy: needs torch.  hangs: may hang, so that it needs the limits of a process.
     """
 
@@ -45,6 +46,7 @@ class Case:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     process: bool = False
     stdout: Literal["file", "terminal", "closed", "full"] = "file"
+    compared: bool = True
     heavy: bool = False
     hangs: bool = False
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEMORY_BYTES = 3 * 2**30
 # Address space that torch's libraries need in an interpreter of its own, before any work.
 _LIBRARIES_BYTES = 8 * 2**30
-# A command whose processes use no CPU for so long waits for something that never comes.
+# A command whose processes all sleep for so long waits for something that never comes.
 IDLE_SECONDS = 10.0
 # What one output may hold of a command that writes without end.
 _FILE_BYTES = 2**30
@@ -148,8 +148,8 @@ class Running:
         if now - self._looked < 1:
             return
         self._looked = now
-        cpu = _cpu_of_group(self.pid)
-        if cpu != self._cpu:
+        cpu, waits = _session(self.pid)
+        if cpu != self._cpu or not waits:
             self._cpu, self._busy = cpu, now
         elif now - self._busy > IDLE_SECONDS:
             self.hang = f"idle for {IDLE_SECONDS:.0f} s"
@@ -205,15 +205,19 @@ def _address_space() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def _cpu_of_group(leader: int) -> int:
-    """Returns the clock ticks that the processes of a session have used."""
-    total = 0
+def _session(leader: int) -> tuple[int, bool]:
+    """Returns the clock ticks that the processes of a session have used, and whether all of them sleep.
+
+    One that could run, or waits for a disk, is slow and does not hang.
+    """
+    total, sleeping = 0, True
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = entry.read_text().rpartition(")")[2].split()
             if int(fields[3]) == leader:
                 total += int(fields[11]) + int(fields[12])
-    return total
+                sleeping &= fields[0] not in "RD"
+    return total, sleeping
 
 
 def _decoded(data: bytes) -> str:

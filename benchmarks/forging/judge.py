@@ -33,7 +33,7 @@ _TELLS = re.compile(
     re.I,
 )
 # A lock's file stays, as locks of files do.
-_LOCK = r"(.*/)?\.signloom\.lock"
+_LOCK = r"(.*/)?\.signloom(\..+)?\.lock"
 # Everything but tab, line feed and carriage return.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -95,14 +95,22 @@ def _result(case: Case, outcome: Outcome, good: Callable[[], Outcome] | None) ->
     if case.expected == "accepted":
         return [] if outcome.status == 0 else [f"other: status {outcome.status}, accepted was due; {case.reason}"]
     if case.expected == "same" or (case.expected == "either" and not refused):
-        told = any(_TELLS.search(line) and _names(case, line) for line in outcome.text.splitlines())
-        return [] if same or (case.expected == "either" and told) else [f"other: {_last_line(outcome.text)}"]
+        told = case.expected == "either" and _told(case, outcome.text)
+        return [] if same or told else [f"other: {_last_line(outcome.text)}"]
     if not refused:
-        told = any(_TELLS.search(line) and _names(case, line) for line in outcome.text.splitlines())
-        return [] if told else ["silent: status 0"]
+        return [] if _told(case, outcome.text) else ["silent: status 0"]
     if not _names(case, outcome.text):
         return [f"unnamed: needed one of {', '.join(case.names)}; {_last_line(outcome.text)}"]
     return []
+
+
+def _told(case: Case, text: str) -> bool:
+    """Returns whether a line names the fault's place and, itself or as an item below a heading, tells of a fault."""
+    lines = text.splitlines()
+    return any(
+        _names(case, line) and _TELLS.search(f"{lines[number - 1] if number and line.startswith('  ') else ''} {line}")
+        for number, line in enumerate(lines)
+    )
 
 
 def _names(case: Case, text: str) -> bool:

@@ -85,7 +85,7 @@ RECORDS: dict[str, tuple[Any, ...]] = {
     "config.blocks": (None, [], {}, [5], [{}], "x"),
     "config.stem_channels": (0, -1, 10**9, 1.5, HUGE),
     "config.stem_kernel": (0, 4, 10**9),
-    "config.stem_stride": (0, -1, 10**9, 7),
+    "config.stem_stride": (0, -1, 10**9),
     "config.head_channels": (0, 10**9),
     "config.colour": ("green",),
     "vocabulary": (None, [], {}, "ABC", ["<blank>", "<unknown>"], ["<blank>", "<unknown>", "A", "A", "B", "C"],
