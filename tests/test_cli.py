@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from signloom.errors import MissingExtraError, needs_extra
+from signloom import cli
+from signloom.errors import InputError, MissingExtraError, needs_extra
 
 
 @pytest.mark.slow
@@ -50,3 +51,28 @@ def test_a_submodule_that_an_installed_package_lacks_is_named():
 def test_a_missing_module_that_no_extra_installs_keeps_its_traceback(name):
     with pytest.raises(ModuleNotFoundError, match="absent"), needs_extra("signloom train"):
         raise ModuleNotFoundError("absent", name=name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["score", "a.csv", "b.csv", "--worst", "9" * 400], "--worst is a number of 1,329 bits"),
+        (["synth", "--output", "new", "--fps", "9" * 400], "--fps is a number of 400 digits"),
+        (["synth", "--output", "new", f"--fps=-{'9' * 400}"], "--fps is a number of 401 digits"),
+    ],
+)
+def test_no_command_gets_what_no_calculation_can_use(arguments, fault):
+    with pytest.raises(InputError, match=fault + "; needed at most 18 digits"):
+        cli.dispatch(arguments)
+
+
+def test_a_config_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_bytes("output: new\n".encode("utf-16"))
+    with pytest.raises(InputError, match="the file of --config is not UTF-8"):
+        cli.dispatch(["synth", "--config", str(tmp_path / "a.yaml")])
+
+
+def test_a_long_number_in_a_config_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text(f"output: new\nfps: {'9' * 400}\n")
+    with pytest.raises(InputError, match="a number in the file of --config is too long"):
+        cli.dispatch(["synth", "--config", str(tmp_path / "a.yaml")])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
-from signloom.corpus import Corpus, CorpusWriter
+from signloom.corpus import Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError, LayoutError
 from signloom.files.locks import LockedError
 from signloom.files.paths import inside
@@ -213,6 +213,12 @@ def test_unknown_glosses_are_told_with_their_words():
         "they stay in the reference and count as errors, 3 of 4 words"
     )
     assert "G18, G19 and 5 more)" in vocabulary.unknown_note("dev", [[f"G{number:02}"] for number in range(25)])
+
+
+def test_no_utterance_has_a_reserved_gloss():
+    record = {"id": "a", "split": "train", "glosses": [BLANK], "landmarks": "a.npz", "num_frames": 3, "fps": 25.0}
+    with pytest.raises(InputError, match="gloss '<blank>' is reserved"):
+        Utterance.from_json(record)
 
 
 def test_bad_vocabularies_are_refused():

@@ -1,13 +1,14 @@
-"""Messages for missing packages: the command that installs them, or why none does."""
+"""Messages for missing packages, the command that installs them or why none does; and bounds of options."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from signloom.errors import MissingExtraError
+from signloom.errors import Faults, MissingExtraError
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,20 @@ def test_on_arm_linux_the_advice_names_another_tracker(monkeypatch):
     message = str(MissingExtraError("mediapipe", "this"))
     assert "it has no release for ARM Linux" in message
     assert "'signloom import coco_wholebody'" in message
+
+
+@pytest.mark.parametrize("value", [float("inf"), 10**400, 2e12])
+def test_no_option_is_endless(value):
+    faults = Faults("options")
+    faults.need_at_least(1, SimpleNamespace(count=value), "count")
+    faults.need_above(0, SimpleNamespace(count=value), "count")
+    assert len(faults.messages) == 2
+    assert all("--count is " in message and "at most 1,000,000,000,000" in message for message in faults.messages)
+    assert max(map(len, faults.messages)) < 100
+
+
+def test_large_numbers_and_options_that_are_not_given_are_fine():
+    faults = Faults("options")
+    faults.need_at_least(1, SimpleNamespace(count=10**12, other=None), "count", "other")
+    faults.need_above(0, SimpleNamespace(count=1e6, other=None), "count", "other")
+    assert not faults

@@ -121,6 +121,7 @@ def test_moments_on_a_frame_belong_to_it_although_they_are_whole_milliseconds():
         ([0.0, 0.0, 1.0], "ascending"),
         ([0.0, 1.0], "shape"),
         ([0.0, 1.0, np.nan], "NaN or infinite"),
+        ([0.0, 1e300, 2e300], r"is 2e\+300 s; needed at most 10,000,000,000"),
     ],
 )
 def test_impossible_times_are_refused(seconds, told):

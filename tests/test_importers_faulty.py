@@ -7,8 +7,10 @@ import os
 import random
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from doc_examples import BUILDERS
@@ -245,3 +247,16 @@ def test_names_in_a_pickle_that_are_no_text_are_faults(tmp_path, monkeypatch, ca
     assert "(b): a '|', a line break or no text in id or gloss" in error
     assert sorted(path.name for path in Path("made").glob("*.npz")) == ["b.npz", "c.npz"]
     assert Path("made/Phoenix-2014T.train.csv").read_text(encoding="utf-8") == "id|gloss\nc|REGEN\n"
+
+
+def test_clips_in_which_nobody_is_seen_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    BUILDERS["clips", "landmarks"](tmp_path)
+    command = ["import", "clips", "landmarks", "--output", "made", "--overwrite"]
+    assert cli.dispatch(command) == 0
+    assert "nobody was detected" not in capsys.readouterr().err
+    path = Path("landmarks/REGEN/1.npz")
+    clip = Landmarks.load(path)
+    replace(clip, points=np.full_like(clip.points, np.nan)).save(path)
+    assert cli.dispatch(command) == 0
+    assert "warning: nobody was detected in any frame of REGEN_1; " in capsys.readouterr().err

@@ -23,6 +23,9 @@ from signloom.commands import COMMANDS, TRAINING, messages, unexpected
 from signloom.commands.output import patient_output
 from signloom.errors import InputError, SignloomError, StoppedError, needs_extra
 
+# What Path.resolve raises as a RuntimeError, up to Python 3.12; later it is an OSError.
+_LOOP = "Symlink loop from "
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits: 0 success, 1 a check failed, 2 misuse or invalid input, 70 an error that nobody
@@ -54,6 +57,9 @@ def _status(arguments: list[str]) -> int:
         print(f"signloom: error: {_describe(error)}", file=sys.stderr)
         return 2
     except Exception as error:
+        if str(error).startswith(_LOOP):
+            print(f"signloom: error: {str(error).removeprefix(_LOOP)}: symbolic links lead in a loop", file=sys.stderr)
+            return 2
         return unexpected.report(error, arguments)
 
 
@@ -175,9 +181,17 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
             group.title = f"options of {program}"
     # A module can replace options that stand for others (`--recipe NAME`).
     expand: Callable[[list[str]], list[str]] = getattr(options, "expand", list)
-    values = parser.parse_args(messages.spell_out(expand(arguments), types))
+    try:
+        values = parser.parse_args(messages.spell_out(expand(arguments), types))
+    except OverflowError:
+        raise InputError(f"{program}: {messages.too_long(arguments)}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{program}: the file of --config is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8"
+        ) from None
     values.pop("config", None)
     values = parser.instantiate(values)
+    messages.check_whole_numbers({name: values[name] for name in types}, program)
     return options(**{name: values[name] for name in types})
 
 

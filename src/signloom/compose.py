@@ -19,6 +19,7 @@ import numpy as np
 
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import Faults, InputError, listed
+from signloom.files.paths import resolved
 from signloom.landmarks import Landmarks, file_header, interpolate
 from signloom.vocabulary import never_trained
 
@@ -139,7 +140,7 @@ def compose(
     from signloom.console import progress_bar
 
     options = options or ComposeOptions()
-    if Path(output).resolve() == corpus.root.resolve():
+    if resolved(Path(output)) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the clips; choose another --output")
     pools = split_clips(corpus, options).pools
     fps = common_fps(clip.fps for clip in corpus)

@@ -152,6 +152,8 @@ def listed(items: Iterable[str], *, shown: int = 20) -> str:
 
 # What differs between faults of one kind: places, names in quotes or parentheses, file names and numbers.
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\S*[/\\]\S*|\S+\.\w+|[+-]?\d[\d.,:]*")
+# No number of anything, and no duration, is larger; work for more would never end.
+_MOST = 10**12
 # Of each kind of fault, so many are printed where there are too many to print all.
 _SHOWN_PER_KIND = 3
 # Characters of a message that are kept.
@@ -184,18 +186,24 @@ class Faults:
         self.messages.append(printable(message))
 
     def need_at_least(self, least: float, options: object, *names: str) -> None:
-        """Adds a fault for each of the named options below `least`; None, an option that is not given, is valid."""
+        """Adds a fault for each of the named options below `least` or endless; None, an option not given, is valid."""
         for name in names:
             value = getattr(options, name)
             if value is not None and not value >= least:
                 self.add(f"--{name} is {value}; needed at least {least}")
+            self._need_an_end(name, value)
 
     def need_above(self, bound: float, options: object, *names: str) -> None:
-        """Adds a fault for each of the named options at or below `bound`; None is valid."""
+        """Adds a fault for each of the named options at or below `bound`, or endless; None is valid."""
         for name in names:
             value = getattr(options, name)
             if value is not None and not value > bound:
                 self.add(f"--{name} is {value}; needed above {bound}")
+            self._need_an_end(name, value)
+
+    def _need_an_end(self, name: str, value: float | None) -> None:
+        if value is not None and value > _MOST:
+            self.add(f"--{name} is {str(value)[:20]}{'...' if value > 1e20 else ''}; needed at most {_MOST:,}")
 
     def add_repeated_ids(self, places: Iterable[tuple[str, str]]) -> None:
         """Adds a fault for every id that occurs again; places: id and place of each entry."""

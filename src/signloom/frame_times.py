@@ -12,6 +12,9 @@ import numpy as np
 
 from signloom.errors import InputError
 
+# Some recorders count from 1970, which is 1.8e9 seconds ago.
+_MOST_SECONDS = 10**10
+
 # Containers round time stamps to milliseconds or coarser; frames that are off by less are evenly spaced.
 EVEN_WITHIN_SECONDS = 0.002
 # Annotations are whole milliseconds.
@@ -46,11 +49,15 @@ def mean_rate(seconds: np.ndarray) -> float | None:
 
 
 def check_times(seconds: np.ndarray, num_frames: int) -> None:
-    """Raises InputError unless `seconds` is (T,), finite and ascending."""
+    """Raises InputError unless `seconds` is (T,), finite, ascending and not beyond what any clock of a video shows."""
     if seconds.shape != (num_frames,):
         raise InputError(f"landmarks: seconds of shape {seconds.shape}, needed ({num_frames},), a time for each frame")
     if not np.isfinite(seconds).all():
         raise InputError("landmarks: the time of a frame is NaN or infinite")
+    if np.abs(seconds).max(initial=0) > _MOST_SECONDS:
+        raise InputError(
+            f"landmarks: the time of a frame is {np.abs(seconds).max():g} s; needed at most {_MOST_SECONDS:,}"
+        )
     if (backward := np.flatnonzero(np.diff(seconds) <= 0)).size:
         frame = int(backward[0])
         raise InputError(

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any
 
+from signloom.errors import Faults
+
+_MOST_DIGITS = "needed at most 18 digits"
 # Our names of options that other training code calls otherwise.
 _OTHER_NAMES = {
     "lr": "learning_rate",
@@ -80,6 +83,27 @@ def in_words(message: str, types: Mapping[str, Any]) -> str:
             return message
     choice = f"{', '.join(needed[:-1])} or {needed[-1]}" if len(needed) > 1 else "".join(needed)
     return f"--{match[1]} is {match[2].strip()!r}; needed {choice}"
+
+
+def check_whole_numbers(values: Mapping[str, Any], program: str) -> None:
+    """Raises InputError listing the options that are whole numbers too long for 64 bits: no code can count so far."""
+    faults = Faults(program)
+    for name, value in values.items():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, int) and abs(item) >= 2**63:
+                faults.add(f"--{name} is a number of {item.bit_length():,} bits; {_MOST_DIGITS}")
+    faults.raise_if_any()
+
+
+def too_long(arguments: list[str]) -> str:
+    """Returns the message about a whole number that no float can hold, naming its option if it is in the arguments."""
+    before = ""
+    for word in arguments:
+        name, _, value = word.rpartition("=")
+        if value.lstrip("+-").isdecimal() and len(value) > 18:
+            return f"{name or before} is a number of {len(value):,} digits; {_MOST_DIGITS}"
+        before = word
+    return f"a number in the file of --config is too long; {_MOST_DIGITS}"
 
 
 def with_nearest(message: str, types: Mapping[str, Any]) -> str:

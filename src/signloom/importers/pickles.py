@@ -68,6 +68,8 @@ def _load(file: IO[bytes]) -> Any:
             raise InputError("more bytes after the end of the pickle; a torch.save file or several pickles in one")
     except InputError:
         raise
+    except MemoryError:
+        raise InputError("not a readable pickle (it claims to hold more than fits into memory)") from None
     except Exception as error:
         # pickle raises a dozen kinds of errors for damaged input.
         raise InputError(f"not a readable pickle ({type(error).__name__}: {error})") from None

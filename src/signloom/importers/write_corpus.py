@@ -102,6 +102,7 @@ def write_corpus(
     left_out = list(left_out)
     good: list[NewUtterance] = []
     sizes: list[tuple[int, float]] = []
+    empty: list[str] = []
     with progress_bar(disable=not items) as progress:
         task = progress.add_task("check", total=len(items), unit="clips")
         for item in items:
@@ -118,7 +119,10 @@ def write_corpus(
                 good.append(item)
                 sizes.append((len(landmarks), landmarks.fps))
                 assumed.update(not_given(landmarks))
-                detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
+                present = {group: int(landmarks.present(group).sum()) for group in layout.GROUPS}
+                detected.update(present)
+                if not any(present.values()):
+                    empty.append(item.id)
                 if remark := note(landmarks):
                     notes[remark] += 1
             progress.update(task, advance=1)
@@ -146,6 +150,9 @@ def write_corpus(
     _show_left_out(None if dry_run else output, left_out)
     _print_summary(corpus, noun, dry_run=dry_run)
     report_points(detected, sum(utterance.num_frames for utterance in corpus), assumed, noun)
+    if empty:
+        clips = listed(empty, shown=NUM_SHOWN)
+        say(f"warning: nobody was detected in any frame of {clips}; remove or extract them again")
     for remark, count in notes.items():
         say(f"note: {remark} ({count:,} {noun})")
     if label := simulated_label(corpus.info):

@@ -66,6 +66,8 @@ def write_evaluation(
     if baseline := baseline or _baseline_in(run.evaluation_file(split), corpus):
         record["baseline"] = dict(baseline)
     lines = ["id|gloss", *(f"{item.id}|{' '.join(item.hypothesis_as_given)}" for item in result.utterances)]
+    write_text(run.hypotheses_file(split), "\n".join(lines) + "\n")
+    write_json(run.evaluation_file(split), record)
     page = render_score_page(
         result,
         title=f"{corpus.name}, {split} split",
@@ -74,10 +76,7 @@ def write_evaluation(
         labels=corpus_labels(corpus.info),
         link=("the run's report", run.report_page.name) if run.info_file.is_file() else None,
     )
-    write_text(run.hypotheses_file(split), "\n".join(lines) + "\n")
     write_text(run.score_page(split), page)
-    # The last one: where it is, the evaluation is whole.
-    write_json(run.evaluation_file(split), record)
     return run
 
 
