@@ -131,7 +131,7 @@ def _environment() -> Iterator[Case]:
         "import": ((*IMPORT, "new"), ("clips",)),
         "lm": (("lm", "--sentences", "sentences.txt"), ("sentences.txt",)),
         "help": (("score", "--help"), ()),
-        "table": ((), ()),
+        "version": (("--version",), ()),
     }.items():
         for process in (False, True):
             own = "-process" if process else ""
