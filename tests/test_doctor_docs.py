@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from signloom.health.document import TABLES, documented
+from signloom.health.document import PLACE, TABLES, documented
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -17,9 +17,11 @@ def test_tables_of_checks_are_up_to_date(name):
 
 def test_every_check_stands_in_one_table_of_one_page():
     pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    # Other tables may have a row of the same name.
+    tables = "".join(place[0] for place in PLACE.finditer(pages))
     ids = [check.id for checks in TABLES.values() for check in checks]
     assert len(ids) == len(set(ids))
-    assert [name for name in ids if pages.count(f"\n| `{name}` |") != 1] == []
+    assert [name for name in ids if tables.count(f"\n| `{name}` |") != 1] == []
 
 
 def test_every_declaration_says_what_is_measured_and_needed():
