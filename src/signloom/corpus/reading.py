@@ -1,33 +1,23 @@
-"""A corpus on disk: `corpus.json`, `manifest.jsonl` with one utterance per line, and a landmark file per utterance.
-
-You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it.
-"""
+"""Opens a corpus: every entry of its header and manifest is checked before anything believes it."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from signloom.errors import Faults, InputError, plural
-from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import Kind, open_file, read_bytes
-from signloom.files.schemas import Name, check, decode_json, encode_json, one_of, shown, text_of
-from signloom.files.staging import Stage, settle, settle_locked
-from signloom.files.writing import atomic_write, write_json, write_json_lines
-from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, file_header, read_view
+from signloom.files.schemas import Name, check, decode_json, one_of, shown, text_of
+from signloom.files.staging import settle
+from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, read_view
 from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 
 FORMAT = "signloom-corpus"
@@ -139,7 +129,7 @@ class Corpus:
         faults = Faults(str(manifest_path))
         utterances: list[Utterance] = []
         seen: dict[str, int] = {}
-        for number, line in _lines(manifest_path):
+        for number, line in manifest_lines(manifest_path):
             if line is None:
                 faults.add(f"line {number}: more than {_MOST_LINE_BYTES:,} bytes; needed one utterance")
                 continue
@@ -226,7 +216,7 @@ def _check_same(path: Path, clip: Landmarks | ClipView, utterance: Utterance) ->
         raise InputError(f"{path}: {clip.fps:g} frames per second, the manifest says {utterance.fps:g}")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def manifest_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yields number and content of each line that is not blank; of a line that is too long, None as its content."""
     with open_file(path) as file:
         for number in count(1):
@@ -247,168 +237,6 @@ def check_split(name: str | None) -> None:
         raise InputError(f"--split is {name!r}; needed one of {', '.join(SPLITS)}")
 
 
-def check_output(root: Path | str, *, overwrite: bool = False) -> None:
-    """Raises InputError if no corpus can be written: `root` is a file, or already has a corpus and not `overwrite`."""
-    root = Path(root)
-    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise InputError(f"{root}: {there} is a file; needed a folder for the corpus, choose another name")
-    if (root / HEADER).exists() and not overwrite:
-        raise InputError(f"{root}: already has a corpus; choose another folder or pass --overwrite")
-
-
-class CorpusWriter:
-    """Writes a corpus as one: until it is whole, the folder holds what it held before, also after a kill.
-
-    A context manager. It locks the folder; leaving it without an error finishes the corpus. A folder with a finished
-    corpus is refused unless `overwrite`. All files are written into `folder`, a hidden one, and moved at the end; then
-    the old corpus' landmark files that the new one does not have are removed.
-
-    resumable: keep the files of a run that was interrupted, for the next one.
-
-    Raises InputError on entry if another process writes into the folder.
-    """
-
-    def __init__(
-        self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False, resumable: bool = False
-    ) -> None:
-        self.root = Path(root)
-        self.info = dict(info)
-        check(Info, self.info, str(root))
-        self._overwrite, self._resumable = overwrite, resumable
-        self._stage = Stage(self.root)
-        self._utterances: dict[str, Utterance] = {}
-        self._simulated = 0
-        self._files: dict[str, str] = {}
-        self._old: set[str] = set()
-        self._left_out: list[Mapping[str, Any]] = []
-        self._held = ExitStack()
-        check_output(self.root, overwrite=overwrite)
-
-    def __enter__(self) -> Self:
-        with self._held as held:
-            held.enter_context(locked(self.root))
-            settle_locked(self.root)
-            self._old = set(_landmarks_listed_in(self.root / MANIFEST))
-            # Another process may have finished a corpus since.
-            check_output(self.root, overwrite=self._overwrite)
-            if not self._resumable:
-                self._stage.clear()
-            self._held = held.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._held:
-            try:
-                if error is None:
-                    self._finish()
-            finally:
-                if not self._resumable:
-                    self._stage.clear()
-
-    @property
-    def folder(self) -> Path:
-        """The hidden folder in which the corpus is written."""
-        return self._stage.path
-
-    def landmarks_path(self, utterance_id: str) -> str:
-        """Returns the path of an utterance's landmarks in the corpus.
-
-        Ids that would have the same file name (`a/b` and `a_b`, `A` and `a`) are told apart by a part of their hash.
-        """
-        stem = file_stem(utterance_id)
-        if self._files.setdefault(stem.casefold(), utterance_id) != utterance_id:
-            stem = f"{stem}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:8]}"
-            self._files.setdefault(stem.casefold(), utterance_id)
-        return f"{LANDMARKS_FOLDER}/{stem}{SUFFIX}"
-
-    def add(
-        self,
-        utterance_id: str,
-        *,
-        split: str,
-        signer: str | None,
-        glosses: Sequence[str],
-        landmarks: Landmarks | Path,
-        source: Mapping[str, Any] | None = None,
-        truth: Mapping[str, Any] | None = None,
-    ) -> Utterance:
-        """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied."""
-        if utterance_id in self._utterances:
-            raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
-        relative = self.landmarks_path(utterance_id)
-        path = inside(self.folder, relative)
-        if relative not in self._old and (self.root / relative).exists():
-            raise InputError(
-                f"{self.root / relative}: is no file of an earlier corpus there and would be replaced; choose another "
-                "folder for the corpus, or move the file"
-            )
-        clip = landmarks if isinstance(landmarks, Landmarks) else Landmarks.load(landmarks)
-        record: dict[str, Any] = {
-            "id": utterance_id,
-            "split": split,
-            "signer": signer,
-            "glosses": list(glosses),
-            "landmarks": relative,
-            "num_frames": len(clip),
-            "fps": clip.fps,
-            "source": dict(source or {}),
-            "truth": dict(truth or {}),
-        }
-        try:
-            utterance = Utterance.from_json(record)
-            encode_json(record, "its record")
-        except InputError as error:
-            raise InputError(f"utterance {utterance_id!r}: {error}") from None
-        if isinstance(landmarks, Landmarks):
-            landmarks.save(path)
-        else:
-            _link_or_copy(Path(landmarks), path)
-        self._utterances[utterance_id] = utterance
-        self._simulated += clip.simulated
-        return utterance
-
-    def leave_out(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Lists what the source has and the corpus has not, in a file of the corpus."""
-        self._left_out = list(records)
-
-    def _finish(self) -> None:
-        """Puts the corpus in its place. Raises InputError if no utterance was added."""
-        if not self._utterances:
-            raise InputError(f"{self.root}: no utterances to write; the corpus was not made")
-        header = {**file_header(FORMAT, FORMAT_VERSION), **self.info}
-        # The landmark files say what they are; a composed corpus may have others of them than its source.
-        header.pop(SYNTHETIC_UTTERANCES, None)
-        if self._simulated:
-            header["synthetic"] = True
-        if 0 < self._simulated < len(self._utterances):
-            header[SYNTHETIC_UTTERANCES] = self._simulated
-        write_json_lines(self.folder / LEFT_OUT, self._left_out)
-        write_json_lines(self.folder / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
-        write_json(self.folder / HEADER, header)
-        files = [utterance.landmarks for utterance in self._utterances.values()]
-        self._stage.commit(
-            [*files, *([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER],
-            remove=[LEFT_OUT, *self._old],
-        )
-
-
-def _landmarks_listed_in(manifest: Path) -> list[str]:
-    """Returns the landmark files that CorpusWriter wrote with a manifest; none for lines that cannot be read."""
-    listed = []
-    for _, line in _lines(manifest) if manifest.is_file() else ():
-        try:
-            name = decode_json(line or b"", "line")["landmarks"]
-            inside(manifest.parent, name)
-        except (KeyError, TypeError, AttributeError, InputError):
-            continue
-        if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
-            listed.append(name)
-    return listed
-
-
 def simulated_label(info: Mapping[str, Any]) -> str:
     """Returns the warning that belongs beside every rate on a corpus with simulated signing, else an empty text.
 
@@ -419,21 +247,3 @@ def simulated_label(info: Mapping[str, Any]) -> str:
     if count := info.get(SYNTHETIC_UTTERANCES):
         return f"partly simulated signing ({plural(count, 'utterance')}): these figures say little about real signers"
     return "simulated signing: these figures say nothing about real signers"
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Makes `target` a hard link to `source`, or a copy if the file system cannot link.
-
-    Landmark files are never changed in place (see `atomic_write`), so a linked file cannot change. A symbolic link is
-    followed: it might lead elsewhere from the folder of `target`, or change what it names.
-    """
-    source = source.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and target.samefile(source):
-        return
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        with source.open("rb") as original, atomic_write(target) as copy:
-            shutil.copyfileobj(original, copy)

@@ -1,0 +1,33 @@
+"""A corpus on disk: `corpus.json`, `manifest.jsonl` with one utterance per line, and a landmark file per utterance.
+
+You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it.
+"""
+
+from signloom.corpus.reading import (
+    HEADER,
+    LANDMARKS_FOLDER,
+    LEFT_OUT,
+    MANIFEST,
+    SPLITS,
+    SYNTHETIC_UTTERANCES,
+    Corpus,
+    Utterance,
+    check_split,
+    simulated_label,
+)
+from signloom.corpus.writing import CorpusWriter, check_output
+
+__all__ = [
+    "HEADER",
+    "LANDMARKS_FOLDER",
+    "LEFT_OUT",
+    "MANIFEST",
+    "SPLITS",
+    "SYNTHETIC_UTTERANCES",
+    "Corpus",
+    "CorpusWriter",
+    "Utterance",
+    "check_output",
+    "check_split",
+    "simulated_label",
+]
