@@ -146,6 +146,9 @@ def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("- 1\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "a.yaml")
     assert (status, "a recipe is a table of options, got list" in output.err) == (2, True)
+    (tmp_path / "d.yaml").write_text("# nothing\n", encoding="utf-8")
+    status, output = answer(capsys, tmp_path / "d.yaml")
+    assert (status, "d.yaml: no options; needed at least one" in output.err) == (2, True)
     # Trained by this, the student would be the default one, and not what was meant.
     (tmp_path / "c.yaml").write_text("presett: teacher\nfrobnicate: 1\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "c.yaml")

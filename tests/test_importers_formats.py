@@ -279,10 +279,13 @@ def test_missing_points_and_frames_of_asl_signs(tmp_path):
         (lambda c: c["type"].__setitem__(0, "foot"), "points of type foot; needed pose"),
         (lambda c: c["landmark_index"].__setitem__(0, 33), "row 0: pose has no point 33; needed 0 to 32"),
         (lambda c: c["landmark_index"].__setitem__(1, 0), "a point occurs twice in a frame"),
-        (lambda c: c["frame"].__setitem__(0, -2_000_000), "frames with numbers from -2000000 to .*; needed at most"),
+        (lambda c: c["frame"].__setitem__(0, 2_000_000), "frames with numbers from .* to 2000000; needed at most"),
+        (lambda c: c["frame"].__setitem__(0, -1), "column frame has -1; needed whole numbers from 0"),
+        (lambda c: c.update(frame=[0.5, *c["frame"][1:]]), "column frame has 0.5; needed whole numbers from 0"),
+        (lambda c: c["landmark_index"].__setitem__(0, None), "column landmark_index has nan; needed whole numbers"),
         (lambda c: c.__setitem__("x", ["a"] * len(c["y"])), "not a readable parquet file of numbers"),
     ],
-    ids="column rows type index twice frames text".split(),
+    ids="column rows type index twice frames negative fraction missing text".split(),
 )
 def test_damaged_parquet_files_are_refused(tmp_path, change, message):
     parquet = pytest.importorskip("pyarrow.parquet")

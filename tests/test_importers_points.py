@@ -367,6 +367,7 @@ def test_openpose_people_and_gaps(tmp_path, capsys):
     [
         ("{", "clip1_000000000002_keypoints.json: not JSON"),
         ("[]", "no list 'people'"),
+        ('{"people": [], "people": []}', "key 'people' occurs twice"),
         (json.dumps({"people": [3]}), "a person that is a int"),
         (json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 51}]}), "has 51 numbers; needed 75 or 54"),
         (json.dumps({"people": [{"pose_keypoints_2d": ["x"] * 75}]}), "has 0 numbers; needed 75 or 54"),

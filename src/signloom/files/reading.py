@@ -18,7 +18,7 @@ import stat
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,11 +214,20 @@ def parse_json(text: str, place: str, **hooks: Any) -> Any:
 
     hooks: of `json.loads`, for texts that must keep to more than JSON.
 
-    Raises InputError for text that is no JSON, is nested too deeply, or has a number or a character that nothing can
-    hold.
+    Raises InputError for text that is no JSON, is nested too deeply, has a key twice in an object, or a number or a
+    character that nothing can hold.
     """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            # One of its values would get lost.
+            name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise InputError(f"{place}: key {name!r:.60} occurs twice")
+        return record
+
     try:
-        value = json.loads(text, **hooks)
+        value = json.loads(text, object_pairs_hook=once, **hooks)
     except json.JSONDecodeError as error:
         line = f":{error.lineno}" if "\n" in text else ""
         raise InputError(f"{place}{line}: not JSON ({error.msg} at column {error.colno})") from None
@@ -235,21 +244,6 @@ def parse_json(text: str, place: str, **hooks: Any) -> Any:
             half = rf"\u{ord(error.object[error.start]):04x}"
             raise InputError(f"{place}: {half}, half of a character without its other half; write it again") from None
     return value
-
-
-def keys_once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """Returns the hook `object_pairs_hook` for `parse_json` that raises InputError for a key that occurs twice: one of
-    its values would get lost.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-            raise InputError(f"{place}: key {name!r:.60} occurs twice")
-        return record
-
-    return once
 
 
 def sha256_of(path: Path) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from signloom.errors import InputError
-from signloom.files.reading import Kind, keys_once, parse_json, read_bytes
+from signloom.files.reading import Kind, parse_json, read_bytes
 
 T = TypeVar("T")
 # The scores of every utterance of a large corpus.
@@ -67,7 +67,7 @@ def decode_json(data: bytes, place: str, *, non_finite: bool = False) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"{place}: not UTF-8 ({error.reason} at byte {error.start:,})") from None
     hooks = {} if non_finite else {"parse_float": finite, "parse_constant": finite}
-    return parse_json(text, place, object_pairs_hook=keys_once(place), **hooks)
+    return parse_json(text, place, **hooks)
 
 
 def encode_json(value: Any, place: str) -> bytes:

@@ -133,6 +133,8 @@ def _run(name: str, given: Corpus | None, seed: int) -> Subject:
 
 def _recipe_options(path: Path) -> dict[str, Any]:
     options = read_options(path)
+    if not options:
+        raise InputError(f"{path}: no options; needed at least one option of training, such as 'preset: student'")
     # The options of distillation include those of training.
     known = [field.name for field in dataclasses.fields(DistillRecipe)]
     faults = Faults(str(path))

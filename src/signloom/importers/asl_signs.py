@@ -103,6 +103,15 @@ def with_shapes(
     return [replace(clip, read=partial(read_clip, path, readings[clip.signer])) for clip, path in clips]
 
 
+def _whole_numbers(values: np.ndarray, column: str) -> np.ndarray:
+    """Returns numbers as int64. Raises InputError for a fraction, a missing one, or one below 0."""
+    numbers = values.astype(np.float64)
+    wrong = ~((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers))
+    if wrong.any():
+        raise InputError(f"column {column} has {values[wrong][0]}; needed whole numbers from 0")
+    return values.astype(np.int64)
+
+
 def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:
     """Returns the landmarks of a parquet file of the competition.
 
@@ -125,7 +134,7 @@ def read_clip(path: Path, reading: KeypointSettings) -> Landmarks:
             file.seek(0)
             table = parquet.read_table(file, columns=list(_POINT_COLUMNS))
         columns = {name: table.column(name) for name in _POINT_COLUMNS}
-        frame, index = (columns[name].to_numpy().astype(np.int64) for name in ("frame", "landmark_index"))
+        frame, index = (_whole_numbers(columns[name].to_numpy(), name) for name in ("frame", "landmark_index"))
         groups = columns["type"].to_pylist()
         xyz = np.stack([columns[name].to_numpy().astype(np.float64) for name in "xyz"], axis=-1)
     except (pyarrow.ArrowException, OSError, ValueError, TypeError) as error:

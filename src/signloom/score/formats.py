@@ -11,7 +11,7 @@ from typing import Any
 
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
 from signloom.errors import Faults, InputError
-from signloom.files.reading import keys_once, parse_json
+from signloom.files.reading import parse_json
 from signloom.run_folder import Run
 from signloom.score.ctm_order import check_twice
 from signloom.score.nist import Segment, TimedWord, read_ctm, read_stm
@@ -187,7 +187,7 @@ def _read_json_lines(path: Path, faults: Faults) -> list[Transcript]:
     for number, line in read_lines(path, faults) or ():
         place = f"{path}:{number}"
         try:
-            record = parse_json(line, place, object_pairs_hook=keys_once(place))
+            record = parse_json(line, place)
         except InputError as error:
             faults.add(str(error))
             continue

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from signloom.errors import Faults, InputError, listed
-from signloom.files.reading import keys_once, parse_json
+from signloom.files.reading import parse_json
 from signloom.text.tables import ending_of, read_lines, read_text
 
 # id, glosses and place of a sentence.
@@ -81,7 +81,7 @@ def _read_results(path: Path, what: str, faults: Faults) -> Iterator[Sentence]:
     if text is None:
         return
     try:
-        records = parse_json(text, str(path), object_pairs_hook=keys_once(str(path)))
+        records = parse_json(text, str(path))
     except InputError as error:
         faults.add(str(error))
         return
