@@ -246,7 +246,7 @@ def without_motion() -> Iterator[None]:
         for part in front.modality_slices().values():
             # Positions, forward and backward differences, as many of each; and whether the part was detected.
             count = (part.stop - part.start) // 3
-            front.std[part.start + count : part.start + 3 * count] = np.inf
+            front.std[part.start + count : part.start + 3 * count] = 1e30
 
     FrontEnd.fit = fit_without  # type: ignore[method-assign]
     try:

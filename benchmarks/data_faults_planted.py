@@ -270,28 +270,30 @@ def planted(root: Path, folder: Path, fault: Fault, where: str, seed: int) -> Pa
     corpus = Corpus.open(root)
     rng = np.random.default_rng(seed)
     concerned = chosen(list(corpus), where, rng)
+    infinite: dict[str, dict[str, np.ndarray]] = {}
     with CorpusWriter(folder, {"name": corpus.name}, overwrite=True) as writer:
         for item in corpus:
             clip = corpus.load(item)
             if item.id in concerned:
                 clip = fault.change(clip, rng)
             arrays = {"points": clip.points, "visibility": clip.visibility}
-            infinite = any(np.isinf(array).any() for array in arrays.values())
             sound = {name: np.where(np.isinf(array), 0, array) for name, array in arrays.items()}
             written = writer.add(
                 item.id,
                 split=item.split,
                 signer=item.signer,
                 glosses=item.glosses,
-                landmarks=replace(clip, **sound) if infinite else clip,
+                landmarks=replace(clip, **sound),
             )
-            if infinite:
-                # `save` refuses such a clip; other programs write them.
-                path = folder / written.landmarks
-                with np.load(path) as saved:
-                    parts = dict(saved)
-                with path.open("wb") as file:
-                    np.savez(file, **{**parts, **{name: array.astype(np.float16) for name, array in arrays.items()}})
+            if any(np.isinf(array).any() for array in arrays.values()):
+                infinite[written.landmarks] = arrays
+    for name, arrays in infinite.items():
+        # `save` refuses such a clip; other programs write them.
+        with np.load(folder / name) as saved:
+            parts = dict(saved)
+        parts |= {part: array.astype(np.float16) for part, array in arrays.items()}
+        with (folder / name).open("wb") as file:
+            np.savez(file, **parts)
     return folder
 
 

@@ -63,15 +63,15 @@ def test_emissions_go_on_where_a_killed_run_was(tiny_corpus, teacher, tmp_path, 
     corpus, model = Corpus.open(tiny_corpus), load(teacher)
     items = corpus.split("train")
     computed = []
-    original = Corpus.load
+    original = Corpus.load_view
 
-    def dying(corpus, item):
+    def dying(corpus, item, view):
         if len(computed) >= 6:
             raise KeyboardInterrupt
         computed.append(item.id)
-        return original(corpus, item)
+        return original(corpus, item, view)
 
-    monkeypatch.setattr(Corpus, "load", dying)
+    monkeypatch.setattr(Corpus, "load_view", dying)
     with pytest.raises(KeyboardInterrupt):
         keep_emissions(model, corpus, items, tmp_path, batch_size=3)
     assert len(list(tmp_path.rglob("*.npy"))) == 6
@@ -80,7 +80,12 @@ def test_emissions_go_on_where_a_killed_run_was(tiny_corpus, teacher, tmp_path, 
     (folder / ".half.npy.part").write_bytes(b"half")
     first = set(computed)
     computed.clear()
-    monkeypatch.setattr(Corpus, "load", lambda corpus, item: (computed.append(item.id), original(corpus, item))[1])
+
+    def counted(corpus, item, view):
+        computed.append(item.id)
+        return original(corpus, item, view)
+
+    monkeypatch.setattr(Corpus, "load_view", counted)
     told = []
     kept = keep_emissions(model, corpus, items, tmp_path, batch_size=3, advance=told.append)
     assert not first & set(computed)
@@ -122,7 +127,9 @@ def test_emissions_beside_a_teacher_that_is_somebody_elses(tiny_corpus, teacher,
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(setup, "keep_emissions", read_only)
-    with pytest.raises(InputError, match=r"run/emissions: emissions cannot be kept there \(Read-only .* --emissions"):
+    with pytest.raises(
+        InputError, match=r"teacher/emissions: emissions cannot be kept there \(Read-only .* --emissions"
+    ):
         fit(recipe(tiny_corpus, teacher, tmp_path, cache=True))
 
 

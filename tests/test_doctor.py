@@ -145,7 +145,7 @@ def test_a_recipe_without_attention_is_tried_without(tmp_path):
 def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("- 1\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "a.yaml")
-    assert (status, "a recipe is a table of options, got list" in output.err) == (2, True)
+    assert (status, "a.yaml: the content is a list of 1; needed a table of options" in output.err) == (2, True)
     (tmp_path / "d.yaml").write_text("# nothing\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "d.yaml")
     assert (status, "d.yaml: no options; needed at least one" in output.err) == (2, True)
@@ -157,7 +157,7 @@ def test_a_recipe_that_is_none_is_refused(tmp_path, capsys):
     assert "no option 'frobnicate' of training" in output.err
     (tmp_path / "b.yaml").write_text("preset: student\ndropout: 3\n", encoding="utf-8")
     status, output = answer(capsys, tmp_path / "b.yaml")
-    assert (status, "b.yaml: model: dropout 3; needed 0 to below 1" in output.err) == (2, True)
+    assert (status, "b.yaml: model: dropout 3.0; needed 0 to below 1" in output.err) == (2, True)
 
 
 def test_threads_are_as_they_were(corpus):

@@ -7,9 +7,10 @@ from dataclasses import asdict
 import pytest
 
 from signloom.errors import InputError
-from signloom.findings import checks_in
+from signloom.findings import Finding, checks_in
 from signloom.health.checks import run as run_checks
 from signloom.run_folder import EpochRecord, History, Run
+from signloom.score.wer import score
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,9 @@ def curves(train, dev=None, wer=None, *, options=None, corpus=None, monitors=Non
         for number, values in enumerate(zip(train, dev, wer, strict=True), 1)
     ]
     info = {"recipe": options or {}, "corpus": corpus or {}}
-    return Run(info=info, history=History(epochs), monitors=monitors or {})
+    monitors = monitors or {}
+    findings = {record["id"]: Finding.from_json(record) for record in monitors.get("said", [])}
+    return Run(info=info, history=History(epochs), monitors=monitors, findings=findings)
 
 
 def phoenix(train, wer):
@@ -131,11 +134,12 @@ def test_a_run_is_read_from_its_folder(tmp_path):
     assert Run.read(tmp_path) == Run(tmp_path)
     epochs = HEALTHY["short"].epochs
     said = watched("dead_units")["monitors"]["said"][0]
+    scored = score([("a", ["A"] * 12, ["A"])])
     for name, record in {
         "history.json": History(epochs, 2).to_json(),
         "run.json": {"recipe": {"learning_rate": 0.01}, "corpus": {"name": "c"}},
         "monitors.json": {"epochs": [{"epoch": 1, "dead": 0.5}], "said": [said], "every_steps": 10},
-        "evaluation-dev.json": {"reference_words": 12},
+        "evaluation-dev.json": scored.to_json(),
         "not-finite.json": {"place": "epoch 2, step 1"},
     }.items():
         (tmp_path / name).write_text(json.dumps(record), encoding="utf-8")
@@ -149,8 +153,16 @@ def test_a_run_is_read_from_its_folder(tmp_path):
     assert (run.evaluations["dev"]["reference_words"], run.not_finite["place"]) == (12, "epoch 2, step 1")
 
 
-@pytest.mark.parametrize("name", ["history.json", "run.json", "monitors.json", "evaluation-dev.json"])
-def test_a_damaged_record_is_refused(name, tmp_path):
-    (tmp_path / name).write_text('{"epochs": 3}', encoding="utf-8")
-    with pytest.raises(InputError, match=f"{name}: not what signloom writes"):
-        assert Run.read(tmp_path).options
+@pytest.mark.parametrize(
+    ("name", "record", "fault"),
+    [
+        ("history.json", {"epochs": 3, "best_epoch": 1}, "epochs is 3; needed a list"),
+        ("run.json", {"recipe": 3}, "recipe is 3; needed"),
+        ("monitors.json", {"epochs": 3, "said": []}, "epochs is 3; needed a list"),
+        ("evaluation-dev.json", {"epochs": 3}, "protocol is missing; needed text"),
+    ],
+)
+def test_a_damaged_record_is_refused(name, record, fault, tmp_path):
+    (tmp_path / name).write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(InputError, match=f"{name}: {fault}"):
+        Run.read(tmp_path)

@@ -447,5 +447,5 @@ def test_tensorboard_and_page_show_them(tiny_corpus, tmp_path, plant):
 def test_a_damaged_record_is_named(tiny_corpus, tmp_path):
     run = fit(recipe(tiny_corpus, tmp_path / "run", epochs=1)).run
     (run / "monitors.json").write_text('{"said": 3}')
-    with pytest.raises(InputError, match=r"monitors\.json: not what signloom writes"):
+    with pytest.raises(InputError, match=r"monitors\.json: said is 3; needed a list"):
         write_report(run)

@@ -521,12 +521,26 @@ TREE = st.recursive(
 )
 
 
+# What Lightning always has in a state.
+STATE = {
+    "epoch": 1,
+    "global_step": 7,
+    "pytorch-lightning_version": "2.5",
+    "loops": {},
+    "callbacks": {},
+    "state_dict": {},
+    "lr_schedulers": [{}],
+    "optimizer_states": [{}],
+    "epoch_so_far": {"batches": 3, "sums": (1.0, 2.0, 3.0), "seconds": 0.5},
+}
+
+
 @given(TREE)
 @settings(max_examples=40)
 def test_training_state_survives_without_pickle(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("state") / "last.safetensors"
     weights = torch.randn(3, 2).to(torch.bfloat16)
-    SafeCheckpointIO().save_checkpoint({"tree": tree, "weights": [weights, weights]}, path)
+    SafeCheckpointIO().save_checkpoint({**STATE, "tree": tree, "weights": [weights, weights]}, path)
     back = SafeCheckpointIO().load_checkpoint(path)
     assert back["tree"] == tree
     assert torch.equal(back["weights"][1], weights)
