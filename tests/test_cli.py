@@ -66,6 +66,26 @@ def test_no_command_gets_what_no_calculation_can_use(arguments, fault):
         cli.dispatch(arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["align", "a.npz", "--model", "run", "--glosses", "A", "--fps=1e400"], "--fps is inf; needed a finite number"),
+        (["train", "--data_dir", "corpus", "--seed=-1"], "--seed is -1; needed at least 0"),
+        (["compose", "corpus", "--output", "new", "--seed=-1"], "--seed is -1; needed at least 0"),
+        (["verify", "--data_dir", "corpus", "--seed=-1"], "--seed is -1; needed at least 0"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(arguments, fault):
+    with pytest.raises(InputError, match=fault):
+        cli.dispatch(arguments)
+
+
+def test_a_preset_that_does_not_exist_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError, match="no preset 'x'"):
+        cli.dispatch(["train", "--data_dir", str(tmp_path), "--preset", "x", "--output", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_config_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_bytes("output: new\n".encode("utf-16"))
     with pytest.raises(InputError, match="the file of --config is not UTF-8"):

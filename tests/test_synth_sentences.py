@@ -397,7 +397,7 @@ def test_the_vocabulary_is_sorted_by_frequency_and_leaves_out_rest():
         ("a.txt", "A B\n" + "A " * 201, "a.txt:2: 201 glosses; needed at most 200: one sentence per line"),
         ("a.txt", "A \u200b B\n", "a.txt:1: gloss 2 of 3, '\\u200b', has no visible letter"),
         ("a.txt", "A B\0C\n", "a.txt:1: a null character; needed a text file"),
-        ("a.txt", "A B\x9bC\n", "a.txt:1: gloss 2 of 2, 'B\\x9bC', holds a control character"),
+        ("a.txt", "A B\x9bC\n", "a.txt:1: gloss 'B\\x9bC' (3 characters) is too long or has control characters"),
         ("a.txt", "A <blank>\n", "a.txt:1: gloss 2 of 2, '<blank>', is reserved; rename it"),
         ("a.stm", ";; nothing\n", "a.stm: only comments, no sentences"),
         ("a.stm", "1 A B\n", "a.stm:1: 3 fields; needed id channel signer start end and the glosses"),

@@ -101,7 +101,7 @@ def _plants(kind: str, path: str) -> Iterator[tuple[str, Plant, Expected]]:
         # A text may end anywhere, and a frame or a table that lies elsewhere or is missing is another matter.
         if not (is_text and what.startswith("truncated")) and what not in ("dangling", "loop", "dev-null"):
             # A folder in the place of a frame or a clip is a missing one.
-            is_part = what == "folder" and kind in ("openpose", "openhands", "auto")
+            is_part = what == "folder" and kind in ("openpose", "openhands", "auto", "features6516")
             yield what, plant, "any" if is_part or path.endswith("card.json") else "refused"
     if path.endswith("card.json"):
         return

@@ -65,7 +65,7 @@ def cases() -> Iterator[Case]:
                 command,
                 uses,
                 make(path),
-                names=("clip.npz", "REGEN/0", "REGEN_1"),
+                names=("clip.npz", "REGEN/0", "REGEN_0", "REGEN_1"),
                 expected=expected,
                 # What was left out is listed even if nothing is left.
                 may_write=(r"new/left_out\.jsonl",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +29,7 @@ def archive(members: Iterable[tuple[str, bytes]], *, compressed: bool = False) -
     kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(buffer, "w", kind) as made:
         for name, data in members:
-            # writestr warns of a name that occurs twice.
-            with made.open(zipfile.ZipInfo(name), "w") as member:
+            with warnings.catch_warnings(action="ignore"), made.open(zipfile.ZipInfo(name), "w") as member:
                 member.write(data)
     return buffer.getvalue()
 

@@ -191,7 +191,7 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         ) from None
     values.pop("config", None)
     values = parser.instantiate(values)
-    messages.check_whole_numbers({name: values[name] for name in types}, program)
+    messages.check_numbers({name: values[name] for name in types}, program)
     return options(**{name: values[name] for name in types})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 import typing
 from collections.abc import Mapping
@@ -85,13 +86,19 @@ def in_words(message: str, types: Mapping[str, Any]) -> str:
     return f"--{match[1]} is {match[2].strip()!r}; needed {choice}"
 
 
-def check_whole_numbers(values: Mapping[str, Any], program: str) -> None:
-    """Raises InputError listing the options that are whole numbers too long for 64 bits: no code can count so far."""
+def check_numbers(values: Mapping[str, Any], program: str) -> None:
+    """Raises InputError listing the options that no command can use: numbers that are not finite, whole numbers too
+    long for 64 bits, seeds below 0.
+    """
     faults = Faults(program)
     for name, value in values.items():
         for item in value if isinstance(value, list | tuple) else (value,):
             if isinstance(item, int) and abs(item) >= 2**63:
                 faults.add(f"--{name} is a number of {item.bit_length():,} bits; {_MOST_DIGITS}")
+            elif isinstance(item, float) and not math.isfinite(item):
+                faults.add(f"--{name} is {item}; needed a finite number")
+            elif name == "seed" and isinstance(item, int) and item < 0:
+                faults.add(f"--seed is {item}; needed at least 0")
     faults.raise_if_any()
 
 

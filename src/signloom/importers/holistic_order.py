@@ -90,7 +90,9 @@ class Order:
         broken = np.zeros(len(frames), dtype=bool)
         for part in self.parts:
             end = start + self.form.width(part)
-            block = frames[:, start:end].astype(np.float32)
+            # Too large for single precision is infinite, and named as such.
+            with np.errstate(over="ignore"):
+                block = frames[:, start:end].astype(np.float32)
             first = block[:, :1]
             empty = (first[:, 0] == 0) | (first[:, 0] == -1)
             # Where the first value is no sign of a missing part, the others need not be compared.
@@ -242,7 +244,10 @@ def _misfit(order: Order, frames: np.ndarray) -> float:
 
     Nothing in it depends on the direction of x and y: mirrored or turned people keep their order.
     """
-    blocks, _ = order.blocks(frames)
+    blocks, broken = order.blocks(frames)
+    if broken.any() and not broken.all():
+        # They are reported when their clip is imported.
+        return _misfit(order, frames[~broken])
     points, visibility = order.points(frames)
     m = measure(points, visibility)
     costs = [

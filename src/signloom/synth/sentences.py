@@ -8,7 +8,6 @@ line. Glosses are kept as written, in any script.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -184,7 +183,5 @@ def _check(sentence: GlossSentence, place: str, faults: Faults) -> None:
         where = f"{place}: gloss {number} of {len(sentence.glosses)}, {gloss!r:.60},"
         if not any(letter.isprintable() for letter in gloss):
             faults.add(f"{where} has no visible letter")
-        elif any(unicodedata.category(letter) in ("Cc", "Cs") for letter in gloss):
-            faults.add(f"{where} holds a control character or half of a surrogate pair")
         elif gloss in (BLANK, UNKNOWN):
             faults.add(f"{where} is reserved; rename it")

@@ -184,12 +184,16 @@ class Recipe:
         faults = Faults("train options")
         faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
         faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
-        faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency")
+        faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency", "seed")
         faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")
         if self.refit_statistics and self.init is None:
             faults.add("--refit_statistics without --init; a new model always uses the statistics of this corpus")
+        try:
+            preset(self.preset)
+        except InputError as error:
+            faults.add(str(error))
         if self.resume and self.overwrite:
             faults.add("--resume and --overwrite contradict each other")
         faults.raise_if_any()
