@@ -219,7 +219,7 @@ class TestSeveralProcesses:
         flags = ["--data_dir", str(tiny_corpus), "--output", str(tmp_path / "run"), "--preset", "odd", "--devices", "2"]
         found = subprocess.run([sys.executable, "-c", code, "train", *flags], capture_output=True, text=True)
         assert found.returncode == 1
-        assert "signloom: error: model: no preset 'odd'" in found.stderr
+        assert "model: no preset 'odd'" in found.stderr
         assert "Traceback" not in found.stderr
 
     def test_torchrun_is_the_same_run(self, tiny_corpus, tmp_path, pair):
