@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,8 @@ class Bench:
         except (SignloomError, ValueError) as error:
             yield f"after the kill: {error}"
             return
-        yield from self._mixed(found)
+        # 128 + SIGTERM.
+        yield from self._mixed(found, self.scenario.partial if outcome.status == 143 else ())
 
     def _settle(self) -> None:
         """Opens what is there, as any reader does."""
@@ -129,12 +130,14 @@ class Bench:
         elif Run(self.place).is_run:
             Run.read(self.place)
 
-    def _mixed(self, found: dict[str, str]) -> Iterator[str]:
-        """Yields violations where neither the old nor the new is there as a whole."""
+    def _mixed(self, found: dict[str, str], partial: Sequence[str]) -> Iterator[str]:
+        """Yields violations where neither the old nor the new is there as a whole; `partial` are written by a stop."""
         kind = self.scenario.kind
         if kind in ("files", "set"):
             odd = [name for name, value in found.items() if value not in (self.old.get(name), self.new.get(name))]
-            yield from (f"{name} is neither the old nor the new" for name in odd if name not in ("align.json",))
+            yield from (
+                f"{name} is neither the old nor the new" for name in odd if name not in ("align.json", *partial)
+            )
             yield from (f"{name} is gone" for name in self.old if name not in found)
         elif kind == "corpus" and found not in (self.old, self.new, {}):
             yield f"neither the old corpus nor the new: {_different(found, self.new)}"

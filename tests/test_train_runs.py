@@ -64,8 +64,8 @@ KILLED = """
 import os, signal, sys
 from signloom.train import callbacks
 save, kept = callbacks.LastState._save, []
-def saved(self, trainer):
-    save(self, trainer)
+def saved(self, trainer, **options):
+    save(self, trainer, **options)
     kept.append(1)
 step_done = callbacks.step_done
 def stepped(trainer, batch_index):

@@ -38,6 +38,7 @@ class Scenario:
     before: arguments whose result lies in the output before, or none; then the command has --overwrite.
     ends: the exit status of a command that nobody kills.
     share: of the trials.  copied: folders of the base that are copied into the folder of a trial, because they change.
+    partial: files that the command writes with what it has when a signal stops it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scenario:
     copied: tuple[str, ...] = ()
     needs: str = ""
     ends: int = 0
+    partial: tuple[str, ...] = ()
 
 
 TRAIN = "train --data_dir {base}/sentences --output out --preset tiny --epochs 2 --batch_size 4 --save_every_steps 2"
@@ -113,6 +115,7 @@ SCENARIOS = (
         "set",
         share=4,
         ends=1,
+        partial=("overfit-tiny.json", "overfit-tiny.txt"),
     ),
     Scenario(
         "align",

@@ -223,7 +223,11 @@ class LastState(L.Callback):
         if batch_index + 1 == trainer.num_training_batches or not step_done(trainer, batch_index):
             return
         if trainer.should_stop or self._due(trainer):
-            self._save(trainer)
+            # A limit ends the run with a record of this epoch, a signal does at once.
+            at_limit = trainer.should_stop and self.interrupts.agreed is None
+            if at_limit and trainer.is_global_zero:
+                self.replacement.hold()
+            self._save(trainer, whole=not at_limit)
             self._raise_if_stopped(trainer, module)
 
     def _due(self, trainer: L.Trainer) -> bool:
@@ -240,12 +244,15 @@ class LastState(L.Callback):
         # If the run was stopped within an epoch, the state of that moment is saved already.
         if loader.state_dict()["batches"] == 0:
             self._save(trainer)
+        elif trainer.is_global_zero:
+            self.replacement.state_saved()
         self._raise_if_stopped(trainer, module)
 
-    def _save(self, trainer: L.Trainer) -> None:
+    def _save(self, trainer: L.Trainer, *, whole: bool = True) -> None:
+        """Saves the state; unless it is `whole`, what belongs to it is still to come."""
         with disk_space(self.run.path):
             trainer.save_checkpoint(self.run.written.state_file)
-            if trainer.is_global_zero:
+            if trainer.is_global_zero and whole:
                 self.replacement.state_saved()
         self._saved = time.monotonic()
         if self.interrupts.keep_state:

@@ -32,8 +32,17 @@ class Replacement:
             self._old = []
         self._stage.path.mkdir()
 
+    def hold(self) -> None:
+        """Keeps apart what is written from now on, until `state_saved`.
+
+        The state of a run that ends within an epoch belongs to the record of that epoch, which comes later: a run that
+        is killed between them goes on from the state before.
+        """
+        self._stage.path.mkdir(exist_ok=True)
+
     def state_saved(self) -> None:
         """Lets the new run take the place of the earlier one, if that is still there."""
         if self._stage.path.is_dir():
             new = [path.name for path in self._stage.path.iterdir() if path.is_file()]
             self._stage.commit(new, remove=self._old)
+            self._old = []
