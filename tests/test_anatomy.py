@@ -163,7 +163,8 @@ def turned(*degrees):
 def test_one_sign_of_one_signer_is_imported(shared_data, tmp_path, source, group, sign):
     with np.load(shared_data / f"{source}.npz") as arrays:
         kept = np.flatnonzero((arrays["group"] == group) & (arrays["label"] == sign))
-        frames = np.concatenate([arrays["frames"][arrays["start"][k] :][: arrays["length"][k]] for k in kept])
+        every, first, length = arrays["frames"], arrays["start"], arrays["length"]
+        frames = np.concatenate([every[first[k] : first[k] + length[k]] for k in kept])
         lengths, labels, groups = arrays["length"][kept], arrays["label"][kept], arrays["group"][kept]
     starts = np.cumsum([0, *lengths[:-1]])
     np.savez(tmp_path / "signs.npz", frames=frames, start=starts, length=lengths, label=labels, group=groups)
