@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,15 +43,7 @@ class TorchEngine:
                     recognizer = Recognizer(config, num_words)
             except (KeyError, RuntimeError) as error:
                 raise InputError(f"{path}: {_NO_FIT} (no such model can be built: {error})") from None
-            needed = {name: tuple(tensor.shape) for name, tensor in recognizer.state_dict().items()}
-            faults = [f"{name} is missing" for name in needed.keys() - shapes.keys()]
-            faults += [f"{name} is unknown" for name in shapes.keys() - needed.keys()]
-            faults += [
-                f"{name} has shape {shapes[name]}, needed {shape}"
-                for name, shape in needed.items()
-                if shapes.get(name, shape) != shape
-            ]
-            if faults:
+            if faults := shape_faults(recognizer, shapes):
                 raise InputError(f"{path}: {_NO_FIT}: {listed(sorted(faults), shown=3)}")
             weights = {name: file.get_tensor(name) for name in names}
         state = recognizer.state_dict()
@@ -133,6 +125,18 @@ def _parameters_at_most(most: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def shape_faults(module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...] | None]) -> list[str]:
+    """Returns what is wrong with weights for a module. shapes: by name; None for what is no tensor."""
+    needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    faults = [f"{name} is missing" for name in needed.keys() - shapes.keys()]
+    faults += [f"{name} is unknown" for name in shapes.keys() - needed.keys()]
+    return faults + [
+        f"{name} has shape {shapes[name]}, needed {shape}"
+        for name, shape in needed.items()
+        if shapes.get(name, shape) != shape
+    ]
 
 
 def recognizer_of(engine: Engine) -> Recognizer:

@@ -19,6 +19,7 @@ from signloom.files.reading import open_file
 from signloom.files.records import Count
 from signloom.files.schemas import Table, check, decode_json
 from signloom.files.writing import atomic_write
+from signloom.inference.torch_engine import shape_faults
 
 FORMAT = "signloom-training-state"
 
@@ -98,17 +99,14 @@ def restoring(path: Path, has_begun: Callable[[], bool]) -> Iterator[None]:
 
 def check_fits(module: torch.nn.Module, state: Mapping[str, Any], path: Path) -> None:
     """Raises InputError unless weights and optimiser in a state have the module's shapes, and finite values."""
-    needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     weights = state["state_dict"]
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items() if isinstance(tensor, torch.Tensor)}
-    faults = [f"{name} is missing" for name in needed.keys() - shapes.keys()]
-    faults += [f"{name} is unknown" for name in weights.keys() - needed.keys()]
+    shapes = {name: tuple(value.shape) if isinstance(value, torch.Tensor) else None for name, value in weights.items()}
+    faults = shape_faults(module, shapes)
     faults += [
-        f"{name} has shape {shapes[name]}, needed {shape}"
-        for name, shape in needed.items()
-        if shapes.get(name, shape) != shape
+        f"{name} is not finite"
+        for name, shape in shapes.items()
+        if shape is not None and not weights[name].isfinite().all()
     ]
-    faults += [f"{name} is not finite" for name in shapes.keys() & needed.keys() if not weights[name].isfinite().all()]
     moments = [value for entry in state["optimizer_states"][0].get("state", {}).values() for value in entry.values()]
     known = {tuple(parameter.shape) for parameter in module.parameters()} | {()}
     tensors = [value for value in moments if isinstance(value, torch.Tensor)]
