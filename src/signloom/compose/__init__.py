@@ -1,0 +1,21 @@
+"""Composes isolated clips into a corpus of continuous utterances: splits the clips, draws, resamples and joins them.
+
+The docstring of `commands/compose.py` states the rules. Utterance k of a split does not depend on the number of
+utterances, and the split of the clips does not depend on the groups that are held out.
+"""
+
+from signloom.compose.options import ComposeOptions
+from signloom.compose.sentences import common_fps, compose, draw, join, retimed_positions
+from signloom.compose.splitting import ClipSplits, Pool, split_clips
+
+__all__ = [
+    "ClipSplits",
+    "ComposeOptions",
+    "Pool",
+    "common_fps",
+    "compose",
+    "draw",
+    "join",
+    "retimed_positions",
+    "split_clips",
+]
