@@ -165,8 +165,16 @@ def _composed_people(data: Path, work: Path, seed: int) -> Maker:
     from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
 
+    # Of known signers, as when the thresholds were chosen.
     options = ComposeOptions(
-        held_out=[PEOPLE[2 + seed]], num_train=40, num_dev=12, num_test=12, min_glosses=2, max_glosses=5, seed=seed
+        held_out=[PEOPLE[2 + seed]],
+        dev_signers=["known"],
+        num_train=40,
+        num_dev=12,
+        num_test=12,
+        min_glosses=2,
+        max_glosses=5,
+        seed=seed,
     )
     return lambda root: _done(compose(Corpus.open(_people(data, work)), root, options))
 

@@ -88,6 +88,85 @@ def test_holding_out_a_group_does_not_reshuffle_the_others(signs):
     assert held["dev"]["cyd"] == seen["dev"]["cyd"]
 
 
+@pytest.fixture(scope="module")
+def six(tmp_path_factory):
+    """Six groups: `all` has a gloss of its own, `most` covers more glosses than the others."""
+    counts = {(group, gloss): 7 for group in ("c", "d", "e", "f") for gloss in ("A", "B")}
+    counts |= {("all", gloss): 7 for gloss in "ABCD"} | {("most", gloss): 7 for gloss in "ABC"}
+    return isolated(tmp_path_factory.mktemp("six") / "c", counts, num_frames=8)
+
+
+def ids(pool) -> set[str]:
+    return {clip.id for glosses in pool.values() for clips in glosses.values() for clip in clips}
+
+
+def test_dev_holds_a_stranger_where_six_groups_train(six):
+    splits = split_clips(six, ComposeOptions())
+    assert set(splits.pools["dev"]) == {"most"}
+    assert set(splits.pools["train"]) == set(splits.pools["test"]) == {"all", "c", "d", "e", "f"}
+    # All clips of the stranger are dev's. Train has what the others would have given to dev: 6 of their 7 clips.
+    assert {gloss: len(clips) for gloss, clips in splits.pools["dev"]["most"].items()} == dict.fromkeys("ABC", 7)
+    assert {len(clips) for glosses in splits.pools["train"].values() for clips in glosses.values()} == {6}
+    assert any("dev holds most, who is not in train, and 3 of the 4 glosses" in note for note in splits.notes)
+
+
+def test_who_is_in_dev_depends_on_nothing_that_is_unrelated(six):
+    known = split_clips(six, ComposeOptions(dev_signers=["known"])).pools
+    assert set(known["dev"]) == set(known["train"])
+    few = ComposeOptions(num_train=1, num_dev=0, num_test=0, clips_per_gloss=2, max_glosses=9)
+    auto, limited = split_clips(six, ComposeOptions()).pools, split_clips(six, few).pools
+    assert limited["dev"] == auto["dev"]
+    # The same clips as without a stranger in dev come first.
+    assert limited["train"]["c"] == {gloss: clips[:2] for gloss, clips in known["train"]["c"].items()}
+    # The clips of a group do not depend on who else is in dev.
+    other = split_clips(six, ComposeOptions(dev_signers=["d"])).pools
+    assert other["train"]["c"] == auto["train"]["c"]
+    assert other["test"]["c"] == known["test"]["c"]
+
+
+def test_fewer_groups_and_known_signers_leave_dev_as_it_was(six, signs):
+    five = split_clips(six, ComposeOptions(held_out=["c"]))
+    assert five.pools == split_clips(six, ComposeOptions(held_out=["c"], dev_signers=["known"])).pools
+    assert any("5 signers could train; from 6 on" in note and "crossval --nested" in note for note in five.notes)
+    with_one = split_clips(six, ComposeOptions(held_out=["c"], dev_signers=["1"])).pools
+    assert (set(with_one["dev"]), set(with_one["test"])) == ({"most"}, {"c"})
+    assert not ids(with_one["train"]) & (ids(with_one["dev"]) | ids(with_one["test"]))
+
+
+def test_a_dev_split_of_the_clips_stays_and_a_missing_one_is_made_of_strangers(six):
+    def given(*splits):
+        return replace(
+            six,
+            utterances=tuple(replace(clip, split=splits[number % len(splits)]) for number, clip in enumerate(six)),
+        )
+
+    own = given("train", "dev", "test")
+    assert split_clips(own, ComposeOptions()).pools == split_clips(own, ComposeOptions(dev_signers=["known"])).pools
+    with pytest.raises(InputError, match="come with a dev split, which stays"):
+        split_clips(own, ComposeOptions(dev_signers=["c"]))
+    splits = split_clips(given("train", "test"), ComposeOptions())
+    came = {clip.id: clip.split for clip in given("train", "test")}
+    assert {group for group, glosses in splits.pools["dev"].items()} == {"most"}
+    assert ids(splits.pools["train"]) | ids(splits.pools["dev"]) == {
+        name for name, split in came.items() if split == "train"
+    }
+    assert ids(splits.pools["test"]) == {name for name, split in came.items() if split == "test"}
+    assert not any("dev gets a share" in note for note in splits.notes)
+
+
+def test_groups_of_dev_that_cannot_be_are_refused(six):
+    with pytest.raises(InputError, match="no signer 'al'; did you mean 'all'"):
+        split_clips(six, ComposeOptions(dev_signers=["al"]))
+    with pytest.raises(InputError, match="--dev_signers names every signer"):
+        split_clips(six, ComposeOptions(dev_signers=["all", "most", "c", "d", "e", "f"]))
+    with pytest.raises(InputError, match="c in --held_out and in --dev_signers"):
+        ComposeOptions(held_out=["c"], dev_signers=["c", "d"])
+    with pytest.raises(InputError, match="auto and known stand alone"):
+        ComposeOptions(dev_signers=["auto", "c"])
+    # Only by its name: train loses D.
+    assert any("dev has 1 gloss that" in note for note in split_clips(six, ComposeOptions(dev_signers=["all"])).notes)
+
+
 def test_the_signs_of_an_utterance_are_its_glosses_at_its_boundaries(signs, held_out):
     numbers = {c.id: int(signs.load(c).points[0, 0, 0]) for c in signs}
     for utterance in held_out:
@@ -203,7 +282,8 @@ def test_a_small_group_and_few_clips_are_told(tmp_path):
     assert "group y has 1 of 3 glosses; without B, C" in notes
     assert "dev has no clips of B, C; a gloss needs 3 clips" in notes
     assert "test has no clips of C" in notes
-    assert "train" not in notes.replace("of train, dev", "")
+    assert "train has no clips" not in notes
+    assert "dev holds known signers only" in notes
     held = "\n".join(split_clips(corpus, ComposeOptions(held_out=["x"])).notes)
     assert "test has 2 glosses that are not in the training split (B, C)" in held
 
@@ -250,9 +330,9 @@ def test_all_clips_that_are_no_isolated_signs_are_listed(tmp_path):
 
 
 def test_an_unknown_group_is_refused_and_the_nearest_named(signs):
-    with pytest.raises(InputError, match=re.escape("no group 'bem'") + ".*did you mean 'ben'.*ann, ben, cyd"):
+    with pytest.raises(InputError, match=re.escape("no signer 'bem'") + ".*did you mean 'ben'.*ann, ben, cyd"):
         split_clips(signs, ComposeOptions(held_out=["bem"]))
-    with pytest.raises(InputError, match=re.escape("no group 'quite other'") + ".*; Groups: ann, ben, cyd"):
+    with pytest.raises(InputError, match=re.escape("no signer 'quite other'") + ".*; Signers: ann, ben, cyd"):
         split_clips(signs, ComposeOptions(held_out=["quite other"]))
     with pytest.raises(InputError, match="names every group"):
         split_clips(signs, ComposeOptions(held_out=["ann", "ben", "cyd"]))

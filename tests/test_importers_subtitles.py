@@ -235,6 +235,42 @@ def test_voices_of_webvtt_are_signers(tmp_path, video):
         corpus_of(subtitles, tmp_path, voice="Ben")
 
 
+def test_dev_holds_a_stranger_where_no_split_is_named(tmp_path, capsys):
+    for name, last in zip("abcdef", ("SONNE", "SONNE", "SCHNEE", "SONNE", "SONNE", "SONNE"), strict=True):
+        put(tmp_path, f"{name}.srt", SRT.replace("SONNE", last))
+        random_landmarks(100).save(tmp_path / "lm" / f"{name}.npz")
+    by_file = {"signer_from": "file"}
+
+    def dev(**given) -> set[str | None]:
+        return {item.signer for item in corpus_of(subtitles, tmp_path, **given) if item.split == "dev"}
+
+    (stranger,) = dev(**by_file)
+    # Only c signs SCHNEE.
+    assert stranger in set("abdef")
+    assert f"dev holds {stranger}, who is not in train" in capsys.readouterr().err
+    assert dev(**by_file, dev_signers=["c", "b"]) == {"b", "c"}
+    assert dev(**by_file, dev_signers=["known"]) == set()
+    assert dev(**by_file, split="train") == dev(**by_file, splits=["train"]) == set()
+    table = tmp_path / "table.csv"
+    options = subtitles.Options(annotations=[str(tmp_path / "in")], output=table, **by_file)
+    assert subtitles.run(options) == 0
+    assert {line.split("|")[3] for line in table.read_text().splitlines() if "|dev|" in line} == {stranger}
+    # A split that is named stays.
+    (tmp_path / "in" / "test").mkdir()
+    (tmp_path / "in" / "a.srt").rename(tmp_path / "in" / "test" / "a.srt")
+    assert dev(**by_file) == set()
+    with pytest.raises(InputError, match="say the splits, which stay"):
+        corpus_of(subtitles, tmp_path, **by_file, dev_signers=["b"])
+
+
+def test_few_signers_stay_in_train_and_it_is_told(tmp_path, video, capsys):
+    put(tmp_path, "a.srt", SRT)
+    assert {item.split for item in corpus_of(subtitles, tmp_path)} == {"train"}
+    assert "all utterances are in train (no known signer could train" in capsys.readouterr().err
+    with pytest.raises(InputError, match="auto and known stand alone"):
+        corpus_of(subtitles, tmp_path, dev_signers=["auto", "a"])
+
+
 @pytest.mark.parametrize("format", ["srt", "vtt"])
 def test_what_transcribe_writes_comes_back(tmp_path, video, format):
     spans = (GlossSpan("ER&SIE", 0.2, 0.6, 0.9), GlossSpan("<unknown>", 0.6, 1.0, 0.9), GlossSpan("X", 1.0, 1.5, 0.9))

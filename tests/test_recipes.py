@@ -189,6 +189,52 @@ class TestLeavingOneSignerOut:
         assert fold.dev_from == "25% of the training utterances"
         assert len(fold.corpus.split("dev")) == round(0.25 * sum(item.signer != "A" for item in others))
 
+    def test_a_nested_fold_chooses_its_epoch_on_a_stranger_who_rotates(self, corpus):
+        whole = Corpus.open(corpus)
+        chosen = {}
+        for signer in "ABC":
+            fold = crossval.leave_two_out(whole, signer)
+            signers = {name: {item.signer for item in fold.corpus.split(name)} for name in ("train", "dev", "test")}
+            assert signers["test"] == {signer}
+            (chosen[signer],) = signers["dev"]
+            assert signers["train"] == set("ABC") - {signer, chosen[signer]}
+            assert {item.id for item in fold.corpus} == {item.id for item in whole}
+            assert len(fold.corpus.split("dev")) == 6
+            assert fold.dev_from == f"all by {chosen[signer]}, unseen"
+        assert chosen == {"A": "B", "B": "C", "C": "A"}
+
+    def test_nobody_chooses_epochs_whose_glosses_nobody_else_signs(self, corpus):
+        whole = Corpus.open(corpus)
+        utterances = tuple(replace(item, glosses=("ALONE",)) if item.signer == "B" else item for item in whole)
+        fourth = tuple(replace(item, id=f"{item.id}-D", signer="D") for item in whole if item.signer == "C")
+        fold = crossval.leave_two_out(replace(whole, utterances=utterances + fourth), "A")
+        assert {item.signer for item in fold.corpus.split("dev")} == {"C"}
+        assert {item.signer for item in fold.corpus.split("train")} == {"B", "D"}
+
+    def test_on_whom_the_epochs_were_chosen_is_told(self, corpus):
+        whole = Corpus.open(corpus)
+        nested, plain = crossval.leave_two_out(whole, "A"), crossval.leave_out(whole, "A", dev_share=0.25, seed=0)
+        assert "chosen on another unseen signer" in crossval.selection([nested], nested=True)
+        assert "chosen on signers of train; with --nested" in crossval.selection([plain], nested=False)
+        strangers = replace(
+            whole, utterances=tuple(replace(u, split="dev" if u.signer == "B" else "train") for u in whole)
+        )
+        fold = crossval.leave_out(strangers, "A", dev_share=0.25, seed=0)
+        assert "by signers who are not in its train" in crossval.selection([fold], nested=False)
+
+    @pytest.mark.slow
+    def test_the_nested_command_names_the_strangers(self, corpus, tmp_path, capsys):
+        flags = ["--data_dir", corpus, "--output", tmp_path / "cv", "--epochs", 1, "--signers", "C"]
+        assert run("crossval", *flags, "--nested") == 0
+        shown = capsys.readouterr()
+        assert "chosen on another unseen signer" in shown.out
+        assert "without C: 6 train and 6 dev utterances (all by A, unseen), 6 to score" in shown.err
+        record = json.loads((tmp_path / "cv" / "crossval.json").read_text())
+        assert record["folds"]["C"]["dev_from"] == "all by A, unseen"
+        assert record["options"]["nested"] is True
+        assert run("crossval", *flags) == 2
+        assert "--nested was True, now False" in capsys.readouterr().err
+
     @pytest.mark.slow
     def test_the_command_makes_a_table_and_keeps_finished_folds(self, corpus, tmp_path, capsys, monkeypatch):
         from signloom.train import fit
@@ -231,5 +277,8 @@ class TestLeavingOneSignerOut:
         alone = replace(whole, utterances=tuple(item for item in whole if item.signer == "A"))
         with pytest.raises(InputError, match="one signer, A; needed at least 2"):
             crossval.chosen_signers(alone, ())
+        two = replace(whole, utterances=tuple(item for item in whole if item.signer != "B"))
+        with pytest.raises(InputError, match="2 signers, A, C; --nested needs at least 3: one to score"):
+            crossval.chosen_signers(two, (), nested=True)
         assert run("crossval", "--data_dir", corpus, "--dev_share", 1, "--devices", 2, "--resume") == 2
         assert "3 faults" in capsys.readouterr().err

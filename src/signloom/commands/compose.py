@@ -7,9 +7,15 @@ among train, dev and test, so no clip is in two splits. Clips that come with spl
 --held_out are unseen signers: the test utterances come from all their clips, train and dev from the shares of the other
 groups.
 
-The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances, and the split of
-the clips does not depend on --held_out. A composed utterance keeps its truth: where each sign starts and ends, and
-which clip it comes from.
+Dev holds strangers, too, where six or more groups are left to train: one in six of them is used for dev only, with all
+its clips. Train keeps every gloss, and the dev shares of the other groups. Dev gets as many glosses as possible. The
+best epoch is then the one that recognises strangers best. With fewer groups dev holds signers of train, which cannot
+tell how strangers are recognised; 'signloom crossval --nested' measures that. --dev_signers overrides.
+
+The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
+dev depend on the seed, --dev_signers, and the groups that are left to train with their glosses. How the clips of a
+group are split depends on no other group, unless the group is held out or in dev. A composed utterance keeps its truth:
+where each sign starts and ends, and which clip it comes from.
 """
 
 from __future__ import annotations
@@ -47,13 +53,14 @@ def run(options: Options) -> int:
     made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)
     print(f"{options.output}: {len(made)} utterances from {len(corpus)} clips, seed {options.seed}")
     print(f"  {'split':<6}{'utterances':>11}{'glosses':>9}{'distinct':>10}{'minutes':>9}{'clips':>7}  signers")
+    trained = shares.pools["train"].keys()
     for split, row in made.summary().items():
         pool = shares.pools[split]
         clips = sum(len(clips) for glosses in pool.values() for clips in glosses.values())
         print(
             f"  {split:<6}{row['utterances']:>11}{row['running_glosses']:>9}{row['distinct_glosses']:>10}"
             f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(group or 'unknown' for group in pool)}"
-            f"{' (unseen)' if split == 'test' and options.held_out else ''}"
+            f"{' (unseen)' if split != 'train' and not trained & pool.keys() else ''}"
         )
     print(f"Next: signloom train --data_dir {options.output}")
     return 0

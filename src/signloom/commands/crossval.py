@@ -5,12 +5,18 @@ test split of a fold is all utterances by its signer, from any split. The best e
 dev utterances by the other signers or, if there are none, on a share of the training utterances. The model is trained
 on all other utterances by the other signers. All options of 'signloom train' apply to every fold.
 
+With --nested the best epoch of a fold is chosen on strangers, too: on all utterances by a second signer, who is in
+neither training nor test of the fold. This signer rotates: it is the next one by name, or the first after it whose
+glosses the others sign as well. Use it where dev holds signers of train, which favours epochs that know these people.
+It needs 3 signers, and each model is trained on all but two of them.
+
 The run folder of a fold is OUTPUT/SIGNER. To continue after an interruption, repeat the command: finished folds are
 kept, and an unfinished one is resumed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -20,7 +26,8 @@ from msgspec import Struct
 
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
-from signloom.errors import Faults, InputError
+from signloom.corpus.splits import FEWEST_FOR_NESTED, dev_is_known
+from signloom.errors import Faults, InputError, listed
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem
 from signloom.files.schemas import Name, Table, read_record
@@ -45,8 +52,12 @@ class Options(Recipe):
 
     signers: tuple[str, ...] = ()
     """the signers to leave out in turn; every signer of the corpus when not given"""
+    nested: bool = False
+    """choose the best epoch of each fold on another signer who is not in its training, instead of on dev utterances
+    by its training signers"""
     dev_share: float = 0.1
-    """share of the training utterances used to choose the best epoch if the other signers have no dev utterances"""
+    """share of the training utterances used to choose the best epoch if the other signers have no dev utterances;
+    without effect with --nested"""
     protocol: str = "plain"
     """scoring rule of the table, e.g. plain or phoenix2014"""
     output: Path = Path("runs/crossval")
@@ -89,9 +100,12 @@ def _run(options: Options, corpus: Corpus) -> int:
     from signloom.health.first_look import first_look
     from signloom.train.fit import fit
 
+    signers = chosen_signers(corpus, options.signers, nested=options.nested)
     folds = [
-        leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)
-        for signer in chosen_signers(corpus, options.signers)
+        leave_two_out(corpus, signer)
+        if options.nested
+        else leave_out(corpus, signer, dev_share=options.dev_share, seed=options.seed)
+        for signer in signers
     ]
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     to_replace = _check_same(options, corpus)
@@ -135,13 +149,14 @@ def _run(options: Options, corpus: Corpus) -> int:
         },
     )
     print(table(scores, pooled))
+    print(selection(folds, nested=options.nested))
     print(f"written: {options.output / RESULT}")
     worst = max(scores, key=lambda name: scores[name].wer)
     print(f"next: the worst signer's errors, in {Run(options.output / file_stem(worst)).score_page('test')}")
     return 0
 
 
-def chosen_signers(corpus: Corpus, names: Sequence[str]) -> list[str]:
+def chosen_signers(corpus: Corpus, names: Sequence[str], *, nested: bool = False) -> list[str]:
     """Returns the signers to leave out. Raises InputError for unknown names and for a corpus without enough signers."""
     nameless = sum(utterance.signer is None for utterance in corpus)
     known = sorted({utterance.signer for utterance in corpus if utterance.signer is not None})
@@ -152,6 +167,11 @@ def chosen_signers(corpus: Corpus, names: Sequence[str]) -> list[str]:
         )
     if len(known) < 2:
         raise InputError(f"{corpus.root}: one signer, {known[0]}; needed at least 2 to leave one out")
+    if nested and len(known) < FEWEST_FOR_NESTED:
+        raise InputError(
+            f"{corpus.root}: {len(known)} signers, {listed(known)}; --nested needs at least {FEWEST_FOR_NESTED}: one "
+            "to score, one to choose the best epoch, and one to train on. Leave --nested out, or record another signer"
+        )
     if unknown := sorted(set(names) - set(known)):
         raise InputError(f"--signers: no {', '.join(unknown)} in {corpus.root}; there are {', '.join(known)}")
     return [name for name in known if name in names] if names else known
@@ -181,6 +201,43 @@ def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fo
     name = f"{corpus.name} without {signer}"
     utterances = tuple(redrawn(utterance) for utterance in corpus)
     return Fold(signer, Corpus(corpus.root, {**corpus.info, "name": name}, utterances), dev_from)
+
+
+def leave_two_out(corpus: Corpus, signer: str) -> Fold:
+    """Returns the nested fold of a signer: test is all utterances by the signer, dev all by another one.
+
+    The signer of dev is the next by name, after the last the first, if the signers left to train sign as many of the
+    glosses as with any other choice; else the first after it with whom they do.
+    """
+    everyone = sorted({str(item.signer) for item in corpus})
+    place = everyone.index(signer)
+    glosses = {name: Counter(g for item in corpus if item.signer == name for g in item.glosses) for name in everyone}
+
+    def trained(name: str) -> float:
+        """Returns the share of a signer's running glosses that the signers left to train sign."""
+        rest = {gloss for other in everyone if other not in (name, signer) for gloss in glosses[other]}
+        return sum(count for gloss, count in glosses[name].items() if gloss in rest) / glosses[name].total()
+
+    # The first of equal ones.
+    other = max([*everyone[place + 1 :], *everyone[:place]], key=trained)
+    splits = {signer: "test", other: "dev"}
+    utterances = tuple(replace(item, split=splits.get(str(item.signer), "train")) for item in corpus)
+    name = f"{corpus.name} without {signer} and {other}"
+    return Fold(signer, Corpus(corpus.root, {**corpus.info, "name": name}, utterances), f"all by {other}, unseen")
+
+
+def selection(folds: Sequence[Fold], *, nested: bool) -> str:
+    """Returns the sentence below the table: on whom the best epochs were chosen."""
+    if nested:
+        return (
+            "the best epoch of each fold was chosen on another unseen signer, who is in neither its train nor its test"
+        )
+    if any(dev_is_known(fold.corpus) for fold in folds):
+        return (
+            "the best epochs were chosen on signers of train; with --nested and 3 signers or more, they are chosen on "
+            "strangers"
+        )
+    return "the best epoch of each fold was chosen on dev utterances by signers who are not in its train"
 
 
 def table(scores: dict[str, Score], pooled: Score) -> str:

@@ -1,7 +1,6 @@
 """Composes isolated clips into a corpus of continuous utterances: splits the clips, draws, resamples and joins them.
 
-The docstring of `commands/compose.py` states the rules. Utterance k of a split does not depend on the number of
-utterances, and the split of the clips does not depend on the groups that are held out.
+The docstring of `commands/compose.py` states the rules, and what depends on what.
 """
 
 from signloom.compose.options import ComposeOptions

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from signloom.compose.options import ComposeOptions
 from signloom.corpus import SPLITS, Corpus, Utterance
+from signloom.corpus.splits import AUTO, KNOWN, DevSigners, check_names, choose_dev_signers, known_dev_warning
 from signloom.errors import Faults, InputError, listed
 from signloom.vocabulary import never_trained
 
@@ -39,24 +39,23 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
 
     The clips of each gloss and group are split 70/15/15. Clips that come with a train split and others stay in their
     own splits; train gives a share of its clips to a split that they lack. If groups are held out, test has all their
-    clips and no others.
+    clips and no others. Groups of dev (`choose_dev_signers`) have none of their clips in train, and train has the dev
+    shares of the other groups; a dev split that the clips come with stays as it is.
 
-    Raises InputError listing every clip that does not show one gloss of one group, for an unknown held-out group, and
-    for a split that needs utterances but gets no clips.
+    How the clips of a group are split depends on no other group, unless it is chosen for dev, and on no number of
+    utterances.
+
+    Raises InputError listing every clip that does not show one gloss of one group, for an unknown group of an option,
+    and for a split that needs utterances but gets no clips.
     """
     by_group = _by_group(corpus)
-    held_out = set(options.held_out)
     own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
+    dev = _dev_groups(corpus, by_group, own, options)
     pools: dict[str, Pool] = {split: {} for split in SPLITS}
     for group in sorted(by_group, key=str):
         for gloss in sorted(by_group[group]):
-            shares = _own_shares(by_group[group][gloss], own, options.seed)
-            if group in held_out:
-                shares = {"test": sorted(by_group[group][gloss], key=lambda clip: clip.id)}
-            elif held_out:
-                del shares["test"]
-            for split, clips in shares.items():
+            for split, clips in _shares(by_group[group][gloss], group, own, dev, options).items():
                 if split == "train" and options.clips_per_gloss is not None:
                     clips = clips[: options.clips_per_gloss]
                 if clips:
@@ -68,7 +67,7 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                 f"{corpus.root}: {split} gets no clips; no gloss and group has more than {most_clips}, needed 3 to "
                 f"serve train, dev and test. Add clips or pass --num_{split} 0"
             )
-    return ClipSplits(pools, tuple(_notes(corpus, by_group, pools, options)))
+    return ClipSplits(pools, tuple(_notes(corpus, by_group, pools, dev, options)))
 
 
 def _by_group(corpus: Corpus) -> Pool:
@@ -90,17 +89,45 @@ def _by_group(corpus: Corpus) -> Pool:
 
 
 def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> None:
-    faults = Faults("compose: --held_out")
     groups = [group for group in by_group if group is not None]
-    for name in options.held_out:
-        if name not in groups:
-            near = difflib.get_close_matches(name, groups, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            known = listed(sorted(groups)) or "none, because its clips name no signer"
-            faults.add(f"no group {name!r} in {corpus.root}; {hint}Groups: {known}")
-    faults.raise_if_any()
+    check_names(options.held_out, groups, f"compose: --held_out, {corpus.root}")
     if set(options.held_out) == set(groups) and groups and options.num_train + options.num_dev:
         raise InputError(f"compose: --held_out names every group of {corpus.root}; needed one left to train on")
+
+
+def _dev_groups(corpus: Corpus, by_group: Pool, own: Collection[str], options: ComposeOptions) -> DevSigners:
+    """Returns the groups that are used only for dev, chosen among those that could train."""
+    if "dev" in own:
+        if options.dev_signers not in ([AUTO], [KNOWN]):
+            raise InputError(f"compose: --dev_signers: the clips of {corpus.root} come with a dev split, which stays")
+        return DevSigners(why_none="the clips come with this dev split")
+    glosses = {
+        group: [gloss for gloss, clips in by_gloss.items() if not own or any(clip.split == "train" for clip in clips)]
+        for group, by_gloss in by_group.items()
+        if group is not None and group not in options.held_out
+    }
+    glosses = {group: names for group, names in glosses.items() if names}
+    return choose_dev_signers(glosses, options.dev_signers, seed=options.seed)
+
+
+def _shares(
+    clips: Sequence[Utterance], group: str | None, own: Collection[str], dev: DevSigners, options: ComposeOptions
+) -> dict[str, list[Utterance]]:
+    """Returns the clips of one gloss and group by split."""
+    if group in options.held_out:
+        return {"test": sorted(clips, key=lambda clip: clip.id)}
+    shares = _own_shares(clips, own, options.seed)
+    if group in dev.names:
+        given = [clip for clip in clips if not own or clip.split == "train"]
+        shares |= {"train": [], "dev": sorted(given, key=lambda clip: clip.id)}
+        if "test" not in own:
+            del shares["test"]
+    elif dev.names:
+        # At the end: --clips_per_gloss takes the same clips with and without groups of dev.
+        shares |= {"train": [*shares["train"], *shares["dev"]], "dev": []}
+    if options.held_out:
+        shares.pop("test", None)
+    return shares
 
 
 def _share(clips: Sequence[Utterance], seed: int) -> dict[str, list[Utterance]]:
@@ -124,7 +151,7 @@ def _own_splits(corpus: Corpus) -> set[str]:
     return splits if len(splits) > 1 and "train" in splits else set()
 
 
-def _own_shares(clips: Sequence[Utterance], own: set[str], seed: int) -> dict[str, list[Utterance]]:
+def _own_shares(clips: Sequence[Utterance], own: Collection[str], seed: int) -> dict[str, list[Utterance]]:
     """Returns the clips of one gloss and group by their own splits `own`, or split by `_share` if there are none."""
     if not own:
         return _share(clips, seed)
@@ -138,9 +165,12 @@ def _own_shares(clips: Sequence[Utterance], own: set[str], seed: int) -> dict[st
     return shares
 
 
-def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: ComposeOptions) -> list[str]:
+def _notes(
+    corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], dev: DevSigners, options: ComposeOptions
+) -> list[str]:
     """Returns what the user should know before training on the result."""
     everything = {gloss for glosses in by_group.values() for gloss in glosses}
+    of = {split: {gloss for glosses in pools[split].values() for gloss in glosses} for split in SPLITS}
     notes = []
     if None in by_group:
         notes.append("the clips name no signer; one utterance may join signs of different people")
@@ -148,25 +178,26 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
         if len(glosses) < len(everything):
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
+    if options.num_dev:
+        notes += _notes_on_dev(by_group, pools, of, dev)
     for split in SPLITS:
-        if not getattr(options, f"num_{split}"):
+        if not getattr(options, f"num_{split}") or (split == "dev" and dev.names):
             continue
-        here = {gloss for glosses in pools[split].values() for gloss in glosses}
         groups = [g for g in by_group if not options.held_out or (g in options.held_out) == (split == "test")]
         wanted = {gloss for group in groups for gloss in by_group[group]}
-        if wanted - here:
+        if wanted - of[split]:
             notes.append(
-                f"{split} has no clips of {listed(sorted(wanted - here))}; a gloss needs 3 clips in a group to be in "
-                "all of train, dev and test"
+                f"{split} has no clips of {listed(sorted(wanted - of[split]))}; a gloss needs 3 clips in a group to be "
+                "in all of train, dev and test"
             )
-    trained = {gloss for glosses in pools["train"].values() for gloss in glosses}
     for split in ("dev", "test"):
-        untrained = {gloss for glosses in pools[split].values() for gloss in glosses} - trained
+        untrained = of[split] - of["train"]
         if untrained and getattr(options, f"num_{split}"):
             notes.append(f"{never_trained(split, untrained)}; each of them counts as an error")
     if own := _own_splits(corpus):
-        lacking = " and ".join(split for split in SPLITS if split not in own)
-        notes.append(f"the clips stay in their own splits{f'; {lacking} gets a share of train' if lacking else ''}")
+        lacking = [split for split in SPLITS if split not in own and not (split == "dev" and dev.names)]
+        given = f"; {' and '.join(lacking)} gets a share of train" if lacking else ""
+        notes.append(f"the clips stay in their own splits{given}")
     elif len({clip.split for clip in corpus}) > 1:
         notes.append("the clips' own splits are ignored; train, dev and test are split again")
     unused = sum(len(clips) for glosses in by_group.values() for clips in glosses.values()) - sum(
@@ -180,3 +211,18 @@ def _notes(corpus: Corpus, by_group: Pool, pools: Mapping[str, Pool], options: C
             reasons.append("what --clips_per_gloss leaves over")
         notes.append(f"{unused} clips are in no split: {' and '.join(reasons)}")
     return notes
+
+
+def _notes_on_dev(
+    by_group: Pool, pools: Mapping[str, Pool], of: Mapping[str, Collection[str]], dev: DevSigners
+) -> list[str]:
+    """Returns the note on who is in dev: strangers, or known signers only; none if that is not known."""
+    if dev.names:
+        who = f"{listed(dev.names)}, who {'is' if len(dev.names) == 1 else 'are'} not in train"
+        return [
+            f"dev holds {who}, and {len(of['dev'])} of the {len(of['train'])} glosses of train; --dev_signers "
+            f"{KNOWN} makes it of clips of every group instead"
+        ]
+    if pools["dev"] and None not in pools["dev"] and pools["dev"].keys() <= pools["train"].keys():
+        return [f"{known_dev_warning(len(by_group))} ({dev.why_none})"]
+    return []

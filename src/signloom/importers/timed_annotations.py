@@ -15,6 +15,7 @@ from typing import Any
 
 from signloom.console import say
 from signloom.corpus import SPLITS, check_split
+from signloom.corpus.splits import AUTO
 from signloom.errors import Faults, InputError, plural
 from signloom.files.paths import files_of
 from signloom.files.writing import write_text
@@ -27,6 +28,7 @@ from signloom.importers.annotations import (
     note_glosses,
     write_utterances,
 )
+from signloom.importers.dev_split import DEFAULT, check_dev_option, with_dev_split
 from signloom.importers.media_choice import choose_medium, find_landmarks, people_in
 from signloom.importers.spans import Span, cached_loader
 from signloom.importers.timed_sentences import Each, SignerSource, Tiers, TimedUtterance, read_utterances
@@ -47,8 +49,11 @@ class TimedOptions(WriteOptions):
     """Folder of the new corpus; without --landmarks, the file of a table id|gloss (.csv)."""
     landmarks: Path | None = None
     """Folder with the landmark files of the videos, as 'signloom extract' writes it."""
-    split: str = "train"
-    """Split of the files outside folders train, dev or test."""
+    split: str | None = None
+    """Split of the files outside folders train, dev or test (default: train, with dev as --dev_signers says)."""
+    dev_signers: list[str] = field(default_factory=lambda: [AUTO])
+    """Signers that are used only for dev, if neither --split nor folders say the splits: auto (one in six, if there are
+    six or more and train keeps every gloss), a number of them, their names, or known (none)."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
     """The splits to import: some of train dev test."""
     replace_spaces: str | None = None
@@ -103,6 +108,7 @@ def import_timed(
     """
     splits = check_splits(options.splits)
     check_split(options.split)
+    check_dev_option(options.dev_signers)
     signer = SignerSource(options.signer_from)
     files = find_annotation_files(options.annotations, options.split, splits, suffixes)
     if options.landmarks is None:
@@ -116,7 +122,7 @@ def import_timed(
     for path, (name, split) in files.items():
         try:
             document = read(path)
-            content = read_utterances(path, name, split, document, tiers.found_in(document), signer, clean)
+            content = read_utterances(path, name, split or DEFAULT, document, tiers.found_in(document), signer, clean)
         except InputError as error:
             if options.skip_faulty:
                 left_out.append(LeftOut(name, str(error)))
@@ -132,10 +138,13 @@ def import_timed(
             faults.messages += content.problems
     utterances = _without_faulty(utterances, options, faults, left_out)
     annotations = cleaned([item.annotation for item in utterances], clean)
+    given = options.split is not None or "dev" not in splits or any(split for _, split in files.values())
     if options.landmarks is None:
         faults.raise_if_any()
+        annotations = with_dev_split(annotations, options.dev_signers, given=given)
         return _write_table(utterances, annotations, tiers, options, left_out)
     items = _with_landmarks(utterances, annotations, tiers, options, faults, left_out)
+    items = with_dev_split(items, options.dev_signers, given=given)
     status = write_utterances(
         items,
         replace(source, files=list(files)),
@@ -152,17 +161,19 @@ def import_timed(
 
 
 def find_annotation_files(
-    given: Sequence[str], default: str, splits: Sequence[str], suffixes: Sequence[str]
-) -> dict[Path, tuple[str, str]]:
+    given: Sequence[str], default: str | None, splits: Sequence[str], suffixes: Sequence[str]
+) -> dict[Path, tuple[str, str | None]]:
     """Returns the annotation files in files and folders, each with its name and split; those of other splits are left
     out.
+
+    default: split of the files that lie in no folder of a split; None counts as train.
 
     The name is the file's stem; with as many of its folders as tell it from files of the same stem.
 
     Raises InputError listing every path that does not exist or has no such file.
     """
     faults = Faults("annotations")
-    split_of: dict[Path, str] = {}
+    split_of: dict[Path, str | None] = {}
     for name in given:
         root = Path(name)
         paths = files_of(root, faults)
@@ -175,7 +186,9 @@ def find_annotation_files(
             split_of[path] = next((part for part in (*reversed(folders), root.name) if part in SPLITS), default)
     faults.raise_if_any()
     names = _names(list(split_of))
-    chosen = {path: (names[path], split) for name in splits for path, split in split_of.items() if split == name}
+    chosen = {
+        path: (names[path], split) for name in splits for path, split in split_of.items() if (split or DEFAULT) == name
+    }
     if not chosen:
         raise InputError(
             f"annotations: no files of split {' or '.join(splits)}; the {len(split_of)} files are of other splits"

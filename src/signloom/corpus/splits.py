@@ -1,0 +1,132 @@
+"""Who is in the dev split: signers of train, or strangers. Chooses strangers where a split is made.
+
+A recogniser is for people it has never seen. A dev split by signers of train shows how well it recognises those, so the
+epoch, the decoder and the calibration that it selects may be wrong for strangers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from signloom.corpus.reading import Utterance
+from signloom.errors import Faults, InputError, listed, plural
+
+# With 6 signers, the one in dev is a sixth of the people: about as much of the data as a dev split of known signers
+# takes (15 %). With fewer, train would lose a fifth of its people or more, and on their number it depends most how well
+# strangers are recognised.
+FEWEST_SIGNERS = 6
+# Leave-one-signer-out selects by one signer, tests on another and trains on the others.
+FEWEST_FOR_NESTED = 3
+# Words of the option --dev_signers.
+AUTO, KNOWN = "auto", "known"
+
+
+@dataclass(frozen=True)
+class DevSigners:
+    """The signers whose clips are dev and nothing else, in alphabetical order.
+
+    why_none: the reason why there are none, empty if there are.
+    """
+
+    names: tuple[str, ...] = ()
+    why_none: str = ""
+
+
+def check_dev_signers(wanted: Sequence[str], faults: Faults) -> None:
+    """Adds to `faults` what is wrong with the option --dev_signers, whatever the corpus."""
+    shown = " ".join(wanted) or "empty"
+    if not wanted or len(set(wanted)) < len(wanted):
+        faults.add(f"--dev_signers is {shown}; needed {AUTO}, {KNOWN}, a number, or different signers")
+    elif len(wanted) > 1 and {AUTO, KNOWN} & set(wanted):
+        faults.add(f"--dev_signers is {shown}; {AUTO} and {KNOWN} stand alone")
+
+
+def choose_dev_signers(glosses: Mapping[str, Collection[str]], wanted: Sequence[str], *, seed: int) -> DevSigners:
+    """Returns the signers that dev gets from those that could train, as the option --dev_signers says.
+
+    glosses: the glosses of each signer; nobody else can train.
+    wanted: `auto`, `known`, a number of signers, or names. A number that is a signer's name means this signer.
+
+    `auto` chooses one signer in six where there are FEWEST_SIGNERS or more. Nobody is chosen without whom train would
+    lose a gloss. One after the other, the one is chosen who adds most glosses to dev; `seed` decides among equal ones.
+    The choice depends on the signers, their glosses and the seed, and on nothing else.
+
+    Raises InputError for unknown signers, for all of them, and for more than can be chosen.
+    """
+    word = wanted[0]
+    if word == KNOWN:
+        return DevSigners(why_none=f"--dev_signers {KNOWN}")
+    if word == AUTO:
+        if len(glosses) < FEWEST_SIGNERS:
+            people = plural(len(glosses), "signer") if glosses else "no known signer"
+            return DevSigners(why_none=f"{people} could train; from {FEWEST_SIGNERS} on, one in six is kept for dev")
+        names = _chosen(glosses, round(len(glosses) / FEWEST_SIGNERS), seed)
+        return DevSigners(names, "" if names else "each signer has a gloss that no other has")
+    if len(wanted) == 1 and word not in glosses and len(word) < 10 and word.lstrip("-").isdecimal():
+        count = int(word)
+        names = _chosen(glosses, count, seed)
+        if not 1 <= count == len(names):
+            most = plural(len(_chosen(glosses, len(glosses), seed)), "signer")
+            raise InputError(
+                f"--dev_signers is {word}; needed 1 or more, and {most} of {len(glosses)} can be chosen so that train "
+                f"keeps every gloss. Name the signers to choose them all the same, or pass {KNOWN}"
+            )
+        return DevSigners(names)
+    check_names(wanted, glosses, "--dev_signers")
+    if set(wanted) == set(glosses):
+        raise InputError("--dev_signers names every signer; needed one left to train on")
+    return DevSigners(tuple(sorted(wanted)))
+
+
+def check_names(wanted: Iterable[str], signers: Collection[str], option: str) -> None:
+    """Raises InputError listing the names that are no signers, each with the nearest one."""
+    faults = Faults(option)
+    for name in wanted:
+        if name not in signers:
+            near = difflib.get_close_matches(name, signers, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            known = listed(sorted(signers)) or "none, because no signer is known"
+            faults.add(f"no signer {name!r}; {hint}Signers: {known}")
+    faults.raise_if_any()
+
+
+def _chosen(glosses: Mapping[str, Collection[str]], count: int, seed: int) -> tuple[str, ...]:
+    """Returns up to `count` signers, chosen as `choose_dev_signers` says."""
+    ordered = sorted(glosses, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    trained = Counter(gloss for name in ordered for gloss in set(glosses[name]))
+    chosen: list[str] = []
+    covered: set[str] = set()
+    while len(chosen) < count:
+        free = [name for name in ordered if name not in chosen and all(trained[gloss] > 1 for gloss in glosses[name])]
+        if not free or len(chosen) + 1 == len(glosses):
+            break
+        best = max(free, key=lambda name: len(set(glosses[name]) - covered))
+        chosen.append(best)
+        covered |= set(glosses[best])
+        trained.subtract(set(glosses[best]))
+    return tuple(sorted(chosen))
+
+
+def dev_is_known(utterances: Iterable[Utterance]) -> bool:
+    """Returns whether every signer of dev is known and is in train too; False without dev."""
+    signers: dict[str, set[str | None]] = {"train": set(), "dev": set()}
+    for item in utterances:
+        signers.setdefault(item.split, set()).add(item.signer)
+    return bool(signers["dev"]) and None not in signers["dev"] and signers["dev"] <= signers["train"]
+
+
+def known_dev_warning(num_signers: int) -> str:
+    """Returns the sentence that belongs to a dev split of known signers: what it cannot tell, and what can.
+
+    num_signers: in the whole corpus.
+    """
+    measured = (
+        "'signloom crossval --nested' measures that"
+        if num_signers >= FEWEST_FOR_NESTED
+        else f"that needs {FEWEST_FOR_NESTED} signers, for 'signloom crossval --nested'"
+    )
+    return f"dev holds known signers only and cannot tell how strangers are recognised; {measured}"
