@@ -224,7 +224,7 @@ def test_advice_follows_the_scores():
     assert "no better than the student alone (10.00 % against 8.00 %" in advice(0.10, 0.05, 0.08)
     assert "--soft_weight 0.3" in advice(0.10, 0.05)
     assert "harder dev split" in advice(0.0, 0.0)
-    assert "a dev split of other signers" in advice(0.10, 0.05, dev_is_known=True)
+    assert "a dev split of other signers" in advice(0.10, 0.05, signers_known=True)
     assert "other signers" not in advice(0.10, 0.05)
     assert "more than a point behind" in advice(0.05, 0.20)
     assert "no difference that dev could show" in advice(0.05, 0.055, 0.06)

@@ -153,6 +153,14 @@ def test_a_mixed_corpus_and_a_composed_one_are_labelled(run):
     assert "composed of isolated signs" in text
 
 
+def test_a_dev_split_of_known_signers_is_told_with_the_command_that_measures_strangers(run):
+    assert "strangers" not in Page(write_report(run).read_text()).text
+    (run / "run.json").write_text(json.dumps({**RUN, "corpus": {**RUN["corpus"], "dev_is_known": True, "path": "/c"}}))
+    text = Page(write_report(run).read_text()).text
+    assert "Dev cannot tell how strangers are recognised" in text
+    assert "signloom crossval --data_dir /c --nested" in text
+
+
 def test_a_real_corpus_carries_no_label_of_simulation(run):
     real = {**RUN, "corpus": {**RUN["corpus"], "synthetic": False}}
     (run / "run.json").write_text(json.dumps(real))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from conftest import TINY_STUDENT, drawn_curves, finished, made_once, random_landmarks, tiny_sentence
 from signloom import cli, layout
 from signloom.corpus import Corpus, CorpusWriter
+from signloom.corpus.splits import KNOWN_DEV
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError, TrainingError
 from signloom.files import staging
@@ -367,9 +368,13 @@ class TestCommandLine:
         run = tmp_path / "run"
         flags = ["--preset", "tiny", "--epochs", 2, "--batch_size", 4, "--threads", 1, "--augmentation.mirror", 0.5]
         assert self.run("train", "--data_dir", tiny_corpus, "--output", run, *flags) == 0
-        out = capsys.readouterr().out
-        assert "best dev WER" in out
-        assert "next: signloom evaluate" in out
+        shown = capsys.readouterr()
+        assert "best dev WER" in shown.out
+        assert "next: signloom evaluate" in shown.out
+        # The signer of dev, A, is in train too.
+        assert KNOWN_DEV in shown.out
+        assert "dev cannot tell how strangers are recognised" in (run / "training.log").read_text()
+        assert json.loads((run / "run.json").read_text())["corpus"]["dev_is_known"] is True
         assert self.run("evaluate", run, "--data_dir", tiny_corpus, "--split", "test") == 0
         out = capsys.readouterr().out
         assert "scoring rule 'plain'" in out

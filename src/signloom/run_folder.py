@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 from signloom.corpus import HEADER, SPLITS, SYNTHETIC_UTTERANCES, Corpus
+from signloom.corpus.splits import dev_is_known
 from signloom.errors import InputError
 from signloom.files import records
 from signloom.files.paths import file_stem
@@ -346,7 +347,8 @@ def model_path(model: Path) -> Path:
 
 
 def corpus_record(corpus: Corpus) -> dict[str, Any]:
-    """Returns what a run records about its corpus: name, absolute path, origin, and counts by split."""
+    """Returns what a run records about its corpus: name, absolute path, origin, counts by split, and whether dev holds
+    signers of train only."""
     return {
         "name": corpus.name,
         "path": str(corpus.root.resolve()),
@@ -356,6 +358,7 @@ def corpus_record(corpus: Corpus) -> dict[str, Any]:
         "licence": corpus.info.get("licence", "unknown"),
         "importer": corpus.info.get("importer", ""),
         "summary": corpus.summary(),
+        "dev_is_known": dev_is_known(corpus),
     }
 
 

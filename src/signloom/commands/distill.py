@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from signloom.console import say
 from signloom.corpus import Corpus
+from signloom.corpus.splits import dev_is_known
 from signloom.ctc.decoding import Decoding
 from signloom.errors import InputError
 from signloom.files.writing import write_json
@@ -78,7 +79,7 @@ def run(options: DistillRecipe) -> int:
         f"{result.seconds:.0f} s of training, best of {len(result.history.epochs)} epochs: {result.best.epoch}\n"
         f"model and curves: {result.run}"
     )
-    for line in advice(teacher, student, alone, comparisons, dev_is_known=_dev_is_known(corpus)):
+    for line in advice(teacher, student, alone, comparisons, signers_known=dev_is_known(corpus)):
         print(line)
     say(f"written: {record}")
     say(f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test")
@@ -128,22 +129,17 @@ def table(corpus: Corpus, systems: list[System]) -> str:
     return "\n".join(lines)
 
 
-def _dev_is_known(corpus: Corpus) -> bool:
-    """Returns whether every signer of dev is in train too."""
-    return {item.signer for item in corpus.split("dev")} <= {item.signer for item in corpus.split("train")}
-
-
 def advice(
     teacher: System,
     student: System,
     alone: System | None,
     comparisons: dict[str, Comparison],
     *,
-    dev_is_known: bool = False,
+    signers_known: bool = False,
 ) -> list[str]:
     """Returns what the scores show about the teacher and what to try; empty if the student has learnt all it can.
 
-    dev_is_known: whether every signer of dev is in train too.
+    signers_known: whether every signer of dev is in train too.
     """
     lines = []
     rival = student if alone is None else alone
@@ -161,7 +157,7 @@ def advice(
             "  - a teacher trained differently from the student: it then makes other errors",
             "  - more weight for the reference: --soft_weight 0.3",
         ]
-        if dev_is_known:
+        if signers_known:
             lines.append(
                 "  - a dev split of other signers: all signers of this one are in train too, and a teacher may be "
                 "better on new signers only"

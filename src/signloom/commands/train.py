@@ -7,6 +7,7 @@ describes recipes, several processes, SLURM and resuming.
 
 from __future__ import annotations
 
+from signloom.corpus.splits import KNOWN_DEV
 from signloom.train.recipe import Recipe
 
 Options = Recipe
@@ -24,10 +25,12 @@ def run(options: Recipe) -> int:
     if World.of_environment().rank:
         return 0
     best = result.best
+    # Beside the rate, because this is what the rate is taken for.
+    known = f"{KNOWN_DEV}\n" if result.model.info["corpus"]["dev_is_known"] else ""
     print(
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
         f"{result.seconds:.0f} s of training, {recognizer_of(result.model.engine).num_parameters:,} parameters\n"
-        f"model and curves: {result.run}\n"
+        f"{known}model and curves: {result.run}\n"
         f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test"
     )
     return 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from signloom.compose.options import ComposeOptions
 from signloom.corpus import SPLITS, Corpus, Utterance
-from signloom.corpus.splits import AUTO, KNOWN, DevSigners, check_names, choose_dev_signers, known_dev_warning
+from signloom.corpus.splits import AUTO, KNOWN, KNOWN_DEV, DevSigners, check_names, choose_dev_signers
 from signloom.errors import Faults, InputError, listed
 from signloom.vocabulary import never_trained
 
@@ -179,7 +179,7 @@ def _notes(
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
     if options.num_dev:
-        notes += _notes_on_dev(by_group, pools, of, dev)
+        notes += _notes_on_dev(pools, of, dev)
     for split in SPLITS:
         if not getattr(options, f"num_{split}") or (split == "dev" and dev.names):
             continue
@@ -213,9 +213,7 @@ def _notes(
     return notes
 
 
-def _notes_on_dev(
-    by_group: Pool, pools: Mapping[str, Pool], of: Mapping[str, Collection[str]], dev: DevSigners
-) -> list[str]:
+def _notes_on_dev(pools: Mapping[str, Pool], of: Mapping[str, Collection[str]], dev: DevSigners) -> list[str]:
     """Returns the note on who is in dev: strangers, or known signers only; none if that is not known."""
     if dev.names:
         who = f"{listed(dev.names)}, who {'is' if len(dev.names) == 1 else 'are'} not in train"
@@ -224,5 +222,5 @@ def _notes_on_dev(
             f"{KNOWN} makes it of clips of every group instead"
         ]
     if pools["dev"] and None not in pools["dev"] and pools["dev"].keys() <= pools["train"].keys():
-        return [f"{known_dev_warning(len(by_group))} ({dev.why_none})"]
+        return [f"{KNOWN_DEV} ({dev.why_none})"]
     return []

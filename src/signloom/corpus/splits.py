@@ -21,6 +21,11 @@ from signloom.errors import Faults, InputError, listed, plural
 FEWEST_SIGNERS = 6
 # Leave-one-signer-out selects by one signer, tests on another and trains on the others.
 FEWEST_FOR_NESTED = 3
+# Belongs beside figures on a dev split for which `dev_is_known` holds.
+KNOWN_DEV = (
+    "dev cannot tell how strangers are recognised: it holds signers of train only; 'signloom crossval --nested' "
+    "measures that"
+)
 # Words of the option --dev_signers.
 AUTO, KNOWN = "auto", "known"
 
@@ -117,16 +122,3 @@ def dev_is_known(utterances: Iterable[Utterance]) -> bool:
     for item in utterances:
         signers.setdefault(item.split, set()).add(item.signer)
     return bool(signers["dev"]) and None not in signers["dev"] and signers["dev"] <= signers["train"]
-
-
-def known_dev_warning(num_signers: int) -> str:
-    """Returns the sentence that belongs to a dev split of known signers: what it cannot tell, and what can.
-
-    num_signers: in the whole corpus.
-    """
-    measured = (
-        "'signloom crossval --nested' measures that"
-        if num_signers >= FEWEST_FOR_NESTED
-        else f"that needs {FEWEST_FOR_NESTED} signers, for 'signloom crossval --nested'"
-    )
-    return f"dev holds known signers only and cannot tell how strangers are recognised; {measured}"

@@ -44,6 +44,7 @@ class CorpusRecord(Struct):
     importer: str = ""
     synthetic: bool = False
     composed: bool = False
+    dev_is_known: bool = False
     summary: dict[str, Split] | UnsetType = UNSET
 
 

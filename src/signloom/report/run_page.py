@@ -60,7 +60,7 @@ def render(run: Run) -> str:
         best = run.evaluations[headline]
         add(run.evaluation_file(headline), lambda: sections.headline(best, headline, run.info, history))
     if history is not None:
-        add(run.history_file, lambda: sections.training(history))
+        add(run.history_file, lambda: sections.training(history, run.info))
     elif run.curves_png.is_file():
         parts.append(_embedded(run.curves_png.read_bytes()))
     if run.monitors:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus import simulated_label
+from signloom.corpus.splits import KNOWN_DEV
 from signloom.errors import plural
 from signloom.report.charts import EpochChart, Span, bars, epoch_charts, is_finite, short, timeline
+from signloom.report.finding import light
 from signloom.report.html import Html, card, element, header, table
 from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
@@ -99,8 +101,9 @@ def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Ht
     return cards
 
 
-def training(history: Mapping[str, Any]) -> Html | None:
-    """Returns loss and word error rate over the epochs, as curves and as a table that can be opened."""
+def training(history: Mapping[str, Any], run: Mapping[str, Any]) -> Html | None:
+    """Returns loss and word error rate over the epochs, as curves and as a table that can be opened, and a warning
+    where dev holds signers of train only."""
     epochs = history["epochs"]
     if not epochs:
         return None
@@ -121,8 +124,13 @@ def training(history: Mapping[str, Any]) -> Html | None:
         for epoch in epochs
     ]
     every = element("details", element("summary", "Every epoch"), table(list(columns), rows, numeric_from=0))
+    known = (run.get("corpus") or {}).get("dev_is_known")
     return element(
-        "section", element("h2", "Training"), epoch_charts(epochs, charts, best_epoch=history.get("best_epoch")), every
+        "section",
+        element("h2", "Training"),
+        element("p", light("note"), f" {KNOWN_DEV[:1].upper()}{KNOWN_DEV[1:]}.") if known else None,
+        epoch_charts(epochs, charts, best_epoch=history.get("best_epoch")),
+        every,
     )
 
 
@@ -258,7 +266,13 @@ def settings(run: Mapping[str, Any]) -> Html | None:
 
 def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
     """Returns the next steps: the run's own (`next_steps` of its record: text and command), or else the usual ones."""
+    corpus = run.get("corpus") or {}
+    nested = {
+        "text": "Measure how strangers are recognised: dev holds signers of train only, and chose the best epoch",
+        "command": f"signloom crossval --data_dir {corpus.get('path', 'CORPUS')} --nested --output runs/nested",
+    }
     steps = run.get("next_steps") or [
+        *([nested] if corpus.get("dev_is_known") else []),
         {
             "text": "Recognise signs in a video of your own",
             "command": f"signloom transcribe video.mp4 --model {Run(folder).model_file}",

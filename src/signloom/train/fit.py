@@ -19,6 +19,7 @@ from torch import Tensor
 
 import signloom
 from signloom.corpus import Corpus
+from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError
 from signloom.files.locks import locked
@@ -111,6 +112,8 @@ def _fit(
     vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
     if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
         log.warning("%s", unknown)
+    if world.rank == 0 and dev_is_known(corpus):
+        log.warning("%s", KNOWN_DEV)
     torch.manual_seed(recipe.seed)
     recognizer, started_from = build_recognizer(recipe, vocabulary)
     train_items = not_too_long(train_items, recipe.max_frames, recognizer.config.fps)
