@@ -132,7 +132,8 @@ def strangers(options: Any, part: str) -> dict[str, Any]:
             result = one_run(options, task, side)
             if result is not None:
                 results[side].append(result)
-                print(f"{task.name} {side}: test {result['test']['wer']:.2%}, dev {result['dev']['wer']:.2%}", flush=True)
+                test, dev = result["test"]["wer"], result["dev"]["wer"]
+                print(f"{task.name} {side}: test {test:.2%}, dev {dev:.2%}", flush=True)
     print(f"\n{part}: WER on people who were not in training\n")
     print(table_of(results))
     return results
@@ -180,10 +181,8 @@ def table_of(results: dict[str, list[dict[str, Any]]]) -> str:
             person: [run["test"]["wer"] for run in runs if run["settings"]["person"] == person] for person in people
         }
         means = {person: statistics.mean(values) for person, values in by_person.items() if values}
-        cells = [
-            f"{means[person]:.1%} ({', '.join(f'{value:.1%}' for value in by_person[person])})" if person in means else ""
-            for person in people
-        ]
+        seeds = {person: ", ".join(f"{value:.1%}" for value in values) for person, values in by_person.items()}
+        cells = [f"{means[person]:.1%} ({seeds[person]})" if person in means else "" for person in people]
         overall = [f"{statistics.mean(means.values()):.1%}", f"{max(means.values()):.1%}"] if means else ["", ""]
         seconds = f"{statistics.mean(run['seconds'] for run in runs):.0f}" if runs else ""
         rows.append([side, *cells, *overall, str(sum(map(errors_of, runs))), seconds])

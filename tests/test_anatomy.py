@@ -6,9 +6,9 @@ import pytest
 from body_faults import PLANTED, with_part
 from signloom import layout
 from signloom.anatomy import FAULTS, combined, faults_of, measure, measure_landmarks
+from signloom.anatomy.hand_model import hand_points
 from signloom.anatomy.measuring import hand_order
 from signloom.importers import holistic
-from signloom.synth.body import hand_points
 from signloom.synth.corpus import make_clip
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import make_plans

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from signloom import layout
+from signloom.anatomy.hand_model import hand_points
 from signloom.cli import dispatch
 from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError
 from signloom.synth import face, lexicon
-from signloom.synth.body import WRIST_LIMIT, hand_points, pose_body
+from signloom.synth.body import WRIST_LIMIT, pose_body
 from signloom.synth.corpus import make_clip, synthesise
 from signloom.synth.dials import Dials, dial_names
 from signloom.synth.lexicon import apart, citation_view, comfortable, make_lexicon, neighbours

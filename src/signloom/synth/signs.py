@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom.anatomy.hand_model import hand_axes
 from signloom.errors import InputError
 from signloom.synth.movements import LOCAL_MOVEMENTS, MOVEMENTS
 
@@ -319,12 +320,3 @@ def orientation_axes(name: str) -> np.ndarray:
     axes = hand_axes(*(np.array(axis, dtype=np.float64) for axis in ORIENTATIONS[name]))
     axes.setflags(write=False)
     return axes
-
-
-def hand_axes(fingers: np.ndarray, palm: np.ndarray) -> np.ndarray:
-    """Returns the rotation matrix (3, 3) of a hand whose fingers point to `fingers` (3,) and whose palm faces `palm`
-    (3,) as nearly as it can."""
-    fingers = fingers / np.linalg.norm(fingers)
-    palm = palm - (palm @ fingers) * fingers
-    palm /= np.linalg.norm(palm)
-    return np.stack([fingers, palm, np.cross(fingers, palm)], axis=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from signloom.anatomy.hand_model import hand_axes
 from signloom.synth.body import Arm, arm_part
 from signloom.synth.movements import (
     LOCAL_MOVEMENTS,
@@ -29,7 +30,6 @@ from signloom.synth.signs import (
     LOCATIONS,
     Sign,
     WeakArm,
-    hand_axes,
     handshape_angles,
     orientation_axes,
     rest_sign,

@@ -12,10 +12,16 @@ from functools import cache
 import numpy as np
 
 from signloom import layout
+from signloom.idling import SIDES, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import interpolate
 
 # Jitter of body and face relative to that of the hands; a tenth in MediaPipe's recordings (benchmarks/tracker_fit.md).
 BODY_JITTER = 0.125
+# Share of the clips whose missing hand rests in view all the time; in others it comes and goes, after so many seconds,
+# and is there for this share of them.
+_RESTS_THROUGHOUT, _REST_SECONDS, _REST_SHARE = 0.6, (0.8, 3.0), 0.6
+# Share of the hands put to rest that stay out of view: their arm alone moves.
+_ARM_ALONE = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class AugmentationConfig:
     """probability per second of a clip that a hand is missing for a while (up to half a second)"""
     drop_face: float = 0.15
     """probability that the face is missing in the whole clip"""
+    resting_hand: float = 0.5
+    """probability, for each hand of a clip, that it rests in view while it was out of view: in the lap, on the table,
+    at the chin"""
+    hide_idle_hand: float = 0.3
+    """probability, for each hand of a clip, that it is out of view while it was in view and at rest"""
     mirror: float = 0.0
     """probability that a clip is mirrored, which swaps left and right hand"""
 
@@ -69,6 +80,7 @@ def augment(
     if config.mirror and rng.random() < config.mirror:
         points = points[:, layout.subset_mirror_map(subset)]
         points[..., 0] = 1.0 - points[..., 0]
+    _change_idle_hands(points, config, rng, subset, fps)
     # By axis, `(3, T, P)`: NumPy's inner loops then run over the points, which is several times faster.
     planes = np.ascontiguousarray(points.transpose(2, 0, 1))
     _change_signer(planes, config, rng, subset)
@@ -110,6 +122,41 @@ def retiming(
     if kept < count:
         position = position[np.sort(rng.permutation(count)[:kept])]
     return np.minimum(position, num_frames - 1)
+
+
+def _change_idle_hands(
+    points: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, view: str, fps: float
+) -> None:
+    """Shows hands at rest where they are missing, and takes out hands that rest; in place."""
+    shows, hides = (rng.random(2) < probability for probability in (config.resting_hand, config.hide_idle_hand))
+    if not (shows.any() or hides.any()) or (trunk := trunk_of(points, view)) is None:
+        return
+    for side, show, hide in zip(SIDES, shows, hides, strict=True):
+        missing = missing_hand(points, trunk, side, view=view, fps=fps) if show else []
+        idle = idle_hand(points, trunk, side, view=view, fps=fps) if hide else []
+        if missing:
+            rest, in_view = draw_rest(points, trunk, side, rng, view=view), bool(rng.random() >= _ARM_ALONE)
+            for frames in _some_of(missing, rng, fps):
+                rest_hand(points, trunk, side, frames, rest, rng, view=view, fps=fps, in_view=in_view)
+        if idle:
+            rest = draw_rest(points, trunk, side, rng, view=view, in_view=False)
+            for frames in idle:
+                rest_hand(points, trunk, side, frames, rest, rng, view=view, fps=fps, in_view=False)
+
+
+def _some_of(stretches: list[slice], rng: np.random.Generator, fps: float) -> list[slice]:
+    """Returns all stretches, or some seconds of each that are drawn at random."""
+    if rng.random() < _RESTS_THROUGHOUT:
+        return stretches
+    pieces = []
+    for frames in stretches:
+        start = frames.start
+        while start < frames.stop:
+            stop = min(frames.stop, start + max(1, round(rng.uniform(*_REST_SECONDS) * fps)))
+            if rng.random() < _REST_SHARE:
+                pieces.append(slice(start, stop))
+            start = stop
+    return pieces
 
 
 def _change_signer(planes: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, subset: str) -> None:

@@ -1,0 +1,267 @@
+"""Idle hands: hands at rest put into a clip where none was seen, and hands at rest taken out of it.
+
+Whether an idle hand is in view says where the camera stands, not what is signed. A model that never sees one takes it
+for a part of a sign (`benchmarks/README.md`). Shapes: T frames, P points of a view of the layout, `(T, P, 3)` in units
+of image height, NaN where missing. Lengths are in shoulder widths; places are seen from the middle of the shoulders,
+to the arm's own side and down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from signloom import layout
+from signloom.anatomy.hand_model import hand_axes, hand_points
+
+Side = Literal["left", "right"]
+SIDES: tuple[Side, Side] = ("left", "right")
+
+# Where hands rest, with the share of each: lap and belly, table, along the body, other arm, chin.
+_PLACES = np.array([(0.2, 1.3), (0.5, 1.05), (0.8, 1.6), (-0.1, 0.75), (0.1, -0.1)])
+_PLACE_SHARES = np.array([0.35, 0.3, 0.15, 0.12, 0.08])
+_PLACE_SPREADS = np.array([(0.2, 0.2), (0.2, 0.15), (0.1, 0.25), (0.15, 0.15), (0.1, 0.08)])
+# A hand that is tracked is in the picture: its wrist is no lower than this, in units of image height.
+_LOWEST_SEEN = (0.85, 1.0)
+# Where the wrist of a hand out of view is, in units of image height.
+_BELOW_PICTURE = (1.02, 1.4)
+# A hand rests where it is slower than this for half a second, shoulder widths per second, ...
+_SLOW = 0.4
+# ... lower than this, and further than this from the other hand, in which it would be a base to act on.
+_LOW, _APART = 0.7, 0.7
+_MIN_IDLE_SECONDS = 0.5
+# A hand that is missing for this long is out of view, or the tracker has lost it: then its arm is up.
+_MIN_MISSING_SECONDS = 0.4
+_ARM_DOWN = 0.6
+# Length of the way from and to a hand that signs, seconds.
+_WAY_SECONDS = (0.12, 0.35)
+# Time between the knots of a drifting and of a fidgeting hand, seconds; how far and by how many degrees they move.
+_DRIFT, _FIDGET = (0.7, 0.04, 4.0), (0.25, 0.07, 12.0)
+_FIDGET_SHARE = 0.25
+# Share of the resting hands whose shape is one of the clip's own hands; the others are relaxed.
+_OWN_SHAPES = 0.4
+# From wrist to middle knuckle where the clip shows no hand, shoulder widths.
+_PALM = 0.27
+# Lengths of upper arm and forearm together, and the least and the most that is seen of how the elbow stands out.
+_ARM_LENGTH, _ELBOW_OUT = 1.75, (0.15, 0.7)
+# Angles of relaxed thumb and fingers, degrees, and how much they vary.
+_RELAXED = np.array([40.0, 15, 15, 20, *[3, 25, 35], *[0, 30, 40], *[-3, 35, 42], *[-7, 38, 42]])
+_RELAXED_SPREAD = np.array([12.0, 8, 10, 12, *[5, 15, 18] * 4])
+
+_WRIST, _MIDDLE_KNUCKLE = layout.hand_joints("wrist", "middle_mcp")
+# The points of the pose that lie in the hand, as joints of the hand.
+_POSE_JOINTS = {"wrist": "wrist", "pinky": "pinky_mcp", "index": "index_mcp", "thumb": "thumb_mcp"}
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Middle `(2,)` and width of the shoulders of a clip; `left`: 1 where the left one is right of the other, else
+    -1 (a mirrored picture)."""
+
+    middle: np.ndarray
+    width: float
+    left: float
+
+    def outwards(self, side: Side) -> float:
+        """Returns the sign of x towards the own side of an arm."""
+        return self.left if side == "left" else -self.left
+
+
+@dataclass(frozen=True)
+class Rest:
+    """How an arm rests in a clip.
+
+    place: `(2,)` of the wrist, in units of image height.  hand: `(21, 3)` relative to the wrist.
+    elbow_out: how far the elbow stands out, 0..1.
+    knots: seconds between the knots of its movement, how far it moves in shoulder widths, how many degrees it turns.
+    """
+
+    place: np.ndarray
+    hand: np.ndarray
+    elbow_out: float
+    knots: tuple[float, float, float]
+
+
+def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
+    """Returns where the trunk of a clip is, the median over its frames; None if both shoulders are never seen."""
+    left, right = (points[:, _pose_point(view, f"{side}_shoulder"), :2] for side in SIDES)
+    seen = np.isfinite(left[:, 0]) & np.isfinite(right[:, 0])
+    if not seen.any():
+        return None
+    left, right = np.median(left[seen], axis=0), np.median(right[seen], axis=0)
+    width = float(np.hypot(*(left - right)))
+    return Trunk((left + right) / 2, width, 1.0 if left[0] >= right[0] else -1.0) if width > 0 else None
+
+
+def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
+    """Returns the stretches in which a hand is out of view for at least 0.4 s: it is missing and its arm is not up."""
+    missing = ~np.isfinite(_hand(points, view, side)[:, _WRIST, 0])
+    wrists = points[:, _pose_point(view, f"{side}_wrist"), 1]
+    lowest_up = trunk.middle[1] + _ARM_DOWN * trunk.width
+    stretches = _stretches(missing, _MIN_MISSING_SECONDS * fps)
+    return [frames for frames in stretches if not _mean(wrists[frames]) < lowest_up]
+
+
+def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
+    """Returns the stretches of at least 0.5 s in which a hand is in view and rests: slow, low, apart from the other."""
+    wrist, other = (_hand(points, view, one)[:, _WRIST, :2] for one in (SIDES if side == "left" else SIDES[::-1]))
+    half = max(1, round(fps / 10))
+    before, after = np.arange(len(wrist)) - half, np.arange(len(wrist)) + half
+    before, after = before.clip(0), after.clip(max=len(wrist) - 1)
+    speed = np.hypot(*(wrist[after] - wrist[before]).T) * fps / np.maximum(after - before, 1)
+    apart = np.hypot(*(wrist - other).T)
+    # Comparisons with NaN are false: what is not known is no rest, but the other hand may be missing.
+    idle = (speed < _SLOW * trunk.width) & (wrist[:, 1] > trunk.middle[1] + _LOW * trunk.width)
+    return _stretches(idle & ~(apart < _APART * trunk.width), _MIN_IDLE_SECONDS * fps)
+
+
+def draw_rest(
+    points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str, in_view: bool = True
+) -> Rest:
+    """Returns a way for an arm to rest in a clip; not `in_view`: its hand is below the picture."""
+    kind = rng.choice(len(_PLACES), p=_PLACE_SHARES)
+    place = (_PLACES[kind] + rng.normal(size=2) * _PLACE_SPREADS[kind]) * trunk.width
+    place = trunk.middle + place * (trunk.outwards(side), 1.0)
+    place[1] = min(place[1], rng.uniform(*_LOWEST_SEEN)) if in_view else max(place[1], rng.uniform(*_BELOW_PICTURE))
+    knots = _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT
+    return Rest(place, _shape(points, trunk, side, rng, view), rng.uniform(*_ELBOW_OUT), knots)
+
+
+def rest_hand(
+    points: np.ndarray,
+    trunk: Trunk,
+    side: Side,
+    frames: slice,
+    rest: Rest,
+    rng: np.random.Generator,
+    *,
+    view: str,
+    fps: float,
+    in_view: bool = True,
+) -> None:
+    """Lets an arm rest during some frames of a clip, in place; its hand is missing there if it is not `in_view`.
+
+    Before and after these frames the arm leaves and returns to where it was, in 0.12 to 0.35 s.
+    """
+    count = frames.stop - frames.start
+    every, far, degrees = rest.knots
+    times = np.arange(count) / fps
+    knots = np.arange(0, times[-1] + 2 * every, every)
+    moves = rng.normal(size=(3, len(knots))) * np.array([far * trunk.width, far * trunk.width, degrees])[:, None]
+    across, down, turns = (np.interp(times, knots, values) for values in moves)
+    # A hand on the lap moves along it more than up and down.
+    wrist = rest.place + np.stack([across, down / 2], axis=1)
+    hand = _turned(rest.hand, turns)
+    hand[..., :2] += wrist[:, None]
+    shoulder = points[frames, _pose_point(view, f"{side}_shoulder"), :2]
+    elbow = _elbow(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
+    columns, values = _arm(view, side, hand, elbow, points[frames])
+    ways = _ways(points, columns, frames, rng, fps)
+    for weights, others in ways:
+        known = np.isfinite(others)
+        values = np.where(known, values + weights[:, None, None] * (np.where(known, others, 0) - values), values)
+    if not in_view:
+        group = layout.subset_groups(view)[f"{side}_hand"]
+        values[:, (columns >= group.start) & (columns < group.stop)] = np.nan
+    points[frames, columns] = values
+
+
+@cache
+def _pose_point(view: str, name: str) -> int:
+    return layout.subset(view).tolist().index(layout.index(f"pose.{name}"))
+
+
+def _hand(points: np.ndarray, view: str, side: Side) -> np.ndarray:
+    return points[:, layout.subset_groups(view)[f"{side}_hand"]]
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else np.nan
+
+
+def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
+    """Returns the runs of true flags that have at least so many frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [slice(start, stop) for start, stop in edges.reshape(-1, 2).tolist() if stop - start >= max(min_frames, 1)]
+
+
+def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
+    """Returns a hand `(21, 3)` relative to its wrist, shaped as one of the clip's hands or relaxed."""
+    seen = {one: np.flatnonzero(np.isfinite(_hand(points, view, one)[:, _WRIST, 0])) for one in SIDES}
+    sides = [one for one in SIDES if seen[one].size]
+    if sides and rng.random() < _OWN_SHAPES:
+        one = sides[rng.integers(len(sides))]
+        hand = _hand(points, view, one)[rng.choice(seen[one])].astype(np.float64)
+        hand = hand - hand[_WRIST]
+        if one != side:
+            hand[:, 0] *= -1
+    else:
+        palms = [
+            np.hypot(*(hand[:, _MIDDLE_KNUCKLE, :2] - hand[:, _WRIST, :2]).T)
+            for hand in (_hand(points[seen[one]], view, one) for one in sides)
+        ]
+        palm = float(np.quantile(np.concatenate(palms), 0.8)) if palms else _PALM * trunk.width
+        joints = hand_points((_RELAXED + rng.normal(size=16) * _RELAXED_SPREAD)[None])[0]
+        # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
+        fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
+        hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
+        # The model is a right hand, which is on the image's left.
+        hand[:, 0] *= -trunk.outwards(side)
+    return _turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
+
+
+def _turned(hand: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Returns a hand `(21, 3)` turned in the image by angles `(T,)`, `(T, 21, 3)`."""
+    cos, sin = np.cos(np.radians(degrees))[:, None], np.sin(np.radians(degrees))[:, None]
+    x, y, z = hand.T
+    return np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (len(degrees), len(z)))], axis=-1)
+
+
+def _elbow(shoulder: np.ndarray, wrist: np.ndarray, trunk: Trunk, side: Side, out: float) -> np.ndarray:
+    """Returns the elbow `(T, 2)` of an arm: half way, and out and down as far as the length of the arm allows."""
+    way = wrist - shoulder
+    height = np.sqrt(np.maximum((_ARM_LENGTH * trunk.width) ** 2 - (way**2).sum(1), 0)) / 2
+    normal = np.stack([way[:, 1], -way[:, 0]], axis=1) * trunk.outwards(side)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    return (shoulder + wrist) / 2 + normal * (out * height)[:, None]
+
+
+def _arm(
+    view: str, side: Side, hand: np.ndarray, elbow: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the columns of an arm in a view and their values, from its hand and elbow; depths of the pose stay."""
+    group = layout.subset_groups(view)[f"{side}_hand"]
+    joints = layout.hand_joints(*_POSE_JOINTS.values())
+    places = {f"{side}_{name}": hand[:, joint, :2] for name, joint in zip(_POSE_JOINTS, joints, strict=True)}
+    places[f"{side}_elbow"] = elbow
+    pose = {_pose_point(view, name): place for name, place in places.items() if name in _pose_names(view)}
+    columns = np.array([*pose, *range(group.start, group.stop)])
+    values = np.empty((len(hand), len(columns), 3))
+    values[:, : len(pose)] = before[:, list(pose)]
+    values[:, : len(pose), :2] = np.stack(list(pose.values()), axis=1)
+    values[:, len(pose) :] = hand
+    return columns, values
+
+
+@cache
+def _pose_names(view: str) -> frozenset[str]:
+    names = (layout.POINT_NAMES[point] for point in layout.subset(view))
+    return frozenset(name.removeprefix("pose.") for name in names if name.startswith("pose."))
+
+
+def _ways(
+    points: np.ndarray, columns: np.ndarray, frames: slice, rng: np.random.Generator, fps: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the weight `(T,)` of the points just before and just after some frames, and these points `(1, n, 3)`."""
+    count = frames.stop - frames.start
+    ways = []
+    for neighbour, distance in ((frames.start - 1, np.arange(1, count + 1)), (frames.stop, np.arange(count, 0, -1))):
+        length = max(2.0, rng.uniform(*_WAY_SECONDS) * fps)
+        if 0 <= neighbour < len(points):
+            left = (1 - distance / length).clip(0)
+            ways.append((left * left * (3 - 2 * left), points[neighbour, columns][None].astype(np.float64)))
+    return ways
