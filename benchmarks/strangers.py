@@ -42,12 +42,13 @@ PARTS = ("asl", "few", "people", "resting", "choose")
 
 @dataclass(frozen=True)
 class Task:
-    """One corpus to train on: its part, who is left out, its seed, and how it is composed."""
+    """One corpus to train on: its part, who is left out, its seed, how it is composed, and the epochs."""
 
     part: str
     person: str
     seed: int
     compose: dict[str, int]
+    epochs: int
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", default=["yardstick", "default"], choices=SIDES)
     parser.add_argument("--people", nargs="+", help="leave out these alone")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, help="20 for few, 15 for the others when not given")
     parser.add_argument("--extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="more sides, with their options")
     parser.add_argument("--only_recorded", action="store_true", help="show what is there, train nothing")
     options = parser.parse_args()
@@ -91,7 +92,7 @@ def tasks(options: Any, part: str) -> Iterator[Task]:
     for seed in options.seeds:
         for person in people:
             if not options.people or person in options.people:
-                yield Task(part, person, seed, compose)
+                yield Task(part, person, seed, compose, options.epochs or (20 if part == "few" else 15))
 
 
 def corpus_of(options: Any, task: Task) -> Any:
@@ -111,7 +112,7 @@ def trained(options: Any, task: Task, side: str) -> Path:
         source = options.yardstick if side == "yardstick" else common.ROOT
         command = [sys.executable, "-m", "signloom.cli", "train", "--data_dir", str(corpus.root.resolve())]
         command += ["--output", str(folder.resolve()), "--overwrite", "--seed", str(task.seed)]
-        command += ["--epochs", str(options.epochs), "--threads", "1", *SIDES[side]]
+        command += ["--epochs", str(task.epochs), "--threads", "1", *SIDES[side]]
         environment = {**os.environ, "PYTHONPATH": str((source / "src").resolve()), "OMP_NUM_THREADS": "1"}
         log = options.work / "logs" / f"{task.name}-{side}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +146,7 @@ def one_run(options: Any, task: Task, side: str) -> dict[str, Any] | None:
     if options.only_recorded and not path.exists():
         return None
     settings = {"part": task.part, "person": task.person, "seed": task.seed, "side": side, **task.compose}
-    settings |= {"epochs": options.epochs, "options": list(SIDES[side])}
+    settings |= {"epochs": task.epochs, "options": list(SIDES[side])}
 
     def make() -> dict[str, Any]:
         import signloom
@@ -216,7 +217,7 @@ def planted(options: Any, clips: Sequence[data.Clip], task: Task, side: str) -> 
     path = options.work / "results" / f"resting-{task.person}-{task.seed}-{side}.json"
     if options.only_recorded and not path.exists():
         return None
-    settings = {"part": "resting", "person": task.person, "seed": task.seed, "side": side, "epochs": options.epochs}
+    settings = {"part": "resting", "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
 
     def make() -> dict[str, Any]:
         import signloom
