@@ -165,7 +165,7 @@ def score(model: Any, corpus: Any, split: str) -> dict[str, Any]:
     from signloom.inference.evaluate import evaluate
 
     found = evaluate(model, corpus, split).to_json(utterances=False)
-    return {name: found[name] for name in ("wer", "substitutions", "deletions", "insertions", "reference_glosses")}
+    return {name: found[name] for name in ("wer", "substitutions", "deletions", "insertions", "reference_words")}
 
 
 def errors_of(run: dict[str, Any], split: str = "test") -> int:
@@ -204,7 +204,7 @@ def resting(options: Any) -> dict[str, Any]:
         results[side] = runs
         if runs:
             without, with_hand = (sum(errors_of(run, which) for run in runs) for which in ("recorded", "resting"))
-            words = sum(run["recorded"]["reference_glosses"] for run in runs)
+            words = sum(run["recorded"]["reference_words"] for run in runs)
             ratio = f"{with_hand / without:.2f}" if without else ""
             rows.append([side, str(len(runs)), f"{without / words:.2%}", f"{with_hand / words:.2%}", ratio])
     print("\nresting: WER on one-handed signs of people who were not in training\n")

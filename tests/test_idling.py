@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from one_handed import one_handed_signer
 from signloom import layout
 from signloom.anatomy import measure
 from signloom.idling import SIDES, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
@@ -17,21 +18,7 @@ MIRROR = layout.mirror_map()
 
 @pytest.fixture(scope="module")
 def signer():
-    """A person of three seconds, (75, 543, 3): the right hand signs at the shoulder, the left hand is out of view."""
-    rng = np.random.default_rng(0)
-    clip = np.full((75, 543, 3), np.nan, dtype=np.float32)
-    clip[:, layout.GROUPS["pose"]] = (0.6, 0.3, 0)
-    clip[:, layout.GROUPS["face"]] = (0.6, 0.3, 0) + rng.normal(0, 0.02, (468, 3))
-    for name, place in {
-        "left_shoulder": (0.75, 0.5), "right_shoulder": (0.45, 0.5), "left_elbow": (0.8, 0.8),
-        "right_elbow": (0.4, 0.75), "left_wrist": (0.78, 1.1), "right_wrist": (0.45, 0.5),
-    }.items():  # fmt: skip
-        clip[:, layout.index(f"pose.{name}"), :2] = place
-    wave = 0.1 * np.sin(np.arange(75) / 3)[:, None]
-    hand = rng.normal(0, 0.03, (21, 3))
-    hand[0] = 0
-    clip[:, layout.GROUPS["right_hand"]] = hand + np.array((0.45, 0.5, 0)) + wave[..., None] * np.array((1, 0, 0))
-    return clip
+    return one_handed_signer(75)
 
 
 def mirrored(clip):
@@ -41,7 +28,8 @@ def mirrored(clip):
     return other
 
 
-def rested(clip, seed=0, side="left", frames=slice(0, 75), **settings):
+def rested(clip, seed=0, side="left", frames=None, **settings):
+    frames = frames or slice(0, len(clip))
     points, rng = clip.copy(), np.random.default_rng(seed)
     trunk = trunk_of(points, "full")
     rest = draw_rest(points, trunk, side, rng, view="full", **settings)

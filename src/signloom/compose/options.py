@@ -30,6 +30,14 @@ class ComposeOptions:
     """largest number of signs per utterance"""
     clips_per_gloss: int | None = None
     """largest number of training clips per gloss and group (default: all)"""
+    idle_glosses: list[str] = field(default_factory=list)
+    """glosses whose clips show no sign but idling, such as '-' or IDLE: they become stretches without a gloss"""
+    idle: float | None = None
+    """probability that an utterance begins, and that it ends, with an idle stretch; between two signs it is a quarter
+    of that. A stretch is a clip of --idle_glosses by the same signer or, without any, 0.4 to 2 seconds with the arms at
+    rest. Default: 0.5 with --idle_glosses, else 0"""
+    resting_hand: float = 0.0
+    """probability, for each hand of an utterance, that it rests in view where the clips show none"""
     seed: int = 0
     """seed of every random draw: the same seed gives the same corpus"""
 
@@ -40,8 +48,16 @@ class ComposeOptions:
         check_dev_signers(self.dev_signers, faults)
         if both := sorted(set(self.held_out) & set(self.dev_signers)):
             faults.add(f"{listed(both)} in --held_out and in --dev_signers; needed different groups for test and dev")
+        for name in ("idle", "resting_hand"):
+            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
+                faults.add(f"--{name} is {value}; needed a probability from 0 to 1")
         if self.num_train + self.num_dev + self.num_test == 0:
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if not 1 <= self.min_glosses <= self.max_glosses:
             faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
         faults.raise_if_any()
+
+    @property
+    def idle_share(self) -> float:
+        """The probability of an idle stretch at either end of an utterance."""
+        return (0.5 if self.idle_glosses else 0.0) if self.idle is None else self.idle

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom.compose.idle import idle_places, rest_beside, with_resting_hands
 from signloom.compose.options import ComposeOptions
 from signloom.compose.splitting import Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
@@ -50,7 +51,7 @@ def compose(
     options = options or ComposeOptions()
     if resolved(Path(output)) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the clips; choose another --output")
-    pools = split_clips(corpus, options).pools
+    shares = split_clips(corpus, options)
     fps = common_fps(clip.fps for clip in corpus)
 
     @lru_cache(maxsize=CACHED_CLIPS)
@@ -67,8 +68,23 @@ def compose(
             task = bar.add_task(f"composing {split}", total=count, unit="utterances")
             for k in range(count):
                 rng = np.random.default_rng([options.seed, number, k])
-                group, glosses, chosen = draw(pools[split], options, rng)
-                signed, boundaries = join([load(clip.id) for clip in chosen], rng)
+                group, glosses, chosen = draw(shares.pools[split], options, rng)
+                pieces = [load(clip.id) for clip in chosen]
+                # Draws of their own: which clips are composed does not depend on idling.
+                idle_rng = np.random.default_rng([options.seed, number, k, 1])
+                places = idle_places(len(pieces), options.idle_share, idle_rng)
+                idle_clips = shares.idle[split].get(group)
+                signs = [True] * len(pieces)
+                # From the end: places refer to signs.
+                for place in reversed(places):
+                    if idle_clips:
+                        idle = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
+                    else:
+                        idle = rest_beside(pieces, place, idle_rng)
+                    pieces.insert(place, idle)
+                    signs.insert(place, False)
+                signed, spans = join(pieces, rng)
+                signed = with_resting_hands(signed, options.resting_hand, idle_rng)
                 writer.add(
                     f"{split}-{k:05d}",
                     split=split,
@@ -76,7 +92,15 @@ def compose(
                     glosses=glosses,
                     landmarks=signed,
                     source={"maker": "signloom compose", "corpus": corpus.name},
-                    truth={"boundaries": boundaries, "clips": [clip.id for clip in chosen]},
+                    truth={
+                        "boundaries": [span for span, sign in zip(spans, signs, strict=True) if sign],
+                        "clips": [clip.id for clip in chosen],
+                        **(
+                            {"idle": [span for span, sign in zip(spans, signs, strict=True) if not sign]}
+                            if places
+                            else {}
+                        ),
+                    },
                 )
                 bar.advance(task)
     return Corpus.open(output)

@@ -18,6 +18,9 @@ from signloom.vocabulary import never_trained
 # Share of a gloss's clips that go to dev, and to test; train takes the rest.
 DEV_SHARE = TEST_SHARE = 0.15
 
+# Glosses that collections give to clips without a sign.
+_LIKELY_IDLE = ("-", "_", "idle", "rest", "resting", "nothing", "none", "no sign", "nosign", "neutral", "background")
+
 # The clips that utterances are drawn from: group -> gloss -> clips.
 Pool = dict[str | None, dict[str, list[Utterance]]]
 
@@ -27,10 +30,12 @@ class ClipSplits:
     """The clips of each split.
 
     pools: the clips of train, dev and test by group and gloss.
+    idle: clips that show idling, by split and group.
     notes: what the user should know about the splits, one sentence each.
     """
 
     pools: Mapping[str, Pool]
+    idle: Mapping[str, Mapping[str | None, Sequence[Utterance]]]
     notes: tuple[str, ...]
 
 
@@ -49,6 +54,7 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     and for a split that needs utterances but gets no clips.
     """
     by_group = _by_group(corpus)
+    idle_clips = _take_idle(corpus, by_group, options)
     own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
     dev = _dev_groups(corpus, by_group, own, options)
@@ -60,6 +66,11 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                     clips = clips[: options.clips_per_gloss]
                 if clips:
                     pools[split].setdefault(group, {})[gloss] = clips
+    idle: dict[str, dict[str | None, list[Utterance]]] = {split: {} for split in SPLITS}
+    for group, some in idle_clips.items():
+        for clips in some:
+            for split, share in _shares(clips, group, own, dev, options).items():
+                idle[split].setdefault(group, []).extend(share)
     for split in SPLITS:
         if getattr(options, f"num_{split}") and not pools[split]:
             most_clips = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
@@ -67,7 +78,7 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                 f"{corpus.root}: {split} gets no clips; no gloss and group has more than {most_clips}, needed 3 to "
                 f"serve train, dev and test. Add clips or pass --num_{split} 0"
             )
-    return ClipSplits(pools, tuple(_notes(corpus, by_group, pools, dev, options)))
+    return ClipSplits(pools, idle, tuple(_notes(corpus, by_group, pools, dev, options)))
 
 
 def _by_group(corpus: Corpus) -> Pool:
@@ -86,6 +97,22 @@ def _by_group(corpus: Corpus) -> Pool:
             by_group[clip.signer][clip.glosses[0]].append(clip)
     faults.raise_if_any()
     return by_group
+
+
+def _take_idle(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> dict[str | None, list[list[Utterance]]]:
+    """Returns the clips of each idle gloss by group, and takes them out of `by_group`; in place."""
+    glosses = {gloss for some in by_group.values() for gloss in some}
+    check_names(options.idle_glosses, sorted(glosses), f"compose: --idle_glosses, {corpus.root}")
+    if not glosses - set(options.idle_glosses):
+        raise InputError(f"compose: --idle_glosses names every gloss of {corpus.root}; needed one that is a sign")
+    idle: dict[str | None, list[list[Utterance]]] = {}
+    for group in list(by_group):
+        taken = [by_group[group].pop(gloss) for gloss in options.idle_glosses if gloss in by_group[group]]
+        if taken:
+            idle[group] = taken
+        if not by_group[group]:
+            del by_group[group]
+    return idle
 
 
 def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> None:
@@ -178,6 +205,11 @@ def _notes(
         if len(glosses) < len(everything):
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
+    if likely := sorted(gloss for gloss in everything if gloss.lower() in _LIKELY_IDLE):
+        notes.append(
+            f"{listed(likely)} may be no sign; with --idle_glosses {' '.join(likely)} such clips become stretches "
+            "without a gloss, from which a model learns to stay silent"
+        )
     if options.num_dev:
         notes += _notes_on_dev(pools, of, dev)
     for split in SPLITS:

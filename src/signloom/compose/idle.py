@@ -1,0 +1,67 @@
+"""Idling in composed utterances: stretches with the arms at rest, and a resting hand beside signs of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from signloom import frame_times, layout
+from signloom.idling import SIDES, draw_rest, missing_hand, rest_hand, trunk_of
+from signloom.landmarks import Landmarks
+
+# Length of a stretch with the arms at rest, seconds.
+REST_SECONDS = (0.4, 2.0)
+# Share of the idle stretches between two signs, relative to those at an end.
+BETWEEN = 0.25
+# Share of the resting arms whose hand is in view.
+_IN_VIEW = 0.5
+_ARMS = {
+    side: [
+        number - layout.GROUPS["pose"].start
+        for number in layout.indices(
+            *(f"pose.{side}_{joint}" for joint in ("elbow", "wrist", "pinky", "index", "thumb"))
+        )
+    ]
+    for side in SIDES
+}
+
+
+def idle_places(num_signs: int, share: float, rng: np.random.Generator) -> list[int]:
+    """Returns before which signs an utterance idles, rising; `num_signs` is after the last one."""
+    shares = np.full(num_signs + 1, share * BETWEEN)
+    shares[[0, -1]] = share
+    return np.flatnonzero(rng.random(num_signs + 1) < shares).tolist()
+
+
+def rest_beside(pieces: Sequence[Landmarks], place: int, rng: np.random.Generator) -> Landmarks:
+    """Returns a stretch with the arms at rest, to stand before piece number `place`: its signer holds still."""
+    clip, frame = (pieces[place], 0) if place < len(pieces) else (pieces[-1], -1)
+    count = max(2, round(rng.uniform(*REST_SECONDS) * clip.fps))
+    points = np.repeat(clip.points[[frame]], count, axis=0)
+    visibility = np.repeat(clip.visibility[[frame]], count, axis=0)
+    if (trunk := trunk_of(points, "full")) is not None:
+        for side in SIDES:
+            # Out of view it has no shape: that of the clip's hands is as good as any.
+            in_view = bool(rng.random() < _IN_VIEW)
+            rest = draw_rest(clip.points, trunk, side, rng, view="full", in_view=in_view)
+            rest_hand(points, trunk, side, slice(0, count), rest, rng, view="full", fps=clip.fps, in_view=in_view)
+    seconds = frame_times.even_times(count, clip.fps)
+    return replace(clip, points=points, visibility=visibility, seconds=seconds)
+
+
+def with_resting_hands(landmarks: Landmarks, share: float, rng: np.random.Generator) -> Landmarks:
+    """Returns an utterance in which a share of the hands that are out of view rest in view."""
+    shown = rng.random(2) < share
+    if not shown.any() or (trunk := trunk_of(landmarks.points, "full")) is None:
+        return landmarks
+    points, visibility = landmarks.points.copy(), landmarks.visibility.copy()
+    for side in [side for side, show in zip(SIDES, shown, strict=True) if show]:
+        missing = missing_hand(points, trunk, side, view="full", fps=landmarks.fps)
+        if missing:
+            rest = draw_rest(points, trunk, side, rng, view="full")
+        for frames in missing:
+            rest_hand(points, trunk, side, frames, rest, rng, view="full", fps=landmarks.fps)
+            visibility[frames, _ARMS[side]] = 1
+    return replace(landmarks, points=points, visibility=visibility)
