@@ -19,7 +19,7 @@ FLOORS = [
     {"layout", "timed", "findings", "frame_times"},
     {"landmarks", "vocabulary"},
     {"corpus", "anatomy"},
-    {"run_folder"},
+    {"run_folder", "idling"},
     {"ctc", "score", "extract", "importers", "compose"},
     {"drawing"},
     {"synth"},
