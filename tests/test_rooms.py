@@ -25,7 +25,7 @@ FLOORS = [
     {"synth"},
     {"model", "subtitles"},
     {"inference"},
-    {"train"},
+    {"train", "recompose"},
     {"report"},
     {"health"},
     {"commands"},

@@ -13,7 +13,7 @@ COMMANDS: dict[str, str] = {
     "extract": "videos or folders of frames -> landmark files, by MediaPipe Holistic",
     "show": "draw what was tracked over its video, as a film or a contact sheet",
     "import": "annotations and landmark files of other formats -> a corpus",
-    "compose": "clips of isolated signs -> a corpus of continuous utterances",
+    "compose": "clips of isolated signs -> a corpus of sentences; sentences -> more sentences",
     "synth": "make a corpus of simulated signing, with known truth",
     "recipes": "list the sets of training options that come with signloom",
     "train": "train a recogniser on a corpus",

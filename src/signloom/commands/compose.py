@@ -1,4 +1,4 @@
-"""Composes isolated clips into a corpus of continuous utterances.
+"""Composes isolated clips into a corpus of continuous utterances; or, with --from_alignment, sentences into more.
 
 Every input clip shows one gloss; its signer is its group. An utterance consists of signs of one group, drawn with
 replacement. Each sign is resampled to 0.6 to 1.1 of its frames (at least 8), after up to an eighth is trimmed at either
@@ -20,16 +20,29 @@ The same seed gives the same bytes. Utterance k of a split does not depend on th
 dev depend on the seed, --dev_signers, and the groups that are left to train with their glosses. How the clips of a
 group are split depends on no other group, unless the group is held out or in dev. A composed utterance keeps its truth:
 where each sign starts and ends, and which clip it comes from.
+
+With --from_alignment the corpus is one of sentences. The model aligns each training sentence, which is cut into signs
+half-way between their middles. A new sentence is a training sentence in which about half of the signs are replaced by
+other cuts of the same signer: by signs that fit between their neighbours, as a bigram model of the training sentences
+finds. Cuts are used only if the model recognises the sign and its neighbours by itself, with a confidence of 50 % or
+more, and if they are half to twice as long as most cuts of the gloss. The new corpus has the sentences of the old one,
+dev and test unchanged, and the new sentences in train. Nothing of dev or test is cut.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
 from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.corpus import Corpus
+from signloom.errors import InputError, listed, plural
+
+# New sentences per training sentence.
+_NEW_PER_SENTENCE = 2.0
+# How many sentences a message names.
+_NUM_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +52,24 @@ class Options(ComposeOptions):
     positionals: ClassVar[tuple[str, ...]] = ("corpus",)
 
     corpus: Path
-    """a corpus of isolated clips with one gloss each"""
+    """a corpus of isolated clips with one gloss each; with --from_alignment, one of sentences"""
     output: Path
     """folder of the new corpus"""
     overwrite: bool = False
     """replace an existing corpus"""
+    from_alignment: Path | None = None
+    """add new training sentences made of a corpus' own signs, cut where this run or model aligns them. Of the other
+    options only --new_per_sentence, --seed and --overwrite apply"""
+    new_per_sentence: float = _NEW_PER_SENTENCE
+    """with --from_alignment: number of new sentences per training sentence"""
 
 
 def run(options: Options) -> int:
     """Composes the corpus and prints a summary of it."""
+    if options.from_alignment is not None:
+        return _recompose(options, options.from_alignment)
+    if options.new_per_sentence != _NEW_PER_SENTENCE:
+        raise InputError("compose: --new_per_sentence is for sentences; give --from_alignment RUN, or --num_train")
     from signloom.console import console
 
     corpus = Corpus.open(options.corpus)
@@ -66,5 +88,41 @@ def run(options: Options) -> int:
             f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(group or 'unknown' for group in pool)}"
             f"{' (unseen)' if split != 'train' and not trained & pool.keys() else ''}"
         )
+    print(f"Next: signloom train --data_dir {options.output}")
+    return 0
+
+
+def _recompose(options: Options, model: Path) -> int:
+    """Adds new sentences to a corpus of sentences and prints how it was cut."""
+    from signloom.console import say, say_list
+    from signloom.inference.model import load
+    from signloom.recompose import RecomposeOptions, recompose
+
+    unused = [
+        f"--{item.name}"
+        for item in fields(ComposeOptions)
+        if item.name != "seed" and getattr(options, item.name) != getattr(ComposeOptions(), item.name)
+    ]
+    if unused:
+        raise InputError(
+            f"compose: {listed(unused)} cannot be used with --from_alignment, which keeps dev and test as they are; "
+            "leave out, and set the number of new sentences by --new_per_sentence"
+        )
+    chosen = RecomposeOptions(new_per_sentence=options.new_per_sentence, seed=options.seed)
+    corpus = Corpus.open(options.corpus)
+    made, cut = recompose(corpus, options.output, load(model), chosen, overwrite=options.overwrite, progress=True)
+    print(f"{plural(len(cut.by_sentence), 'training sentence')} aligned and cut into {plural(len(cut.cuts), 'sign')}")
+    print(f"  {len(cut.trusted):>7,} used ({len(cut.trusted) / len(cut.cuts):.1%})")
+    for reason, count in cut.doubts.most_common():
+        print(f"  {count:>7,} not used: {reason}")
+    if cut.lost_glosses:
+        say(f"note: no cut can be trusted of {listed(cut.lost_glosses)}; only their own sentences show them")
+    if cut.failed:
+        say(f"note: {plural(len(cut.failed), 'sentence')} could not be aligned and cut; first ones:")
+        say_list([f"{name}: {reason}" for name, reason in cut.failed.items()], _NUM_SHOWN)
+    if any(item.signer is None for item in corpus.split("train")):
+        say("note: some sentences name no signer; a new one may join signs of different people")
+    num_new = len(made) - len(corpus)
+    print(f"{options.output}: {len(corpus):,} utterances as they were, {num_new:,} new in train, seed {options.seed}")
     print(f"Next: signloom train --data_dir {options.output}")
     return 0

@@ -4,7 +4,7 @@ The docstring of `commands/compose.py` states the rules, and what depends on wha
 """
 
 from signloom.compose.options import ComposeOptions
-from signloom.compose.sentences import common_fps, compose, draw, join, retimed_positions
+from signloom.compose.sentences import common_fps, compose, draw, join, joined_landmarks, retimed_positions
 from signloom.compose.splitting import ClipSplits, Pool, split_clips
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "compose",
     "draw",
     "join",
+    "joined_landmarks",
     "retimed_positions",
     "split_clips",
 ]

@@ -142,16 +142,22 @@ def join(clips: Sequence[Landmarks], rng: np.random.Generator) -> tuple[Landmark
             pieces += [interpolate(np.stack([before[-1], after[0]]), between), after]
         return np.concatenate(pieces)
 
+    points = assemble([clip.points for clip in clips])
+    return joined_landmarks(clips, points, assemble([clip.visibility for clip in clips])), boundaries
+
+
+def joined_landmarks(clips: Sequence[Landmarks], points: np.ndarray, visibility: np.ndarray) -> Landmarks:
+    """Returns a clip of these points (T, 543, 3) and visibilities (T, 33), which were joined from parts of `clips`."""
     sizes, aspects = {clip.image_size for clip in clips}, {clip.pixel_aspect for clip in clips}
     return Landmarks(
-        points=assemble([clip.points for clip in clips]),
-        visibility=assemble([clip.visibility for clip in clips]),
+        points=points,
+        visibility=visibility,
         fps=clips[0].fps,
         image_size=sizes.pop() if len(sizes) == 1 else None,
         pixel_aspect=aspects.pop() if len(aspects) == 1 else 1.0,
         assumed=tuple(sorted({name for clip in clips for name in clip.assumed})),
         source={"maker": "signloom compose", **({"simulated": True} if any(clip.simulated for clip in clips) else {})},
-    ), boundaries
+    )
 
 
 def retimed_positions(num_frames: int, rng: np.random.Generator) -> np.ndarray:
