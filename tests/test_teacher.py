@@ -23,9 +23,9 @@ from signloom.model.presets import PRESETS, InceptionModule, ModelConfig, preset
 from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.train import build
 from signloom.train.build import build_recognizer
-from signloom.train.checkpoint_io import SafeCheckpointIO
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
+from signloom.train.training_state import read_state
 from signloom.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
@@ -355,7 +355,7 @@ class TestTraining:
             )
             result = fit(recipe)
             # Its bias starts at 0.
-            state = SafeCheckpointIO().load_checkpoint(result.run / "last.safetensors")["state_dict"]
+            state = read_state(result.run / "last.safetensors")["state_dict"]
             (bias,) = (value for name, value in state.items() if name.endswith("auxiliary.bias"))
             moved[weight] = bias.abs().max().item()
             assert result.model.engine.recognizer.auxiliary is None

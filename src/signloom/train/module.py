@@ -16,12 +16,12 @@ from signloom.model.recognizer import Recognizer, ctc_loss
 from signloom.run_folder import Run
 from signloom.score.wer import score
 from signloom.train import distributed
-from signloom.train.checkpoint_io import check_fits
 from signloom.train.data import Batch
 from signloom.train.losses import Losses, LossFunction
 from signloom.train.non_finite import stop_if_gradient_not_finite, stop_if_not_finite
 from signloom.train.recipe import Recipe
 from signloom.train.schedule import adamw, schedule
+from signloom.train.training_state import check_fits
 from signloom.vocabulary import Vocabulary
 
 
