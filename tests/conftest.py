@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -28,9 +29,9 @@ from signloom.landmarks import Landmarks
 from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.run_folder import History
 
-# No test times anything: a loaded machine makes none of them wrong.
-settings.register_profile("signloom", deadline=None)
-settings.load_profile("signloom")
+# No test times anything: a loaded machine makes none of them wrong. `make check` tries fewer examples.
+settings.register_profile("all", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=20)
 
 # Test files that import torch, or a room that needs it, are left out where torch is not installed.
 NEEDS_TORCH = re.compile(
@@ -47,11 +48,27 @@ collect_ignore = [
 ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.M)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses how many examples the tests of properties try, before they are imported."""
+    settings.load_profile("fast" if config.option.markexpr == "not slow" else "all")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves out files of slow tests where no slow test is wanted."""
     if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
         return None
     return True if ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leaves what is imported out of garbage collection, which otherwise goes through all of it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_report_header() -> str | None:

@@ -10,12 +10,9 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import re
 import sys
-import typing
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
 from signloom import __version__, commands, importers
@@ -115,70 +112,10 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
 
 def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:
     """Returns an instance of the dataclass `options`, from command line arguments and `--config` files."""
-    import dataclasses
-    import inspect
+    from signloom.commands.parser import field_types, make_parser
 
-    import docstring_parser
-    import jsonargparse
-
-    from signloom.files.options_file import read_options
-
-    hints = typing.get_type_hints(options)
-    fields = {field.name: field for field in dataclasses.fields(options)}
-    types = {name: hints[name] for name in fields}
-    # jsonargparse resolves the annotations of one parent class, but not of two.
-    typing.cast(Any, options).__init__.__annotations__.update(types)
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
-    class Parser(jsonargparse.ArgumentParser):
-        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            text = messages.with_nearest(messages.in_words(message, types), types)
-            print(f"{program}: error: {text}\nSee '{program} --help'.", file=sys.stderr)
-            raise SystemExit(2)
-
-    class Formatter(jsonargparse.DefaultHelpFormatter):
-        def _get_type_str(self, action: Any) -> str | None:
-            name = super()._get_type_str(action)
-            name = name and name.replace("<class 'Path'>", "path").replace("Path", "path").replace(" | null", "")
-            return re.sub(r"^Optional\[(.*)\]$", r"\1", name) if name else name
-
-        def _expand_help(self, action: Any) -> str:
-            text = super()._expand_help(action)
-            # jsonargparse calls every positional required.
-            text = text.replace("(required, ", "(") if action.nargs == "*" else text
-            # The help text of an optional option says itself what holds without it.
-            return text.replace(", default: null)", ")")
-
-    class ConfigFile(jsonargparse.ActionConfigFile):
-        def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-            # Whatever YAML allows beyond a table of options is refused before jsonargparse reads it.
-            read_options(Path(values))
-            super().__call__(parser, cfg, values, option_string)
-
-    positionals: tuple[str, ...] = getattr(options, "positionals", ())
-    parser = Parser(
-        prog=program,
-        usage=" ".join([program, "[options]", *(name.upper() for name in positionals)]),
-        description=description.strip(),
-        formatter_class=Formatter,
-        exit_on_error=True,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", action=ConfigFile, help="a YAML file with any of the options below")
-    texts = {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(options).params}
-    for name in positionals:
-        many = str(types[name]).startswith(("list", "tuple"))
-        # argparse takes the type of one item, even for several.
-        kind = typing.get_args(types[name])[0] if many else types[name]
-        number = ("+" if fields[name].default is dataclasses.MISSING else "*") if many else None
-        parser.add_argument(name, type=kind, help=inspect.cleandoc(texts.get(name, "")), nargs=number)
-    parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
-    # jsonargparse takes the docstring of the class as the title; a dataclass without one has its signature there.
-    for group in parser._action_groups:
-        if group.title and group.title.startswith(
-            (f"{options.__name__}(", (options.__doc__ or "?").split("\n")[0][:20])
-        ):
-            group.title = f"options of {program}"
+    types = field_types(options)
+    parser = make_parser(options, description, program)
     # A module can replace options that stand for others (`--recipe NAME`).
     expand: Callable[[list[str]], list[str]] = getattr(options, "expand", list)
     try:
