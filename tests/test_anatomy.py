@@ -17,7 +17,7 @@ from signloom.synth.signs import HANDSHAPES, handshape_angles
 PARTS = layout.GROUPS
 
 
-def simulated(preset, count=12):
+def simulated(preset, count=8):
     options = SynthOptions(preset=preset, num_train=count, num_dev=1, num_test=1, num_signs=8)
     return [make_clip(options, plan).landmarks for plan in make_plans(options)[:count]]
 
@@ -158,7 +158,11 @@ def turned(*degrees):
 
 
 @pytest.mark.parametrize(
-    ("source", "group", "sign"), [("people/people", "p1", "NO"), ("asl_words/traduttore_asl", "TheCamNelson", "coffee")]
+    ("source", "group", "sign"),
+    [
+        pytest.param("people/people", "p1", "NO", marks=pytest.mark.slow),
+        ("asl_words/traduttore_asl", "TheCamNelson", "coffee"),
+    ],
 )
 def test_one_sign_of_one_signer_is_imported(shared_data, tmp_path, source, group, sign):
     with np.load(shared_data / f"{source}.npz") as arrays:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import TINY_STUDENT, random_landmarks, worn_norms
+from conftest import TINY_STUDENT, mostly_slow, random_landmarks, worn_norms
 from signloom import layout
 from signloom.cli import dispatch
 from signloom.corpus import Corpus
@@ -193,7 +193,12 @@ class TestProof:
         monkeypatch.setattr(export, "onnx_model", faulty)
         dispatch(["export", *options])
 
-    @pytest.mark.parametrize("weight", ["classifier.bias", "body.stem.weight", "lstm.0.recurrent", "body.face.0.bias"])
+    @pytest.mark.parametrize(
+        "weight",
+        mostly_slow(
+            ["classifier.bias", "body.stem.weight", "lstm.0.recurrent", "body.face.0.bias"], fast=("body.stem.weight",)
+        ),
+    )
     def test_one_wrong_weight_in_a_layer_is_found(self, run, tmp_path, monkeypatch, weight):
         def change(made):
             (tensor,) = (item for item in made.graph.initializer if item.name == weight)
@@ -228,6 +233,7 @@ class TestProof:
             self.exported_with(monkeypatch, with_one, str(run.path), "--output", str(tmp_path / "model.onnx"))
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_eight_bits_that_cost_words_are_refused(self, run, tmp_path, monkeypatch):
         def change(made):
             for item in made.graph.initializer:
@@ -327,6 +333,7 @@ class TestCommand:
         assert Run.of(run.exported / "float32" / "model.onnx").path == run.exported / "float32"
 
 
+@pytest.mark.slow
 def test_all_commands_take_an_exported_model_without_torch(exported, corpus, tmp_path):
     """In a process where torch, safetensors and onnx cannot be imported."""
     copy = tmp_path / "model.onnx"
@@ -494,6 +501,7 @@ class TestForgedFiles:
         for share in (0.01, 0.3, 0.7, 0.99, 0.99999):
             self.refused(tmp_path, data[: int(share * len(data))], "not a(n ONNX)? model|damaged|cannot load")
 
+    @pytest.mark.slow
     def test_a_vocabulary_of_one_gloss(self, model, tmp_path):
         vocabulary = Vocabulary(("<blank>", "<unknown>", "ONE"))
         one = Model(TorchEngine(worn_norms(Recognizer(TINY_STUDENT, 3))), vocabulary)

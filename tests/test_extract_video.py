@@ -69,7 +69,9 @@ def test_every_container_starts_at_0_with_its_rate_and_all_frames_in_order(tmp_p
     [
         ("a.ts", "libx264", {"x264-params": "tff=1"}),
         # A hidden frame is a packet of its own in VP8.
-        ("a.webm", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}),
+        pytest.param(
+            *("a.webm", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_packets_that_show_no_frame_of_their_own_are_no_loss(tmp_path, name, codec, options):

@@ -103,6 +103,7 @@ def test_train_warns_before_the_first_step(standardised, tmp_path, tiny_presets,
     assert "standardised" not in caplog.text
 
 
+@pytest.mark.slow
 def test_verify_says_it_too(standardised, capsys, tiny_presets):
     assert cli.dispatch(f"verify --data_dir {standardised.root} --model tiny --num_steps 3".split()) == 0
     out, err = capsys.readouterr()

@@ -93,7 +93,12 @@ def test_time_stamps_are_the_times_of_the_frames(tmp_path, unit, key):
     read = read_tasks(tmp_path, frames)
     np.testing.assert_allclose(read.seconds, times - 5, atol=1e-6)
     assert "fps" not in read.assumed
-    frames[3][key] = frames[2][key]
+
+
+def test_time_stamps_that_stand_still_need_a_frame_rate(tmp_path):
+    frames = [
+        {**frame, "timestamp": time} for frame, time in zip(tasks_frames(person(3)), (0, 0.04, 0.04), strict=True)
+    ]
     write(tmp_path / "in/clip.json", frames)
     assert run("mediapipe_tasks", tmp_path / "in", "--output", tmp_path / "again") == 1
     assert read_tasks(tmp_path, frames, "--fps", "25").has_even_times

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from body_faults import PLANTED
+from conftest import mostly_slow
 from holistic_values import people, values_of
 from signloom import layout
 from signloom.anatomy import FAULTS
@@ -55,14 +56,17 @@ def moved(name):
 
 
 def some_orders():
-    """The usual order and two others of every width; every order of 258."""
+    """Three orders of every width, of which one is fast, and every order of 258."""
     for width, form in FORMS.items():
         orders = list(itertools.permutations(form.parts))
-        if form.parts[0] == "pose":
-            yield from ((width, parts) for parts in (orders if width == 258 else (orders[0], orders[5], orders[-1])))
+        if form.parts[0] != "pose":
+            continue
+        for parts in orders if width == 258 else (orders[0], orders[5], orders[-1]):
+            fast = width == 258 or parts == orders[-1]
+            yield pytest.param(width, parts, marks=() if fast else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("width", "parts"), list(some_orders()))
+@pytest.mark.parametrize(("width", "parts"), some_orders())
 def test_any_order_is_recognised(width, parts):
     order, doubt = recognise([values_of(clip, width, parts) for clip in people()[:4]])
     assert (order.parts, doubt) == (parts, "")
@@ -163,7 +167,13 @@ def test_faults_of_time_are_noted(tmp_path, name, capsys):
     assert f"note: {tmp_path / 'signs.npz'}: {FAULTS[fault]}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", sorted(set(PLANTED) - {"swap", "late_3", "late_6", "frozen"}))
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        sorted(set(PLANTED) - {"swap", "late_3", "late_6", "frozen"}),
+        fast=("y_up", "mirror", "x_y", "wrist", "nose", "pose_-1", "all_-2"),
+    ),
+)
 def test_points_that_are_no_person_are_refused(tmp_path, name):
     fault, _ = PLANTED[name]
     source = archive(tmp_path / "signs.npz", moved(name))
@@ -259,7 +269,7 @@ def test_missing_parts_may_be_written_in_several_ways():
         np.testing.assert_array_equal(usual_order(258).points(other)[0], expected)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", mostly_slow(SHAPES, fast=("4:3", "16:9")))
 @pytest.mark.parametrize("part", ["face", "pose"])
 def test_the_shape_of_the_image_is_estimated(shape, part):
     width, height = SHAPES[shape]

@@ -464,6 +464,7 @@ def test_a_pickle_with_another_content_under_the_same_path_is_read_again(tmp_pat
         expect_same(Landmarks.load(tmp_path / "out/a.npz"), person(seed=seed), COCO_WHOLEBODY)
 
 
+@pytest.mark.slow
 def test_the_shapes_of_real_peoples_images(shared_data):
     # Six of the seven had cameras of 640x480, p6 one of 1280x720. Points of the pose only.
     with np.load(shared_data / "people" / "people.npz") as data:

@@ -115,6 +115,7 @@ def test_the_file_says_to_pose_format_what_the_clip_says(tmp_path):
     np.testing.assert_allclose(pose.body.data[~missing, 0, tip, :2].filled(), ours[~missing, :2] * 480, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_point_names_and_order_are_those_of_pose_formats_holistic_layout(tmp_path):
     pytest.importorskip("mediapipe")
     from pose_format.utils.holistic import holistic_components

@@ -29,6 +29,7 @@ NEED_TORCH = (
 )
 
 
+@pytest.mark.slow
 def test_all_but_the_network_imports_without_torch():
     code = f"""
 import importlib, pkgutil, signloom

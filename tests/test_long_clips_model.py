@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from conftest import TINY_STUDENT, random_landmarks, worn_norms
+from conftest import TINY_STUDENT, mostly_slow, random_landmarks, worn_norms
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.ctc import decoding
@@ -55,7 +55,7 @@ def whole(model, points):
         return model(torch.from_numpy(points)[None])[0][0].numpy()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", mostly_slow(CONFIGS, fast=("student", "teacher")))
 def test_parts_give_what_the_whole_clip_does(name):
     model = recogniser(CONFIGS[name])
     for num_frames, part_frames in ((1, 16), (33, 16), (170, 48)):
@@ -118,7 +118,8 @@ def corpus(tmp_path_factory) -> Corpus:
     return Corpus.open(root)
 
 
-def test_a_model_computes_a_long_clip_in_parts_alone_and_in_a_corpus(corpus, monkeypatch):
+@pytest.mark.parametrize("workers", mostly_slow((1, 2), fast=(1,)))
+def test_a_model_computes_a_long_clip_in_parts_alone_and_in_a_corpus(corpus, monkeypatch, workers):
     vocabulary = Vocabulary.from_glosses([("UP", "DOWN")])
     model = Model(TorchEngine(recogniser(TINY_STUDENT, len(vocabulary))), vocabulary, decoding=Decoding("greedy"))
     before = {item.id: log_probs for item, log_probs in model.emissions(corpus, corpus.utterances)}
@@ -144,5 +145,4 @@ def test_a_model_computes_a_long_clip_in_parts_alone_and_in_a_corpus(corpus, mon
     alone = model.emission(corpus.load(corpus.split("test")[1]))
     np.testing.assert_allclose(alone.log_probs, before["clip-1"], atol=ROUNDING)
     assert in_parts == [300, 300]
-    for workers in (1, 2):
-        assert evaluate(model, corpus, "test", workers=workers).wer == score.wer
+    assert evaluate(model, corpus, "test", workers=workers).wer == score.wer

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conftest import SMALL_STUDENT, SMALL_TEACHER, random_landmarks, worn_norms
+from conftest import SMALL_STUDENT, SMALL_TEACHER, mostly_slow, random_landmarks, worn_norms
 from signloom import layout
 from signloom.model.presets import Block, InceptionModule
 
@@ -43,6 +43,7 @@ CONFIGS = {
     "teacher at the frame rate": replace(DEEP_TEACHER, frame_rate=True, classifier="cosine"),
     "teacher without attention": replace(DEEP_TEACHER, attention=False, encoder_layers=2, stem_pool=1),
 }
+FAST = ("student with all options", "student of odd strides", "teacher at the frame rate")
 NUM_WORDS = 11
 # Single precision, sums in another order: ten times the largest difference seen.
 TOLERANCE = 2e-5
@@ -64,7 +65,7 @@ def session_of(model) -> "ort.InferenceSession":
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=[name.replace(" ", "_") for name in CONFIGS])
+@pytest.fixture(scope="module", params=mostly_slow(CONFIGS, FAST), ids=lambda name: name.replace(" ", "_"))
 def pair(request) -> tuple[Recognizer, "ort.InferenceSession"]:
     recognizer = recognizer_of(CONFIGS[request.param])
     return recognizer, session_of(onnx_model(recognizer))

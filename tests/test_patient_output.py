@@ -21,14 +21,14 @@ def read_one_line(words, cwd):
 @pytest.fixture
 def tables(tmp_path):
     # More text than a pipe holds, so that the command notices that nobody reads.
-    rows = [f"u{number}|" + " ".join(f"GLOSS-{number}-{place}" for place in range(12)) for number in range(800)]
+    rows = [f"u{number}|" + " ".join(f"GLOSS-{number}-{place}" for place in range(12)) for number in range(400)]
     (tmp_path / "reference.csv").write_text("id|gloss\n" + "\n".join(rows) + "\n", encoding="utf-8")
     wrong = [row.replace("GLOSS", "WORD") for row in rows]
     (tmp_path / "hypothesis.csv").write_text("id|gloss\n" + "\n".join(wrong) + "\n", encoding="utf-8")
     return tmp_path
 
 
-@pytest.mark.parametrize("extra", [[], ["--format", "json"]])
+@pytest.mark.parametrize("extra", [[], pytest.param(["--format", "json"], marks=pytest.mark.slow)])
 def test_a_score_is_written_although_nobody_reads_the_text(tables, extra):
     words = "score reference.csv hypothesis.csv --worst 800 --output t.json --html t.html".split()
     line, status, errors = read_one_line([*words, *extra], tables)

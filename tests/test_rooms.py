@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import signloom
+from conftest import parsed
 
 ROOT = Path(signloom.__file__).parent
 
@@ -38,9 +40,15 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
+@cache
+def statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The import statements of a module, also those inside functions and for types alone."""
+    return [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             if node.module == "signloom":
                 found |= {f"signloom.{alias.name}" for alias in node.names if alias.name in FLOOR}
@@ -63,15 +71,16 @@ def test_imports_go_downwards_only():
     assert wrong == []
 
 
+@cache
 def file_of(module: str) -> Path | None:
     path = ROOT.parent / module.replace(".", "/")
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def imported_files(path: Path) -> set[Path]:
-    """The files of the package that a file imports, also inside functions and for types alone."""
+    """The files of the package that a file imports."""
     files = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             files |= {file_of(f"{node.module}.{alias.name}") or file_of(node.module) for alias in node.names}
         elif isinstance(node, ast.Import):

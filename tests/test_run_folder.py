@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import signloom
-from conftest import TINY_STUDENT, drawn_curves
+from conftest import TINY_STUDENT, drawn_curves, parsed
 from signloom import cli
 from signloom.corpus import HEADER, Corpus
 from signloom.errors import InputError
@@ -50,7 +50,7 @@ def test_no_other_module_names_a_file_of_a_run():
     for path in sorted(ROOT.rglob("*.py")):
         if path.name == "run_folder.py":
             continue
-        found = [text for text in texts(ast.parse(path.read_text(encoding="utf-8"))) if NAMES.search(text)]
+        found = [text for text in texts(parsed(path)) if NAMES.search(text)]
         named += [f"{path.relative_to(ROOT)}: {text!r}" for text in found]
     assert named == []
 
@@ -231,12 +231,13 @@ EPOCH = EpochRecord(1, 2.0, 2.5, 1.0, 1e-3, 1.0, 1.0, 4)
 @pytest.mark.parametrize(
     ("epochs", "best"),
     [
-        ([], 0),
-        ([EPOCH], 1),
-        ([EPOCH, replace(EPOCH, epoch=2, train_loss=0.1, dev_wer=0.3)], 2),
-        ([replace(EPOCH, train_loss=-0.24, dev_loss=-0.2)], 1),
+        pytest.param([], 0, id="none", marks=pytest.mark.slow),
+        pytest.param([EPOCH], 1, id="one", marks=pytest.mark.slow),
+        pytest.param([EPOCH, replace(EPOCH, epoch=2, train_loss=0.1, dev_wer=0.3)], 2, id="two"),
+        pytest.param(
+            [replace(EPOCH, train_loss=-0.24, dev_loss=-0.2)], 1, id="losses below zero", marks=pytest.mark.slow
+        ),
     ],
-    ids=["none", "one", "two", "losses below zero"],
 )
 def test_curves_are_drawn_of_any_history(epochs, best, tmp_path):
     pytest.importorskip("matplotlib")

@@ -135,6 +135,7 @@ def test_files_that_do_not_fit_are_an_error_not_100_percent(files, capsys):
     assert shown.out == ""
 
 
+@pytest.mark.slow
 def test_scoring_imports_no_heavy_package(files):
     code = (
         "import sys\nfrom signloom import cli\n"

@@ -408,6 +408,7 @@ class TestInABrowser:
         assert length.ids == ["u1", "u5"]
         assert (none.ids, none.text, none.status) == ([], "No utterance matches.", "0 of 65 utterances")
 
+    @pytest.mark.slow
     def test_utterances_of_a_missed_an_invented_and_a_confused_gloss(self, browse, page):
         missed, invented, confused, arabic = browse(
             page, {"ref": "b"}, {"hyp": "X", "glosses": "invented-"}, {"ref": "B", "hyp": "X"}, {"q": "معلم"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import mostly_slow
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import match_ids
 from signloom.score.wer import Score, score
@@ -153,8 +154,8 @@ def test_nists_own_test_3(shared_data):
     ("folder", "name", "protocol"),
     [
         ("phoenix", "ph14-dev-r15", "phoenix2014"),
-        ("phoenix", "ph14-dev-r50", "phoenix2014"),
-        ("phoenix", "ph14-si5-dev-r15", "phoenix2014"),
+        pytest.param("phoenix", "ph14-dev-r50", "phoenix2014", marks=pytest.mark.slow),
+        pytest.param("phoenix", "ph14-si5-dev-r15", "phoenix2014", marks=pytest.mark.slow),
         ("isharah", "isharah-SI-dev", "isharah"),
     ],
 )
@@ -172,7 +173,9 @@ def test_the_same_isharah_hypotheses_as_tables(shared_data):
     assert round(100 * made.wer, 4) == pytest.approx(7.3123, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ph14-dev-r15", "ph14-dev-r50", "ph14-si5-dev-r15"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(("ph14-dev-r15", "ph14-dev-r50", "ph14-si5-dev-r15"), fast=("ph14-si5-dev-r15",))
+)
 def test_the_clean_up_gives_the_very_file_that_the_official_script_gives(shared_data, name):
     folder = shared_data / "scoring" / "phoenix"
     references = read_references(folder / f"{name}.stm")

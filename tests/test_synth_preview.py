@@ -217,6 +217,7 @@ def test_a_folder_gets_everything(corpus, tmp_path):
     assert len([path for path in (tmp_path / "look").rglob("*") if path.is_file()]) == len(written)
 
 
+@pytest.mark.slow
 def test_recordings_without_truth_are_shown_too(unmarked, tmp_path):
     written = write_preview(unmarked, tmp_path / "look")
     assert {path.name for path in written} == {"sheet.png", "preview.gif", "clip_0.png", "clip_1.png", "clip_2.png"}
