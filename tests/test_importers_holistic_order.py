@@ -66,7 +66,7 @@ def some_orders():
             yield pytest.param(width, parts, marks=() if fast else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("width", "parts"), some_orders())
+@pytest.mark.parametrize(("width", "parts"), list(some_orders()))
 def test_any_order_is_recognised(width, parts):
     order, doubt = recognise([values_of(clip, width, parts) for clip in people()[:4]])
     assert (order.parts, doubt) == (parts, "")
