@@ -14,7 +14,7 @@ WORKERS := -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 quickstart: $(VENV)/.train
 	$(BIN)/signloom quickstart --output runs/quickstart --overwrite
 
-# Linter, types and the fast tests, in one to three minutes.
+# Linter, types and the fast tests, in about a minute.
 check: $(VENV)/.dev lint
 	$(BIN)/pytest -q $(WORKERS) -m "not slow"
 
