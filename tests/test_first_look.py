@@ -111,6 +111,7 @@ def test_verify_says_it_too(standardised, capsys, tiny_presets):
     assert f"next: signloom doctor {standardised.root}" in out
 
 
+@pytest.mark.slow
 def test_verify_judges_its_learning_rate(healthy, capsys, tiny_presets):
     cli.dispatch(f"verify --data_dir {healthy.root} --model tiny --num_steps 2 --learning_rate 0.5".split())
     assert "The learning rate peaks at 0.5 (--learning_rate 0.5), over 0.02" in " ".join(

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,15 +41,23 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
+def statements(block: ast.AST) -> Iterator[ast.AST]:
+    """All statements inside a module, a class, a function or another statement."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(block, part, ()):
+            yield statement
+            yield from statements(statement)
+
+
 @cache
-def statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
+def import_statements(path: Path) -> list[ast.Import | ast.ImportFrom]:
     """The import statements of a module, also those inside functions and for types alone."""
-    return [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node for node in statements(parsed(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in statements(path):
+    for node in import_statements(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             if node.module == "signloom":
                 found |= {f"signloom.{alias.name}" for alias in node.names if alias.name in FLOOR}
@@ -80,7 +89,7 @@ def file_of(module: str) -> Path | None:
 def imported_files(path: Path) -> set[Path]:
     """The files of the package that a file imports."""
     files = set()
-    for node in statements(path):
+    for node in import_statements(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             files |= {file_of(f"{node.module}.{alias.name}") or file_of(node.module) for alias in node.names}
         elif isinstance(node, ast.Import):
