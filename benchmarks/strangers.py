@@ -12,7 +12,7 @@ recorded and with the resting hand of somebody else put in. `choose`: the corpor
 out who are in no other part: settings are chosen on them alone.
 
 Seed n is that of the corpus and of the training on it. Dev holds known signers, other clips; the epoch with the lowest
-dev WER is kept; greedy decoding. A run that is done is not done again:
+dev WER is kept; beam search of 10 without a language model. A run that is done is not done again:
 its result lies in --work.
 """
 

@@ -173,6 +173,7 @@ def make_clip(options: SynthOptions, plan: Plan) -> SimulatedClip:
         "signer": plan.signer_name,
         "strong_hand": "left_hand" if signer.left_handed else "right_hand",
         "dialect": performance.dialect,
+        "idle": performance.idle,
         **{name: getattr(tracked, name) for name in ("lost", "out_of_view", "swapped", "doubled", "jumps")},
         "dials": {name: getattr(options, name) for name in dial_names()},
     }

@@ -54,6 +54,9 @@ class Dials:
     signs"""
     weak_hand: float = _dial(0, 0.6, 1, 1.5)
     """dial, 0 to 3: how often the weak hand stays up after a sign, or is dropped from a two-handed sign"""
+    idling: float = _dial(0, 0, 0, 0)
+    """dial, 0 to 3: how often signers idle before, between and after signs: the arms rest, or a hand goes to the face,
+    the hair or the other arm. Idling has no gloss; in corpora of cut sentences nobody idles"""
     camera_variation: float = _dial(0, 0.6, 1, 1.8)
     """dial, 0 to 3: how much the position, turn, roll and distance of the camera differ between recordings"""
     framing: float = _dial(0, 0, 0.3, 0.5)

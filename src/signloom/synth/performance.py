@@ -14,6 +14,7 @@ from signloom.synth.body import Motion
 from signloom.synth.contact import Contact
 from signloom.synth.dials import Dials
 from signloom.synth.face import EXPRESSIONS
+from signloom.synth.idling import AT_ENDS, BETWEEN, idle_states
 from signloom.synth.movements import minimum_jerk
 from signloom.synth.signer import Signer
 from signloom.synth.signs import BROWS, HEADS, LOCATIONS, MOUTHS, Sign
@@ -68,14 +69,16 @@ class Performance:
     motion: of the body, with the right arm as the strong one (left-handed signers are mirrored later).
     strokes: for each sign, the frames [start, end) in which its parameters are shown.
     boundaries: for each sign, [start, end) with its half of the transitions to its neighbours. They follow one another
-    without gaps; resting or waiting hands that are not glossed stay outside.
+    without gaps; idling, and resting or waiting hands that are not glossed, stay outside.
     dialect: positions of the signs made in dialect.
+    idle: the frames [start, end) in which the signer idles, see the dial `idling`.
     """
 
     motion: Motion
     strokes: tuple[tuple[int, int], ...]
     boundaries: tuple[tuple[int, int], ...]
     dialect: tuple[int, ...]
+    idle: tuple[tuple[int, int], ...] = ()
 
 
 def perform(
@@ -106,24 +109,39 @@ def perform(
     # The states of both arms (2, n, 26), one piece after another.
     pieces: list[np.ndarray] = []
     spans: list[tuple[int, int]] = []
-    ways: list[int] = []
+    # The frames of the transition to each sign, and of that from it.
+    ways: list[list[int]] = [[], []]
+    idle_spans: list[tuple[int, int]] = []
 
     def idle(hands: np.ndarray, seconds: tuple[float, float]) -> None:
         pieces.append(np.repeat(hands[:, None], max(1, round(rng.uniform(*seconds) * fps)), axis=1))
 
-    def go_to(hands: np.ndarray) -> None:
+    def go_to(hands: np.ndarray) -> int:
         bend, haste = 0.08 * rng.standard_normal(3), np.exp(0.1 * rng.standard_normal())
         if not pieces:
-            ways.append(0)
-            return
+            return 0
         now = pieces[-1][:, -1]
         distance = max(float(np.linalg.norm((a - b)[PLACE])) for a, b in zip(now, hands, strict=True))
         seconds = (_WAY_SECONDS + _WAY_SECONDS_PER_METRE * distance) / tempo * haste
-        ways.append(max(1, round(seconds * fps)))
+        count = max(1, round(seconds * fps))
         early = 1 + 0.25 * dials.coarticulation
         bends = distance * bend, 0.5 * distance * bend
         ends = zip(now, hands, bends, strict=True)
-        pieces.append(np.stack([_way(start, end, ways[-1], bow, early) for start, end, bow in ends]))
+        pieces.append(np.stack([_way(start, end, count, bow, early) for start, end, bow in ends]))
+        return count
+
+    def frames_so_far() -> int:
+        return sum(piece.shape[1] for piece in pieces)
+
+    def may_idle(probability: float) -> int | None:
+        if idling is None or idling.random() >= probability * dials.idling:
+            return None
+        states = idle_states(rest, signer, fps, idling)
+        way = go_to(states[:, 0])
+        start = frames_so_far()
+        idle_spans.append((start, start + states.shape[1]))
+        pieces.append(states)
+        return way
 
     before = after = rest
     seconds = _IDLE_SECONDS
@@ -132,19 +150,26 @@ def perform(
         own = rng.spawn(1)[0]
         before, after = (raised_states(rest, signer, own) for _ in range(2))
         seconds = _WAIT_SECONDS
+    # Separate random numbers, drawn for this dial alone: at 0 it changes nothing.
+    idling = rng.spawn(1)[0] if dials.idling else None
+    may_idle(AT_ENDS)
     # A rest sign takes the place of the rest at its end of the sentence.
     if signs[0].kind != "rest":
         idle(before, seconds)
-    for states in strokes:
-        go_to(states[:, 0])
-        start = sum(piece.shape[1] for piece in pieces)
+    for number, states in enumerate(strokes):
+        way_out = may_idle(BETWEEN) if number else None
+        ways[0].append(go_to(states[:, 0]))
+        if number:
+            ways[1].append(ways[0][-1] if way_out is None else way_out)
+        start = frames_so_far()
         spans.append((start, start + states.shape[1]))
         pieces.append(states)
     if signs[-1].kind != "rest":
-        go_to(after)
+        ways[1].append(go_to(after))
         idle(after, seconds)
     else:
-        ways.append(0)
+        ways[1].append(0)
+    may_idle(AT_ENDS)
 
     sigma = _BLUR_SECONDS * dials.coarticulation * signer.smoothness * fps
     both = np.concatenate(pieces, axis=1)
@@ -168,7 +193,7 @@ def perform(
         lean=signer.lean,
         fps=fps,
     )
-    return Performance(motion, tuple(spans), _boundaries(spans, ways), in_dialect)
+    return Performance(motion, tuple(spans), _boundaries(spans, *ways), in_dialect, tuple(idle_spans))
 
 
 def _contacts(
@@ -183,11 +208,14 @@ def _contacts(
     )
 
 
-def _boundaries(spans: list[tuple[int, int]], ways: list[int]) -> tuple[tuple[int, int], ...]:
-    """Returns the span of each sign with its half of the transitions around it."""
-    first = spans[0][0] - ways[0] + ways[0] // 2
-    inner = [end + way // 2 for (_, end), way in zip(spans, ways[1:], strict=True)]
-    return tuple(zip([first, *inner[:-1]], inner, strict=True))
+def _boundaries(
+    spans: Sequence[tuple[int, int]], ways_in: Sequence[int], ways_out: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """Returns the span of each sign with its half of the transitions to and from it."""
+    return tuple(
+        (start - way_in + way_in // 2, end + way_out // 2)
+        for (start, end), way_in, way_out in zip(spans, ways_in, ways_out, strict=True)
+    )
 
 
 def _idle_hand(
