@@ -281,6 +281,36 @@ def test_rest_signs_are_the_rest_at_the_ends():
     assert alone.boundaries == ((0, len(alone.motion)),)
 
 
+def test_idling_is_outside_of_the_glosses_and_changes_nothing_where_it_is_off():
+    signs = lexicon()[:4]
+    signer = make_signer(0, seed=0, dials=Dials())
+    never, often = (
+        [
+            perform(signs, signer, fps=25.0, dials=Dials(idling=dial), rng=np.random.default_rng(number))
+            for number in range(20)
+        ]
+        for dial in (0.0, 3.0)
+    )
+    assert not any(performance.idle for performance in never)
+    between = 0
+    for performance in often:
+        glossed = np.zeros(len(performance.motion), dtype=bool)
+        for start, end in performance.boundaries:
+            assert not glossed[start:end].any()
+            glossed[start:end] = True
+        for start, end in performance.idle:
+            assert not glossed[start:end].any()
+            assert 15 <= end - start <= 75
+            between += performance.boundaries[0][0] < start < performance.boundaries[-1][1]
+        # At 0.4 times 3 it always idles at the ends.
+        assert performance.idle[0][0] == 0
+        assert performance.idle[-1][1] == len(performance.motion)
+        arms = performance.motion.right, performance.motion.left
+        assert max(np.linalg.norm(np.diff(arm.place, axis=0), axis=1).max() for arm in arms) * 25 < 6
+    # 60 gaps, each with a probability of 0.24.
+    assert 5 <= between <= 27
+
+
 def test_glosses_last_as_long_as_on_phoenix():
     frames = glosses = 0
     for number in range(60):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from signloom.synth.movements import minimum_jerk
+from signloom.synth.rotations import quaternion
 from signloom.synth.signer import Signer
 from signloom.synth.signs import handshape_angles, orientation_axes, rest_sign
-from signloom.synth.rotations import quaternion
 from signloom.synth.stroke import ANGLES, PLACE, ROTATION, TOUCHING, place_of
 
 # Probability of idling at dial 1: before the first sign and after the last, and between two signs.
