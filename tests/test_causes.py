@@ -23,6 +23,7 @@ def methods(own, again):
     return finding("compatibility.methods", level, **table)
 
 
+HAND = "train shows the right hand in 2 % of GOOD, test in 50 %"
 PEAK = {"low rate": False, "high rate": False, "much dropout": False}
 # What a healthy run of few epochs gives: on the plateau, with much to learn, by usual options.
 HEALTHY = [
@@ -54,6 +55,7 @@ PLANTED = {
     "high_rate": [finding("run.settings", "note", **PEAK | {"high rate": True})],
     "uniform": [finding("run.uniform", "fail", 0.99)],
     "blank": [finding("run.blank", "fail", 1.0, collapsed=True)],
+    "presence": [finding("data.presence", "warn", 1, worst=HAND)],
 }
 
 
@@ -109,6 +111,15 @@ def test_weights_that_read_better_normalised_twice_are_of_such_a_model_only_if_t
     # Of weights that have collapsed, any loss is as good as another.
     assert named(methods(6.4, 4.7)) == []
     assert named(methods(0.30, 0.28)) == []
+
+
+def test_a_hand_in_view_is_named_with_the_gloss_and_after_what_is_more_certain():
+    seen, strangers = finding("data.presence", "warn", 1, worst=HAND), finding("run.signers", "warn", 0.5)
+    (cause,) = name_causes(with_these(seen, strangers))
+    assert cause.headline == f"a part in view is taken for part of a sign: {HAND}"
+    assert [name for name, _ in cause.evidence] == ["data.presence", "run.signers"]
+    assert named(seen, finding("data.body", "fail", 20)) == ["body", "presence"]
+    assert named(strangers) == []
 
 
 def test_a_high_rate_is_no_fault_where_the_run_learnt():

@@ -11,6 +11,7 @@ import pytest
 
 from signloom import layout
 from signloom.corpus import Corpus, CorpusWriter
+from signloom.health.causes import name_causes
 from signloom.health.checks import landmarks, presence, timing
 from signloom.health.checks.figures import measure_clip, measure_corpus
 from signloom.health.checks.places import places
@@ -169,13 +170,13 @@ def test_places_are_told_by_split_and_signer(figures):
 PATHS = {"CIRCLE": "cw", "LIFT": "up", "PUSH": "side"}
 
 
-def isolated(root, *, backwards=(), hands=lambda split, gloss: ("right_hand",), per_gloss=12):
+def isolated(root, *, backwards=(), hands=lambda split, gloss: ("right_hand",), per_gloss=12, test=0):
     """Clips of three signs with a direction by a person of the simulation: train, then four of each sign in dev."""
     rng = np.random.default_rng(0)
     with CorpusWriter(root, {"name": "isolated"}) as writer:
         for gloss in PATHS:
-            for number in range(per_gloss + 4):
-                split = "train" if number < per_gloss else "dev"
+            for number in range(per_gloss + 4 + test):
+                split = "train" if number < per_gloss else "dev" if number < per_gloss + 4 else "test"
                 points = path_clip(gloss, rng)
                 for hand in ("left_hand", "right_hand"):
                     if hand not in hands(split, gloss):
@@ -233,6 +234,22 @@ def test_a_hand_in_view_where_train_never_shows_it_is_named(tmp_path):
     assert found.level == "warn"
     assert "train shows the left hand in 0 % of LIFT, dev in 100 %" in found.headline
     assert "as PUSH in train" in found.where[0]
+    (cause,) = name_causes([found])
+    assert cause.id == "presence"
+    assert cause.headline.endswith(": train shows the left hand in 0 % of LIFT, dev in 100 %")
+
+
+def test_a_hand_in_view_in_test_alone_is_named_with_what_dev_shows(tmp_path):
+    both = ("left_hand", "right_hand")
+
+    def resting(split, gloss):
+        return both if gloss == "PUSH" or (split, gloss) == ("test", "LIFT") else ("right_hand",)
+
+    found = presence.presence(isolated(tmp_path / "c", hands=resting, test=6))
+    assert found.figures["worst"] == "train shows the left hand in 0 % of LIFT, test in 100 %"
+    assert found.where == (
+        "train shows the left hand in 0 % of LIFT, test in 100 % (of 6), as PUSH in train, dev in 0 %",
+    )
 
 
 def test_a_hand_out_of_view_in_dev_is_named_by_gloss(tmp_path):

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import QUICK_TEACHER, made_once
-from signloom.corpus import Corpus
+from conftest import QUICK_TEACHER, made_once, random_landmarks
+from signloom import layout
+from signloom.corpus import Corpus, CorpusWriter
 from signloom.findings import checks_in
 from signloom.health.checks import outputs
 from signloom.health.checks.gloss_permutation import best_renaming
+from signloom.health.checks.lost_hands import lost_hands
 from signloom.health.checks.predictions import Prediction, Predictions, predict
 from signloom.health.examine import examine
 from signloom.health.subject import find_subject
@@ -357,6 +359,38 @@ def test_more_signers_are_not_advised_where_every_signer_of_dev_is_in_train():
         predictions([(*pair, "B") for pair in wrong], train_sentences=[(*pair, "A") for pair in RIGHT])
     )
     assert (new.level, new.advice.startswith("use more signers")) == ("warn", True)
+
+
+def lost_in(names, root, items):
+    """The corpus of these predictions, whose clips `names` show each hand in every seventh frame only."""
+    with CorpusWriter(root, {"name": "lost"}) as writer:
+        for item in items:
+            clip = random_landmarks(28)
+            if item.id in names:
+                clip.points[np.arange(28) % 7 > 0, layout.GROUPS["pose"].stop :] = np.nan
+            writer.add(item.id, split=item.split, signer="A", glosses=item.glosses, landmarks=clip)
+    return Corpus.open(root)
+
+
+def test_errors_in_clips_whose_hands_were_lost_are_counted_by_split(tmp_path):
+    wrong = [(("U", "V"), ("W",))] * 4 + [*RIGHT, (("U", "V"), ("U",))]
+    made = predictions(wrong, train_sentences=RIGHT)
+    items = [one.utterance for one in made.dev]
+    test = type("Item", (), {"id": "t0", "glosses": ("U", "V"), "split": "test"})
+    names = {f"dev{number}" for number in range(4)}
+    corpus = lost_in(names, tmp_path / "c", [*items, test])
+    scored = {"corpus": "lost", "utterances": [{"id": "t0", "substitutions": 1, "deletions": 1, "insertions": 0}]}
+    made = replace(made, corpus=corpus, run=replace(made.run, evaluations={"test": scored}))
+    found = lost_hands(made)
+    assert found.level == "warn"
+    # Four clips of two errors each; the ninth error is in a clip with hands.
+    assert "8 of 9 errors of dev are in 4 of 41 clips with each hand in under 20 %" in found.headline
+    assert found.where == ("dev: dev0 (2 errors), dev1 (2 errors), dev2 (2 errors), dev3 (2 errors)",)
+    assert found.value == pytest.approx(8 / 9)
+    assert found.figures["splits"]["test"] == {"clips": 0, "of clips": 1, "errors": 0, "of errors": 2}
+    # Where the other clips have as many errors per gloss, the hands are not to blame.
+    all_wrong = predictions([(("U", "V"), ("W",))] * 41, train_sentences=RIGHT)
+    assert lost_hands(replace(all_wrong, corpus=corpus)).level == "note"
 
 
 def test_a_renaming_is_found_from_what_was_read():

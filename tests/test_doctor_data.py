@@ -14,6 +14,7 @@ from signloom.corpus import Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
 from signloom.findings import Finding, chosen
 from signloom.health.checks.figures import measure_clip, measure_corpus
+from signloom.health.evidence import skeletons
 from signloom.health.examine import DATA_CHECKS
 from signloom.landmarks import Landmarks
 from signloom.synth.corpus import synthesise
@@ -115,8 +116,12 @@ def test_clips_in_which_each_hand_is_seldom_seen_are_named(simulated, tmp_path):
 
     corpus = changed(simulated, tmp_path / "c", change)
     finding = examine(corpus)["data.hands"]
-    assert (finding.level, sorted(finding.where)) == ("warn", sorted(planted))
+    assert finding.level == "warn"
     assert sorted(finding.figures["clips"]) == sorted(planted)
+    lines = dict(line.split(": ") for line in finding.where)
+    for item in corpus:
+        assert (f"{item.id} (left " in lines.get(item.split, "")) == (item.id in planted)
+    assert len(skeletons([finding], corpus)["data.hands"]) == 3
     assert finding.figures["splits"] == dict(Counter(item.split for item in corpus if item.id in planted))
     assert finding.figures["signers"] == dict(Counter(item.signer for item in corpus if item.id in planted))
     assert (

@@ -126,6 +126,14 @@ def uniform(evidence: Evidence) -> Cause | None:
     )
 
 
+def presence(evidence: Evidence) -> Cause | None:
+    """Inferred: a hand or the face is in view at other glosses elsewhere than in train, which misleads a model."""
+    supports = evidence.needs_action("data.presence")
+    worst = evidence.figures("data.presence").get("worst", "")
+    headline = f"a part in view is taken for part of a sign: {worst}"
+    return evidence.cause("presence", headline, [*supports, *evidence.needs_action("run.signers")] if supports else [])
+
+
 CAUSES: tuple[Rule, ...] = (
     failed(
         "normalised_corpus",
@@ -156,6 +164,7 @@ CAUSES: tuple[Rule, ...] = (
     high_rate,
     uniform,
     failed("blank", "everything is blank: the output has collapsed to it", "run.blank"),
+    presence,
 )
 
 

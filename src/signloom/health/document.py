@@ -13,14 +13,14 @@ from typing import Any
 
 from signloom.files.writing import write_text
 from signloom.findings import Check, checks_in
-from signloom.health.checks import architecture, compatibility, outputs, run
-from signloom.health.examine import DATA_CHECKS
+from signloom.health.checks import architecture, compatibility, run
+from signloom.health.examine import DATA_CHECKS, PREDICTION_CHECKS
 from signloom.train import monitor_rules, start_rules
 
 TABLES = {
     "data": DATA_CHECKS,
     "run record": checks_in(run),
-    "run predictions": checks_in(outputs),
+    "run predictions": PREDICTION_CHECKS,
     "compatibility": checks_in(compatibility),
     "architecture": checks_in(architecture),
     "monitors": checks_in(start_rules, monitor_rules),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ _ARMS = (
 
 
 def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    """Returns, for each warning and failure, the first clips it names: id and drawn frames.
+    """Returns, for each warning and failure, the first clips it names (in its figures `clips`, or where the fault is):
+    id and drawn frames.
 
     A frame is a list of strokes `[part, x1, y1, x2, y2]`, with coordinates from 0 to 1 over the extent of the clip.
     """
@@ -43,7 +44,9 @@ def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dic
     for finding in findings:
         if not finding.needs_action:
             continue
-        for place in finding.where:
+        clips_by_id = finding.figures.get("clips")
+        named = list(clips_by_id) if isinstance(clips_by_id, Mapping) else finding.where
+        for place in named:
             item = by_id.get(place) or by_id.get(place.partition(":")[0]) or by_id.get(place.partition(" ")[0])
             if item is None or len(clips.get(finding.id, ())) == CLIPS:
                 continue

@@ -18,6 +18,7 @@ from signloom.health.checks import (
     body,
     compatibility,
     landmarks,
+    lost_hands,
     manifest,
     movement,
     outputs,
@@ -32,6 +33,7 @@ from signloom.health.evidence import posterior, skeletons
 from signloom.health.subject import Subject
 
 DATA_CHECKS = checks_in(landmarks, movement, body, timing, presence, manifest)
+PREDICTION_CHECKS = checks_in(outputs, lost_hands)
 # Raised by a model that cannot run.
 BROKEN_MODEL = (RuntimeError, ValueError, IndexError)
 
@@ -132,6 +134,6 @@ def _examine_model(subject: Subject, checks: Sequence[Check[Any]], bar: Progress
 GROUPS = (
     Group(DATA_CHECKS, lambda subject: subject.examine_data, _examine_corpus),
     Group(checks_in(run), lambda subject: subject.run is not None, _examine_record),
-    Group(checks_in(outputs), lambda subject: subject.examine_predictions, _examine_predictions),
+    Group(PREDICTION_CHECKS, lambda subject: subject.examine_predictions, _examine_predictions),
     Group(checks_in(compatibility, architecture), lambda subject: subject.examine_model, _examine_model),
 )

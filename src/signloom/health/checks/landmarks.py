@@ -17,7 +17,7 @@ from signloom import anatomy, layout
 from signloom.errors import kind_of, listed, plural
 from signloom.findings import Details, Outcome, check, judge, note, ok, warn
 from signloom.health.checks.figures import HANDS, ClipFigures, CorpusFigures
-from signloom.health.checks.places import MANY, MOST, parts_of, places
+from signloom.health.checks.places import MANY, MOST, by_split, parts_of, places
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
 # Clips, signers or glosses that a finding lists.
@@ -265,7 +265,16 @@ def hands(figures: CorpusFigures) -> Outcome:
     if place.parts:
         headline += f": {', '.join(place.parts)}"
     seen = {clip.utterance.id: 1 - min(clip.missing[hand] for hand in HANDS) for clip in clips}
-    seldom = [clip for clip in clips if seen[clip.utterance.id] < SELDOM]
+    seldom = sorted(
+        (clip for clip in clips if seen[clip.utterance.id] < SELDOM),
+        key=lambda clip: (seen[clip.utterance.id], clip.utterance.id),
+    )
+    shares = {
+        clip.utterance.id: " and ".join(
+            f"{hand.partition('_')[0]} {100 * (1 - clip.missing[hand]):.0f} %" for hand in HANDS
+        )
+        for clip in seldom
+    }
     splits = Counter(clip.utterance.split for clip in seldom)
     signers = Counter(str(clip.utterance.signer) for clip in seldom)
     if seldom:
@@ -278,7 +287,7 @@ def hands(figures: CorpusFigures) -> Outcome:
         fail=share >= 0.2 or bool(place.parts),
         warn=share >= 0.05 or bool(seldom),
         value=share,
-        where=worst_first((1 - seen[clip.utterance.id], clip.utterance.id) for clip in seldom)[:SHOWN],
+        where=by_split(shares, figures.corpus),
         figures={
             "clips": {clip.utterance.id: round(seen[clip.utterance.id], 3) for clip in seldom},
             "splits": dict(splits),

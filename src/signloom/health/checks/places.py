@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from signloom.errors import plural
+from signloom.corpus import SPLITS, Corpus
+from signloom.errors import listed, plural
 from signloom.health.checks.figures import ClipFigures
 
 # Fewer clips are no split or signer of their own.
@@ -14,6 +15,8 @@ FEWEST_CLIPS = 3
 MOST = 0.5
 # Share of the clips of a corpus from which on a fault harms training, wherever the clips are.
 MANY = 0.05
+# Clips of a split that are named.
+NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,10 @@ def places(concerned: Collection[str], clips: Sequence[ClipFigures]) -> Places:
             parts.append(f"{count:,} of {len(part.clips):,} in {part.name}".replace("in signer", "by signer"))
     count = sum(clip.utterance.id in concerned for clip in clips)
     return Places(count, len(clips), tuple(parts) if count < len(clips) else ())
+
+
+def by_split(named: Mapping[str, str], corpus: Corpus) -> list[str]:
+    """Returns a line for each split with its clips among `named`: ids and a remark on each, in this order."""
+    split_of = {item.id: item.split for item in corpus}
+    clips = {split: [f"{name} ({text})" for name, text in named.items() if split_of[name] == split] for split in SPLITS}
+    return [f"{split}: {listed(names, shown=NAMED)}" for split, names in clips.items() if names]
