@@ -126,6 +126,27 @@ def test_with_a_language_model_a_wide_beam_is_exhaustive_search_too(seed, weight
     assert dict(found) == pytest.approx(expected, abs=1e-5)
 
 
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), st.lists(st.integers(2, 3), max_size=4), st.booleans())
+def test_a_part_of_a_sentence_is_ranked_by_what_comes_before_it(seed, history, ends):
+    log_probs = random_log_probs(seed, 4, 4)
+    model = kneser_ney(SENTENCES, 3).model
+    fusion = NGramFusion(VOCABULARY, model, weight=0.8, bonus=0.3)
+
+    def score(ids):
+        """The language model's share of a sentence that ends after `ids`, or goes on."""
+        steps = model.sentence_log_probs([VOCABULARY.words[word] for word in ids])
+        return 0.8 * math.log(10) * sum(steps if ends else steps[:-1]) + 0.3 * len(ids)
+
+    before = 0.8 * math.log(10) * sum(model.sentence_log_probs([VOCABULARY.words[word] for word in history])[:-1])
+    expected = {
+        ids: paths + score((*history, *ids)) - before - 0.3 * len(history)
+        for ids, paths in exhaustive(log_probs).items()
+    }
+    found = prefix_beam(log_probs, beam_size=1000, tokens_per_frame=4, fusion=fusion, history=history, ends=ends)
+    assert dict(found) == pytest.approx(expected, abs=1e-5)
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0.2, 5))
 def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from signloom.corpus import Corpus, Utterance
     from signloom.errors import InputError, SignloomError
     from signloom.inference.model import load
+    from signloom.inference.stream_options import StreamOptions
+    from signloom.inference.streaming import StreamingRecognizer
     from signloom.landmarks import Landmarks
     from signloom.vocabulary import Vocabulary
 
@@ -29,6 +31,8 @@ _HOMES = {
     "InputError": "signloom.errors",
     "SignloomError": "signloom.errors",
     "Landmarks": "signloom.landmarks",
+    "StreamOptions": "signloom.inference.stream_options",
+    "StreamingRecognizer": "signloom.inference.streaming",
     "load": "signloom.inference.model",
     "Vocabulary": "signloom.vocabulary",
 }
@@ -37,6 +41,8 @@ __all__ = [
     "InputError",
     "Landmarks",
     "SignloomError",
+    "StreamOptions",
+    "StreamingRecognizer",
     "Utterance",
     "Vocabulary",
     "__version__",

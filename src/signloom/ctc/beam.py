@@ -14,7 +14,7 @@ Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappushpop
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
@@ -88,6 +88,8 @@ def prefix_beam(
     beam_size: int = BEAM_SIZE,
     tokens_per_frame: int = TOKENS_PER_FRAME,
     fusion: NGramFusion | None = None,
+    history: Sequence[int] = (),
+    ends: bool = True,
     complete: bool = True,
 ) -> list[Candidate]:
     """Returns the gloss sequences left in the beam after the last frame, best first: at most `beam_size`, at least one.
@@ -95,6 +97,8 @@ def prefix_beam(
     log_probs: (T', V), column 0 is blank; the exponentials of each row sum to 1.
     tokens_per_frame: each frame extends a prefix by at most this many of its most probable tokens, blank included.
     fusion: a language model.
+    history: glosses of the sentence before these frames, for the language model; a blank lies between.
+    ends: whether the sentence ends with these frames, for the language model.
     complete: rank the best sequences (up to four with close scores) by all their paths, as CTC defines it, not only by
     the paths that the beam kept.
 
@@ -107,7 +111,9 @@ def prefix_beam(
             f"beam search: log_probs of shape {log_probs.shape}, needed (T', V) with T' of at least 1, V of at least 2"
         )
     size = max(1, _VALUES // log_probs.shape[1])
-    search = BeamSearch(beam_size=beam_size, tokens_per_frame=tokens_per_frame, fusion=fusion)
+    search = BeamSearch(
+        beam_size=beam_size, tokens_per_frame=tokens_per_frame, fusion=fusion, history=history, ends=ends
+    )
     for start in range(0, len(log_probs), size):
         frames = FrameProbs(log_probs[start : start + size], start)
         search.advance(frames)
@@ -184,7 +190,7 @@ def _completed(parts: Iterator[np.ndarray], search: BeamSearch) -> list[Candidat
     for index, score in zip(close, exact.tolist(), strict=True):
         node = nodes[index]
         if node.state is not None:
-            score += math.log(node.state.ending())
+            score += math.log(search.ending(node))
             while node.depth:
                 score += math.log(node.factor)
                 node = node.parent
@@ -197,6 +203,7 @@ class BeamSearch:
     """A search over frames that arrive in parts; where they are divided changes nothing, to the last bit.
 
     Its memory grows with the number of glosses, not with that of frames.
+    history, ends: as those of `prefix_beam`.
     log_largest: sum of the logarithms of the divisors of all frames so far.
     Raises InputError for a beam size below 1.
     """
@@ -207,6 +214,8 @@ class BeamSearch:
         beam_size: int = BEAM_SIZE,
         tokens_per_frame: int = TOKENS_PER_FRAME,
         fusion: NGramFusion | None = None,
+        history: Sequence[int] = (),
+        ends: bool = True,
     ) -> None:
         if beam_size < 1:
             raise InputError(f"beam search: beam_size is {beam_size}; needed at least 1 (1 is not greedy decoding)")
@@ -214,8 +223,9 @@ class BeamSearch:
             raise InputError(f"beam search: tokens_per_frame is {tokens_per_frame}; needed at least 1")
         self._beam_size, self._tokens_per_frame = beam_size, tokens_per_frame
         self._largest_factor = fusion.largest_factor if fusion else 1.0
+        self._ends = ends
         sentinel = _Prefix(None, BLANK_ID, 0.0, None)
-        root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.start if fusion else None)
+        root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.after(history) if fusion else None)
         root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
         # Longest prefix first.
         self._beam = [root]
@@ -280,6 +290,10 @@ class BeamSearch:
         """Returns the gloss sequences in the beam, best first, as sentences that end here."""
         return [Candidate(node.ids(), score) for score, node in self.scored()]
 
+    def ending(self, node: _Prefix) -> float:
+        """Returns the language model's factor for a sentence that ends with a prefix; 1 where it goes on."""
+        return node.state.ending() if node.state is not None and self._ends else 1.0
+
     def _prune(self) -> None:
         """Forgets the prefixes that no prefix in the beam begins with."""
         alive: set[_Prefix] = set()
@@ -297,7 +311,7 @@ class BeamSearch:
         log_scale = self.log_largest + self._log_scale
         result = []
         for node in self._beam:
-            ending = node.state.ending() if node.state is not None else 1.0
+            ending = self.ending(node)
             if node.total > 0 and ending > 0:
                 result.append((math.log(node.total) + math.log(ending), node))
         result.sort(key=itemgetter(0), reverse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -111,11 +111,14 @@ class Decoder:
                 vocabulary, language_model, weight=self.decoding.lm_weight, bonus=self.decoding.insertion_bonus
             )
 
-    def n_best(self, log_probs: np.ndarray, *, blank_id: int = BLANK_ID) -> list[Candidate]:
+    def n_best(
+        self, log_probs: np.ndarray, *, blank_id: int = BLANK_ID, history: Sequence[int] = (), ends: bool = True
+    ) -> list[Candidate]:
         """Returns gloss sequences as ids with their scores, best first; greedy decoding returns only one.
 
         log_probs: (T', V).  blank_id: the column of blank, counted from the end if negative, for emissions of other
         tools. The other columns are the words of the vocabulary in their order, and the ids are the vocabulary's.
+        history, ends: of a part of a sentence, as `signloom.ctc.beam.prefix_beam` takes them.
         Raises InputError if V is not the vocabulary's size or `blank_id` no column, and for NaN or rows that do not
         sum to 1 (greedy decoding: only for NaN).
         """
@@ -138,6 +141,8 @@ class Decoder:
             beam_size=self.decoding.beam_size,
             tokens_per_frame=self.decoding.tokens_per_frame,
             fusion=self._fusion,
+            history=history,
+            ends=ends,
         )
 
     def ids(self, log_probs: np.ndarray) -> list[int]:

@@ -7,6 +7,7 @@ Source: Hannun et al. 2014, equation 2 (their alpha and beta).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from signloom.ctc.ngram import NGram
 from signloom.errors import InputError
@@ -52,6 +53,13 @@ class NGramFusion:
         state = self._states.get(context)
         if state is None:
             state = self._states[context] = LanguageState(self, context)
+        return state
+
+    def after(self, tokens: Iterable[int]) -> LanguageState:
+        """Returns the state after the first glosses of a sentence, given as words of the vocabulary."""
+        state = self.start
+        for token in tokens:
+            state = state.following(token)
         return state
 
     def weighted(self, context: tuple[int, ...], word: int) -> float:

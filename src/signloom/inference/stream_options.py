@@ -1,0 +1,37 @@
+"""The options of streaming recognition."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from signloom.errors import Faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """When glosses become final and utterances end, in seconds of the stream.
+
+    lookahead_seconds: what the model sees of the stream after a gloss before the gloss is final. More gives fewer
+    errors and later captions.
+    context_seconds: what the model sees of an utterance before the glosses that are not final yet.
+    update_seconds: from one run of the model to the next, rounded to the model's output frames.
+    rest_seconds: hands that rest for so long end an utterance.
+    pause_seconds: a gap between two frames longer than this ends an utterance, too.
+
+    Raises InputError listing every value that is not above 0 and finite.
+    """
+
+    lookahead_seconds: float = 0.48
+    context_seconds: float = 1.92
+    update_seconds: float = 0.16
+    rest_seconds: float = 0.6
+    pause_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        faults = Faults("streaming")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not (math.isfinite(value) and value > 0):
+                faults.add(f"{item.name} is {value}; needed a number above 0")
+        faults.raise_if_any()

@@ -1,0 +1,161 @@
+"""The glosses of one utterance, found while its frames arrive.
+
+Shapes: T frames of a window, P points of the model's view, T' output frames, V words, S glosses.
+
+Every few frames the model computes a window: all frames that are not final yet, and some before them. An output frame
+becomes final when the window reaches far enough beyond it, and then its values never change. The *seam* between final
+frames and others lies only before an output frame without a gloss, so that no gloss is cut. A window may emit a gloss a
+frame earlier or later than the one before did: a gloss after the seam stays after it, and a gloss right before the seam
+that appears behind it as well is one, as CTC merges repeats. Neither is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from signloom.ctc.confidence import confidences
+from signloom.ctc.hypothesis import Emission, GlossSpan
+from signloom.ctc.spans import SpanSettings, emission_seconds, spans
+from signloom.ctc.viterbi import forced_alignment
+from signloom.inference.model import Model
+from signloom.inference.stream_options import StreamOptions
+from signloom.vocabulary import BLANK_ID
+
+# Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
+_LONGEST_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a window showed.
+
+    finals: glosses that are final from now on, in order.  provisional: the glosses after them, as they look now.
+    """
+
+    finals: tuple[GlossSpan, ...] = ()
+    provisional: tuple[GlossSpan, ...] = ()
+
+
+class UtteranceWindow:
+    """The newest frames of one utterance, and its glosses that are not final.
+
+    start_seconds: the time of its first frame.  num_frames: how many there were so far.
+    Memory does not grow with the length of the utterance.
+    """
+
+    def __init__(self, model: Model, options: StreamOptions, start_seconds: float) -> None:
+        config, engine = model.engine.config, model.engine
+        self._model = model
+        self._settings = SpanSettings.of(model.info)
+        self.start_seconds = start_seconds
+        self._step_seconds = engine.step_seconds
+        # Windows begin where the body's strides fall on the same frames as in the whole utterance.
+        self._grid = math.prod(config.body_strides)
+        self._outputs = self._grid // config.stride
+        self._update = self._grid * max(1, round(options.update_seconds * config.fps / self._grid))
+        self._lookahead = math.ceil(options.lookahead_seconds / self._step_seconds - 1e-6)
+        self._context = math.ceil(options.context_seconds * config.fps / self._grid - 1e-6)
+        self._most = self._lookahead + math.ceil(_LONGEST_WAIT_SECONDS / self._step_seconds)
+        self._frames: deque[np.ndarray] = deque()
+        # The numbers of the first frame that is kept, in grid steps, and of the first output frame that is not final.
+        self._first = 0
+        self._seam = 0
+        self.num_frames = 0
+        # The last final gloss: when it was emitted, and its end. The id in the last final output frame.
+        self._emitted: float | None = None
+        self._end = 0.0
+        self._carried = BLANK_ID
+        order = model.language_model.order if model.language_model else 1
+        self._history: deque[int] = deque(maxlen=order - 1)
+
+    def push(self, points: np.ndarray) -> Reading | None:
+        """Returns what a window over the newest frames shows, if it is time for one. points: (P, 3), the next frame."""
+        self._frames.append(points)
+        self.num_frames += 1
+        return self._read() if self.num_frames % self._update == 0 else None
+
+    def finish(self, num_frames: int) -> Reading:
+        """Returns the last glosses of an utterance that has `num_frames`; frames beyond them do not belong to it."""
+        while self.num_frames > max(num_frames, self._first * self._grid):
+            self._frames.pop()
+            self.num_frames -= 1
+        return self._read(ends=True)
+
+    def _read(self, *, ends: bool = False) -> Reading:
+        log_probs = self._log_probs()
+        if not len(log_probs):
+            return Reading()
+        ids = self._model.decoder.n_best(log_probs, history=tuple(self._history), ends=ends)[0].ids
+        glosses, runs, emitted = self._located(log_probs, ids)
+        trusted = len(log_probs) if ends else len(log_probs) - self._lookahead
+        seam = trusted if ends else _seam(runs, len(log_probs), trusted, trusted + self._lookahead > self._most)
+        count = int((runs[:, 0] < seam).sum())
+        # A gloss that goes on behind the last seam is final already.
+        first = int(len(ids) > 0 and runs[0, 0] == 0 and ids[0] == self._carried)
+        if count > first:
+            self._emitted, self._end = float(emitted[count - 1]), glosses[count - 1].end_seconds
+            self._history.extend(ids[first:count])
+        if seam:
+            self._carried = ids[count - 1] if count and runs[count - 1, 1] >= seam else BLANK_ID
+            self._seam += seam
+            self._forget()
+        return Reading(glosses[first:count], glosses[max(first, count) :])
+
+    def _log_probs(self) -> np.ndarray:
+        """Returns the log-probabilities of the output frames that are not final, (T', V)."""
+        known = self._seam - self._first * self._outputs
+        if not self._frames:
+            return np.empty((0, self._model.engine.num_words), dtype=np.float32)
+        rows: np.ndarray = self._model.engine.log_probs(np.stack(self._frames)[None])[0][0]
+        return rows[known:]
+
+    def _located(
+        self, log_probs: np.ndarray, ids: tuple[int, ...]
+    ) -> tuple[tuple[GlossSpan, ...], np.ndarray, np.ndarray]:
+        """Returns glosses with their spans, their output frames (S, 2), and the times of their emission (S,)."""
+        alignment = forced_alignment(log_probs, ids)
+        offset = self._seam * self._step_seconds
+        duration = self.num_frames / self._model.engine.config.fps
+        emission = Emission(log_probs, self._step_seconds, duration - offset)
+        emitted = offset + emission_seconds(emission, ids, alignment)
+        # The last final gloss is the neighbour of the first one here.
+        before = [] if self._emitted is None else [self._emitted]
+        times = spans(np.append(before, emitted), duration, self._settings.timing)[len(before) :]
+        times = np.maximum(times + self.start_seconds, max(self._end, self.start_seconds))
+        raw = confidences(log_probs, ids, alignment)
+        glosses = tuple(
+            GlossSpan(
+                self._model.vocabulary.words[word],
+                float(start),
+                float(end),
+                self._settings.calibration.apply(confidence),
+            )
+            for word, (start, end), confidence in zip(ids, times, raw.tolist(), strict=True)
+        )
+        return glosses, alignment.runs, emitted
+
+    def _forget(self) -> None:
+        """Drops the frames that no later window needs."""
+        first = max(self._first, self._seam // self._outputs - self._context)
+        for _ in range((first - self._first) * self._grid):
+            self._frames.popleft()
+        self._first = first
+
+
+def _seam(runs: np.ndarray, length: int, trusted: int, waited: bool) -> int:
+    """Returns how many of `length` output frames become final: at most `trusted`, so that no gloss is cut.
+
+    runs: the output frames of each gloss (S, 2).  waited: too long to go on looking for a frame without a gloss.
+    """
+    owner = np.full(length, -1)
+    for number, (start, stop) in enumerate(runs):
+        owner[start:stop] = number
+    ends = range(trusted, 0, -1)
+    free = next((end for end in ends if owner[end] < 0), 0)
+    if free or not waited:
+        return free
+    return next((end for end in ends if owner[end - 1] != owner[end]), max(trusted, 0))
