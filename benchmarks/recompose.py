@@ -44,9 +44,10 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--source", type=Path, help="the .npz packing of isolated real signs")
     parser.add_argument("--work", type=Path, default=Path("runs/recompose"), help="corpora, runs and results")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23], help="simulated corpora and their runs")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[21, 22, 23], help="simulated corpora and their runs")
     parser.add_argument("--held_out", nargs="+", default=["dmohazab", "TheCamNelson"])
-    parser.add_argument("--steps", type=int, default=700, help="of each training")
+    parser.add_argument("--steps", type=int, default=700, help="of each training on simulated sentences")
+    parser.add_argument("--composed_steps", type=int, default=400, help="of each training on composed ones")
     parser.add_argument("--early_steps", type=int, default=200, help="of the run that is stopped early")
     options = parser.parse_args()
     corpora = {f"simulated-{seed}": seed for seed in options.seeds}
@@ -62,11 +63,12 @@ def measure(options: Any, name: str, seed: int) -> dict[str, Any]:
     from signloom.recompose import recompose
 
     corpus = corpus_of(options, name, seed)
-    alone = trained(options, corpus, f"{name}-alone", seed, options.steps)
+    steps = options.steps if name.startswith("simulated") else options.composed_steps
+    alone = trained(options, corpus, f"{name}-alone", seed, steps)
     model = load(options.work / "runs" / f"{name}-alone")
     output = options.work / "corpora" / f"{name}-recomposed"
     made = opened(output) or recompose(corpus, output, model).corpus
-    recomposed = trained(options, made, f"{name}-recomposed", seed, options.steps)
+    recomposed = trained(options, made, f"{name}-recomposed", seed, steps)
     result = {"alone": alone, "recomposed": recomposed, "new": made.info["recomposed"]}
     print(f"{name}: alone {alone['test']['wer']:.1%}, recomposed {recomposed['test']['wer']:.1%}", flush=True)
     if name.startswith("simulated"):
