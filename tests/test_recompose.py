@@ -13,6 +13,7 @@ from conftest import TINY_STUDENT, random_landmarks
 from signloom import layout
 from signloom.cli import main
 from signloom.corpus import Corpus, CorpusWriter
+from signloom.ctc.kneser_ney import kneser_ney
 from signloom.ctc.spans import INFO_KEY, SpanSettings
 from signloom.ctc.timing import Timing
 from signloom.errors import InputError
@@ -20,6 +21,7 @@ from signloom.inference.model import Model
 from signloom.landmarks import Landmarks
 from signloom.recompose import CutSentences, Drawer, Part, RecomposeOptions, cut_sentences, recompose, splice
 from signloom.recompose.cuts import NOT_RECOGNISED, ODD_LENGTH, UNSURE
+from signloom.recompose.draw import log_probs_between
 from signloom.vocabulary import Vocabulary
 
 GLOSSES = tuple("ABCDEF")
@@ -193,6 +195,16 @@ class TestDrawer:
         assert after_a["B"] > 5 * after_a["C"] > 0
         assert after_a["B"] > 5 * after_a["D"]
 
+    def test_probabilities_between_neighbours_are_those_of_the_bigram_model(self):
+        language = kneser_ney(["ABCA", "CAB", "BDA"], order=2).model
+        for before in (language.start_id, language.id_of("A"), language.id_of("D")):
+            for after in (language.end_id, language.id_of("B"), language.id_of("D")):
+                expected = [
+                    language.log_prob([before], word) + language.log_prob([word], after)
+                    for word in range(len(language.words))
+                ]
+                assert log_probs_between(language, before, after) == pytest.approx(expected)
+
     def test_a_signer_with_a_single_trusted_cut_makes_no_new_sentence(self, corpus):
         cut = cut_of(corpus)
         lonely = {
@@ -281,7 +293,7 @@ class TestRecompose:
 
     def test_new_sentences_are_not_cut_again(self, corpus, tmp_path):
         made, _ = recompose(corpus, tmp_path / "new", model())
-        with pytest.raises(InputError, match="has new sentences already; needed the corpus that it was made of"):
+        with pytest.raises(InputError, match="has 8 new sentences already; needed the corpus that it was made of"):
             recompose(made, tmp_path / "again", model())
 
     def test_the_corpus_itself_and_a_finished_one_are_not_overwritten(self, corpus, tmp_path):

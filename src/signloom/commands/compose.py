@@ -38,9 +38,8 @@ from typing import ClassVar
 from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.corpus import Corpus
 from signloom.errors import InputError, listed, plural
+from signloom.recompose import RecomposeOptions, recompose
 
-# New sentences per training sentence.
-_NEW_PER_SENTENCE = 2.0
 # How many sentences a message names.
 _NUM_SHOWN = 5
 
@@ -60,7 +59,7 @@ class Options(ComposeOptions):
     from_alignment: Path | None = None
     """add new training sentences made of a corpus' own signs, cut where this run or model aligns them. Of the other
     options only --new_per_sentence, --seed and --overwrite apply"""
-    new_per_sentence: float = _NEW_PER_SENTENCE
+    new_per_sentence: float = RecomposeOptions.new_per_sentence
     """with --from_alignment: number of new sentences per training sentence"""
 
 
@@ -68,7 +67,7 @@ def run(options: Options) -> int:
     """Composes the corpus and prints a summary of it."""
     if options.from_alignment is not None:
         return _recompose(options, options.from_alignment)
-    if options.new_per_sentence != _NEW_PER_SENTENCE:
+    if options.new_per_sentence != RecomposeOptions.new_per_sentence:
         raise InputError("compose: --new_per_sentence is for sentences; give --from_alignment RUN, or --num_train")
     from signloom.console import console
 
@@ -96,7 +95,6 @@ def _recompose(options: Options, model: Path) -> int:
     """Adds new sentences to a corpus of sentences and prints how it was cut."""
     from signloom.console import say, say_list
     from signloom.inference.model import load
-    from signloom.recompose import RecomposeOptions, recompose
 
     unused = [
         f"--{item.name}"

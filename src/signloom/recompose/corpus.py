@@ -147,9 +147,11 @@ def parts_of(cuts: Sequence[Cut], load: Callable[[str], Landmarks], items: Mappi
 
 def _sentences(corpus: Corpus) -> list[Utterance]:
     """Returns the training sentences of a corpus. Raises InputError for isolated clips, and if some are new already."""
-    if "recomposed" in corpus.info:
-        raise InputError(f"{corpus.root}: has new sentences already; needed the corpus that it was made of")
     train = corpus.split("train")
+    if new := sum("cuts" in item.source for item in train):
+        raise InputError(
+            f"{corpus.root}: has {plural(new, 'new sentence')} already; needed the corpus that it was made of"
+        )
     if all(len(item.glosses) == 1 for item in train):
         raise InputError(
             f"{corpus.root}: isolated clips, one gloss each; needed sentences. Compose isolated clips without "
