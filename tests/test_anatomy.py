@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from body_faults import PLANTED, with_part
+from conftest import mostly_slow
 from signloom import layout
 from signloom.anatomy import FAULTS, combined, faults_of, measure, measure_landmarks
 from signloom.anatomy.hand_model import hand_points
@@ -17,14 +18,14 @@ from signloom.synth.signs import HANDSHAPES, handshape_angles
 PARTS = layout.GROUPS
 
 
-def simulated(preset, count=8):
+def simulated(preset, count):
     options = SynthOptions(preset=preset, num_train=count, num_dev=1, num_test=1, num_signs=8)
     return [make_clip(options, plan).landmarks for plan in make_plans(options)[:count]]
 
 
 @pytest.fixture(scope="module")
 def people():
-    return simulated("phoenix")
+    return simulated("phoenix", 8)
 
 
 # What one clip of a few signs can show as well.
@@ -39,9 +40,9 @@ def planted(clips, name):
     ]
 
 
-@pytest.mark.parametrize("preset", ["clean", "phoenix", "hard"])
+@pytest.mark.parametrize("preset", mostly_slow(["clean", "phoenix", "hard"], fast=("phoenix",)))
 def test_simulated_people_have_no_fault(preset):
-    measures = [measure_landmarks(clip) for clip in simulated(preset)]
+    measures = [measure_landmarks(clip) for clip in simulated(preset, 12)]
     assert [str(fault) for clip in measures for fault in faults_of(clip)] == []
     assert faults_of(combined(measures)) == []
 

@@ -32,7 +32,7 @@ def gappy(num_frames, *, seed=0, fps=25.0, even=True):
 @pytest.fixture(scope="module", params=["even", "uneven"])
 def file(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("view") / "clip.npz"
-    gappy(400, even=request.param == "even").save(path)
+    gappy(150, even=request.param == "even").save(path)
     return path
 
 

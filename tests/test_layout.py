@@ -40,6 +40,7 @@ def test_mirror_is_its_own_inverse_and_swaps_sides():
     assert mirror[layout.index("face.1")] == layout.index("face.1")
 
 
+@pytest.mark.slow
 def test_face_mirror_maps_mediapipes_named_contours_onto_each_other():
     connections = pytest.importorskip("mediapipe.python.solutions.face_mesh_connections")
     start = layout.GROUPS["face"].start
@@ -71,6 +72,7 @@ def test_face_mirror_maps_mediapipes_named_contours_onto_each_other():
     assert sum(frozenset(int(mirror[point]) for point in edge) not in mesh for edge in mesh) == 6
 
 
+@pytest.mark.slow
 def test_left_and_right_agree_with_mediapipe():
     pose = pytest.importorskip("mediapipe.python.solutions.pose")
     assert [f"pose.{point.name.lower()}" for point in pose.PoseLandmark] == list(layout.POINT_NAMES[:33])
