@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from conftest import SMALL_STUDENT, SMALL_TEACHER, TINY_SIGNS, random_landmarks
 from scripted_signing import Film
-from test_streaming import finals
-
 from signloom.inference.model import Model
 from signloom.inference.stream_options import StreamOptions
 from signloom.inference.streaming import StreamingRecognizer
@@ -17,6 +16,7 @@ from signloom.landmarks import ClipView
 from signloom.model.presets import preset
 from signloom.model.recognizer import Recognizer
 from signloom.vocabulary import Vocabulary
+from test_streaming import finals
 
 CONFIGS = {
     "student": SMALL_STUDENT,
