@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "recipes": "list the sets of training options that come with signloom",
     "train": "train a recogniser on a corpus",
     "distill": "train a student with the help of a teacher, and measure what the teacher adds",
+    "enrol": "a trained model and a few clips of a new signer or of new signs -> a model that knows them, in seconds",
     "crossval": "cross-validation over signers: train without one signer, evaluate on that signer",
     "doctor": "find what makes training fail: checks of a corpus, a model, a run or a recipe",
     "verify": "train for ten iterations on one batch: does the loss fall?",
@@ -34,7 +35,7 @@ COMMANDS: dict[str, str] = {
 }
 
 # Commands that train a model, even if only for ten iterations: they need the extra `train`.
-TRAINING = ("quickstart", "train", "distill", "crossval", "doctor", "verify", "overfit")
+TRAINING = ("quickstart", "train", "distill", "enrol", "crossval", "doctor", "verify", "overfit")
 
 
 def module_of(command: str) -> str:

@@ -4,13 +4,23 @@ The docstring of `commands/compose.py` states the rules, and what depends on wha
 """
 
 from signloom.compose.options import ComposeOptions
-from signloom.compose.sentences import common_fps, compose, draw, join, joined_landmarks, retimed_positions
-from signloom.compose.splitting import ClipSplits, Pool, split_clips
+from signloom.compose.sentences import (
+    MIN_SIGN_FRAMES,
+    common_fps,
+    compose,
+    draw,
+    join,
+    joined_landmarks,
+    retimed_positions,
+)
+from signloom.compose.splitting import ClipSplits, Pool, clips_by_group, split_clips
 
 __all__ = [
+    "MIN_SIGN_FRAMES",
     "ClipSplits",
     "ComposeOptions",
     "Pool",
+    "clips_by_group",
     "common_fps",
     "compose",
     "draw",

@@ -53,7 +53,7 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     Raises InputError listing every clip that does not show one gloss of one group, for an unknown group of an option,
     and for a split that needs utterances but gets no clips.
     """
-    by_group = _by_group(corpus)
+    by_group = clips_by_group(corpus)
     idle_clips = _take_idle(corpus, by_group, options)
     own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
@@ -81,7 +81,11 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     return ClipSplits(pools, idle, tuple(_notes(corpus, by_group, pools, dev, options)))
 
 
-def _by_group(corpus: Corpus) -> Pool:
+def clips_by_group(corpus: Corpus) -> Pool:
+    """Returns the clips of a corpus of isolated signs by group and gloss.
+
+    Raises InputError listing every clip that does not show one gloss of one group.
+    """
     faults = Faults(f"{corpus.root}: not a corpus of isolated clips")
     unnamed = sum(clip.signer is None for clip in corpus)
     by_group: Pool = defaultdict(lambda: defaultdict(list))

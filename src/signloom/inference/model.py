@@ -24,6 +24,7 @@ from signloom.errors import InputError, needs_extra
 from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
+from signloom.inference.store import Store
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import ClipView, Frames, Landmarks, read_view
 from signloom.run_folder import model_path
@@ -41,6 +42,7 @@ class Model:
     engine: computes the network; see `signloom.inference.engine`.
     info: recipe, scores, environment and model card (training corpus and its licence).
     decoding, language_model: how emissions are decoded, as `signloom tune` chose.
+    store: features of clips of the training, from which `signloom enrol` keeps what the model knows; None: none kept.
     """
 
     engine: Engine
@@ -48,6 +50,7 @@ class Model:
     info: Mapping[str, Any] = field(default_factory=dict)
     decoding: Decoding = field(default_factory=Decoding)
     language_model: NGram | None = None
+    store: Store | None = None
 
     def __post_init__(self) -> None:
         if self.engine.num_words != len(self.vocabulary):
@@ -122,7 +125,8 @@ class Model:
     def save(self, path: Path) -> None:
         """Writes the model to one file, whole or not at all, without the auxiliary head, which only training uses."""
         config = replace(self.engine.config, auxiliary_head=False)
-        self.engine.save(path, ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model))
+        file = ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model, self.store)
+        self.engine.save(path, file)
 
     def _batches(self, utterances: Sequence[Utterance], batch_size: int) -> Iterator[list[Utterance]]:
         """Yields utterances of similar length, shorter ones first."""
@@ -177,7 +181,7 @@ def load(path: Path | str) -> Model:
         with needs_extra("loading a model"):
             from signloom.inference.torch_engine import TorchEngine
         engine = TorchEngine.load(path, file.config, len(file.vocabulary))
-    return Model(engine, file.vocabulary, file.info, file.decoding, file.language_model)
+    return Model(engine, file.vocabulary, file.info, file.decoding, file.language_model, file.store)
 
 
 def read_landmarks(source: Landmarks | Path | str, *, view: str | None = None, **options: Any) -> Landmarks | ClipView:

@@ -38,6 +38,8 @@ def model_card(file: ModelFile) -> str:
         f"| decoder | {describe(file.decoding, file.language_model)} |",
         f"| trained on | {corpus.get('name', 'unknown')}{', simulated signing' if corpus.get('synthetic') else ''} |",
         f"| licence of the corpus | {corpus.get('licence', 'unknown')} |",
+        *_readable(_enrolled, _part(info, "enrolled")),
+        *_store(file),
         *_readable(_splits, _part(corpus, "summary")),
         *_readable(_scores, info, exported),
         "",
@@ -77,6 +79,25 @@ def _splits(summary: Mapping[str, Any]) -> list[str]:
         f"{plural(split.get('distinct_glosses', 0), 'gloss', 'glosses')}, {split.get('hours', 0):.2f} hours |"
         for name in summary
         if (split := _part(summary, name))
+    ]
+
+
+def _enrolled(record: Mapping[str, Any]) -> list[str]:
+    if not record:
+        return []
+    return [
+        f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')} by "
+        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {len(record['new_glosses'])} signs were new |",
+        f"| licence of these clips | {record['licence']} |",
+    ]
+
+
+def _store(file: ModelFile) -> list[str]:
+    if file.store is None:
+        return []
+    return [
+        f"| store for enrolments | features of {len(file.store)} utterances, {file.store.megabytes:.2f} MB: made from "
+        "landmarks of the people in the corpus |"
     ]
 
 

@@ -22,6 +22,8 @@ from signloom.files.reading import open_file
 from signloom.files.schemas import Name, check, decode_json
 from signloom.files.schemas import Table as Record
 from signloom.files.writing import atomic_write
+from signloom.inference.store import PREFIX as STORE
+from signloom.inference.store import Store, StoreHeader
 from signloom.landmarks import check_header, file_header
 from signloom.model.presets import ModelConfig
 from signloom.run_folder import Run
@@ -30,7 +32,8 @@ from signloom.vocabulary import Vocabulary
 FORMAT = "signloom-model"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
-# Tensors of the file whose names begin so are the language model's n-grams; all others are the network's weights.
+# Tensors of the file whose names begin so are the language model's n-grams. All others are the network's weights, but
+# for those of the store.
 LANGUAGE_MODEL = "language_model."
 _TABLE = ("ids", "log_probs", "backoffs")
 
@@ -86,6 +89,7 @@ class _Header(Struct):
     info: Record
     decoding: Record = {}
     language_model: _LanguageModel | None = None
+    store: StoreHeader | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class ModelFile:
     """What a model file holds besides the network's weights.
 
     config: of the network, without an auxiliary head.  info: recipe, scores, environment and model card.
-    decoding, language_model: how the model's emissions are decoded.
+    decoding, language_model: how the model's emissions are decoded.  store: what `signloom enrol` rehearses, if it was
+    kept.
     """
 
     config: ModelConfig
@@ -101,6 +106,7 @@ class ModelFile:
     info: Mapping[str, Any] = field(default_factory=dict)
     decoding: Decoding = field(default_factory=Decoding)
     language_model: NGram | None = None
+    store: Store | None = None
 
     def write(self, path: Path, weights: Mapping[str, np.ndarray]) -> None:
         """Writes the file, whole or not at all."""
@@ -113,7 +119,7 @@ class ModelFile:
             file.write(data)
 
     def header(self, format: str, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Returns the header of a file of a format, as JSON, and the tensors of the language model by name."""
+        """Returns the header of a file of a format, as JSON, and the tensors of language model and store by name."""
         header: dict[str, Any] = {
             **file_header(format, version),
             "config": self.config.to_json(),
@@ -121,10 +127,14 @@ class ModelFile:
             "info": dict(self.info),
             "decoding": self.decoding.to_json(),
         }
-        if self.language_model is None:
-            return header, {}
-        header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
-        return header, _tensors_of(self.language_model)
+        tensors: dict[str, np.ndarray] = {}
+        if self.language_model is not None:
+            header["language_model"] = {"words": list(self.language_model.words), "order": self.language_model.order}
+            tensors |= _tensors_of(self.language_model)
+        if self.store is not None:
+            header["store"] = self.store.header()
+            tensors |= self.store.tensors()
+        return header, tensors
 
     @classmethod
     def of(cls, header: Any, tensors: Mapping[str, np.ndarray], path: Path, format: str, version: int) -> ModelFile:
@@ -143,6 +153,7 @@ class ModelFile:
             known.info,
             Decoding.from_json(known.decoding, place=f"{path}: decoding"),
             _language_model(known.language_model, tensors, path),
+            _store(known.store, tensors, len(vocabulary), path),
         )
 
     @classmethod
@@ -185,7 +196,7 @@ def _kind(start: bytes) -> str | None:
 
 def is_weight(name: str) -> bool:
     """Returns whether a tensor of a model file is one of the network's weights."""
-    return not name.startswith(LANGUAGE_MODEL)
+    return not name.startswith((LANGUAGE_MODEL, STORE))
 
 
 def _tensors_of(model: NGram) -> dict[str, np.ndarray]:
@@ -214,4 +225,16 @@ def _language_model(header: _LanguageModel | None, tensors: Mapping[str, np.ndar
     except (KeyError, TypeError, InputError) as error:
         raise InputError(
             f"{path}: its language model is damaged ({error}); store it again with 'signloom tune'"
+        ) from None
+
+
+def _store(header: StoreHeader | None, tensors: Mapping[str, np.ndarray], num_words: int, path: Path) -> Store | None:
+    """Returns the store in a file, or None where it has none. Raises InputError for a damaged one."""
+    if header is None:
+        return None
+    try:
+        return Store.read(header, tensors, num_words)
+    except InputError as error:
+        raise InputError(
+            f"{path}: its store is damaged ({error}); take a copy of the file that is whole, or train again"
         ) from None

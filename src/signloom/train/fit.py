@@ -37,6 +37,7 @@ from signloom.train.callbacks import Stop
 from signloom.train.checkpoint_io import restoring
 from signloom.train.data import Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
+from signloom.train.enrol.keep import keep_store
 from signloom.train.feature_statistics import training_statistics
 from signloom.train.interrupts import Interrupts
 from signloom.train.logs import logging_to, quiet_lightning
@@ -161,6 +162,8 @@ def _fit(
     if world.rank == 0:
         history.plot(run)
         _store_spans(run, corpus)
+        if recipe.store_megabytes:
+            _keep_store(run, corpus, recipe)
         _log_end(recipe, history, history.best, stop.reason)
     return RunResult(run.path, history, history.best, seconds, load(run.model_file))
 
@@ -171,6 +174,14 @@ def _store_spans(run: Run, corpus: Corpus) -> None:
         store_spans(run.model_file, corpus)
     except (InputError, OSError) as error:
         log.warning("the time spans of glosses are not fitted: %s", error)
+
+
+def _keep_store(run: Run, corpus: Corpus, recipe: Recipe) -> None:
+    """Keeps the store of the model. Landmarks that have vanished since training do not make the run fail."""
+    try:
+        keep_store(run.model_file, corpus, recipe.store_megabytes, recipe.seed)
+    except (InputError, OSError) as error:
+        log.warning("no store is kept: %s", error)
 
 
 def _log_end(recipe: Recipe, history: History, best: EpochRecord, reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from signloom.errors import Faults, InputError, listed
 from signloom.files.schemas import check, shown
+from signloom.inference.store import MOST_MEGABYTES
 from signloom.model.presets import ModelConfig, preset
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipes import with_recipe
@@ -108,6 +109,10 @@ class Recipe:
     """save the training state this often within an epoch, in minutes; it is also saved after every epoch"""
     save_every_steps: int | None = None
     """save the training state every N optimiser steps instead"""
+    store_megabytes: float = 0.0
+    """keep features of training and dev utterances in the model file, up to so many megabytes (at most 2): 'signloom
+    enrol' rehearses them and measures on them. They are made from landmarks of people, and whoever gets the model gets
+    them too. 0: keep none"""
     resume: bool = False
     """continue the run in --output from its last saved state"""
     overwrite: bool = False
@@ -185,6 +190,8 @@ class Recipe:
         faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
         faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
         faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency", "seed")
+        if not 0 <= self.store_megabytes <= MOST_MEGABYTES:
+            faults.add(f"--store_megabytes is {self.store_megabytes:g}; needed 0 to {MOST_MEGABYTES:g}")
         faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")

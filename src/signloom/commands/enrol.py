@@ -1,0 +1,188 @@
+"""Adapts a trained model to a new signer, or teaches it new signs, from one to five clips of each sign.
+
+The clips are a corpus of isolated signs, as `signloom import` makes it. Utterances are composed of them, and the layers
+after the convolutional body learn them, in less than a minute and without the corpus of the training. Of that, the
+model's store is rehearsed, if training kept one (`signloom train --store_megabytes 2`); what the old signers lose is
+measured on the part of it that is not rehearsed.
+
+What enrolment does for the new signer is measured, too: clips are left out in turn, the others are learnt, and
+utterances of those left out are recognised before and after. Then all clips are learnt. A gloss that the model does not
+know becomes a new sign of it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from signloom.console import progress_bar, say
+from signloom.corpus import Corpus
+from signloom.ctc.decoding_options import model_note
+from signloom.ctc.spans import SpanSettings
+from signloom.errors import Faults, InputError, listed, plural
+from signloom.files.locks import locked, locked_file
+from signloom.inference.model import Model, load
+from signloom.inference.model_file import SUFFIX
+from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
+from signloom.run_folder import Run
+from signloom.score.text import percent
+
+if TYPE_CHECKING:
+    from signloom.train.enrol.clips import Clips
+    from signloom.train.enrol.enrol import Change, Enrolment
+
+# A loss of old signers above this many points is told as a warning.
+_MOST_LOST = 0.005
+
+
+@dataclass
+class Options:
+    """Options of `signloom enrol`."""
+
+    positionals: ClassVar[tuple[str, ...]] = ("model", "clips")
+    writes_run: ClassVar[bool] = True
+
+    model: Path
+    """a run folder with a model, or a model file"""
+    clips: Path
+    """a corpus of isolated clips with one gloss each; of several splits only train is learnt"""
+    output: Path
+    """the enrolled model: a folder for it, or the name of a .safetensors file"""
+    new_signs: bool = False
+    """learn glosses as new signs also where the model knows one that is spelled almost like them"""
+    seed: int = 0
+    """seed of every random draw"""
+    threads: int = 1
+    """CPU threads; for a model as small as the student more threads do not help"""
+    overwrite: bool = False
+    """replace an existing --output"""
+
+
+def run(options: Options) -> int:
+    """Returns the exit status: 0 when the enrolled model was written."""
+    faults = Faults("enrol")
+    faults.need_at_least(0, options, "seed")
+    faults.need_at_least(1, options, "threads")
+    faults.raise_if_any()
+    import torch
+
+    from signloom.train.enrol.clips import read_clips
+
+    path = _output(options)
+    started = time.perf_counter()
+    torch.set_num_threads(options.threads)
+    model, corpus = load(options.model), Corpus.open(options.clips)
+    clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs)
+    for note in _notes_before(options, model, corpus, clips):
+        say(f"note: {note}")
+    with locked_file(path) if path == options.output else locked(path.parent):
+        result = _enrolled(model, clips, corpus, options.seed)
+        result.model.save(path)
+    print(_report(clips, result, time.perf_counter() - started))
+    for note in _notes_after(model, result):
+        say(f"note: {note}")
+    say(f"written: {path}")
+    say(f"next: signloom transcribe CLIP --model {options.output}")
+    return 0
+
+
+def _enrolled(model: Model, clips: Clips, corpus: Corpus, seed: int) -> Enrolment:
+    """Returns the enrolment, made with a progress bar."""
+    from signloom.train.enrol.enrol import enrol, num_steps
+
+    with progress_bar() as bar:
+        task = bar.add_task("enrolling", total=num_steps(clips), unit="steps")
+        return enrol(model, clips, seed=seed, record=_record(corpus, clips), advance=lambda: bar.advance(task))
+
+
+def _output(options: Options) -> Path:
+    """Returns the file to write. Raises InputError for one that exists, without --overwrite, and for a run folder."""
+    run = Run(options.output)
+    path = options.output if options.output.suffix == SUFFIX else run.model_file
+    reason = ""
+    if options.output.suffix == ONNX_SUFFIX:
+        reason = "'signloom export' makes such a file of the enrolled model"
+    elif path != options.output and (run.state_file.exists() or run.history_file.exists()):
+        reason = "holds a training run"
+    if reason:
+        raise InputError(f"--output {options.output}: {reason}; needed another folder, or a file named *{SUFFIX}")
+    if path.exists() and not options.overwrite:
+        raise InputError(f"--output {options.output}: {path} exists already; choose another name or pass --overwrite")
+    return path
+
+
+def _record(corpus: Corpus, clips: Clips) -> dict[str, Any]:
+    """Returns what the enrolled model records of the clips; it does not name their signers."""
+    return {
+        "corpus": corpus.name,
+        "licence": corpus.info.get("licence", "unknown"),
+        "signers": len(clips.pool),
+        "glosses": clips.glosses,
+        "clips": sum(clips.counts),
+        "clips_per_sign": [min(clips.counts), max(clips.counts)],
+    }
+
+
+def _notes_before(options: Options, model: Model, corpus: Corpus, clips: Clips) -> list[str]:
+    """Returns what the user should know of the clips, and of the model, before they are learnt."""
+    notes = []
+    if others := sum(item.split != "train" for item in corpus):
+        notes.append(f"{plural(others, 'clip')} of other splits than train are not learnt")
+    if len(clips.glosses) == 1:
+        notes.append(f"all clips show {clips.glosses[0]!r}; the model cannot learn what it differs from in these clips")
+    if not clips.num_folds:
+        notes.append("no sign has two clips: what enrolment does cannot be measured; add a clip of each sign")
+    elif single := sum(count == 1 for count in clips.counts):
+        notes.append(f"{plural(single, 'sign')} with one clip only: not in the measurement")
+    if model.store is None:
+        notes.append(
+            f"{options.model} keeps no store: nothing of its training is rehearsed, and what the old signers lose "
+            "cannot be measured. Train with --store_megabytes 2 to keep one"
+        )
+    return notes
+
+
+def _notes_after(model: Model, result: Enrolment) -> list[str]:
+    """Returns what of the model before is not true of the enrolled one."""
+    notes = []
+    if result.new_glosses and model.language_model is not None:
+        unknown = model_note(model.language_model, result.model.vocabulary)
+        notes.append(f"{unknown}; estimate it again with 'signloom tune'")
+    before, after = SpanSettings.of(model.info), SpanSettings.of(result.model.info)
+    if before.calibration != after.calibration:
+        notes.append("confidences are not calibrated any more: that was done for the model before")
+    return notes
+
+
+def _report(clips: Clips, result: Enrolment, seconds: float) -> str:
+    """Returns what was learnt, and what that changed."""
+    counts = clips.counts
+    number = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    signs, new = len(clips.glosses), result.new_glosses
+    lines = [
+        f"{plural(signs, 'sign')}, {number} clips each of {plural(len(clips.pool), 'signer')}"
+        + (f", {len(new)} new to the model: {listed(new, shown=10)}" if new else "")
+        + f"; {seconds:.0f} s"
+    ]
+    if result.clips is not None:
+        lines.append(f"utterances of clips left out in turn: {_change(result.clips)}")
+        known = [gloss for gloss in clips.glosses if gloss not in new]
+        for name, glosses in (("signs it knew", known), ("new signs", new)) if known and new else ():
+            before, after = result.clips.recognised(glosses)
+            lines.append(f"  {name}: {percent(before)} recognised before, {percent(after)} after")
+    if result.old is not None:
+        lost = result.old.after.wer - result.old.before.wer
+        lines.append(f"old signers, dev utterances of the store: {_change(result.old)}, {100 * lost:+.2f} points")
+        if lost > _MOST_LOST:
+            lines.append(f"  more than {100 * _MOST_LOST:g} points: keep the model before for them, or give more clips")
+    return "\n".join(lines)
+
+
+def _change(change: Change) -> str:
+    before, after = change.before, change.after
+    return (
+        f"WER {percent(before.wer)} before, {percent(after.wer)} after "
+        f"({plural(after.reference_words, 'gloss', 'glosses')} in {plural(len(after.utterances), 'utterance')}, greedy)"
+    )

@@ -1,0 +1,1 @@
+"""Enrolment: adapts a trained model to the clips of a new signer, or to new signs, without its corpus."""

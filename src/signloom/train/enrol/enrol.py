@@ -1,0 +1,175 @@
+"""Enrols clips into a model: what that does is measured on clips that are left out in turn, then all are learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from signloom.ctc.confidence import Calibration
+from signloom.ctc.spans import INFO_KEY, SpanSettings
+from signloom.errors import InputError
+from signloom.inference.calibrate import with_spans
+from signloom.inference.model import Model
+from signloom.inference.store import FeatureExample, Store
+from signloom.inference.torch_engine import TorchEngine, recognizer_of
+from signloom.model.recognizer import Recognizer
+from signloom.score.analysis import by_gloss
+from signloom.score.wer import Score, score
+from signloom.train.augmentation import AugmentationConfig
+from signloom.train.enrol.adapt import STEPS, adapt, extended, predicted
+from signloom.train.enrol.clips import Clips
+from signloom.train.enrol.examples import composed
+from signloom.vocabulary import Vocabulary
+
+# Composed utterances to learn, and to measure on in each part that is left out.
+NUM_TRAINING = 160
+NUM_MEASURED = 40
+# Signs of an utterance, from so many to 8: to learn also single ones, to measure as `signloom compose` has them.
+_FEWEST_LEARNT, _FEWEST_MEASURED = 1, 3
+# First numbers of the seeds of what is composed.
+_LEARNT, _MEASURED = 0, 1
+# Figures of the model before, which are not those of the enrolled one.
+_OUTDATED = ("dev", "tuned", "export")
+# The key of the record of an enrolment in `Model.info`.
+INFO_ENROLLED = "enrolled"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Scores of the same utterances by the model before and after enrolment, greedy decoding."""
+
+    before: Score
+    after: Score
+
+    def recognised(self, glosses: Sequence[str]) -> tuple[float, float]:
+        """Returns the shares of the occurrences of some glosses that were recognised, before and after."""
+        return _recognised(self.before, glosses), _recognised(self.after, glosses)
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What an enrolment made.
+
+    model: the enrolled one.  new_glosses: that the model did not know.
+    clips: on utterances of clips that were left out; None where no sign has two.
+    old: on utterances of dev from the model's store; None without any.
+    """
+
+    model: Model
+    new_glosses: tuple[str, ...]
+    clips: Change | None
+    old: Change | None
+
+
+def num_steps(clips: Clips) -> int:
+    """Returns how often `enrol` calls `advance`."""
+    return STEPS * (clips.num_folds + 1)
+
+
+def enrol(
+    model: Model, clips: Clips, *, seed: int = 0, record: dict[str, Any], advance: Callable[[], object] = lambda: None
+) -> Enrolment:
+    """Returns the model enrolled with clips. The steps are as many with few clips as with many.
+
+    record: what the enrolled model says of the clips.  advance: called after each step of training.
+
+    Raises InputError for a model without torch weights, and for a store of another body than the model's.
+    """
+    recognizer, store = recognizer_of(model.engine), model.store
+    if store is not None and store.num_features != recognizer.body.out_channels:
+        raise InputError(
+            f"model: its store holds {store.num_features} features a frame, its body makes "
+            f"{recognizer.body.out_channels}; take a copy of the file that is whole, or train again"
+        )
+    new = sorted(model.vocabulary.unknown(clips.glosses))
+    trainer = _Trainer(model, Vocabulary((*model.vocabulary.words, *new)), store, seed, advance)
+    change = trainer.left_out(clips)
+    adapted = trainer.adapted(clips, seed=(seed, _LEARNT))
+    old = None
+    if store is not None and store.dev:
+        old = trainer.change([("", adapted, store.dev)])
+    record = {**record, "new_glosses": new, "seed": seed, **_figures(change, old)}
+    info = {name: value for name, value in model.info.items() if name not in _OUTDATED}
+    enrolled = replace(
+        model, engine=TorchEngine(adapted), vocabulary=trainer.vocabulary, info={**info, INFO_ENROLLED: record}
+    )
+    if INFO_KEY in info:
+        # Confidences were fitted to the outputs of the model before.
+        enrolled = with_spans(enrolled, replace(SpanSettings.of(info), calibration=Calibration()))
+    return Enrolment(enrolled, tuple(new), change, old)
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """Trains copies of a model on clips, and compares them with it."""
+
+    model: Model
+    vocabulary: Vocabulary
+    store: Store | None
+    seed: int
+    advance: Callable[[], object]
+
+    def adapted(self, clips: Clips, *, seed: Sequence[int]) -> Recognizer:
+        """Returns the recogniser trained on clips and store."""
+        examples = composed(
+            self.model,
+            self.vocabulary,
+            clips,
+            NUM_TRAINING,
+            seed=seed,
+            min_glosses=_FEWEST_LEARNT,
+            augmentation=AugmentationConfig(),
+        )
+        return adapt(
+            extended(recognizer_of(self.model.engine), len(self.vocabulary)),
+            examples,
+            self.store.train if self.store is not None else [],
+            num_known=len(self.model.vocabulary),
+            seed=self.seed,
+            advance=self.advance,
+        )
+
+    def left_out(self, clips: Clips) -> Change | None:
+        """Returns the change on utterances of clips that were left out in turn; None where no sign has two."""
+        parts = []
+        for number in range(clips.num_folds):
+            kept, out = clips.fold(number)
+            adapted = self.adapted(kept, seed=(self.seed, _LEARNT, number))
+            examples = composed(
+                self.model,
+                self.vocabulary,
+                out,
+                NUM_MEASURED,
+                seed=(self.seed, _MEASURED, number),
+                min_glosses=_FEWEST_MEASURED,
+            )
+            parts.append((f"{number}-", adapted, examples))
+        return self.change(parts) if parts else None
+
+    def change(self, parts: Sequence[tuple[str, Recognizer, Sequence[FeatureExample]]]) -> Change:
+        """Returns the change on utterances. parts: prefix of their names, the recogniser after, the utterances."""
+        before, after = [], []
+        for prefix, adapted, examples in parts:
+            names = [f"{prefix}{index}" for index in range(len(examples))]
+            references = [self.vocabulary.decode(example.target) for example in examples]
+            old = predicted(recognizer_of(self.model.engine), self.model.vocabulary, examples)
+            new = predicted(adapted, self.vocabulary, examples)
+            before += list(zip(names, references, old, strict=True))
+            after += list(zip(names, references, new, strict=True))
+        return Change(score(before), score(after))
+
+
+def _figures(clips: Change | None, old: Change | None) -> dict[str, float]:
+    """Returns the figures of an enrolment for the record of the model: WER of clips left out and of old signers."""
+    figures: dict[str, float] = {}
+    for name, change in (("clips", clips), ("old", old)):
+        if change is not None:
+            figures |= {f"{name}_wer_before": change.before.wer, f"{name}_wer_after": change.after.wer}
+    return figures
+
+
+def _recognised(result: Score, glosses: Sequence[str]) -> float:
+    counts = [count for count in by_gloss(result) if count.gloss in glosses]
+    occurrences = sum(count.occurrences for count in counts)
+    return sum(count.correct for count in counts) / occurrences if occurrences else float("nan")
