@@ -305,12 +305,25 @@ class TestCommand:
 
 
 @pytest.fixture(scope="module")
-def run(tiny_corpus, tmp_path_factory):
+def corpus(tmp_path_factory):
+    """Enough utterances of the tiny signs that a body is learnt which is worth keeping."""
+    rng = np.random.default_rng(0)
+    with CorpusWriter(tmp_path_factory.mktemp("enrol") / "corpus", {"name": "tiny"}) as writer:
+        for split, count in (("train", 48), ("dev", 12)):
+            for number in range(count):
+                glosses = tuple(rng.choice(list(conftest.TINY_SIGNS), size=rng.integers(2, 5)).tolist())
+                clip = tiny_sentence(glosses, seed=100 * len(split) + number)
+                writer.add(f"{split}-{number}", split=split, signer="A", glosses=glosses, landmarks=clip)
+        return writer.root
+
+
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory):
     def make(folder):
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PRESETS, "tiny", TINY_STUDENT)
-            recipe = Recipe(tiny_corpus, output=folder, preset="tiny", epochs=30, batch_size=4, learning_rate=1e-3)
-            fit(replace(recipe, augment=False, consistency=0.0, auxiliary_head=False, store_megabytes=1.0))
+            recipe = Recipe(corpus, output=folder, preset="tiny", epochs=20, batch_size=4, learning_rate=1e-3)
+            fit(replace(recipe, consistency=0.0, auxiliary_head=False, store_megabytes=1.0))
 
     return made_once(tmp_path_factory, "enrolled", make)
 
@@ -331,20 +344,19 @@ def enrolled(run, tmp_path_factory):
 class TestEnrolled:
     """A model that has learnt the tiny corpus meets a signer who sits elsewhere, and a sign that it does not know."""
 
-    def test_the_new_sign_is_learnt_and_the_old_signers_lose_little(self, enrolled, run, tiny_corpus):
+    def test_the_new_sign_is_learnt_and_the_old_signers_lose_little(self, enrolled, run, corpus):
         folder, report = enrolled
         model = load(folder / "new")
         record = model.info["enrolled"]
         assert record["new_glosses"] == ["WIDE"]
         assert record["clips_per_sign"] == [3, 3]
         assert record["clips_wer_after"] < 0.5 * record["clips_wer_before"]
-        assert record["old_wer_after"] <= record["old_wer_before"] + 0.1
+        assert record["old_wer_after"] <= record["old_wer_before"] + 0.05
         assert model.vocabulary.words == (*load(run).vocabulary.words, "WIDE")
         assert "3 signs, 3 clips each of 1 signer, 1 new to the model: WIDE" in report
-        assert "new signs: 0.0 % recognised before" in " ".join(report.split())
-        corpus = Corpus.open(tiny_corpus)
-        before, after = (evaluate(item, corpus, "dev").wer for item in (load(run), model))
-        assert after <= before + 0.15
+        assert "new signs: 0.00 % recognised before" in report
+        before, after = (evaluate(item, Corpus.open(corpus), "dev").wer for item in (load(run), model))
+        assert after <= before + 0.05
 
     def test_what_was_true_of_the_model_before_only_is_dropped(self, enrolled, run):
         old, new = load(run).info, load(enrolled[0] / "new").info
@@ -354,10 +366,13 @@ class TestEnrolled:
         assert new["spans"]["timing"] == old["spans"]["timing"]
         assert new["spans"]["calibration"] == {"slope": 1.0, "offset": 0.0}
 
-    def test_the_enrolled_model_is_evaluated_exported_and_enrolled_again(self, enrolled, tiny_corpus, tmp_path):
+    def test_the_enrolled_model_is_evaluated_and_enrolled_again(self, enrolled, corpus, tmp_path):
         folder, _ = enrolled
         model = str(folder / "new")
-        assert cli.dispatch(["evaluate", model, "--data_dir", str(tiny_corpus), "--output", str(tmp_path)]) == 0
+        assert (
+            cli.dispatch(["evaluate", model, "--data_dir", str(corpus), "--split", "dev", "--output", str(tmp_path)])
+            == 0
+        )
         again = tmp_path / "again.safetensors"
         assert cli.dispatch(["enrol", model, str(folder / "clips"), "--output", str(again)]) == 0
         assert load(again).store is not None
