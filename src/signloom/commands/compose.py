@@ -8,16 +8,17 @@ among train, dev and test, so no clip is in two splits. Clips that come with spl
 groups.
 
 Dev holds strangers, too, where six or more groups are left to train: one in six of them is used for dev only, with all
-its clips. Train keeps every gloss, and the dev shares of the other groups. Dev gets as many glosses as possible. The
-best epoch is then the one that recognises strangers best. With fewer groups dev holds signers of train, which cannot
-tell how strangers are recognised; 'signloom crossval --nested' measures that. --dev_signers overrides.
+its clips. Train keeps every gloss, three quarters of the clips or more, and the dev shares of the other groups. Dev
+gets as many glosses as possible. The best epoch is then the one that recognises strangers best. With fewer groups dev
+holds signers of train, which cannot tell how strangers are recognised; 'signloom crossval --nested' measures that.
+--dev_signers overrides.
 
 Utterances can idle, so that a model learns to stay silent. --idle_glosses names glosses whose clips show no sign.
 --idle says how often utterances begin and end with such a stretch. --resting_hand lets a hand that the clips do not
 show rest in view.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
-dev depend on the seed, --dev_signers, and the groups that are left to train with their glosses. How the clips of a
+dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a
 group are split depends on no other group, unless the group is held out or in dev. A composed utterance keeps its truth:
 where each sign starts and ends, and which clip it comes from.
 

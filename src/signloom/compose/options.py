@@ -16,8 +16,8 @@ class ComposeOptions:
     """groups (signers) that are used only for test: the unseen signers"""
     dev_signers: list[str] = field(default_factory=lambda: [AUTO])
     """groups (signers) that are used only for dev, so that dev shows how strangers are recognised: auto (one in six of
-    those that are not held out, if there are six or more, so that train keeps every gloss), a number of them, their
-    names, or known (dev gets a share of the clips of every group that trains)"""
+    those that are not held out, if there are six or more, so that train keeps every gloss and most clips), a number of
+    them, their names, or known (dev gets a share of the clips of every group that trains)"""
     num_train: int = 1000
     """number of utterances in train"""
     num_dev: int = 150

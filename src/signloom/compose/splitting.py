@@ -133,12 +133,13 @@ def _dev_groups(corpus: Corpus, by_group: Pool, own: Collection[str], options: C
             raise InputError(f"compose: --dev_signers: the clips of {corpus.root} come with a dev split, which stays")
         return DevSigners(why_none="the clips come with this dev split")
     glosses = {
-        group: [gloss for gloss, clips in by_gloss.items() if not own or any(clip.split == "train" for clip in clips)]
+        group: {gloss: sum(not own or clip.split == "train" for clip in clips) for gloss, clips in by_gloss.items()}
         for group, by_gloss in by_group.items()
         if group is not None and group not in options.held_out
     }
-    glosses = {group: names for group, names in glosses.items() if names}
-    return choose_dev_signers(glosses, options.dev_signers, seed=options.seed)
+    trained = {group: {gloss: n for gloss, n in counts.items() if n} for group, counts in glosses.items()}
+    trained = {group: counts for group, counts in trained.items() if counts}
+    return choose_dev_signers(trained, options.dev_signers, seed=options.seed)
 
 
 def _shares(

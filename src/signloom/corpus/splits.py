@@ -19,6 +19,9 @@ from signloom.errors import Faults, InputError, listed, plural
 # takes (15 %). With fewer, train would lose a fifth of its people or more, and on their number it depends most how well
 # strangers are recognised.
 FEWEST_SIGNERS = 6
+# Largest share of the signing that `auto` takes from train. A sixth is usual; who signs most glosses may have made most
+# of the recordings.
+MOST_FOR_DEV = 0.25
 # Leave-one-signer-out selects by one signer, tests on another and trains on the others.
 FEWEST_FOR_NESTED = 3
 # Belongs beside figures on a dev split for which `dev_is_known` holds.
@@ -50,15 +53,16 @@ def check_dev_signers(wanted: Sequence[str], faults: Faults) -> None:
         faults.add(f"--dev_signers is {shown}; {AUTO} and {KNOWN} stand alone")
 
 
-def choose_dev_signers(glosses: Mapping[str, Collection[str]], wanted: Sequence[str], *, seed: int) -> DevSigners:
+def choose_dev_signers(glosses: Mapping[str, Mapping[str, int]], wanted: Sequence[str], *, seed: int) -> DevSigners:
     """Returns the signers that dev gets from those that could train, as the option --dev_signers says.
 
-    glosses: the glosses of each signer; nobody else can train.
+    glosses: how often each signer signs each gloss; nobody else can train.
     wanted: `auto`, `known`, a number of signers, or names. A number that is a signer's name means this signer.
 
-    `auto` chooses one signer in six where there are FEWEST_SIGNERS or more. Nobody is chosen without whom train would
-    lose a gloss. One after the other, the one is chosen who adds most glosses to dev; `seed` decides among equal ones.
-    The choice depends on the signers, their glosses and the seed, and on nothing else.
+    `auto` chooses one signer in six where there are FEWEST_SIGNERS or more, with at most MOST_FOR_DEV of the signing.
+    Nobody is chosen without whom train would lose a gloss, unless by name. One after the other, the one is chosen who
+    adds most glosses to dev; `seed` decides among equal ones. The choice depends on the signers, what they sign and the
+    seed, and on nothing else.
 
     Raises InputError for unknown signers, for all of them, and for more than can be chosen.
     """
@@ -69,8 +73,9 @@ def choose_dev_signers(glosses: Mapping[str, Collection[str]], wanted: Sequence[
         if len(glosses) < FEWEST_SIGNERS:
             people = plural(len(glosses), "signer") if glosses else "no known signer"
             return DevSigners(why_none=f"{people} could train; from {FEWEST_SIGNERS} on, one in six is kept for dev")
-        names = _chosen(glosses, round(len(glosses) / FEWEST_SIGNERS), seed)
-        return DevSigners(names, "" if names else "each signer has a gloss that no other has")
+        names = _chosen(glosses, round(len(glosses) / FEWEST_SIGNERS), seed, MOST_FOR_DEV)
+        why = f"without any of the signers train would lose a gloss, or over {MOST_FOR_DEV:.0%} of its signing"
+        return DevSigners(names, "" if names else why)
     if len(wanted) == 1 and word not in glosses and len(word) < 10 and word.lstrip("-").isdecimal():
         count = int(word)
         names = _chosen(glosses, count, seed)
@@ -99,20 +104,27 @@ def check_names(wanted: Iterable[str], signers: Collection[str], option: str) ->
     faults.raise_if_any()
 
 
-def _chosen(glosses: Mapping[str, Collection[str]], count: int, seed: int) -> tuple[str, ...]:
-    """Returns up to `count` signers, chosen as `choose_dev_signers` says."""
+def _chosen(glosses: Mapping[str, Mapping[str, int]], count: int, seed: int, most: float = 1.0) -> tuple[str, ...]:
+    """Returns up to `count` signers with at most the share `most` of the signing, as `choose_dev_signers` says."""
     ordered = sorted(glosses, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    trained = Counter(gloss for name in ordered for gloss in set(glosses[name]))
+    trained = Counter(gloss for name in ordered for gloss in glosses[name])
+    sizes = {name: sum(glosses[name].values()) for name in ordered}
+    room = most * sum(sizes.values())
     chosen: list[str] = []
     covered: set[str] = set()
     while len(chosen) < count:
-        free = [name for name in ordered if name not in chosen and all(trained[gloss] > 1 for gloss in glosses[name])]
+        free = [
+            name
+            for name in ordered
+            if name not in chosen and sizes[name] <= room and all(trained[gloss] > 1 for gloss in glosses[name])
+        ]
         if not free or len(chosen) + 1 == len(glosses):
             break
-        best = max(free, key=lambda name: len(set(glosses[name]) - covered))
+        best = max(free, key=lambda name: len(glosses[name].keys() - covered))
         chosen.append(best)
-        covered |= set(glosses[best])
-        trained.subtract(set(glosses[best]))
+        covered |= glosses[best].keys()
+        trained.subtract(dict.fromkeys(glosses[best], 1))
+        room -= sizes[best]
     return tuple(sorted(chosen))
 
 

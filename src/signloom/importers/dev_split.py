@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -37,7 +37,7 @@ def with_dev_split(items: Sequence[Item], wanted: Sequence[str], *, given: bool)
         if list(wanted) not in ([AUTO], [KNOWN]):
             raise InputError("--dev_signers: the files or --split say the splits, which stay; leave one of them out")
         return list(items)
-    glosses: defaultdict[str, set[str]] = defaultdict(set)
+    glosses: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         if item.signer is not None:
             glosses[item.signer].update(item.glosses)
