@@ -3,19 +3,19 @@
 python benchmarks/streaming.py --source traduttore_asl.npz
 
 Streams of --minutes by signers who are not in training, whose truth is known (streams_made.py): real ASL clips composed
-to sentences, with real idle clips between them ("-" of the source, which is no word of the model); simulated utterances
-with resting hands between them. Each is streamed frame by frame. WER: of the glosses of the whole stream, and of the
-same model on each sentence cut out at its true ends. Delay: from the true end of a sign to the frame that brings its
-gloss, final and for the first time, over the glosses that are right. Idling: final glosses in as many minutes of idle
-clips alone. Cost: processor time per frame, front end and decoding included, one thread. A run or a stream that is done
-is not done again: results lie in --work.
+to sentences, with real idle clips between them ("-" of the source, which is no word of the model), for a model whose
+training had no idling and for one whose training had it (`idling`); simulated utterances with resting hands between
+them. Each is streamed frame by frame. WER: of the glosses of the whole stream, and of the same model on each sentence
+cut out at its true ends. Delay: from the true end of a sign to the frame that brings its gloss, final and for the first
+time, over the glosses that are right. Idling: final glosses in as many minutes of idle clips alone. Cost: processor
+time per frame, front end and decoding included, one thread. A run or a stream that is done is not done again: results
+lie in --work.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/streaming"), help="corpora, runs and results")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each stream")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--sides", nargs="+", default=["real", "simulated"], choices=["real", "simulated"])
+    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
     for name in ("lookahead_seconds", "rest_seconds", "context_seconds"):
         parser.add_argument(f"--{name}", type=float, help="the default of StreamOptions when not given")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for side in options.sides:
-        streams = {"real": real_streams, "simulated": simulated_streams}[side](options)
+        streams = SIDES[side](options)
         model = streams.pop("model")()
         for name, make in streams.items():
             for seed in options.seeds:
@@ -54,18 +54,17 @@ def main() -> None:
     common.finish(options, results)
 
 
-def real_streams(options: Any) -> dict[str, Callable[..., Any]]:
-    """The model and the makers of streams of real clips."""
+def real_streams(options: Any, name: str = "real", idle: float = 0.0) -> dict[str, Callable[..., Any]]:
+    """The model and the makers of streams of real clips. idle: that of `signloom compose` in the model's training."""
     signs = composed_asl.signs_corpus(options)
 
     def model() -> Any:
         from signloom.compose import ComposeOptions, compose
 
-        words = replace(signs, utterances=tuple(item for item in signs if item.glosses != (IDLE,)))
-        corpus = options.work / "composed"
+        corpus = options.work / f"corpus_{name}"
         if not (corpus / "corpus.json").exists():
-            compose(words, corpus, ComposeOptions(held_out=[HELD_OUT]))
-        return trained(corpus, options.work / "run_real", epochs=20)
+            compose(signs, corpus, ComposeOptions(held_out=[HELD_OUT], idle_glosses=[IDLE], idle=idle))
+        return trained(corpus, options.work / f"run_{name}", epochs=20)
 
     def maker(*, fidgets: bool, sentences: bool) -> Callable[[int], Stream]:
         return lambda seed: streams_made.composed(
@@ -74,11 +73,16 @@ def real_streams(options: Any) -> dict[str, Callable[..., Any]]:
 
     return {
         "model": model,
-        "real, rest between": maker(fidgets=False, sentences=True),
-        "real, any idling between": maker(fidgets=True, sentences=True),
-        "real, rest alone": maker(fidgets=False, sentences=False),
-        "real, any idling alone": maker(fidgets=True, sentences=False),
+        f"{name}, rest between": maker(fidgets=False, sentences=True),
+        f"{name}, any idling between": maker(fidgets=True, sentences=True),
+        f"{name}, rest alone": maker(fidgets=False, sentences=False),
+        f"{name}, any idling alone": maker(fidgets=True, sentences=False),
     }
+
+
+def idling_streams(options: Any) -> dict[str, Callable[..., Any]]:
+    """The same streams with a model whose training had idle clips before, after and between the signs."""
+    return real_streams(options, "idling", idle=1.0)
 
 
 def simulated_streams(options: Any) -> dict[str, Callable[..., Any]]:
@@ -113,6 +117,9 @@ def simulated_streams(options: Any) -> dict[str, Callable[..., Any]]:
         "simulated, rest between": maker(sentences=True),
         "simulated, rest alone": maker(sentences=False),
     }
+
+
+SIDES = {"real": real_streams, "idling": idling_streams, "simulated": simulated_streams}
 
 
 def trained(corpus: Path, run: Path, *, epochs: int) -> Any:

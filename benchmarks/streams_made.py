@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import common  # noqa: F401 - puts the checkout's own source on the path
 import numpy as np
 
 from signloom import layout
-from signloom.compose import JOIN_FRAMES, ComposeOptions, draw, join, retimed_positions, split_clips
-from signloom.corpus import Corpus, CorpusWriter, Utterance
+from signloom.compose.sentences import JOIN_FRAMES, retimed_positions
+from signloom.corpus import Corpus, Utterance
 from signloom.landmarks import ClipView, interpolate
 
 VIEW = "compact"
@@ -141,29 +140,3 @@ def simulated(corpus: Corpus, signer: str, *, minutes: float, sentences: bool, s
             reel.move_to(points[-1], round(MOVE_SECONDS * fps))
         rest(points[-REST_FRAMES:])
     return Stream(np.concatenate(reel.pieces), fps, tuple(made))
-
-
-def corpus_with_idling(clips: Corpus, output: Path, options: ComposeOptions, idle_gloss: str) -> Corpus:
-    """Returns composed utterances with idle clips before, between and after the signs, which no reference names.
-
-    Two thirds of an utterance's clips are signs. A utterance is composed as `signloom compose` does it with `options`.
-    """
-    pools = split_clips(clips, options).pools
-    found = {item.id: item for item in clips}
-    with CorpusWriter(output, {"name": f"{clips.name}-idling"}, overwrite=True) as writer:
-        for number, split in enumerate(("train", "dev")):
-            # Alex has no idle clips.
-            pool = {signer: words for signer, words in pools[split].items() if idle_gloss in words}
-            signs = {
-                signer: {gloss: items for gloss, items in words.items() if gloss != idle_gloss}
-                for signer, words in pool.items()
-            }
-            for index in range(getattr(options, f"num_{split}")):
-                rng = np.random.default_rng([options.seed, number, index])
-                signer, glosses, chosen = draw(signs, options, rng)
-                idle = pool[signer][idle_gloss]
-                for place in sorted(rng.integers(0, len(chosen) + 1, size=round(len(chosen) / 2)), reverse=True):
-                    chosen.insert(int(place), idle[rng.integers(len(idle))])
-                signed, _ = join([clips.load(found[item.id]) for item in chosen], rng)
-                writer.add(f"{split}-{index:05d}", split=split, signer=signer, glosses=glosses, landmarks=signed)
-    return Corpus.open(output)
