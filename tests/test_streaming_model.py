@@ -68,3 +68,18 @@ def test_glosses_behind_the_lookahead_do_not_depend_on_chunks():
         events.append(found + recognizer.finish())
     assert finals(events[0])
     assert events[0] == events[1] == events[2]
+
+
+@pytest.mark.slow
+def test_an_exported_model_gives_the_same_events():
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from signloom.inference.export import exported
+
+    model = random_model(SMALL_STUDENT)
+    film = Film().rest(1).sign(*"ABCABC").rest(1)
+    events = []
+    for side in (model, exported(model, precision="float32", corpus=None)[0]):
+        recognizer = StreamingRecognizer(side)
+        events.append(recognizer.push(film.points, film.seconds) + recognizer.finish())
+    assert finals(events[0]) == finals(events[1])
