@@ -134,7 +134,7 @@ def test_rest_separates_sentences_and_a_short_stop_does_not():
         return Film().rest(1).sign("A", "B").rest(seconds).sign("C").rest(1)
 
     assert utterances(streamed(film(0.4))) == [("A", "B", "C")]
-    assert utterances(streamed(film(0.7))) == [("A", "B"), ("C",)]
+    assert utterances(streamed(film(0.9))) == [("A", "B"), ("C",)]
 
 
 def test_while_hands_rest_the_model_does_not_run(monkeypatch):

@@ -22,10 +22,10 @@ class StreamOptions:
     Raises InputError listing every value that is not above 0 and finite.
     """
 
-    lookahead_seconds: float = 0.48
+    lookahead_seconds: float = 0.64
     context_seconds: float = 1.92
     update_seconds: float = 0.16
-    rest_seconds: float = 0.6
+    rest_seconds: float = 0.8
     pause_seconds: float = 1.0
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class UtteranceWindow:
         self._update = self._grid * max(1, round(options.update_seconds * config.fps / self._grid))
         self._lookahead = math.ceil(options.lookahead_seconds / self._step_seconds - 1e-6)
         self._context = math.ceil(options.context_seconds * config.fps / self._grid - 1e-6)
-        self._most = self._lookahead + math.ceil(_LONGEST_WAIT_SECONDS / self._step_seconds)
+        self._longest_wait = math.ceil(_LONGEST_WAIT_SECONDS / self._step_seconds)
         self._frames: deque[np.ndarray] = deque()
         # The numbers of the first frame that is kept, in grid steps, and of the first output frame that is not final.
         self._first = 0
@@ -79,20 +79,21 @@ class UtteranceWindow:
         return self._read() if self.num_frames % self._update == 0 else None
 
     def finish(self, num_frames: int) -> Reading:
-        """Returns the last glosses of an utterance that has `num_frames`; frames beyond them do not belong to it."""
-        while self.num_frames > max(num_frames, self._first * self._grid):
-            self._frames.pop()
-            self.num_frames -= 1
-        return self._read(ends=True)
+        """Returns the last glosses of an utterance that has `num_frames`.
 
-    def _read(self, *, ends: bool = False) -> Reading:
-        log_probs = self._log_probs()
-        if not len(log_probs):
-            return Reading()
+        The model sees later frames too, as it did before: without them, it could emit a gloss again elsewhere.
+        """
+        num_outputs = -(-num_frames // self._model.engine.config.stride)
+        return self._read(num_outputs - self._seam) if num_outputs > self._seam else Reading()
+
+    def _read(self, num_outputs: int | None = None) -> Reading:
+        """Returns what a window shows. num_outputs: not final yet, if the utterance ends with them."""
+        ends = num_outputs is not None
+        log_probs = self._log_probs()[:num_outputs]
         ids = self._model.decoder.n_best(log_probs, history=tuple(self._history), ends=ends)[0].ids
         glosses, runs, emitted = self._located(log_probs, ids)
         trusted = len(log_probs) if ends else len(log_probs) - self._lookahead
-        seam = trusted if ends else _seam(runs, len(log_probs), trusted, trusted + self._lookahead > self._most)
+        seam = trusted if ends else _seam(runs, len(log_probs), trusted, trusted > self._longest_wait)
         count = int((runs[:, 0] < seam).sum())
         # A gloss that goes on behind the last seam is final already.
         first = int(len(ids) > 0 and runs[0, 0] == 0 and ids[0] == self._carried)
@@ -107,11 +108,8 @@ class UtteranceWindow:
 
     def _log_probs(self) -> np.ndarray:
         """Returns the log-probabilities of the output frames that are not final, (T', V)."""
-        known = self._seam - self._first * self._outputs
-        if not self._frames:
-            return np.empty((0, self._model.engine.num_words), dtype=np.float32)
         rows: np.ndarray = self._model.engine.log_probs(np.stack(self._frames)[None])[0][0]
-        return rows[known:]
+        return rows[self._seam - self._first * self._outputs :]
 
     def _located(
         self, log_probs: np.ndarray, ids: tuple[int, ...]
