@@ -29,6 +29,7 @@ BASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool]] = {
     "align": (("align", "clip.npz", "--model", "run", "--glosses", "ZAKE"), ("clip.npz", "run"), True),
     "evaluate": (("evaluate", "run", "--data_dir", "corpus"), ("corpus", "run"), True),
     "tune": (("tune", "run", "--data_dir", "corpus", "--output", "new.safetensors"), ("corpus", "run"), True),
+    "enrol": (("enrol", "run", "signs", "--output", "new"), ("run", "signs"), True),
     "train": (("train", "--data_dir", "corpus", "--output", "new", "--epochs", "1", "--max_steps", "1",
                "--consistency", "0"), ("corpus",), True),
     "overfit": (("overfit", "--data_dir", "corpus", "--output", "new", "--max_epochs", "1"), ("corpus",), True),

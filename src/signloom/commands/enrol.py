@@ -22,9 +22,13 @@ from signloom.corpus import Corpus
 from signloom.ctc.decoding_options import model_note
 from signloom.ctc.spans import SpanSettings
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files.locks import locked, locked_file
+from signloom.files.locks import locked
+from signloom.files.staging import Stage, settle_locked
+from signloom.files.writing import write_text
 from signloom.inference.model import Model, load
+from signloom.inference.model_card import model_card
 from signloom.inference.model_file import SUFFIX
+from signloom.inference.onnx_file import CARD_NAME, check_card
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
 from signloom.run_folder import Run
 from signloom.score.text import percent
@@ -49,7 +53,7 @@ class Options:
     clips: Path
     """a corpus of isolated clips with one gloss each; of several splits only train is learnt"""
     output: Path
-    """the enrolled model: a folder for it, or the name of a .safetensors file"""
+    """the enrolled model: a folder for it, or the name of a .safetensors file. A model card is written beside it"""
     new_signs: bool = False
     """learn glosses as new signs also where the model knows one that is spelled almost like them"""
     seed: int = 0
@@ -77,13 +81,14 @@ def run(options: Options) -> int:
     clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs)
     for note in _notes_before(options, model, corpus, clips):
         say(f"note: {note}")
-    with locked_file(path) if path == options.output else locked(path.parent):
+    with locked(path.parent):
+        settle_locked(path.parent)
         result = _enrolled(model, clips, corpus, options.seed)
-        result.model.save(path)
+        _write(result.model, path)
     print(_report(clips, result, time.perf_counter() - started))
     for note in _notes_after(model, result):
         say(f"note: {note}")
-    say(f"written: {path}")
+    say(f"written: {path}, with its model card")
     say(f"next: signloom transcribe CLIP --model {options.output}")
     return 0
 
@@ -110,7 +115,21 @@ def _output(options: Options) -> Path:
         raise InputError(f"--output {options.output}: {reason}; needed another folder, or a file named *{SUFFIX}")
     if path.exists() and not options.overwrite:
         raise InputError(f"--output {options.output}: {path} exists already; choose another name or pass --overwrite")
+    check_card(path)
     return path
+
+
+def _write(model: Model, path: Path) -> None:
+    """Writes the model and, beside it, its model card: both or none."""
+    stage = Stage(path.parent)
+    stage.clear()
+    try:
+        stage.path.mkdir()
+        model.save(stage.path / path.name)
+        write_text(stage.path / CARD_NAME, model_card(model.file))
+        stage.commit([path.name, CARD_NAME])
+    finally:
+        stage.clear()
 
 
 def _record(corpus: Corpus, clips: Clips) -> dict[str, Any]:

@@ -124,9 +124,13 @@ class Model:
 
     def save(self, path: Path) -> None:
         """Writes the model to one file, whole or not at all, without the auxiliary head, which only training uses."""
+        self.engine.save(path, self.file)
+
+    @property
+    def file(self) -> ModelFile:
+        """What the model's file holds besides the network's weights."""
         config = replace(self.engine.config, auxiliary_head=False)
-        file = ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model, self.store)
-        self.engine.save(path, file)
+        return ModelFile(config, self.vocabulary, self.info, self.decoding, self.language_model, self.store)
 
     def _batches(self, utterances: Sequence[Utterance], batch_size: int) -> Iterator[list[Utterance]]:
         """Yields utterances of similar length, shorter ones first."""
