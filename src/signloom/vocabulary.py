@@ -1,4 +1,7 @@
-"""The vocabulary: glosses and their ids. The CTC blank has id 0, the unknown gloss id 1, then sorted glosses."""
+"""The vocabulary: glosses and their ids. The CTC blank has id 0, the unknown gloss id 1.
+
+Then come the glosses of the training in sorted order, and those that were enrolled later.
+"""
 
 from __future__ import annotations
 

@@ -72,12 +72,15 @@ def run(options: Options) -> int:
     faults.raise_if_any()
     import torch
 
+    from signloom.inference.torch_engine import recognizer_of
     from signloom.train.enrol.clips import read_clips
 
     path = _output(options)
     started = time.perf_counter()
     torch.set_num_threads(options.threads)
     model, corpus = load(options.model), Corpus.open(options.clips)
+    # Only torch's engine can be trained; others are refused before anything is made.
+    recognizer_of(model.engine)
     clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs)
     for note in _notes_before(options, model, corpus, clips):
         say(f"note: {note}")

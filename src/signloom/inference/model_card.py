@@ -70,7 +70,7 @@ def _readable(make: Callable[..., list[str]], *records: Mapping[str, Any]) -> li
 
 
 def _precision(exported: Mapping[str, Any]) -> str:
-    return str(exported.get("precision", "unknown precision"))
+    return str(exported.get("precision", "float32"))
 
 
 def _splits(summary: Mapping[str, Any]) -> list[str]:
@@ -85,11 +85,16 @@ def _splits(summary: Mapping[str, Any]) -> list[str]:
 def _enrolled(record: Mapping[str, Any]) -> list[str]:
     if not record:
         return []
-    return [
+    lines = [
         f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')} by "
-        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {len(record['new_glosses'])} signs were new |",
+        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {len(record['new_glosses'])} signs new |",
         f"| licence of these clips | {record['licence']} |",
     ]
+    for name, what in (("clips", "these clips, left out in turn"), ("old", "dev utterances of the store")):
+        if f"{name}_wer_after" in record:
+            before, after = 100 * record[f"{name}_wer_before"], 100 * record[f"{name}_wer_after"]
+            lines.append(f"| WER on {what}, greedy | {before:.2f} % before, {after:.2f} % after enrolment |")
+    return lines
 
 
 def _store(file: ModelFile) -> list[str]:
