@@ -271,9 +271,15 @@ class TestRecompose:
         assert not cut.failed
         assert {item.fps for item in list(made)[4:]} == {25.0}
 
-    def test_a_model_of_other_glosses_is_refused_with_the_reasons(self, tmp_path):
+    def test_a_model_of_other_glosses_is_refused_and_names_them(self, tmp_path):
         corpus = written(tmp_path / "c", [("train", "a", "AB")] * 2, train0="XY", train1="YX")
-        with pytest.raises(InputError, match=r"no training sentence could be aligned: 2 faults\n.*train0: .*'X'"):
+        with pytest.raises(InputError, match=r"no training sentence; it does not know 2 of 2 glosses \(X, Y\)"):
+            recompose(corpus, tmp_path / "new", model())
+        assert not (tmp_path / "new").exists()
+
+    def test_sentences_too_short_for_their_glosses_are_refused_with_the_reasons(self, tmp_path):
+        corpus = written(tmp_path / "c", TRAIN, **{f"train{number}": "ABCD" * 4 for number in range(4)})
+        with pytest.raises(InputError, match=r"no training sentence could be aligned: 4 faults\n  train0: .*too short"):
             recompose(corpus, tmp_path / "new", model())
         assert not (tmp_path / "new").exists()
 
@@ -345,3 +351,18 @@ class TestCommand:
             main(["compose", "corpus", "--output", "new", *flags])
         assert message in capsys.readouterr().err
         assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_a_trained_model_cuts_its_sentences_where_the_signs_meet(request, tiny_corpus, tmp_path):
+    pytest.importorskip("lightning")
+    from signloom.inference.model import load
+
+    corpus = Corpus.open(tiny_corpus)
+    made, cut = recompose(corpus, tmp_path / "new", load(request.getfixturevalue("teacher")))
+    assert len(cut.trusted) > 0.8 * len(cut.cuts)
+    edges = 25 * np.array([[one.start_seconds, one.end_seconds] for one in cut.trusted])
+    truth = np.array([[12 * one.position, 12 * one.position + 12] for one in cut.trusted])
+    # Half an output frame; the model makes one of four frames.
+    assert np.median(abs(edges - truth)) <= 2
+    assert len(made.split("train")) == 3 * len(corpus.split("train"))

@@ -105,7 +105,7 @@ def _recompose(options: Options, model: Path) -> int:
     if unused:
         raise InputError(
             f"compose: {listed(unused)} cannot be used with --from_alignment, which keeps dev and test as they are; "
-            "leave out, and set the number of new sentences by --new_per_sentence"
+            "leave it out, and set the number of new sentences by --new_per_sentence"
         )
     chosen = RecomposeOptions(new_per_sentence=options.new_per_sentence, seed=options.seed)
     corpus = Corpus.open(options.corpus)

@@ -73,6 +73,7 @@ def recompose(
         raise InputError(f"{output}: this folder holds the sentences; choose another --output")
     check_output(output, overwrite=overwrite)
     train = _sentences(corpus)
+    _check_glosses(corpus, train, model)
     fps = common_fps(item.fps for item in train)
     items = {item.id: item for item in train}
 
@@ -160,16 +161,28 @@ def _sentences(corpus: Corpus) -> list[Utterance]:
     return train
 
 
+def _check_glosses(corpus: Corpus, train: Sequence[Utterance], model: Model) -> None:
+    """Raises InputError if a model knows all glosses of no sentence."""
+    if all(model.vocabulary.unknown(item.glosses) for item in train):
+        glosses = {gloss for item in train for gloss in item.glosses}
+        unknown = sorted(model.vocabulary.unknown(glosses))
+        raise InputError(
+            f"{corpus.root}: the model knows all glosses of no training sentence; it does not know {len(unknown):,} of "
+            f"{plural(len(glosses), 'gloss', 'glosses')} ({listed(unknown, shown=10)}). Needed a model trained on this "
+            "corpus"
+        )
+
+
 def _check_trusted(corpus: Corpus, cut: CutSentences) -> None:
     """Raises InputError if a model cannot align the sentences of a corpus, or not well enough."""
     if not cut.by_sentence:
-        faults = Faults(f"{corpus.root}: no training sentence could be aligned")
+        faults = Faults(f"{corpus.root}: no training sentence could be aligned", shown=5)
         for name, reason in cut.failed.items():
             faults.add(f"{name}: {reason}")
         faults.raise_if_any()
     share = len(cut.trusted) / len(cut.cuts)
     if share < MIN_TRUSTED:
-        reasons = listed(f"{count:,} {reason}" for reason, count in cut.doubts.most_common())
+        reasons = "; ".join(f"{count:,}: {reason}" for reason, count in cut.doubts.most_common())
         raise InputError(
             f"{corpus.root}: {len(cut.trusted):,} of {plural(len(cut.cuts), 'cut')} ({share:.0%}) can be trusted; "
             f"needed at least {MIN_TRUSTED:.0%} ({reasons}). Train the model on this corpus, or train it for longer"
