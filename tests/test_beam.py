@@ -147,6 +147,23 @@ def test_a_part_of_a_sentence_is_ranked_by_what_comes_before_it(seed, history, e
     assert dict(found) == pytest.approx(expected, abs=1e-5)
 
 
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), st.floats(0.01, 1))
+def test_a_gloss_that_is_still_open_goes_on_and_is_not_repeated(seed, still_open):
+    log_probs = random_log_probs(seed, 4, 4)
+    totals = {}
+    for path in itertools.product(range(4), repeat=len(log_probs)):
+        paths = math.exp(sum(log_probs[frame, word] for frame, word in enumerate(path)))
+        for before, share in ((2, still_open), (0, 1 - still_open)):
+            ids = tuple(collapse((before, *path)))[before > 0 :]
+            totals[ids] = totals.get(ids, 0.0) + share * paths
+    found = prefix_beam(log_probs, beam_size=1000, tokens_per_frame=4, history=(3, 2), still_open=still_open)
+    assert {ids: math.exp(score) for ids, score in found} == pytest.approx(totals, abs=1e-9)
+    greedy = Decoder(VOCABULARY, Decoding("greedy")).n_best(log_probs, history=(3, 2), still_open=still_open)
+    best = log_probs.argmax(axis=1).tolist()
+    assert greedy[0].ids == (tuple(collapse((2, *best)))[1:] if still_open > 0.5 else tuple(collapse(best)))
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0.2, 5))
 def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread):

@@ -89,6 +89,7 @@ def prefix_beam(
     tokens_per_frame: int = TOKENS_PER_FRAME,
     fusion: NGramFusion | None = None,
     history: Sequence[int] = (),
+    still_open: float = 0.0,
     ends: bool = True,
     complete: bool = True,
 ) -> list[Candidate]:
@@ -97,10 +98,11 @@ def prefix_beam(
     log_probs: (T', V), column 0 is blank; the exponentials of each row sum to 1.
     tokens_per_frame: each frame extends a prefix by at most this many of its most probable tokens, blank included.
     fusion: a language model.
-    history: glosses of the sentence before these frames, for the language model; a blank lies between.
+    history: glosses of the sentence before these frames, which the result does not repeat; for the language model.
+    still_open: probability that the last of them goes on in the first frame, rather than a blank.
     ends: whether the sentence ends with these frames, for the language model.
     complete: rank the best sequences (up to four with close scores) by all their paths, as CTC defines it, not only by
-    the paths that the beam kept.
+    the paths that the beam kept; not where a gloss is still open.
 
     All other scores lack the paths that the beam dropped. Among equal scores the one found first comes first.
     Raises InputError for a beam size below 1, NaN, and rows that do not sum to 1.
@@ -112,12 +114,17 @@ def prefix_beam(
         )
     size = max(1, _VALUES // log_probs.shape[1])
     search = BeamSearch(
-        beam_size=beam_size, tokens_per_frame=tokens_per_frame, fusion=fusion, history=history, ends=ends
+        beam_size=beam_size,
+        tokens_per_frame=tokens_per_frame,
+        fusion=fusion,
+        history=history,
+        still_open=still_open,
+        ends=ends,
     )
     for start in range(0, len(log_probs), size):
         frames = FrameProbs(log_probs[start : start + size], start)
         search.advance(frames)
-    if not complete:
+    if still_open or not complete:
         return search.candidates()
 
     def parts() -> Iterator[np.ndarray]:
@@ -203,7 +210,7 @@ class BeamSearch:
     """A search over frames that arrive in parts; where they are divided changes nothing, to the last bit.
 
     Its memory grows with the number of glosses, not with that of frames.
-    history, ends: as those of `prefix_beam`.
+    history, still_open, ends: as those of `prefix_beam`.
     log_largest: sum of the logarithms of the divisors of all frames so far.
     Raises InputError for a beam size below 1.
     """
@@ -215,6 +222,7 @@ class BeamSearch:
         tokens_per_frame: int = TOKENS_PER_FRAME,
         fusion: NGramFusion | None = None,
         history: Sequence[int] = (),
+        still_open: float = 0.0,
         ends: bool = True,
     ) -> None:
         if beam_size < 1:
@@ -225,8 +233,10 @@ class BeamSearch:
         self._largest_factor = fusion.largest_factor if fusion else 1.0
         self._ends = ends
         sentinel = _Prefix(None, BLANK_ID, 0.0, None)
-        root = _Prefix(sentinel, BLANK_ID, 0.0, fusion.after(history) if fusion else None)
-        root.depth, root.repeats, root.blank, root.total = 0, False, 1.0, 1.0
+        last = history[-1] if still_open else BLANK_ID
+        root = _Prefix(sentinel, last, 0.0, fusion.after(history) if fusion else None)
+        root.depth, root.repeats = 0, False
+        root.gloss, root.blank, root.total = still_open, 1.0 - still_open, 1.0
         # Longest prefix first.
         self._beam = [root]
         self.log_largest = 0.0

@@ -112,13 +112,19 @@ class Decoder:
             )
 
     def n_best(
-        self, log_probs: np.ndarray, *, blank_id: int = BLANK_ID, history: Sequence[int] = (), ends: bool = True
+        self,
+        log_probs: np.ndarray,
+        *,
+        blank_id: int = BLANK_ID,
+        history: Sequence[int] = (),
+        still_open: float = 0.0,
+        ends: bool = True,
     ) -> list[Candidate]:
         """Returns gloss sequences as ids with their scores, best first; greedy decoding returns only one.
 
         log_probs: (T', V).  blank_id: the column of blank, counted from the end if negative, for emissions of other
         tools. The other columns are the words of the vocabulary in their order, and the ids are the vocabulary's.
-        history, ends: of a part of a sentence, as `signloom.ctc.beam.prefix_beam` takes them.
+        history, still_open, ends: of a part of a sentence, as `signloom.ctc.beam.prefix_beam` takes them.
         Raises InputError if V is not the vocabulary's size or `blank_id` no column, and for NaN or rows that do not
         sum to 1 (greedy decoding: only for NaN).
         """
@@ -133,7 +139,7 @@ class Decoder:
         if (blank := blank_id % len(self.vocabulary)) != BLANK_ID:
             log_probs = np.insert(np.delete(log_probs, blank, axis=1), BLANK_ID, log_probs[:, blank], axis=1)
         if self.decoding.decoder == "greedy":
-            search = GreedySearch()
+            search = GreedySearch(history[-1] if still_open > 0.5 else BLANK_ID)
             search.advance(log_probs)
             return [Candidate(tuple(search.ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]
         return prefix_beam(
@@ -142,6 +148,7 @@ class Decoder:
             tokens_per_frame=self.decoding.tokens_per_frame,
             fusion=self._fusion,
             history=history,
+            still_open=still_open,
             ends=ends,
         )
 

@@ -36,12 +36,12 @@ def greedy_ids(log_probs: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
 class GreedySearch:
     """Greedy decoding of one utterance whose frames arrive in parts; where they are divided changes nothing.
 
-    ids: of the best path so far, collapsed.
+    ids: of the best path so far, collapsed.  last: the id in the frame before, with which the first is collapsed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: int = BLANK_ID) -> None:
         self.ids: list[int] = []
-        self._last = BLANK_ID
+        self._last = last
         self._num_frames = 0
 
     def advance(self, log_probs: np.ndarray) -> None:

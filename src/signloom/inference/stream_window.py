@@ -4,14 +4,15 @@ Shapes: T frames of a window, P points of the model's view, T' output frames, V 
 
 Every few frames the model computes a window: all frames that are not final yet, and some before them. An output frame
 becomes final when the window reaches far enough beyond it, and then its values never change. The *seam* between final
-frames and others lies only before an output frame without a gloss, so that no gloss is cut. A window may emit a gloss a
-frame earlier or later than the one before did: a gloss after the seam stays after it, and a gloss right before the seam
-that appears behind it as well is one, as CTC merges repeats. Neither is lost or doubled.
+frames and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it
+with the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits
+a frame earlier or later, or more broadly, is neither lost nor doubled.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -65,12 +66,12 @@ class UtteranceWindow:
         self._first = 0
         self._seam = 0
         self.num_frames = 0
-        # The last final gloss: when it was emitted, and its end. The id in the last final output frame.
+        # The last final gloss: when it was emitted, its end, and the probability that it goes on behind the seam.
         self._emitted: float | None = None
         self._end = 0.0
-        self._carried = BLANK_ID
+        self._still_open = 0.0
         order = model.language_model.order if model.language_model else 1
-        self._history: deque[int] = deque(maxlen=order - 1)
+        self._history: deque[int] = deque(maxlen=max(1, order - 1))
 
     def push(self, points: np.ndarray) -> Reading | None:
         """Returns what a window over the newest frames shows, if it is time for one. points: (P, 3), the next frame."""
@@ -90,21 +91,34 @@ class UtteranceWindow:
         """Returns what a window shows. num_outputs: not final yet, if the utterance ends with them."""
         ends = num_outputs is not None
         log_probs = self._log_probs()[:num_outputs]
-        ids = self._model.decoder.n_best(log_probs, history=tuple(self._history), ends=ends)[0].ids
+        ids = self._model.decoder.n_best(
+            log_probs, history=tuple(self._history), still_open=self._still_open, ends=ends
+        )[0].ids
         glosses, runs, emitted = self._located(log_probs, ids)
         trusted = len(log_probs) if ends else len(log_probs) - self._lookahead
         seam = trusted if ends else _seam(runs, len(log_probs), trusted, trusted > self._longest_wait)
         count = int((runs[:, 0] < seam).sum())
-        # A gloss that goes on behind the last seam is final already.
-        first = int(len(ids) > 0 and runs[0, 0] == 0 and ids[0] == self._carried)
-        if count > first:
+        if count:
             self._emitted, self._end = float(emitted[count - 1]), glosses[count - 1].end_seconds
-            self._history.extend(ids[first:count])
+            self._history.extend(ids[:count])
+            self._still_open = 1.0
         if seam:
-            self._carried = ids[count - 1] if count and runs[count - 1, 1] >= seam else BLANK_ID
+            start = min(int(runs[count - 1, 1]), seam) if count else 0
+            self._still_open = self._open_after(log_probs[start:seam])
             self._seam += seam
             self._forget()
-        return Reading(glosses[first:count], glosses[max(first, count) :])
+        return Reading(glosses[:count], glosses[count:])
+
+    def _open_after(self, log_probs: np.ndarray) -> float:
+        """Returns the probability that the last final gloss is still emitted after frames (n, V) without another."""
+        if not self._history:
+            return 0.0
+        still_open, closed = self._still_open, 1.0 - self._still_open
+        for blank, gloss in np.exp(log_probs[:, [BLANK_ID, self._history[-1]]].astype(np.float64)):
+            still_open, closed = still_open * gloss, (still_open + closed) * blank
+            total = max(still_open + closed, sys.float_info.min)
+            still_open, closed = still_open / total, closed / total
+        return still_open
 
     def _log_probs(self) -> np.ndarray:
         """Returns the log-probabilities of the output frames that are not final, (T', V)."""
