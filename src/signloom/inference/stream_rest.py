@@ -15,7 +15,7 @@ from signloom import layout
 # Hands rest at 0.9 and lower (simulated signing, and the idle clips of 2 groups of real signers). Of frames with a
 # sign, 1 % of the real ones and a quarter of the simulated ones have no hand higher than this ...
 _LOW = 0.85
-# ... but there the hands move: the median is 1.8 shoulder widths per second, that of resting hands 0.3.
+# ... but there wrist or fingers move: the median is 1.8 shoulder widths per second, that of resting hands 0.3.
 _SLOW = 0.6
 # An undetected hand that low is out of view. Its wrist is guessed by the tracker and may jump.
 _OUT_OF_VIEW = 1.1
@@ -39,6 +39,7 @@ class RestDetector:
         self._shoulders = [places[layout.index(f"pose.{side}_shoulder")] for side in ("left", "right")]
         self._wrists = [places[layout.index(f"pose.{side}_wrist")] for side in ("left", "right")]
         self._hands = [groups[f"{side}_hand"] for side in ("left", "right")]
+        self._tips = np.array([[hand.start + tip for tip in layout.FINGER_TIPS] for hand in self._hands])
         self._share = min(1.0, 1 / (_BODY_SECONDS * fps))
         # Centre (x, y) and width of the shoulders; unknown until both were seen.
         self._body: np.ndarray | None = None
@@ -55,23 +56,24 @@ class RestDetector:
             self._body = body if self._body is None else self._body + self._share * (body - self._body)
         detected = [bool(np.isfinite(points[hand, 0]).any()) for hand in self._hands]
         # The first point of a hand is its wrist, for frames without the pose's.
-        wrists = np.array(
-            [
-                points[wrist, :2] if np.isfinite(points[wrist, 0]) else points[hand.start, :2]
-                for wrist, hand in zip(self._wrists, self._hands, strict=True)
-            ],
-            dtype=np.float64,
-        )
-        before = self._earlier[0] if self._earlier else wrists
-        self._earlier.append(wrists)
+        wrists = [
+            wrist if np.isfinite(points[wrist, 0]) else hand.start
+            for wrist, hand in zip(self._wrists, self._hands, strict=True)
+        ]
+        # Wrist and fingertips, (2, 6, 2): a hand can sign while its wrist is still.
+        places = points[np.column_stack([wrists, self._tips]), :2].astype(np.float64)
+        before = self._earlier[0] if self._earlier else places
+        self._earlier.append(places)
         body = np.array([0.0, -np.inf, 1.0]) if self._body is None else self._body
         width = max(float(body[2]), _LEAST_WIDTH)
-        heights = (wrists[:, 1] - body[1]) / width
-        speeds = np.hypot(*(wrists - before).T) / (width * self._lag_seconds)
+        heights = (places[:, 0, 1] - body[1]) / width
+        ways = np.linalg.norm(places - before, axis=2)
+        # Tips that were not detected do not count.
+        speeds = np.fmax(ways[:, 0], np.median(ways[:, 1:], axis=1)) / (width * self._lag_seconds)
         for hand in range(2):
             if not detected[hand] and not heights[hand] <= _OUT_OF_VIEW:
                 self._counts[hand] += 1
-            # A wrist that was not seen a moment ago has no speed, and does not rest yet if it is in view.
+            # A hand that was not seen a moment ago has no speed, and does not rest yet if it is in view.
             elif heights[hand] > _LOW and speeds[hand] < _SLOW:
                 # It was slow since that moment.
                 self._counts[hand] = max(self._counts[hand] + 1, len(self._earlier))
