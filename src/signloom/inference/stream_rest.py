@@ -64,7 +64,8 @@ class RestDetector:
         places = points[np.column_stack([wrists, self._tips]), :2].astype(np.float64)
         before = self._earlier[0] if self._earlier else places
         self._earlier.append(places)
-        body = np.array([0.0, -np.inf, 1.0]) if self._body is None else self._body
+        # Without shoulders nothing is low.
+        body = np.array([0.0, np.inf, 1.0]) if self._body is None else self._body
         width = max(float(body[2]), _LEAST_WIDTH)
         heights = (places[:, 0, 1] - body[1]) / width
         ways = np.linalg.norm(places - before, axis=2)
