@@ -29,7 +29,7 @@ FLOORS = [
     {"model", "subtitles"},
     {"inference"},
     {"train", "recompose"},
-    {"report"},
+    {"report", "live"},
     {"health"},
     {"commands"},
     {"cli"},

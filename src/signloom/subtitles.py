@@ -16,6 +16,7 @@ from signloom.timed.annotations import TimedAnnotation
 from signloom.timed.eaf import write_eaf
 
 Format = Literal["text", "json", "srt", "vtt", "eaf"]
+VTT_HEAD = "WEBVTT\n"
 SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}
 
 
@@ -68,18 +69,9 @@ def spans_text(
     if format == "eaf":
         return write_eaf(intervals, [span.confidence for span in spans], media=media, folder=folder)
     if format == "srt":
-        cues = [
-            f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{gloss}\n"
-            for number, (start, end, gloss) in enumerate(intervals, 1)
-        ]
-        return "\n".join(cues)
+        return "\n".join(srt_cue(number, interval) for number, interval in enumerate(intervals, 1))
     if format == "vtt":
-        # WebVTT would take `<unknown>` for a tag.
-        cues = [
-            f"{_clock(start, '.')} --> {_clock(end, '.')}\n{escape(gloss, quote=False)}\n"
-            for start, end, gloss in intervals
-        ]
-        return "\n".join(["WEBVTT\n", *cues])
+        return "\n".join([VTT_HEAD, *map(vtt_cue, intervals)])
     lines = [" ".join(span.gloss for span in spans) or "(no gloss recognised)"]
     lines += [
         f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}"
@@ -97,6 +89,19 @@ def to_interval(span: GlossSpan) -> TimedAnnotation:
     """Returns the span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
     start = round(1000 * span.start_seconds)
     return TimedAnnotation(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
+
+
+def srt_cue(number: int, interval: TimedAnnotation) -> str:
+    """Returns a subtitle of SRT; number: from 1. An empty line separates subtitles."""
+    start, end, text = interval
+    return f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
+
+
+def vtt_cue(interval: TimedAnnotation) -> str:
+    """Returns a cue of WebVTT. An empty line stands before each cue."""
+    start, end, text = interval
+    # WebVTT would take `<unknown>` for a tag.
+    return f"{_clock(start, '.')} --> {_clock(end, '.')}\n{escape(text, quote=False)}\n"
 
 
 def _clock(milliseconds: int, point: str) -> str:

@@ -27,8 +27,8 @@ _INK, _GREY, _MISSING = (35, 38, 44), (140, 144, 152), (200, 40, 50)
 _EMPTY: Colour = (232, 234, 238)
 _EDGE: Colour = (20, 20, 20)
 # MediaPipe's own threshold: below, a pose point is rather hidden or outside the picture.
-_VISIBLE = 0.5
-_LIMBS = [
+VISIBLE = 0.5
+LIMBS = [
     tuple(layout.indices(f"pose.{start}", f"pose.{end}").tolist())
     for start, end in (
         ("left_shoulder", "right_shoulder"),
@@ -74,8 +74,8 @@ def draw_tracked(picture: Image, points: np.ndarray, visibility: np.ndarray, *, 
 
     for contour in layout.FACE_CONTOURS.values():
         line([*contour, contour[0]], COLOURS["face"], 0.8)
-    for limb in _LIMBS:
-        hidden = not np.nanmin([1.0, *visibility[list(limb)]]) >= _VISIBLE
+    for limb in LIMBS:
+        hidden = not np.nanmin([1.0, *visibility[list(limb)]]) >= VISIBLE
         line(limb, mix(COLOURS["pose"], _GREY, 0.6) if hidden else COLOURS["pose"], 1.0 if hidden else 2.2)
     for name in ("left_hand", "right_hand"):
         start = layout.GROUPS[name].start

@@ -37,6 +37,7 @@ GRAPH_OPTIONS: dict[str, Any] = {
     "min_tracking_confidence": 0.5,
 }
 
+_WARM_UP_SIDE = 64
 # Called after each frame with the number of frames done and expected (0: unknown).
 Progress = Callable[[int, int], None]
 
@@ -95,6 +96,11 @@ class HolisticTracker:
     def restart(self) -> None:
         """Resets the tracking, so that the next frame is treated as the first one."""
         self._graph.reset()
+
+    def warm_up(self) -> None:
+        """Loads the models, which the first frame would otherwise wait for."""
+        self(np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), dtype=np.uint8))
+        self.restart()
 
     def close(self) -> None:
         self._graph.close()

@@ -23,9 +23,9 @@ class ClipReader(Protocol):
 
     expected_frames: number of frames according to the source, 0 if unknown.
     size: bytes of a video, or number of images.
-    Final only after `frames` has ended:
-    pixel_aspect: width of a pixel over its height, as shown; None if the source does not give it.
-    unread: number of frames that the source has, or had, and that cannot be read.
+    pixel_aspect: width of a pixel over its height, as shown; None if the source does not give it. Final with the first
+    frame.
+    unread: number of frames that the source has, or had, and that cannot be read. Final after `frames` has ended.
     """
 
     pixel_aspect: float | None

@@ -63,7 +63,7 @@ class VideoReader:
 
     def frames(self) -> Iterator[np.ndarray]:
         reformatter = self._av.video.reformatter.VideoReformatter()
-        shape, orientation = None, None
+        shape = None
         try:
             for frame in self._decoded():
                 orientation = _orientation_of(frame)
@@ -73,10 +73,10 @@ class VideoReader:
                         f"{self.path}: frame {len(self._stamps)} is {picture.shape[1]}x{picture.shape[0]} pixels, the "
                         f"frames before it {shape[1]}x{shape[0]}"
                     )
+                if shape is None and orientation.transpose and self.pixel_aspect is not None:
+                    self.pixel_aspect = 1 / self.pixel_aspect
                 shape = picture.shape
                 yield picture
-            if orientation is not None and orientation.transpose and self.pixel_aspect is not None:
-                self.pixel_aspect = 1 / self.pixel_aspect
             self._check_complete()
         finally:
             self._container.close()
@@ -89,6 +89,22 @@ class VideoReader:
             is_damaged=self._losses.is_damaged or self._losses.undecoded(len(stamps)) > 0,
         )
         return times_of(stamps, self._rates, assumed_fps, clock)
+
+    @property
+    def rate(self) -> float | None:
+        """Frames per second according to the header; None if it gives no plausible rate."""
+        return next((rate for rate in self._rates if is_plausible(rate)), None)
+
+    @property
+    def newest_seconds(self) -> float | None:
+        """When the frame that `frames` gave last is shown, by its own time stamp: seconds since the start of the file.
+
+        None for a frame without a stamp. Stamps may go back; `times` puts them right, after the last frame.
+        """
+        if not self._has_stamps or not self._stamps or self._stamps[-1] is None:
+            return None
+        begin = self._container.start_time
+        return self._stamps[-1] - (0.0 if begin is None else begin / _MICROSECONDS)
 
     def sha256(self) -> str:
         return sha256_of(self.path)

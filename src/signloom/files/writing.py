@@ -24,12 +24,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     Raises InputError if `path` is no regular file, below a file or an input of the command; an OSError names `path`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; needed the name of a file")
-    if path.exists() and not path.is_file():
-        # The rename would put a file in its place: root would lose /dev/null.
-        raise InputError(f"{path}: is a device, a pipe or a socket; needed the name of a file")
-    check_no_input(path)
+    check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = new_temporary(path)
@@ -56,6 +51,16 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         if isinstance(error, OSError) and error.filename in (None, name):
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def check_target(path: Path) -> None:
+    """Raises InputError if `path` is a folder, a device or an input of the command: no file can be written there."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; needed the name of a file")
+    if path.exists() and not path.is_file():
+        # A rename would put a file in its place: root would lose /dev/null.
+        raise InputError(f"{path}: is a device, a pipe or a socket; needed the name of a file")
+    check_no_input(path)
 
 
 def write_text(path: Path, text: str) -> Path:
