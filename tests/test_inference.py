@@ -49,6 +49,8 @@ for module in pkgutil.walk_packages(signloom.__path__, "signloom."):
         "corpus",
         "findings",
         "commands.transcribe",
+        "commands.live",
+        "live.pipeline",
     ):
         assert f"signloom.{name}" in imported
 

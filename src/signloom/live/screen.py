@@ -61,6 +61,10 @@ class Screen:
     def update(self, tracked: Tracked | None, pipeline: Pipeline, notes: Sequence[str], figures: str) -> None:
         """Shows the newest frame, or the one before with new captions."""
         cv2 = self._cv2
+        # A picture would open it again.
+        if self.is_closed or not self._is_open():
+            self.is_closed = True
+            return
         self._tracked = tracked or self._tracked
         image = compose(self._tracked, pipeline.captions.shown, notes, figures, mirrored=self._mirrored)
         size = image.shape[1], image.shape[0]
@@ -68,11 +72,18 @@ class Screen:
             cv2.resizeWindow(_TITLE, *size)
             self._size = size
         cv2.imshow(_TITLE, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        if cv2.waitKey(1) & 0xFF in _QUIT_KEYS or cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            self.is_closed = True
+        self.is_closed = cv2.waitKey(1) & 0xFF in _QUIT_KEYS
 
     def close(self) -> None:
         self._cv2.destroyAllWindows()
+
+    def _is_open(self) -> bool:
+        cv2 = self._cv2
+        try:
+            return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+        # With its last window, Qt has ended.
+        except cv2.error:
+            return False
 
 
 def compose(
