@@ -37,7 +37,9 @@ def draw_panel(width: int, captions: tuple[Caption, ...], figures: str) -> np.nd
     brush = pillow.ImageDraw.Draw(panel)
     texts = [fitted(brush, caption.gloss, _GLOSS, width - 2 * _GAP) for caption in captions]
     fonts = [font_for(text, _GLOSS, bold=True) for text in texts]
-    widths = [brush.textlength(text, font=font) for text, font in zip(texts, fonts, strict=True)]
+    # A short gloss has the room of its confidence.
+    least = brush.textlength("100%", font=plain_font(_SMALL))
+    widths = [max(brush.textlength(text, font=font), least) for text, font in zip(texts, fonts, strict=True)]
     left = float(_GAP)
     for number in range(_first_shown(widths, width), len(captions)):
         caption, length = captions[number], widths[number]
