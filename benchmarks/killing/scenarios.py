@@ -99,7 +99,7 @@ SCENARIOS = (
     Scenario("crossval", f"{CROSSVAL} --seed 1", "folds", share=5),
     Scenario("crossval over old", f"{CROSSVAL} --seed 1 --overwrite", "folds", f"{CROSSVAL} --seed 2", share=5),
     Scenario("tune", "tune model --data_dir {base}/sentences --beam_size 2", "set", share=8, copied=("model",)),
-    Scenario("enrol", "enrol {base}/teacher {base}/clips --output out", "set", share=2),
+    Scenario("enrol", "enrol {base}/teacher {base}/clips --output out --overwrite", "set", share=2),
     Scenario(
         "enrol over old",
         "enrol {base}/teacher {base}/clips --output out --overwrite",
