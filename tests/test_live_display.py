@@ -175,16 +175,18 @@ def pipeline_with(*events):
     return SimpleNamespace(captions=captions)
 
 
-def test_a_pipe_gets_a_line_per_utterance_and_each_note_is_said_once(capsys):
+def test_a_pipe_gets_a_line_per_utterance_and_each_new_note(capsys):
     terminal = Terminal(follows=True)
     pipeline = pipeline_with(GlossEvent("final", 0, 0, A), UtteranceEnd(0, 1, 1.0))
     terminal.update(None, pipeline, ["no picture from camera 0 for 3 s"], "25 frames/s")
     terminal.update(None, pipeline, ["no picture from camera 0 for 4 s"], "25 frames/s")
+    # A note that comes and goes.
     terminal.update(None, pipeline, [], "25 frames/s")
+    terminal.update(None, pipeline, ["no picture from camera 0 for 10 s", "nobody in view"], "25 frames/s")
     terminal.close()
     out, err = capsys.readouterr()
     assert out == f"{Utterance((A,))}\n"
-    assert err == "no picture from camera 0 for 3 s\n"
+    assert err == "no picture from camera 0 for 3 s\nnobody in view\n"
 
 
 def test_a_terminal_follows_the_running_utterance(monkeypatch):

@@ -98,7 +98,7 @@ class Pipeline:
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
         self._frames: DroppingQueue[Frame] = DroppingQueue(_FRAMES)
-        self._points: DroppingQueue[Tracked] = DroppingQueue(_POINTS)
+        self._points: DroppingQueue[tuple[np.ndarray, float]] = DroppingQueue(_POINTS)
         self._recorded: DroppingQueue[Frame] = DroppingQueue(_RECORDED)
         # What the source says, when it gave the last frame, when somebody was last in view, and how many were.
         self._source_state = ""
@@ -204,17 +204,17 @@ class Pipeline:
                 self._last_body = now
             self.num_tracked += 1
             self.figures.add_frame(now - frame.arrived, now - begin)
-            self._points.put(tracked)
+            self._points.put((points, frame.seconds))
             self.shown.put(tracked)
 
     def _recognise(self) -> None:
         num_since_pause = 0
         try:
             while True:
-                tracked = self._points.get(self._pause_seconds)
+                found = self._points.get(self._pause_seconds)
                 begin = time.monotonic()
-                if tracked is not None:
-                    events = self._recognizer.push(tracked.points, tracked.frame.seconds)
+                if found is not None:
+                    events = self._recognizer.push(*found)
                     num_since_pause += 1
                 elif num_since_pause:
                     # Captions become final also when the camera is gone.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
+import time
 from collections.abc import Sequence
 
 from rich.live import Live
@@ -13,13 +16,15 @@ from signloom.live.captions import Caption
 from signloom.live.pipeline import Pipeline, Tracked
 
 _UPDATES_PER_SECOND = 8
+# A note that comes and goes is not said each time.
+_SAID_AGAIN_SECONDS = 10.0
 
 
 class Terminal:
     """Prints what a pipeline recognises.
 
     follows: the last lines of the terminal show the running utterance, figures and the first note. Otherwise, and where
-    stdout is no terminal, each new note is said once on stderr.
+    stdout is no terminal, each note is said on stderr when it is new.
     """
 
     is_closed = False
@@ -27,7 +32,8 @@ class Terminal:
     def __init__(self, *, follows: bool) -> None:
         self._console = PlainConsole(highlight=False)
         self._live: Live | None = None
-        self._said: set[str] = set()
+        # When each kind of note was given last.
+        self._said: dict[str, float] = {}
         if follows and self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=_UPDATES_PER_SECOND, transient=True)
             self._live.start()
@@ -39,12 +45,13 @@ class Terminal:
         if self._live is not None:
             self._live.update(running(pipeline.captions.shown, notes, figures))
             return
-        # Numbers in notes change from second to second.
-        kinds = {_kind(note): note for note in notes}
-        for kind, note in kinds.items():
-            if kind not in self._said:
+        now = time.monotonic()
+        for note in notes:
+            # Numbers in notes change from second to second.
+            kind = re.sub(r"\d+", "#", note)
+            if now - self._said.get(kind, -math.inf) > _SAID_AGAIN_SECONDS:
                 say(note)
-        self._said = set(kinds)
+            self._said[kind] = now
 
     def close(self) -> None:
         if self._live is not None:
@@ -61,7 +68,3 @@ def running(captions: Sequence[Caption], notes: Sequence[str], figures: str) -> 
     if notes:
         text.append(f"\n{notes[0]}", style="yellow")
     return text
-
-
-def _kind(note: str) -> str:
-    return "".join("#" if letter.isdecimal() else letter for letter in note)
