@@ -12,21 +12,20 @@ from signloom.errors import Faults
 class StreamOptions:
     """When glosses become final and utterances end, in seconds of the stream.
 
-    lookahead_seconds: what the model sees of the stream after a gloss before the gloss is final. More gives fewer
-    errors and later captions.
-    context_seconds: what the model sees of an utterance before the glosses that are not final yet.
-    update_seconds: from one run of the model to the next, rounded to the model's output frames.
-    rest_seconds: hands that rest for so long end an utterance.
-    pause_seconds: a gap between two frames longer than this ends an utterance, too.
-
     Raises InputError listing every value that is not above 0 and finite.
     """
 
     lookahead_seconds: float = 0.64
+    """what the model sees of the stream after a gloss before the gloss is final; more gives fewer errors and later
+    captions"""
     context_seconds: float = 1.92
+    """what the model sees of an utterance before the glosses that are not final yet"""
     update_seconds: float = 0.16
+    """from one run of the model to the next, rounded to the model's output frames"""
     rest_seconds: float = 0.8
+    """hands that rest for so long end an utterance"""
     pause_seconds: float = 1.0
+    """a gap between two frames longer than this ends an utterance, too"""
 
     def __post_init__(self) -> None:
         faults = Faults("streaming")
