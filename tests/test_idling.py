@@ -8,7 +8,7 @@ import pytest
 from one_handed import one_handed_signer
 from signloom import layout
 from signloom.anatomy import measure
-from signloom.idling import SIDES, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.idling import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.train.augmentation import AugmentationConfig, augment
 
 OFF = AugmentationConfig(**{field.name: 0 for field in fields(AugmentationConfig)})
@@ -32,7 +32,8 @@ def rested(clip, seed=0, side="left", frames=None, **settings):
     frames = frames or slice(0, len(clip))
     points, rng = clip.copy(), np.random.default_rng(seed)
     trunk = trunk_of(points, "full")
-    rest = draw_rest(points, trunk, side, rng, view="full", **settings)
+    draw = draw_rest if settings.get("in_view", True) else draw_out_of_view
+    rest = draw(points, trunk, side, rng, view="full")
     rest_hand(points, trunk, side, frames, rest, rng, view="full", fps=FPS, **settings)
     return points
 
@@ -50,13 +51,16 @@ def test_the_trunk_says_which_way_the_signer_faces(signer):
     assert trunk_of(np.full((4, 543, 3), np.nan, dtype=np.float32), "full") is None
 
 
-def test_a_hand_is_out_of_view_only_where_its_arm_is_down(signer):
+def test_a_hand_is_out_of_view_only_where_its_arm_hangs_still(signer):
     trunk = trunk_of(signer, "full")
     assert missing_hand(signer, trunk, "left", view="full", fps=FPS) == [slice(0, 75)]
     assert missing_hand(signer, trunk, "right", view="full", fps=FPS) == []
     lost = signer.copy()
     lost[:, layout.index("pose.left_wrist"), 1] = 0.45
     assert missing_hand(lost, trunk, "left", view="full", fps=FPS) == []
+    moving = signer.copy()
+    moving[:, layout.index("pose.left_wrist"), 0] += 0.2 * np.sin(np.arange(75) / 5)
+    assert missing_hand(moving, trunk, "left", view="full", fps=FPS) == []
     blink = signer.copy()
     hand_of(blink, "right")[10:15] = np.nan
     blink[:, layout.index("pose.right_wrist"), 1] = 1.1
@@ -115,6 +119,15 @@ def test_the_arm_leaves_and_comes_back_without_a_jump(signer):
         away = np.linalg.norm(hand_of(points)[25:50, 0, :2] - hand_of(raised)[24, 0, :2], axis=1).max()
         # The shortest way takes three frames, and its steepest part is half as fast again as its mean.
         assert steps.max() < 0.6 * away + 0.1
+
+
+def test_no_hand_rests_in_view_where_the_camera_is_too_close(signer):
+    close = signer + np.array((0, 0.45, 0), dtype=np.float32)
+    trunk = trunk_of(close, "full")
+    drawn = [draw_rest(close, trunk, "left", np.random.default_rng(seed), view="full") for seed in range(60)]
+    assert sum(rest is None for rest in drawn) > 40
+    # What is left is a hand at the chin.
+    assert all(rest.place[1] < trunk.middle[1] + 0.2 for rest in drawn if rest is not None)
 
 
 def test_a_hand_below_the_picture_is_missing_and_its_arm_hangs(signer):

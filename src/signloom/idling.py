@@ -24,8 +24,10 @@ SIDES: tuple[Side, Side] = ("left", "right")
 _PLACES = np.array([(0.2, 1.3), (0.5, 1.05), (0.8, 1.6), (-0.1, 0.75), (0.1, -0.1)])
 _PLACE_SHARES = np.array([0.35, 0.3, 0.15, 0.12, 0.08])
 _PLACE_SPREADS = np.array([(0.2, 0.2), (0.2, 0.15), (0.1, 0.25), (0.15, 0.15), (0.1, 0.08)])
-# A hand that is tracked is in the picture: its wrist is no lower than this, in units of image height.
+# A hand that is tracked is in the picture: its wrist is no lower than this, in units of image height. Where that is not
+# `_LEAST_ROOM` below the shoulders, the camera is so close that no hand at rest is in view, but one at the chin.
 _LOWEST_SEEN = (0.85, 1.0)
+_LEAST_ROOM = 0.6
 # Where the wrist of a hand out of view is, in units of image height.
 _BELOW_PICTURE = (1.02, 1.4)
 # A hand rests where it is slower than this for half a second, shoulder widths per second, ...
@@ -36,13 +38,13 @@ _MIN_IDLE_SECONDS = 0.5
 # A hand that is missing for this long is out of view, or the tracker has lost it: then its arm is up.
 _MIN_MISSING_SECONDS = 0.4
 _ARM_DOWN = 0.6
+# ... or moves: the wrist of an arm at rest keeps within this distance of its median place in 9 of 10 frames.
+_ARM_STILL = 0.35
 # Length of the way from and to a hand that signs, seconds.
 _WAY_SECONDS = (0.12, 0.35)
 # Time between the knots of a drifting and of a fidgeting hand, seconds; how far and by how many degrees they move.
 _DRIFT, _FIDGET = (0.7, 0.04, 4.0), (0.25, 0.07, 12.0)
 _FIDGET_SHARE = 0.25
-# Share of the resting hands whose shape is one of the clip's own hands; the others are relaxed.
-_OWN_SHAPES = 0.4
 # From wrist to middle knuckle where the clip shows no hand, shoulder widths.
 _PALM = 0.27
 # Lengths of upper arm and forearm together, and the least and the most that is seen of how the elbow stands out.
@@ -97,12 +99,11 @@ def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
 
 
 def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
-    """Returns the stretches in which a hand is out of view for at least 0.4 s: it is missing and its arm is not up."""
+    """Returns the stretches, 0.4 s or longer, in which a hand is out of view: it is missing, its arm hangs still."""
     missing = ~np.isfinite(_hand(points, view, side)[:, _WRIST, 0])
-    wrists = points[:, _pose_point(view, f"{side}_wrist"), 1]
-    lowest_up = trunk.middle[1] + _ARM_DOWN * trunk.width
+    wrists = points[:, _pose_point(view, f"{side}_wrist"), :2]
     stretches = _stretches(missing, _MIN_MISSING_SECONDS * fps)
-    return [frames for frames in stretches if not _mean(wrists[frames]) < lowest_up]
+    return [frames for frames in stretches if _hangs_still(wrists[frames], trunk)]
 
 
 def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
@@ -118,16 +119,22 @@ def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: f
     return _stretches(idle & ~(apart < _APART * trunk.width), _MIN_IDLE_SECONDS * fps)
 
 
-def draw_rest(
-    points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str, in_view: bool = True
-) -> Rest:
-    """Returns a way for an arm to rest in a clip; not `in_view`: its hand is below the picture."""
-    kind = rng.choice(len(_PLACES), p=_PLACE_SHARES)
-    place = (_PLACES[kind] + rng.normal(size=2) * _PLACE_SPREADS[kind]) * trunk.width
-    place = trunk.middle + place * (trunk.outwards(side), 1.0)
-    place[1] = min(place[1], rng.uniform(*_LOWEST_SEEN)) if in_view else max(place[1], rng.uniform(*_BELOW_PICTURE))
-    knots = _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT
-    return Rest(place, _shape(points, trunk, side, rng, view), rng.uniform(*_ELBOW_OUT), knots)
+def draw_rest(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str) -> Rest | None:
+    """Returns a way for an arm to rest in a clip with its hand in view; None where the camera is too close for that."""
+    place = _draw_place(trunk, side, rng)
+    lowest = rng.uniform(*_LOWEST_SEEN)
+    if place[1] > lowest:
+        if lowest < trunk.middle[1] + _LEAST_ROOM * trunk.width:
+            return None
+        place[1] = lowest
+    return _rest_at(place, points, trunk, side, rng, view)
+
+
+def draw_out_of_view(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str) -> Rest:
+    """Returns a way for an arm to rest in a clip with its hand below the picture."""
+    place = _draw_place(trunk, side, rng)
+    place[1] = max(place[1], rng.uniform(*_BELOW_PICTURE))
+    return _rest_at(place, points, trunk, side, rng, view)
 
 
 def rest_hand(
@@ -169,6 +176,20 @@ def rest_hand(
     points[frames, columns] = values
 
 
+def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarray:
+    """Returns where the wrist of a resting arm is, `(2,)`."""
+    kind = rng.choice(len(_PLACES), p=_PLACE_SHARES)
+    place = (_PLACES[kind] + rng.normal(size=2) * _PLACE_SPREADS[kind]) * trunk.width
+    return trunk.middle + place * (trunk.outwards(side), 1.0)
+
+
+def _rest_at(
+    place: np.ndarray, points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str
+) -> Rest:
+    hand = _relaxed_hand(points, trunk, side, rng, view)
+    return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
+
+
 @cache
 def _pose_point(view: str, name: str) -> int:
     return layout.subset(view).tolist().index(layout.index(f"pose.{name}"))
@@ -178,9 +199,14 @@ def _hand(points: np.ndarray, view: str, side: Side) -> np.ndarray:
     return points[:, layout.subset_groups(view)[f"{side}_hand"]]
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else np.nan
+def _hangs_still(wrists: np.ndarray, trunk: Trunk) -> bool:
+    """Returns whether the wrists (T, 2) of an arm are down and hardly move; an arm that is not seen is."""
+    known = wrists[np.isfinite(wrists[:, 0])]
+    if not len(known):
+        return True
+    middle = np.median(known, axis=0)
+    away = np.quantile(np.hypot(*(known - middle).T), 0.9)
+    return bool(middle[1] >= trunk.middle[1] + _ARM_DOWN * trunk.width and away <= _ARM_STILL * trunk.width)
 
 
 def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
@@ -189,28 +215,25 @@ def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
     return [slice(start, stop) for start, stop in edges.reshape(-1, 2).tolist() if stop - start >= max(min_frames, 1)]
 
 
-def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
-    """Returns a hand `(21, 3)` relative to its wrist, shaped as one of the clip's hands or relaxed."""
-    seen = {one: np.flatnonzero(np.isfinite(_hand(points, view, one)[:, _WRIST, 0])) for one in SIDES}
-    sides = [one for one in SIDES if seen[one].size]
-    if sides and rng.random() < _OWN_SHAPES:
-        one = sides[rng.integers(len(sides))]
-        hand = _hand(points, view, one)[rng.choice(seen[one])].astype(np.float64)
-        hand = hand - hand[_WRIST]
-        if one != side:
-            hand[:, 0] *= -1
-    else:
-        palms = [
+def _relaxed_hand(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
+    """Returns a relaxed hand as large as those of the clip, `(21, 3)` relative to its wrist.
+
+    The clip's own hands have the shapes of its signs, which a hand at rest must not show.
+    """
+    palms = np.concatenate(
+        [
             np.hypot(*(hand[:, _MIDDLE_KNUCKLE, :2] - hand[:, _WRIST, :2]).T)
-            for hand in (_hand(points[seen[one]], view, one) for one in sides)
+            for hand in (_hand(points, view, one) for one in SIDES)
         ]
-        palm = float(np.quantile(np.concatenate(palms), 0.8)) if palms else _PALM * trunk.width
-        joints = hand_points((_RELAXED + rng.normal(size=16) * _RELAXED_SPREAD)[None])[0]
-        # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
-        fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
-        hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
-        # The model is a right hand, which is on the image's left.
-        hand[:, 0] *= -trunk.outwards(side)
+    )
+    palms = palms[np.isfinite(palms)]
+    palm = float(np.quantile(palms, 0.8)) if palms.size else _PALM * trunk.width
+    joints = hand_points((_RELAXED + rng.normal(size=16) * _RELAXED_SPREAD)[None])[0]
+    # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
+    fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
+    hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
+    # The model is a right hand, which is on the image's left.
+    hand[:, 0] *= -trunk.outwards(side)
     return _turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from signloom import frame_times, layout
-from signloom.idling import SIDES, draw_rest, missing_hand, rest_hand, trunk_of
+from signloom.idling import SIDES, draw_out_of_view, draw_rest, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import Landmarks
 
 # Length of a stretch with the arms at rest, seconds.
@@ -43,10 +43,10 @@ def rest_beside(pieces: Sequence[Landmarks], place: int, rng: np.random.Generato
     visibility = np.repeat(clip.visibility[[frame]], count, axis=0)
     if (trunk := trunk_of(points, "full")) is not None:
         for side in SIDES:
-            # Out of view it has no shape: that of the clip's hands is as good as any.
-            in_view = bool(rng.random() < _IN_VIEW)
-            rest = draw_rest(clip.points, trunk, side, rng, view="full", in_view=in_view)
-            rest_hand(points, trunk, side, slice(0, count), rest, rng, view="full", fps=clip.fps, in_view=in_view)
+            seen = draw_rest(clip.points, trunk, side, rng, view="full") if rng.random() < _IN_VIEW else None
+            rest = seen or draw_out_of_view(clip.points, trunk, side, rng, view="full")
+            frames, in_view = slice(0, count), seen is not None
+            rest_hand(points, trunk, side, frames, rest, rng, view="full", fps=clip.fps, in_view=in_view)
     seconds = frame_times.even_times(count, clip.fps)
     return replace(clip, points=points, visibility=visibility, seconds=seconds)
 
@@ -58,10 +58,8 @@ def with_resting_hands(landmarks: Landmarks, share: float, rng: np.random.Genera
         return landmarks
     points, visibility = landmarks.points.copy(), landmarks.visibility.copy()
     for side in [side for side, show in zip(SIDES, shown, strict=True) if show]:
-        missing = missing_hand(points, trunk, side, view="full", fps=landmarks.fps)
-        if missing:
-            rest = draw_rest(points, trunk, side, rng, view="full")
-        for frames in missing:
-            rest_hand(points, trunk, side, frames, rest, rng, view="full", fps=landmarks.fps)
-            visibility[frames, _ARMS[side]] = 1
+        if rest := draw_rest(points, trunk, side, rng, view="full"):
+            for frames in missing_hand(points, trunk, side, view="full", fps=landmarks.fps):
+                rest_hand(points, trunk, side, frames, rest, rng, view="full", fps=landmarks.fps)
+                visibility[frames, _ARMS[side]] = 1
     return replace(landmarks, points=points, visibility=visibility)

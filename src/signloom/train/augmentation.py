@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from signloom import layout
-from signloom.idling import SIDES, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.idling import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import interpolate
 
 # Jitter of body and face relative to that of the hands; a tenth in MediaPipe's recordings (benchmarks/tracker_fit.md).
@@ -134,12 +134,12 @@ def _change_idle_hands(
     for side, show, hide in zip(SIDES, shows, hides, strict=True):
         missing = missing_hand(points, trunk, side, view=view, fps=fps) if show else []
         idle = idle_hand(points, trunk, side, view=view, fps=fps) if hide else []
-        if missing:
-            rest, in_view = draw_rest(points, trunk, side, rng, view=view), bool(rng.random() >= _ARM_ALONE)
+        if missing and (rest := draw_rest(points, trunk, side, rng, view=view)):
+            in_view = bool(rng.random() >= _ARM_ALONE)
             for frames in _some_of(missing, rng, fps):
                 rest_hand(points, trunk, side, frames, rest, rng, view=view, fps=fps, in_view=in_view)
         if idle:
-            rest = draw_rest(points, trunk, side, rng, view=view, in_view=False)
+            rest = draw_out_of_view(points, trunk, side, rng, view=view)
             for frames in idle:
                 rest_hand(points, trunk, side, frames, rest, rng, view=view, fps=fps, in_view=False)
 
