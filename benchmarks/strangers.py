@@ -9,7 +9,8 @@ Parts. `asl`: 16 words, each of three groups left out in turn, all clips. `few`:
 group (Alex, who signs 6 of the words, is not left out). `people`: six words that at least two people sign, each of
 seven people left out in turn. `resting`: the models of `asl` on one-handed signs of the group that was left out, as
 recorded and with the resting hand of somebody else put in. `choose`: the corpora of `people`, with two people left
-out who are in no other part: settings are chosen on them alone.
+out who are in no other part: settings are chosen on them alone, and on one of them with a hand put in
+(`choose_resting`).
 
 Seed n is that of the corpus and of the training on it. Dev holds known signers, other clips; the epoch with the lowest
 dev WER is kept; beam search of 10 without a language model. A run that is done is not done again:
@@ -37,7 +38,9 @@ SIDES: dict[str, tuple[str, ...]] = {
     "default": (),
     "plain": ("--augmentation.resting_hand", "0", "--augmentation.hide_idle_hand", "0"),
 }
-PARTS = ("asl", "few", "people", "resting", "choose")
+PARTS = ("asl", "few", "people", "resting", "choose", "choose_resting")
+# The part whose models a part with planted hands evaluates, and on whom.
+PLANTED = {"resting": ("asl", data.GROUPS[:2]), "choose_resting": ("choose", data.CHOOSING[:1])}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def main() -> None:
         raise SystemExit("the side yardstick needs --yardstick CHECKOUT")
     results: dict[str, Any] = {}
     for part in options.parts:
-        results[part] = resting(options) if part == "resting" else strangers(options, part)
+        results[part] = resting(options, part) if part in PLANTED else strangers(options, part)
     common.finish(options, results)
 
 
@@ -190,42 +193,43 @@ def table_of(results: dict[str, list[dict[str, Any]]]) -> str:
     return common.table(["side", *people, "mean", "worst", "errors", "seconds"], rows)
 
 
-def resting(options: Any) -> dict[str, Any]:
-    """The models of `asl` on one-handed signs, as recorded and with a resting hand put in."""
-    clips = data.asl_clips(options.data)
+def resting(options: Any, part: str) -> dict[str, Any]:
+    """The models of another part on one-handed signs, as recorded and with a resting hand put in."""
+    models, people = PLANTED[part]
+    clips = [clip for clip in data.one_handed(options.data) if clip.person in people]
+    donors = [clip for clip in data.asl_clips(options.data) if clip.word in data.STILL_HANDS]
     results: dict[str, Any] = {}
     rows = []
     for side in options.sides:
-        runs = [
-            run
-            for task in tasks(options, "asl")
-            if task.person != "Alex" and (run := planted(options, clips, task, side)) is not None
-        ]
+        chosen = [task for task in tasks(options, models) if task.person in people]
+        runs = [run for task in chosen if (run := planted(options, part, clips, donors, task, side)) is not None]
         results[side] = runs
         if runs:
             without, with_hand = (sum(errors_of(run, which) for run in runs) for which in ("recorded", "resting"))
             words = sum(run["recorded"]["reference_words"] for run in runs)
             ratio = f"{with_hand / without:.2f}" if without else ""
             rows.append([side, str(len(runs)), f"{without / words:.2%}", f"{with_hand / words:.2%}", ratio])
-    print("\nresting: WER on one-handed signs of people who were not in training\n")
+    print(f"\n{part}: WER on one-handed signs of people who were not in training\n")
     print(common.table(["side", "runs", "as recorded", "with a resting hand", "ratio"], rows))
     return results
 
 
-def planted(options: Any, clips: Sequence[data.Clip], task: Task, side: str) -> dict[str, Any] | None:
-    """The scores of one model of `asl` without and with the resting hand."""
-    path = options.work / "results" / f"resting-{task.person}-{task.seed}-{side}.json"
+def planted(
+    options: Any, part: str, clips: Sequence[data.Clip], donors: Sequence[data.Clip], task: Task, side: str
+) -> dict[str, Any] | None:
+    """The scores of one model without and with the resting hand."""
+    path = options.work / "results" / f"{part}-{task.person}-{task.seed}-{side}.json"
     if options.only_recorded and not path.exists():
         return None
-    settings = {"part": "resting", "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
+    settings = {"part": part, "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
 
     def make() -> dict[str, Any]:
         import signloom
 
         model = signloom.load(trained(options, task, side))
-        one_handed = [clip for clip in clips if clip.person == task.person and clip.word in data.ONE_HANDED]
-        donors = [clip for clip in clips if clip.person != task.person and clip.word in data.STILL_HANDS]
-        pair = {"recorded": one_handed, "resting": data.with_resting_hands(one_handed, donors, task.seed)}
+        recorded = [clip for clip in clips if clip.person == task.person]
+        others = [clip for clip in donors if clip.person != task.person]
+        pair = {"recorded": recorded, "resting": data.with_resting_hands(recorded, others, task.seed)}
         scores = {}
         for which, some in pair.items():
             name = f"{which}-{task.person}-{task.seed}"

@@ -67,6 +67,20 @@ def shared_clips(data: Path) -> list[Clip]:
     return [Clip(clip.frames, SHARED_WORDS[clip.word], clip.person) for clip in clips if clip.word in SHARED_WORDS]
 
 
+def one_handed(data: Path) -> list[Clip]:
+    """Returns clips of signs of one hand by people whose other hand is out of view."""
+    signwish = clips_of(data / "asl_words" / "signwish_asl.npz", lambda _: "signwish")
+    shared = [Clip(clip.frames, SHARED_WORDS[clip.word], clip.person) for clip in signwish if clip.word in SHARED_WORDS]
+    seen = [
+        (_points(clip.frames, hand) != 0).any((1, 2)).mean() for clip in shared for hand in (_LEFT_HAND, _RIGHT_HAND)
+    ]
+    out_of_view = [left < 0.05 and right > 0.5 for left, right in zip(seen[::2], seen[1::2], strict=True)]
+    return [
+        *(clip for clip in asl_clips(data) if clip.word in ONE_HANDED),
+        *(clip for clip, out in zip(shared, out_of_view, strict=True) if out),
+    ]
+
+
 def import_clips(clips: Sequence[Clip], output: Path) -> Any:
     """Returns the corpus of clips, written to `output` if it is not there."""
     from signloom.corpus import Corpus

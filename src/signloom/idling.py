@@ -49,9 +49,10 @@ _FIDGET_SHARE = 0.25
 _PALM = 0.27
 # Lengths of upper arm and forearm together, and the least and the most that is seen of how the elbow stands out.
 _ARM_LENGTH, _ELBOW_OUT = 1.75, (0.15, 0.7)
-# Angles of relaxed thumb and fingers, degrees, and how much they vary.
-_RELAXED = np.array([40.0, 15, 15, 20, *[3, 25, 35], *[0, 30, 40], *[-3, 35, 42], *[-7, 38, 42]])
-_RELAXED_SPREAD = np.array([12.0, 8, 10, 12, *[5, 15, 18] * 4])
+# Angles of thumb and fingers of a flat hand and of a fist, degrees. Hands at rest are anywhere between, and vary.
+_FLAT = np.array([50.0, 8, 5, 5, *[8, 5, 5], *[2, 5, 5], *[-4, 5, 5], *[-10, 5, 5]])
+_FIST = np.array([20.0, 35, 40, 40, *[0, 80, 95], *[0, 82, 98], *[0, 84, 98], *[0, 84, 95]])
+_ANGLE_SPREAD = np.array([12.0, 8, 10, 12, *[4, 12, 14] * 4])
 
 _WRIST, _MIDDLE_KNUCKLE = layout.hand_joints("wrist", "middle_mcp")
 # The points of the pose that lie in the hand, as joints of the hand.
@@ -228,7 +229,8 @@ def _relaxed_hand(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.G
     )
     palms = palms[np.isfinite(palms)]
     palm = float(np.quantile(palms, 0.8)) if palms.size else _PALM * trunk.width
-    joints = hand_points((_RELAXED + rng.normal(size=16) * _RELAXED_SPREAD)[None])[0]
+    angles = _FLAT + rng.random() * (_FIST - _FLAT) + rng.normal(size=len(_FLAT)) * _ANGLE_SPREAD
+    joints = hand_points(angles[None])[0]
     # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
     fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
     hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
