@@ -22,7 +22,7 @@ FLOORS = [
     {"layout", "timed", "findings", "frame_times"},
     {"landmarks", "vocabulary"},
     {"corpus", "anatomy"},
-    {"run_folder", "idling"},
+    {"run_folder"},
     {"ctc", "score", "extract", "importers", "compose"},
     {"drawing"},
     {"synth"},

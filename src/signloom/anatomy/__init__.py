@@ -1,4 +1,4 @@
-"""Whether points are a person: measures (`measures`, `measuring`) and the faults that they show (`faults`)."""
+"""Bodies: whether points are a person (`measures`, `measuring`, `faults`), the hand, hands at rest (`idle_hands`)."""
 
 from signloom.anatomy.faults import FAULTS, Fault, faults_of
 from signloom.anatomy.measures import Measures, combined

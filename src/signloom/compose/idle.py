@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from signloom import frame_times, layout
-from signloom.idling import SIDES, draw_out_of_view, draw_rest, missing_hand, rest_hand, trunk_of
+from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import Landmarks
 
 # Length of a stretch with the arms at rest, seconds.

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from signloom import layout
-from signloom.idling import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import interpolate
 
 # Jitter of body and face relative to that of the hands; a tenth in MediaPipe's recordings (benchmarks/tracker_fit.md).

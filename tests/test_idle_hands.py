@@ -8,7 +8,7 @@ import pytest
 from one_handed import one_handed_signer
 from signloom import layout
 from signloom.anatomy import measure
-from signloom.idling import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.train.augmentation import AugmentationConfig, augment
 
 OFF = AugmentationConfig(**{field.name: 0 for field in fields(AugmentationConfig)})

@@ -45,6 +45,8 @@ _WAY_SECONDS = (0.12, 0.35)
 # Time between the knots of a drifting and of a fidgeting hand, seconds; how far and by how many degrees they move.
 _DRIFT, _FIDGET = (0.7, 0.04, 4.0), (0.25, 0.07, 12.0)
 _FIDGET_SHARE = 0.25
+# Share of the resting hands whose shape is one of the clip's own hands: then no shape of a hand at rest means anything.
+_OWN_SHAPES = 0.4
 # From wrist to middle knuckle where the clip shows no hand, shoulder widths.
 _PALM = 0.27
 # Lengths of upper arm and forearm together, and the least and the most that is seen of how the elbow stands out.
@@ -187,7 +189,7 @@ def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarra
 def _rest_at(
     place: np.ndarray, points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str
 ) -> Rest:
-    hand = _relaxed_hand(points, trunk, side, rng, view)
+    hand = _shape(points, trunk, side, rng, view)
     return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
 
 
@@ -216,26 +218,29 @@ def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
     return [slice(start, stop) for start, stop in edges.reshape(-1, 2).tolist() if stop - start >= max(min_frames, 1)]
 
 
-def _relaxed_hand(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
-    """Returns a relaxed hand as large as those of the clip, `(21, 3)` relative to its wrist.
-
-    The clip's own hands have the shapes of its signs, which a hand at rest must not show.
-    """
-    palms = np.concatenate(
-        [
+def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
+    """Returns the shape of a hand at rest, `(21, 3)` relative to its wrist: of one of the clip's hands, or made up."""
+    seen = {one: np.flatnonzero(np.isfinite(_hand(points, view, one)[:, _WRIST, 0])) for one in SIDES}
+    sides = [one for one in SIDES if seen[one].size]
+    if sides and rng.random() < _OWN_SHAPES:
+        one = sides[rng.integers(len(sides))]
+        hand = _hand(points, view, one)[rng.choice(seen[one])].astype(np.float64)
+        hand = hand - hand[_WRIST]
+        if one != side:
+            hand[:, 0] *= -1
+    else:
+        palms = [
             np.hypot(*(hand[:, _MIDDLE_KNUCKLE, :2] - hand[:, _WRIST, :2]).T)
-            for hand in (_hand(points, view, one) for one in SIDES)
+            for hand in (_hand(points[seen[one]], view, one) for one in sides)
         ]
-    )
-    palms = palms[np.isfinite(palms)]
-    palm = float(np.quantile(palms, 0.8)) if palms.size else _PALM * trunk.width
-    angles = _FLAT + rng.random() * (_FIST - _FLAT) + rng.normal(size=len(_FLAT)) * _ANGLE_SPREAD
-    joints = hand_points(angles[None])[0]
-    # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
-    fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
-    hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
-    # The model is a right hand, which is on the image's left.
-    hand[:, 0] *= -trunk.outwards(side)
+        palm = float(np.quantile(np.concatenate(palms), 0.8)) if palms else _PALM * trunk.width
+        angles = _FLAT + rng.random() * (_FIST - _FLAT) + rng.normal(size=len(_FLAT)) * _ANGLE_SPREAD
+        joints = hand_points(angles[None])[0]
+        # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
+        fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
+        hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
+        # The model is a right hand, which is on the image's left.
+        hand[:, 0] *= -trunk.outwards(side)
     return _turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
 
 
