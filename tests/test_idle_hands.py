@@ -7,7 +7,7 @@ import pytest
 
 from one_handed import one_handed_signer
 from signloom import layout
-from signloom.anatomy import measure
+from signloom.anatomy import idle_hands, measure
 from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.train.augmentation import AugmentationConfig, augment
 
@@ -84,7 +84,9 @@ def test_only_a_slow_low_hand_apart_from_the_other_is_idle(signer):
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("turn", [np.copy, mirrored])
-def test_a_resting_hand_is_in_the_picture_and_keeps_its_shape(signer, side, turn):
+def test_a_resting_hand_is_in_the_picture_and_keeps_its_shape(signer, side, turn, monkeypatch):
+    # The hands of this signer are no hands: their shapes have no side.
+    monkeypatch.setattr(idle_hands, "_OWN_SHAPES", 0.0)
     clip = turn(signer) if side == "left" else turn(mirrored(signer)[:, MIRROR])
     others = np.setdiff1d(
         np.arange(543),
@@ -104,8 +106,18 @@ def test_a_resting_hand_is_in_the_picture_and_keeps_its_shape(signer, side, turn
         assert 1e-4 < np.ptp(hand[:, 0, 0]) < 0.25
         np.testing.assert_array_equal(points[:, others], clip[:, others])
         sides.append(measure(points).hand_sides[SIDES.index(side)])
-    # The relaxed ones bend as a hand of their side does, in a mirror as one of the other.
+    # They bend as a hand of their side does, in a mirror as one of the other.
     assert np.median(sides) * (1 if turn is np.copy else -1) > 0.5
+
+
+def test_some_resting_hands_have_the_shape_of_a_hand_of_the_clip(signer):
+    def sizes(hand):
+        return np.sort(np.linalg.norm(hand[1:, :2] - hand[:1, :2], axis=1))
+
+    shape = sizes(hand_of(signer, "right")[0])
+    ratios = [sizes(hand_of(rested(signer, seed))[0]) / shape for seed in range(40)]
+    # 0.4 of them, up to their size.
+    assert 8 <= sum(ratio.std() < 1e-3 for ratio in ratios) <= 24
 
 
 def test_the_arm_leaves_and_comes_back_without_a_jump(signer):
