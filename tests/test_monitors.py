@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import TINY_STUDENT
+from signloom.corpus.splits import KNOWN_DEV
 from signloom.errors import InputError, TrainingError
 from signloom.model import presets, recognizer
 from signloom.model.presets import InceptionModule, TeacherConfig
@@ -76,10 +77,16 @@ def said(run) -> list[dict]:
     return json.loads((run / "monitors.json").read_text())["said"]
 
 
+def warnings_of(caplog) -> list[str]:
+    """The warnings in the log, but for the one on a dev split of known signers, which every tiny corpus has."""
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    return [text for text in warned if not text.startswith(KNOWN_DEV)]
+
+
 def only(run, caplog) -> dict:
     """The one thing that was said, which the log has once too."""
     (one,) = said(run)
-    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    warned = warnings_of(caplog)
     assert len(warned) == 1
     assert warned[0].lower().startswith(one["headline"].lower())
     assert one["advice"].lower() in warned[0].lower()
@@ -94,7 +101,7 @@ def test_a_healthy_run_is_silent(tiny_corpus, tmp_path, caplog, name, epochs, le
     # It has learnt, through the early epochs in which all is blank.
     assert result.best.dev_wer < 0.6
     assert said(result.run) == []
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert warnings_of(caplog) == []
 
 
 def test_the_weights_are_those_without_monitors(tiny_corpus, tmp_path, monkeypatch):

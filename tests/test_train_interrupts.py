@@ -114,8 +114,8 @@ def test_another_thread_leaves_the_handlers_alone():
         ({"max_steps": 5}, "ended by --max_steps 5 at step 5, in epoch 1 of 3"),
         ({"max_minutes": 0.005, "epochs": 5000}, "ended by --max_minutes 0.005 at step "),
         (
-            {"patience": 1, "learning_rate": 1e-9, "schedule": "plain", "warmup_epochs": 1.5, "epochs": 4},
-            "ended by --patience 1 (no lower WER on dev since epoch 2) at step 24, in epoch 3 of 4",
+            {"patience": 1, "learning_rate": 1e-12, "schedule": "plain", "epochs": 20},
+            "ended by --patience 1 (no lower WER on dev since epoch ",
         ),
     ],
 )

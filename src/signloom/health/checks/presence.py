@@ -107,7 +107,9 @@ def differences(clips: Sequence[ClipFigures]) -> Iterator[Shown]:
         if item.split != "train" and gloss in usual:
             elsewhere.setdefault(item.split, []).append((gloss, row))
             elsewhere.setdefault(f"signer {item.signer}", []).append((gloss, row))
-    tables = {where: _table(pairs) for where, pairs in elsewhere.items()}
+    # Splits first: a signer of several splits shows less of a difference than the split that has it.
+    order = sorted(elsewhere, key=lambda where: where not in ("dev", "test"))
+    tables = {where: _table(elsewhere[where]) for where in order}
     told = set()
     for where, table in tables.items():
         for gloss, rows in table.items():
