@@ -41,6 +41,7 @@ def planted(clips, name):
 
 
 @pytest.mark.parametrize("preset", mostly_slow(["clean", "phoenix", "hard"], fast=("phoenix",)))
+@pytest.mark.slow
 def test_simulated_people_have_no_fault(preset):
     measures = [measure_landmarks(clip) for clip in simulated(preset, 12)]
     assert [str(fault) for clip in measures for fault in faults_of(clip)] == []

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import mostly_slow
+
 # The good files of the importers are written by the packages that read them.
 pytest.importorskip("pose_format")
 pytest.importorskip("pympi")
@@ -56,7 +58,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", sample(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", mostly_slow(sample(), fast=sample()[::3]), ids=lambda case: case.id)
 def test_a_bad_input_is_refused_by_name(case, good, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "case"
     case.prepare(good, folder, seed=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import mostly_slow
 from doc_examples import BUILDERS
 from formats import to_pickle
 from signloom import cli
@@ -156,7 +157,7 @@ def build(kind: str, folder: Path, good: str, place: str) -> None:
         make(folder / place.format(name), content)
 
 
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", mostly_slow(CORPORA, fast=("clips", "spoter", "phoenix2014")))
 def test_good_clips_among_bad_ones_become_a_corpus(kind, tmp_path, monkeypatch, capsys):
     command, good, place, name_them = CORPORA[kind]
     build(kind, tmp_path, good, place)

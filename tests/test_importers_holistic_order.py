@@ -62,7 +62,7 @@ def some_orders():
         if form.parts[0] != "pose":
             continue
         for parts in orders if width == 258 else (orders[0], orders[5], orders[-1]):
-            fast = width == 258 or parts == orders[-1]
+            fast = parts == orders[-1]
             yield pytest.param(width, parts, marks=() if fast else pytest.mark.slow)
 
 
@@ -87,7 +87,7 @@ def test_the_order_does_not_depend_on_what_else_is_wrong(name):
     assert recognise(clips)[0].parts == parts
 
 
-@pytest.mark.parametrize("width", [225, 258, 1629, 1659, 1662, 1692])
+@pytest.mark.parametrize("width", mostly_slow((225, 258, 1629, 1659, 1662, 1692), fast=(258, 1662)))
 def test_an_imported_body_is_the_tracked_one(tmp_path, width, capsys):
     parts = tuple(reversed(FORMS[width].parts))
     clips = people()[:4]
@@ -160,7 +160,7 @@ def test_arrays_with_other_names(tmp_path):
             clip.read()
 
 
-@pytest.mark.parametrize("name", ["late_3", "late_6", "frozen"])
+@pytest.mark.parametrize("name", mostly_slow(("late_3", "late_6", "frozen"), fast=("late_3",)))
 def test_faults_of_time_are_noted(tmp_path, name, capsys):
     fault, _ = PLANTED[name]
     landmarks_of(archive(tmp_path / "signs.npz", moved(name)))
@@ -293,6 +293,7 @@ def test_an_unusual_shape_is_not_guessed():
     assert estimate_aspect(fractions[:3]).by == ""
 
 
+@pytest.mark.slow
 def test_estimated_images_are_recorded_by_signer(tmp_path, capsys):
     wide, narrow = people("1280x720", count=4), people(count=4)
     clips = [values_of(clip, 1662) for clip in (*wide, *narrow)]
@@ -342,7 +343,7 @@ DOOR = {
 }
 
 
-@pytest.mark.parametrize("case", DOOR)
+@pytest.mark.parametrize("case", mostly_slow(DOOR, fast=("width_543x3",)))
 def test_real_values_of_several_widths(shared_data, case, capsys):
     read = landmarks_of(shared_data / "door" / case / "MP_Data")
     assert DOOR[case] in capsys.readouterr().err

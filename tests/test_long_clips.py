@@ -106,6 +106,7 @@ def test_alignment_in_blocks_refuses_what_the_whole_lattice_does(monkeypatch):
         forced_alignment(log_probs, [1, 2])
 
 
+@pytest.mark.slow
 def test_alignment_of_a_long_clip_takes_little_memory():
     rng = np.random.default_rng(1)
     log_probs = random_log_probs(rng, 5_000, 20)
@@ -128,6 +129,7 @@ def test_a_beam_over_parts_is_that_over_the_whole_clip(seed, frames, part_frames
 
 @given(st.integers(0, 10_000), st.integers(1, 90), st.lists(st.integers(1, 30), min_size=90), st.booleans())
 @settings(max_examples=40, deadline=None)
+@pytest.mark.slow
 def test_a_search_advances_by_any_chunks_to_the_same_beam(seed, frames, sizes, with_model):
     log_probs = random_log_probs(np.random.default_rng(seed), frames, len(VOCABULARY))
     options = {"beam_size": 4, "fusion": FUSION if with_model else None}
@@ -191,6 +193,7 @@ def test_forward_probabilities_of_parts_are_those_of_the_whole(seed, frames, par
         assert log_forward_of_parts(parts, sequences).tolist() == whole.tolist()
 
 
+@pytest.mark.slow
 def test_decoding_a_long_emission_takes_no_copy_of_it(monkeypatch):
     rng = np.random.default_rng(2)
     log_probs = random_log_probs(rng, 1_500, 300, spread=8.0)

@@ -40,6 +40,7 @@ def test_a_score_is_written_although_nobody_reads_the_text(tables, extra):
     assert "BrokenPipe" not in errors
 
 
+@pytest.mark.slow
 def test_a_failure_stays_a_failure(tables):
     words = "score reference.csv missing.csv".split()
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tables)

@@ -239,6 +239,7 @@ EPOCH = EpochRecord(1, 2.0, 2.5, 1.0, 1e-3, 1.0, 1.0, 4)
         ),
     ],
 )
+@pytest.mark.slow
 def test_curves_are_drawn_of_any_history(epochs, best, tmp_path):
     pytest.importorskip("matplotlib")
     with drawn_curves():

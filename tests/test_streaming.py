@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import mostly_slow
 from scripted_signing import FPS, GLOSSES, PLACE_OF, REST, Film, scripted_model
 from signloom.errors import InputError
 from signloom.frame_times import resample_positions
@@ -58,6 +59,7 @@ def test_every_gloss_of_every_sentence_comes_out_once(decoder):
 
 @settings(max_examples=5)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.booleans())
+@pytest.mark.slow
 def test_where_a_stream_is_divided_into_chunks_changes_no_event(sizes, shaky):
     film = signed_sentences()
     recognizer = StreamingRecognizer(scripted_model(shaky=shaky))
@@ -194,7 +196,7 @@ def test_a_gap_of_a_day_costs_nothing():
     assert model.engine.calls < 25
 
 
-@pytest.mark.parametrize("fps", [5.0, 30000 / 1001, 120.0])
+@pytest.mark.parametrize("fps", mostly_slow((5.0, 30000 / 1001, 120.0), fast=(5.0,)))
 def test_other_frame_rates_give_the_same_glosses_at_the_same_times(fps):
     film = slow_sentences()
     points = ClipView("compact", film.points, FPS, film.seconds).at(fps)
@@ -272,6 +274,7 @@ def test_options_that_make_no_sense_are_errors(name):
         StreamOptions(**{name: float("nan")})
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_stream():
     film = Film().sign(*GLOSSES).rest(1.5)
 

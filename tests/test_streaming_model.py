@@ -56,6 +56,7 @@ def test_a_window_over_the_whole_clip_gives_what_the_clip_gives(name, num_frames
         assert streamed.confidence == pytest.approx(whole.confidence, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_glosses_behind_the_lookahead_do_not_depend_on_chunks():
     model = random_model(SMALL_STUDENT)
     film = Film().rest(1).sign(*"ABCABC").rest(1)
