@@ -128,7 +128,7 @@ def _spoter(folder: Path) -> None:
 
 
 def _pose(folder: Path) -> None:
-    from signloom.importers.pose import write_pose
+    from signloom.importers.pose_writing import write_pose
 
     write_pose(person(), folder / "poses/clip.pose")
 

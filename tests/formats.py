@@ -198,7 +198,7 @@ def glosl_folder(
     root: Path, rows: dict[str, dict[str, str]], clips: dict[str, Landmarks], *, card: bool = True
 ) -> Path:
     """GloSL's layout: annotations.csv with a row for each id, and a .pose file for each path of `clips`."""
-    from signloom.importers.pose import write_pose
+    from signloom.importers.pose_writing import write_pose
 
     columns = "id split text gloss gloss_type signer start end fps n_frames video_ref pose_file video_file".split()
     root.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ from signloom.commands import export_pose
 from signloom.errors import InputError, MissingExtraError
 from signloom.importers import point_lists
 from signloom.importers import pose as importer
-from signloom.importers.pose import pose_format_name, read_pose, write_pose
+from signloom.importers.pose import read_pose
+from signloom.importers.pose_writing import pose_format_name, write_pose
 from signloom.landmarks import Landmarks
 
 pose_format = pytest.importorskip("pose_format")

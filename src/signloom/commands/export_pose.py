@@ -14,7 +14,7 @@ from signloom.errors import Faults, InputError
 from signloom.files.temporary import remove_temporary
 from signloom.importers.convert_landmarks import find_files
 from signloom.importers.pose import SUFFIX as POSE_SUFFIX
-from signloom.importers.pose import require_pose_format, write_pose
+from signloom.importers.pose_writing import require_pose_format, write_pose
 from signloom.importers.write_corpus import say
 from signloom.landmarks import SUFFIX, Landmarks
 

@@ -32,7 +32,8 @@ from signloom.importers.annotations import (
     write_utterances,
 )
 from signloom.importers.convert_landmarks import CameraInfo
-from signloom.importers.pose import SUFFIX, read_pose, require_pose_format
+from signloom.importers.pose import SUFFIX, read_pose
+from signloom.importers.pose_writing import require_pose_format
 from signloom.importers.records import split_named
 from signloom.importers.spans import Span, read_span
 from signloom.importers.write_corpus import LeftOut, NewUtterance, leave_out_faults
