@@ -155,7 +155,8 @@ def perform(
     may_idle(AT_ENDS)
     # A rest sign takes the place of the rest at its end of the sentence.
     if signs[0].kind != "rest":
-        go_to(before)
+        if idle_spans:
+            go_to(before)
         idle(before, seconds)
     for number, states in enumerate(strokes):
         way_out = may_idle(BETWEEN) if number else None
