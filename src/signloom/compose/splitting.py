@@ -106,7 +106,7 @@ def clips_by_group(corpus: Corpus) -> Pool:
 def _take_idle(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> dict[str | None, list[list[Utterance]]]:
     """Returns the clips of each idle gloss by group, and takes them out of `by_group`; in place."""
     glosses = {gloss for some in by_group.values() for gloss in some}
-    check_names(options.idle_glosses, sorted(glosses), f"compose: --idle_glosses, {corpus.root}")
+    check_names(options.idle_glosses, sorted(glosses), f"compose: --idle_glosses, {corpus.root}", "gloss")
     if not glosses - set(options.idle_glosses):
         raise InputError(f"compose: --idle_glosses names every gloss of {corpus.root}; needed one that is a sign")
     idle: dict[str | None, list[list[Utterance]]] = {}

@@ -92,15 +92,15 @@ def choose_dev_signers(glosses: Mapping[str, Mapping[str, int]], wanted: Sequenc
     return DevSigners(tuple(sorted(wanted)))
 
 
-def check_names(wanted: Iterable[str], signers: Collection[str], option: str) -> None:
-    """Raises InputError listing the names that are no signers, each with the nearest one."""
+def check_names(wanted: Iterable[str], known: Collection[str], option: str, noun: str = "signer") -> None:
+    """Raises InputError listing the names that are not `known`, each with the nearest one. noun: what is named."""
     faults = Faults(option)
     for name in wanted:
-        if name not in signers:
-            near = difflib.get_close_matches(name, signers, n=1, cutoff=0.4)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            known = listed(sorted(signers)) or "none, because no signer is known"
-            faults.add(f"no signer {name!r}; {hint}Signers: {known}")
+            shown = listed(sorted(known)) or f"none, because no {noun} is known"
+            faults.add(f"no {noun} {name!r}; {hint}Known: {shown}")
     faults.raise_if_any()
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -104,10 +105,13 @@ class Pipeline:
         self._source_state = ""
         self._last_frame = self._last_body = time.monotonic()
         self._num_people = 0
-        works = [("capture", self._capture, (self._frames, self._recorded)), ("tracker", self._track, (self._points,))]
-        works.append(("recogniser", self._recognise, (self.shown,)))
+        works: list[tuple[str, Callable[[], None], tuple[DroppingQueue, ...]]] = [
+            ("capture", self._capture, (self._frames, self._recorded)),
+            ("tracker", self._track, (self._points,)),
+            ("recogniser", self._recognise, (self.shown,)),
+        ]
         if recorder is not None:
-            works.append(("recorder", self._record, ()))
+            works.append(("recorder", partial(self._record, recorder), ()))
         self._threads = [
             threading.Thread(target=self._guarded, args=(work, feeds), name=name, daemon=True)
             for name, work, feeds in works
@@ -231,9 +235,7 @@ class Pipeline:
         for each in self._files:
             each.update(events)
 
-    def _record(self) -> None:
-        recorder = self._recorder
-        assert recorder is not None
+    def _record(self, recorder: Recorder) -> None:
         try:
             for frame in self._recorded:
                 recorder.add(frame)
