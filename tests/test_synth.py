@@ -14,6 +14,7 @@ from signloom.anatomy.hand_model import hand_points
 from signloom.cli import dispatch
 from signloom.corpus import SPLITS, Corpus
 from signloom.errors import InputError
+from signloom.frame_times import spans
 from signloom.synth import face, lexicon
 from signloom.synth.body import WRIST_LIMIT, pose_body
 from signloom.synth.corpus import make_clip, synthesise
@@ -26,7 +27,6 @@ from signloom.synth.plans import lexicon_of, make_plans
 from signloom.synth.proportions import Proportions
 from signloom.synth.signer import make_signer
 from signloom.synth.signs import ANGLE_LIMITS, HANDSHAPES, LOCATIONS, ORIENTATIONS, handshape_angles
-from signloom.synth.tracker import spans
 
 pytestmark = pytest.mark.slow
 

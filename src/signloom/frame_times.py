@@ -120,3 +120,9 @@ def resampled_positions(num_frames: int, fps: float, target_fps: float, seconds:
     if (even := are_even(seconds, fps)) and math.isclose(fps, target_fps, rel_tol=1e-6):
         return None
     return resample_positions(num_frames, fps, target_fps, None if even else seconds)
+
+
+def spans(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Returns the runs [start, end) of True in (T,) bool."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 
 from signloom import layout
 from signloom.anatomy.hand_model import hand_axes, hand_points
-
-Side = Literal["left", "right"]
-SIDES: tuple[Side, Side] = ("left", "right")
+from signloom.anatomy.measures import SIDES, Side
+from signloom.frame_times import spans
 
 # Where hands rest, with the share of each: lap and belly, table, along the body, other arm, chin.
 _PLACES = np.array([(0.2, 1.3), (0.5, 1.05), (0.8, 1.6), (-0.1, 0.75), (0.1, -0.1)])
@@ -214,8 +212,7 @@ def _hangs_still(wrists: np.ndarray, trunk: Trunk) -> bool:
 
 def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
     """Returns the runs of true flags that have at least so many frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [slice(start, stop) for start, stop in edges.reshape(-1, 2).tolist() if stop - start >= max(min_frames, 1)]
+    return [slice(start, end) for start, end in spans(flags) if end - start >= max(min_frames, 1)]
 
 
 def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
 from signloom import layout
 
-SIDES = ("left", "right")
+Side = Literal["left", "right"]
+SIDES: tuple[Side, Side] = ("left", "right")
 # A hand later than the pose by more frames than this is not looked for.
 MAX_LAG_FRAMES = 10
 # Shifts of the points of the pose by more places are not looked for.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom import layout
+from signloom.frame_times import spans
 from signloom.synth.camera import Camera
 from signloom.synth.dials import Dials
 from signloom.synth.tracker_noise import (
@@ -145,12 +146,6 @@ def track(image: np.ndarray, camera: Camera, *, fps: float, dials: Dials, rng: n
         doubled={hand: spans(frames) for hand, frames in doubled.items()},
         jumps={name: spans(frames) for name, frames in jumped.items()},
     )
-
-
-def spans(frames: np.ndarray) -> list[tuple[int, int]]:
-    """Returns the runs [start, end) of True in (T,) bool."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], frames, [False]]).astype(np.int8)))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 def _scene(image: np.ndarray, camera: Camera, fps: float) -> Scene:
