@@ -283,7 +283,7 @@ def test_a_small_group_and_few_clips_are_told(tmp_path):
     assert "dev has no clips of B, C; a gloss needs 3 clips" in notes
     assert "test has no clips of C" in notes
     assert "train has no clips" not in notes
-    assert "dev cannot tell how strangers are recognised" in notes
+    assert "dev does not show how well new people are recognised" in notes
     held = "\n".join(split_clips(corpus, ComposeOptions(held_out=["x"])).notes)
     assert "test has 2 glosses that are not in the training split (B, C)" in held
 

@@ -185,7 +185,8 @@ def test_the_page_shows_level_evidence_advice_and_how_to_run_it_again(run_folder
     # Text is escaped, skeletons are drawn, and nothing is loaded.
     assert "&lt;0&gt;" in text
     assert "<0>" not in text
-    assert '<line x1="' in text
+    assert '<path d="M' in text
+    assert 'class="head"' in text
     assert "http://" not in text
     assert "https://" not in text
     assert "How sure the model is" not in text

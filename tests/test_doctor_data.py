@@ -287,7 +287,7 @@ def test_a_signer_who_trains_and_is_tested_is_named(tmp_path):
 def test_a_corpus_of_known_signers_is_only_noted(tmp_path):
     found = examine(small(tmp_path / "c", signer=lambda n: "A"))["data.signers"]
     assert found.level == "note"
-    assert "Dev cannot tell how strangers are recognised" in found.headline
+    assert "Dev does not show how well new people are recognised" in found.headline
     assert "crossval --nested" in found.headline
     strangers = examine(small(tmp_path / "d", signer=lambda n: "B" if n >= 6 else "A"))["data.signers"]
     assert (strangers.level, "Dev cannot" in strangers.headline) == ("ok", False)

@@ -120,15 +120,15 @@ def test_a_whole_run(run):
         "Word error rate on unseen signers 60.0 %",
         "DTW 80.0 % signs cut out",
         "Scoring rule “plain”: glosses as they stand",
-        "Here 1 substitution, 1 deletion and 1 insertion in 5 reference glosses",
-        "1.93 M student",
+        "Of 5 signed glosses, 1 came out as another gloss (substituted) and 1 did not come out (deleted); 1 came out",
+        "1.93 M weights, preset student",
         "10 s 4 epochs",
         "kept: epoch 3",
-        "u9, held out (test), 1.6 s",
+        "u9 of the test split, 1.6 s",
         "ben & co 100.0 % 0 0 1 1 1",
         "all 60.0 % 1 1 1 5 3",
         "1 of 3 utterances of test have no error",
-        "2 errors in 3 glosses (S 1 D 1 I 0)",
+        "2 errors in 3 glosses",
         "train 800 6 4,000 40 30.0 min",
         "seed 7",
         "signloom transcribe",
@@ -154,10 +154,10 @@ def test_a_mixed_corpus_and_a_composed_one_are_labelled(run):
 
 
 def test_a_dev_split_of_known_signers_is_told_with_the_command_that_measures_strangers(run):
-    assert "strangers" not in Page(write_report(run).read_text()).text
+    assert "new people" not in Page(write_report(run).read_text()).text
     (run / "run.json").write_text(json.dumps({**RUN, "corpus": {**RUN["corpus"], "dev_is_known": True, "path": "/c"}}))
     text = Page(write_report(run).read_text()).text
-    assert "Dev cannot tell how strangers are recognised" in text
+    assert "Dev does not show how well new people are recognised" in text
     assert "signloom crossval --data_dir /c --nested" in text
 
 
@@ -171,9 +171,9 @@ def test_what_is_not_there_is_left_out_or_proposed(run):
     (run / "evaluation-test.json").unlink()
     (run / "transcript.json").unlink()
     page = Page(write_report(run).read_text())
-    assert "no split has been evaluated yet" in page.text
+    assert "not measured yet" in page.text
     assert "1.93 M" in page.text
-    assert "Worst utterances" not in page.text
+    assert "Utterances with the most errors" not in page.text
     (run / "history.json").unlink()
     (run / "curves.png").write_bytes(b"\x89PNG")
     page = Page(write_report(run).read_text())
@@ -204,7 +204,7 @@ def test_a_transcript_without_times_of_the_reference_and_with_nothing_recognised
     assert "recognised" in text
     assert "A deleted" not in text
     # the reference is still there, in the alignment
-    assert "Aligned with the reference A B" in text
+    assert "recognised, but not signed above: what was signed (reference); below: what was recognised A B" in text
 
 
 def test_history_with_gaps_and_nan(run):

@@ -1,7 +1,5 @@
 import json
 import re
-import shutil
-import subprocess
 from collections import Counter
 from html import unescape
 from html.parser import HTMLParser
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from browser import dumped
 from signloom.corpus import Corpus
 from signloom.files.writing import write_text
 from signloom.report import write_report
@@ -308,9 +307,6 @@ def test_a_difference_that_may_be_none_is_drawn_pale(low, high, none):
 
 # What the script makes of the page, asked of a real browser: the list after the state in the address.
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 # Goes from address to address as its user would, and leaves what the page then shows as JSON.
 WALK = """
 <script>
@@ -331,38 +327,23 @@ document.body.append(Object.assign(document.createElement("pre"), {id: "visits",
 
 @pytest.fixture(scope="module")
 def browse(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed to run the page's script")
     folder = tmp_path_factory.mktemp("browser")
 
-    def dumped(path: Path, address: str = "") -> str:
-        flags = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={folder}",
-            "--virtual-time-budget=2000",
-        ]
-        done = subprocess.run(
-            [CHROMIUM, *flags, "--dump-dom", f"{path.resolve().as_uri()}#{address}"],
-            capture_output=True, timeout=120, check=True, encoding="utf-8",
-        )  # fmt: skip
-        assert '<html lang="en" class="ready">' in done.stdout, "the page's script did not run to its end"
-        return done.stdout
+    def opened(path: Path, address: str = "") -> str:
+        text = dumped(f"{path.resolve().as_uri()}#{address}", folder)
+        assert '<html lang="en" class="ready">' in text, "the page's script did not run to its end"
+        return text
 
     def visits(path: Path, *states: dict[str, str]) -> list[SimpleNamespace]:
         """What the page shows in each state; the first is in the address that the browser opens."""
         walked = path.with_name(f"walked-{path.name}")
         addresses = json.dumps([urlencode(state) for state in states])
         walked.write_text(path.read_text(encoding="utf-8") + WALK % addresses, encoding="utf-8")
-        text = dumped(walked, urlencode(states[0]))
+        text = opened(walked, urlencode(states[0]))
         found = re.search('<pre id="visits">(.*?)</pre>', text, re.S)
         return [SimpleNamespace(**visit) for visit in json.loads(unescape(found[1]))]
 
-    visits.dumped = dumped
+    visits.opened = opened
     return visits
 
 
@@ -378,11 +359,11 @@ def page(tmp_path_factory):
 class TestInABrowser:
     @pytest.mark.slow
     def test_opened_as_it_is_and_with_an_address(self, browse, page):
-        shown = Page(browse.dumped(page))
+        shown = Page(browse.opened(page))
         assert EVIL in shown.text
         assert shown.tags["script"] == 2
         assert "65 of 65 utterances" in shown.text
-        assert "1 of 65 utterances" in Page(browse.dumped(page, "q=b+ann")).text
+        assert "1 of 65 utterances" in Page(browse.opened(page, "q=b+ann")).text
 
     @pytest.mark.slow
     def test_search_sorting_and_filters(self, browse, page):

@@ -373,7 +373,7 @@ class TestCommandLine:
         assert "next: signloom evaluate" in shown.out
         # The signer of dev, A, is in train too.
         assert KNOWN_DEV in shown.out
-        assert "dev cannot tell how strangers are recognised" in (run / "training.log").read_text()
+        assert "dev does not show how well new people are recognised" in (run / "training.log").read_text()
         assert json.loads((run / "run.json").read_text())["corpus"]["dev_is_known"] is True
         assert self.run("evaluate", run, "--data_dir", tiny_corpus, "--split", "test") == 0
         out = capsys.readouterr().out

@@ -10,7 +10,7 @@ groups.
 Dev holds strangers, too, where six or more groups are left to train: one in six of them is used for dev only, with all
 its clips. Train keeps every gloss, three quarters of the clips or more, and the dev shares of the other groups. Dev
 gets as many glosses as possible. The best epoch is then the one that recognises strangers best. With fewer groups dev
-holds signers of train, which cannot tell how strangers are recognised; 'signloom crossval --nested' measures that.
+holds signers of train and does not show how well new people are recognised; 'signloom crossval --nested' measures it.
 --dev_signers overrides.
 
 Utterances can idle, so that a model learns to stay silent. --idle_glosses names glosses whose clips show no sign.

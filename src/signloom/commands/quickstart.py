@@ -82,10 +82,12 @@ def _run(options: Options) -> int:
     _step(4, "scoring on signers that the model has never seen")
     low, high = baseline.error_interval
     measured = {
-        "name": "nearest neighbour by DTW, isolated signs",
+        "name": "the most similar training sign",
         "error_rate": baseline.error_rate,
         "interval": {"low": low, "high": high},
-        "note": f"{baseline.num_queries} signs cut out at their true boundaries, unknown to the recogniser",
+        "note": f"The simple method gets {baseline.num_queries:,} single signs, cut out at their true start and end, "
+        "and names each after the training sign that is nearest by dynamic time warping (DTW). The model gets whole "
+        "utterances and does not know where signs start and end.",
     }
     folder = Run(options.output)
     score = score_on_test(folder, result.model, corpus, baseline=measured)

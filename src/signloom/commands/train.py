@@ -1,8 +1,8 @@
 """Trains a recogniser on a corpus.
 
 At every moment the run folder holds the model with the lowest word error rate on the dev split (the test split is never
-used), the state to resume from, curves, history (JSON and CSV), TensorBoard files and the log. docs/training.md
-describes recipes, several processes, SLURM and resuming.
+used), the state to resume from, curves, history (JSON and CSV), TensorBoard files and the log. At the end it writes the
+page `report.html`, which explains them. docs/training.md describes recipes, several processes, SLURM and resuming.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def run(options: Recipe) -> int:
     options.check()
     from signloom.health.first_look import first_look
     from signloom.inference.torch_engine import recognizer_of
+    from signloom.report import write_report
     from signloom.train.distributed import World
     from signloom.train.fit import fit
 
@@ -31,6 +32,7 @@ def run(options: Recipe) -> int:
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
         f"{result.seconds:.0f} s of training, {recognizer_of(result.model.engine).num_parameters:,} parameters\n"
         f"{known}model and curves: {result.run}\n"
+        f"page: {write_report(result.run)}\n"
         f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test"
     )
     return 0

@@ -26,8 +26,8 @@ MOST_FOR_DEV = 0.25
 FEWEST_FOR_NESTED = 3
 # Belongs beside figures on a dev split for which `dev_is_known` holds.
 KNOWN_DEV = (
-    "dev cannot tell how strangers are recognised: it holds signers of train only; 'signloom crossval --nested' "
-    "measures that"
+    "dev does not show how well new people are recognised: all its signers are in train too; 'signloom crossval "
+    "--nested' measures that"
 )
 # Words of the option --dev_signers.
 AUTO, KNOWN = "auto", "known"

@@ -15,6 +15,7 @@ import numpy as np
 from signloom import layout
 from signloom.drawing.brush import Brush, Colour, Part, lit, mix, paint, rounded
 from signloom.drawing.hand import draw_hand
+from signloom.drawing.head import pose_outline
 from signloom.errors import needs_extra
 
 if TYPE_CHECKING:
@@ -215,25 +216,10 @@ class _Person:
 
     def _blank_head(self) -> None:
         """Draws a head without a face, which the tracker lost or never searched for; the pose gives its place."""
-        centre, left, right = self._head_middle(), self.place("left_shoulder"), self.place("right_shoulder")
-        if centre is None:
-            return
-        eyes, mouths = (
-            [place for place in (self.place(a), self.place(b)) if place is not None]
-            for a, b in (("left_eye", "right_eye"), ("mouth_left", "mouth_right"))
-        )
-        down = np.array((0.0, 1.0))
-        if eyes and mouths:
-            down = (np.mean(mouths, axis=0) - np.mean(eyes, axis=0))[:2]
-        elif left is not None and right is not None:
-            down = (left[:2] + right[:2]) / 2 - centre[:2]
-        down = down / max(np.linalg.norm(down), 1e-6)
-        across = np.array((down[1], -down[0]))
-        angles = np.linspace(0, 2 * np.pi, 37)[:-1, None]
-        middle = centre[:2] - 0.02 * self.width * down
-        oval = middle + self.width * (0.25 * np.cos(angles) * across + 0.34 * np.sin(angles) * down)
-        pale = mix(self.look.skin, BACKGROUND, 0.5)
-        self.brush.polygon(oval, pale, lit(pale, -0.35))
+        outline = pose_outline(self.points, self.width)
+        if outline is not None:
+            pale = mix(self.look.skin, BACKGROUND, 0.5)
+            self.brush.polygon(outline, pale, lit(pale, -0.35))
 
     def _face(self) -> None:
         look, oval = self.look, self._contour("oval")

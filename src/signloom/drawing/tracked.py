@@ -13,6 +13,7 @@ import numpy as np
 from signloom import layout
 from signloom.drawing.brush import Brush, Colour, mix
 from signloom.drawing.hand import HAND_COLOURS
+from signloom.drawing.head import head_outline
 from signloom.drawing.lettering import fitted, font_for, line_height, plain_font
 from signloom.drawing.person import draw_frame, import_pillow
 from signloom.landmarks import Landmarks
@@ -61,17 +62,23 @@ _SMALL = 400
 def draw_tracked(picture: Image, points: np.ndarray, visibility: np.ndarray, *, aspect: float) -> None:
     """Draws the points of one frame over its picture; aspect: width of the frame over its height.
 
-    Limbs with an end that is rather hidden are thin and pale.
+    Limbs with an end that is rather hidden are thin and pale. Where no face was found, the pose gives the head.
     """
     brush = Brush(import_pillow().ImageDraw.Draw(picture), line=max(1.0, picture.height / 360))
     places = points[:, :2] * (picture.width / aspect, picture.height)
     found = np.isfinite(places).all(axis=1)
 
+    def path(line: np.ndarray, colour: Colour, width: float) -> None:
+        brush.path(line, _EDGE, width + 1.2)
+        brush.path(line, colour, width)
+
     def line(ends: Sequence[int], colour: Colour, width: float) -> None:
         if found[list(ends)].all():
-            brush.path(places[list(ends)], _EDGE, width + 1.2)
-            brush.path(places[list(ends)], colour, width)
+            path(places[list(ends)], colour, width)
 
+    head = None if found[layout.GROUPS["face"]].all() else head_outline(places)
+    if head is not None:
+        path(np.vstack([head, head[:1]]), COLOURS["pose"], 1.4)
     for contour in layout.FACE_CONTOURS.values():
         line([*contour, contour[0]], COLOURS["face"], 0.8)
     for limb in LIMBS:

@@ -10,6 +10,7 @@ import torch
 
 from signloom import layout
 from signloom.corpus import Corpus
+from signloom.drawing.head import head_outline
 from signloom.errors import InputError
 from signloom.findings import Finding
 from signloom.health.checks.probe import Probe, mode
@@ -62,25 +63,24 @@ def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dic
 def drawn(clip: Landmarks) -> list[list[list[Any]]]:
     """Returns frames spread evenly over a clip, as strokes; a missing point has none."""
     frames = np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int))
-    points = clip.points[frames, :, :2]
+    points = clip.points[frames, :, :2].astype(np.float64)
+    heads = [head_outline(frame) for frame in points]
     bones = [("body", layout.index(f"pose.{a}"), layout.index(f"pose.{b}")) for a, b in _ARMS]
     for hand in ("left_hand", "right_hand"):
         start = layout.GROUPS[hand].start
         bones += [(hand, start + a, start + b) for a, b in layout.HAND_BONES]
-    used = points[:, sorted({point for _, *ends in bones for point in ends})]
-    if not np.isfinite(used).any():
-        return [[] for _ in frames]
-    low, high = np.nanmin(used, (0, 1)), np.nanmax(used, (0, 1))
-    # One scale for both axes, and for all frames.
-    placed = (points - low) / max(float((high - low).max()), 1e-6)
-    return [
-        [
-            [part, *(round(float(value), 3) for value in (*frame[a], *frame[b]))]
-            for part, a, b in bones
-            if np.isfinite(frame[[a, b]]).all()
-        ]
-        for frame in placed
+    strokes = [
+        [(part, frame[[a, b]]) for part, a, b in bones if np.isfinite(frame[[a, b]]).all()]
+        + ([] if head is None else [("head", ends) for ends in np.stack([head, np.roll(head, -1, axis=0)], axis=1)])
+        for frame, head in zip(points, heads, strict=True)
     ]
+    used = [ends for frame in strokes for _, ends in frame]
+    if not used:
+        return [[] for _ in frames]
+    low, high = np.min(used, (0, 1)), np.max(used, (0, 1))
+    # One scale for both axes, and for all frames.
+    scale = max(float((high - low).max()), 1e-6)
+    return [[[part, *((ends - low) / scale).round(3).ravel().tolist()] for part, ends in frame] for frame in strokes]
 
 
 def posterior(probe: Probe) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from signloom import layout
+from signloom.drawing.head import head_outline
 from signloom.drawing.tracked import COLOURS, LIMBS, VISIBLE
 from signloom.extract.packages import import_cv2
 
@@ -47,6 +48,7 @@ def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarra
     shown = np.isfinite(places).all(axis=1)
     # NaN, of a pose that was not detected, is not visible.
     shown[layout.GROUPS["pose"]] &= visibility >= VISIBLE
+    head = None if shown[layout.GROUPS["face"]].all() else head_outline(np.where(shown[:, None], places, np.nan))
     # Points far outside would overflow.
     places = np.clip(np.nan_to_num(places), -_FARTHEST, _FARTHEST).astype(np.int32)
     scale = max(1, round(height / _PIXELS_PER_LINE))
@@ -59,3 +61,7 @@ def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarra
         if part != "face":
             cv2.polylines(picture, lines, False, _EDGE, thickness + 2, cv2.LINE_AA, _SHIFT)
         cv2.polylines(picture, lines, False, COLOURS[part], thickness, cv2.LINE_AA, _SHIFT)
+    if head is not None:
+        outline = np.clip(head, -_FARTHEST, _FARTHEST).astype(np.int32)
+        for colour, thickness in ((_EDGE, scale + 2), (COLOURS["pose"], scale)):
+            cv2.polylines(picture, [outline], True, colour, thickness, cv2.LINE_AA, _SHIFT)

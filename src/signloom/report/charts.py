@@ -10,7 +10,7 @@ from signloom.report.html import Html, element, join
 
 # Sizes in SVG units, which a desktop shows as pixels; a phone shrinks a chart of this width by about a fifth.
 WIDTH, HEIGHT = 440, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 30
 # A curve that falls by more than this factor is drawn on a logarithmic scale.
 LOG_FROM = 30
 
@@ -125,7 +125,10 @@ def epoch_charts(
             from_zero=from_zero,
         )
         if chart is not None:
-            keys = [join(element("span", class_=f"key key{k}"), name) for k, name in enumerate(series)]
+            keys = [
+                element("span", element("span", class_=f"key key{k}"), name, class_="keyed")
+                for k, name in enumerate(series)
+            ]
             legend = element("figcaption", *keys, class_="small") if len(keys) > 1 else None
             figures.append(element("figure", element("h3", title), chart, legend))
     return element("div", *figures, class_="pair") if figures else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from signloom.report.charts import bars
+from signloom.report.charts import MIN_TIMELINE_WIDTH, PIXELS_PER_SECOND, bars
 from signloom.report.finding import FINDING_CSS, WORDS, light, show_finding
 from signloom.report.html import Html, document, element, join
 
@@ -71,15 +71,20 @@ def _finding(finding: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str
 
 
 def _skeleton(strokes: Sequence[Sequence[Any]]) -> Html:
-    lines = [element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=part) for part, x1, y1, x2, y2 in strokes]
-    return element("svg", *lines, viewBox="-0.03 -0.03 1.06 1.06", role="img")
+    paths: dict[str, list[str]] = {}
+    for part, x1, y1, x2, y2 in strokes:
+        paths.setdefault(part, []).append(f"M{x1:g} {y1:g}L{x2:g} {y2:g}")
+    lines = [element("path", d="".join(path), class_=part) for part, path in paths.items()]
+    return element("svg", *lines, viewBox="-0.03 -0.03 1.06 1.06", role="img", aria_label="skeleton of one frame")
 
 
 def _posterior(posterior: Mapping[str, Any] | None) -> Html | None:
     if not posterior:
         return None
-    left, top, width, height = 34, 40, 1000, 150
     count = max(1, len(posterior["blank"]) - 1)
+    left, top, right, height = 34, 40, 30, 150
+    seconds = len(posterior["blank"]) * posterior["step_seconds"]
+    width = round(max(MIN_TIMELINE_WIDTH, seconds * PIXELS_PER_SECOND)) - left - right
 
     def across(frame: float) -> float:
         return left + width * frame / count
@@ -93,7 +98,6 @@ def _posterior(posterior: Mapping[str, Any] | None) -> Html | None:
         line = element("line", x1=left, y1=y, x2=left + width, y2=y, class_="grid")
         return join(line, element("text", f"{value:g}", x=left - 8, y=y + 4, text_anchor="end"))
 
-    seconds = len(posterior["blank"]) * posterior["step_seconds"]
     # Alternating between two rows keeps neighbours legible.
     glosses = [
         element("text", gloss, x=f"{across(frame):.1f}", y=top - 8 - 15 * (number % 2), text_anchor="middle")
@@ -110,9 +114,10 @@ def _posterior(posterior: Mapping[str, Any] | None) -> Html | None:
         curve(posterior["gloss"], "line0"),
         *glosses,
         *ticks,
-        viewBox=f"0 0 {left + width + 30} {top + height + 26}",
+        viewBox=f"0 0 {left + width + right} {top + height + 26}",
+        width=left + width + right,
+        height=top + height + 26,
         role="img",
-        class_="chart",
     )
     legend = join(
         element("i", class_="key key1"),
@@ -124,7 +129,7 @@ def _posterior(posterior: Mapping[str, Any] | None) -> Html | None:
     return element(
         "section",
         element("h2", "How sure the model is over time"),
-        chart,
+        element("div", chart, class_="scroll timeline"),
         element("p", legend, class_="soft small"),
         element("p", element("bdi", posterior["id"]), f", {seconds:.1f} seconds", class_="soft small"),
         element("p", "Annotated: ", element("bdi", " ".join(posterior["reference"])), class_="small"),

@@ -10,9 +10,9 @@ from signloom.report.finding import light, show_finding
 from signloom.report.html import Html, element
 
 OUTPUT = {
-    "entropy of log V": "entropy",
-    "probability of blank": "blank",
-    "frames all blank": "blank_share",
+    "uncertainty (100 %: every gloss is as likely)": "entropy",
+    "probability of blank (no gloss)": "blank",
+    "frames in which blank is most likely": "blank_share",
 }
 GRADIENT = "gradient/"
 
@@ -22,23 +22,26 @@ def monitored(record: Mapping[str, Any]) -> Html:
     epochs = record["epochs"]
     findings = [show_finding(finding, _step(finding)) for finding in record["said"]]
     if not findings:
-        calm = f"Nothing to report. Gradients, units and outputs were checked every {record['every_steps']} steps."
+        calm = f"No problem was found. The training was checked every {record['every_steps']} steps."
         findings = [element("p", light("ok"), calm)]
     parts = [name for name in (epochs[0] if epochs else {}) if name.startswith(GRADIENT) and name != f"{GRADIENT}all"]
     charts = epoch_charts(
         epochs,
         [
-            EpochChart("Output", OUTPUT, _percent, from_zero=True),
-            EpochChart("Gradient before clipping", {name.removeprefix(GRADIENT): name for name in parts}, short),
+            EpochChart("Output of the model", OUTPUT, _percent, from_zero=True),
+            EpochChart(
+                "Gradient: how strongly each part changes", {name.removeprefix(GRADIENT): name for name in parts}, short
+            ),
         ],
     )
     note = (
-        "Medians of each epoch. Every CTC run begins with an output that is all blank; a norm of 0.1 to 5 for the "
-        "whole gradient is healthy."
+        "Each point is the median of an epoch. Blank is the output for “no gloss here”. Every training begins with "
+        "blank everywhere; as the model learns, these curves fall. The gradient is shown as its norm, before it is "
+        "clipped; 0.1 to 5 for the whole model is healthy."
     )
     return element(
         "section",
-        element("h2", "Live monitors"),
+        element("h2", "Checks during training"),
         *findings,
         charts,
         element("p", note, class_="soft small") if charts else None,
@@ -47,7 +50,7 @@ def monitored(record: Mapping[str, Any]) -> Html:
 
 def _step(finding: Mapping[str, Any]) -> Html:
     when = finding["figures"]
-    return element("p", f"Reported at step {when['step']}, epoch {when['epoch']}.", class_="soft small")
+    return element("p", f"Found at step {when['step']}, in epoch {when['epoch']}.", class_="soft small")
 
 
 def _percent(value: float) -> str:

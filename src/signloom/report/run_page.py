@@ -51,7 +51,7 @@ def render(run: Run) -> str:
         parts.append(
             sections.missing(
                 "Word error rate",
-                "no split has been evaluated yet; this command evaluates one",
+                "not measured yet; this command measures it on utterances that training has not seen",
                 f"signloom evaluate {run.path} --data_dir CORPUS --split test",
             )
         )

@@ -13,21 +13,36 @@ from signloom.corpus.splits import KNOWN_DEV
 from signloom.errors import plural
 from signloom.report.charts import EpochChart, Span, bars, epoch_charts, is_finite, short, timeline
 from signloom.report.finding import light
-from signloom.report.html import Html, card, element, header, table
+from signloom.report.html import Html, card, element, header, join, table
 from signloom.run_folder import Run
 from signloom.score.alignment import CORRECT, DELETION, Alignment, align
 from signloom.score.text import by_rule
 from signloom.score.wer import Score, UtteranceScore
 
 WORST = 8
+EPOCHS_EXPLAINED = (
+    "An epoch is one pass over all utterances of train. The model learns from train only. After each epoch it is tried "
+    "on the utterances of dev; the model with the lowest word error rate there is kept (dashed line). If the loss of "
+    "train falls while that of dev rises, the model learns its training utterances by heart: more signers, more "
+    "utterances or fewer epochs help."
+)
+SPANS_EXPLAINED = (
+    "Point at a bar to see its times. The model finds the moment of each sign. Where a sign starts and ends is an "
+    "estimate: half-way to the next sign, or by the usual length of a sign if the next one is far away."
+)
 KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
+KIND_MEANINGS = {
+    "S": "another gloss was recognised",
+    "D": "signed, but not recognised",
+    "I": "recognised, but not signed",
+}
 
 
 def title(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
     """Returns the title and the labels. Simulated signing is named first, so that nobody takes its rates for real."""
     corpus = run.get("corpus", {})
     shown = corpus.get("name") or next((e["corpus"] for e in evaluations.values() if e.get("corpus")), None)
-    return header(name, f"signloom run{f' on the corpus {shown}' if shown else ''}", corpus_labels(corpus))
+    return header(name, f"training run{f' on the corpus {shown}' if shown else ''}", corpus_labels(corpus))
 
 
 def corpus_labels(corpus: Mapping[str, Any]) -> list[str]:
@@ -44,6 +59,7 @@ def headline(
     """Returns the word error rate with its interval and scoring rule, model size, training time, and the baseline."""
     interval, baseline = evaluation["interval"], evaluation.get("baseline")
     whose = "unseen signers" if evaluation.get("unseen_signers") else f"the {split} split"
+    signed = evaluation["reference_words"]
     lead = card(
         f"Word error rate{by_rule(evaluation['protocol'])} on {whose}",
         percent(evaluation["wer"]),
@@ -59,19 +75,22 @@ def headline(
             str(baseline.get("name", "baseline")): (baseline["error_rate"], other.get("low"), other.get("high")),
         }
         note = element("p", baseline["note"], class_="soft small") if baseline.get("note") else None
-        title = element("h3", "Compared with the baseline")
+        title = element("h3", "Compared with a simple method (baseline)")
         compared = element("div", title, bars(rates, percent), note, style="margin-top:18px")
     return element(
         "section",
         element("div", lead, *_facts(run, history), class_="cards"),
-        compared,
-        rule_note(
-            evaluation["protocol"],
-            evaluation["rule"],
-            f" Here {plural(evaluation['substitutions'], 'substitution')}, "
-            f"{plural(evaluation['deletions'], 'deletion')} and {plural(evaluation['insertions'], 'insertion')} in "
-            f"{plural(evaluation['reference_words'], 'reference gloss', 'reference glosses')}.",
+        element(
+            "p",
+            f"A gloss is the written name of a sign. Of {plural(signed, 'signed gloss', 'signed glosses')}, "
+            f"{evaluation['substitutions']:,} came out as another gloss (substituted) and "
+            f"{evaluation['deletions']:,} did not come out (deleted); {evaluation['insertions']:,} came out that were "
+            "not signed (inserted). The word error rate (WER) is the sum of the three, divided by the number of signed "
+            "glosses: 0 % is perfect. The interval shows how far the choice of test utterances may move it by chance.",
+            class_="small",
         ),
+        compared,
+        rule_note(evaluation["protocol"], evaluation["rule"]),
     )
 
 
@@ -90,7 +109,7 @@ def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Ht
     cards: list[Html] = []
     model = run.get("model", {})
     if "parameters" in model:
-        cards.append(card("Parameters", _large(model["parameters"]), str(model.get("preset", ""))))
+        cards.append(card("Size of the model", _large(model["parameters"]), f"weights{_of_preset(model)}"))
     epochs = (history or {}).get("epochs", [])
     seconds = run.get("training_seconds") or sum(epoch.get("seconds") or 0 for epoch in epochs)
     if seconds:
@@ -108,7 +127,7 @@ def training(history: Mapping[str, Any], run: Mapping[str, Any]) -> Html | None:
     if not epochs:
         return None
     charts = [
-        EpochChart("Loss per gloss", {"dev": "dev_loss", "train": "train_loss"}, short),
+        EpochChart("Loss per gloss: what training makes small", {"dev": "dev_loss", "train": "train_loss"}, short),
         EpochChart("Word error rate on dev", {"dev": "dev_wer"}, _short_percent, from_zero=True),
     ]
     columns = {
@@ -130,6 +149,7 @@ def training(history: Mapping[str, Any], run: Mapping[str, Any]) -> Html | None:
         element("h2", "Training"),
         element("p", light("note"), f" {KNOWN_DEV[:1].upper()}{KNOWN_DEV[1:]}.") if known else None,
         epoch_charts(epochs, charts, best_epoch=history.get("best_epoch")),
+        element("p", EPOCHS_EXPLAINED, class_="soft small"),
         every,
     )
 
@@ -138,6 +158,7 @@ def transcript(record: Mapping[str, Any]) -> Html:
     """Returns one transcribed utterance over time, the reference above the hypothesis."""
     reference, hypothesis = record["reference"], record["hypothesis"]
     aligned = align(reference=reference, hypothesis=[span["gloss"] for span in hypothesis])
+    is_right = not any(op.kind != CORRECT for op in aligned.ops)
     right = [op.kind == CORRECT for op in aligned.ops if op.kind != DELETION]
     lanes: dict[str, list[Span]] = {}
     if times := record.get("reference_spans"):
@@ -160,13 +181,14 @@ def transcript(record: Mapping[str, Any]) -> Html:
     return element(
         "section",
         element("h2", "One utterance, transcribed"),
-        element("p", f"{record['id']}, held out ({split}), {record['duration_seconds']:.1f} s", class_="soft small"),
+        element("p", f"{record['id']} of the {split} split, {record['duration_seconds']:.1f} s", class_="soft small"),
         timeline(lanes, record["duration_seconds"]),
-        element("h3", "Aligned with the reference", style="margin-top:14px"),
+        element("h3", "Gloss by gloss", style="margin-top:14px"),
+        None if is_right else _legend(),
         _aligned(aligned),
         element(
             "p",
-            "A model trained with CTC marks only the few frames in which it is sure of a sign, not the whole sign.",
+            SPANS_EXPLAINED,
             class_="soft small",
         ),
     )
@@ -180,7 +202,7 @@ def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) 
         [name, "no rate" if part["wer"] is None else percent(part["wer"]), *(f"{part[key]:,}" for key in counts)]
         for name, part in [*parts.items(), ("all", evaluation)]
     ]
-    head = ["signer", "WER", "S", "D", "I", "glosses", "utterances"]
+    head = ["signer", "WER", *KIND_NAMES.values(), "signed glosses", "utterances"]
     title = f"Signers of the {split} split"
     if evaluation.get("unseen_signers"):
         title += ", none of them in training"
@@ -194,21 +216,17 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
     scored = [UtteranceScore.from_json(item, place=f"evaluation of {split}") for item in evaluation["utterances"]]
     wrong = Score.of(evaluation["protocol"], scored).worst(len(scored))
     perfect = len(scored) - len(wrong)
-    chips = [element("span", name, class_=f"chip {kind}") for kind, name in KIND_NAMES.items()]
-    legend = element("p", *chips, element("span", "reference above, recognised below", class_="soft small"))
+    legend = _legend()
     items = []
     for utterance in wrong[:WORST]:
         aligned = utterance.alignment
-        counts = (
-            f"{plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss', 'glosses')} "
-            f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})"
-        )
+        counts = f"{plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss', 'glosses')}"
         name = element("span", f"{utterance.id}{f' · {utterance.signer}' if utterance.signer else ''}")
         head = element("div", name, element("span", counts, class_="soft"), class_="head")
         items.append(element("div", head, _aligned(aligned), class_="utterance"))
     return element(
         "section",
-        element("h2", "Worst utterances" if wrong else "Utterances"),
+        element("h2", "Utterances with the most errors" if wrong else "Utterances"),
         element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no errors.", class_="soft small"),
         legend if wrong else None,
         *items,
@@ -247,14 +265,18 @@ def corpus(run: Mapping[str, Any]) -> Html | None:
     return element(
         "section",
         element("h2", f"Corpus {record.get('name', '')}"),
-        table(["split", "utterances", "signers", "glosses", "distinct", "duration"], rows),
+        table(["split", "utterances", "signers", "glosses", "different glosses", "duration"], rows),
     )
 
 
 def settings(run: Mapping[str, Any]) -> Html | None:
     """Returns recipe, model and environment: what is needed to repeat this run. None where none is recorded."""
     blocks = []
-    for title, key in (("Recipe", "recipe"), ("Model", "model"), ("Environment", "environment")):
+    for title, key in (
+        ("Options of the training (recipe)", "recipe"),
+        ("Model", "model"),
+        ("Computer and packages", "environment"),
+    ):
         values = dict(run.get(key) or {})
         if key == "recipe" and "seed" in run:
             values.setdefault("seed", run["seed"])
@@ -268,7 +290,7 @@ def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
     """Returns the next steps: the run's own (`next_steps` of its record: text and command), or else the usual ones."""
     corpus = run.get("corpus") or {}
     nested = {
-        "text": "Measure how strangers are recognised: dev holds signers of train only, and chose the best epoch",
+        "text": "Measure how well new people are recognised. Dev cannot: all its signers are in train too",
         "command": f"signloom crossval --data_dir {corpus.get('path', 'CORPUS')} --nested --output runs/nested",
     }
     steps = run.get("next_steps") or [
@@ -293,6 +315,16 @@ def next_steps(run: Mapping[str, Any], folder: Path) -> Html:
 def missing(title: str, what: str, command: str) -> Html:
     """Returns the place of a section that cannot be shown yet, with the command that provides it."""
     return element("section", element("h2", title), element("p", f"{what}:", class_="soft"), element("pre", command))
+
+
+def _legend() -> Html:
+    """Returns what the colours of an alignment mean."""
+    kinds = [
+        join(element("span", name, class_=f"chip {kind}"), element("span", KIND_MEANINGS[kind], class_="soft small"))
+        for kind, name in KIND_NAMES.items()
+    ]
+    where = element("span", "above: what was signed (reference); below: what was recognised", class_="soft small")
+    return element("p", *(element("span", kind) for kind in kinds), where, class_="legend")
 
 
 def _aligned(alignment: Alignment) -> Html:
@@ -324,6 +356,10 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _of_preset(model: Mapping[str, Any]) -> str:
+    return f", preset {model['preset']}" if model.get("preset") else ""
 
 
 def _large(number: float) -> str:
