@@ -78,7 +78,7 @@ def draw_tracked(picture: Image, points: np.ndarray, visibility: np.ndarray, *, 
 
     head = None if found[layout.GROUPS["face"]].all() else head_outline(places)
     if head is not None:
-        path(np.vstack([head, head[:1]]), COLOURS["pose"], 1.4)
+        path(np.vstack([head, head[:1]]), COLOURS["pose"], 2.2)
     for contour in layout.FACE_CONTOURS.values():
         line([*contour, contour[0]], COLOURS["face"], 0.8)
     for limb in LIMBS:

@@ -39,7 +39,8 @@ _CHAINS = _chains()
 def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarray, *, aspect: float) -> None:
     """Draws points (543, 3), in units of the picture's height, into a picture (H, W, 3) uint8 RGB.
 
-    visibility: of the pose, (33,); limbs that are rather hidden are left out, as is what was not detected.
+    visibility: of the pose, (33,); limbs that are rather hidden are left out, as is what was not detected. Where no face was found, the pose gives the
+    head.
     aspect: width of the picture over its height, as it is shown.
     """
     cv2 = import_cv2("drawing")
@@ -52,6 +53,10 @@ def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarra
     # Points far outside would overflow.
     places = np.clip(np.nan_to_num(places), -_FARTHEST, _FARTHEST).astype(np.int32)
     scale = max(1, round(height / _PIXELS_PER_LINE))
+    if head is not None:
+        outline = np.clip(head, -_FARTHEST, _FARTHEST).astype(np.int32)
+        for colour, thickness in ((_EDGE, scale + 3), (COLOURS["pose"], scale + 1)):
+            cv2.polylines(picture, [outline], True, colour, thickness, cv2.LINE_AA, _SHIFT)
     for part, chains in _CHAINS.items():
         lines = [places[chain] for chain in chains if shown[chain].all()]
         if not lines:
@@ -61,7 +66,3 @@ def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarra
         if part != "face":
             cv2.polylines(picture, lines, False, _EDGE, thickness + 2, cv2.LINE_AA, _SHIFT)
         cv2.polylines(picture, lines, False, COLOURS[part], thickness, cv2.LINE_AA, _SHIFT)
-    if head is not None:
-        outline = np.clip(head, -_FARTHEST, _FARTHEST).astype(np.int32)
-        for colour, thickness in ((_EDGE, scale + 2), (COLOURS["pose"], scale)):
-            cv2.polylines(picture, [outline], True, colour, thickness, cv2.LINE_AA, _SHIFT)
