@@ -39,8 +39,8 @@ _CHAINS = _chains()
 def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarray, *, aspect: float) -> None:
     """Draws points (543, 3), in units of the picture's height, into a picture (H, W, 3) uint8 RGB.
 
-    visibility: of the pose, (33,); limbs that are rather hidden are left out, as is what was not detected. Where no face was found, the pose gives the
-    head.
+    visibility: of the pose, (33,); limbs that are rather hidden are left out, as is what was not detected. Where no
+    face was found, the pose gives the head.
     aspect: width of the picture over its height, as it is shown.
     """
     cv2 = import_cv2("drawing")
