@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import conftest
-from conftest import TINY_STUDENT, made_once, tiny_sentence
+from conftest import TINY_STUDENT, tiny_sentence
+from enrolling import NEW_SIGNS, clips_corpus, learnt_corpus, learnt_run
 from forged import refused
 from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
@@ -23,7 +24,6 @@ from signloom.inference.model_card import model_card
 from signloom.inference.model_file import ModelFile
 from signloom.inference.store import FeatureExample, Store
 from signloom.inference.torch_engine import TorchEngine, recognizer_of
-from signloom.model.presets import PRESETS
 from signloom.model.recognizer import Recognizer
 from signloom.run_folder import Run
 from signloom.train.enrol import adapt as adapting
@@ -32,13 +32,11 @@ from signloom.train.enrol.clips import read_clips, respelled
 from signloom.train.enrol.enrol import enrol
 from signloom.train.enrol.examples import composed
 from signloom.train.enrol.keep import make_store
-from signloom.train.fit import fit
+from signloom.train.enrol.torch_learner import TorchLearner
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_glosses([["DOWN", "LEFT", "RIGHT", "UP"]])
-# A sign that the tiny corpus does not have.
-NEW_SIGNS = {**conftest.TINY_SIGNS, "WIDE": (-0.35, -0.3, 0.12)}
 
 
 def examples(lengths, num_features=5, seed=0):
@@ -52,18 +50,6 @@ def examples(lengths, num_features=5, seed=0):
 def a_model(store=None, config=TINY_STUDENT):
     torch.manual_seed(0)
     return Model(TorchEngine(Recognizer(config, len(VOCABULARY))), VOCABULARY, store=store)
-
-
-def clips_corpus(folder, signs, *, signer="C", fps=25.0, split="train"):
-    """Isolated clips of a signer. signs: number of clips by gloss."""
-    with CorpusWriter(folder, {"name": "clips"}) as writer:
-        for gloss, count in signs.items():
-            for number in range(count):
-                clip = tiny_sentence((gloss,), seed=1000 + 10 * number + len(gloss), fps=fps)
-                # This signer sits elsewhere and signs larger.
-                clip = replace(clip, points=clip.points * 1.15 + np.float32(0.03))
-                writer.add(f"{gloss}-{number}", split=split, signer=signer, glosses=[gloss], landmarks=clip)
-    return Corpus.open(folder)
 
 
 def contents(folder):
@@ -251,8 +237,8 @@ class TestAdapting:
 
         model = a_model()
         clips = read_clips(clips_corpus(tmp_path / "a", {"UP": 2, "LEFT": 1}, fps=30.0), VOCABULARY)
-        made = composed(model, VOCABULARY, clips, 12, seed=(0, 1), min_glosses=1)
-        again = composed(model, VOCABULARY, clips, 5, seed=(0, 1), min_glosses=1)
+        made = composed(TorchLearner(model), VOCABULARY, clips, 12, seed=(0, 1), min_glosses=1)
+        again = composed(TorchLearner(model), VOCABULARY, clips, 5, seed=(0, 1), min_glosses=1)
         for example in made:
             assert set(example.target) <= set(VOCABULARY.encode(["UP", "LEFT"]))
             assert frames_needed(example.target) <= len(example.features)
@@ -262,8 +248,8 @@ class TestAdapting:
 
     def test_a_store_of_another_body_is_refused(self, tmp_path):
         clips = read_clips(clips_corpus(tmp_path / "a", {"UP": 2}), VOCABULARY)
-        with pytest.raises(InputError, match="its store holds 5 features a frame, its body makes 32"):
-            enrol(a_model(Store.of(examples([7]), [])), clips, record={})
+        with pytest.raises(InputError, match="its store holds 5 features a frame, the layers that learn take 32"):
+            enrol(TorchLearner(a_model(Store.of(examples([7]), []))), clips, record={})
 
 
 class TestCommand:
@@ -306,26 +292,12 @@ class TestCommand:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Enough utterances of the tiny signs that a body is learnt which is worth keeping."""
-    rng = np.random.default_rng(0)
-    with CorpusWriter(tmp_path_factory.mktemp("enrol") / "corpus", {"name": "tiny"}) as writer:
-        for split, count in (("train", 48), ("dev", 12)):
-            for number in range(count):
-                glosses = tuple(rng.choice(list(conftest.TINY_SIGNS), size=rng.integers(2, 5)).tolist())
-                clip = tiny_sentence(glosses, seed=100 * len(split) + number)
-                writer.add(f"{split}-{number}", split=split, signer="A", glosses=glosses, landmarks=clip)
-        return writer.root
+    return learnt_corpus(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def run(corpus, tmp_path_factory):
-    def make(folder):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(PRESETS, "tiny", TINY_STUDENT)
-            recipe = Recipe(corpus, output=folder, preset="tiny", epochs=20, batch_size=4, learning_rate=1e-3)
-            fit(replace(recipe, consistency=0.0, auxiliary_head=False, store_megabytes=1.0))
-
-    return made_once(tmp_path_factory, "enrolled", make)
+    return learnt_run(corpus, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 The clips are a corpus of isolated signs, as `signloom import` makes it. Utterances are composed of them, and the layers
 after the convolutional body learn them, in less than a minute and without the corpus of the training. Of that, the
 model's store is rehearsed, if training kept one (`signloom train --store_megabytes 2`); what the old signers lose is
-measured on the part of it that is not rehearsed.
+measured on the part of it that is not rehearsed. Of an exported model that has a store (`signloom export --store`),
+the classifier alone learns, without torch.
 
 What enrolment does for the new signer is measured, too: clips are left out in turn, the others are learnt, and
 utterances of those left out are recognised before and after. Then all clips are learnt. A gloss that the model does not
@@ -36,6 +37,7 @@ from signloom.score.text import percent
 if TYPE_CHECKING:
     from signloom.train.enrol.clips import Clips
     from signloom.train.enrol.enrol import Change, Enrolment
+    from signloom.train.enrol.learner import Learner
 
 # A loss of old signers above this many points is told as a warning.
 _MOST_LOST = 0.005
@@ -49,17 +51,18 @@ class Options:
     writes_run: ClassVar[bool] = True
 
     model: Path
-    """a run folder with a model, or a model file"""
+    """a run folder with a model, a model file, or an exported model with a store (.onnx), which needs no torch"""
     clips: Path
     """a corpus of isolated clips with one gloss each; of several splits only train is learnt"""
     output: Path
-    """the enrolled model: a folder for it, or the name of a .safetensors file. A model card is written beside it"""
+    """the enrolled model: a folder for it, or the name of a file of the model's kind, .safetensors or .onnx. A model
+    card is written beside it"""
     new_signs: bool = False
     """learn glosses as new signs also where the model knows one that is spelled almost like them"""
     seed: int = 0
     """seed of every random draw"""
     threads: int = 1
-    """CPU threads; for a model as small as the student more threads do not help"""
+    """CPU threads of torch; for a model as small as the student more threads do not help"""
     overwrite: bool = False
     """replace an existing --output"""
 
@@ -70,23 +73,24 @@ def run(options: Options) -> int:
     faults.need_at_least(0, options, "seed")
     faults.need_at_least(1, options, "threads")
     faults.raise_if_any()
-    import torch
-
-    from signloom.inference.torch_engine import recognizer_of
     from signloom.train.enrol.clips import read_clips
+    from signloom.train.enrol.learners import learner_of
 
     path = _output(options)
     started = time.perf_counter()
-    torch.set_num_threads(options.threads)
+    if path.suffix == SUFFIX:
+        import torch
+
+        torch.set_num_threads(options.threads)
     model, corpus = load(options.model), Corpus.open(options.clips)
-    # Only torch's engine can be trained; others are refused before anything is made.
-    recognizer_of(model.engine)
+    # A model that cannot learn is refused before anything is made.
+    learner = learner_of(model)
     clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs)
     for note in _notes_before(options, model, corpus, clips):
         say(f"note: {note}")
     with locked(path.parent):
         settle_locked(path.parent)
-        result = _enrolled(model, clips, corpus, options.seed)
+        result = _enrolled(learner, clips, corpus, options.seed)
         _write(result.model, path)
     print(_report(clips, result, time.perf_counter() - started))
     for note in _notes_after(model, result):
@@ -96,26 +100,32 @@ def run(options: Options) -> int:
     return 0
 
 
-def _enrolled(model: Model, clips: Clips, corpus: Corpus, seed: int) -> Enrolment:
+def _enrolled(learner: Learner, clips: Clips, corpus: Corpus, seed: int) -> Enrolment:
     """Returns the enrolment, made with a progress bar."""
     from signloom.train.enrol.enrol import enrol, num_steps
 
     with progress_bar() as bar:
-        task = bar.add_task("enrolling", total=num_steps(clips), unit="steps")
-        return enrol(model, clips, seed=seed, record=_record(corpus, clips), advance=lambda: bar.advance(task))
+        task = bar.add_task("enrolling", total=num_steps(learner, clips), unit="steps")
+        return enrol(learner, clips, seed=seed, record=_record(corpus, clips), advance=lambda: bar.advance(task))
 
 
 def _output(options: Options) -> Path:
     """Returns the file to write. Raises InputError for one that exists, without --overwrite, and for a run folder."""
     run = Run(options.output)
-    path = options.output if options.output.suffix == SUFFIX else run.model_file
+    suffix = ONNX_SUFFIX if options.model.suffix == ONNX_SUFFIX else SUFFIX
+    other = SUFFIX if suffix == ONNX_SUFFIX else ONNX_SUFFIX
+    path = options.output if options.output.suffix == suffix else run.model_file.with_suffix(suffix)
     reason = ""
-    if options.output.suffix == ONNX_SUFFIX:
-        reason = "'signloom export' makes such a file of the enrolled model"
+    if options.output.suffix == other:
+        reason = (
+            "'signloom export' makes such a file of the enrolled model"
+            if other == ONNX_SUFFIX
+            else "an exported model stays one"
+        )
     elif path != options.output and (run.state_file.exists() or run.history_file.exists()):
         reason = "holds a training run"
     if reason:
-        raise InputError(f"--output {options.output}: {reason}; needed another folder, or a file named *{SUFFIX}")
+        raise InputError(f"--output {options.output}: {reason}; needed another folder, or a file named *{suffix}")
     if path.exists() and not options.overwrite:
         raise InputError(f"--output {options.output}: {path} exists already; choose another name or pass --overwrite")
     check_card(path)

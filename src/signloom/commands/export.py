@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.inference.model import load
 from signloom.inference.onnx_file import CARD_NAME, SUFFIX, check_card
 from signloom.inference.parity import Parity, dev_utterances
@@ -34,6 +34,9 @@ class Options:
     """the .onnx file; default: exported/PRECISION/model.onnx in the run folder. A model card is written beside it"""
     precision: Literal["float32", "int8"] = "float32"
     """float32, or int8: a quarter of the size and about half as fast again, calibrated on training clips"""
+    store: bool = False
+    """keep the run's store in the file, so that 'signloom enrol' can adapt it. It holds features of people's landmarks,
+    which whoever gets the file gets too"""
     data_dir: Path | None = None
     """the corpus for calibration and comparison; default: the one of the run, if it is still there"""
     overwrite: bool = False
@@ -56,11 +59,20 @@ def run(options: Options) -> int:
     with progress_bar() as bar:
         task = bar.add_task("comparing", total=total, unit="clips")
         result, parity = exported(
-            model, precision=options.precision, corpus=corpus, advance=lambda count: bar.advance(task, count)
+            model,
+            precision=options.precision,
+            corpus=corpus,
+            keep_store=options.store,
+            advance=lambda count: bar.advance(task, count),
         )
     result.save(path)
     print(_report(parity))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {options.precision}")
+    if result.store is not None:
+        say(
+            f"store for enrolments: features of {plural(len(result.store), 'utterance')}, {result.store.megabytes:.2f} "
+            "MB. They come from landmarks of the people in the corpus"
+        )
     say(f"model card: {path.parent / CARD_NAME}")
     say(f"next: signloom transcribe CLIP --model {path}")
     return 0

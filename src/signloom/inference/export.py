@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
@@ -14,6 +15,7 @@ from signloom.files.paths import without_folders
 from signloom.inference.model import Model
 from signloom.inference.onnx_engine import OnnxEngine, session_of
 from signloom.inference.parity import Parity, compare
+from signloom.inference.store import MOST_MEGABYTES, FeatureExample, Store
 from signloom.inference.torch_engine import recognizer_of
 from signloom.model.onnx_graph.interface import LENGTHS, POINTS
 from signloom.model.onnx_graph.quantization import Range
@@ -29,28 +31,56 @@ def exported(
     *,
     precision: str,
     corpus: Corpus | None,
+    keep_store: bool = False,
     advance: Callable[[int], object] = lambda count: None,
 ) -> tuple[Model, Parity]:
     """Returns a torch model as an ONNX model of a precision, float32 or int8, and how far the two differ.
 
     corpus: the one of the model's training: int8 measures the ranges of layers on train, and both are compared on dev.
-    Without it, float32 is compared on made clips only.  advance: called with the number of clips after each.
+    Without it, float32 is compared on made clips only.  keep_store: keep the run's store for enrolments.
+    advance: called with the number of clips after each.
 
-    Raises CheckFailedError if the exported model differs too much, InputError for int8 without training clips.
+    Raises CheckFailedError if the exported model differs too much, InputError for int8 without training clips, and for
+    a store that is not there.
     """
     recognizer = recognizer_of(model.engine)
+    store = classifier_store(model) if keep_store else None
     ranges = None
     if precision == "int8":
         ranges = measured_ranges(recognizer, _calibration_clips(model, corpus, advance))
     config = replace(model.engine.config, auxiliary_head=False)
     engine = OnnxEngine.of(onnx_model(recognizer, ranges).SerializeToString(), config, Path("exported model"))
-    # Nobody who gets the file learns the folders of this machine.
-    # And nobody features of people's landmarks, which only an enrolment needs.
-    result = replace(model, engine=engine, info=without_folders(dict(model.info)), store=None)
+    # Nobody who gets the file learns the folders of this machine; and features of people's landmarks, which only an
+    # enrolment needs, get those alone whom somebody wants to have them.
+    result = replace(model, engine=engine, info=without_folders(dict(model.info)), store=store)
     parity = compare(model, result, corpus, exact=precision == "float32", advance=advance)
     parity.check(precision)
     record = {"precision": precision, **asdict(parity), "same_greedy": parity.same_greedy}
     return replace(result, info={**result.info, "export": record}), parity
+
+
+@torch.inference_mode()
+def classifier_store(model: Model) -> Store:
+    """Returns the store of a torch model as an exported model needs it: the classifier's input of each utterance.
+
+    The classifier takes more features than the BiLSTM: of a large store, the first utterances are kept.
+
+    Raises InputError for a model that keeps none.
+    """
+    if model.store is None:
+        raise InputError(
+            "export: the model keeps no store for enrolments; leave out --store, or train with --store_megabytes 2"
+        )
+    lstm = recognizer_of(model.engine).lstm
+
+    def classified(example: FeatureExample) -> np.ndarray:
+        result: np.ndarray = lstm(torch.from_numpy(example.features)[None], None)[0].numpy()
+        return result
+
+    store = model.store.mapped(classified, MOST_MEGABYTES)
+    if store is None:
+        raise InputError(f"export: no utterance of the store fits into {MOST_MEGABYTES:g} MB; leave out --store")
+    return store
 
 
 def measured_ranges(recognizer: Recognizer, clips: Iterable[np.ndarray]) -> Mapping[str, Range]:

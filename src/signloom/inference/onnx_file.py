@@ -1,7 +1,8 @@
 """A model in one .onnx file: the network as a graph, everything else in the metadata. Needs neither onnx nor torch.
 
 The metadata hold JSON under `signloom`, with the keys of a model file's header, the tensors of the language model under
-`signloom.language_model.*` as base64, and a model card in Markdown under `model_card`. Names of points, frame rate and
+`signloom.language_model.*` and those of a store under `signloom.store.*`, as base64, and a model card in Markdown under
+`model_card`. Names of points, frame rate and
 stride are there once more in plain text, for programs that know the file but not signloom.
 """
 
@@ -24,6 +25,8 @@ from signloom.files.writing import atomic_write, write_text
 from signloom.inference.model_card import MARK, model_card
 from signloom.inference.model_file import LANGUAGE_MODEL, ModelFile
 from signloom.inference.protobuf import encoded, fields
+from signloom.inference.store import PREFIX as STORE
+from signloom.inference.store import Store
 
 SUFFIX = ".onnx"
 FORMAT = "signloom-onnx"
@@ -116,7 +119,7 @@ class OnnxFile:
         tensors = {
             key.removeprefix(_TENSORS): _array(key, text, path)
             for key, text in self.metadata.items()
-            if key.startswith(f"{_TENSORS}{LANGUAGE_MODEL}")
+            if key.startswith((f"{_TENSORS}{LANGUAGE_MODEL}", f"{_TENSORS}{STORE}"))
         }
         return ModelFile.of(header, tensors, path, FORMAT, FORMAT_VERSION)
 
@@ -147,12 +150,20 @@ def check_card(path: Path) -> None:
 
 
 def _array(key: str, text: str, path: Path) -> np.ndarray:
-    """Returns a tensor of the language model; that of n-grams is (N, order)."""
+    """Returns a tensor of the language model or the store; that of n-grams is (N, order)."""
+    store = key.startswith(f"{_TENSORS}{STORE}")
     try:
+        data = base64.b64decode(text, validate=True)
+        if store:
+            return Store.array(key.removeprefix(f"{_TENSORS}{STORE}"), data)
         _, order, name = key.removeprefix(_TENSORS).split(".")
-        values = np.frombuffer(base64.b64decode(text, validate=True), _DTYPES[name])
+        values = np.frombuffer(data, _DTYPES[name])
         return values.reshape(-1, int(order)) if name == "ids" else values
     except (KeyError, ValueError, binascii.Error) as error:
+        if store:
+            raise InputError(
+                f"{path}: its store is damaged ({key}: {error}); take a copy of the file that is whole, or export again"
+            ) from None
         raise InputError(
             f"{path}: its language model is damaged ({key}: {error}); store it again with 'signloom tune'"
         ) from None

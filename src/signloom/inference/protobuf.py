@@ -1,4 +1,4 @@
-"""Reads and writes the outermost fields of a protocol buffer, so that an .onnx file needs no other package.
+"""Reads and writes fields of a protocol buffer, so that an .onnx file needs no other package.
 
 Source: protobuf.dev/programming-guides/encoding.
 """
@@ -57,6 +57,22 @@ def fields(message: memoryview) -> Iterator[Field]:
 def encoded(number: int, content: bytes) -> bytes:
     """Returns a field whose content is text, bytes or a message."""
     return _encoded_varint(number << 3 | _LENGTH) + _encoded_varint(len(content)) + content
+
+
+def encoded_number(number: int, value: int) -> bytes:
+    """Returns a field whose content is a whole number of at least 0."""
+    return _encoded_varint(number << 3 | _VARINT) + _encoded_varint(value)
+
+
+def numbers(field: Field) -> list[int]:
+    """Returns the whole numbers of a repeated field, whether it is packed or one of many. Raises ValueError."""
+    if isinstance(field.value, int):
+        return [field.value]
+    result, at = [], 0
+    while at < len(field.value):
+        value, at = _varint(field.value, at)
+        result.append(value)
+    return result
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

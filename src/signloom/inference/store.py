@@ -1,16 +1,17 @@
 """The store of a model: features of utterances of its corpus, from which `signloom enrol` keeps what the model knows.
 
-An enrolment trains the layers after the convolutional body, and has no corpus. A store gives it what these layers take:
-of some training utterances to rehearse, of some dev utterances to measure what is lost. A byte holds a feature, so that
-a megabyte is about a quarter of an hour of signing. Features are made from people's landmarks: a store is written only
-where somebody asks for it.
+An enrolment trains the last layers of a model, and has no corpus. A store gives it what these layers take: of some
+training utterances to rehearse, of some dev utterances to measure what is lost. The store of a run holds the input of
+the layers after the convolutional body, that of an exported model the input of the classifier. A byte holds a feature:
+of the student, a megabyte is about a quarter of an hour of signing in a run, and six minutes in an exported model.
+Features are made from people's landmarks: a store is written only where somebody asks for it.
 
 Shapes: U utterances, N output frames of all of them, C features, S glosses of all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, NamedTuple
 
@@ -31,7 +32,7 @@ _DTYPES |= {"targets": np.int32, "target_lengths": np.int32}
 
 
 class FeatureExample(NamedTuple):
-    """Features of one utterance (T', C) float32, the input of the layers after the body, and its target ids."""
+    """Features of one utterance (T', C) float32, the input of the layers that an enrolment trains, and its target."""
 
     features: np.ndarray
     target: list[int]
@@ -78,6 +79,11 @@ class Store:
             num_train=len(train),
         )
 
+    @staticmethod
+    def array(name: str, data: bytes) -> np.ndarray:
+        """Returns a tensor of a store from its bytes, in one row. Raises KeyError and ValueError for another one."""
+        return np.frombuffer(data, _DTYPES[name])
+
     @property
     def train(self) -> list[FeatureExample]:
         """The utterances to rehearse."""
@@ -96,6 +102,21 @@ class Store:
         """C."""
         return self.features.shape[1]
 
+    def mapped(self, change: Callable[[FeatureExample], np.ndarray], most_megabytes: float) -> Store | None:
+        """Returns the store of the features that `change` returns for each utterance; None if none fits.
+
+        If not all fit into `most_megabytes`, the first ones of train and of dev are kept, in the same proportion.
+        """
+        parts = [[item._replace(features=change(item)) for item in part] for part in (self.train, self.dev)]
+        while any(parts):
+            result = Store.of(*parts)
+            if result.megabytes <= most_megabytes:
+                return result
+            # A little less than would fit on average: utterances differ in length.
+            share = 0.98 * most_megabytes / result.megabytes
+            parts = [part[: int(len(part) * share)] for part in parts]
+        return None
+
     @property
     def megabytes(self) -> float:
         """The size in the model file."""
@@ -113,6 +134,8 @@ class Store:
     def read(cls, header: StoreHeader, tensors: Mapping[str, np.ndarray], num_words: int) -> Store:
         """Returns the store that `tensors` and `header` describe, for a vocabulary of `num_words`.
 
+        Features may be in one row: the range of each says how many there are.
+
         Raises InputError for tensors of another type or shape, for values out of range, and for a store that is larger
         than any that signloom writes.
         """
@@ -120,6 +143,8 @@ class Store:
         for name, dtype in _DTYPES.items():
             tensor = tensors.get(f"{PREFIX}{name}")
             num_axes = 2 if name == "features" else 1
+            if tensor is not None and name == "features" and tensor.ndim == 1:
+                tensor = _in_rows(tensor, tensors.get(f"{PREFIX}low"))
             if tensor is None or tensor.dtype != dtype or tensor.ndim != num_axes:
                 found = "nothing" if tensor is None else f"{tensor.dtype} of shape {tensor.shape}"
                 raise InputError(f"{name} is {found}; needed {np.dtype(dtype)} with {num_axes} axes")
@@ -157,3 +182,9 @@ class Store:
         for index in range(len(self))[part]:
             features = self.low + self.step * self.features[frames[index] : frames[index + 1]]
             yield FeatureExample(features.astype(np.float32), self.targets[words[index] : words[index + 1]].tolist())
+
+
+def _in_rows(features: np.ndarray, low: np.ndarray | None) -> np.ndarray:
+    """Returns features (N * C,) as (N, C), or as they are where they have no C ranges each."""
+    num_features = 0 if low is None else low.size
+    return features.reshape(-1, num_features) if num_features and features.size % num_features == 0 else features

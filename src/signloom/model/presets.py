@@ -108,6 +108,10 @@ class ModelConfig:
                 lengths = (lengths + stride - 1) // stride
         return lengths
 
+    def input_frames_needed(self, num_output_frames: int) -> int:
+        """Returns the fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""
+        return (num_output_frames - 1) * self.stride + 1
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **dataclasses.asdict(self)}
 

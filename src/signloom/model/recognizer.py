@@ -108,7 +108,7 @@ class Recognizer(nn.Module):
 
     def input_frames_needed(self, num_output_frames: int) -> int:
         """Returns the fewest input frames that yield `num_output_frames`: the inverse of `output_lengths`."""
-        return (num_output_frames - 1) * self.stride + 1
+        return self.config.input_frames_needed(num_output_frames)
 
     def forward(self, points: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns log-probabilities `(B, T', V)` and their lengths `(B,)`.

@@ -4,3 +4,7 @@
 POINTS, LENGTHS = "points", "lengths"
 # (B, T', V) float32, (B,) int64, and (B, T', D) float32, the classifier's input.
 LOG_PROBS, OUTPUT_LENGTHS, FEATURES = "log_probs", "output_lengths", "features"
+# The last linear layer: its weights are `classifier.weight`, `classifier.bias` and, in eight bits, `classifier.scale`.
+CLASSIFIER = "classifier"
+# The weight that holds the size of the vocabulary, by which the log-probabilities are shaped.
+NUM_WORDS = "num_words"

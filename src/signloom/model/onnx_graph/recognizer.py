@@ -16,7 +16,15 @@ from signloom.model.blocks import BiLSTM
 from signloom.model.onnx_graph.bodies import Padding, array, body
 from signloom.model.onnx_graph.builder import Graph, float_tensor, int_tensor
 from signloom.model.onnx_graph.frontend import features
-from signloom.model.onnx_graph.interface import FEATURES, LENGTHS, LOG_PROBS, OUTPUT_LENGTHS, POINTS
+from signloom.model.onnx_graph.interface import (
+    CLASSIFIER,
+    FEATURES,
+    LENGTHS,
+    LOG_PROBS,
+    NUM_WORDS,
+    OUTPUT_LENGTHS,
+    POINTS,
+)
 from signloom.model.onnx_graph.quantization import Range
 from signloom.model.recognizer import COSINE_SCALE, CosineClassifier, Recognizer
 
@@ -54,7 +62,9 @@ def _graph(recognizer: Recognizer, ranges: Mapping[str, Range] | None) -> tuple[
     width = 2 * recognizer.config.lstm_hidden
     logits = _classified(graph, recognizer.classifier, graph.reshape(x, -1, width))
     log_probs = graph.op("LogSoftmax", logits, axis=-1)
-    shape = graph.op("Concat", graph.ints(-1), padding.num_frames, graph.ints(recognizer.num_words), axis=0)
+    # Not a constant, which other layers may share: an enrolment changes it.
+    num_words = graph.weight(NUM_WORDS, np.array([recognizer.num_words], np.int64))
+    shape = graph.op("Concat", graph.ints(-1), padding.num_frames, num_words, axis=0)
     graph.op("Reshape", log_probs, shape, output=LOG_PROBS)
     graph.op("Identity", padding.lengths, output=OUTPUT_LENGTHS)
     model = graph.model(
@@ -129,7 +139,7 @@ def _classified(graph: Graph, classifier: nn.Module, frames: str) -> str:
         norm = graph.op("ReduceL2", frames, axes=[1], keepdims=1)
         # As torch's normalize.
         frames = graph.op("Div", frames, graph.op("Max", norm, graph.constant(1e-12)))
-        return graph.linear(frames, weight, None, name="classifier")
+        return graph.linear(frames, weight, None, name=CLASSIFIER)
     if isinstance(classifier, nn.Linear):
-        return graph.linear(frames, array(classifier.weight), array(classifier.bias), name="classifier")
+        return graph.linear(frames, array(classifier.weight), array(classifier.bias), name=CLASSIFIER)
     raise TypeError(f"no graph for a classifier of type {type(classifier).__name__}")

@@ -21,11 +21,10 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from signloom.ctc.greedy import greedy_ids
 from signloom.inference.store import FeatureExample
 from signloom.model.recognizer import AUXILIARY, Recognizer, ctc_loss
 from signloom.train.schedule import factor
-from signloom.vocabulary import UNKNOWN_ID, Vocabulary
+from signloom.vocabulary import UNKNOWN_ID
 
 # Chosen on people who are in no published figure (benchmarks/README.md).
 STEPS = 200
@@ -107,14 +106,6 @@ def log_probs(recognizer: Recognizer, examples: Sequence[FeatureExample]) -> lis
         outputs = _forward(recognizer, features, lengths)
         result += [rows[:length].clone() for rows, length in zip(outputs, lengths.tolist(), strict=True)]
     return result
-
-
-def predicted(recognizer: Recognizer, vocabulary: Vocabulary, examples: Sequence[FeatureExample]) -> list[list[str]]:
-    """Returns the glosses that greedy decoding finds in each example."""
-    return [
-        vocabulary.decode(greedy_ids(rows.numpy()[None], np.array([len(rows)]))[0])
-        for rows in log_probs(recognizer, examples)
-    ]
 
 
 def _forward(recognizer: Recognizer, features: Tensor, lengths: Tensor) -> Tensor:

@@ -11,15 +11,13 @@ from signloom.ctc.spans import INFO_KEY, SpanSettings
 from signloom.errors import InputError
 from signloom.inference.calibrate import with_spans
 from signloom.inference.model import Model
-from signloom.inference.store import FeatureExample, Store
-from signloom.inference.torch_engine import TorchEngine, recognizer_of
-from signloom.model.recognizer import Recognizer
+from signloom.inference.store import FeatureExample
 from signloom.score.analysis import by_gloss
 from signloom.score.wer import Score, score
 from signloom.train.augmentation import AugmentationConfig
-from signloom.train.enrol.adapt import STEPS, adapt, extended, predicted
 from signloom.train.enrol.clips import Clips
 from signloom.train.enrol.examples import composed
+from signloom.train.enrol.learner import Learner, predicted
 from signloom.vocabulary import Vocabulary
 
 # Composed utterances to learn, and to measure on in each part that is left out.
@@ -27,10 +25,12 @@ NUM_TRAINING = 160
 NUM_MEASURED = 40
 # Signs of an utterance, from so many to 8: to learn also single ones, to measure as `signloom compose` has them.
 _FEWEST_LEARNT, _FEWEST_MEASURED = 1, 3
+# The key of the record of an export in `Model.info`.
+INFO_EXPORT = "export"
 # First numbers of the seeds of what is composed.
 _LEARNT, _MEASURED = 0, 1
 # Figures of the model before, which are not those of the enrolled one.
-_OUTDATED = ("dev", "tuned", "export")
+_OUTDATED = ("dev", "tuned", INFO_EXPORT)
 # The key of the record of an enrolment in `Model.info`.
 INFO_ENROLLED = "enrolled"
 
@@ -62,28 +62,33 @@ class Enrolment:
     old: Change | None
 
 
-def num_steps(clips: Clips) -> int:
+def num_steps(learner: Learner, clips: Clips) -> int:
     """Returns how often `enrol` calls `advance`."""
-    return STEPS * (clips.num_folds + 1)
+    return learner.num_steps * (clips.num_folds + 1)
 
 
 def enrol(
-    model: Model, clips: Clips, *, seed: int = 0, record: dict[str, Any], advance: Callable[[], object] = lambda: None
+    learner: Learner,
+    clips: Clips,
+    *,
+    seed: int = 0,
+    record: dict[str, Any],
+    advance: Callable[[], object] = lambda: None,
 ) -> Enrolment:
-    """Returns the model enrolled with clips. The steps are as many with few clips as with many.
+    """Returns the model of a learner enrolled with clips. The steps are as many with few clips as with many.
 
     record: what the enrolled model says of the clips.  advance: called after each step of training.
 
-    Raises InputError for a model without torch weights, and for a store of another body than the model's.
+    Raises InputError for a store of other features than those that the model learns from.
     """
-    recognizer, store = recognizer_of(model.engine), model.store
-    if store is not None and store.num_features != recognizer.body.out_channels:
+    model, store = learner.model, learner.model.store
+    if store is not None and store.num_features != learner.num_features:
         raise InputError(
-            f"model: its store holds {store.num_features} features a frame, its body makes "
-            f"{recognizer.body.out_channels}; take a copy of the file that is whole, or train again"
+            f"model: its store holds {store.num_features} features a frame, the layers that learn take "
+            f"{learner.num_features}; take a copy of the file that is whole, or train again"
         )
     new = sorted(model.vocabulary.unknown(clips.glosses))
-    trainer = _Trainer(model, Vocabulary((*model.vocabulary.words, *new)), store, seed, advance)
+    trainer = _Trainer(learner, Vocabulary((*model.vocabulary.words, *new)), seed, advance)
     change = trainer.left_out(clips)
     adapted = trainer.adapted(clips, seed=(seed, _LEARNT))
     old = None
@@ -91,9 +96,10 @@ def enrol(
         old = trainer.change([("", adapted, store.dev)])
     record = {**record, "new_glosses": new, "seed": seed, **_figures(change, old)}
     info = {name: value for name, value in model.info.items() if name not in _OUTDATED}
-    enrolled = replace(
-        model, engine=TorchEngine(adapted), vocabulary=trainer.vocabulary, info={**info, INFO_ENROLLED: record}
-    )
+    if (exported := model.info.get(INFO_EXPORT)) is not None:
+        # Of an exported model, the precision is still true.
+        info[INFO_EXPORT] = {name: exported[name] for name in ("precision",) if name in exported}
+    enrolled = replace(adapted.model, info={**info, INFO_ENROLLED: record})
     if INFO_KEY in info:
         # Confidences were fitted to the outputs of the model before.
         enrolled = with_spans(enrolled, replace(SpanSettings.of(info), calibration=Calibration()))
@@ -102,18 +108,17 @@ def enrol(
 
 @dataclass(frozen=True)
 class _Trainer:
-    """Trains copies of a model on clips, and compares them with it."""
+    """Trains copies of a model on clips, and compares them with it.  vocabulary: of the copies."""
 
-    model: Model
+    learner: Learner
     vocabulary: Vocabulary
-    store: Store | None
     seed: int
     advance: Callable[[], object]
 
-    def adapted(self, clips: Clips, *, seed: Sequence[int]) -> Recognizer:
-        """Returns the recogniser trained on clips and store."""
+    def adapted(self, clips: Clips, *, seed: Sequence[int]) -> Learner:
+        """Returns the learner after it learnt clips and store."""
         examples = composed(
-            self.model,
+            self.learner,
             self.vocabulary,
             clips,
             NUM_TRAINING,
@@ -121,11 +126,11 @@ class _Trainer:
             min_glosses=_FEWEST_LEARNT,
             augmentation=AugmentationConfig(),
         )
-        return adapt(
-            extended(recognizer_of(self.model.engine), len(self.vocabulary)),
+        store = self.learner.model.store
+        return self.learner.adapted(
+            self.vocabulary,
             examples,
-            self.store.train if self.store is not None else [],
-            num_known=len(self.model.vocabulary),
+            store.train if store is not None else [],
             seed=self.seed,
             advance=self.advance,
         )
@@ -137,7 +142,7 @@ class _Trainer:
             kept, out = clips.fold(number)
             adapted = self.adapted(kept, seed=(self.seed, _LEARNT, number))
             examples = composed(
-                self.model,
+                self.learner,
                 self.vocabulary,
                 out,
                 NUM_MEASURED,
@@ -147,14 +152,14 @@ class _Trainer:
             parts.append((f"{number}-", adapted, examples))
         return self.change(parts) if parts else None
 
-    def change(self, parts: Sequence[tuple[str, Recognizer, Sequence[FeatureExample]]]) -> Change:
-        """Returns the change on utterances. parts: prefix of their names, the recogniser after, the utterances."""
+    def change(self, parts: Sequence[tuple[str, Learner, Sequence[FeatureExample]]]) -> Change:
+        """Returns the change on utterances. parts: prefix of their names, the learner after, the utterances."""
         before, after = [], []
         for prefix, adapted, examples in parts:
             names = [f"{prefix}{index}" for index in range(len(examples))]
             references = [self.vocabulary.decode(example.target) for example in examples]
-            old = predicted(recognizer_of(self.model.engine), self.model.vocabulary, examples)
-            new = predicted(adapted, self.vocabulary, examples)
+            old = predicted(self.learner, examples)
+            new = predicted(adapted, examples)
             before += list(zip(names, references, old, strict=True))
             after += list(zip(names, references, new, strict=True))
         return Change(score(before), score(after))

@@ -15,7 +15,7 @@ from signloom.inference.model import Model, load
 from signloom.inference.store import FeatureExample, Store
 from signloom.inference.torch_engine import recognizer_of
 from signloom.train.data import UtteranceDataset
-from signloom.train.enrol.examples import body_features
+from signloom.train.enrol.torch_learner import body_features
 from signloom.train.selection import unalignable
 
 log = logging.getLogger("signloom.train")
