@@ -294,6 +294,17 @@ class TestBadInput:
         assert "--init" in str(raised.value)
         assert (run / "run.json").read_bytes() == before
 
+    def test_a_change_of_clips_that_the_run_did_not_know_counts_as_off(self, tiny_corpus, tmp_path):
+        run = tmp_path / "run"
+        amounts = AugmentationConfig(resting_hand=0.0)
+        fit(recipe(tiny_corpus, run, epochs=1, augmentation=amounts))
+        info = json.loads((run / "run.json").read_text())
+        del info["recipe"]["augmentation"]["resting_hand"]
+        (run / "run.json").write_text(json.dumps(info))
+        with pytest.raises(InputError, match=r"--augmentation.resting_hand was 0, now 0.75"):
+            fit(recipe(tiny_corpus, run, epochs=2, resume=True))
+        fit(recipe(tiny_corpus, run, epochs=2, augmentation=amounts, resume=True))
+
     def test_every_impossible_option_is_told_at_once(self, tiny_corpus):
         with pytest.raises(InputError) as raised:
             recipe(tiny_corpus, "x", epochs=0, batch_size=-1, dropout=2.0, learning_rate=0.0).check()

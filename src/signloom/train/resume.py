@@ -6,12 +6,15 @@ No torch here: the command line reads this module.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from typing import Any
 
 from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
 from signloom.files.writing import as_json
 from signloom.run_folder import Run
+from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipe import Recipe
 
 # Options that may be raised: the run then lasts longer, and the learning rate follows the longer schedule.
@@ -42,10 +45,10 @@ def check_same_run(recipe: Recipe, corpus: Corpus) -> None:
     run = Run.read(recipe.output)
     if not run.info:
         raise InputError(f"{run.path}: nothing to resume; no {run.info_file.name} there. Train without --resume")
-    # An option that an earlier version did not have counts as not given.
-    before = _defaults(recipe) | dict(run.options)
+    # An option that an earlier version did not have counts as not given, a random change of the clips as switched off.
+    before = _flat(_defaults(recipe)) | dict.fromkeys(_amounts(), 0) | _flat(run.options)
     faults = Faults(f"{run.path}: cannot be resumed with other options")
-    for name, value in as_json(asdict(recipe)).items():
+    for name, value in _flat(as_json(asdict(recipe))).items():
         if name in MAY_BE_RAISED and (value is None or (before.get(name) or math.inf) <= value):
             continue
         if name not in FREE_TO_CHANGE and before.get(name) != value:
@@ -58,6 +61,17 @@ def check_same_run(recipe: Recipe, corpus: Corpus) -> None:
         "run with --init"
     )
     faults.raise_if_any()
+
+
+def _amounts() -> list[str]:
+    return [f"augmentation.{item.name}" for item in fields(AugmentationConfig)]
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options by the names that they have on the command line."""
+    amounts = options.get("augmentation") or {}
+    rest = {name: value for name, value in options.items() if name != "augmentation"}
+    return rest | {f"augmentation.{name}": value for name, value in amounts.items()}
 
 
 def _defaults(recipe: Recipe) -> dict:
