@@ -12,7 +12,7 @@ from signloom.corpus import Corpus
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
-from signloom.subtitles import SUFFIXES, format_of, spans_text, to_interval, write_spans
+from signloom.subtitles import SUFFIXES, format_of, spans_text, write_spans
 from signloom.vocabulary import Vocabulary
 
 SPANS = (GlossSpan("REGEN", 0.32, 0.7204, 0.987), GlossSpan("<unknown>", 0.7204, 3661.5, 0.5))
@@ -45,7 +45,7 @@ def test_text_is_the_sentence_and_a_line_a_gloss():
 
 
 def test_no_span_is_shorter_than_a_millisecond():
-    assert to_interval(GlossSpan("A", 0.5001, 0.5002, 1.0))[:2] == (500, 501)
+    assert GlossSpan("A", 0.5001, 0.5002, 1.0).interval[:2] == (500, 501)
 
 
 def test_the_ending_of_the_output_tells_the_format_where_none_is_given():
@@ -266,10 +266,10 @@ def test_transcribe_writes_the_same_formats(clip, model_file, tmp_path, capsys, 
         pytest.importorskip("pympi")
     from signloom.commands.transcribe import Options, run
 
-    run(Options(source=clip, model=model_file, format=format))
+    run(Options(sources=[str(clip)], model=model_file, format=format))
     printed = capsys.readouterr().out
-    run(Options(source=clip, model=model_file, format=format, output=tmp_path / "out"))
-    run(Options(source=clip, model=model_file, output=tmp_path / f"named{SUFFIXES[format]}"))
+    run(Options(sources=[str(clip)], model=model_file, format=format, output=tmp_path / "out"))
+    run(Options(sources=[str(clip)], model=model_file, output=tmp_path / f"named{SUFFIXES[format]}"))
     written = (tmp_path / "out").read_text(encoding="utf-8")
     assert written.startswith(head)
     assert (tmp_path / f"named{SUFFIXES[format]}").read_text(encoding="utf-8").startswith(head)
@@ -277,4 +277,4 @@ def test_transcribe_writes_the_same_formats(clip, model_file, tmp_path, capsys, 
     assert re.sub("DATE=\\S+", "", written) == re.sub("DATE=\\S+", "", printed)
     assert capsys.readouterr().out == ""
     with pytest.raises(InputError, match="is a folder; needed the name of a file"):
-        run(Options(source=clip, model=model_file, output=tmp_path))
+        run(Options(sources=[str(clip)], model=model_file, output=tmp_path))

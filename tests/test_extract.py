@@ -11,7 +11,7 @@ import pytest
 import waving
 from signloom import layout
 from signloom.errors import InputError, MissingExtraError, SignloomError
-from signloom.extract import HolisticTracker, extract_clip
+from signloom.extract import HolisticTracker, extract_landmarks
 from signloom.extract.holistic import Settings, quiet_stderr, track_clip
 from signloom.extract.reading import open_clip
 from signloom.landmarks import Landmarks
@@ -34,7 +34,7 @@ def wave(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def waved(wave):
-    return extract_clip(wave)
+    return extract_landmarks(wave)
 
 
 def test_all_four_parts_are_found_and_lie_where_they_were_drawn(waved):
@@ -82,10 +82,10 @@ def test_a_frame_folder_gives_what_its_frames_give(tmp_path):
     if reason := waving.why_not():
         pytest.skip(reason)
     folder = waving.write_frames(tmp_path / "id" / "1", 12)
-    clip = extract_clip(folder, fps=50)
+    clip = extract_landmarks(folder, fps=50)
     assert clip.source["name"] == "id"
     assert (len(clip), clip.fps, clip.assumed) == (12, 50.0, ("fps", "pixel_aspect"))
-    assert extract_clip(folder).fps == 25.0
+    assert extract_landmarks(folder).fps == 25.0
     tracker = HolisticTracker()
     points = [tracker(frame)[0] for frame in waving.frames(12)]
     tracker.close()
@@ -95,13 +95,13 @@ def test_a_frame_folder_gives_what_its_frames_give(tmp_path):
 
 def test_pixel_aspect_and_crop_scale_to_units_of_image_height(wave, waved):
     # PHOENIX's aspect narrows x and z; what is found, in fractions of the image, stays the same.
-    narrow = extract_clip(wave, pixel_aspect=260 / 300)
+    narrow = extract_landmarks(wave, pixel_aspect=260 / 300)
     assert narrow.assumed == ()
     assert narrow.pixel_aspect == pytest.approx(0.8667, abs=1e-4)
     assert np.allclose(narrow.points[..., (0, 2)], waved.points[..., (0, 2)] * (260 / 300), atol=1e-5)
     assert np.array_equal(narrow.points[..., 1], waved.points[..., 1])
     # The crop becomes the image: same person, lengths in units of the crop's height.
-    crop = extract_clip(wave, crop="60,40,480,400")
+    crop = extract_landmarks(wave, crop="60,40,480,400")
     assert crop.image_size == (480, 400)
     assert crop.source["options"]["crop"] == "60,40,480,400"
     shoulders = layout.indices("pose.left_shoulder", "pose.right_shoulder")
@@ -110,11 +110,11 @@ def test_pixel_aspect_and_crop_scale_to_units_of_image_height(wave, waved):
     with pytest.raises(
         InputError, match=r"wave.mp4: crop 600,0,100,100 ends at 700,100, outside the image of 640x480 pixels"
     ):
-        extract_clip(wave, crop="600,0,100,100")
+        extract_landmarks(wave, crop="600,0,100,100")
 
 
 def test_a_video_of_one_frame_is_a_clip(tmp_path):
-    clip = extract_clip(waving.write_video(tmp_path / "one.mp4", 1, person=False))
+    clip = extract_landmarks(waving.write_video(tmp_path / "one.mp4", 1, person=False))
     assert len(clip) == 1
     assert clip.duration_seconds > 0
 
@@ -130,16 +130,16 @@ def test_absurd_settings_are_refused():
     with pytest.raises(
         InputError, match="pixel_aspect is 0; needed a pixel's width divided by its height, from 0.2 to 5"
     ):
-        extract_clip("x.mp4", pixel_aspect=0)
+        extract_landmarks("x.mp4", pixel_aspect=0)
     with pytest.raises(InputError, match="fps is nan; needed a number of 1 to 1,000"):
-        extract_clip("x.mp4", fps=float("nan"))
+        extract_landmarks("x.mp4", fps=float("nan"))
     with pytest.raises(InputError, match="no such video file or frame folder"):
-        extract_clip("does-not-exist.mp4")
+        extract_landmarks("does-not-exist.mp4")
 
 
 def test_blurred_faces_are_missing_not_zero(shared_data):
     """The people who recorded these signs blurred their faces: there is none to find, in under 5 % of frames."""
-    clip = extract_clip(shared_data / "video" / "yo_001.mp4")
+    clip = extract_landmarks(shared_data / "video" / "yo_001.mp4")
     assert len(clip) == 55
     assert clip.fps == pytest.approx(29.97, abs=0.02)
     face = clip.present("face")
@@ -166,7 +166,7 @@ def test_frames_and_times_of_a_video_that_players_mirror(shared_data):
     path = shared_data / "door" / "video" / "a1_hflip.mp4"
     if not path.is_file():
         pytest.skip(f"not found: {path}")
-    clip = extract_clip(path)
+    clip = extract_landmarks(path)
     shoulders = clip.points[:, layout.indices("pose.right_shoulder", "pose.left_shoulder", "pose.nose"), :2]
     right, left, nose = np.nanmean(shoulders, axis=0)
     assert right[0] < left[0]
@@ -177,7 +177,7 @@ def test_the_note_of_frames_that_cannot_be_read_and_their_gap_are_stored(shared_
     path = shared_data / "door" / "video" / "d_corrupt_avi.avi"
     if not path.is_file():
         pytest.skip(f"not found: {path}")
-    extract_clip(path).save(tmp_path / "a.npz")
+    extract_landmarks(path).save(tmp_path / "a.npz")
     clip = Landmarks.load(tmp_path / "a.npz")
     assert (clip.source["frames"]["total"], clip.source["frames"]["unread"]) == (15, 5)
     assert clip.seconds[-1] == pytest.approx(19 / 25)
@@ -203,7 +203,7 @@ def test_a_machine_without_libgl_is_told_the_package(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         _without(patch, "mediapipe", error)
         with pytest.raises(SignloomError, match=r"libGL.so.1.*apt-get install libgl1 libglib2.0-0") as raised:
-            extract_clip(tmp_path / "a.mp4")
+            extract_landmarks(tmp_path / "a.mp4")
     assert not isinstance(raised.value, (InputError, MissingExtraError))
 
 
@@ -217,7 +217,7 @@ def test_without_the_extra_its_name_is_told(monkeypatch, tmp_path, module, name)
         with pytest.raises(
             MissingExtraError, match=r"needs the package '(av|opencv|mediapipe).*pip install 'signloom\[extract\]'"
         ):
-            extract_clip(tmp_path / name)
+            extract_landmarks(tmp_path / name)
 
 
 def test_stderr_is_quiet_for_c_code_only(capfd):

@@ -24,6 +24,7 @@ from signloom.extract.resume import FailureLog, locked_output, read_header, surv
 from signloom.extract.sources import Clip, find_clips
 from signloom.files.locks import LOCK, LockedError, locked
 from signloom.landmarks import Landmarks
+from signloom.processes import usable_cpus
 
 cv2 = pytest.importorskip("cv2", reason="extraction needs the extra 'extract'", exc_type=ImportError)
 pytest.importorskip("mediapipe", reason="extraction needs the extra 'extract'", exc_type=ImportError)
@@ -373,7 +374,7 @@ def test_a_shard_touches_only_what_is_its_own(tmp_path):
 
 
 def test_the_default_is_a_worker_for_each_usable_cpu():
-    assert 1 <= command._usable_cpus() <= (os.cpu_count() or 1)
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
 
 
 def test_frames_that_are_missing_in_a_folder_are_told_and_no_difference(in_process, tmp_path, capsys):

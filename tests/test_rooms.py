@@ -29,7 +29,7 @@ FLOORS = [
     {"model", "subtitles"},
     {"inference"},
     {"train", "recompose"},
-    {"report", "live"},
+    {"report", "live", "transcripts"},
     {"health"},
     {"commands"},
     {"cli"},

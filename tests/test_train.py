@@ -395,7 +395,14 @@ class TestCommandLine:
         assert (run / "hypotheses-test.csv").read_text().startswith("id|gloss\n")
         clip = tiny_corpus / "landmarks" / "test-0.npz"
         assert self.run("transcribe", clip, "--model", run, "--format", "json") == 0
-        assert set(json.loads(capsys.readouterr().out)) == {"source", "duration_seconds", "glosses", "score", "decoder"}
+        assert set(json.loads(capsys.readouterr().out)) == {
+            "source",
+            "duration_seconds",
+            "text",
+            "glosses",
+            "score",
+            "decoder",
+        }
 
     def test_options_from_a_file_and_a_misspelt_one(self, tiny_corpus, tmp_path, capsys):
         config = tmp_path / "recipe.yaml"

@@ -1,8 +1,9 @@
-"""A pool of worker processes whose death is an error that a user can understand."""
+"""Worker processes: how many, and a pool of them whose death is an error that a user can understand."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from signloom.errors import CheckFailedError
+
+
+def usable_cpus() -> int:
+    """Returns the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""Writes glosses with their times as text, JSON, SRT, WebVTT or ELAN files."""
+"""Writes glosses with their times as text, JSON, tables, SRT, WebVTT or ELAN files."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
@@ -12,12 +13,12 @@ from signloom.ctc.hypothesis import GlossSpan
 from signloom.errors import InputError
 from signloom.files.writing import write_text
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
-from signloom.timed.annotations import TimedAnnotation
+from signloom.timed.cues import srt_text, vtt_text
 from signloom.timed.eaf import write_eaf
 
-Format = Literal["text", "json", "srt", "vtt", "eaf"]
-VTT_HEAD = "WEBVTT\n"
-SUFFIXES: dict[str, str] = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "eaf": ".eaf"}
+Format = Literal["text", "json", "csv", "tsv", "srt", "vtt", "eaf"]
+SUFFIXES: dict[str, str] = {format: ".txt" if format == "text" else f".{format}" for format in get_args(Format)}
+_COLUMNS = ("source", "start_seconds", "end_seconds", "gloss", "confidence")
 
 
 def format_of(format: Format | None, output: Path | None) -> Format:
@@ -63,15 +64,17 @@ def spans_text(
 ) -> str:
     """Returns the text that `write_spans` writes. folder: the folder of the file to be written."""
     if format == "json":
-        whole = {**(record or {}), "glosses": [span.to_json() for span in spans]}
+        whole = {**(record or {}), "glosses": [span.to_dict() for span in spans]}
         return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
-    intervals = [to_interval(span) for span in spans]
+    if format in ("csv", "tsv"):
+        return csv_head(format) + csv_rows(spans, str((record or {}).get("source", "")), format)
+    intervals = [span.interval for span in spans]
     if format == "eaf":
         return write_eaf(intervals, [span.confidence for span in spans], media=media, folder=folder)
     if format == "srt":
-        return "\n".join(srt_cue(number, interval) for number, interval in enumerate(intervals, 1))
+        return srt_text(intervals)
     if format == "vtt":
-        return "\n".join([VTT_HEAD, *map(vtt_cue, intervals)])
+        return vtt_text(intervals)
     lines = [" ".join(span.gloss for span in spans) or "(no gloss recognised)"]
     lines += [
         f"  {span.start_seconds:7.2f} - {span.end_seconds:6.2f} s  {span.confidence:4.0%}  {span.gloss}"
@@ -80,30 +83,23 @@ def spans_text(
     return "\n".join(lines) + "\n"
 
 
+def csv_head(format: Format) -> str:
+    """Returns the head of a table of glosses: with commas, or for `tsv` with tabs."""
+    return _table([_COLUMNS], format)
+
+
+def csv_rows(spans: Sequence[GlossSpan], source: str, format: Format) -> str:
+    """Returns the rows of a table of glosses. source: of these glosses."""
+    records = [{"source": source, **span.to_dict()} for span in spans]
+    return _table([[record[name] for name in _COLUMNS] for record in records], format)
+
+
+def _table(rows: Iterable[Sequence[Any]], format: Format) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t" if format == "tsv" else ",", lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def playable(source: Path) -> Path | None:
     """Returns the source if it is a file that players and ELAN can open; None for landmarks or a folder."""
     return source if source.is_file() and source.suffix != LANDMARKS_SUFFIX else None
-
-
-def to_interval(span: GlossSpan) -> TimedAnnotation:
-    """Returns the span in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
-    start = round(1000 * span.start_seconds)
-    return TimedAnnotation(start, max(round(1000 * span.end_seconds), start + 1), span.gloss)
-
-
-def srt_cue(number: int, interval: TimedAnnotation) -> str:
-    """Returns a subtitle of SRT; number: from 1. An empty line separates subtitles."""
-    start, end, text = interval
-    return f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
-
-
-def vtt_cue(interval: TimedAnnotation) -> str:
-    """Returns a cue of WebVTT. An empty line stands before each cue."""
-    start, end, text = interval
-    # WebVTT would take `<unknown>` for a tag.
-    return f"{_clock(start, '.')} --> {_clock(end, '.')}\n{escape(text, quote=False)}\n"
-
-
-def _clock(milliseconds: int, point: str) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{point}{rest:03d}"

@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "word error rate of a model on a split of a corpus",
     "export": "a trained model -> one .onnx file that runs without torch, proved to compute the same",
     "compare": "compare two systems on the same references: is the difference real, and where?",
-    "transcribe": "recognise the glosses of a video, a folder of frames or a landmark file",
+    "transcribe": "recognise the glosses of videos, folders of frames and landmark files",
     "live": "recognise signing while it happens: camera or video in, captions on the screen",
     "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",
     "score": "word error rate of any file of hypotheses against any file of references",

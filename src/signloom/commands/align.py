@@ -97,6 +97,7 @@ def run(options: Options) -> int:
 
 
 def _align_one(options: Options, model: Model) -> int:
+    options.check_ending()
     format = options.written_format
     if options.output is not None and options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed a file for one clip")

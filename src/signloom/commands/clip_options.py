@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.errors import InputError
 from signloom.inference.model import read_landmarks
 from signloom.landmarks import ClipView, Landmarks
-from signloom.subtitles import Format, format_of
+from signloom.subtitles import SUFFIXES, Format, format_of
 
 
 @dataclass(kw_only=True)
@@ -17,8 +18,8 @@ class ClipOptions:
     model: Path
     """a run folder with a model, a model file, or an exported model (.onnx)"""
     format: Format | None = None
-    """text for people, json for programs, srt and vtt for players, eaf for ELAN; default: the format that matches the
-    suffix of --output, otherwise text"""
+    """text for people, json for programs, csv and tsv for spreadsheets, srt and vtt for players, eaf for ELAN; default:
+    the format that matches the suffix of --output, otherwise text"""
     output: Path | None = None
     """file for the result; default: the terminal. An ELAN file is best kept beside the video"""
     crop: str | None = None
@@ -32,6 +33,16 @@ class ClipOptions:
     def written_format(self) -> Format:
         """The format to write. Raises InputError if --output has the suffix of another one."""
         return format_of(self.format, self.output)
+
+    def check_ending(self) -> None:
+        """Raises InputError if the ending of the file --output is unknown, and --format does not say what it holds."""
+        if self.output is None or self.format is not None:
+            return
+        if self.output.suffix and self.output.suffix.lower() not in SUFFIXES.values():
+            raise InputError(
+                f"--output {self.output}: unknown ending {self.output.suffix}; needed one of "
+                f"{', '.join(SUFFIXES.values())}, or --format"
+            )
 
     def landmarks_of(self, source: Path, view: str | None) -> Landmarks | ClipView:
         """Returns the landmarks in a file, or those extracted from a video or a folder of frames.

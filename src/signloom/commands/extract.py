@@ -7,7 +7,6 @@ Exit status: 0 if every clip is done, 1 if some failed, 2 if there are no clips.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from signloom.extract.parallel import ClipResult, extract_all
 from signloom.extract.resume import FailureLog, Survey, locked_output, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 from signloom.files.temporary import remove_temporary
+from signloom.processes import usable_cpus
 
 # A message lists at most this many clips.
 NUM_SHOWN = 10
@@ -63,7 +63,7 @@ def run(options: Options) -> int:
         pixel_aspect=options.pixel_aspect,
         fps=options.fps,
     )
-    workers = _usable_cpus() if options.workers is None else options.workers
+    workers = usable_cpus() if options.workers is None else options.workers
     if workers < 1:
         raise InputError(f"--workers {workers}: needed at least 1")
     # A missing package is reported once, before the work, not for every clip.
@@ -95,10 +95,6 @@ def _run(options: Options, found: FoundClips, clips: list[Clip], settings: Setti
     print(_summary(done, state, failures, seconds, output, log))
     _notes(done, failures, log)
     return 1 if failures else 0
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _survey(clips: list[Clip], output: Path, settings: Settings, options: Options) -> Survey:

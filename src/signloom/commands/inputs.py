@@ -14,7 +14,7 @@ from signloom.files.inputs import check_no_input, protect
 from signloom.run_folder import Run
 
 # Options that name what a command writes. All other paths are inputs, and so are texts that may name files or patterns.
-OUTPUTS = ("output", "html", "save_landmarks", "preview", "srt", "vtt", "json", "record")
+OUTPUTS = ("output", "output_dir", "html", "save_landmarks", "preview", "srt", "vtt", "json", "record")
 TEXTS = ("sources", "annotations", "evaluate", "model", "subject")
 
 

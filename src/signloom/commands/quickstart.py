@@ -190,6 +190,6 @@ def _transcribe(model: Any, corpus: Corpus, utterance: Utterance) -> dict[str, A
         "id": utterance.id,
         "reference": list(utterance.glosses),
         "reference_spans": [[start / utterance.fps, end / utterance.fps] for start, end in boundaries],
-        "hypothesis": [span.to_json() for span in hypothesis.glosses],
+        "hypothesis": [span.to_dict() for span in hypothesis.glosses],
         "duration_seconds": utterance.duration_seconds,
     }

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from signloom.errors import InputError
+from signloom.timed.annotations import TimedAnnotation
+from signloom.timed.cues import srt_text
 
 # Rows that are checked at once, in double precision.
 _BLOCK_FRAMES = 1024
@@ -47,7 +49,14 @@ class GlossSpan:
     end_seconds: float
     confidence: float
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def interval(self) -> TimedAnnotation:
+        """The gloss in whole milliseconds, at least one long: players and ELAN know no shorter ones."""
+        start = round(1000 * self.start_seconds)
+        return TimedAnnotation(start, max(round(1000 * self.end_seconds), start + 1), self.gloss)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the gloss as JSON has it: times to the millisecond."""
         return {
             "gloss": self.gloss,
             "start_seconds": round(self.start_seconds, 3),
@@ -70,3 +79,16 @@ class Hypothesis:
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(span.gloss for span in self.glosses)
+
+    @property
+    def text(self) -> str:
+        """The glosses, separated by spaces."""
+        return " ".join(self.words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as JSON has it."""
+        return {"text": self.text, "score": self.score, "glosses": [span.to_dict() for span in self.glosses]}
+
+    def to_srt(self) -> str:
+        """Returns the text of an SRT file: a subtitle per gloss."""
+        return srt_text(span.interval for span in self.glosses)

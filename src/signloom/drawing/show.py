@@ -17,7 +17,7 @@ from signloom.console import progress_bar
 from signloom.drawing.film import MAX_GIF_FPS, Page, save_png, write_gif, write_mp4
 from signloom.drawing.tracked import TrackedPages
 from signloom.errors import InputError, SignloomError
-from signloom.extract import Crop, extract_clip
+from signloom.extract import Crop, extract_landmarks
 from signloom.extract.reading import open_clip
 from signloom.frame_times import frames_at, frames_between
 from signloom.landmarks import Landmarks
@@ -37,7 +37,7 @@ def track(source: Path, *, crop: str | None, pixel_aspect: float | None, fps: fl
         def progress(done: int, expected: int) -> None:
             bar.update(task, completed=done, total=max(expected, done) or None, done=done)
 
-        return extract_clip(source, crop=crop, pixel_aspect=pixel_aspect, fps=fps, progress=progress)
+        return extract_landmarks(source, crop=crop, pixel_aspect=pixel_aspect, fps=fps, progress=progress)
 
 
 @dataclass(frozen=True)

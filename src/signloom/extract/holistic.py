@@ -123,7 +123,7 @@ class HolisticTracker:
         return points, visibility
 
 
-def extract_clip(
+def extract_landmarks(
     path: Path | str,
     *,
     crop: Crop | str | None = None,
@@ -152,7 +152,7 @@ def extract_clip(
 
 
 def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
-    """Returns the landmarks of one clip; the tracker may have seen other clips before. See `extract_clip`."""
+    """Returns the landmarks of one clip; the tracker may have seen other clips before. See `extract_landmarks`."""
     reader = open_clip(path)
     tracker.restart()
     points, visibility = _Rows(layout.NUM_POINTS, 3), _Rows(layout.NUM_POSE_POINTS)

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +38,11 @@ class Clip:
     @property
     def is_folder(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def is_landmarks(self) -> bool:
+        """Whether the clip is a landmark file, of which nothing is to extract."""
+        return self.path.suffix.lower() == SUFFIX and not self.is_folder
 
     def output(self, folder: Path) -> Path:
         """Returns the path of the clip's landmark file under `folder`."""
@@ -72,29 +77,43 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def find_clips(sources: Sequence[str | Path]) -> FoundClips:
-    """Returns the clips of files, folders, trees and glob patterns, sorted by name.
-
-    A source that is a file is a video, whatever its suffix. In a tree, a clip is a file with a video suffix, or a
-    folder with images and no videos. A folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
-    folder counts as a clip without frames if its tree has frame folders. The name of a clip is its path under the
-    source; for a pattern, its path under the part before the first wildcard.
+    """Returns the clips of files, folders, trees and glob patterns, sorted by name; see `clips_of`.
 
     Raises InputError listing every source that does not exist or matches nothing, and clips with the same output.
     """
     faults = Faults("sources")
     result = FoundClips([])
     for source in sources:
-        matches = _expand(str(source))
-        if not matches:
-            what = "the pattern matches nothing" if glob.has_magic(str(source)) else "no such file or folder"
-            faults.add(f"{source}: {what}")
-        for root, path in matches:
-            try:
-                result.clips += _clips_of(path, root, result.passed_over)
-            except (InputError, OSError) as error:
-                faults.add(str(error) if isinstance(error, InputError) else f"{path}: {error.strerror}")
+        found = clips_of(source, faults)
+        result.clips += found.clips
+        result.passed_over += found.passed_over
     result.clips = _unique(result.clips, faults)
     faults.raise_if_any()
+    return result
+
+
+def clips_of(source: str | Path, faults: Faults, *, landmarks: bool = False) -> FoundClips:
+    """Returns the clips of one source: a file, a folder, a tree or a glob pattern.
+
+    A source that is a file is a video, whatever its suffix. In a tree, a clip is a file with a video suffix, or a
+    folder with images and no videos. A folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
+    folder counts as a clip without frames if its tree has frame folders. The name of a clip is its path under the
+    source; for a pattern, its path under the part before the first wildcard.
+
+    landmarks: landmark files are clips too. Adds a fault for a source that does not exist, matches nothing or cannot
+    be read.
+    """
+    result = FoundClips([])
+    matches = _expand(str(source))
+    if not matches:
+        what = "the pattern matches nothing" if glob.has_magic(str(source)) else "no such file or folder"
+        faults.add(f"{source}: {what}")
+    suffixes = VIDEO_SUFFIXES | {SUFFIX} if landmarks else VIDEO_SUFFIXES
+    for root, path in matches:
+        try:
+            result.clips += _clips_of(path, root, suffixes, result.passed_over)
+        except (InputError, OSError) as error:
+            faults.add(str(error) if isinstance(error, InputError) else f"{path}: {error.strerror}")
     return result
 
 
@@ -113,9 +132,10 @@ def _expand(source: str) -> list[tuple[Path | None, Path]]:
     return [(root, path) for path in matches if not folders.intersection(path.parents)]
 
 
-def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[Clip]:
+def _clips_of(path: Path, root: Path | None, suffixes: Set[str], passed_over: Counter[str]) -> list[Clip]:
+    """Returns the clips of one match of a source; suffixes: of the files that are clips."""
     if path.is_file():
-        if root is not None and path.suffix.lower() not in VIDEO_SUFFIXES:
+        if root is not None and path.suffix.lower() not in suffixes:
             passed_over[path.suffix.lower() or path.name] += 1
             return []
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -123,7 +143,7 @@ def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[
         return [Clip(path, _name(path.with_suffix(""), root or path.parent))]
     walked: list[Path] = []
     empty: list[Path] = []
-    _walk(path, walked, empty, passed_over, set())
+    _walk(path, walked, empty, suffixes, passed_over, set())
     if any(clip.is_dir() for clip in walked):
         walked += empty
     base = root or path
@@ -135,7 +155,14 @@ def _clips_of(path: Path, root: Path | None, passed_over: Counter[str]) -> list[
     return clips
 
 
-def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Counter[str], seen: set[Path]) -> None:
+def _walk(
+    folder: Path,
+    clips: list[Path],
+    empty: list[Path],
+    suffixes: Set[str],
+    passed_over: Counter[str],
+    seen: set[Path],
+) -> None:
     # Data sets are often trees of symbolic links; a link to a parent must not cause an endless loop.
     real = folder.resolve()
     if real in seen:
@@ -153,11 +180,12 @@ def _walk(folder: Path, clips: list[Path], empty: list[Path], passed_over: Count
         clips.append(folder)
     elif not folders and not files:
         empty.append(folder)
-    clips += videos
-    taken = set(videos or images)
+    points = [entry for entry in files if entry.suffix.lower() == SUFFIX] if SUFFIX in suffixes else []
+    clips += [*videos, *points]
+    taken = {*(videos or images), *points}
     passed_over.update(entry.suffix.lower() or entry.name for entry in files if entry not in taken)
     for entry in folders:
-        _walk(entry, clips, empty, passed_over, seen)
+        _walk(entry, clips, empty, suffixes, passed_over, seen)
 
 
 def _contents(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -98,7 +98,7 @@ class Model:
     def transcribe(self, source: Landmarks | Path | str, **options: Any) -> Hypothesis:
         """Returns the glosses of a clip: landmarks, a landmark file, a video file or a folder of frames.
 
-        options: `crop`, `pixel_aspect` and `fps` of `signloom.extract.extract_clip`, for videos and frames.
+        options: `crop`, `pixel_aspect` and `fps` of `signloom.extract.extract_landmarks`, for videos and frames.
         """
         return self.decode(self.emission(read_landmarks(source, view=self.view, **options)))
 
@@ -198,6 +198,6 @@ def read_landmarks(source: Landmarks | Path | str, *, view: str | None = None, *
     path = Path(source)
     if path.suffix == LANDMARKS_SUFFIX:
         return Landmarks.load(path) if view is None else read_view(path, view)
-    from signloom.extract import extract_clip
+    from signloom.extract import extract_landmarks
 
-    return extract_clip(path, **options)
+    return extract_landmarks(path, **options)

@@ -25,7 +25,7 @@ class GlossEvent:
     span: GlossSpan
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": self.kind, "utterance": self.utterance, "index": self.index, **self.span.to_json()}
+        return {"event": self.kind, "utterance": self.utterance, "index": self.index, **self.span.to_dict()}
 
 
 @dataclass(frozen=True)

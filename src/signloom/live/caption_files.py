@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from signloom.files.growing import GrowingFile
 from signloom.inference.stream_events import Event, GlossEvent
-from signloom.subtitles import VTT_HEAD, srt_cue, to_interval, vtt_cue
+from signloom.timed.cues import VTT_HEAD, srt_cue, vtt_cue
 
 
 class CaptionFile(Protocol):
@@ -31,7 +31,7 @@ class SrtFile:
         for event in events:
             if isinstance(event, GlossEvent) and event.kind == "final":
                 self._count += 1
-                self.file.write((srt_cue(self._count, to_interval(event.span)) + "\n").encode())
+                self.file.write((srt_cue(self._count, event.span.interval) + "\n").encode())
 
 
 class VttFile:
@@ -44,7 +44,7 @@ class VttFile:
     def update(self, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, GlossEvent) and event.kind == "final":
-                self.file.write(("\n" + vtt_cue(to_interval(event.span))).encode())
+                self.file.write(("\n" + vtt_cue(event.span.interval)).encode())
 
 
 class JsonLinesFile:
