@@ -7,6 +7,7 @@ import pytest
 
 from signloom import cli
 from signloom.errors import InputError, MissingExtraError, needs_extra
+from signloom.hints import install_extra
 
 
 @pytest.mark.slow
@@ -32,7 +33,7 @@ def test_a_command_names_the_extra_that_it_misses(missing, arguments, message, t
     (tmp_path / "a.eaf").write_text("<ANNOTATION_DOCUMENT/>")
     code = f"import sys\nsys.modules[{missing!r}] = None\nfrom signloom import cli\ncli.main({arguments.split()})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    install = {extra: f"install it with: pip install 'signloom[{extra}]'\n" for extra in ("model", "train")}
+    install = {extra: f"install it with: {install_extra(extra)}\n" for extra in ("model", "train")}
     assert f"signloom: error: {message.format(**install)}" in result.stderr
     assert "Traceback" not in result.stderr
     assert result.returncode == 2

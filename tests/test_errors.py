@@ -14,11 +14,11 @@ from signloom.errors import Faults, MissingExtraError
 @pytest.mark.parametrize(
     ("version", "module", "advice"),
     [
-        ((3, 12, 1), "mediapipe", "install it with: pip install 'signloom[extract]'"),
-        ((3, 13, 0), "lightning", "install it with: pip install 'signloom[train]'"),
+        ((3, 12, 1), "mediapipe", "[extract]"),
+        ((3, 13, 0), "lightning", "[train]"),
         ((3, 13, 0), "mediapipe", "it has no release for Python 3.13. Extract with Python 3.11 or 3.12: "),
         # OpenCV has releases for every Python: a preview as .mp4 works there.
-        ((3, 13, 0), "cv2", "install it with: pip install opencv-contrib-python"),
+        ((3, 13, 0), "cv2", "pip install opencv-contrib-python"),
     ],
 )
 def test_the_advice_fits_the_python_that_runs(monkeypatch, version, module, advice):

@@ -215,7 +215,7 @@ def test_without_the_extra_its_name_is_told(monkeypatch, tmp_path, module, name)
     with monkeypatch.context() as patch:
         _without(patch, module, ModuleNotFoundError(f"No module named {module!r}", name=module))
         with pytest.raises(
-            MissingExtraError, match=r"needs the package '(av|opencv|mediapipe).*pip install 'signloom\[extract\]'"
+            MissingExtraError, match=r"needs the package '(av|opencv|mediapipe).*pip install -e .*\[extract\]"
         ):
             extract_landmarks(tmp_path / name)
 

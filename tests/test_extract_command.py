@@ -310,7 +310,7 @@ def test_without_mediapipe_the_command_says_so_before_it_starts(monkeypatch, tmp
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", unknown)
-    with pytest.raises(MissingExtraError, match=r"pip install 'signloom\[extract\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e .*\[extract\]"):
         run(Options([str(one_clip(tmp_path).path)], tmp_path / "out"))
     assert outputs(tmp_path) == {}
 

@@ -345,9 +345,9 @@ def test_export_writes_a_tree_and_lists_what_is_no_landmark_file(tmp_path, capsy
 
 def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pose_format", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'signloom\[pose\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e .*\[pose\]"):
         write_pose(random_landmarks(2), tmp_path / "a.pose")
-    with pytest.raises(MissingExtraError, match=r"pip install 'signloom\[pose\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e .*\[pose\]"):
         command(importer, tmp_path, "--output", tmp_path / "out")
 
 

@@ -11,7 +11,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -22,6 +22,11 @@ from signloom.errors import InputError, SignloomError, StoppedError, needs_extra
 
 # What Path.resolve raises as a RuntimeError, up to Python 3.12; later it is an OSError.
 _LOOP = "Symlink loop from "
+# Commands that need no module.
+_OWN = {
+    "help": "the same as --help: 'signloom help train' lists the options of train",
+    "version": "the version of signloom",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -31,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Waiting threads that spin make torch about ten times slower while other programs run (docs/design.md). OpenMP
     # reads this variable once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # A shell asks for completions: see commands/completion.py.
+    if "_ARGCOMPLETE" in os.environ:
+        import_module(commands.module_of("completion")).complete(_OWN)
     with patient_output():
         status = _status(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(status)
@@ -66,13 +74,15 @@ def dispatch(arguments: list[str]) -> int:
     Errors pass through; `main` prints them.
     """
     _check_text(arguments)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_table("signloom COMMAND [options]", COMMANDS))
+        print(_table("signloom COMMAND [options]", {**COMMANDS, **_OWN}))
         return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
+    if arguments[0] in ("-V", "--version", "version"):
         print(f"signloom {__version__}")
         return 0
-    name, rest = _known(arguments[0], COMMANDS, "command"), arguments[1:]
+    name, rest = _known(arguments[0], COMMANDS, "command", others=_OWN), arguments[1:]
     program = f"signloom {name}"
     with needs_extra(program, trains=name in TRAINING):
         module = import_module(commands.module_of(name))
@@ -119,7 +129,7 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     # A module can replace options that stand for others (`--recipe NAME`).
     expand: Callable[[list[str]], list[str]] = getattr(options, "expand", list)
     try:
-        values = parser.parse_args(messages.spell_out(expand(arguments), types))
+        values = parser.parse_args(messages.spell_out(expand(arguments), parser.types, needs_word=parser.needs_word))
     except OverflowError:
         raise InputError(f"{program}: {messages.too_long(arguments)}") from None
     except UnicodeDecodeError as error:
@@ -132,14 +142,17 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
     return options(**{name: values[name] for name in types})
 
 
-def _known(name: str, table: dict[str, str], noun: str) -> str:
-    """Returns `name` if the table has it; otherwise exits with a message that names the nearest."""
-    if name not in table:
-        near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
+def _known(name: str, table: Iterable[str], noun: str, *, others: Iterable[str] = ()) -> str:
+    """Returns `name`, with underscores for dashes, if the table has it; otherwise exits with a message that names the
+    nearest, also of `others`.
+    """
+    if (known := name.replace("-", "_")) not in table:
+        everything = [*table, *others]
+        near = difflib.get_close_matches(known, everything, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        print(f"signloom: error: unknown {noun} {name!r}{hint}\nKnown: {', '.join(table)}", file=sys.stderr)
+        print(f"signloom: error: unknown {noun} {name!r}{hint}\nKnown: {', '.join(everything)}", file=sys.stderr)
         raise SystemExit(2)
-    return name
+    return known
 
 
 def _table(usage: str, table: dict[str, str]) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from signloom.hints import install_extra, install_package
+
 # The extra and the distribution that install each optional package, by the name that Python imports.
 _EXTRAS = {
     "torch": ("model", "torch"),
@@ -95,9 +97,9 @@ class MissingExtraError(SignloomError):
         extra, package = _EXTRAS[module.partition(".")[0]]
         if trains and extra == "model":
             extra = "train"
-        advice = f"install it with: pip install 'signloom[{extra}]'"
+        advice = f"install it with: {install_extra(extra)}"
         if extra == "extract" and sys.version_info >= NO_EXTRACTION_FROM:
-            advice = f"install it with: pip install {package}"
+            advice = f"install it with: {install_package(package)}"
             if package == "mediapipe":
                 advice = (
                     f"it has no release for Python {sys.version_info[0]}.{sys.version_info[1]}. Extract with Python "

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",
     "score": "word error rate of any file of hypotheses against any file of references",
     "export_pose": "landmark files -> .pose files, for pose-format and its tools",
+    "completion": "what makes a shell complete commands, options and files at the tab key",
 }
 
 # Commands that train a model, even if only for ten iterations: they need the extra `train`.

@@ -32,7 +32,7 @@ class Options:
     suite: Literal["all", "data", "run", "compatibility", "architecture"] = "all"
     """the checks to run; all runs every suite that applies to the subject"""
     check: tuple[str, ...] = ()
-    """run only these checks, for example: data.fps data.motion"""
+    """run only these checks, for example: data.fps,data.motion"""
     format: Literal["text", "json"] = "text"
     """the format in which findings are printed"""
     html: Path | None = None

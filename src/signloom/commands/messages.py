@@ -8,6 +8,8 @@ import math
 import re
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
@@ -36,32 +38,83 @@ _OTHER_NAMES = {
 _NEEDED: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def spell_out(arguments: list[str], types: Mapping[str, Any]) -> list[str]:
-    """Returns `arguments` as jsonargparse accepts them; types: of the options, by name.
+def spell_out(arguments: list[str], types: Mapping[str, Any], *, needs_word: bool = False) -> list[str]:
+    """Returns `arguments` as jsonargparse accepts them.
 
-    jsonargparse requires a value after a bool option and reads a list from a single JSON argument. So `--flag` becomes
-    `--flag=true`, and `--names a b` becomes `--names ["a", "b"]`, as does `--names a --names b`.
+    types: of the options, by name.  needs_word: whether the command needs a word that belongs to no option.
+
+    Dashes in the name of an option become underscores. jsonargparse requires a value after a bool option and reads a
+    list from a single JSON argument. So `--flag` becomes `--flag=true`, and `--names A,B` becomes `--names ["A", "B"]`,
+    as do `--names A B` and `--names A --names B`. The last word after a list is the one that the command needs, if
+    there is no other.
     """
     spelled: list[str] = []
     lists: dict[str, tuple[int, list[str]]] = {}
+    loose: list[str] = []
+    last = ""
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        kind = types.get(word.removeprefix("--")) if word.startswith("--") else None
-        values = []
-        while rest and not rest[0].startswith("--"):
-            values.append(rest.pop(0))
-        if kind is bool and (not values or values[0].lower() not in ("true", "false")):
-            word = f"{word}=true"
-        elif str(kind).startswith(("list[str", "list[pathlib", "tuple[")) and values and not values[0].startswith("["):
-            place, before = lists.get(word, (len(spelled) + 1, []))
-            lists[word] = (place, [*before, *values])
-            values = [json.dumps([*before, *values], ensure_ascii=False)]
-            if before:
-                spelled[place] = values[0]
-                continue
-        spelled += [word, *values]
+        if word == "--":
+            loose += rest
+            spelled += [word, *rest]
+            break
+        if not word.startswith("--"):
+            loose.append(word)
+            spelled.append(word)
+            continue
+        name, equals, value = word.removeprefix("--").partition("=")
+        name = name.replace("-", "_") if name.replace("-", "_") in types else name
+        kind = types.get(name)
+        if is_list(kind):
+            words = [value] if equals else _words_of_list(rest)
+            last = name if len(words) > 1 else last
+            place, before = lists.get(name, (len(spelled), []))
+            if words:
+                lists[name] = (place, [*before, *(item for text in words for item in _items(text))])
+            spelled += [] if before else [f"--{name}"]
+        elif kind is bool and not equals:
+            given = bool(rest) and rest[0].lower() in ("true", "false")
+            spelled.append(f"--{name}={rest.pop(0) if given else 'true'}")
+        else:
+            spelled.append(f"--{name}{equals}{value}")
+            if not equals and rest and not rest[0].startswith("--"):
+                spelled.append(rest.pop(0))
+    if needs_word and not loose and last:
+        spelled.append(lists[last][1].pop())
+    for name, (place, items) in lists.items():
+        spelled[place] = f"--{name}={json.dumps(items, ensure_ascii=False)}"
     return spelled
+
+
+def _words_of_list(rest: list[str]) -> list[str]:
+    """Removes the words of a list from the front of `rest`, and returns them: to the next option, or to the end of
+    A,B.
+    """
+    words: list[str] = []
+    while rest and not rest[0].startswith("--"):
+        words.append(rest.pop(0))
+        if len(_items(words[-1])) > 1 and not words[-1].endswith(","):
+            break
+    return words
+
+
+def is_list(kind: Any) -> bool:
+    """Returns whether an option of the type `kind` takes several values."""
+    return typing.get_origin(kind) in (list, tuple)
+
+
+def _items(text: str) -> list[str]:
+    """Returns the items of a list as it is written on the command line: A,B or a JSON list.
+
+    A text with commas that names a file is that file.
+    """
+    if text.startswith("["):
+        with suppress(ValueError):
+            return [str(item) for item in json.loads(text)]
+    if "," not in text or Path(text).exists():
+        return [text]
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def in_words(message: str, types: Mapping[str, Any]) -> str:
@@ -69,10 +122,16 @@ def in_words(message: str, types: Mapping[str, Any]) -> str:
 
     jsonargparse says `Parser key "epochs":`, then, on further lines, every type that it tried and the value.
     """
-    match = re.match(r'Parser key "(\w+)":.*[Vv]alue: (.*)', message, re.DOTALL)
+    if match := re.match(r"argument (--[\w.]+)\S*: expected one argument", message):
+        return f"{match[1]} needs a value"
+    match = re.match(r'Parser key "([\w.]+)":.*[Vv]alue: (.*)', message, re.DOTALL)
     if not match:
         return message
     hint = types.get(match[1])
+    if is_list(hint):
+        return (
+            f"{match[1]} is {match[2].strip()}; needed a list: [A, B] in a file, --{match[1]} A,B on the command line"
+        )
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, UnionType) else (hint,)
     needed: list[str] = []
     for kind in kinds:
@@ -131,5 +190,5 @@ def with_nearest(message: str, types: Mapping[str, Any]) -> str:
         same = [_OTHER_NAMES[name]] if _OTHER_NAMES.get(name) in types else []
         near = same or difflib.get_close_matches(name, types, n=1, cutoff=0.6)
         if name not in types and near:
-            hints.append(f"did you mean --{near[0]}?")
-    return " ".join([message.strip(), *dict.fromkeys(hints)])
+            hints.append(f"; did you mean --{near[0]}?")
+    return "".join([message.strip(), *dict.fromkeys(hints)])

@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import typing
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,14 +18,21 @@ import jsonargparse
 from signloom.commands import messages
 from signloom.files.options_file import read_options
 
+_ON_LISTS = 'A list is written A,B. If an item has a comma, write the list as JSON: \'["A", "B,C"]\'.'
+
 
 class Parser(jsonargparse.ArgumentParser):
     """Exits with status 2 and one sentence where arguments are wrong."""
 
+    # The type of each option by name, the names of positional arguments, and whether one of these is required.
     types: dict[str, Any]
+    positionals: tuple[str, ...]
+    needs_word: bool
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         text = messages.with_nearest(messages.in_words(message, self.types), self.types)
+        for name in self.positionals:
+            text = text.replace(f"--{name} is", f"{name.upper()} is")
         print(f"{self.prog}: error: {text}\nSee '{self.prog} --help'.", file=sys.stderr)
         raise SystemExit(2)
 
@@ -40,7 +48,24 @@ class _Formatter(jsonargparse.DefaultHelpFormatter):
         # jsonargparse calls every positional required.
         text = text.replace("(required, ", "(") if action.nargs == "*" else text
         # The help text of an optional option says itself what holds without it.
-        return text.replace(", default: null)", ")")
+        text = text.replace(", default: null)", ")")
+        text = text.replace(", default: [])", ")").replace(", default: ())", ")")
+        # As it is written on the command line.
+        return re.sub(r"(?<=default: )[\[(].*[\])](?=\)$)", lambda match: re.sub(r"[\[\]()' ]", "", match[0]), text)
+
+    def _format_action_invocation(self, action: Any) -> str:
+        return super()._format_action_invocation(_shown(action))
+
+
+def _shown(action: Any) -> Any:
+    """Returns an option as it is written: a list with commas, without jsonargparse's `--name+`; a flag alone."""
+    shown = copy(action)
+    if action.metavar == "[ITEM,...]":
+        shown.option_strings = [option for option in action.option_strings if not option.endswith("+")]
+        shown.metavar = "A,B,..."
+    elif action.metavar == "{true,false}":
+        shown.metavar = "[{true,false}]"
+    return shown
 
 
 class _ConfigFile(jsonargparse.ActionConfigFile):
@@ -54,6 +79,23 @@ def field_types(options: type) -> dict[str, Any]:
     """Returns the type of each field of a dataclass, in their order."""
     hints = typing.get_type_hints(options)
     return {field.name: hints[field.name] for field in dataclasses.fields(options)}
+
+
+def _in_usage(name: str, kind: Any) -> str:
+    return f"{name.upper()}{' ...' if messages.is_list(kind) else ''}"
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def option_types(options: type) -> dict[str, Any]:
+    """Returns the type of each option of a command by its name; amounts of a table have the names `table.amount`."""
+    types = field_types(options)
+    for name, kind in list(types.items()):
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            types |= {f"{name}.{part}": hint for part, hint in option_types(kind).items()}
+    return types
 
 
 @cache
@@ -70,20 +112,23 @@ def make_parser(options: type, description: str, program: str) -> Parser:
     positionals: tuple[str, ...] = getattr(options, "positionals", ())
     parser = Parser(
         prog=program,
-        usage=" ".join([program, "[options]", *(name.upper() for name in positionals)]),
+        usage=" ".join([program, "[options]", *(_in_usage(name, types[name]) for name in positionals)]),
         description=description.strip(),
+        epilog=_ON_LISTS if any(messages.is_list(types[name]) for name in {*types} - {*positionals}) else "",
         formatter_class=_Formatter,
         exit_on_error=True,
         allow_abbrev=False,
     )
-    parser.types = types
+    parser.types = option_types(options)
+    parser.positionals = positionals
+    parser.needs_word = any(_is_required(fields[name]) for name in positionals)
     parser.add_argument("--config", action=_ConfigFile, help="a YAML file with any of the options below")
     texts = {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(options).params}
     for name in positionals:
-        many = str(types[name]).startswith(("list", "tuple"))
+        many = messages.is_list(types[name])
         # argparse takes the type of one item, even for several.
         kind = typing.get_args(types[name])[0] if many else types[name]
-        number = ("+" if fields[name].default is dataclasses.MISSING else "*") if many else None
+        number = ("+" if _is_required(fields[name]) else "*") if many else None
         parser.add_argument(name, type=kind, help=inspect.cleandoc(texts.get(name, "")), nargs=number)
     parser.add_class_arguments(options, skip=set(positionals), sub_configs=False)
     # jsonargparse takes the docstring of the class as the title; a dataclass without one has its signature there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from signloom.compose.options import ComposeOptions
 from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.corpus.splits import AUTO, KNOWN, KNOWN_DEV, DevSigners, check_names, choose_dev_signers
 from signloom.errors import Faults, InputError, listed
+from signloom.hints import item_list
 from signloom.vocabulary import never_trained
 
 # Share of a gloss's clips that go to dev, and to test; train takes the rest.
@@ -211,9 +213,10 @@ def _notes(
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
     if likely := sorted(gloss for gloss in everything if gloss.lower() in _LIKELY_IDLE):
+        names = shlex.quote(item_list(likely))
         notes.append(
-            f"{listed(likely)} may be no sign; with --idle_glosses {' '.join(likely)} such clips become stretches "
-            "without a gloss, from which a model learns to stay silent"
+            f"{listed(likely)} may be no sign; with --idle_glosses {names} such clips become stretches without a "
+            "gloss, from which a model learns to stay silent"
         )
     if options.num_dev:
         notes += _notes_on_dev(pools, of, dev)

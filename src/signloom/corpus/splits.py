@@ -46,7 +46,7 @@ class DevSigners:
 
 def check_dev_signers(wanted: Sequence[str], faults: Faults) -> None:
     """Adds to `faults` what is wrong with the option --dev_signers, whatever the corpus."""
-    shown = " ".join(wanted) or "empty"
+    shown = ",".join(wanted) or "empty"
     if not wanted or len(set(wanted)) < len(wanted):
         faults.add(f"--dev_signers is {shown}; needed {AUTO}, {KNOWN}, a number, or different signers")
     elif len(wanted) > 1 and {AUTO, KNOWN} & set(wanted):

@@ -37,7 +37,7 @@ class JoinOptions(WriteOptions):
     landmarks: Path
     """Folder with the landmark files <id>.npz, as 'signloom extract' writes it; subfolders are searched too."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
-    """The splits to import: some of train dev test."""
+    """The splits to import: some of train,dev,test."""
     skip_missing: bool = False
     """Leave out utterances without a landmark file and list them in left_out.jsonl, instead of stopping."""
     skip_faulty: bool = False
@@ -105,7 +105,7 @@ def check_splits(splits: Sequence[str]) -> list[str]:
     """Returns the splits in their usual order. Raises InputError for an unknown split, or if none is given."""
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
-        raise InputError(f"--splits is {' '.join(splits) or 'empty'}; needed some of {' '.join(SPLITS)}")
+        raise InputError(f"--splits is {','.join(splits) or 'empty'}; needed some of {','.join(SPLITS)}")
     return [split for split in SPLITS if split in splits]
 
 
@@ -128,7 +128,7 @@ def find_tables(given: Sequence[str], splits: Sequence[str], patterns: Mapping[s
         elif matches:
             faults.add(f"{split}: {listed(map(str, matches), shown=3)} all match; give the right file itself")
         elif not faults:
-            others = " ".join(item for item in splits if item != split)
+            others = ",".join(item for item in splits if item != split)
             without = f", or import without this split: --splits {others}" if others else ""
             faults.add(f"{split}: no file {patterns[split]} in {where}; give the file{without}")
     faults.raise_if_any()

@@ -60,7 +60,7 @@ class Options:
     output: Path
     """Folder of the new corpus."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
-    """The splits to import: some of train dev test."""
+    """The splits to import: some of train,dev,test."""
     gloss_type: list[str] = field(default_factory=list)
     """Import only rows with these values of gloss_type. Default: all rows with glosses."""
     pixel_aspect: float | None = None

@@ -46,7 +46,7 @@ class Options(IsolatedOptions):
     sources: list[Path]
     """Folders <sign>/<clip>/<frame>.npy, or .npz archives."""
     signer: list[str] = field(default_factory=list)
-    """The signer: one name for all sources, or one per source (--signer anna ben). Default: the group in an archive;
+    """The signer: one name for all sources, or one per source (--signer anna,ben). Default: the group in an archive;
     unknown for a folder."""
     fps: float | None = None
     """Frames per second. Default: 25, recorded as assumed."""

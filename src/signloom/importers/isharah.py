@@ -132,7 +132,7 @@ def find_tables(given: Sequence[str], splits: Sequence[str]) -> list[tuple[Path,
         if len(by_split[split]) > 1:
             faults.add(f"{split}: {listed(map(str, by_split[split]), shown=3)} all match; give the right file itself")
         elif not by_split[split] and not any(Path(name).is_file() for name in given if len(given) > 1):
-            others = " ".join(item for item in splits if item != split)
+            others = ",".join(item for item in splits if item != split)
             without = f", or import without this split: --splits {others}" if others else ""
             kinds = ", ".join(records.SUFFIXES)
             faults.add(f"{split}: no table with {split} in its name ({kinds}) in {where}; give the file{without}")

@@ -55,7 +55,7 @@ class TimedOptions(WriteOptions):
     """Signers that are used only for dev, if neither --split nor folders say the splits: auto (one in six, if there are
     six or more and train keeps every gloss), a number of them, their names, or known (none)."""
     splits: list[str] = field(default_factory=lambda: list(SPLITS))
-    """The splits to import: some of train dev test."""
+    """The splits to import: some of train,dev,test."""
     replace_spaces: str | None = None
     """Replacement for spaces in a gloss, such as - ; without it, a gloss with spaces is a fault."""
     signer_from: str = "participant"
@@ -88,7 +88,7 @@ class TierOptions(TimedOptions):
         """The tiers to import. Raises InputError for options that do not fit together."""
         names = tuple(self.tier)
         if not names or len(set(names)) < len(names):
-            raise InputError(f"--tier is {' '.join(names) or 'empty'}; needed one tier, or several different ones")
+            raise InputError(f"--tier is {','.join(names) or 'empty'}; needed one tier, or several different ones")
         if self.each == "sentence" and (len(names) > 1 or self.segments is not None):
             raise InputError("--each sentence needs one --tier and no --segments: its annotations are the sentences")
         return Tiers(names, self.segments, self.each, replace_spaces=self.replace_spaces)

@@ -1,0 +1,7 @@
+"""Runs the command line: `python -m signloom` is `signloom`."""
+
+from __future__ import annotations
+
+from signloom.cli import main
+
+main()
