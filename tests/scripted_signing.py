@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,9 @@ VIEW = "compact"
 FPS = 25.0
 PLACES = {int(point): place for place, point in enumerate(layout.subset(VIEW))}
 GLOSSES = ("A", "B", "C")
-# Where the hand is in each gloss, and between glosses, in units of image height; resting it hangs at REST.
-PLACE_OF = {"A": (0.3, 0.5), "B": (0.5, 0.3), "C": (0.7, 0.5)}
+# Where the hand is in each gloss, in a sign that is none ("?"), and between signs, in units of image height; resting it
+# hangs at REST.
+PLACE_OF = {"A": (0.3, 0.5), "B": (0.5, 0.3), "C": (0.7, 0.5), "?": (0.3, 0.3)}
 BETWEEN = (0.5, 0.5)
 REST = (0.45, 0.95)
 
@@ -27,6 +29,7 @@ REST = (0.45, 0.95)
 class ScriptedEngine:
     """Emits a gloss in every output frame whose second frame shows the hand at its place; else blank.
 
+    doubtful: glosses that are half as probable as others.
     shaky: emit every gloss an output frame later in every second window, as the ends of windows may move emissions.
     """
 
@@ -38,8 +41,9 @@ class ScriptedEngine:
     )
     step_seconds = 4 / FPS
 
-    def __init__(self, num_words: int, *, shaky: bool = False) -> None:
+    def __init__(self, num_words: int, *, shaky: bool = False, doubtful: str = "") -> None:
         self.num_words = num_words
+        self.shares = np.array([0.49 if gloss in doubtful else 0.98 for gloss in ("?", *GLOSSES)])[: num_words - 1]
         self.shaky = shaky
         self.calls = 0
         self.longest = 0
@@ -55,11 +59,11 @@ class ScriptedEngine:
         late = int(self.shaky and self.calls % 2)
         frames = np.clip(4 * (np.arange(count) - late) + 1, 0, points.shape[1] - 1)
         wrist = points[0, frames, PLACES[layout.index("right_hand.wrist")]]
-        places = np.array([PLACE_OF[gloss] for gloss in GLOSSES[: self.num_words - 2]])
+        places = np.array([PLACE_OF[gloss] for gloss in ("?", *GLOSSES[: self.num_words - 2])])
         shown = np.linalg.norm(wrist[:, None, :2] - places, axis=2) < 0.02
         probs = np.full((count, self.num_words), 0.02 / self.num_words)
-        probs[:, 0] += 0.98 * ~shown.any(axis=1)
-        probs[:, 2:] += 0.98 * shown
+        probs[:, 1:] += self.shares * shown
+        probs[:, 0] += 0.98 - (self.shares * shown).max(axis=1)
         return np.log(probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)[None], np.array([count])
 
     def features(self, points: np.ndarray, lengths: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -72,9 +76,10 @@ class ScriptedEngine:
         raise NotImplementedError
 
 
-def scripted_model(glosses: Sequence[str] = GLOSSES, *, shaky: bool = False, decoder: str = "beam") -> Model:
+def scripted_model(glosses: Sequence[str] = GLOSSES, *, decoder: str = "beam", **engine: Any) -> Model:
+    """Returns a model with a scripted engine. engine: `shaky` and `doubtful`."""
     vocabulary = Vocabulary.from_glosses([glosses])
-    return Model(ScriptedEngine(len(vocabulary), shaky=shaky), vocabulary, decoding=Decoding(decoder=decoder))
+    return Model(ScriptedEngine(len(vocabulary), **engine), vocabulary, decoding=Decoding(decoder=decoder))
 
 
 class Film:

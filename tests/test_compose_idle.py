@@ -105,7 +105,7 @@ def test_a_hand_out_of_view_rests_in_view():
     ("settings", "message"),
     [
         ({"idle_glosses": ["idel"]}, "no gloss 'idel'; Known: -, A, B"),
-        ({"idle_glosses": ["A", "B", "-"]}, "names every gloss"),
+        ({"idle_glosses": ["A", "B", "-"]}, "leaves no gloss"),
     ],
 )
 def test_wrong_idle_glosses(clips, settings, message):

@@ -1,6 +1,8 @@
 """The vocabulary: glosses and their ids. The CTC blank has id 0, the unknown gloss id 1.
 
-Then come the glosses of the training in sorted order, and those that were enrolled later.
+A model gives the unknown gloss to signs that are none of its glosses, if its training had such signs
+(`Utterance.others`); it is never a part of a result. Then come the glosses of the training in sorted order, and those
+that were enrolled later.
 """
 
 from __future__ import annotations
@@ -65,11 +67,14 @@ class Vocabulary:
         return [self._ids.get(gloss, UNKNOWN_ID) for gloss in glosses]
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """Returns the words of ids. Raises InputError for an id outside the vocabulary."""
+        """Returns the glosses of ids; the unknown gloss names none, and is left out.
+
+        Raises InputError for an id outside the vocabulary.
+        """
         for number in ids:
             if not 0 <= number < len(self.words):
                 raise InputError(f"vocabulary: id {number} outside 0..{len(self.words) - 1}")
-        return [self.words[number] for number in ids]
+        return [self.words[number] for number in ids if number != UNKNOWN_ID]
 
     def unknown(self, glosses: Iterable[str]) -> set[str]:
         """Returns the glosses that are not in the vocabulary."""

@@ -36,6 +36,13 @@ class ComposeOptions:
     """probability that an utterance begins, and that it ends, with an idle stretch; between two signs it is a quarter
     of that. A stretch is a clip of --idle_glosses by the same signer or, without any, 0.4 to 2 seconds with the arms at
     rest. Default: 0.5 with --idle_glosses, else 0"""
+    other_glosses: list[str] = field(default_factory=list)
+    """glosses whose clips show signs that the model must not name: some of --others are such clips, by the same signer
+    or, without any, by another one"""
+    others: float = 0.0
+    """probability, before each sign of an utterance and after the last one, of a stretch without a gloss in which hands
+    are up: a clip of --other_glosses, a movement made up of two signs, or hands that wander. From these a model learns
+    to leave signs that it does not know, and idle hands, without a gloss"""
     resting_hand: float = 0.0
     """probability, for each hand of an utterance, that it rests in view where the clips show none"""
     seed: int = 0
@@ -48,7 +55,7 @@ class ComposeOptions:
         check_dev_signers(self.dev_signers, faults)
         if both := sorted(set(self.held_out) & set(self.dev_signers)):
             faults.add(f"{listed(both)} in --held_out and in --dev_signers; needed different groups for test and dev")
-        for name in ("idle", "resting_hand"):
+        for name in ("idle", "others", "resting_hand"):
             if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
                 faults.add(f"--{name} is {value}; needed a probability from 0 to 1")
         if self.num_train + self.num_dev + self.num_test == 0:

@@ -13,6 +13,7 @@ import numpy as np
 
 from signloom.compose.idle import idle_places, rest_beside, with_resting_hands
 from signloom.compose.options import ComposeOptions
+from signloom.compose.others import draw_other, other_places
 from signloom.compose.splitting import Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
@@ -70,19 +71,25 @@ def compose(
                 rng = np.random.default_rng([options.seed, number, k])
                 group, glosses, chosen = draw(shares.pools[split], options, rng)
                 pieces = [load(clip.id) for clip in chosen]
-                # Draws of their own: which clips are composed does not depend on idling.
-                idle_rng = np.random.default_rng([options.seed, number, k, 1])
+                # Draws of their own: which clips are composed depends neither on idling nor on others.
+                idle_rng, other_rng = (np.random.default_rng([options.seed, number, k, use]) for use in (1, 2))
                 places = idle_places(len(pieces), options.idle_share, idle_rng)
+                other = other_places(len(pieces), options.others, other_rng)
                 idle_clips = shares.idle[split].get(group)
-                signs = [True] * len(pieces)
+                kinds = ["sign"] * len(pieces)
                 # From the end: places refer to signs.
-                for place in reversed(places):
-                    if idle_clips:
-                        idle = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
-                    else:
-                        idle = rest_beside(pieces, place, idle_rng)
-                    pieces.insert(place, idle)
-                    signs.insert(place, False)
+                for place in range(len(pieces), -1, -1):
+                    if place in places:
+                        if idle_clips:
+                            idle = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
+                        else:
+                            idle = rest_beside(pieces, place, idle_rng)
+                        pieces.insert(place, idle)
+                        kinds.insert(place, "idle")
+                    if place in other:
+                        clips_of_others = shares.others_of(split, group)
+                        pieces.insert(place, draw_other(shares.pools[split][group], clips_of_others, load, other_rng))
+                        kinds.insert(place, "other")
                 signed, spans = join(pieces, rng)
                 signed = with_resting_hands(signed, options.resting_hand, idle_rng)
                 writer.add(
@@ -93,14 +100,15 @@ def compose(
                     landmarks=signed,
                     source={"maker": "signloom compose", "corpus": corpus.name},
                     truth={
-                        "boundaries": [span for span, sign in zip(spans, signs, strict=True) if sign],
+                        "boundaries": [span for span, kind in zip(spans, kinds, strict=True) if kind == "sign"],
                         "clips": [clip.id for clip in chosen],
-                        **(
-                            {"idle": [span for span, sign in zip(spans, signs, strict=True) if not sign]}
-                            if places
-                            else {}
-                        ),
+                        **{
+                            name: [span for span, kind in zip(spans, kinds, strict=True) if kind == name]
+                            for name in ("idle", "other")
+                            if name in kinds
+                        },
                     },
+                    others=[kinds[:at].count("sign") for at, kind in enumerate(kinds) if kind == "other"],
                 )
                 bar.advance(task)
     return Corpus.open(output)

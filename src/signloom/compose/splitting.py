@@ -32,13 +32,19 @@ class ClipSplits:
     """The clips of each split.
 
     pools: the clips of train, dev and test by group and gloss.
-    idle: clips that show idling, by split and group.
+    idle: clips that show idling, by split and group.  others: clips of signs that the model must not name, likewise.
     notes: what the user should know about the splits, one sentence each.
     """
 
     pools: Mapping[str, Pool]
     idle: Mapping[str, Mapping[str | None, Sequence[Utterance]]]
+    others: Mapping[str, Mapping[str | None, Sequence[Utterance]]]
     notes: tuple[str, ...]
+
+    def others_of(self, split: str, group: str | None) -> Sequence[Utterance]:
+        """Returns the clips of other signs by a group or, if it has none, by all groups of the split."""
+        by_group = self.others[split]
+        return by_group.get(group) or [clip for some in by_group.values() for clip in some]
 
 
 def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
@@ -56,7 +62,8 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     and for a split that needs utterances but gets no clips.
     """
     by_group = clips_by_group(corpus)
-    idle_clips = _take_idle(corpus, by_group, options)
+    idle_clips = _taken(corpus, by_group, options.idle_glosses, "idle_glosses")
+    other_clips = _taken(corpus, by_group, options.other_glosses, "other_glosses")
     own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
     dev = _dev_groups(corpus, by_group, own, options)
@@ -68,11 +75,15 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                     clips = clips[: options.clips_per_gloss]
                 if clips:
                     pools[split].setdefault(group, {})[gloss] = clips
-    idle: dict[str, dict[str | None, list[Utterance]]] = {split: {} for split in SPLITS}
-    for group, some in idle_clips.items():
-        for clips in some:
-            for split, share in _shares(clips, group, own, dev, options).items():
-                idle[split].setdefault(group, []).extend(share)
+
+    def split_up(taken: Mapping[str | None, list[list[Utterance]]]) -> dict[str, dict[str | None, list[Utterance]]]:
+        result: dict[str, dict[str | None, list[Utterance]]] = {split: {} for split in SPLITS}
+        for group, some in taken.items():
+            for clips in some:
+                for split, share in _shares(clips, group, own, dev, options).items():
+                    result[split].setdefault(group, []).extend(share)
+        return result
+
     for split in SPLITS:
         if getattr(options, f"num_{split}") and not pools[split]:
             most_clips = max(len(clips) for glosses in by_group.values() for clips in glosses.values())
@@ -80,7 +91,9 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                 f"{corpus.root}: {split} gets no clips; no gloss and group has more than {most_clips}, needed 3 to "
                 f"serve train, dev and test. Add clips or pass --num_{split} 0"
             )
-    return ClipSplits(pools, idle, tuple(_notes(corpus, by_group, pools, dev, options)))
+    return ClipSplits(
+        pools, split_up(idle_clips), split_up(other_clips), tuple(_notes(corpus, by_group, pools, dev, options))
+    )
 
 
 def clips_by_group(corpus: Corpus) -> Pool:
@@ -105,20 +118,22 @@ def clips_by_group(corpus: Corpus) -> Pool:
     return by_group
 
 
-def _take_idle(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> dict[str | None, list[list[Utterance]]]:
-    """Returns the clips of each idle gloss by group, and takes them out of `by_group`; in place."""
-    glosses = {gloss for some in by_group.values() for gloss in some}
-    check_names(options.idle_glosses, sorted(glosses), f"compose: --idle_glosses, {corpus.root}", "gloss")
-    if not glosses - set(options.idle_glosses):
-        raise InputError(f"compose: --idle_glosses names every gloss of {corpus.root}; needed one that is a sign")
-    idle: dict[str | None, list[list[Utterance]]] = {}
+def _taken(
+    corpus: Corpus, by_group: Pool, glosses: Sequence[str], option: str
+) -> dict[str | None, list[list[Utterance]]]:
+    """Returns the clips of each of some glosses by group, and takes them out of `by_group`; in place."""
+    left = {gloss for some in by_group.values() for gloss in some}
+    check_names(glosses, sorted(left), f"compose: --{option}, {corpus.root}", "gloss")
+    if not left - set(glosses):
+        raise InputError(f"compose: --{option} leaves no gloss of {corpus.root}; needed one that is a sign")
+    result: dict[str | None, list[list[Utterance]]] = {}
     for group in list(by_group):
-        taken = [by_group[group].pop(gloss) for gloss in options.idle_glosses if gloss in by_group[group]]
+        taken = [by_group[group].pop(gloss) for gloss in glosses if gloss in by_group[group]]
         if taken:
-            idle[group] = taken
+            result[group] = taken
         if not by_group[group]:
             del by_group[group]
-    return idle
+    return result
 
 
 def _check_held_out(corpus: Corpus, by_group: Pool, options: ComposeOptions) -> None:

@@ -18,7 +18,7 @@ from signloom.files.reading import Kind, open_file, read_bytes
 from signloom.files.schemas import Name, check, decode_json, one_of, shown, text_of
 from signloom.files.staging import settle
 from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, read_view
-from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
+from signloom.vocabulary import BLANK, UNKNOWN, UNKNOWN_ID, Vocabulary, check_gloss
 
 FORMAT = "signloom-corpus"
 FORMAT_VERSION = 1
@@ -52,6 +52,8 @@ class Utterance:
     glosses: the reference, in order.  landmarks: path of the landmark file, relative to the corpus folder.
     num_frames, fps: of the stored clip, before any resampling.
     source: provenance, for the record.  truth: facts known only in a simulation (gloss boundaries, dials).
+    others: where signs stand that are none of the glosses, by the number of glosses before each, rising: a model learns
+    to give them the unknown gloss, which it never names.
     """
 
     id: Name
@@ -63,6 +65,14 @@ class Utterance:
     fps: Fps
     source: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
+    others: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=100_000)] = ()
+
+    def target(self, vocabulary: Vocabulary) -> list[int]:
+        """Returns the ids that a model learns for this utterance: of its glosses, with the unknown one for `others`."""
+        ids = vocabulary.encode(self.glosses)
+        for place in reversed(self.others):
+            ids.insert(place, UNKNOWN_ID)
+        return ids
 
     @property
     def clips(self) -> tuple[str, ...]:
@@ -77,9 +87,9 @@ class Utterance:
         return self.num_frames / self.fps
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the record of one manifest line, without an empty source or truth."""
-        record = {**vars(self), "glosses": list(self.glosses)}
-        return {name: value for name, value in record.items() if value or name not in ("source", "truth")}
+        """Returns the record of one manifest line, without an empty source, truth or others."""
+        record = {**vars(self), "glosses": list(self.glosses), "others": list(self.others)}
+        return {name: value for name, value in record.items() if value or name not in ("source", "truth", "others")}
 
     @classmethod
     def from_json(cls, record: Any) -> Utterance:
@@ -90,6 +100,10 @@ class Utterance:
             check_gloss(gloss, "glosses")
         if reserved := {BLANK, UNKNOWN}.intersection(utterance.glosses):
             raise InputError(f"gloss {min(reserved)!r} is reserved; rename it")
+        if list(utterance.others) != sorted(utterance.others) or max(utterance.others, default=0) > len(
+            utterance.glosses
+        ):
+            raise InputError(f"others {list(utterance.others)}; needed rising places, 0 to {len(utterance.glosses)}")
         # An id names files, here and in other folders.
         file_stem(utterance.id)
         return utterance

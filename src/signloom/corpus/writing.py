@@ -119,6 +119,7 @@ class CorpusWriter:
         landmarks: Landmarks | Path,
         source: Mapping[str, Any] | None = None,
         truth: Mapping[str, Any] | None = None,
+        others: Sequence[int] = (),
     ) -> Utterance:
         """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied."""
         if utterance_id in self._utterances:
@@ -141,6 +142,7 @@ class CorpusWriter:
             "fps": clip.fps,
             "source": dict(source or {}),
             "truth": dict(truth or {}),
+            "others": list(others),
         }
         try:
             utterance = Utterance.from_json(record)

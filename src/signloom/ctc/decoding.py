@@ -15,11 +15,14 @@ from typing import Any, Literal
 import numpy as np
 
 from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
+from signloom.ctc.confidence import Calibration, confidences
 from signloom.ctc.greedy import GreedySearch
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
+from signloom.ctc.timing import Timing
+from signloom.ctc.viterbi import forced_alignment
 from signloom.errors import Faults, InputError
 from signloom.files.schemas import check, shown
 from signloom.processes import process_pool
@@ -40,7 +43,9 @@ class Decoding:
     beam_size, tokens_per_frame: see `signloom.ctc.beam.prefix_beam`.
     lm_weight: weight of the language model's natural log-probability; 0 leaves the language model out.
     insertion_bonus: added to the natural log-probability for each gloss.
-    Greedy decoding uses none of them.
+    Greedy decoding uses none of these four.
+    min_confidence: glosses with a lower confidence, 0 to 1, are dropped. None: nobody has chosen one. Then none is
+    dropped, but streams have a default of their own (`signloom.inference.streaming`).
     Raises InputError listing every invalid value.
     """
 
@@ -49,6 +54,7 @@ class Decoding:
     tokens_per_frame: int = TOKENS_PER_FRAME
     lm_weight: float = 0.0
     insertion_bonus: float = 0.0
+    min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         faults = Faults("decoding")
@@ -62,6 +68,9 @@ class Decoding:
             faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MAX_WEIGHT:g}")
         if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MAX_BONUS):
             faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
+        # Also false for NaN.
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            faults.add(f"min_confidence is {self.min_confidence}; needed 0 to 1")
         faults.raise_if_any()
 
     @property
@@ -69,11 +78,13 @@ class Decoding:
         return self.decoder == "beam" and self.lm_weight > 0
 
     def __str__(self) -> str:
+        sure = f", confidence {self.min_confidence:g} or more" if self.min_confidence else ""
         if self.decoder == "greedy":
-            return "greedy"
+            return f"greedy{sure}"
         text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens per frame"
         text += f", bonus {self.insertion_bonus:+g} per gloss" if self.insertion_bonus else ""
-        return text + (f", language model weight {self.lm_weight:g}" if self.lm_weight else "")
+        text += f", language model weight {self.lm_weight:g}" if self.lm_weight else ""
+        return f"{text}{sure}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,14 +103,20 @@ class Decoder:
     """Decodes emissions over one vocabulary. It caches language model look-ups from one utterance to the next.
 
     language_model: required if `decoding` gives it a weight.
-    Raises InputError if it is missing, or shares no gloss with the vocabulary.
+    calibration: of the confidences that `decoding.min_confidence` is compared with; None: raw ones.
+    Raises InputError if the language model is missing, or shares no gloss with the vocabulary.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, decoding: Decoding | None = None, language_model: NGram | None = None
+        self,
+        vocabulary: Vocabulary,
+        decoding: Decoding | None = None,
+        language_model: NGram | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.decoding = decoding or Decoding()
+        self.calibration = calibration or Calibration()
         if self.decoding.uses_language_model and language_model is None:
             raise InputError(
                 f"decoding: lm_weight is {self.decoding.lm_weight:g}, but there is no language model; give one with "
@@ -153,20 +170,25 @@ class Decoder:
         )
 
     def ids(self, log_probs: np.ndarray) -> list[int]:
-        """Returns the ids of the best gloss sequence of log_probs (T', V)."""
-        return list(self.n_best(log_probs)[0].ids)
+        """Returns the ids of the best gloss sequence of log_probs (T', V), without glosses that are dropped."""
+        ids = self.n_best(log_probs)[0].ids
+        if not (least := self.decoding.min_confidence):
+            return list(ids)
+        raw = confidences(log_probs, ids, forced_alignment(log_probs, ids)).tolist()
+        return [word for word, value in zip(ids, raw, strict=True) if self.calibration.apply(value) >= least]
 
     def all_ids(self, emissions: Iterable[np.ndarray]) -> list[list[int]]:
-        """Returns the ids of the best gloss sequence of each emission."""
+        """Returns the ids of the best gloss sequence of each emission, as `ids` does."""
         return [self.ids(log_probs) for log_probs in emissions]
 
-    def decode(self, emission: Emission, **location: Any) -> Hypothesis:
+    def decode(self, emission: Emission, *, timing: Timing | None = None) -> Hypothesis:
         """Returns the best gloss sequence, with a time span and a confidence for each gloss.
 
-        location: timing and calibration, as `signloom.ctc.spans.located` takes them.
+        timing: of the spans, as `signloom.ctc.spans.located` takes it.
         """
         best = self.n_best(emission.log_probs)[0]
-        return Hypothesis(located(emission, best.ids, self.vocabulary, **location), best.score)
+        spans = located(emission, best.ids, self.vocabulary, timing=timing, calibration=self.calibration)
+        return Hypothesis(spans, best.score).confident(self.decoding.min_confidence or 0.0)
 
 
 def decode_all(
@@ -174,12 +196,13 @@ def decode_all(
     vocabulary: Vocabulary,
     decoding: Decoding | None = None,
     language_model: NGram | None = None,
+    calibration: Calibration | None = None,
     *,
     workers: int = 1,
     chunk: int = 16,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[list[int]]:
-    """Returns the ids of the best gloss sequence of every emission (T', V), decoded in `workers` processes.
+    """Returns the ids of the best gloss sequence of every emission (T', V) as `Decoder.ids`, in `workers` processes.
 
     The result does not depend on the number of workers.
     chunk: utterances sent to a process at once, fewer where they are long.  advance: called after each chunk with its
@@ -187,7 +210,7 @@ def decode_all(
     """
     if workers < 1:
         raise InputError(f"decoding: workers is {workers}; needed at least 1")
-    settings = vocabulary, decoding, language_model
+    settings = vocabulary, decoding, language_model, calibration
     # Made here in any case, so that errors are raised before processes start.
     decoder = Decoder(*settings)
     chunks = _chunks(emissions, chunk)
@@ -232,9 +255,9 @@ def _in_processes(
 _worker: Decoder
 
 
-def _start_worker(vocabulary: Vocabulary, decoding: Decoding | None, language_model: NGram | None) -> None:
+def _start_worker(*settings: Any) -> None:
     global _worker
-    _worker = Decoder(vocabulary, decoding, language_model)
+    _worker = Decoder(*settings)
 
 
 def _decode(log_probs: list[np.ndarray]) -> list[list[int]]:

@@ -27,6 +27,9 @@ class DecodingOptions:
     """weight of the language model; 0 leaves it out"""
     insertion_bonus: float | None = None
     """bonus for each gloss of a hypothesis, added to the natural log-probability"""
+    min_confidence: float | None = None
+    """drop glosses with a confidence below this, 0 to 1: the sign may be another one, or none that the model knows.
+    Default: the value that 'tune' stored; without one 'live' takes 0.5, and the other commands drop nothing"""
 
     def chosen(
         self, stored: Decoding, stored_model: NGram | None, vocabulary: Vocabulary
@@ -35,6 +38,7 @@ class DecodingOptions:
 
         Raises InputError for invalid or contradictory values, and for a language model of other glosses.
         """
+        least = stored.min_confidence if self.min_confidence is None else self.min_confidence
         if self.decoder == "greedy":
             useless = [
                 name
@@ -43,7 +47,7 @@ class DecodingOptions:
             ]
             if useless:
                 raise InputError(f"--decoder greedy does not use --{useless[0]}; leave out one of them")
-            return Decoding(decoder="greedy"), None
+            return Decoding(decoder="greedy", min_confidence=least), None
         given = {
             name: value
             for name in ("decoder", "beam_size", "lm_weight", "insertion_bonus")
@@ -51,7 +55,7 @@ class DecodingOptions:
         }
         if self.lm is not None or given.keys() - {"decoder"}:
             given["decoder"] = "beam"
-        decoding = replace(stored, **given)
+        decoding = replace(stored, **given, min_confidence=least)
         model = read_arpa(self.lm) if self.lm is not None else stored_model
         if self.lm is not None and not decoding.lm_weight:
             raise InputError(

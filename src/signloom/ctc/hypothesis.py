@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from signloom.errors import InputError
 from signloom.timed.annotations import TimedAnnotation
 from signloom.timed.cues import srt_text
+from signloom.vocabulary import UNKNOWN
 
 # Rows that are checked at once, in double precision.
 _BLOCK_FRAMES = 1024
@@ -65,20 +67,32 @@ class GlossSpan:
         }
 
 
+def named(glosses: Iterable[GlossSpan], least: float) -> tuple[GlossSpan, ...]:
+    """Returns the glosses that a recogniser names: those with a confidence of at least `least`, but for the unknown one
+    that stands for a sign which is none of the model's."""
+    return tuple(span for span in glosses if span.confidence >= least and span.gloss != UNKNOWN)
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """The result of a decoder.
 
     glosses: in order, with times.  score: the decoder's score of the sequence, a natural logarithm (of a probability,
-    unless a language model or a bonus takes part).
+    unless a language model or a bonus takes part).  num_dropped: glosses that were left out as not sure enough.
     """
 
     glosses: tuple[GlossSpan, ...]
     score: float
+    num_dropped: int = 0
 
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(span.gloss for span in self.glosses)
+
+    def confident(self, least: float) -> Hypothesis:
+        """Returns the hypothesis without the unknown gloss, and without glosses with a confidence below `least`."""
+        kept, signs = named(self.glosses, least), named(self.glosses, 0.0)
+        return Hypothesis(kept, self.score, self.num_dropped + len(signs) - len(kept))
 
     @property
     def text(self) -> str:

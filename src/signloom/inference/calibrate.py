@@ -18,6 +18,7 @@ import numpy as np
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import Calibration
+from signloom.ctc.decoding import Decoder
 from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
 from signloom.ctc.timing import AlignedClip, fit_timing
 from signloom.ctc.viterbi import forced_alignment
@@ -57,8 +58,10 @@ def fit_spans(
         return SpanSettings(timing)
     confidences: list[float] = []
     correct: list[bool] = []
+    # Raw confidences, of all glosses.
+    decoder = Decoder(model.vocabulary, replace(model.decoding, min_confidence=None), model.language_model)
     for item in dev:
-        hypothesis = model.decoder.decode(model.emission(corpus.load_view(item, model.view)), timing=timing)
+        hypothesis = decoder.decode(model.emission(corpus.load_view(item, model.view)), timing=timing)
         confidences += [span.confidence for span in hypothesis.glosses]
         correct += correct_glosses(reference=item.glosses, hypothesis=hypothesis.words)
         advance(1)
@@ -94,7 +97,7 @@ def _aligned_clips(
             continue
         landmarks = corpus.load(item)
         emission = model.emission(landmarks)
-        ids = np.array(model.vocabulary.encode(item.glosses))
+        ids = np.array(item.target(model.vocabulary))
         if frames_needed(ids) <= len(emission.log_probs):
             alignment = forced_alignment(emission.log_probs, ids)
             yield AlignedClip(landmarks, ids, emission_seconds(emission, ids, alignment))

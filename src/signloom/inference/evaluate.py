@@ -45,6 +45,7 @@ def evaluate(
         model.vocabulary,
         model.decoding,
         model.language_model,
+        model.calibration,
         workers=workers,
         chunk=batch_size,
         advance=advance,

@@ -15,6 +15,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
+from signloom.ctc.confidence import Calibration
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe
 from signloom.ctc.hypothesis import Emission, Hypothesis
@@ -95,17 +96,25 @@ class Model:
                 # A copy: a view would keep the whole padded batch in memory.
                 yield item, rows[:length].copy()
 
-    def transcribe(self, source: Landmarks | Path | str, **options: Any) -> Hypothesis:
+    def transcribe(
+        self, source: Landmarks | Path | str, *, min_confidence: float | None = None, **options: Any
+    ) -> Hypothesis:
         """Returns the glosses of a clip: landmarks, a landmark file, a video file or a folder of frames.
 
+        min_confidence: glosses with a lower confidence are dropped; None: that of `decoding`, which drops none unless
+        somebody has chosen one.
         options: `crop`, `pixel_aspect` and `fps` of `signloom.extract.extract_landmarks`, for videos and frames.
         """
-        return self.decode(self.emission(read_landmarks(source, view=self.view, **options)))
+        model = self if min_confidence is None else self.with_min_confidence(min_confidence)
+        return model.decode(model.emission(read_landmarks(source, view=self.view, **options)))
 
     def decode(self, emission: Emission) -> Hypothesis:
-        """Returns the glosses of an emission, with times and confidences."""
-        settings = SpanSettings.of(self.info)
-        return self.decoder.decode(emission, timing=settings.timing, calibration=settings.calibration)
+        """Returns the glosses of an emission, with times and confidences, without those that `decoding` drops."""
+        return self.decoder.decode(emission, timing=SpanSettings.of(self.info).timing)
+
+    def with_min_confidence(self, least: float | None) -> Model:
+        """Returns the model that drops glosses with a confidence below `least`, 0 to 1; None: the choice is open."""
+        return replace(self, decoding=replace(self.decoding, min_confidence=least))
 
     def decoded_with(self, options: DecodingOptions) -> Model:
         """Returns the model with the decoder that its own settings and the given options describe."""
@@ -115,7 +124,12 @@ class Model:
     @cached_property
     def decoder(self) -> Decoder:
         """The decoder that `decoding` and `language_model` describe."""
-        return Decoder(self.vocabulary, self.decoding, self.language_model)
+        return Decoder(self.vocabulary, self.decoding, self.language_model, self.calibration)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The map from raw to calibrated confidences."""
+        return SpanSettings.of(self.info).calibration
 
     @property
     def decoder_name(self) -> str:

@@ -19,13 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom.ctc.confidence import confidences
-from signloom.ctc.hypothesis import Emission, GlossSpan
+from signloom.ctc.hypothesis import Emission, GlossSpan, named
 from signloom.ctc.spans import SpanSettings, emission_seconds, spans
 from signloom.ctc.viterbi import forced_alignment
 from signloom.inference.model import Model
 from signloom.inference.stream_options import StreamOptions
 from signloom.vocabulary import BLANK_ID
 
+# Glosses with a lower confidence are not shown, unless the model's decoding says otherwise: they are rather wrong than
+# right.
+MIN_CONFIDENCE = 0.5
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
 _LONGEST_WAIT_SECONDS = 1.0
 
@@ -34,7 +37,8 @@ _LONGEST_WAIT_SECONDS = 1.0
 class Reading:
     """What a window showed.
 
-    finals: glosses that are final from now on, in order.  provisional: the glosses after them, as they look now.
+    finals: glosses that are final from now on, in order.  provisional: the glosses after them, as they look now. Both
+    without those that are not sure enough.
     """
 
     finals: tuple[GlossSpan, ...] = ()
@@ -52,6 +56,8 @@ class UtteranceWindow:
         config, engine = model.engine.config, model.engine
         self._model = model
         self._settings = SpanSettings.of(model.info)
+        least = model.decoding.min_confidence
+        self._min_confidence = MIN_CONFIDENCE if least is None else least
         self.start_seconds = start_seconds
         self._step_seconds = engine.step_seconds
         # Windows begin where the body's strides fall on the same frames as in the whole utterance.
@@ -107,7 +113,8 @@ class UtteranceWindow:
             self._still_open = self._open_after(log_probs[start:seam])
             self._seam += seam
             self._forget()
-        return Reading(glosses[:count], glosses[count:])
+        # The others still take part in decoding and in times.
+        return Reading(named(glosses[:count], self._min_confidence), named(glosses[count:], self._min_confidence))
 
     def _open_after(self, log_probs: np.ndarray) -> float:
         """Returns the probability that the last final gloss is still emitted after frames (n, V) without another."""

@@ -100,6 +100,7 @@ def recompose(
                     landmarks=inside(corpus.root, item.landmarks),
                     source=item.source,
                     truth=item.truth,
+                    others=item.others,
                 )
             for number in range(count):
                 cuts = drawer.draw(np.random.default_rng([options.seed, number]))

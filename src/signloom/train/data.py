@@ -110,7 +110,7 @@ class UtteranceDataset(Dataset[Example]):
     ) -> None:
         self.corpus = corpus
         self.utterances = list(utterances)
-        self.targets = [np.array(vocabulary.encode(item.glosses), dtype=np.int64) for item in self.utterances]
+        self.targets = [np.array(item.target(vocabulary), dtype=np.int64) for item in self.utterances]
         self.view, self.fps = view, fps
         self.augmentation = augmentation
         self.frames_needed = frames_needed

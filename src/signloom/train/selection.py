@@ -84,7 +84,7 @@ def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary)
     """Returns the reason why CTC cannot align an utterance with the model's output, or None."""
     num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
     available = int(recognizer.output_lengths(torch.tensor(num_frames)))
-    needed = frames_needed(vocabulary.encode(item.glosses))
+    needed = frames_needed(item.target(vocabulary))
     if needed <= available:
         return None
     return (

@@ -58,12 +58,14 @@ class Recognition:
     failed: called with each clip that has no result.
     failures: these clips, and the reasons.
     handless: clips with hands in few frames, and the share of these.
+    num_dropped: glosses that were left out as not sure enough.
     """
 
     done: Callable[[Clip, Transcript, Points], None]
     failed: Callable[[Clip], None] = lambda clip: None
     failures: dict[Clip, str] = field(default_factory=dict)
     handless: dict[Clip, float] = field(default_factory=dict)
+    num_dropped: int = 0
 
     def run(self, job: Job, model: Model, clips: Sequence[Clip]) -> None:
         """Recognises clips. Raises what `read_clips` raises."""
@@ -72,6 +74,7 @@ class Recognition:
 
             def use(clip: Clip, landmarks: Points) -> None:
                 hypothesis = model.decode(model.emission(landmarks))
+                self.num_dropped += hypothesis.num_dropped
                 hands = max(landmarks.present("left_hand").mean(), landmarks.present("right_hand").mean())
                 if hands < _FEW_HANDS:
                     self.handless[clip] = float(hands)
@@ -98,8 +101,10 @@ class Recognition:
             )
 
     def warn(self) -> None:
-        """Says in which clips hardly a hand was found."""
+        """Says in which clips hardly a hand was found, and how many glosses were left out."""
         for clip, share in list(self.handless.items())[:NUM_SHOWN]:
             say(f"warning: {clip.path}: a hand was found in only {share:.0%} of the frames; is a signer in view?")
         if len(self.handless) > NUM_SHOWN:
             say(f"warning: so in {plural(len(self.handless) - NUM_SHOWN, 'more clip')}")
+        if self.num_dropped:
+            say(f"{plural(self.num_dropped, 'gloss', 'glosses')} left out: less sure than --min_confidence asks")

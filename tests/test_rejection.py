@@ -1,0 +1,155 @@
+"""What a model does not know is not named: the unknown gloss, and glosses that are not sure enough, are dropped."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scripted_signing import FPS, Film, scripted_model
+from signloom.corpus import Utterance
+from signloom.ctc.confidence import Calibration
+from signloom.ctc.decoding import Decoder, Decoding, decode_all
+from signloom.ctc.hypothesis import Emission, GlossSpan, Hypothesis
+from signloom.ctc.spans import SpanSettings
+from signloom.errors import InputError
+from signloom.inference.stream_events import GlossEvent
+from signloom.inference.stream_window import MIN_CONFIDENCE
+from signloom.inference.streaming import StreamingRecognizer
+from signloom.landmarks import ClipView
+from signloom.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
+
+VOCABULARY = Vocabulary.from_glosses([["A", "B"]])
+BLANK, A, B = 0, 2, 3
+
+
+def frames(*rows):
+    """Log-probabilities of frames, each given by the id that gets a probability; the blank has the rest."""
+    probs = np.full((len(rows), len(VOCABULARY)), 1e-9)
+    for row, (word, share) in zip(probs, rows, strict=True):
+        row[BLANK] = 1
+        row[word] = share
+        row[BLANK if word != BLANK else A] = max(1 - share, 1e-9)
+        row /= row.sum()
+    return np.log(probs)
+
+
+# A for certain, an unknown sign for certain, B with 0.7.
+SENTENCE = frames((BLANK, 1), (A, 1), (BLANK, 1), (UNKNOWN_ID, 1), (BLANK, 1), (B, 0.7), (BLANK, 1))
+EMISSION = Emission(SENTENCE, 0.16, 7 * 0.16)
+
+
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+def test_an_unknown_sign_is_no_gloss_but_keeps_its_place(decoder):
+    hypothesis = Decoder(VOCABULARY, Decoding(decoder=decoder)).decode(EMISSION)
+    assert hypothesis.words == ("A", "B")
+    assert hypothesis.num_dropped == 0
+    with_all = Decoder(VOCABULARY, Decoding(decoder=decoder)).n_best(SENTENCE)[0].ids
+    assert with_all == (A, UNKNOWN_ID, B)
+    # A ends where the unknown sign begins, as it would beside any other sign.
+    named = frames((BLANK, 1), (A, 1), (BLANK, 1), (B, 1), (BLANK, 1), (B, 0.7), (BLANK, 1))
+    beside = Decoder(VOCABULARY, Decoding(decoder=decoder)).decode(Emission(named, 0.16, 7 * 0.16))
+    assert hypothesis.glosses[0] == beside.glosses[0]
+    assert hypothesis.glosses[1].start_seconds == beside.glosses[2].start_seconds
+
+
+def test_glosses_under_the_least_confidence_are_dropped_and_counted():
+    for least, words, dropped in ((0.0, ("A", "B"), 0), (0.69, ("A", "B"), 0), (0.71, ("A",), 1), (1.0, (), 2)):
+        decoder = Decoder(VOCABULARY, Decoding(min_confidence=least))
+        hypothesis = decoder.decode(EMISSION)
+        assert (hypothesis.words, hypothesis.num_dropped) == (words, dropped)
+        assert tuple(VOCABULARY.decode(decoder.ids(SENTENCE))) == words
+        (ids,) = decode_all([SENTENCE], VOCABULARY, decoder.decoding)
+        assert tuple(VOCABULARY.decode(ids)) == words
+
+
+def test_confidences_are_compared_after_calibration():
+    # Its log-odds become half as large: 0.7 becomes 0.60.
+    doubtful = Calibration(0.5, 0.0)
+    for least, words in ((0.59, ("A", "B")), (0.62, ("A",))):
+        decoder = Decoder(VOCABULARY, Decoding(min_confidence=least), calibration=doubtful)
+        assert decoder.decode(EMISSION).words == words
+        assert tuple(VOCABULARY.decode(decoder.ids(SENTENCE))) == words
+        (ids,) = decode_all([SENTENCE], VOCABULARY, decoder.decoding, None, doubtful)
+        assert tuple(VOCABULARY.decode(ids)) == words
+
+
+def test_a_hypothesis_counts_what_it_drops_twice():
+    spans = tuple(GlossSpan(gloss, 0, 1, sure) for gloss, sure in (("A", 0.9), (UNKNOWN, 0.99), ("B", 0.4), ("A", 0.6)))
+    once = Hypothesis(spans, -1.0).confident(0.5)
+    assert ([span.confidence for span in once.glosses], once.num_dropped) == ([0.9, 0.6], 1)
+    assert once.confident(0.7).num_dropped == 2
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
+def test_a_least_confidence_is_a_probability(least):
+    with pytest.raises(InputError, match="min_confidence is .*; needed 0 to 1"):
+        Decoding(min_confidence=least)
+
+
+def test_settings_of_earlier_files_drop_nothing():
+    earlier = {"decoder": "beam", "beam_size": 10, "tokens_per_frame": 20, "lm_weight": 0.0, "insertion_bonus": 0.0}
+    assert Decoding.from_json(earlier, place="file") == Decoding()
+    assert Decoding().min_confidence is None
+    chosen = Decoding(min_confidence=0.3)
+    assert Decoding.from_json(chosen.to_json(), place="file") == chosen
+    assert str(chosen).endswith(", confidence 0.3 or more")
+
+
+def record(**changes):
+    fields = {"id": "u", "split": "train", "signer": None, "glosses": ["A", "B"], "landmarks": "u.npz"}
+    return {**fields, "num_frames": 10, "fps": 25.0, **changes}
+
+
+def test_a_model_learns_the_unknown_gloss_where_others_stand():
+    utterance = Utterance.from_json(record(others=[0, 1, 1, 2]))
+    assert utterance.glosses == ("A", "B")
+    unknown = UNKNOWN_ID
+    assert utterance.target(VOCABULARY) == [unknown, A, unknown, unknown, B, unknown]
+    assert VOCABULARY.decode(utterance.target(VOCABULARY)) == ["A", "B"]
+    assert Utterance.from_json(utterance.to_json()) == utterance
+    plain = Utterance.from_json(record())
+    assert plain.target(VOCABULARY) == [A, B]
+    assert "others" not in plain.to_json()
+
+
+@pytest.mark.parametrize("others", [[3], [1, 0], [-1]])
+def test_wrong_places_of_others(others):
+    with pytest.raises(InputError, match="others"):
+        Utterance.from_json(record(others=others))
+
+
+def streamed(film, model, **options):
+    recognizer = StreamingRecognizer(model, **options)
+    events = recognizer.push(film.points, film.seconds) + recognizer.finish()
+    return [event for event in events if isinstance(event, GlossEvent)]
+
+
+def test_a_stream_shows_no_unknown_sign():
+    events = streamed(Film().rest(1).sign("A", "?", "C").rest(1), scripted_model())
+    assert [event.span.gloss for event in events if event.kind == "final"] == ["A", "C"]
+    assert {event.span.gloss for event in events} == {"A", "C"}
+    assert [event.index for event in events if event.kind == "final"] == [0, 1]
+
+
+def test_a_stream_drops_what_a_whole_clip_drops():
+    film = Film().sign("A", "B", "C", "A")
+    model = scripted_model(doubtful="B")
+    whole = model.decode(model.emission(ClipView("compact", film.points, FPS, film.seconds)))
+    for least, words in ((0.0, "ABCA"), (0.9, "ACA"), (1.0, "")):
+        kept = whole.confident(least)
+        assert "".join(kept.words) == words
+        events = streamed(film, model, min_confidence=least)
+        assert tuple(event.span.gloss for event in events if event.kind == "final") == kept.words
+        assert all(event.span.confidence >= least for event in events)
+
+
+def test_streams_have_a_default_that_the_model_overrides():
+    film = Film().rest(1).sign("A", "B").rest(1)
+    doubtful = {"spans": SpanSettings(calibration=Calibration(0.0, 0.0)).to_json()}
+    model = replace(scripted_model(), info=doubtful)
+    # Every confidence is 0.5: just enough.
+    assert MIN_CONFIDENCE == 0.5
+    assert len([event for event in streamed(film, model) if event.kind == "final"]) == 2
+    assert streamed(film, model.with_min_confidence(0.51)) == []
+    assert streamed(film, model, min_confidence=0.51) == []
+    assert len(streamed(film, model.with_min_confidence(0.51), min_confidence=0.5)) > 0
