@@ -90,7 +90,7 @@ class Rest:
 
 def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
     """Returns where the trunk of a clip is, the median over its frames; None if both shoulders are never seen."""
-    left, right = (points[:, pose_point(view, f"{side}_shoulder"), :2] for side in SIDES)
+    left, right = (points[:, _pose_point(view, f"{side}_shoulder"), :2] for side in SIDES)
     seen = np.isfinite(left[:, 0]) & np.isfinite(right[:, 0])
     if not seen.any():
         return None
@@ -101,15 +101,15 @@ def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
 
 def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
     """Returns the stretches, 0.4 s or longer, in which a hand is out of view: it is missing, its arm hangs still."""
-    missing = ~np.isfinite(hand_of(points, view, side)[:, _WRIST, 0])
-    wrists = points[:, pose_point(view, f"{side}_wrist"), :2]
+    missing = ~np.isfinite(_hand(points, view, side)[:, _WRIST, 0])
+    wrists = points[:, _pose_point(view, f"{side}_wrist"), :2]
     stretches = _stretches(missing, _MIN_MISSING_SECONDS * fps)
     return [frames for frames in stretches if _hangs_still(wrists[frames], trunk)]
 
 
 def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
     """Returns the stretches of at least 0.5 s in which a hand is in view and rests: slow, low, apart from the other."""
-    wrist, other = (hand_of(points, view, one)[:, _WRIST, :2] for one in (SIDES if side == "left" else SIDES[::-1]))
+    wrist, other = (_hand(points, view, one)[:, _WRIST, :2] for one in (SIDES if side == "left" else SIDES[::-1]))
     half = max(1, round(fps / 10))
     before, after = np.arange(len(wrist)) - half, np.arange(len(wrist)) + half
     before, after = before.clip(0), after.clip(max=len(wrist) - 1)
@@ -162,11 +162,11 @@ def rest_hand(
     across, down, turns = (np.interp(times, knots, values) for values in moves)
     # A hand on the lap moves along it more than up and down.
     wrist = rest.place + np.stack([across, down / 2], axis=1)
-    hand = turned(rest.hand, turns)
+    hand = _turned(rest.hand, turns)
     hand[..., :2] += wrist[:, None]
-    shoulder = points[frames, pose_point(view, f"{side}_shoulder"), :2]
-    elbow = elbow_of(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
-    columns, values = arm(view, side, hand, elbow, points[frames])
+    shoulder = points[frames, _pose_point(view, f"{side}_shoulder"), :2]
+    elbow = _elbow(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
+    columns, values = _arm(view, side, hand, elbow, points[frames])
     ways = _ways(points, columns, frames, rng, fps)
     for weights, others in ways:
         known = np.isfinite(others)
@@ -187,16 +187,16 @@ def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarra
 def _rest_at(
     place: np.ndarray, points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str
 ) -> Rest:
-    hand = drawn_shape(points, trunk, side, rng, view)
+    hand = _shape(points, trunk, side, rng, view)
     return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
 
 
 @cache
-def pose_point(view: str, name: str) -> int:
+def _pose_point(view: str, name: str) -> int:
     return layout.subset(view).tolist().index(layout.index(f"pose.{name}"))
 
 
-def hand_of(points: np.ndarray, view: str, side: Side) -> np.ndarray:
+def _hand(points: np.ndarray, view: str, side: Side) -> np.ndarray:
     return points[:, layout.subset_groups(view)[f"{side}_hand"]]
 
 
@@ -215,54 +215,40 @@ def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
     return [slice(start, end) for start, end in spans(flags) if end - start >= max(min_frames, 1)]
 
 
-def drawn_shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
+def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
     """Returns the shape of a hand at rest, `(21, 3)` relative to its wrist: of one of the clip's hands, or made up."""
-    seen = {one: np.flatnonzero(np.isfinite(hand_of(points, view, one)[:, _WRIST, 0])) for one in SIDES}
+    seen = {one: np.flatnonzero(np.isfinite(_hand(points, view, one)[:, _WRIST, 0])) for one in SIDES}
     sides = [one for one in SIDES if seen[one].size]
     if sides and rng.random() < _OWN_SHAPES:
         one = sides[rng.integers(len(sides))]
-        hand = hand_of(points, view, one)[rng.choice(seen[one])].astype(np.float64)
+        hand = _hand(points, view, one)[rng.choice(seen[one])].astype(np.float64)
         hand = hand - hand[_WRIST]
         if one != side:
             hand[:, 0] *= -1
     else:
-        palm = palm_length(points, trunk, view)
+        palms = [
+            np.hypot(*(hand[:, _MIDDLE_KNUCKLE, :2] - hand[:, _WRIST, :2]).T)
+            for hand in (_hand(points[seen[one]], view, one) for one in sides)
+        ]
+        palm = float(np.quantile(np.concatenate(palms), 0.8)) if palms else _PALM * trunk.width
         angles = _FLAT + rng.random() * (_FIST - _FLAT) + rng.normal(size=len(_FLAT)) * _ANGLE_SPREAD
+        joints = hand_points(angles[None])[0]
         # Fingers point to the other side, down or towards the camera; the palm faces anywhere.
         fingers = np.array((0.7, 0.7, -0.3)) + rng.normal(size=3) * 0.5
-        hand = made_hand(angles, fingers, rng.normal(size=3), palm, trunk.outwards(side))
-    return turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
+        hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
+        # The model is a right hand, which is on the image's left.
+        hand[:, 0] *= -trunk.outwards(side)
+    return _turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
 
 
-def palm_length(points: np.ndarray, trunk: Trunk, view: str) -> float:
-    """Returns how far the middle knuckle is from the wrist in the hands of a clip, seen from the front."""
-    palms = [
-        np.hypot(*(hand[:, _MIDDLE_KNUCKLE, :2] - hand[:, _WRIST, :2]).T)
-        for hand in (hand_of(points, view, one) for one in SIDES)
-    ]
-    known = np.concatenate(palms)
-    known = known[np.isfinite(known)]
-    return float(np.quantile(known, 0.8)) if known.size else _PALM * trunk.width
-
-
-def made_hand(angles: np.ndarray, fingers: np.ndarray, facing: np.ndarray, palm: float, outwards: float) -> np.ndarray:
-    """Returns a hand, `(21, 3)` relative to its wrist, from the angles `(16,)` of its joints in degrees, where its
-    fingers point and its palm faces `(3,)`, the length of its palm, and its side (`Trunk.outwards`)."""
-    joints = hand_points(angles[None])[0]
-    hand: np.ndarray = joints @ hand_axes(fingers, facing).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
-    # The model is a right hand, which is on the image's left.
-    hand[:, 0] *= -outwards
-    return hand
-
-
-def turned(hand: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def _turned(hand: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Returns a hand `(21, 3)` turned in the image by angles `(T,)`, `(T, 21, 3)`."""
     cos, sin = np.cos(np.radians(degrees))[:, None], np.sin(np.radians(degrees))[:, None]
     x, y, z = hand.T
     return np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (len(degrees), len(z)))], axis=-1)
 
 
-def elbow_of(shoulder: np.ndarray, wrist: np.ndarray, trunk: Trunk, side: Side, out: float) -> np.ndarray:
+def _elbow(shoulder: np.ndarray, wrist: np.ndarray, trunk: Trunk, side: Side, out: float) -> np.ndarray:
     """Returns the elbow `(T, 2)` of an arm: half way, and out and down as far as the length of the arm allows."""
     way = wrist - shoulder
     height = np.sqrt(np.maximum((_ARM_LENGTH * trunk.width) ** 2 - (way**2).sum(1), 0)) / 2
@@ -271,7 +257,7 @@ def elbow_of(shoulder: np.ndarray, wrist: np.ndarray, trunk: Trunk, side: Side, 
     return (shoulder + wrist) / 2 + normal * (out * height)[:, None]
 
 
-def arm(
+def _arm(
     view: str, side: Side, hand: np.ndarray, elbow: np.ndarray, before: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the columns of an arm in a view and their values, from its hand and elbow; depths of the pose stay."""
@@ -279,7 +265,7 @@ def arm(
     joints = layout.hand_joints(*_POSE_JOINTS.values())
     places = {f"{side}_{name}": hand[:, joint, :2] for name, joint in zip(_POSE_JOINTS, joints, strict=True)}
     places[f"{side}_elbow"] = elbow
-    pose = {pose_point(view, name): place for name, place in places.items() if name in _pose_names(view)}
+    pose = {_pose_point(view, name): place for name, place in places.items() if name in _pose_names(view)}
     columns = np.array([*pose, *range(group.start, group.stop)])
     values = np.empty((len(hand), len(columns), 3))
     values[:, : len(pose)] = before[:, list(pose)]

@@ -62,6 +62,7 @@ def run(options: Options) -> int:
             inside(corpora[name].root, utterance.landmarks),
             {**utterance.source, "corpus": name, "corpus_id": utterance.id},
             utterance.truth,
+            utterance.others,
         )
         for name, utterances in kept.items()
         for utterance in utterances

@@ -45,6 +45,7 @@ class NewUtterance:
     read: returns its landmarks; raises InputError if they are invalid.
     file: its landmark file, if it already has one: the corpus links it instead of writing it again.
     source: provenance, for the record.  truth: facts known only in a simulation.
+    others: as those of `signloom.corpus.Utterance`.
     """
 
     id: str
@@ -56,6 +57,7 @@ class NewUtterance:
     file: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
+    others: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def write_corpus(
                         landmarks=item.file or item.read(),
                         source=item.source,
                         truth=item.truth,
+                        others=item.others,
                     )
                     progress.update(task, advance=1)
                 writer.leave_out([{"id": printable(item.id), "reason": printable(item.reason)} for item in left_out])
