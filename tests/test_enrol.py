@@ -96,7 +96,7 @@ class TestStore:
             ({"lengths": np.array([2**31 - 1, 2**31 - 1, 22], np.int32)}, "but utterances of 4294967316"),
             ({"lengths": np.array([20, 0, 0], np.int32)}, "20 output frames, but utterances of 20"),
             ({"lengths": np.zeros(0, np.int32), "target_lengths": np.zeros(0, np.int32)}, "0 utterances"),
-            ({"targets": np.array([2, 3, 3, 1], np.int32)}, "glosses with ids of 1 to 3"),
+            ({"targets": np.array([2, 3, 3, 0], np.int32)}, "glosses with ids of 0 to 3"),
             ({"targets": np.array([2, 3, 3, 6], np.int32)}, "glosses with ids of 2 to 6; there are 6"),
             ({"target_lengths": np.array([1, 2], np.int32)}, "3 utterances, 2 of them with glosses"),
         ],
@@ -106,6 +106,13 @@ class TestStore:
         path = tmp_path / "model.safetensors"
         a_model(replace(store, **change)).save(path)
         refused(lambda: ModelFile.read(path), f"{path}: its store is damaged", told)
+
+    def test_it_may_hold_signs_that_are_none_of_the_glosses(self, tmp_path):
+        """Utterances with `others` teach the unknown gloss, and an enrolment rehearses it."""
+        store = replace(Store.of(examples([7, 8]), examples([5])), targets=np.array([2, 1, 3, 1], np.int32))
+        a_model(store).save(tmp_path / "model.safetensors")
+        kept = ModelFile.read(tmp_path / "model.safetensors").store
+        assert [example.target for example in kept.train] == [[2], [1, 3]]
 
     def test_a_store_that_is_too_large_or_lacks_a_part_is_refused(self, tmp_path):
         store = Store.of(examples([7, 8]), examples([5]))

@@ -49,7 +49,7 @@ class Store:
     """Features in one byte each: `low + step * features`.
 
     features: (N, C) uint8.  low, step: (C,) float32.  lengths: (U,) int32, output frames.
-    targets: (S,) int32, ids of the model's glosses.  target_lengths: (U,) int32.
+    targets: (S,) int32, ids of the model's glosses, the unknown one among them.  target_lengths: (U,) int32.
     num_train: so many utterances are of train; the others, of dev, measure.
     """
 
@@ -171,7 +171,7 @@ class Store:
         ):
             if lengths.min() < 1 or int(lengths.sum(dtype=np.int64)) != total:
                 raise InputError(f"{total} {name}, but utterances of {int(lengths.sum(dtype=np.int64))}")
-        if self.targets.min() <= UNKNOWN_ID or self.targets.max() >= num_words:
+        if self.targets.min() < UNKNOWN_ID or self.targets.max() >= num_words:
             raise InputError(f"glosses with ids of {self.targets.min()} to {self.targets.max()}; there are {num_words}")
         if self.megabytes > MOST_MEGABYTES:
             raise InputError(f"{self.megabytes:.1f} MB; needed at most {MOST_MEGABYTES:g}")
