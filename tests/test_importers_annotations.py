@@ -249,11 +249,11 @@ def test_a_failed_import_leaves_an_older_corpus_alone(phoenix):
 
 def test_splits_and_their_files(phoenix):
     (Path(phoenix.annotations[0]) / "annotations" / "manual" / "dev.corpus.csv").unlink()
-    with pytest.raises(InputError, match=r"dev: no file dev\.corpus\.csv in .*release; .*--splits train test"):
+    with pytest.raises(InputError, match=r"dev: no file dev\.corpus\.csv in .*release; .*--splits train,test"):
         phoenix2014.run(phoenix)
     phoenix2014.run(replace(phoenix, splits=["test", "train"]))
     assert set(Corpus.open(phoenix.output).summary()) == {"train", "test"}
-    with pytest.raises(InputError, match="--splits is train val; needed some of train dev test"):
+    with pytest.raises(InputError, match="--splits is train,val; needed some of train,dev,test"):
         phoenix2014.run(replace(phoenix, splits=["train", "val"]))
 
 
@@ -290,13 +290,24 @@ def test_si5_keeps_its_signers_apart(tmp_path):
     # The multisigner tables may lie in the same folder.
     write(folder / "test.corpus.csv", PHOENIX_HEADER, phoenix_row("c", "Signer01", "WIND"))
     landmarks = extracted(tmp_path / "landmarks", "a", "b", "c")
-    options = phoenix2014.Options(
-        annotations=[str(folder)], landmarks=landmarks, output=tmp_path / "corpus", split_set="si5"
-    )
+    options = phoenix2014.Options(annotations=[str(folder)], landmarks=landmarks, output=tmp_path / "corpus")
     assert f"{test}:2 (c): Signer01 is in train and in test (1 utterances)" in faults_of(phoenix2014.run, options)
     write(test, PHOENIX_HEADER, phoenix_row("c", "Signer05", "WIND"))
     assert phoenix2014.run(options) == 0
     assert Corpus.open(options.output).info["split_set"] == "si5"
+
+
+def test_of_a_release_with_both_divisions_one_must_be_named(tmp_path):
+    for split in ("train", "dev", "test"):
+        for name in (f"{split}.corpus.csv", f"{split}.SI5.corpus.csv"):
+            write(tmp_path / "release" / name, PHOENIX_HEADER, phoenix_row(f"{split}-1", "Signer05", "WIND"))
+    landmarks = extracted(tmp_path / "landmarks", "train-1", "dev-1", "test-1")
+    options = phoenix2014.Options(
+        annotations=[str(tmp_path / "release")], landmarks=landmarks, output=tmp_path / "corpus"
+    )
+    assert "has the files of multisigner and of si5; say which with --split_set" in faults_of(phoenix2014.run, options)
+    assert phoenix2014.run(replace(options, split_set="multisigner")) == 0
+    assert Corpus.open(options.output).info["split_set"] == "multisigner"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import random_landmarks
@@ -129,3 +130,15 @@ def test_what_is_protected_cannot_be_written_until_the_command_ends(tmp_path):
         write_text(tmp_path / "folder" / "new", "new")
         check_no_input(tmp_path / "missing")
     write_text(tmp_path / "a", "new")
+
+
+def test_a_folder_that_is_no_corpus_names_what_it_looks_like(tmp_path):
+    folder = tmp_path / "old features" / "train"
+    folder.mkdir(parents=True)
+    np.savez(folder / "a.npz", features=np.zeros((5, 6516), np.float32), detection_masks=np.ones((5, 543)))
+    with pytest.raises(InputError) as raised:
+        dispatch(["train", "--data_dir", str(folder.parent), "--output", str(tmp_path / "run")])
+    assert "not a finished corpus" in str(raised.value)
+    command = f"signloom import features6516 '{folder.parent}' --output LANDMARKS"
+    assert f"this looks like feature files of 6,516 values: {command}" in str(raised.value)
+    assert not (tmp_path / "run").exists()

@@ -58,7 +58,7 @@ def test_a_console_draws_but_its_text_cannot(monkeypatch):
     monkeypatch.setattr(sys, "stderr", err)
     monkeypatch.setenv("TERM", "xterm")
     with patient_output():
-        console = PlainConsole(stderr=True, force_terminal=True, color_system="standard", highlight=False, width=200)
+        console = PlainConsole(stderr=True, force_terminal=True, color_system="standard", width=200)
         console.print(f"{EVIL} [b]", style="red", markup=False)
         with Progress(*progress_bar().columns, console=console) as bar:
             bar.add_task(f"[red]{EVIL}", total=2)

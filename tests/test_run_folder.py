@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from signloom.files.staging import remove
 from signloom.health.examine import examine
 from signloom.health.subject import find_subject
 from signloom.inference.model import Model
+from signloom.inference.own_corpus import corpus_for
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model.recognizer import Recognizer
 from signloom.run_folder import EpochRecord, History, Run, corpus_record
@@ -151,6 +153,44 @@ class TestCorpusOfARun:
         assert Run(tmp_path).is_own_corpus(renamed)
 
 
+class TestTheCorpusOfAModel:
+    def of(self, run, path=None):
+        return corpus_for(SimpleNamespace(info=run.info), path or run.path, None)
+
+    def test_it_is_found_by_run_folder_and_by_model_file(self, corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        assert self.of(run).root == corpus.root
+        assert self.of(run, run.model_file).root == corpus.root
+
+    def test_another_can_be_given(self, corpus, tiny_corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        assert corpus_for(SimpleNamespace(info=run.info), run.path, tiny_corpus).root == tiny_corpus
+
+    def test_moved_away_it_is_named(self, corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        shutil.move(corpus.root, tmp_path / "moved")
+        with pytest.raises(InputError) as raised:
+            self.of(run)
+        told = f"{run.path}: its corpus 'tiny' is not at {corpus.root} any more; give the folder where it is now with"
+        assert told in str(raised.value)
+
+    def test_changed_both_are_named(self, corpus, tmp_path):
+        run = new_run(corpus, tmp_path / "run")
+        manifest = corpus.root / "manifest.jsonl"
+        manifest.write_text("\n".join(manifest.read_text(encoding="utf-8").splitlines()[1:]) + "\n", encoding="utf-8")
+        with pytest.raises(InputError) as raised:
+            self.of(run)
+        text = str(raised.value)
+        assert f"{corpus.root} is not what it was: the model was trained on tiny (16 train, 6 dev, 4 test utt" in text
+        assert "and there is tiny (15 train, 6 dev, 4 test utterances" in text
+        assert f"--data_dir {corpus.root} uses it as it is now" in text
+
+    def test_an_exported_model_says_that_it_records_none(self, corpus, tmp_path):
+        info = dict(new_run(corpus, tmp_path / "run").info)
+        with pytest.raises(InputError, match="model.onnx: an exported model does not record the place of its corpus"):
+            corpus_for(SimpleNamespace(info=info), tmp_path / "model.onnx", None)
+
+
 class TestEvaluateOnAnotherCorpus:
     def evaluate(self, run, corpus, *flags):
         with pytest.raises(SystemExit) as exited:
@@ -184,6 +224,13 @@ class TestEvaluateOnAnotherCorpus:
         # Again on its own corpus: the baseline is kept.
         self.evaluate(run.path, corpus)
         assert json.loads(file.read_text(encoding="utf-8"))["baseline"]["error_rate"] == 0.5
+
+    def test_without_another_the_corpus_is_that_of_the_run(self, corpus, tmp_path, capsys):
+        run = new_run(corpus, tmp_path / "run")
+        with pytest.raises(SystemExit, match="^0$"):
+            cli.main(["evaluate", str(run.path)])
+        assert f"corpus: {corpus.root}" in capsys.readouterr().err
+        assert run.evaluation_file("test").is_file()
 
     def test_two_systems_are_compared_on_it(self, corpus, other, tmp_path, capsys):
         runs = [new_run(corpus, tmp_path / name) for name in ("a", "b")]

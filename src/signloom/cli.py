@@ -112,11 +112,12 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
     run: Callable[[Any], int] = module.run
     options = parse(module.Options, module.__doc__ or "", program, arguments)
     # Not before: --help needs neither.
-    from signloom.commands.inputs import protect_inputs
+    from signloom.commands.inputs import check_corpora, protect_inputs
     from signloom.files.inputs import protected_inputs
 
     with protected_inputs():
         protect_inputs(options)
+        check_corpora(options)
         return run(options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import IO, Any, cast
 
@@ -12,6 +13,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -22,10 +24,13 @@ from signloom.errors import printable
 
 
 class PlainConsole(Console):
-    """A console for text from anywhere: it draws and colours, but no text can.
+    """A console for text from anywhere: it draws and colours, but no text can. It breaks no lines: the terminal does.
 
     Here rich's own control characters and those in names and glosses can still be told apart.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -45,7 +50,9 @@ class PlainConsole(Console):
 
 
 # Messages and progress go to stderr; stdout is for results, which can be piped.
-console = PlainConsole(stderr=True, highlight=False)
+console = PlainConsole(stderr=True)
+# Where there is no terminal for a progress bar, a task in work gets a line this often.
+LINE_SECONDS = 60.0
 
 
 def say(message: str, to: Console = console) -> None:
@@ -72,18 +79,63 @@ class RateColumn(ProgressColumn):
         return Text(f"{done / elapsed:,.0f} {task.fields.get('unit', 'items')}/s", style="cyan")
 
 
+class _Lines(Progress):
+    """Progress for files and pipes: a line for each task now and then, and one when it is done or the work ends."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        super().__init__(*columns, console=console, disable=True)
+        self._told: dict[TaskID, float] = {}
+
+    def start(self) -> None:
+        """Draws nothing."""
+
+    def stop(self) -> None:
+        for task in self.tasks:
+            if task.completed and self._told.get(task.id) != math.inf:
+                self._tell(task)
+
+    def add_task(self, *arguments: Any, **settings: Any) -> TaskID:
+        name = super().add_task(*arguments, **settings)
+        self._told[name] = self.get_time()
+        return name
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        self._tell_if_due(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._tell_if_due(task_id)
+
+    def _tell_if_due(self, name: TaskID) -> None:
+        task = self._tasks[name]
+        if task.finished and self._told[name] != math.inf:
+            self._told[name] = math.inf
+            self._tell(task)
+        elif not task.finished and self.get_time() - self._told[name] >= LINE_SECONDS:
+            self._told[name] = self.get_time()
+            self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        rate = str(RateColumn().render(task))
+        say(f"{task.description}: {task.completed:,.0f}{total}{f', {rate}' if rate else ''}")
+
+
 def progress_bar(*, disable: bool = False) -> Progress:
-    """Returns a progress bar: description, bar, done/total, rate, time left. Use as a context manager.
+    """Returns a progress bar: description, bar, done/total, rate, time left. Use as a context manager. Without a
+    terminal it writes lines.
 
     Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` is the count for the rate if it is not the
     number of items.
     """
-    return Progress(
+    columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(),
-        console=console,
-        disable=disable,
     )
+    if disable or console.is_terminal:
+        return Progress(*columns, console=console, disable=disable)
+    return _Lines(*columns)

@@ -314,8 +314,11 @@ class Run:
         return Path(place) if place else None
 
     def examined_on(self, corpus: Corpus) -> Run:
-        """Returns the run with the folder and the importer of `corpus`, which an older record lacks."""
-        known = {name: value for name, value in corpus_record(corpus).items() if name in ("path", "importer")}
+        """Returns the run with the folder and the importer of `corpus`, which an older record lacks, and as `current`
+        what a run would record of it now.
+        """
+        record = as_json(corpus_record(corpus))
+        known = {name: record[name] for name in ("path", "importer")} | {"current": record}
         return replace(self, info={**self.info, "corpus": {**self.corpus, **known}})
 
     def is_own_corpus(self, corpus: Corpus) -> bool:

@@ -40,6 +40,7 @@ from typing import ClassVar
 from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.corpus import Corpus
 from signloom.errors import InputError, listed, plural
+from signloom.hints import command
 from signloom.recompose import RecomposeOptions, recompose
 
 # How many sentences a message names.
@@ -71,12 +72,12 @@ def run(options: Options) -> int:
         return _recompose(options, options.from_alignment)
     if options.new_per_sentence != RecomposeOptions.new_per_sentence:
         raise InputError("compose: --new_per_sentence is for sentences; give --from_alignment RUN, or --num_train")
-    from signloom.console import console
+    from signloom.console import say
 
     corpus = Corpus.open(options.corpus)
     shares = split_clips(corpus, options)
     for note in shares.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        say(f"note: {note}")
     made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)
     print(f"{options.output}: {len(made)} utterances from {len(corpus)} clips, seed {options.seed}")
     print(f"  {'split':<6}{'utterances':>11}{'glosses':>9}{'distinct':>10}{'minutes':>9}{'clips':>7}  signers")
@@ -89,7 +90,7 @@ def run(options: Options) -> int:
             f"{row['hours'] * 60:>9.1f}{clips:>7}  {', '.join(group or 'unknown' for group in pool)}"
             f"{' (unseen)' if split != 'train' and not trained & pool.keys() else ''}"
         )
-    print(f"Next: signloom train --data_dir {options.output}")
+    print(f"next: {command('train', data_dir=options.output)}")
     return 0
 
 
@@ -124,5 +125,5 @@ def _recompose(options: Options, model: Path) -> int:
         say("note: some sentences name no signer; a new one may join signs of different people")
     num_new = len(made) - len(corpus)
     print(f"{options.output}: {len(corpus):,} utterances as they were, {num_new:,} new in train, seed {options.seed}")
-    print(f"Next: signloom train --data_dir {options.output}")
+    print(f"next: {command('train', data_dir=options.output)}")
     return 0

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from signloom.console import PlainConsole, say
 from signloom.errors import InputError
 from signloom.files.writing import write_text
+from signloom.hints import command
 
 
 @dataclass
@@ -55,8 +56,7 @@ def run(options: Options) -> int:
         subject = find_subject(options.subject, options.data_dir, options.seed)
         diagnosis = examine(subject, options.suite, options.check)
         evidence = evidence_of(subject, diagnosis) if options.html else {}
-    data = f" --data_dir {options.data_dir}" if options.data_dir else ""
-    rerun = f"signloom doctor {options.subject}{data} --check"
+    rerun = f"{command('doctor', options.subject, data_dir=options.data_dir, seed=options.seed or None)} --check"
     if options.html:
         from signloom.report.health_page import render
 
@@ -66,5 +66,5 @@ def run(options: Options) -> int:
     else:
         from signloom.health.text import print_diagnosis
 
-        print_diagnosis(diagnosis, PlainConsole(highlight=False), rerun)
+        print_diagnosis(diagnosis, PlainConsole(), rerun)
     return 1 if diagnosis.failed else 0

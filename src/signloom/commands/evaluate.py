@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from signloom.console import progress_bar, say
-from signloom.corpus import Corpus, check_split
+from signloom.corpus import check_split
 from signloom.ctc.decoding_options import DecodingOptions, model_note
 from signloom.errors import InputError
+from signloom.hints import command
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import load
+from signloom.inference.own_corpus import corpus_for
 from signloom.report import write_report
 from signloom.report.evaluation import write_evaluation
 from signloom.report.sections import corpus_labels
@@ -36,8 +38,8 @@ class Options(DecodingOptions):
 
     model: Path
     """a run folder with a model, a model file, or an exported model (.onnx)"""
-    data_dir: Path
-    """the corpus"""
+    data_dir: Path | None = None
+    """the corpus; default: the one that the model was trained on"""
     split: str = "test"
     """train, dev or test"""
     protocol: str = "plain"
@@ -59,7 +61,10 @@ def run(options: Options) -> int:
     protocol_named(options.protocol)
     if options.batch_size < 1 or options.workers < 1 or options.worst < 0:
         raise InputError("--batch_size and --workers need at least 1, --worst at least 0")
-    model, corpus = load(options.model).decoded_with(options), Corpus.open(options.data_dir)
+    model = load(options.model).decoded_with(options)
+    corpus = corpus_for(model, options.model, options.data_dir)
+    if options.data_dir is None:
+        say(f"corpus: {corpus.root}")
     if model.language_model is not None and (note := model_note(model.language_model, model.vocabulary)):
         say(f"note: {note}")
     with progress_bar() as bar:
@@ -98,5 +103,5 @@ def run(options: Options) -> int:
     say(f"every utterance, gloss and signer: {scored.score_page(options.split)}")
     if scored.info_file.is_file():
         say(f"report: {write_report(scored.path)}")
-    say(f"next: signloom transcribe CLIP --model {options.model}")
+    say(f"next: {command('transcribe', 'CLIP', model=options.model)}")
     return 0

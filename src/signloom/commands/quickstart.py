@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar, say
 from signloom.corpus import Corpus, Utterance
 from signloom.files.locks import locked
 from signloom.files.writing import write_json
@@ -178,7 +178,7 @@ def _simulate(options: Options) -> Corpus:
             f"  {split:<6}{row['utterances']:>5} utterances {row['running_glosses']:>6} glosses "
             f"{row['signers']:>2} signers {60 * row['hours']:6.1f} minutes"
         )
-    console.print(f"  corpus: {corpus.root}")
+    say(f"  corpus: {corpus.root}")
     return corpus
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from signloom.console import console, progress_bar
+from signloom.console import progress_bar, say
 from signloom.drawing.preview import check_preview_path, write_preview
+from signloom.hints import command
 from signloom.synth.corpus import check_run, synthesise
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import lexicon_of, make_plans
@@ -66,5 +67,5 @@ def run(options: Options) -> int:
         written = write_preview(corpus, options.preview)
         print(f"preview: {', '.join(str(path) for path in written)}")
     if {"train", "dev"} <= set(corpus.summary()):
-        console.print(f"Next: signloom train --data_dir {options.output}")
+        say(f"next: {command('train', data_dir=options.output)}")
     return 0

@@ -16,7 +16,6 @@ from typing import ClassVar
 import numpy as np
 
 from signloom.console import progress_bar, say
-from signloom.corpus import Corpus
 from signloom.ctc.arpa import read_arpa
 from signloom.ctc.beam import BEAM_SIZE
 from signloom.ctc.decoding_options import describe, model_note
@@ -25,8 +24,10 @@ from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
 from signloom.errors import InputError
 from signloom.files.locks import locked, locked_file
+from signloom.hints import command
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
 from signloom.inference.model import Model, load
+from signloom.inference.own_corpus import corpus_for
 from signloom.inference.tune import Tuned, num_points, tune
 from signloom.run_folder import model_path
 from signloom.score.compare import compare
@@ -43,8 +44,8 @@ class Options:
 
     model: Path
     """a run folder with a model, a model file, or an exported model (.onnx)"""
-    data_dir: Path
-    """the corpus whose dev split is used"""
+    data_dir: Path | None = None
+    """the corpus whose dev split is used; default: the one that the model was trained on"""
     lm: Path | None = None
     """an ARPA language model; default: one estimated from the corpus' training sentences"""
     order: int = ORDER
@@ -79,7 +80,10 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options, path: Path) -> int:
-    model, corpus = load(options.model), Corpus.open(options.data_dir)
+    model = load(options.model)
+    corpus = corpus_for(model, options.model, options.data_dir)
+    if options.data_dir is None:
+        say(f"corpus: {corpus.root}")
     train, dev = corpus.split("train"), corpus.split("dev")
     references = {item.id: item.glosses for item in dev}
     if options.lm:
@@ -116,8 +120,10 @@ def _run(options: Options, path: Path) -> int:
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
     _store(model, tuned, path)
     print(_report(tuned, language_model))
+    protocol = options.protocol if options.protocol != Options.protocol else None
     say(f"written: {path}")
-    say(f"next: signloom evaluate {options.output or options.model} --data_dir {options.data_dir} --split test")
+    tuned_model = options.output or options.model
+    say(f"next: {command('evaluate', tuned_model, data_dir=options.data_dir, split='test', protocol=protocol)}")
     return 0
 
 

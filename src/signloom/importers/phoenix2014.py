@@ -10,12 +10,15 @@ One clip of train is left out, as in every published system: it has too few fram
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from signloom.errors import Faults
-from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, import_tables
+from signloom.console import say
+from signloom.errors import Faults, InputError
+from signloom.files.paths import files_of
+from signloom.importers.annotations import Annotation, AnnotationSource, JoinOptions, check_splits, import_tables
 from signloom.landmarks import Landmarks
 from signloom.text.tables import read_table
 
@@ -43,32 +46,55 @@ PIXEL_ASPECT = 260 / 300
 class Options(JoinOptions):
     """Options of `signloom import phoenix2014`."""
 
-    split_set: Literal["multisigner", "si5"] = "multisigner"
-    """The division: multisigner (all nine signers in every split) or si5 (Signer05 only in dev and test)."""
+    split_set: Literal["multisigner", "si5"] | None = None
+    """The division: multisigner (all nine signers in every split) or si5 (Signer05 only in dev and test). Default: the
+    one whose files are there."""
 
 
 def run(options: Options) -> int:
     """Writes the corpus; returns exit status 0."""
+    split_set = options.split_set or find_split_set(options.annotations, check_splits(options.splits))
     source = AnnotationSource(
         importer="phoenix2014",
-        title=f"RWTH-PHOENIX-Weather 2014, {options.split_set}",
+        title=f"RWTH-PHOENIX-Weather 2014, {split_set}",
         licence=LICENCE,
         citation="Koller, Forster, Ney. CVIU 141, 2015"
-        + ("; Koller, Zargaran, Ney. CVPR 2017" if options.split_set == "si5" else ""),
-        details={"split_set": options.split_set},
+        + ("; Koller, Zargaran, Ney. CVPR 2017" if split_set == "si5" else ""),
+        details={"split_set": split_set},
     )
     return import_tables(
         source,
         options,
-        PATTERNS[options.split_set],
+        PATTERNS[split_set],
         read_annotations,
         signers=is_signer,
         signers_are=SIGNERS_ARE,
-        disjoint_signers=options.split_set == "si5",
-        published_sizes=PUBLISHED[options.split_set],
+        disjoint_signers=split_set == "si5",
+        published_sizes=PUBLISHED[split_set],
         broken={BROKEN_CLIP: BROKEN_REASON},
         note=check_geometry,
     )
+
+
+def find_split_set(given: Sequence[str], splits: Sequence[str]) -> str:
+    """Returns the division that has files for most of the splits among the annotations.
+
+    Raises InputError if both have as many.
+    """
+    files = [path for name in given for path in files_of(Path(name), Faults("annotations"))]
+    counts = {
+        name: sum(any(path.match(patterns[split]) for path in files) for split in splits)
+        for name, patterns in PATTERNS.items()
+    }
+    if counts["si5"] == counts["multisigner"] > 0:
+        raise InputError(
+            f"{', '.join(given)}: has the files of multisigner and of si5; say which with --split_set, or give the "
+            "folder of one release"
+        )
+    if counts["si5"] <= counts["multisigner"]:
+        return "multisigner"
+    say("note: these are the annotations of SI5 (--split_set si5)")
+    return "si5"
 
 
 def read_annotations(path: str | Path, split: str, faults: Faults) -> list[Annotation]:

@@ -14,6 +14,7 @@ import numpy as np
 from signloom.errors import InputError
 from signloom.files.arrays import array_header
 from signloom.files.reading import Kind, open_file, read_json
+from signloom.hints import command
 from signloom.importers.pickles import load_pickle
 
 # The importer of arrays with so many points, in the last axis but one.
@@ -40,10 +41,10 @@ class Recognised:
     def command(self) -> str:
         """The command that reads it."""
         if self.kind is None:
-            return f"signloom extract {self.path} --output LANDMARKS"
+            return command("extract", self.path, output="LANDMARKS")
         if self.kind in _WITH_LANDMARKS:
-            return f"signloom import {self.kind} --annotations {self.path} --landmarks LANDMARKS --output CORPUS"
-        return f"signloom import {self.kind} {self.path} --output {'CORPUS' if self.kind in _CORPORA else 'LANDMARKS'}"
+            return command("import", self.kind, annotations=self.path, landmarks="LANDMARKS", output="CORPUS")
+        return command("import", self.kind, self.path, output="CORPUS" if self.kind in _CORPORA else "LANDMARKS")
 
     def __str__(self) -> str:
         return f"this looks like {self.what}: {self.command}"
@@ -51,7 +52,7 @@ class Recognised:
 
 _CORPORA = ("asl_signs", "clips", "glosl", "holistic", "spoter")
 # Annotations, which need landmark files beside them.
-_WITH_LANDMARKS = ("csl_daily", "elan", "isharah", "subtitles", "textgrid")
+_WITH_LANDMARKS = ("phoenix2014", "csl_daily", "elan", "isharah", "subtitles", "textgrid")
 
 
 def recognise(path: Path) -> Recognised | None:
@@ -117,6 +118,8 @@ def _of_table(file: Path, path: Path) -> Recognised | None:
         return Recognised("GloSL's corpus of .pose files", "glosl", folder)
     if "labels" in columns and any(name.endswith(("_left_X", "_0_X", "Shoulder_X")) for name in columns):
         return Recognised("a table of SPOTER", "spoter", file)
+    if {"id", "folder", "signer", "annotation"} <= columns:
+        return Recognised("annotations of PHOENIX-2014", "phoenix2014", path)
     if {"id", "gloss"} <= columns:
         return Recognised("a table of id and gloss", "isharah", path)
     return None

@@ -30,7 +30,7 @@ class Terminal:
     is_closed = False
 
     def __init__(self, *, follows: bool) -> None:
-        self._console = PlainConsole(highlight=False)
+        self._console = PlainConsole()
         self._live: Live | None = None
         # When each kind of note was given last.
         self._said: dict[str, float] = {}

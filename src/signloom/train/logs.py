@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.logging import RichHandler
-
-from signloom.console import console
+from signloom.console import say
 from signloom.errors import printable
 
 
@@ -21,13 +19,24 @@ class _PlainFormatter(logging.Formatter):
         return printable(super().format(record))
 
 
+class _ConsoleHandler(logging.Handler):
+    """Prints a line per record to the console."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Sends the package's log to the console and to `path` while the block runs."""
     handlers: list[logging.Handler] = [
-        RichHandler(console=console, show_path=False, show_level=False, markup=False, highlighter=None),
+        _ConsoleHandler(),
         logging.FileHandler(path, encoding="utf-8"),
     ]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handlers[1].setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("signloom")
     level = logger.level

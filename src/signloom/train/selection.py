@@ -13,7 +13,8 @@ import torch
 
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.collapse import frames_needed
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
+from signloom.hints import command
 from signloom.model.recognizer import Recognizer
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
@@ -22,14 +23,33 @@ log = logging.getLogger("signloom.train")
 
 
 def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
-    """Returns all training utterances, or `num_train_samples` of them, drawn by the seed of the recipe."""
+    """Returns all training utterances, or `num_train_samples` of them, drawn by the seed of the recipe.
+
+    Raises InputError for a corpus of isolated signs without dev, which is one to compose sentences of.
+    """
     items = corpus.split("train")
+    _check_sentences(corpus, items)
     if recipe.num_train_samples:
         if recipe.num_train_samples > len(items):
             log.warning("--num_train_samples %d: train has only %d utterances", recipe.num_train_samples, len(items))
         order = np.random.default_rng(recipe.seed).permutation(len(items))
         items = [items[index] for index in sorted(order[: recipe.num_train_samples])]
     return items
+
+
+def _check_sentences(corpus: Corpus, items: Sequence[Utterance]) -> None:
+    """Raises InputError if the clips show one sign each and none is in dev; logs a warning if some are."""
+    if any(len(item.glosses) > 1 for item in items):
+        return
+    made = corpus.root.with_name(f"{corpus.root.resolve().name}-sentences")
+    compose = command("compose", corpus.root, output=made)
+    if any(item.split == "dev" for item in corpus):
+        log.warning("every training utterance has one gloss; for sentences train on a corpus made by: %s", compose)
+        return
+    raise InputError(
+        f"{corpus.root}: {plural(len(items), 'clip')} of isolated signs, and no dev split; continuous signing is "
+        f"learnt from sentences. Compose them first: {compose}, then: {command('train', data_dir=made)}"
+    )
 
 
 def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> list[Utterance]:

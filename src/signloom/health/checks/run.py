@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from signloom.findings import Details, Outcome, check, fail, note, ok, warn
+from signloom.inference.own_corpus import change_of
 from signloom.run_folder import EpochRecord, Run
 from signloom.train.monitor_rules import DEAD, EXPLODING, HEALTHY, STILL_TO_LEARN, VANISHING
 from signloom.train.recipe import Recipe
@@ -32,13 +33,19 @@ LAST_GOAL = 0.4
 
 @check(
     "run.corpus",
-    threshold="the corpus is where the run recorded it, or is given; otherwise it is noted",
+    threshold="the corpus is where the run recorded it, or is given, and is what it was; otherwise it is noted",
     source="data and predictions are checked on the corpus of the run",
 )
 def corpus(run: Run) -> Outcome:
     """Folder of the corpus that the run was trained on."""
     folder, place = run.find_corpus(), run.corpus_place
     if folder is not None:
+        current = run.corpus.get("current", {})
+        if change := current and change_of(run, current["name"], current["summary"]):
+            return note(
+                f"{folder} is not what it was: {change}",
+                advice="give the folder of the run's corpus with --data_dir, or train again",
+            )
         return ok(f"the corpus of the run is in {folder}")
     if place is None:
         return note("the run did not record its corpus: neither data nor predictions are checked")
