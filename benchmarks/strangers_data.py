@@ -58,13 +58,17 @@ def asl_clips(data: Path) -> list[Clip]:
 
 def shared_clips(data: Path) -> list[Clip]:
     """Returns the clips of the words that at least two people sign, by one name each."""
-    clips = [
-        *asl_clips(data),
+    clips = [*asl_clips(data), *people_clips(data)]
+    return [Clip(clip.frames, SHARED_WORDS[clip.word], clip.person) for clip in clips if clip.word in SHARED_WORDS]
+
+
+def people_clips(data: Path) -> list[Clip]:
+    """Returns all clips of signwish, akashcodes and p1 to p7."""
+    return [
         *clips_of(data / "asl_words" / "signwish_asl.npz", lambda _: "signwish"),
         *clips_of(data / "asl_fullface" / "akashcodes_asl_full.npz", lambda _: "akashcodes"),
         *clips_of(data / "people" / "people.npz"),
     ]
-    return [Clip(clip.frames, SHARED_WORDS[clip.word], clip.person) for clip in clips if clip.word in SHARED_WORDS]
 
 
 def one_handed(data: Path) -> list[Clip]:

@@ -19,9 +19,9 @@ from signloom.landmarks import Landmarks, interpolate
 
 # Share of the made-up movements in which the hands wander.
 _WANDERING = 0.4
-# How far the path of a made-up sign lies from that of its sign, in shoulder widths, across and down; how much larger or
-# smaller it is; by how many degrees it is turned; and by how many the hand.
-_SHIFT, _SCALE, _TURN, _HAND_TURN = (0.4, 0.5), (0.6, 1.5), 180.0, 45.0
+# How far the path of a made-up sign lies from that of its sign, in shoulder widths; how much larger or smaller it is;
+# by how many degrees it is turned; and by how many the hand. People who sign the same sign differ by less.
+_SHIFT, _SCALE, _TURN, _HAND_TURN = (0.4, 1.0), (0.6, 1.5), (60.0, 300.0), 45.0
 # Where a wrist wanders, from the middle of the shoulders in shoulder widths, to its own side and down: head to lap.
 _LEAST_PLACE, _MOST_PLACE = np.array((-0.3, -0.7)), np.array((0.9, 1.2))
 # Share of the moves that stay near the last place (a scratch, a tug), and how near, in shoulder widths.
@@ -66,8 +66,8 @@ def made_up(path: Landmarks, shapes: Landmarks, rng: np.random.Generator) -> Lan
         return path
     points = path.points.copy()
     wanders = rng.random() < _WANDERING
-    angle, scale = np.radians(rng.uniform(-_TURN, _TURN)), rng.uniform(*_SCALE)
-    shift = rng.uniform(-1, 1, 2) * _SHIFT * trunk.width
+    angle, scale = np.radians(rng.uniform(*_TURN)), rng.uniform(*_SCALE)
+    shift = _turned(np.array((rng.uniform(*_SHIFT) * trunk.width, 0.0)), rng.uniform(0, 2 * np.pi))
     shaped = interpolate(shapes.points, np.linspace(0, len(shapes) - 1, len(path)))
     for side in SIDES:
         part = layout.GROUPS[f"{side}_hand"]

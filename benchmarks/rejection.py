@@ -1,0 +1,249 @@
+"""Signs that a model does not know, and idling people: what it names all the same, and which true glosses that costs.
+
+python benchmarks/rejection.py --data DATA [--people dmohazab TheCamNelson] [--words ten three] [--seeds 0]
+
+DATA is a folder with the packings that `strangers_data.py` names. A model learns ten or three words of
+traduttore_asl from everybody but one person, who is then shown to it: words of the vocabulary, words that are not in
+it, both in turn, and idle clips ("-") of all kinds and with both hands out of view. Nobody who trains signs the words
+that are shown and not in the vocabulary, but the sides may learn from others (`--others` of `signloom compose`):
+`before` from none, `made up` from movements made up of the clips of the vocabulary, `real` also from the other words
+of signwish, akashcodes and p1 to p7 and from idle clips of people who train.
+
+Offline: beam of 10, no language model, utterances of 3 to 8 signs. False: glosses per minute of unknown signs.
+Recognised: the share of the true glosses that is right, in utterances of known signs alone. WER of both in turn: with
+unknown signs between known ones. Each at no least confidence, at 0.5 and at 0.9. ECE: of the confidences of known and
+unknown signs in turn, ten bins of equally many glosses. Idle: final glosses in ten minutes of the stream, at 0.5.
+A run that is done is not done again: its results lie in --work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+import strangers_data as data
+import streams_made
+
+sys.path.insert(0, str(common.ROOT / "tests"))
+from reliability import calibration_error
+
+WORDS = {
+    "ten": ("hello", "thank-you", "please", "no", "water", "coffee", "tea", "muffin", "large", "get"),
+    "three": ("hello", "water", "coffee"),
+}
+IDLE = "IDLE"
+# Of the words that are not in the vocabulary, by whether the person shows them or the side `real` learns from them.
+SHOWN, LEARNT = "SHOWN-", "LEARNT-"
+SIDES: dict[str, dict[str, Any]] = {
+    "before": {},
+    "made up": {"others": 0.3},
+    "real": {"others": 0.3, "idle": 0.3, "idle_glosses": [IDLE]},
+}
+LEASTS = (0.0, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One model: how many words it learns, who is shown to it and trains in no model, the seed, and the side."""
+
+    words: str
+    person: str
+    seed: int
+    side: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.words}-{self.person}-{self.seed}-{self.side.replace(' ', '_')}"
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the packings")
+    parser.add_argument("--work", type=Path, default=Path("runs/rejection"), help="corpora, runs and results")
+    parser.add_argument("--words", nargs="+", default=list(WORDS), choices=WORDS)
+    parser.add_argument("--people", nargs="+", default=["dmohazab"], choices=data.GROUPS[:2])
+    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--num_train", type=int, default=1000, help="composed training utterances")
+    parser.add_argument("--num_shown", type=int, default=80, help="utterances of each kind to show")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each stream of idling")
+    options = parser.parse_args()
+    results: dict[str, Any] = {}
+    for words in options.words:
+        for person in options.people:
+            for seed in options.seeds:
+                for side in options.sides:
+                    task = Task(words, person, seed, side)
+                    results[task.name] = result = one(options, task)
+                    print(f"{task.name}: {result}", flush=True)
+    show(results)
+    common.finish(options, results)
+
+
+def one(options: Any, task: Task) -> dict[str, Any]:
+    """The figures of one model, made if they are not there."""
+    sizes = {"epochs": options.epochs, "num_train": options.num_train}
+    shown = {"num_shown": options.num_shown, "minutes": options.minutes}
+    settings = {**vars(task), **sizes, **shown, "options": SIDES[task.side]}
+    return common.once(
+        options.work / "results" / f"{task.name}.json", settings, lambda: figures(options, task, trained(options, task))
+    )
+
+
+def clips(options: Any, task: Task) -> Any:
+    """The corpus of all clips for a vocabulary; words that are not in it are named by what they are for."""
+    known = WORDS[task.words]
+    shown = {clip.word for clip in data.asl_clips(options.data)} - {*known, "-"}
+    names = {word: word.upper() for word in known} | {"-": IDLE, "IDLE": IDLE}
+    # The same word under other names.
+    same = {data.SHARED_WORDS.get(word, word.upper()): names[word] for word in known}
+    unlearnt = {data.SHARED_WORDS.get(word, word.upper()) for word in shown}
+    result = []
+    for clip in data.asl_clips(options.data):
+        if clip.word in names or clip.person == task.person:
+            word = names.get(clip.word, f"{SHOWN}{clip.word.upper()}")
+            result.append(data.Clip(clip.frames, word, clip.person))
+    if task.side == "real":
+        for clip in data.people_clips(options.data):
+            word = data.SHARED_WORDS.get(clip.word, "-".join(clip.word.upper().split()))
+            if word not in same and word not in unlearnt:
+                name = IDLE if word == IDLE else f"{LEARNT}{word}"
+                result.append(data.Clip(clip.frames, name, clip.person))
+    kind = "real" if task.side == "real" else "own"
+    return data.import_clips(result, options.work / "signs" / f"{task.words}-{task.person}-{kind}")
+
+
+def trained(options: Any, task: Task) -> Any:
+    """The student trained without the person, or the one that was trained before."""
+    from signloom.compose import ComposeOptions, compose
+    from signloom.corpus import Corpus
+    from signloom.inference.model import load
+    from signloom.train.fit import fit
+    from signloom.train.recipe import Recipe
+
+    signs = clips(options, task)
+    glosses = {item.glosses[0] for item in signs}
+    other = sorted(gloss for gloss in glosses if gloss.startswith((SHOWN, LEARNT)))
+    chosen: dict[str, Any] = {"idle_glosses": [IDLE], "idle": 0.0, **SIDES[task.side]}
+    folder = options.work / "corpora" / task.name
+    if (folder / "corpus.json").exists():
+        corpus = Corpus.open(folder)
+    else:
+        recipe = ComposeOptions(
+            held_out=[task.person],
+            dev_signers=["known"],
+            other_glosses=other,
+            num_train=options.num_train,
+            num_test=0,
+            seed=task.seed,
+            **chosen,
+        )
+        corpus = compose(signs, folder, recipe, overwrite=True)
+    run = options.work / "runs" / task.name
+    if not (run / "finished").exists():
+        fit(Recipe(data_dir=corpus.root, output=run, epochs=options.epochs, seed=task.seed, threads=1, overwrite=True))
+        (run / "finished").touch()
+    return load(run)
+
+
+def utterances(signs: Any, person: str, kinds: Sequence[str], count: int, seed: int) -> Iterator[tuple[Any, list[str]]]:
+    """Yields utterances of 3 to 8 clips of a person, each `known` or `shown` if both are given, and their glosses."""
+    from signloom.compose import join
+
+    pools: dict[str, dict[str, list[Any]]] = {"known": {}, "shown": {}}
+    for item in signs:
+        gloss = item.glosses[0]
+        if item.signer == person and gloss != IDLE and not gloss.startswith(LEARNT):
+            kind = "shown" if gloss.startswith(SHOWN) else "known"
+            pools[kind].setdefault(gloss, []).append(signs.load(item))
+    rng = np.random.default_rng([seed, len(kinds)])
+    for _ in range(count):
+        pieces, reference = [], []
+        for _ in range(rng.integers(3, 8, endpoint=True)):
+            kind = kinds[rng.integers(len(kinds))]
+            gloss = sorted(pools[kind])[rng.integers(len(pools[kind]))]
+            pieces.append(pools[kind][gloss][rng.integers(len(pools[kind][gloss]))])
+            reference += [gloss] if kind == "known" else []
+        yield join(pieces, rng)[0], reference
+
+
+def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
+    """The figures of one model: offline by least confidence, calibration, streams of idling."""
+    from signloom.inference.calibrate import correct_glosses
+    from signloom.score.alignment import CORRECT, align
+
+    signs = clips(options, task)
+    shown: dict[str, list[tuple[Any, list[str], float]]] = {}
+    for name, kinds in (("known", ["known"]), ("unknown", ["shown"]), ("both", ["known", "shown"])):
+        shown[name] = [
+            (model.decode(model.emission(clip)), reference, clip.duration_seconds)
+            for clip, reference in utterances(signs, task.person, kinds, options.num_shown, task.seed)
+        ]
+    result: dict[str, Any] = {}
+    for least in LEASTS:
+        said = {
+            name: [(one.confident(least).words, reference) for one, reference, _ in some]
+            for name, some in shown.items()
+        }
+        kinds = {
+            name: [kind for words, reference in some for kind in align(reference=reference, hypothesis=words).kinds]
+            for name, some in said.items()
+        }
+        references = {name: sum(len(reference) for _, reference in some) for name, some in said.items()}
+        minutes = sum(seconds for *_, seconds in shown["unknown"]) / 60
+        result[f"{least:g}"] = {
+            "recognised": kinds["known"].count(CORRECT) / references["known"],
+            "wer": sum(kind != CORRECT for kind in kinds["known"]) / references["known"],
+            "wer_both": sum(kind != CORRECT for kind in kinds["both"]) / references["both"],
+            "false_per_minute": sum(len(words) for words, _ in said["unknown"]) / minutes,
+        }
+    sure = [span.confidence for one, *_ in shown["both"] for span in one.glosses]
+    right = [ok for one, ref, _ in shown["both"] for ok in correct_glosses(reference=ref, hypothesis=one.words)]
+    result["ece"] = calibration_error(sure, right)
+    for name, fidgets in (("idle", True), ("rest", False)):
+        stream = streams_made.composed(
+            signs, task.person, IDLE, minutes=options.minutes, fidgets=fidgets, sentences=False, seed=task.seed
+        )
+        result[name] = idle_glosses(model, stream)
+    return result
+
+
+def idle_glosses(model: Any, stream: streams_made.Stream) -> float:
+    """The final glosses in ten minutes of a stream in which nobody signs, by the default of streams."""
+    from signloom.inference.stream_events import GlossEvent
+    from signloom.inference.streaming import StreamingRecognizer
+
+    recognizer = StreamingRecognizer(model)
+    events = recognizer.push(stream.points, np.arange(len(stream.points)) / stream.fps) + recognizer.finish()
+    finals = sum(isinstance(event, GlossEvent) and event.kind == "final" for event in events)
+    return finals / (len(stream.points) / stream.fps) * 600
+
+
+def show(results: dict[str, Any]) -> None:
+    head = ["model", *(f"{what}, {least:g}" for what in ("false a minute", "recognised", "WER of both")
+                       for least in LEASTS), "ECE", "idle, 10 minutes", "rest, 10 minutes"]  # fmt: skip
+    rows = []
+    for name, result in results.items():
+        at = [result[f"{least:g}"] for least in LEASTS]
+        rows.append(
+            [
+                name,
+                *(f"{one['false_per_minute']:.1f}" for one in at),
+                *(f"{one['recognised']:.1%}" for one in at),
+                *(f"{one['wer_both']:.1%}" for one in at),
+                f"{result['ece']:.3f}",
+                f"{result['idle']:.1f}",
+                f"{result['rest']:.1f}",
+            ]
+        )
+    print("\n" + common.table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
