@@ -17,6 +17,8 @@ from signloom.anatomy.idle_hands import SIDES, trunk_of
 from signloom.corpus import Utterance
 from signloom.landmarks import Landmarks, interpolate
 
+# Share of clips of other signs, where there are any: they teach more.
+_REAL = 0.75
 # Share of the made-up movements in which the hands wander.
 _WANDERING = 0.4
 # How far the path of a made-up sign lies from that of its sign, in shoulder widths; how much larger or smaller it is;
@@ -43,12 +45,12 @@ def draw_other(
     load: Callable[[str], Landmarks],
     rng: np.random.Generator,
 ) -> Landmarks:
-    """Returns a stretch that is no sign of the model: half of them clips of other signs, if there are any, the rest
-    made up of two different signs of the signer, or of one clip if there are no two.
+    """Returns a stretch that is no sign of the model: three in four are clips of other signs, if there are any; the
+    others are made up of two different signs of the signer, or of one clip if there are no two.
 
     signs: the clips of the signer by gloss.  others: clips of other signs.
     """
-    if others and rng.random() < 0.5:
+    if others and rng.random() < _REAL:
         return load(others[rng.integers(len(others))].id)
     glosses = list(signs)
     chosen = rng.permutation(len(glosses))[:2]
