@@ -1,6 +1,7 @@
 """What a model does not know is not named: the unknown gloss, and glosses that are not sure enough, are dropped."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from signloom.ctc.decoding import Decoder, Decoding, decode_all
 from signloom.ctc.hypothesis import Emission, GlossSpan, Hypothesis
 from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError
+from signloom.inference.model_file import ModelFile
 from signloom.inference.stream_events import GlossEvent
 from signloom.inference.stream_window import MIN_CONFIDENCE
 from signloom.inference.streaming import StreamingRecognizer
@@ -93,6 +95,15 @@ def test_settings_of_earlier_files_drop_nothing():
     chosen = Decoding(min_confidence=0.3)
     assert Decoding.from_json(chosen.to_json(), place="file") == chosen
     assert str(chosen).endswith(", confidence 0.3 or more")
+
+
+def test_model_files_keep_the_limit_and_take_earlier_ones():
+    model = scripted_model().with_min_confidence(0.3)
+    header, tensors = model.file.header("format", 1)
+    read = ModelFile.of(header, tensors, Path("file"), "format", 1)
+    assert read.decoding == model.decoding
+    del header["decoding"]["min_confidence"]
+    assert ModelFile.of(header, tensors, Path("file"), "format", 1).decoding.min_confidence is None
 
 
 def record(**changes):

@@ -72,6 +72,7 @@ def run(options: Options) -> int:
         return _list_cameras()
     from signloom.extract.holistic import HolisticTracker, quiet_stderr
     from signloom.inference.model import load
+    from signloom.inference.stream_window import MIN_CONFIDENCE
     from signloom.inference.streaming import StreamingRecognizer
     from signloom.live.people import PeopleCounter
     from signloom.live.pipeline import Pipeline
@@ -80,6 +81,9 @@ def run(options: Options) -> int:
     _check(options)
     source = _source(options)
     model = load(_needed_model(options)).decoded_with(options)
+    if model.decoding.min_confidence is None:
+        # Here already, so that the name of the decoder says it.
+        model = model.with_min_confidence(MIN_CONFIDENCE)
     say(f"{source.name}; model: {options.model}; decoder: {model.decoder_name}")
     say("Ctrl-C ends it" if options.text else "q in the window, or Ctrl-C, ends it")
     signals = Signals()

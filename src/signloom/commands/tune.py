@@ -114,7 +114,8 @@ def _run(options: Options, path: Path) -> int:
         )
         bar.update(search, total=len(tuned.points), completed=len(tuned.points))
         stored = language_model if tuned.decoding.uses_language_model else None
-        model = replace(model, decoding=tuned.decoding, language_model=stored)
+        decoding = replace(tuned.decoding, min_confidence=model.decoding.min_confidence)
+        model = replace(model, decoding=decoding, language_model=stored)
         # Confidences depend on the decoder: a new decoder needs a new calibration.
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(train)), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))

@@ -37,8 +37,8 @@ class ComposeOptions:
     of that. A stretch is a clip of --idle_glosses by the same signer or, without any, 0.4 to 2 seconds with the arms at
     rest. Default: 0.5 with --idle_glosses, else 0"""
     other_glosses: list[str] = field(default_factory=list)
-    """glosses whose clips show signs that the model must not name: three quarters of --others are such clips, by the same signer
-    or, if there are none, by another one of the split"""
+    """glosses whose clips show signs that the model must not name: three quarters of --others are such clips, by the
+    same signer or, if there are none, by another one of the split"""
     others: float = 0.0
     """probability, before each sign of an utterance and after the last one, of something that is none of the glosses: a
     clip of --other_glosses, or a movement made up of two clips. A model learns to give it the unknown gloss, which it

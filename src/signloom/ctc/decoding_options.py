@@ -29,7 +29,7 @@ class DecodingOptions:
     """bonus for each gloss of a hypothesis, added to the natural log-probability"""
     min_confidence: float | None = None
     """drop glosses with a confidence below this, 0 to 1: the sign may be another one, or none that the model knows.
-    Default: the value that 'tune' stored; without one 'live' takes 0.5, and the other commands drop nothing"""
+    Default: the value stored with the model; without one 'live' takes 0.5, and the other commands drop nothing"""
 
     def chosen(
         self, stored: Decoding, stored_model: NGram | None, vocabulary: Vocabulary
