@@ -30,7 +30,7 @@ FLOORS = [
     {"model", "subtitles"},
     {"inference"},
     {"train", "recompose"},
-    {"report", "live", "transcripts"},
+    {"report", "live", "transcripts", "page"},
     {"health"},
     {"commands"},
     {"cli"},

@@ -1,0 +1,1 @@
+"""Recognition as a page: a static site whose recogniser runs in the visitor's browser."""

@@ -1,0 +1,61 @@
+/** Puts the files of MediaPipe Holistic that the page uses into the site, with their licence. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Plugin } from "vite";
+
+const FOLDER = "node_modules/@mediapipe/holistic";
+const PACKAGE = "holistic_solution_packed_assets";
+const WHOLE = [
+  "holistic.js",
+  "holistic.binarypb",
+  "holistic_solution_simd_wasm_bin.js",
+  "holistic_solution_simd_wasm_bin.wasm",
+  "pose_landmark_full.tflite",
+];
+/** Models that Holistic never opens: hands are found from the pose, and the face mesh has no iris. 40 % of the package. */
+const UNUSED = /face_landmark_with_attention|palm_detection/;
+
+interface Packed {
+  filename: string;
+  start: number;
+  end: number;
+}
+
+/** Returns the package of models without those that are unused, and the script that loads it. */
+export function trimmed(loader: string, data: Uint8Array): { loader: string; data: Uint8Array } {
+  const list = /"files": (\[[^\]]*\])/.exec(loader);
+  const size = /"remote_package_size": (\d+)/.exec(loader);
+  if (!list || !size) throw new Error(`${PACKAGE}_loader.js has another form than expected; look at its new version`);
+  const files = JSON.parse(list[1]) as Packed[];
+  let length = 0;
+  const kept = files.map((file) => {
+    const part = UNUSED.test(file.filename) ? data.subarray(0, 0) : data.subarray(file.start, file.end);
+    const entry = { ...file, start: length, end: length + part.length };
+    length = entry.end;
+    return { entry, part };
+  });
+  const result = new Uint8Array(length);
+  for (const { entry, part } of kept) result.set(part, entry.start);
+  const entries = kept.filter(({ part }) => part.length).map(({ entry }) => entry);
+  const script = loader
+    .replace(list[0], `"files": ${JSON.stringify(entries)}`)
+    .replace(size[0], `"remote_package_size": ${length}`);
+  return { loader: script, data: result };
+}
+
+export function holistic(): Plugin {
+  return {
+    name: "holistic",
+    apply: "build",
+    generateBundle() {
+      const emit = (name: string, source: string | Uint8Array) =>
+        this.emitFile({ type: "asset", fileName: `holistic/${name}`, source });
+      for (const name of WHOLE) emit(name, readFileSync(join(FOLDER, name)));
+      const loader = readFileSync(join(FOLDER, `${PACKAGE}_loader.js`), "utf8");
+      const models = trimmed(loader, readFileSync(join(FOLDER, `${PACKAGE}.data`)));
+      emit(`${PACKAGE}_loader.js`, models.loader);
+      emit(`${PACKAGE}.data`, models.data);
+    },
+  };
+}

@@ -1,0 +1,249 @@
+/** The page: loads what it needs, then recognises what a camera or a video shows. */
+
+import "./style.css";
+import type { GlossSpan } from "./recognizer/hypothesis";
+import { Captions } from "./page/captions";
+import { byId, download, made } from "./page/dom";
+import { keepForOffline } from "./page/offline";
+import { Practise } from "./page/practise";
+import { Recogniser } from "./page/recognition";
+import { Session } from "./page/session";
+import { LoadError, loadExamples, loadGraph, loadSite, loadTexts, type Site } from "./page/site";
+import { drawTracked } from "./page/skeleton";
+import { CameraError } from "./page/sources";
+import { Tabs } from "./page/tabs";
+import { percent, preferred, text, use } from "./page/texts";
+import { Tracker } from "./page/tracking";
+import { FORMATS, SUFFIXES, written } from "./page/transcript";
+
+const MEGABYTE = 1e6;
+const FIGURES_MS = 500;
+/** The transcript shows so many utterances; files have all. */
+const MOST_SHOWN = 200;
+
+const video = byId<HTMLVideoElement>("video");
+const drawing = byId<HTMLCanvasElement>("drawing");
+
+function problem(message: string): void {
+  const element = byId("problem");
+  element.hidden = !message;
+  element.textContent = message;
+}
+
+function explained(error: unknown): string {
+  if (error instanceof LoadError) return text("error_load", { file: error.file, reason: error.reason });
+  if (error instanceof CameraError) return text(error.key, { reason: error.message });
+  if (error instanceof DOMException && error.name === "CameraGone") return text("error_camera_gone");
+  return text("error_recogniser", { reason: error instanceof Error ? error.message : String(error) });
+}
+
+/** Fills the list of languages, and takes the visitor's. */
+async function chooseLanguage(site: Site): Promise<void> {
+  const select = byId<HTMLSelectElement>("language");
+  const all = await Promise.all(site.languages.map(async (language) => [language, await loadTexts(language)] as const));
+  const byName = new Map(all);
+  for (const [language, texts] of all) {
+    const option = made("option", texts.name ?? language);
+    option.value = language;
+    option.lang = language;
+    select.append(option);
+  }
+  select.value = preferred(site.languages);
+  const change = () => use(select.value, byName.get(select.value) ?? {});
+  select.addEventListener("change", change);
+  change();
+}
+
+async function preparedTracker(): Promise<Tracker> {
+  const tracker = new Tracker();
+  try {
+    await tracker.start();
+  } catch (error) {
+    throw new Error(text("error_tracker", { reason: String(error) }));
+  }
+  return tracker;
+}
+
+async function preparedRecogniser(site: Site): Promise<Recogniser> {
+  const recogniser = new Recogniser(site.model);
+  const graph = await loadGraph();
+  try {
+    await recogniser.start(graph);
+  } catch (error) {
+    throw new Error(text("error_model", { reason: error instanceof Error ? error.message : String(error) }));
+  }
+  return recogniser;
+}
+
+class Page {
+  private captions = new Captions();
+  private media: string | null = null;
+  private readonly session: Session;
+
+  constructor(
+    private readonly site: Site,
+    tracker: Tracker,
+    recogniser: Recogniser,
+    private readonly practise: Practise,
+  ) {
+    // For who wants to check the captions: `#keep` in the address keeps the landmarks of a session.
+    const keeps = location.hash === "#keep";
+    this.session = new Session(video, tracker, recogniser, site.model.stream.pause_seconds, this.listener(), keeps);
+    byId("camera").addEventListener("click", () => void this.start(null));
+    byId("stop").addEventListener("click", () => void this.session.stop().then(() => this.show()));
+    byId("open").addEventListener("click", () => byId("file").click());
+    byId<HTMLInputElement>("file").addEventListener("change", ({ target }) => {
+      const input = target as HTMLInputElement;
+      if (input.files?.length) void this.start(input.files[0]);
+      input.value = "";
+    });
+    const picture = byId("picture");
+    picture.addEventListener("dragover", (event) => event.preventDefault());
+    picture.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const file = event.dataTransfer?.files[0];
+      if (file) void this.start(file);
+    });
+    byId("mirror").addEventListener("change", ({ target }) => {
+      picture.classList.toggle("mirrored", (target as HTMLInputElement).checked);
+    });
+    for (const format of FORMATS) {
+      const button = made("button");
+      button.type = "button";
+      button.dataset.text = `download_${format}`;
+      button.textContent = text(`download_${format}`);
+      button.addEventListener("click", () => {
+        download(`transcript${SUFFIXES[format]}`, written(this.captions.finals, format, this.media));
+      });
+      byId("downloads").append(button);
+    }
+    for (const id of ["camera", "open"]) byId<HTMLButtonElement>(id).disabled = false;
+    setInterval(() => this.figures(), FIGURES_MS);
+    if (keeps) Object.assign(window, { kept: this.session.kept, captions: () => this.captions.finals });
+  }
+
+  /** Starts with a video file, or with the camera. */
+  private async start(file: File | null): Promise<void> {
+    problem("");
+    byId("note").textContent = "";
+    this.captions = new Captions();
+    this.media = file?.name ?? null;
+    byId("transcript").replaceChildren();
+    byId("hint").hidden = true;
+    byId<HTMLInputElement>("mirror").checked = file === null;
+    byId("picture").classList.toggle("mirrored", file === null);
+    try {
+      const running = file ? this.session.startVideo(file) : this.session.startCamera();
+      byId<HTMLButtonElement>("stop").disabled = false;
+      await running;
+    } catch (error) {
+      const isVideo = file !== null && !this.session.isRunning;
+      problem(isVideo ? text("error_video", { reason: (error as Error).message }) : explained(error));
+      await this.session.stop();
+    }
+    this.show();
+  }
+
+  private listener(): ConstructorParameters<typeof Session>[4] {
+    return {
+      tracked: (found, width, height) => {
+        drawing.width = width;
+        drawing.height = height;
+        if (byId<HTMLInputElement>("skeleton").checked) {
+          drawTracked(drawing, this.site.drawing, found.points, found.visibility);
+        }
+      },
+      recognised: (events) => {
+        const ended = this.captions.update(events);
+        if (events.length) this.show();
+        ended.forEach((utterance) => this.ended(utterance));
+      },
+      progress: (seconds, duration) => {
+        byId("progress").textContent = text("video_progress", { done: seconds.toFixed(1), total: duration.toFixed(1) });
+      },
+      ended: (error) => {
+        if (error) problem(explained(error));
+        this.show();
+      },
+      paused: () => {
+        byId("note").textContent = text("paused");
+      },
+    };
+  }
+
+  /** Shows the running captions: those that may still change are lighter. */
+  private show(): void {
+    byId<HTMLButtonElement>("stop").disabled = !this.session.isRunning;
+    byId("caption").replaceChildren(
+      ...this.captions.shown.map(({ span, isFinal }) => {
+        const element = made("span", span.gloss, isFinal ? "final" : "provisional");
+        const share = made("small", percent(span.confidence));
+        element.append(" ", share);
+        return element;
+      }),
+    );
+  }
+
+  private ended(utterance: readonly GlossSpan[]): void {
+    const words = utterance.map((span) => span.gloss).join(" ");
+    byId("spoken").textContent = words;
+    const [first, last] = [utterance[0], utterance[utterance.length - 1]];
+    const confidence = utterance.reduce((sum, span) => sum + span.confidence, 0) / utterance.length;
+    const row = made("li");
+    row.append(
+      made("time", `${first.startSeconds.toFixed(1)} – ${last.endSeconds.toFixed(1)} s`),
+      " ",
+      made("strong", words),
+      " ",
+      made("small", text("confidence", { percent: percent(confidence) })),
+    );
+    const list = byId("transcript");
+    list.append(row);
+    if (list.children.length > MOST_SHOWN) list.firstElementChild?.remove();
+    this.practise.judge(utterance);
+  }
+
+  private figures(): void {
+    if (!this.session.isRunning) return;
+    const { rate, dropped, isAlone, isSlow } = this.session.figures();
+    byId("figures").textContent = text("figures", { rate: rate.toFixed(1), dropped });
+    if (isAlone) byId("note").textContent = text("nobody");
+    else if (isSlow && this.media === null) byId("note").textContent = text("few_frames", { rate: rate.toFixed(0) });
+    else if (byId("note").textContent !== text("paused")) byId("note").textContent = "";
+  }
+}
+
+async function main(): Promise<void> {
+  const site = await loadSite();
+  document.title = site.title;
+  byId("title").textContent = site.title;
+  byId("card").textContent = site.card;
+  await chooseLanguage(site);
+  new Tabs(["recognise", "practise", "lookup", "about"]);
+  if (typeof WebAssembly === "undefined") return problem(text("error_wasm"));
+  const progress = byId("progress");
+  await keepForOffline({
+    progress: (done, total) => {
+      const [ready, all] = [done, total].map((bytes) => (bytes / MEGABYTE).toFixed(1));
+      progress.textContent = text("loading", { done: ready, total: all });
+    },
+    failed: (reason) => {
+      byId("note").textContent = text("offline_not", { reason });
+    },
+    updated: () => {
+      byId("note").textContent = text("update");
+    },
+  });
+  progress.textContent = text("preparing");
+  // One after another: each needs all cores for a moment.
+  const recogniser = await preparedRecogniser(site);
+  const tracker = await preparedTracker();
+  const practise = new Practise(site.drawing, site.model.words.slice(2), await loadExamples());
+  new Page(site, tracker, recogniser, practise);
+  progress.textContent = text("ready");
+}
+
+main().catch((error: unknown) => {
+  byId("progress").textContent = "";
+  problem(error instanceof LoadError ? explained(error) : error instanceof Error ? error.message : String(error));
+});

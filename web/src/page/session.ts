@@ -1,0 +1,173 @@
+/** One session: pictures of a camera or a video are tracked and recognised until it ends. */
+
+import type { StreamEvent } from "../recognizer/stream_events";
+import type { Tracked } from "../workers/messages";
+import { Recogniser } from "./recognition";
+import { eachFrame, frameTimes, openCamera, openVideo, pictureOf } from "./sources";
+import { Tracker } from "./tracking";
+
+/** Below this rate signs have too few frames. */
+const FEW_FRAMES_PER_SECOND = 12;
+/** Somebody who leaves the picture for less has not left. */
+const NOBODY_SECONDS = 1;
+/** Figures are of this time. */
+const FIGURES_SECONDS = 2;
+const NUM_POSE = 33;
+
+/** What the page shows of a session. */
+export interface Listener {
+  tracked(found: Tracked, width: number, height: number): void;
+  recognised(events: readonly StreamEvent[]): void;
+  progress(seconds: number, duration: number): void;
+  ended(problem: unknown): void;
+  /** The page was hidden, so frames are missing. */
+  paused(): void;
+}
+
+export interface Figures {
+  readonly rate: number;
+  readonly dropped: number;
+  readonly isAlone: boolean;
+  readonly isSlow: boolean;
+}
+
+/** A frame that was tracked, for who wants to compute its captions again. */
+export interface KeptFrame {
+  readonly seconds: number;
+  readonly points: Float32Array;
+}
+
+export class Session {
+  /** The tracked frames of this session, if somebody asked for them: 6 kB each. */
+  readonly kept: KeptFrame[] = [];
+  private end: (() => void) | null = null;
+  private numDropped = 0;
+  private readonly moments: number[] = [];
+  private lastBody = 0;
+  private pause: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly tracker: Tracker,
+    private readonly recogniser: Recogniser,
+    private readonly pauseSeconds: number,
+    private readonly listener: Listener,
+    private readonly keeps: boolean,
+  ) {}
+
+  get isRunning(): boolean {
+    return this.end !== null;
+  }
+
+  figures(): Figures {
+    const now = performance.now();
+    while (this.moments.length && this.moments[0] < now - 1000 * FIGURES_SECONDS) this.moments.shift();
+    const rate = this.moments.length / FIGURES_SECONDS;
+    return {
+      rate,
+      dropped: this.numDropped,
+      isAlone: this.isRunning && this.moments.length > 0 && now - this.lastBody > 1000 * NOBODY_SECONDS,
+      isSlow: this.moments.length > FEW_FRAMES_PER_SECOND / 4 && rate < FEW_FRAMES_PER_SECOND,
+    };
+  }
+
+  /** Recognises what a camera gives. Frames that come while the tracker works are dropped. Throws CameraError. */
+  async startCamera(): Promise<void> {
+    await this.stop();
+    const stream = await openCamera(this.video);
+    this.begin();
+    const unwatch = eachFrame(this.video, (seconds) => {
+      if (this.tracker.isBusy) {
+        this.numDropped++;
+        return;
+      }
+      this.one(seconds).catch((error: unknown) => this.fail(error));
+    });
+    const gone = () => this.fail(new DOMException("", "CameraGone"));
+    stream.getVideoTracks().forEach((track) => track.addEventListener("ended", gone));
+    const hidden = () => document.hidden && this.listener.paused();
+    document.addEventListener("visibilitychange", hidden);
+    this.end = () => {
+      unwatch();
+      document.removeEventListener("visibilitychange", hidden);
+      stream.getTracks().forEach((track) => track.stop());
+      this.video.srcObject = null;
+    };
+  }
+
+  /** Recognises every frame of a video file, as fast as it goes. Throws Error if it is none. */
+  async startVideo(file: Blob): Promise<void> {
+    await this.stop();
+    await openVideo(this.video, file);
+    this.begin();
+    let isStopped = false;
+    this.end = () => {
+      isStopped = true;
+      URL.revokeObjectURL(this.video.src);
+    };
+    for await (const seconds of frameTimes(this.video)) {
+      if (isStopped) return;
+      await this.one(seconds);
+      if (isStopped) return;
+      this.listener.progress(seconds, this.video.duration);
+    }
+    await this.stop();
+    this.listener.ended(null);
+  }
+
+  /** Ends the session, if one runs; its last glosses become final. */
+  async stop(): Promise<void> {
+    if (!this.end) return;
+    this.end();
+    this.end = null;
+    await this.finish();
+  }
+
+  private begin(): void {
+    this.tracker.restart();
+    this.recogniser.restart();
+    this.kept.length = this.moments.length = this.numDropped = 0;
+    this.lastBody = performance.now();
+  }
+
+  /** Tracks and recognises what the video shows now. */
+  private async one(seconds: number): Promise<void> {
+    const { image, aspect } = await pictureOf(this.video, seconds);
+    const { width, height } = image;
+    const found = await this.tracker.track(image);
+    if (!this.isRunning) return;
+    this.moments.push(performance.now());
+    if (found.points.subarray(0, 3 * NUM_POSE).some(Number.isFinite)) this.lastBody = performance.now();
+    this.listener.tracked(found, width, height);
+    const points = scaled(found.points, aspect);
+    if (this.keeps) this.kept.push({ seconds, points });
+    const answer = this.recogniser.push(points, seconds);
+    clearTimeout(this.pause);
+    // Captions become final also when frames stop.
+    this.pause = setTimeout(() => void this.finish(), 1000 * this.pauseSeconds);
+    this.listener.recognised(await answer);
+  }
+
+  private async finish(): Promise<void> {
+    clearTimeout(this.pause);
+    try {
+      this.listener.recognised(await this.recogniser.finish());
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private fail(error: unknown): void {
+    if (!this.isRunning) return;
+    this.end?.();
+    this.end = null;
+    clearTimeout(this.pause);
+    this.listener.ended(error);
+  }
+}
+
+/** Returns points in units of the picture's height: x is a fraction of its width, and z is in units of it. */
+export function scaled(points: Float32Array, aspect: number): Float32Array {
+  const factor = Math.fround(aspect);
+  return points.map((value, at) => (at % 3 === 1 ? value : value * factor));
+}

@@ -1,0 +1,37 @@
+/** What the page and its workers say to each other. */
+
+import type { ModelRecord } from "../recognizer/model";
+import type { StreamEvent } from "../recognizer/stream_events";
+
+export type ToTracker =
+  | { readonly kind: "start"; readonly folder: string }
+  | { readonly kind: "restart" }
+  | { readonly kind: "frame"; readonly image: ImageBitmap };
+
+/** points: x, y, z of the 543 points, x and y in fractions of the picture; NaN where missing. visibility: of the pose. */
+export interface Tracked {
+  readonly points: Float32Array;
+  readonly visibility: Float32Array;
+}
+
+export type FromTracker =
+  | { readonly kind: "ready"; readonly onCpu: boolean }
+  | ({ readonly kind: "tracked"; readonly milliseconds: number } & Tracked)
+  | { readonly kind: "failed"; readonly reason: string };
+
+export type ToRecogniser =
+  | { readonly kind: "start"; readonly record: ModelRecord; readonly graph: ArrayBuffer }
+  | { readonly kind: "push"; readonly points: Float32Array; readonly seconds: number }
+  | { readonly kind: "finish" }
+  | { readonly kind: "restart" };
+
+export type FromRecogniser =
+  | { readonly kind: "ready" }
+  | {
+      readonly kind: "recognised";
+      readonly events: readonly StreamEvent[];
+      readonly milliseconds: number;
+      /** Frames of which an answer is waited for: it grows while the recogniser is too slow. */
+      readonly of: "push" | "finish";
+    }
+  | { readonly kind: "failed"; readonly reason: string };
