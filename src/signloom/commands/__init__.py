@@ -30,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "compare": "compare two systems on the same references: is the difference real, and where?",
     "transcribe": "recognise the glosses of videos, folders of frames and landmark files",
     "live": "recognise signing while it happens: camera or video in, captions on the screen",
+    "page": "a model -> a static page that recognises signing in the visitor's own browser",
+    "serve": "show the page of a model on this computer",
     "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",
     "score": "word error rate of any file of hypotheses against any file of references",
     "export_pose": "landmark files -> .pose files, for pose-format and its tools",

@@ -51,6 +51,22 @@ LIMBS = [
         ("mouth_left", "mouth_right"),
     )
 ]
+
+
+def _chains() -> dict[str, list[list[int]]]:
+    """Returns the lines of each part as lists of points: a finger or a contour is one line."""
+    hands = {}
+    for name in ("left_hand", "right_hand"):
+        start = layout.GROUPS[name].start
+        hands[name] = [[start, *(start + 4 * finger + joint + 1 for joint in range(4))] for finger in range(5)]
+    return {
+        "face": [[*contour, contour[0]] for contour in layout.FACE_CONTOURS.values()],
+        "pose": [list(limb) for limb in LIMBS],
+        **hands,
+    }
+
+
+CHAINS = _chains()
 # Height of a row of the bar, width of the names before it, and the space around things, in pixels.
 _ROW, _NAMES, _GAP = 14, 70, 6
 # In a narrower box a time and the names of three parts are not beside each other.

@@ -9,7 +9,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.drawing.head import head_outline
-from signloom.drawing.tracked import COLOURS, LIMBS, VISIBLE
+from signloom.drawing.tracked import CHAINS, COLOURS, VISIBLE
 from signloom.extract.packages import import_cv2
 
 # Places are given in sixteenths of a pixel.
@@ -18,22 +18,6 @@ _SHIFT = 4
 _PIXELS_PER_LINE = 360
 _FARTHEST = 1 << 20
 _EDGE = (20, 20, 20)
-
-
-def _chains() -> dict[str, list[list[int]]]:
-    """Returns the lines of each part as lists of points: a finger or a contour is one line."""
-    hands = {}
-    for name in ("left_hand", "right_hand"):
-        start = layout.GROUPS[name].start
-        hands[name] = [[start, *(start + 4 * finger + joint + 1 for joint in range(4))] for finger in range(5)]
-    return {
-        "face": [[*contour, contour[0]] for contour in layout.FACE_CONTOURS.values()],
-        "pose": [list(limb) for limb in LIMBS],
-        **hands,
-    }
-
-
-_CHAINS = _chains()
 
 
 def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarray, *, aspect: float) -> None:
@@ -57,7 +41,7 @@ def draw_skeleton(picture: np.ndarray, points: np.ndarray, visibility: np.ndarra
         outline = np.clip(head, -_FARTHEST, _FARTHEST).astype(np.int32)
         for colour, thickness in ((_EDGE, scale + 3), (COLOURS["pose"], scale + 1)):
             cv2.polylines(picture, [outline], True, colour, thickness, cv2.LINE_AA, _SHIFT)
-    for part, chains in _CHAINS.items():
+    for part, chains in CHAINS.items():
         lines = [places[chain] for chain in chains if shown[chain].all()]
         if not lines:
             continue

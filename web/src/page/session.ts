@@ -81,7 +81,9 @@ export class Session {
         this.numDropped++;
         return;
       }
-      this.one(seconds).catch((error: unknown) => this.fail(error));
+      this.one(seconds)
+        .then(() => this.awaitNext())
+        .catch((error: unknown) => this.fail(error));
     });
     const gone = () => this.fail(new DOMException("", "CameraGone"));
     stream.getVideoTracks().forEach((track) => track.addEventListener("ended", gone));
@@ -141,11 +143,13 @@ export class Session {
     this.listener.tracked(found, width, height);
     const points = scaled(found.points, aspect);
     if (this.keeps) this.kept.push({ seconds, points });
-    const answer = this.recogniser.push(points, seconds);
+    this.listener.recognised(await this.recogniser.push(points, seconds));
+  }
+
+  /** Lets captions become final also when a camera gives no more frames. */
+  private awaitNext(): void {
     clearTimeout(this.pause);
-    // Captions become final also when frames stop.
-    this.pause = setTimeout(() => void this.finish(), 1000 * this.pauseSeconds);
-    this.listener.recognised(await answer);
+    if (this.isRunning) this.pause = setTimeout(() => void this.finish(), 1000 * this.pauseSeconds);
   }
 
   private async finish(): Promise<void> {

@@ -1,0 +1,91 @@
+"""Examples of signs for the page, as skeletons: clips of a corpus that show one sign, or parts of longer ones."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from signloom.corpus import Corpus, Utterance
+from signloom.drawing.tracked import CHAINS
+from signloom.errors import InputError
+from signloom.inference.align import aligned
+from signloom.inference.model import Model
+
+# Enough for a drawing to look smooth.
+_FPS = 12.5
+# What a sign is shown with before and after it.
+_MARGIN_SECONDS = 0.2
+# Longer clips of one sign are mostly rest.
+_LONGEST_SECONDS = 5.0
+# Of so many sentences with a sign, the one in which the model is surest of it is taken.
+_MOST_TRIED = 5
+# Places are thousandths of the height, in 16 bits.
+_UNIT, _MOST, _MISSING = 1000, 32_000, -32_768
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A part of an utterance that shows a sign; confidence: that of the model, 1 for a clip of that sign alone."""
+
+    utterance: Utterance
+    start_seconds: float
+    end_seconds: float
+    confidence: float
+
+
+def examples(
+    model: Model, corpus: Corpus, *, advance: Callable[[int], object] = lambda count: None
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns an example of each sign of a model, and the signs of which the training split has none.
+
+    advance: called with 1 after each sign.
+    """
+    points = sorted({point for lines in CHAINS.values() for line in lines for point in line})
+    found, missing = [], []
+    for gloss in model.vocabulary.words[2:]:
+        cut = _best(model, corpus, gloss)
+        if cut is None:
+            missing.append(gloss)
+        else:
+            found.append({"gloss": gloss, "fps": _FPS, "frames": _encoded(corpus, cut, points)})
+        advance(1)
+    return {"points": points, "examples": found}, missing
+
+
+def _best(model: Model, corpus: Corpus, gloss: str) -> _Cut | None:
+    candidates = [item for item in corpus if item.split == "train" and gloss in item.glosses]
+    candidates.sort(key=lambda item: (len(item.glosses), item.duration_seconds))
+    cuts = [cut for item in candidates[:_MOST_TRIED] for cut in _cuts(model, corpus, item, gloss)]
+    return max(cuts, key=lambda cut: cut.confidence, default=None)
+
+
+def _cuts(model: Model, corpus: Corpus, item: Utterance, gloss: str) -> Iterator[_Cut]:
+    if len(item.glosses) == 1 and item.duration_seconds <= _LONGEST_SECONDS:
+        yield _Cut(item, 0.0, item.duration_seconds, 1.0)
+        return
+    clip = corpus.load_view(item, model.view)
+    try:
+        spans, _ = aligned(model, clip, item.glosses)
+    # A sentence that cannot be aligned shows no sign apart.
+    except InputError:
+        return
+    for span in spans:
+        if span.gloss == gloss:
+            start = span.start_seconds - clip.start_seconds
+            end = span.end_seconds - clip.start_seconds
+            yield _Cut(item, max(0.0, start - _MARGIN_SECONDS), end + _MARGIN_SECONDS, span.confidence)
+
+
+def _encoded(corpus: Corpus, cut: _Cut, points: list[int]) -> str:
+    """Returns the frames of a cut as base64 of int16, (T, P, 2)."""
+    frames = corpus.load(cut.utterance).in_view("full").at(_FPS)
+    first = min(int(cut.start_seconds * _FPS), len(frames) - 1)
+    last = max(first + 1, min(int(np.ceil(cut.end_seconds * _FPS)), len(frames)))
+    places = frames[first:last][:, points, :2]
+    known = np.isfinite(places).all(axis=2, keepdims=True)
+    scaled = np.clip(np.rint(np.nan_to_num(places) * _UNIT), -_MOST, _MOST)
+    return base64.b64encode(np.where(known, scaled, _MISSING).astype("<i2").tobytes()).decode("ascii")
