@@ -79,7 +79,11 @@ def visit(model, tmp_path_factory) -> Path:
     write_video(folder / "camera.mjpeg", "mjpeg", "yuvj420p")
     environment = {"SIGNLOOM_BROWSER": str(folder), "SIGNLOOM_FRAMES": str(NUM_FRAMES)}
     result = subprocess.run(
-        ["npm", "run", "--silent", "browser"], cwd=WEB, capture_output=True, text=True, env={**os.environ, **environment}
+        ["npm", "run", "--silent", "browser"],
+        cwd=WEB,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     return folder

@@ -29,7 +29,7 @@ describe.skipIf(!folder)("the page with a camera (SIGNLOOM_BROWSER)", () => {
       await page.waitForSelector("#stop:disabled");
       const session = await kept(page);
       writeFileSync(join(folder, "camera.json"), JSON.stringify(session));
-      expect(host.requests.slice(before)).toEqual([]);
+      expect(host.askedSince(before)).toEqual([]);
       // Each frame is later than the one before by a frame of the camera or more: none waited.
       session.seconds.slice(1).forEach((seconds, at) => expect(seconds).toBeGreaterThan(session.seconds[at]));
     } finally {

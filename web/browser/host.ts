@@ -40,6 +40,11 @@ export class Host {
     return `http://localhost:${(server.address() as AddressInfo).port}/signs/`;
   }
 
+  /** Returns what was asked for after the first `count` requests, without the browser's own check for a newer worker. */
+  askedSince(count: number): string[] {
+    return this.requests.slice(count).filter((path) => !/\/(sw|files)\.js$/.test(path));
+  }
+
   stop(): void {
     this.server?.closeAllConnections();
     this.server?.close();

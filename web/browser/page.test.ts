@@ -78,7 +78,7 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
     const session = await kept(page);
     writeFileSync(join(folder, "kept.json"), JSON.stringify(session));
     expect(session.seconds.length).toBe(Number(process.env.SIGNLOOM_FRAMES));
-    expect(host.requests.slice(before)).toEqual([]);
+    expect(host.askedSince(before)).toEqual([]);
     expect(complaints).toEqual([]);
     await page.screenshot({ path: join(folder, "done.png") });
     for (const [label, suffix] of [["Text", "txt"], ["Subtitles (SRT)", "srt"], ["JSON", "json"], ["ELAN", "eaf"]]) {

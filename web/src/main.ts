@@ -222,7 +222,7 @@ async function main(): Promise<void> {
   new Tabs(["recognise", "practise", "lookup", "about"]);
   if (typeof WebAssembly === "undefined") return problem(text("error_wasm"));
   const progress = byId("progress");
-  await keepForOffline({
+  await keepForOffline(site.version, {
     progress: (done, total) => {
       const [ready, all] = [done, total].map((bytes) => (bytes / MEGABYTE).toFixed(1));
       progress.textContent = text("loading", { done: ready, total: all });

@@ -15,6 +15,7 @@ interface Scope {
   importScripts(address: string): void;
   skipWaiting(): Promise<void>;
   addEventListener(kind: "install" | "activate", listener: (event: { waitUntil(work: Promise<unknown>): void }) => void): void;
+  addEventListener(kind: "message", listener: () => void): void;
   addEventListener(
     kind: "fetch",
     listener: (event: { readonly request: Request; respondWith(response: Promise<Response>): void }) => void,
@@ -76,6 +77,10 @@ async function activate(): Promise<void> {
   const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== NAME);
   await Promise.all(old.map((name) => caches.delete(name)));
   await scope.clients.claim();
+  tellVersion();
+}
+
+function tellVersion(): void {
   news.postMessage({ kind: "active", version });
 }
 
@@ -86,6 +91,8 @@ async function answered(request: Request, address: string, sha256: string): Prom
 
 scope.addEventListener("install", (event) => event.waitUntil(install()));
 scope.addEventListener("activate", (event) => event.waitUntil(activate()));
+// A page that began with an earlier version asks.
+scope.addEventListener("message", tellVersion);
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);

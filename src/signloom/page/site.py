@@ -66,8 +66,9 @@ class Site:
             },
         }
         files["data/model.onnx"] = model.engine.graph
-        files[PAGE] = _json(page)
         files[EXAMPLES] = _json(examples or {"points": [], "examples": []})
+        # The page asks its worker for the version, to know whether another one was published.
+        files[PAGE] = _json({**page, "version": _hash(_json([page, _listed(files)]))[:16]})
         return cls(files)
 
     @property
@@ -152,14 +153,25 @@ def _built() -> Iterator[tuple[str, bytes]]:
 
 
 def _list_of(files: Mapping[str, bytes]) -> bytes:
-    """Returns the list of files for the service worker, which does not keep itself and the list."""
-    listed = {
-        name: {"sha256": base64.b64encode(hashlib.sha256(content).digest()).decode("ascii"), "bytes": len(content)}
+    """Returns the list of files for the service worker. Raises InputError for a damaged page."""
+    try:
+        version = str(json.loads(files[PAGE])["version"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{PAGE}: damaged; make the page again with 'signloom page'") from None
+    return b"self.FILES = " + _json({"version": version, "files": _listed(files)}) + b";\n"
+
+
+def _listed(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Returns hash and size of each file, without the service worker, which does not keep itself."""
+    return {
+        name: {"sha256": _hash(content), "bytes": len(content)}
         for name, content in sorted(files.items())
         if name != "sw.js"
     }
-    version = hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
-    return b"self.FILES = " + _json({"version": version, "files": listed}) + b";\n"
+
+
+def _hash(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")
 
 
 def _json(value: Any) -> bytes:

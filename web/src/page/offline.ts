@@ -12,10 +12,13 @@ export interface News {
 type Message =
   | { readonly kind: "progress"; readonly done: number; readonly total: number }
   | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "active" };
+  | { readonly kind: "active"; readonly version: string };
 
-/** Resolves when the page's files come from the browser, or when that is impossible, so that each is loaded once. */
-export async function keepForOffline(news: News): Promise<void> {
+/**
+ * Resolves when the page's files come from the browser, or when that is impossible, so that each is loaded once.
+ * version: of the page as it was loaded.
+ */
+export async function keepForOffline(version: string, news: News): Promise<void> {
   if (!("serviceWorker" in navigator)) return news.failed("no service worker");
   const wasKept = navigator.serviceWorker.controller !== null;
   const channel = new BroadcastChannel("signloom-files");
@@ -23,7 +26,7 @@ export async function keepForOffline(news: News): Promise<void> {
     channel.onmessage = ({ data }: MessageEvent<Message>) => {
       if (data.kind === "progress" && !wasKept) news.progress(data.done, data.total);
       if (data.kind === "failed" && !wasKept) news.failed(data.reason);
-      if (data.kind === "active" && wasKept) news.updated();
+      if (data.kind === "active" && data.version !== version) news.updated();
       if (data.kind !== "progress") resolve();
     };
   });
@@ -38,4 +41,5 @@ export async function keepForOffline(news: News): Promise<void> {
     return;
   }
   if (!wasKept) await Promise.race([ended, controlled]);
+  navigator.serviceWorker.controller?.postMessage("version");
 }

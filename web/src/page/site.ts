@@ -32,7 +32,7 @@ export interface Site {
   readonly card: string;
   readonly languages: readonly string[];
   readonly drawing: Drawing;
-  readonly bytes: number;
+  readonly version: string;
 }
 
 /** A file of the site could not be loaded. */
