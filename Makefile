@@ -8,11 +8,22 @@ comma := ,
 # A process per core. Each gets a stretch of the tests, so that most modules make their fixtures once.
 WORKERS := -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
-.PHONY: quickstart check test test-core test-313 test-lowest lint dist docs clean
+.PHONY: quickstart page check test test-core test-313 test-lowest lint dist docs clean
 
 # Simulates a corpus, trains on it, scores and writes a report, in a few minutes.
 quickstart: $(VENV)/.train
 	$(BIN)/signloom quickstart --output runs/quickstart --overwrite
+
+# The scripts of `signloom page`, into the package's data. Needs Node.js 20.
+PAGE := src/signloom/page/site/index.html
+page: $(PAGE)
+
+$(PAGE): web/node_modules/.done $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts -type f)
+	cd web && npm run --silent build
+
+web/node_modules/.done: web/package-lock.json
+	cd web && npm ci --silent --ignore-scripts
+	@touch $@
 
 # Linter, types and the fast tests, in about a minute.
 check: $(VENV)/.dev lint
@@ -41,7 +52,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # Source distribution and wheel in dist/. Checks both and runs a short quickstart from the wheel.
-dist: $(VENV)/.dev
+dist: $(VENV)/.dev page
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
@@ -85,4 +96,4 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-core .venv-313 .venv-lowest .venv-docs dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf web/node_modules src/signloom/page/site $(VENV) .venv-core .venv-313 .venv-lowest .venv-docs dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

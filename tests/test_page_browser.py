@@ -26,7 +26,7 @@ av = pytest.importorskip("av")
 from signloom.inference.export import exported  # noqa: E402
 from signloom.inference.torch_engine import TorchEngine  # noqa: E402
 from signloom.model.recognizer import Recognizer  # noqa: E402
-from signloom.page.site import PAGE, Site  # noqa: E402
+from signloom.page.site import Site  # noqa: E402
 
 WEB = Path(__file__).parents[1] / "web"
 NUM_FRAMES = 24

@@ -33,8 +33,9 @@ class SiteServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """The address of the page on this computer."""
-        host, port = self.server_address[:2]
-        return f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}/"
+        host = str(self.server_address[0])
+        name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host
+        return f"http://{name}:{self.server_address[1]}/"
 
 
 def read_site(folder: Path) -> Site:
