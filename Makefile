@@ -51,8 +51,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Source distribution and wheel in dist/. Checks both and runs a short quickstart from the wheel.
-dist: $(VENV)/.dev page
+# Source distribution and wheel in dist/, with the page where there is Node.js. Checks both and runs a short quickstart from the wheel.
+dist: $(VENV)/.dev $(if $(shell command -v npm),page)
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*

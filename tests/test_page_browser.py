@@ -11,11 +11,13 @@ import pytest
 
 import waving
 from conftest import TINY_STUDENT, worn_norms
+from signloom import layout
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.inference.model import Model
 from signloom.inference.stream_events import GlossEvent
 from signloom.inference.streaming import StreamingRecognizer
+from signloom.timed.eaf import read_eaf
 from signloom.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch")
@@ -23,6 +25,9 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 av = pytest.importorskip("av")
 
+pytest.importorskip("mediapipe")
+
+from signloom.extract import extract_clip  # noqa: E402
 from signloom.inference.export import exported  # noqa: E402
 from signloom.inference.torch_engine import TorchEngine  # noqa: E402
 from signloom.model.recognizer import Recognizer  # noqa: E402
@@ -103,3 +108,29 @@ def test_the_captions_are_those_of_pythons_recogniser_on_the_same_landmarks(mode
         assert found["startSeconds"] == pytest.approx(span.start_seconds, abs=1e-3)
         assert found["endSeconds"] == pytest.approx(span.end_seconds, abs=1e-3)
         assert found["confidence"] == pytest.approx(span.confidence, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("group", "tolerance"), [("pose", 0.03), ("left_hand", 0.01), ("right_hand", 0.01), ("face", 0.01)]
+)
+def test_the_landmarks_are_those_of_pythons_mediapipe(visit, group, tolerance):
+    """The same networks, on pictures that the browser decoded and scaled itself: 95 % of the points are that near, in
+    units of the picture's height. Only points of the compact view: legs are guessed outside the picture.
+    """
+    session = json.loads((visit / "kept.json").read_text())
+    points = np.array(session["points"], dtype=np.float32).reshape(NUM_FRAMES, -1, 3)[:, layout.subset("compact")]
+    wanted = extract_clip(visit / "video.mp4").in_view("compact").points
+    part = layout.subset_groups("compact")[group]
+    far = np.linalg.norm((points - wanted)[:, part, :2], axis=2)
+    assert np.isfinite(far).mean() > 0.9
+    assert np.nanpercentile(far, 95) < tolerance
+
+
+def test_transcripts_are_files_that_python_reads(visit):
+    session = json.loads((visit / "kept.json").read_text())
+    glosses = [span["gloss"] for span in session["finals"]]
+    assert [span["gloss"] for span in json.loads((visit / "transcript.json").read_text())["glosses"]] == glosses
+    assert (visit / "transcript.txt").read_text().splitlines()[0] == " ".join(glosses)
+    assert (visit / "transcript.srt").read_text().count(" --> ") == len(glosses)
+    pytest.importorskip("pympi")
+    assert [item.value for item in read_eaf(visit / "transcript.eaf").tiers["gloss"]] == glosses
