@@ -95,6 +95,7 @@ def stream(rng: np.random.Generator) -> dict[str, Any]:
     )
     info = {INFO_KEY: settings.to_json()}
     decoding, language_model = _decoder(rng, words)
+    decoding = replace(decoding, min_confidence=[None, 0.0, float(rng.uniform(0, 1))][rng.integers(3)])
     model = Model(engine, words, info, decoding, language_model)
     options = StreamOptions() if rng.random() < 0.6 else _options(rng)
     points, seconds = frames(rng)

@@ -4,7 +4,7 @@
  */
 
 import { calibrated, confidences } from "./confidence";
-import type { GlossSpan } from "./hypothesis";
+import { named, type GlossSpan } from "./hypothesis";
 import type { Model } from "./model";
 import { round, slice, type Rows } from "./numbers";
 import { emissionSeconds, spans } from "./spans";
@@ -16,7 +16,10 @@ import { BLANK_ID } from "./vocabulary";
 const LONGEST_WAIT_SECONDS = 1;
 const SMALLEST = 2.2250738585072014e-308;
 
-/** What a window showed: glosses that are final from now on, and those after them, as they look now. */
+/**
+ * What a window showed: glosses that are final from now on, and those after them, as they look now. Both without those
+ * that are not sure enough.
+ */
 export interface Reading {
   readonly finals: readonly GlossSpan[];
   readonly provisional: readonly GlossSpan[];
@@ -96,7 +99,9 @@ export class UtteranceWindow {
       this.seam += seam;
       this.forget();
     }
-    return { finals: glosses.slice(0, count), provisional: glosses.slice(count) };
+    // The others still take part in decoding and in times.
+    const { min_confidence: least } = this.model.record;
+    return { finals: named(glosses.slice(0, count), least), provisional: named(glosses.slice(count), least) };
   }
 
   /** Returns the probability that the last final gloss is still emitted after frames without another. */

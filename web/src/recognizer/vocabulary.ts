@@ -1,2 +1,4 @@
 /** The ids of the words that are no glosses. */
 export const BLANK_ID = 0;
+/** What a model gives to signs that are none of its glosses. */
+export const UNKNOWN = "<unknown>";
