@@ -27,7 +27,7 @@ av = pytest.importorskip("av")
 
 pytest.importorskip("mediapipe")
 
-from signloom.extract import extract_clip  # noqa: E402
+from signloom.extract import extract_landmarks  # noqa: E402
 from signloom.inference.export import exported  # noqa: E402
 from signloom.inference.torch_engine import TorchEngine  # noqa: E402
 from signloom.model.recognizer import Recognizer  # noqa: E402
@@ -119,7 +119,7 @@ def test_the_landmarks_are_those_of_pythons_mediapipe(visit, group, tolerance):
     """
     session = json.loads((visit / "kept.json").read_text())
     points = np.array(session["points"], dtype=np.float32).reshape(NUM_FRAMES, -1, 3)[:, layout.subset("compact")]
-    wanted = extract_clip(visit / "video.mp4").in_view("compact").points
+    wanted = extract_landmarks(visit / "video.mp4").in_view("compact").points
     part = layout.subset_groups("compact")[group]
     far = np.linalg.norm((points - wanted)[:, part, :2], axis=2)
     assert np.isfinite(far).mean() > 0.9
