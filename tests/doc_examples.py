@@ -31,7 +31,7 @@ from signloom.timed.eaf import write_eaf
 GLOSSES = {"train": "REGEN MORGEN", "dev": "REGEN", "test": "MORGEN"}
 
 
-def _table(path: Path, *lines: str) -> None:
+def table(path: Path, *lines: str) -> None:
     write_text(path, "\n".join([*lines, ""]))
 
 
@@ -43,7 +43,7 @@ def _landmarks(folder: Path, *names: str) -> None:
 def _phoenix2014(folder: Path) -> None:
     for split, glosses in GLOSSES.items():
         path = folder / f"annotations/manual/{split}.corpus.csv"
-        _table(path, "id|folder|signer|annotation", f"{split}-1|{split}-1/1/*.png|Signer01|{glosses}")
+        table(path, "id|folder|signer|annotation", f"{split}-1|{split}-1/1/*.png|Signer01|{glosses}")
     _landmarks(folder, *(f"{split}-1" for split in GLOSSES))
 
 
@@ -51,7 +51,7 @@ def _phoenix2014t(folder: Path) -> None:
     for split, glosses in GLOSSES.items():
         path = folder / f"annotations/manual/PHOENIX-2014-T.{split}.corpus.csv"
         columns = "name|video|start|end|speaker|orth|translation"
-        _table(path, columns, f"{split}-1|{split}-1/1/*.png|-1|-1|Signer01|{glosses}|regen")
+        table(path, columns, f"{split}-1|{split}-1/1/*.png|-1|-1|Signer01|{glosses}|regen")
     _landmarks(folder, *(f"{split}-1" for split in GLOSSES))
 
 
@@ -60,7 +60,7 @@ def _csl_daily(folder: Path) -> None:
     csl_daily_pickle(
         folder / "sentence_label/csl2020ct_v2.pkl", {name: GLOSSES[split].split() for split, name in names.items()}
     )
-    _table(folder / "sentence_label/split_1.txt", "name|split", *(f"{name}|{split}" for split, name in names.items()))
+    table(folder / "sentence_label/split_1.txt", "name|split", *(f"{name}|{split}" for split, name in names.items()))
     _landmarks(folder, *names.values())
 
 
@@ -72,7 +72,7 @@ def _glosl(folder: Path) -> None:
 
 def _isharah(folder: Path) -> None:
     for number, (split, glosses) in enumerate(GLOSSES.items()):
-        _table(folder / f"annotations/SI/{split}.csv", "id|gloss", f"0{number}_0001|{glosses}")
+        table(folder / f"annotations/SI/{split}.csv", "id|gloss", f"0{number}_0001|{glosses}")
     _landmarks(folder, *(f"0{number}_0001" for number in range(3)))
 
 
@@ -85,7 +85,7 @@ def _elan(folder: Path) -> None:
 def _textgrid(folder: Path) -> None:
     lines = ['"Gloss"', "0", "0.24", "2", "0", "0.08", '"REGEN"', "0.12", "0.24", '"MORGEN"']
     head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "0.24", "<exists>", "1", '"IntervalTier"']
-    _table(folder / "textgrids/clip.TextGrid", *head, *lines)
+    table(folder / "textgrids/clip.TextGrid", *head, *lines)
     _landmarks(folder, "clip")
 
 
