@@ -96,7 +96,8 @@ def stand_ins() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (holistic, parallel):
             patch.setattr(module, "HolisticTracker", Tracker)
-        patch.setattr("signloom.commands.extract.extract_all", extract_all)
+        for module in ("signloom.commands.extract", "signloom.inference.read_clips"):
+            patch.setattr(f"{module}.extract_all", extract_all)
         patch.setattr("signloom.live.people.PeopleCounter", NoCounter)
         for name in PRESETS:
             patch.setitem(PRESETS, name, TINY_TEACHER if name.startswith("teacher") else TINY_STUDENT)
@@ -289,6 +290,8 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
     (r"decoding.md", r"sentences\.csv", lambda path: table(path, "id|gloss", "clip|TODAY RAIN NORTH")),
     (r"simulated", r".*\.SI5\.corpus\.csv", lambda path: table(path, "id|annotation", f"{path.stem}|REGEN MORGEN")),
     (r"scoring.md", r".*\.(csv|stm|ctm)", _scores),
+    ("transcribing.md", "videos", _sign_films),
+    ("transcribing.md", r"more/\*\.mp4", lambda path: _film(path.with_name("talk.mp4"), "TODAY", "RAIN")),
     ("simulated.*truth", "corpus", _simulated),
     ("", "my_videos", _sign_films),
     (r"decoding.md|live.md", r"landmarks(/clip\.npz)?", lambda path: signed(("TODAY",)).save(_clip_in(path))),

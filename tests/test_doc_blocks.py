@@ -88,7 +88,7 @@ class Runner:
     def build(self, name: str) -> None:
         """Builds what is not there under a name, if it is a name of some data."""
         path = self.folder / name
-        if path.exists():
+        if path.exists() or name.startswith("-"):
             return
         for pattern, words in MADE:
             if re.fullmatch(pattern, name):
@@ -101,7 +101,7 @@ class Runner:
         for context, pattern, builder in INPUTS:
             if re.fullmatch(pattern, name) and re.search(context, where, re.S):
                 builder(path)
-                assert path.exists(), f"the builder of {name} made something else"
+                assert list(self.folder.glob(name)), f"the builder of {name} made something else"
                 return
 
     def run_folder(self, name: str) -> None:

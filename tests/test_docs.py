@@ -6,36 +6,26 @@ import dataclasses
 import re
 import shlex
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
+from doc_blocks import PAGES, SHELL, blocks
 from signloom import cli, importers
 from signloom import commands as commands_table
-from signloom.corpus import Corpus
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Flags of the benchmarks and of other programs.
 OTHER_FLAGS = {
-    *("help", "config", "print_config", "output"),
+    *("help", "config", "print_config", "output", "durations", "healthy"),
     "write_json",
     *("standalone", "nnodes", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
     *("nodes", "ntasks", "ntasks_per_node", "gres", "kill_on_bad_exit", "requeue", "open_mode", "signal"),
 }
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
-
-
 def commands() -> list[str]:
-    found = []
-    for page in PAGES:
-        for block in blocks(page, r"(?:sh|bash|console)?"):
-            for line in block.replace("\\\n", " ").splitlines():
-                found += [part.strip() for part in line.split("&&") if part.strip().startswith("signloom ")]
-    return list(dict.fromkeys(found))
+    """Every command of signloom in the documentation, also of blocks that do not run."""
+    found = [words for block in blocks() if block.language in SHELL for words in block.commands]
+    return list(dict.fromkeys(shlex.join(words) for words in found if words[0] == "signloom"))
 
 
 @pytest.mark.parametrize("line", commands())
@@ -89,34 +79,3 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
             # GitHub's rule: lower case, punctuation dropped, spaces to dashes.
             anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
             assert anchor in anchors, target
-
-
-def test_the_python_of_the_documentation_runs(tmp_path, tiny_corpus, monkeypatch, capsys):
-    pytest.importorskip("torch")
-    from signloom.inference.model import Model
-    from signloom.inference.torch_engine import TorchEngine
-    from signloom.model.presets import preset
-    from signloom.model.recognizer import Recognizer
-    from signloom.vocabulary import Vocabulary
-
-    corpus = Corpus.open(tiny_corpus)
-    vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus)
-    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(
-        tmp_path / "runs/mine/model.safetensors"
-    )
-    Model(TorchEngine(Recognizer(preset("student"), len(vocabulary))), vocabulary).save(
-        tmp_path / "runs/quickstart/model.safetensors"
-    )
-    (tmp_path / "corpus").symlink_to(tiny_corpus)
-    monkeypatch.chdir(tmp_path)
-    clip = tiny_corpus / corpus.utterances[0].landmarks
-    (tmp_path / "landmarks").mkdir()
-    (tmp_path / "landmarks/clip.npz").symlink_to(clip)
-    # What needs the truth of simulated signing runs in test_synth_docs.py.
-    pages = [page for page in PAGES if page.name != "simulated-signing.md"]
-    sources = [source for page in pages for source in blocks(page, "python")]
-    assert sources
-    for source in sources:
-        # A landmark file in the place of a video, which would need MediaPipe.
-        exec(source.replace("clip.mp4", str(clip)), {})
-    assert f"{corpus.split('dev')[0].id} {corpus.split('dev')[0].glosses}" in capsys.readouterr().out
