@@ -32,6 +32,13 @@ SMALLER = {
         "--max_glosses": "3",
     },
     "compose": {"--num_train": "12", "--num_dev": "6", "--num_test": "6"},
+    "quickstart": {
+        "--num_signs": "4",
+        "--num_train": "6",
+        "--num_dev": "2",
+        "--num_test": "2",
+        "--epochs": "1",
+    },
     "verify": {"--num_steps": "2"},
     # A recording in the place of the camera, and text in the place of a window.
     "live": {"--video": "clip.mp4", "--text": ""},

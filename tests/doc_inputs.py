@@ -290,6 +290,7 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
     (r"decoding.md", r"sentences\.csv", lambda path: table(path, "id|gloss", "clip|TODAY RAIN NORTH")),
     (r"simulated", r".*\.SI5\.corpus\.csv", lambda path: table(path, "id|annotation", f"{path.stem}|REGEN MORGEN")),
     (r"scoring.md", r".*\.(csv|stm|ctm)", _scores),
+    ("", r"runs/\w+/corpus/.*\.npz", lambda path: signed(("TODAY",)).save(path)),
     ("transcribing.md", "videos", _sign_films),
     ("transcribing.md", r"more/\*\.mp4", lambda path: _film(path.with_name("talk.mp4"), "TODAY", "RAIN")),
     ("simulated.*truth", "corpus", _simulated),

@@ -13,7 +13,7 @@ from signloom.drawing.hand import HAND_COLOURS
 from signloom.drawing.show import Shown, write_film
 from signloom.drawing.tracked import COLOURS, TrackedPages
 from signloom.errors import InputError, MissingExtraError
-from signloom.landmarks import Landmarks
+from signloom.landmarks import SIMULATOR, Landmarks
 
 Image = pytest.importorskip("PIL.Image")
 av = pytest.importorskip("av", reason="videos need PyAV (the extra 'extract')")
@@ -200,3 +200,41 @@ def test_a_video_is_tracked_where_no_landmarks_are_given(tmp_path, capsys):
     video = write_video(tmp_path / "a.mp4", even(3))
     assert run(Options(source=video, output=tmp_path / "a.png")) == 0
     assert "pose in 0.0%" in capsys.readouterr().out
+
+
+def test_a_film_with_a_model_has_captions_and_a_clip_without_video_its_skeleton(files, tmp_path, monkeypatch):
+    from signloom.ctc.hypothesis import GlossSpan, Hypothesis
+
+    spans = (GlossSpan("EARLY", 0.0, 0.4, 0.9), GlossSpan("LATE", 0.6, 1.2, 0.8))
+    model = type("Model", (), {"transcribe": lambda self, landmarks: Hypothesis(spans, 0.0)})()
+    monkeypatch.setattr("signloom.inference.model.load", lambda path: model)
+    options = {"source": files[1], "model": tmp_path / "model.onnx", "height": 120}
+    assert run(Options(output=tmp_path / "a.gif", **options)) == 0
+    with Image.open(tmp_path / "a.gif") as film:
+        pictures = []
+        for frame in (0, film.n_frames - 1):
+            film.seek(frame)
+            pictures.append(film.convert("RGB"))
+        total = sum(film.seek(frame) or film.info["duration"] for frame in range(film.n_frames))
+    # 1.4 seconds, and the end stays for 1.5.
+    assert total == pytest.approx(2900, abs=20)
+    strips = [picture.crop((0, 120, picture.width, picture.height)) for picture in pictures]
+    # White while it is signed; at the end both are grey.
+    assert near(strips[0], (255, 255, 255)) > 20
+    assert near(strips[1], (255, 255, 255)) == 0
+    assert near(strips[1], (150, 154, 162)) > near(strips[0], (150, 154, 162))
+    assert near(pictures[0], COLOURS["pose"]) > 20
+    with pytest.raises(InputError, match="a sheet has no captions"):
+        run(Options(output=tmp_path / "a.png", **options))
+
+
+def test_a_film_of_simulated_signing_says_so(files, tmp_path):
+    from signloom.drawing.captioned import write_captioned
+
+    lit = []
+    for source in ({}, {"extractor": SIMULATOR}):
+        shown = Shown(replace(Landmarks.load(files[1]), source=source), None)
+        write_captioned(shown, [], tmp_path / "a.gif", height=200)
+        with Image.open(tmp_path / "a.gif") as film:
+            lit.append(near(film.convert("RGB").crop((0, 0, 120, 26)), (90, 94, 102)))
+    assert lit[0] == 0 < lit[1]

@@ -2,7 +2,8 @@
 
 SOURCE is a video or a folder of frames, over whose pictures the landmarks are drawn, or a landmark file, which is drawn
 alone. Landmarks of a video are tracked now unless --landmarks gives them. A bar below the picture shows when each part
-was found. The last line says how often.
+was found. The last line says how often. With --model, the film has captions in the place of the bar: the glosses that
+this model recognises.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Options:
     """file to write: .mp4 or .gif in real time, .png for a contact sheet"""
     landmarks: Path | None = None
     """landmark file of SOURCE; default: track it now"""
+    model: Path | None = None
+    """run folder, model file or exported model whose glosses a film shows as captions"""
     start: float = 0.0
     """first second to show"""
     end: float | None = None
@@ -73,7 +76,13 @@ def run(options: Options) -> int:
             track(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps), options.source
         )
     span = shown.span(options.start, options.end)
-    if kind == ".png":
+    if options.model is not None:
+        from signloom.drawing.captioned import write_captioned
+        from signloom.inference.model import load
+
+        glosses = load(options.model).transcribe(shown.landmarks).glosses
+        write_captioned(shown, glosses, options.output, span=span, height=options.height)
+    elif kind == ".png":
         write_sheet(shown, span, options.output, num_frames=options.num_frames, height=options.height)
     else:
         write_film(shown, span, options.output, height=options.height)
@@ -89,6 +98,8 @@ def _kind(options: Options) -> str:
         raise InputError(f"--output {options.output}: needed a file name that ends in {', '.join(SUFFIXES)}")
     if options.output.is_dir():
         raise InputError(f"--output {options.output} is a folder; needed the name of a file")
+    if options.model is not None and kind == ".png":
+        raise InputError(f"--output {options.output} and --model: a sheet has no captions; write an .mp4 or a .gif")
     if options.num_frames < 1:
         raise InputError(f"--num_frames {options.num_frames}: needed at least 1")
     if options.height is not None and not 16 <= options.height <= 4320:

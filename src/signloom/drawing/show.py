@@ -23,6 +23,10 @@ from signloom.frame_times import frames_at, frames_between
 from signloom.landmarks import Landmarks
 
 SHEET_HEIGHT, GIF_HEIGHT, FILM_HEIGHT = 240, 360, 720
+# Of a film without a video.
+_ALONE_HEIGHT = 480
+# The landmarks' frame, the time and the image; no frame where nothing was tracked, no image without a video.
+FrameImage = tuple[int | None, float, np.ndarray | None]
 # A longer animation takes over a gigabyte of memory, and so does who looks at it.
 MAX_GIF_SECONDS = 60.0
 # Landmarks that last longer or shorter than this share of the video, or these seconds, are of another one.
@@ -95,7 +99,7 @@ class Shown:
             aspect = image.shape[1] / image.shape[0]
         return TrackedPages(self.landmarks, height=height, title=self.title, aspect=aspect)
 
-    def images(self) -> Iterator[tuple[int | None, float, np.ndarray | None]]:
+    def images(self) -> Iterator[FrameImage]:
         """Yields the landmarks' frame, the time and the image of each frame; no frame where nothing was tracked, no
         image without a video."""
         clip = self.landmarks
@@ -152,23 +156,28 @@ def write_film(shown: Shown, span: Span, path: Path, *, height: int | None) -> N
     """Writes an animation of a part of the clip in real time, by the times of its frames."""
     is_gif = path.suffix.lower() == ".gif"
     length = span.end - span.start
-    if is_gif and length > MAX_GIF_SECONDS:
-        raise InputError(
-            f"--output {path}: an animation of {length:.0f} s would be too large; write an .mp4, or shorten it by --end"
-        )
     film = _film(shown, span, height or (GIF_HEIGHT if is_gif else None), MAX_GIF_FPS if is_gif else None)
     if is_gif:
-        first = next(film)
-        rest = [first, *film]
+        check_gif(path, length)
+        rest = list(film)
         write_gif(rest, length, rest[len(rest) // 2][1], path)
     else:
         write_mp4(film, length, path)
 
 
-def _film(shown: Shown, span: Span, height: int | None, max_fps: float | None) -> Iterator[Page]:
-    pages, due = None, -np.inf
+def check_gif(path: Path, length: float) -> None:
+    """Raises InputError for an animation of too many seconds."""
+    if length > MAX_GIF_SECONDS:
+        raise InputError(
+            f"--output {path}: an animation of {length:.0f} s would be too large; write an .mp4, or shorten it by --end"
+        )
+
+
+def images_in(images: Iterator[FrameImage], shown: Shown, span: Span, max_fps: float | None) -> Iterator[FrameImage]:
+    """Yields the images of a part of the clip, at most `max_fps` per second."""
+    due = -np.inf
     first = shown.landmarks.seconds[span.frames.start]
-    for frame, seconds, image in _with_progress(shown.images(), len(shown.landmarks)):
+    for frame, seconds, image in images:
         if seconds >= span.end:
             break
         # Of frames that follow each other faster, every so many is left out; rounding counts for nothing.
@@ -176,14 +185,24 @@ def _film(shown: Shown, span: Span, height: int | None, max_fps: float | None) -
             continue
         if max_fps is not None:
             due = max(due + 1 / max_fps, seconds) if np.isfinite(due) else seconds + 1 / max_fps
+        yield frame, seconds, image
+
+
+def drawn_height(image: np.ndarray | None) -> int:
+    """Returns the height of a film over a video's image, or of one that is drawn alone."""
+    return _ALONE_HEIGHT if image is None else min(FILM_HEIGHT, image.shape[0])
+
+
+def _film(shown: Shown, span: Span, height: int | None, max_fps: float | None) -> Iterator[Page]:
+    pages = None
+    images = _with_progress(shown.images(), len(shown.landmarks))
+    for frame, seconds, image in images_in(images, shown, span, max_fps):
         if pages is None:
-            pages = shown.pages(height or (min(FILM_HEIGHT, image.shape[0]) if image is not None else 480), image)
+            pages = shown.pages(height or drawn_height(image), image)
         yield max(seconds - span.start, 0.0), pages.page(frame, seconds, image)
 
 
-def _with_progress(
-    images: Iterator[tuple[int | None, float, np.ndarray | None]], total: int
-) -> Iterator[tuple[int | None, float, np.ndarray | None]]:
+def _with_progress(images: Iterator[FrameImage], total: int) -> Iterator[FrameImage]:
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=total, unit="frames", done=0)
         for number, each in enumerate(images, 1):

@@ -133,13 +133,19 @@ class TrackedPages:
             points = self.landmarks.points[frame or 0]
             drawn = draw_frame(points, aspect=self.size[0] / self.size[1], height=self.size[1])
             return drawn.resize(self.size)
+        picture = pillow.Image.fromarray(image)
+        if frame is not None:
+            return self.with_skeleton(picture, frame)
+        return picture.resize(self.size, pillow.Image.Resampling.BILINEAR)
+
+    def with_skeleton(self, picture: Image, frame: int) -> Image:
+        """Returns a picture in the size of the pages, with what was tracked drawn over it."""
         factor = 2 if self.size[1] <= _SMALL else 1
         size = self.size[0] * factor, self.size[1] * factor
-        picture = pillow.Image.fromarray(image).resize(size, pillow.Image.Resampling.BILINEAR)
-        if frame is not None:
-            points, visibility = self.landmarks.points[frame], self.landmarks.visibility[frame]
-            draw_tracked(picture, points, visibility, aspect=self.aspect)
-        return picture.reduce(factor) if factor > 1 else picture
+        large = picture.resize(size, import_pillow().Image.Resampling.BILINEAR)
+        points, visibility = self.landmarks.points[frame], self.landmarks.visibility[frame]
+        draw_tracked(large, points, visibility, aspect=self.aspect)
+        return large.reduce(factor) if factor > 1 else large
 
     def missing(self, frame: int | None) -> str:
         """Returns the parts that were not found in a frame, in words."""

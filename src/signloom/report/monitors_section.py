@@ -35,9 +35,9 @@ def monitored(record: Mapping[str, Any]) -> Html:
         ],
     )
     note = (
-        "Each point is the median of an epoch. Blank is the output for “no gloss here”. Every training begins with "
-        "blank everywhere; as the model learns, these curves fall. The gradient is shown as its norm, before it is "
-        "clipped; 0.1 to 5 for the whole model is healthy."
+        "Each point is the median of an epoch. Blank is the output for “no gloss here”. At first it is the most likely "
+        "output of nearly every frame; as the model learns, that share and the uncertainty fall. The gradient is shown "
+        "as its norm, before it is clipped; 0.1 to 5 for the whole model is healthy."
     )
     return element(
         "section",

@@ -22,9 +22,10 @@ from signloom.score.wer import Score, UtteranceScore
 WORST = 8
 EPOCHS_EXPLAINED = (
     "An epoch is one pass over all utterances of train. The model learns from train only. After each epoch it is tried "
-    "on the utterances of dev; the model with the lowest word error rate there is kept (dashed line). If the loss of "
-    "train falls while that of dev rises, the model learns its training utterances by heart: more signers, more "
-    "utterances or fewer epochs help."
+    "on the utterances of dev; the model with the lowest word error rate there is kept (dashed line). The loss of "
+    "train is that of changed copies of its utterances (augmentation), so it may be above that of dev. If dev rises "
+    "while train falls, the model learns its training utterances by heart: more signers, more utterances or fewer "
+    "epochs help."
 )
 SPANS_EXPLAINED = (
     "Point at a bar to see its times. The model finds the moment of each sign. Where a sign starts and ends is an "
