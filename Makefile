@@ -62,36 +62,44 @@ dist: $(VENV)/.dev $(if $(shell command -v npm),page)
 docs: .venv-docs/.done
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
+# A new environment of a Python, after a look at that Python.
+define new_environment
+@scripts/check_python.sh $(1)
+$(1) -m venv $(2)
+endef
+
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(call new_environment,$(PYTHON),$(VENV))
 
 $(VENV)/.train: $(VENV)/bin/python pyproject.toml
+	@scripts/check_python.sh $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[train]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	@scripts/check_python.sh $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ $(VENV)/.train
 
 .venv-core/.done: pyproject.toml
-	$(PYTHON) -m venv .venv-core
+	$(call new_environment,$(PYTHON),.venv-core)
 	.venv-core/bin/python -m pip install --quiet -e '.[test]'
 	@touch $@
 
 .venv-313/.done: pyproject.toml
-	$(PYTHON313) -m venv .venv-313
+	$(call new_environment,$(PYTHON313),.venv-313)
 	.venv-313/bin/python -m pip install --quiet -e '.[all,test]'
 	@touch $@
 
 .venv-lowest/.done: pyproject.toml
-	$(PYTHON) -m venv .venv-lowest
+	$(call new_environment,$(PYTHON),.venv-lowest)
 	.venv-lowest/bin/python -m pip install --quiet 'packaging>=23,<27'
 	.venv-lowest/bin/python scripts/lowest_versions.py $(subst $(comma), ,$(EXTRAS)) >.venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 .venv-docs/.done: pyproject.toml
-	$(PYTHON) -m venv .venv-docs
+	$(call new_environment,$(PYTHON),.venv-docs)
 	.venv-docs/bin/python -m pip install --quiet -e '.[docs]'
 	@touch $@
 

@@ -171,7 +171,7 @@ def test_the_cause_stands_at_the_top_of_text_json_and_page():
     assert lines[2] == "  data.normalised: data.normalised is fail"
     assert lines[3] == "  to do: do this"
     assert lines[4].startswith("also possible: everything is blank")
-    assert lines[-1] == "next: do this; then signloom doctor x --check data.normalised"
+    assert lines[-1] == "next: do this; then: signloom doctor x --check data.normalised"
     record = json.loads(json.dumps(diagnosis.to_json()))
     assert [cause["id"] for cause in record["causes"]] == ["normalised_corpus", "blank"]
     page = render(record, {}, "signloom doctor x --check")

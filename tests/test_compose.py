@@ -367,7 +367,7 @@ def test_the_command(signs, tmp_path, capsys):
     assert "8 utterances from 240 clips, seed 0" in shown.out
     assert re.search(r"test +2 .* 160  ben, cyd \(unseen\)", shown.out)
     assert "clips are in no split" in shown.err
-    assert f"Next: signloom train --data_dir {tmp_path / 'out'}" in shown.out
+    assert f"next: signloom train --data_dir {tmp_path / 'out'}" in shown.out
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--num_train", "4"])
     assert ended.value.code == 2

@@ -84,7 +84,7 @@ def test_bad_clips_are_listed_and_the_rest_go_on(corpus, tmp_path):
     assert "frame 2 (1.png) is cut off" in reasons["phoenix/broken"]
     assert "clips      2 done, 4 failed" in result.stdout
     assert "pose       in   0.0% of frames" in result.stdout
-    assert "Next: 'signloom import --help'" in result.stdout
+    assert "next: signloom help import" in result.stdout
     assert "no person detected in 2 clips: phoenix/good, sign/nobody" in result.stderr
     assert "note: 1 clip without fps; assumed 25" in result.stderr
     assert "ignored, not clips: 1 .txt" in result.stderr

@@ -333,7 +333,7 @@ class TestCommand:
         out, err = capsys.readouterr()
         assert "4 training sentences aligned and cut into 16 signs\n       12 used (75.0%)" in out
         assert f"4 not used: {UNSURE}" in out
-        assert "new: 6 utterances as they were, 8 new in train, seed 0\nNext: signloom train --data_dir new" in out
+        assert "new: 6 utterances as they were, 8 new in train, seed 0\nnext: signloom train --data_dir new" in out
         assert "note: no cut can be trusted of E; only their own sentences show them" in err
 
     @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_text(files, capsys):
     assert "0 substitutions + 1 deletion + 0 insertions = 1 error in 4 reference glosses" in shown.out
     assert "scoring rule 'phoenix2014': the official clean-up of PHOENIX-2014" in shown.out
     assert "REF  __ON__ REGEN NORD\n  HYP  __ON__ ***** NORD\n" in shown.out
-    assert "next: --html score.html" in shown.err
+    assert " --output score.json --html score.html  # where" in shown.err
 
 
 def test_variants_change_number_and_name(files, capsys):
@@ -112,7 +112,7 @@ def test_signers_from_ids(files, capsys):
         (["--split", "dev"], "--split dev needs a corpus folder as reference"),
         (["--sentence_clean_up"], "did you mean --sentence_cleanup?"),
         # No flag may be abbreviated, and a value is not taken for a misspelt flag (`plain` is near `split`).
-        (["--protoc", "plain"], "--protoc plain did you mean --protocol?\n"),
+        (["--protoc", "plain"], "--protoc plain; did you mean --protocol?\n"),
     ],
 )
 def test_misuse_is_told_without_a_traceback(files, capsys, arguments, message):

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,24 @@ def command(*words: object, **options: Any) -> str:
         elif value is not None and value is not False:
             parts += [f"--{name}", str(value)]
     return shlex.join(parts)
+
+
+def again(name: str, options: Any, *, leave_out: Iterable[str] = (), **changes: Any) -> str:
+    """Returns the command `name` with the options that differ from their defaults, but for `leave_out`; `changes`
+    override them.
+
+    options: a dataclass; its attribute `positionals` names the arguments without a flag.
+    """
+    words: list[object] = []
+    values: dict[str, Any] = {}
+    for item in fields(options):
+        value = changes.pop(item.name, getattr(options, item.name))
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        if item.name in getattr(options, "positionals", ()):
+            words += value if isinstance(value, list | tuple) else [value]
+        elif value != default and item.name not in leave_out:
+            values[item.name] = "false" if value is False else value
+    return command(name, *words, **values, **changes)
 
 
 def item_list(items: Iterable[object]) -> str:

@@ -16,6 +16,7 @@ from signloom.console import say
 from signloom.corpus import SPLITS, check_split
 from signloom.errors import InputError
 from signloom.files.writing import write_text
+from signloom.hints import again
 from signloom.run_folder import Run
 from signloom.score.compare import RESAMPLES, compare
 from signloom.score.compare_text import changed_utterances, summary
@@ -79,7 +80,7 @@ def run(options: Options) -> int:
 
         say(f"page: {write_text(options.html, render_compare_page(comparison))}")
     elif options.format == "text":
-        say("next: --html FILE writes a page with every utterance under both systems, to search and sort")
+        say(f"next: {again('compare', options, html='compare.html')}  # every utterance under both systems")
     return 0
 
 

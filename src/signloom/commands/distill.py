@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from signloom.commands.train import evaluation_of
 from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.corpus.splits import dev_is_known
@@ -82,7 +83,7 @@ def run(options: DistillRecipe) -> int:
     for line in advice(teacher, student, alone, comparisons, signers_known=dev_is_known(corpus)):
         print(line)
     say(f"written: {record}")
-    say(f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test")
+    say(f"next: {evaluation_of(result.model.info, result.run)}")
     return 0
 
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 from signloom.console import PlainConsole, say
 from signloom.errors import InputError
 from signloom.files.writing import write_text
-from signloom.hints import command
+from signloom.hints import again
 
 
 @dataclass
@@ -56,7 +56,7 @@ def run(options: Options) -> int:
         subject = find_subject(options.subject, options.data_dir, options.seed)
         diagnosis = examine(subject, options.suite, options.check)
         evidence = evidence_of(subject, diagnosis) if options.html else {}
-    rerun = f"{command('doctor', options.subject, data_dir=options.data_dir, seed=options.seed or None)} --check"
+    rerun = f"{again('doctor', options, leave_out=('suite', 'check', 'format', 'html'))} --check"
     if options.html:
         from signloom.report.health_page import render
 

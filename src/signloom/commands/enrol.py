@@ -26,6 +26,7 @@ from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.locks import locked
 from signloom.files.staging import Stage, settle_locked
 from signloom.files.writing import write_text
+from signloom.hints import command
 from signloom.inference.model import Model, load
 from signloom.inference.model_card import model_card
 from signloom.inference.model_file import SUFFIX
@@ -96,7 +97,7 @@ def run(options: Options) -> int:
     for note in _notes_after(model, result):
         say(f"note: {note}")
     say(f"written: {path}, with its model card")
-    say(f"next: signloom transcribe CLIP --model {options.output}")
+    say(f"next: {command('transcribe', 'CLIP', model=options.output)}")
     return 0
 
 

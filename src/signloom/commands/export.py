@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
 from signloom.errors import InputError, plural
+from signloom.hints import command
 from signloom.inference.model import load
 from signloom.inference.onnx_file import CARD_NAME, SUFFIX, check_card
 from signloom.inference.parity import Parity, dev_utterances
@@ -74,7 +75,7 @@ def run(options: Options) -> int:
             "MB. They come from landmarks of the people in the corpus"
         )
     say(f"model card: {path.parent / CARD_NAME}")
-    say(f"next: signloom transcribe CLIP --model {path}")
+    say(f"next: {command('transcribe', 'CLIP', model=path)}")
     return 0
 
 

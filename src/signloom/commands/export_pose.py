@@ -5,6 +5,7 @@ The files have pose-format's own layout of MediaPipe Holistic: body, face (468 p
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -60,7 +61,8 @@ def run(options: Options) -> int:
     if sizeless:
         say(f"note: {sizeless:,} clips have no image size; 1000 x 1000 was written")
     if written + kept:
-        print(f"next: visualize_pose -i {options.output}/<name>.pose -o clip.mp4 (a tool of pose-format) draws one")
+        one = shlex.quote(str(next(options.output.rglob(f"*{POSE_SUFFIX}"))))
+        print(f"next: visualize_pose -i {one} -o clip.mp4  # a tool of pose-format")
     if faults:
         say(f"signloom export_pose: {faults}")
     return 1 if faults else 0

@@ -23,6 +23,7 @@ from signloom.extract.parallel import ClipResult, extract_all
 from signloom.extract.resume import FailureLog, Survey, locked_output, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 from signloom.files.temporary import remove_temporary
+from signloom.hints import command
 from signloom.processes import usable_cpus
 
 # A message lists at most this many clips.
@@ -179,8 +180,9 @@ def _summary(
         return table
     first = next(iter(done)).output(output)
     return (
-        f"{table}\nLandmarks are in {output}. Next: 'signloom import --help' to make a corpus from them and their "
-        f"annotations,\nor 'signloom transcribe {first} --model MODEL' to recognise the glosses of one clip."
+        f"{table}\nlandmarks are in {output}\n"
+        "next: signloom help import  # to make a corpus of them and their annotations\n"
+        f"or: {command('transcribe', first, model='MODEL')}  # to recognise the glosses of one clip"
     )
 
 

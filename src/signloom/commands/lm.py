@@ -18,6 +18,7 @@ from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.ngram import UNKNOWN_WORD, NGram
 from signloom.errors import InputError
 from signloom.files.locks import locked_file
+from signloom.hints import command
 from signloom.synth.sentences import read_sentences
 
 
@@ -59,7 +60,7 @@ def run(options: Options) -> int:
         print(f"{name}: {model.perplexity(sentences)}")
     if options.output is not None:
         say(f"written: {options.output}")
-        say(f"next: signloom tune MODEL --data_dir {options.data_dir or 'CORPUS'} --lm {options.output}")
+        say(f"next: {command('tune', 'MODEL', data_dir=options.data_dir, lm=options.output)}")
     elif options.arpa is None:
         say("nothing was written; give --output MODEL.arpa to keep the model")
     return 0

@@ -23,6 +23,7 @@ from signloom.console import console, progress_bar, say
 from signloom.corpus import Corpus
 from signloom.errors import Faults, StoppedError
 from signloom.health.overfit.regimes import REGIMES, Regime, changes_of
+from signloom.hints import again
 from signloom.model.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def run(options: Options) -> int:
     if ending:
         raise StoppedError(f"stopped by {ending.name}; what was measured until then is in {paths['txt']}", ending)
     if failed is not None and not options.bisect and not undecided(failed):
-        print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model} --bisect true")
+        print(f"next: {again('overfit', options, bisect=True)}")
     return 0 if verdict.passed else 1
 
 

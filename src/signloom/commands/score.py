@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from signloom.console import say
 from signloom.errors import InputError, plural
 from signloom.files.writing import write_json, write_text
+from signloom.hints import again, command
 from signloom.score.formats import read_hypotheses, read_references
 from signloom.score.match_ids import Matching, match_ids
 from signloom.score.protocols import VARIANTS, protocol_named
@@ -102,9 +103,10 @@ def run(options: Options) -> int:
         page = render_score_page(result, title=title, subtitle=subtitle, labels=labels)
         say(f"page: {write_text(options.html, page)}")
     if output is not None:
-        say(f"next: signloom compare {output} OTHER.json, the score of another system on the same references")
+        say(f"next: {command('compare', output, 'OTHER.json')}  # the score of another system on the same references")
     else:
-        say("next: --html score.html shows where the errors are; --output score.json saves it for 'signloom compare'")
+        with_page = again("score", options, html=options.html or "score.html", output="score.json")
+        say(f"next: {with_page}  # where the errors are")
     return 0
 
 

@@ -7,10 +7,21 @@ page `report.html`, which explains them. docs/training.md describes recipes, sev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from signloom.corpus.splits import KNOWN_DEV
+from signloom.hints import command
 from signloom.train.recipe import Recipe
 
 Options = Recipe
+
+
+def evaluation_of(info: Mapping[str, Any], run: Path) -> str:
+    """Returns the command that scores a run: on test or, where its corpus has none, on dev.  info: of its model."""
+    splits = info["corpus"]["summary"]
+    return command("evaluate", run, split="test" if "test" in splits else "dev")
 
 
 def run(options: Recipe) -> int:
@@ -33,6 +44,6 @@ def run(options: Recipe) -> int:
         f"{result.seconds:.0f} s of training, {recognizer_of(result.model.engine).num_parameters:,} parameters\n"
         f"{known}model and curves: {result.run}\n"
         f"page: {write_report(result.run)}\n"
-        f"next: signloom evaluate {result.run} --data_dir {options.data_dir} --split test"
+        f"next: {evaluation_of(result.model.info, result.run)}"
     )
     return 0

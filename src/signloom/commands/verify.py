@@ -15,6 +15,7 @@ from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.errors import Faults
 from signloom.health.overfit.regimes import STANDARD
+from signloom.hints import again, command
 
 
 @dataclass
@@ -80,7 +81,7 @@ def run(options: Options) -> int:
     verdict = iterations_verdict(measured)
     print(iterations_text(measured, verdict))
     if looked:
-        print(f"next: signloom doctor {options.data_dir}")
+        print(f"next: {command('doctor', options.data_dir)}")
     elif verdict.passed:
-        print(f"next: signloom overfit --data_dir {options.data_dir} --model {options.model}")
+        print(f"next: {again('overfit', options, leave_out=('num_steps', 'batch_size', 'learning_rate'))}")
     return 0 if verdict.passed else 1

@@ -29,10 +29,10 @@ def print_diagnosis(diagnosis: Diagnosis, to: Console, rerun: str) -> None:
     to.print(f"{len(diagnosis.findings)} checks in {diagnosis.seconds:.1f} s: {counts}", markup=False)
     if diagnosis.causes:
         cause = diagnosis.causes[0]
-        to.print(f"next: {cause.advice}; then {rerun} {cause.evidence[0][0]}", markup=False, soft_wrap=True)
+        to.print(f"next: {cause.advice}; then: {rerun} {cause.evidence[0][0]}", markup=False, soft_wrap=True)
         return
     if urgent := [finding for level in ("fail", "warn") for finding in diagnosis.findings if finding.level == level]:
-        to.print(f"next: {urgent[0].advice}; then {rerun} {urgent[0].id}", markup=False, soft_wrap=True)
+        to.print(f"next: {urgent[0].advice}; then: {rerun} {urgent[0].id}", markup=False, soft_wrap=True)
 
 
 def cause_lines(causes: Sequence[Cause]) -> list[Text]:

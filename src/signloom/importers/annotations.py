@@ -18,6 +18,7 @@ from signloom.corpus import SPLITS
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.paths import file_stem, files_of
 from signloom.files.reading import sha256_of
+from signloom.hints import command
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.spans import Span, cached_loader, note_on_cut, part_of, unit_of
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, leave_out_faults, write_corpus
@@ -347,7 +348,7 @@ def write_utterances(
     items: Sequence[NewUtterance], source: AnnotationSource, output: Path, *, faults: Faults, **options: Any
 ) -> int:
     """Writes and reports the corpus of annotated utterances; returns the exit status.  options: of `write_corpus`."""
-    next_step = f"signloom train --data_dir {output}"
+    next_step = command("train", data_dir=output)
     info = source.info(output.name)
     return write_corpus(items, output, info, noun="utterances", next_step=next_step, faults=faults, **options)
 

@@ -26,6 +26,7 @@ from signloom.files.reading import sha256_of
 from signloom.files.schemas import check
 from signloom.files.temporary import remove_temporary
 from signloom.files.writing import as_json
+from signloom.hints import command
 from signloom.importers.recognise import hint
 from signloom.importers.write_corpus import not_given, report_points, with_place
 from signloom.landmarks import SUFFIX, Fps, Landmarks, PixelAspect, parse_image_size
@@ -249,8 +250,8 @@ def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", ne
     if outcome.dry_run:
         print("dry run: nothing was written")
     elif clips:
-        joined = f"join them with annotations, e.g. signloom import {join_with} ... --landmarks {outcome.output}"
-        print(f"next: {next_step or joined}")
+        joined = command("import", join_with, annotations="ANNOTATIONS", landmarks=outcome.output, output="CORPUS")
+        print(f"next: {next_step or f'{joined}  # or another kind of annotations'}")
     if outcome.faults:
         say(f"signloom import {outcome.importer}: {outcome.faults}")
     return 1 if outcome.faults else 0

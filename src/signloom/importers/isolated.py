@@ -9,6 +9,7 @@ from pathlib import Path
 
 from signloom.console import say
 from signloom.errors import Faults, listed
+from signloom.hints import command
 from signloom.importers.spans import note_on_cut
 from signloom.importers.write_corpus import (
     NUM_SHOWN,
@@ -145,7 +146,7 @@ def write_clips(
             "licence": options.licence,
         },
         noun="clips",
-        next_step=f"signloom compose {options.output} --output DIR",
+        next_step=command("compose", options.output, output=f"{options.output}-sentences"),
         faults=faults,
         left_out=left_out,
         skip_faulty=options.skip_faulty,

@@ -26,6 +26,7 @@ from signloom import frame_times, layout
 from signloom.errors import InputError
 from signloom.files.reading import read_json
 from signloom.files.schemas import fits
+from signloom.hints import command
 from signloom.importers.convert_landmarks import Conversion, convert, find_files, one_clip, report_conversion
 from signloom.importers.keypoints import KeypointOptions, KeypointSettings, one_person, spread, to_landmarks, with_shape
 from signloom.importers.point_lists import LAYOUT_543
@@ -82,7 +83,7 @@ def run(options: Options) -> int:
         dry_run=options.dry_run,
     )
     return report_conversion(
-        outcome, next_step=f"for isolated signs: signloom import clips {options.output} --output CORPUS"
+        outcome, next_step=f"{command('import', 'clips', options.output, output='CORPUS')}  # of isolated signs"
     )
 
 

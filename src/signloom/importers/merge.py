@@ -20,6 +20,7 @@ from signloom.corpus import Corpus, Utterance
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.paths import inside
 from signloom.files.reading import sha256_of
+from signloom.hints import command
 from signloom.importers.annotations import note_glosses
 from signloom.importers.write_corpus import LeftOut, NewUtterance, WriteOptions, write_corpus
 from signloom.landmarks import file_header
@@ -69,13 +70,14 @@ def run(options: Options) -> int:
     ]
     _print_notes(corpora, items)
     isolated = all(len(item.glosses) == 1 for item in items)
-    command = f"compose {options.output} --output DIR" if isolated else f"train --data_dir {options.output}"
+    train = command("train", data_dir=options.output)
+    compose = command("compose", options.output, output=f"{options.output}-sentences")
     status = write_corpus(
         items,
         options.output,
         merged_info(options.output.name, corpora),
         noun="utterances",
-        next_step=f"signloom {command}",
+        next_step=compose if isolated else train,
         faults=faults,
         left_out=left_out,
         skip_faulty=options.skip_faulty,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.hints import command
 from signloom.importers.clip_arrays import convert_arrays
 from signloom.importers.convert_landmarks import report_conversion
 from signloom.importers.keypoints import KeypointOptions
@@ -30,5 +31,5 @@ def run(options: Options) -> int:
     """Converts every clip; returns exit status 0, or 1 if some failed."""
     outcome, _ = convert_arrays(options, (HOLISTIC_75, HOLISTIC_543), importer="openhands")
     return report_conversion(
-        outcome, next_step=f"for isolated signs: signloom import clips {options.output} --output CORPUS"
+        outcome, next_step=f"{command('import', 'clips', options.output, output='CORPUS')}  # of isolated signs"
     )

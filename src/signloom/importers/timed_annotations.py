@@ -19,6 +19,7 @@ from signloom.corpus.splits import AUTO
 from signloom.errors import Faults, InputError, plural
 from signloom.files.paths import files_of
 from signloom.files.writing import write_text
+from signloom.hints import command
 from signloom.importers.annotations import (
     Annotation,
     AnnotationSource,
@@ -357,5 +358,6 @@ def _write_table(
         return 0
     write_text(options.output, "\n".join([*lines, ""]))
     print(f"{options.output}: {len(utterances):,} utterances, {count:,} glosses")
-    print("next: 'signloom import isharah' with --landmarks makes a corpus of this table")
+    joined = command("import", "isharah", annotations=options.output, landmarks="LANDMARKS", output="CORPUS")
+    print(f"next: {joined}")
     return 0
