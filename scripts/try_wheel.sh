@@ -12,6 +12,7 @@ venv/bin/python -m pip install --quiet "$wheel[train]"
 venv/bin/signloom --version
 # Recipes, scripts and styles are data files, which a wheel can lack without an error.
 venv/bin/signloom recipes
+venv/bin/python -c 'import signloom; print(signloom.demo_model())'
 venv/bin/signloom quickstart --output run --workers 1 --epochs 1 \
     --num_signs 6 --num_train 24 --num_dev 6 --num_test 6
 venv/bin/signloom doctor run --format json >doctor.json || [ $? = 1 ]

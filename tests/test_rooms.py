@@ -18,7 +18,7 @@ ROOT = Path(signloom.__file__).parent
 FLOORS = [
     {"hints"},
     {"errors"},
-    {"files", "console", "processes"},
+    {"files", "console", "processes", "demo"},
     {"text"},
     {"layout", "timed", "findings", "frame_times"},
     {"landmarks", "vocabulary"},

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from signloom.corpus import Corpus, Utterance
+    from signloom.demo import demo_model
     from signloom.errors import InputError, SignloomError
     from signloom.inference.model import load
     from signloom.inference.stream_options import StreamOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # The module of each name, imported on first use: `import signloom` and `signloom --help` stay instant.
 _HOMES = {
     "Corpus": "signloom.corpus",
+    "demo_model": "signloom.demo",
     "Utterance": "signloom.corpus",
     "InputError": "signloom.errors",
     "SignloomError": "signloom.errors",
@@ -46,6 +48,7 @@ __all__ = [
     "Utterance",
     "Vocabulary",
     "__version__",
+    "demo_model",
     "load",
 ]
 

@@ -33,7 +33,7 @@ from signloom.files.writing import write_json, write_json_lines
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.importers.write_corpus import with_place
 from signloom.inference.align import aligned, check_known, mean_confidence
-from signloom.inference.model import Model, load
+from signloom.inference.model import Model
 from signloom.landmarks import SUFFIX, ClipView, Landmarks, read_view
 from signloom.run_folder import model_path
 from signloom.subtitles import SUFFIXES, playable, write_spans
@@ -90,10 +90,10 @@ def run(options: Options) -> int:
         raise InputError(f"--split needs a corpus (a folder with {HEADER}); {options.source} is none")
     holds_landmarks = options.source.is_dir() and any(options.source.rglob(f"*{SUFFIX}"))
     if is_corpus:
-        return _align_many(options, load(options.model), _corpus_tasks(options))
+        return _align_many(options, options.load_model(), _corpus_tasks(options))
     if holds_landmarks and options.annotations:
-        return _align_many(options, load(options.model), _folder_tasks(options.source, options.annotations))
-    return _align_one(options, load(options.model))
+        return _align_many(options, options.load_model(), _folder_tasks(options.source, options.annotations))
+    return _align_one(options, options.load_model())
 
 
 def _align_one(options: Options, model: Model) -> int:
@@ -116,7 +116,7 @@ def _align_one(options: Options, model: Model) -> int:
     if (confidence := mean_confidence(spans)) < options.min_confidence:
         say(
             f"warning: {options.source}: mean confidence {confidence:.0%}, below {options.min_confidence:.0%}; the "
-            f"clip probably shows other glosses. Compare: signloom transcribe {options.source} --model {options.model}"
+            f"clip probably shows other glosses. Compare: signloom transcribe {options.source} {options.model_flag}"
         )
     if options.output:
         say(f"{len(spans)} glosses aligned, mean confidence {confidence:.0%}; written: {options.output}")
@@ -245,7 +245,7 @@ def _check_resume(options: Options, folder: Path, stage: Stage) -> None:
     Existing files that were made with others are removed from the stage. Elsewhere, InputError is raised.
     """
     sentences = options.annotations or options.source / MANIFEST
-    path = model_path(options.model)
+    path = model_path(options.model_file)
     made_of = {
         "model_sha256": sha256_of(path),
         "sentences_sha256": sha256_of(sentences),
@@ -267,7 +267,7 @@ def _check_resume(options: Options, folder: Path, stage: Stage) -> None:
                 f"{folder}: has alignments made with another {' and '.join(other)}; "
                 "choose another folder or pass --overwrite"
             )
-    write_json(record, {**made_of, "model": str(options.model), "source": str(options.source)})
+    write_json(record, {**made_of, "model": str(options.model_file), "source": str(options.source)})
 
 
 def _next_step(options: Options) -> str:

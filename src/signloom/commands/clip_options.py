@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from signloom.commands.model_option import ModelOption
 from signloom.errors import InputError
 from signloom.inference.model import read_landmarks
 from signloom.landmarks import ClipView, Landmarks
@@ -12,11 +13,9 @@ from signloom.subtitles import SUFFIXES, Format, format_of
 
 
 @dataclass(kw_only=True)
-class ClipOptions:
+class ClipOptions(ModelOption):
     """Options for a clip and its glosses."""
 
-    model: Path
-    """a run folder with a model, a model file, or an exported model (.onnx)"""
     format: Format | None = None
     """text for people, json for programs, csv and tsv for spreadsheets, srt and vtt for players, eaf for ELAN; default:
     the format that matches the suffix of --output, otherwise text"""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signloom.commands.model_option import ModelOption
 from signloom.console import say
 from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import CheckFailedError, Faults, InputError, StoppedError, plural
@@ -34,11 +35,9 @@ _SUFFIXES = {"srt": ".srt", "vtt": ".vtt", "record": ".mp4"}
 
 
 @dataclass(kw_only=True)
-class Options(DecodingOptions):
+class Options(ModelOption, DecodingOptions):
     """Options of `signloom live`."""
 
-    model: Path | None = None
-    """a run folder with a model, a model file, or an exported model (.onnx), which needs no torch"""
     camera: int | None = None
     """number of the camera, see --list_cameras; default: 0"""
     video: Path | None = None
@@ -71,7 +70,6 @@ def run(options: Options) -> int:
     if options.list_cameras:
         return _list_cameras()
     from signloom.extract.holistic import HolisticTracker, quiet_stderr
-    from signloom.inference.model import load
     from signloom.inference.stream_window import MIN_CONFIDENCE
     from signloom.inference.streaming import StreamingRecognizer
     from signloom.live.people import PeopleCounter
@@ -80,11 +78,11 @@ def run(options: Options) -> int:
 
     _check(options)
     source = _source(options)
-    model = load(_needed_model(options)).decoded_with(options)
+    model = options.load_model().decoded_with(options)
     if model.decoding.min_confidence is None:
         # Here already, so that the name of the decoder says it.
         model = model.with_min_confidence(MIN_CONFIDENCE)
-    say(f"{source.name}; model: {options.model}; decoder: {model.decoder_name}")
+    say(f"{source.name}; model: {options.model_file}; decoder: {model.decoder_name}")
     say("Ctrl-C ends it" if options.text else "q in the window, or Ctrl-C, ends it")
     signals = Signals()
     with ExitStack() as stack:
@@ -123,17 +121,11 @@ def _list_cameras() -> int:
     return 0 if any(not camera.fault for camera in cameras) else 1
 
 
-def _needed_model(options: Options) -> Path:
-    if options.model is None:
-        raise InputError("signloom live: --model is missing; needed a run folder, a model file or an exported model")
-    return options.model
-
-
 def _check(options: Options) -> None:
     """Raises InputError for options that cannot be, before anything is loaded, opened or written."""
     from signloom.files.growing import check_new
 
-    _needed_model(options)
+    _ = options.model_file
     faults = Faults("signloom live")
     if options.camera is not None and options.video is not None:
         faults.add("--camera and --video are two sources; leave out one of them")
@@ -194,7 +186,7 @@ def _files(
     recorder = Recorder(files.pop("record")) if "record" in files else None
     head = {
         "source": source.name,
-        "model": str(options.model),
+        "model": str(options.model_file),
         "decoder": model.decoder_name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -31,7 +31,7 @@ from signloom.files.locks import locked
 from signloom.files.paths import resolved
 from signloom.files.reading import sha256_of
 from signloom.inference.caveats import simulated_note, vocabulary_note
-from signloom.inference.model import Model, load
+from signloom.inference.model import Model
 from signloom.landmarks import SIMULATOR, read_header
 from signloom.processes import usable_cpus
 from signloom.run_folder import model_path
@@ -119,6 +119,7 @@ def run(options: Options) -> int:
 
 def _check(options: Options) -> None:
     """Raises InputError for options that cannot be, before anything is loaded."""
+    _ = options.model_file
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers {options.workers}: needed at least 1")
     if options.save_landmarks is not None and str(options.save_landmarks) in map(os.path.normpath, options.sources):
@@ -179,7 +180,7 @@ def _made_with(options: Options) -> Callable[[Clip], dict[str, Any]]:
         return {name: sha256_of(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     of_points = {
-        "model": sha256_of(model_path(options.model)),
+        "model": sha256_of(model_path(options.model_file)),
         **given(item.name for item in fields(DecodingOptions)),
     }
     of_videos = {**of_points, **given(_EXTRACTION)}
@@ -188,7 +189,7 @@ def _made_with(options: Options) -> Callable[[Clip], dict[str, Any]]:
 
 def _load(options: Options, clips: Sequence[Clip]) -> Model:
     """Returns the model, after saying what the user should know of it."""
-    model = load(options.model).decoded_with(options)
+    model = options.load_model().decoded_with(options)
     if note := vocabulary_note(model):
         say(f"note: {note}")
     if (note := simulated_note(model)) and (real := next(filter(_is_real, clips), None)):
