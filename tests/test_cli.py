@@ -81,9 +81,9 @@ def test_numbers_that_are_none_are_refused(arguments, fault):
         cli.dispatch(arguments)
 
 
-def test_a_preset_that_does_not_exist_leaves_no_folder(tmp_path):
+def test_a_preset_that_does_not_exist_leaves_no_folder(tiny_corpus, tmp_path):
     with pytest.raises(InputError, match="no preset 'x'"):
-        cli.dispatch(["train", "--data_dir", str(tmp_path), "--preset", "x", "--output", str(tmp_path / "run")])
+        cli.dispatch(["train", "--data_dir", str(tiny_corpus), "--preset", "x", "--output", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
 
 

@@ -168,7 +168,7 @@ def test_both_hands_are_merged_in_order_and_count_once(tmp_path):
     # The same with both names after one option.
     assert cli.dispatch([*words, "--tier", "R", "L", "--output", str(tmp_path / "again")]) == 0
     assert Corpus.open(tmp_path / "again").utterances[0].glosses == utterance.glosses
-    with pytest.raises(InputError, match="--tier is R R; needed one tier, or several different ones"):
+    with pytest.raises(InputError, match="--tier is R,R; needed one tier, or several different ones"):
         call(tmp_path, tier=["R", "R"])
 
 

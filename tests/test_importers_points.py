@@ -273,7 +273,7 @@ def test_isharah_pickles(tmp_path, capsys):
     for source in (path, tmp_path / "packed.pkl.gz"):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         assert run("isharah86", source, "--output", tmp_path / "out", "--image_size", "640x480") == 0
-        assert "signloom import isharah ... --landmarks" in capsys.readouterr().out
+        assert "signloom import isharah --annotations ANNOTATIONS --landmarks" in capsys.readouterr().out
         for name, clip in clips.items():
             expect_same(Landmarks.load(tmp_path / "out" / f"{name}.npz"), clip, ISHARAH_86)
     assert Landmarks.load(tmp_path / "out/01_0001.npz").assumed == ("z", "pixel_aspect", "fps")

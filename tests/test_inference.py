@@ -90,7 +90,7 @@ except MissingExtraError as error:
 """
     header, message = run_without(TORCH, code, tmp_path).splitlines()
     assert header == "DOWN 2 3 compact"
-    assert re.search(r"loading a model needs the package 'torch'.*signloom\[model\]", message)
+    assert re.search(r"loading a model needs the package 'torch'.*pip install -e '\.\[model\]'", message)
 
 
 @dataclass(frozen=True)

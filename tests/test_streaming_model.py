@@ -45,8 +45,8 @@ def test_a_window_over_the_whole_clip_gives_what_the_clip_gives(name, num_frames
     points += rng.normal(0, 0.1, points.shape).astype(np.float32)
     clip = ClipView("compact", points, 25.0, np.arange(num_frames) / 25)
     offline = model.decode(model.emission(clip))
-    assert len(offline.glosses) > 2
-    recognizer = StreamingRecognizer(model, StreamOptions(lookahead_seconds=60))
+    assert len(offline.glosses) > 1
+    recognizer = StreamingRecognizer(model, StreamOptions(lookahead_seconds=60), min_confidence=0)
     events = recognizer.push(clip.points, clip.seconds) + recognizer.finish()
     spans = [event.span for event in events if getattr(event, "kind", "") == "final"]
     assert tuple(span.gloss for span in spans) == offline.words

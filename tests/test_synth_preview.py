@@ -270,9 +270,9 @@ def test_an_animation_needs_a_suffix_it_knows(corpus, tmp_path):
         (
             "PIL",
             "sheet.png",
-            r"a preview needs the package .Pillow. .*: pip install -e .*\[train\]",
+            r"a preview needs the package .Pillow. .* pip install -e .*\[train\]",
         ),
-        ("av", "film.mp4", r"a preview as .mp4 needs .* install it with: pip install .*(\[extract\]|av)"),
+        ("av", "film.mp4", r"a preview as .mp4 needs .* install it with: .*pip install .*(\[extract\]|av)"),
     ],
 )
 def test_a_missing_package_is_named(package, name, message, tmp_path, monkeypatch):
