@@ -32,6 +32,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
     def link(match: re.Match[str]) -> str:
         in_repository = posixpath.normpath(posixpath.join(folder, match[1]))
+        # The start page lists what is in docs/.
+        if in_repository == "docs":
+            in_repository = "README.md"
         return f"]({posixpath.relpath(in_repository.removeprefix('docs/'), here or '.')}"
 
     return re.sub(r"\]\((?![a-z]+:|#)([^)#]+)", link, markdown)

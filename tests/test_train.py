@@ -382,6 +382,8 @@ class TestCommandLine:
         shown = capsys.readouterr()
         assert "best dev WER" in shown.out
         assert "next: signloom evaluate" in shown.out
+        assert f"page: {run / 'report.html'}\n" in shown.out
+        assert "Checks during training" in (run / "report.html").read_text(encoding="utf-8")
         # The signer of dev, A, is in train too.
         assert KNOWN_DEV in shown.out
         assert "dev does not show how well new people are recognised" in (run / "training.log").read_text()
