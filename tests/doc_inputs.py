@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,8 @@ from signloom.synth.corpus import synthesise
 from signloom.synth.options import SynthOptions
 
 # Glosses of the documentation, each signed as one of the tiny signs.
-SIGNED_AS = dict(
-    zip(("TODAY", "RAIN", "NORTH", "SUN", "HELLO", "THANKS", "TOMORROW"), [*TINY_SIGNS, *TINY_SIGNS], strict=False)
-)
+GLOSSES_OF_DOCS = "TODAY RAIN NORTH SUN HELLO THANKS TOMORROW WATER TEA COFFEE IDLE".split()
+SIGNED_AS = dict(zip(GLOSSES_OF_DOCS, cycle(TINY_SIGNS), strict=False))
 # The brightness of a film in which each sign is made.
 BRIGHTNESS = {sign: 40 * (number + 1) for number, sign in enumerate(TINY_SIGNS)}
 ISHARAH, UNISIGN = ("isharah", "annotations/SI"), ("coco_wholebody", "pose_format")
@@ -297,7 +297,8 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("", "my_videos", _sign_films),
     (r"decoding.md|live.md", r"landmarks(/clip\.npz)?", lambda path: signed(("TODAY",)).save(_clip_in(path))),
     ("", r"landmarks(/HELLO/anna_1\.npz)?", lambda path: _signs(_top(path, "landmarks"))),
-    ("", "signs|new_signs", lambda path: _signs(path)),
+    ("--other_glosses", "landmarks_of_signs", partial(_signs, words=tuple(GLOSSES_OF_DOCS[4:]))),
+    ("", "landmarks_of_signs", lambda path: _signs(path)),
     ("", "corpus|si5", _corpus),
     ("", r"clip\.mp4", lambda path: _film(path, "TODAY", "RAIN", "NORTH")),
 ]
@@ -305,5 +306,6 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
 MADE: list[tuple[str, str]] = [
     (r"model\.onnx", "signloom export runs/mine --output OUT"),
     (r"(score|other)\.json", "signloom score corpus runs/other --split dev --output OUT"),
+    ("signs", "signloom import clips landmarks_of_signs --output OUT --signer_from ^([a-z]+)_"),
     (r"glosses\.arpa", "signloom lm --data_dir corpus --output OUT"),
 ]
