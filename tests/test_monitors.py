@@ -443,12 +443,12 @@ def test_tensorboard_and_page_show_them(tiny_corpus, tmp_path, plant):
     assert b"are dead" in text.tensor_proto.string_val[0]
     assert text.step == 5
     page = write_report(run).read_text()
-    assert "<h2>Live monitors</h2>" in page
+    assert "<h2>Checks during training</h2>" in page
     assert "100% of the units of body.blocks.0.expand_norm are dead" in page
     assert page.count("<svg") >= 4
     healthy = json.loads((run / "monitors.json").read_text()) | {"said": []}
     (run / "monitors.json").write_text(json.dumps(healthy))
-    assert "Nothing to report" in write_report(run).read_text()
+    assert "No problem was found" in write_report(run).read_text()
 
 
 def test_a_damaged_record_is_named(tiny_corpus, tmp_path):
