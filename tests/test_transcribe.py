@@ -14,10 +14,10 @@ from signloom import cli
 from signloom.errors import InputError, StoppedError
 from signloom.extract.sources import Clip
 from signloom.inference import read_clips as reading
+from signloom.inference.search import search
 from signloom.subtitles import SUFFIXES
 from signloom.transcripts.folder import RECORD, TranscriptFolder
 from signloom.transcripts.names import distinct_names
-from signloom.transcripts.search import search
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,10 @@ import signloom
 model = signloom.load("runs/quickstart/model.safetensors")
 for sign in model.transcribe("clip.mp4").glosses:
     print(sign.start_seconds, sign.end_seconds, sign.gloss, sign.confidence)
+for path, hypothesis in model.transcribe("videos").items():
+    print(path, hypothesis.text)
+landmarks = signloom.extract_landmarks("clip.mp4")
+landmarks[:50].draw().save("first_two_seconds.png")
 for utterance in signloom.Corpus.open("corpus").split("dev"):
     print(utterance.id, utterance.glosses)
 """
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from signloom.corpus import Corpus, Utterance
     from signloom.demo import demo_model
     from signloom.errors import InputError, SignloomError
+    from signloom.extract import extract_landmarks
     from signloom.inference.model import load
     from signloom.inference.stream_options import StreamOptions
     from signloom.inference.streaming import StreamingRecognizer
@@ -35,6 +40,7 @@ _HOMES = {
     "Landmarks": "signloom.landmarks",
     "StreamOptions": "signloom.inference.stream_options",
     "StreamingRecognizer": "signloom.inference.streaming",
+    "extract_landmarks": "signloom.extract",
     "load": "signloom.inference.model",
     "Vocabulary": "signloom.vocabulary",
 }
@@ -49,6 +55,7 @@ __all__ = [
     "Vocabulary",
     "__version__",
     "demo_model",
+    "extract_landmarks",
     "load",
 ]
 

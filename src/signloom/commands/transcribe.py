@@ -32,14 +32,15 @@ from signloom.files.paths import resolved
 from signloom.files.reading import sha256_of
 from signloom.inference.caveats import simulated_note, vocabulary_note
 from signloom.inference.model import Model
+from signloom.inference.search import Found, is_single, search
 from signloom.landmarks import SIMULATOR, read_header
 from signloom.processes import usable_cpus
 from signloom.run_folder import model_path
 from signloom.subtitles import Format
 from signloom.transcripts.batch import Batch
 from signloom.transcripts.folder import TranscriptFolder
+from signloom.transcripts.names import chosen
 from signloom.transcripts.recognise import Job
-from signloom.transcripts.search import Found, chosen, is_single, search
 from signloom.transcripts.stream import write_single, write_stream
 from signloom.transcripts.transcript import STREAMED
 

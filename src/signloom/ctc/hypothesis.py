@@ -94,6 +94,9 @@ class Hypothesis:
         kept, signs = named(self.glosses, least), named(self.glosses, 0.0)
         return Hypothesis(kept, self.score, self.num_dropped + len(signs) - len(kept))
 
+    def __repr__(self) -> str:
+        return f"Hypothesis({self.text!r}, score {self.score:.2f})"
+
     @property
     def text(self) -> str:
         """The glosses, separated by spaces."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from signloom.extract import Crop, extract_landmarks
 from signloom.extract.reading import open_clip
 from signloom.frame_times import frames_at, frames_between
 from signloom.landmarks import Landmarks
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SHEET_HEIGHT, GIF_HEIGHT, FILM_HEIGHT = 240, 360, 720
 # Of a film without a video.
@@ -136,11 +140,20 @@ class Shown:
 
 def write_sheet(shown: Shown, span: Span, path: Path, *, num_frames: int, height: int | None) -> None:
     """Writes a contact sheet of frames evenly spread over a part of the clip."""
+    images = _with_progress(shown.images(), len(shown.landmarks))
+    picture = contact_sheet(shown, span, images, num_frames=num_frames, height=height)
+    save_png(picture, path, num_colours=None if shown.video else 256)
+
+
+def contact_sheet(
+    shown: Shown, span: Span, images: Iterator[FrameImage], *, num_frames: int, height: int | None
+) -> Image:
+    """Returns a contact sheet of frames evenly spread over a part of the clip; images: of all frames of `shown`."""
     clip = shown.landmarks
     moments = span.start + (np.arange(num_frames) + 0.5) / num_frames * (span.end - span.start)
     wanted = set(np.clip(frames_at(clip.seconds, moments), span.frames.start, span.frames.stop - 1).tolist())
     pages, pictures = None, []
-    for frame, seconds, image in _with_progress(shown.images(), len(clip)):
+    for frame, seconds, image in images:
         if frame in wanted:
             wanted.remove(frame)
             pages = pages or shown.pages(height or SHEET_HEIGHT, image)
@@ -149,7 +162,7 @@ def write_sheet(shown: Shown, span: Span, path: Path, *, num_frames: int, height
             break
     if pages is None:
         raise SignloomError(f"{shown.video}: none of the frames to show could be read")
-    save_png(pages.sheet(pictures), path, num_colours=None if shown.video else 256)
+    return pages.sheet(pictures)
 
 
 def write_film(shown: Shown, span: Span, path: Path, *, height: int | None) -> None:

@@ -5,11 +5,11 @@ Shapes: T' output frames, V words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -21,10 +21,13 @@ from signloom.ctc.decoding_options import DecodingOptions, describe
 from signloom.ctc.hypothesis import Emission, Hypothesis
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
-from signloom.errors import InputError, needs_extra
+from signloom.errors import InputError, listed, needs_extra, plural
+from signloom.extract import Crop
+from signloom.extract.holistic import Settings
 from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
+from signloom.inference.recognise import Errors, recognise
 from signloom.inference.store import Store
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import ClipView, Frames, Landmarks, read_view
@@ -58,6 +61,15 @@ class Model:
             raise InputError(
                 f"model: classifier of {self.engine.num_words} words, vocabulary of {len(self.vocabulary)}"
             )
+
+    def __repr__(self) -> str:
+        glosses, corpus = self.vocabulary.words[2:], self.info.get("corpus")
+        simulated = ", simulated signing" if isinstance(corpus, dict) and corpus.get("synthetic") else ""
+        name = f"; trained on {corpus.get('name', 'an unknown corpus')}{simulated}" if isinstance(corpus, dict) else ""
+        return (
+            f"Model({plural(len(glosses), 'sign')}: {listed(glosses, shown=5)}; view {self.view}, "
+            f"{self.engine.config.fps:g} fps{name})"
+        )
 
     @property
     def view(self) -> str:
@@ -96,17 +108,53 @@ class Model:
                 # A copy: a view would keep the whole padded batch in memory.
                 yield item, rows[:length].copy()
 
-    def transcribe(
-        self, source: Landmarks | Path | str, *, min_confidence: float | None = None, **options: Any
-    ) -> Hypothesis:
-        """Returns the glosses of a clip: landmarks, a landmark file, a video file or a folder of frames.
+    @overload
+    def transcribe(self, source: Landmarks, *, min_confidence: float | None = None) -> Hypothesis: ...
 
+    @overload
+    def transcribe(
+        self,
+        source: Path | str | Iterable[Landmarks | Path | str],
+        *,
+        min_confidence: float | None = None,
+        crop: Crop | str | None = None,
+        pixel_aspect: float | None = None,
+        fps: float | None = None,
+        workers: int = 0,
+        errors: Errors = "raise",
+    ) -> Any: ...
+
+    def transcribe(
+        self,
+        source: Landmarks | Path | str | Iterable[Landmarks | Path | str],
+        *,
+        min_confidence: float | None = None,
+        crop: Crop | str | None = None,
+        pixel_aspect: float | None = None,
+        fps: float | None = None,
+        workers: int = 0,
+        errors: Errors = "raise",
+    ) -> Any:
+        """Returns the glosses of a clip, a `Hypothesis`; of a list of clips, a list of them; of a folder of clips, or a
+        pattern such as `videos/*.mp4`, a dictionary of them by path.
+
+        source: landmarks, a landmark file, a video file, a folder of frames, or a list or folder of these.
         min_confidence: glosses with a lower confidence are dropped; None: that of `decoding`, which drops none unless
         somebody has chosen one.
-        options: `crop`, `pixel_aspect` and `fps` of `signloom.extract.extract_landmarks`, for videos and frames.
+        crop, pixel_aspect, fps: of `signloom.extract_landmarks`, for videos and frames.
+        workers: processes that extract landmarks; a script that asks for some must guard its code with
+        `if __name__ == "__main__":`. 0: this process does.
+        errors: `raise` the InputError of the first clip that cannot be read, or `return` it in place of its glosses.
+
+        Raises InputError if the source has no clip, and for options that no clip can use.
         """
         model = self if min_confidence is None else self.with_min_confidence(min_confidence)
-        return model.decode(model.emission(read_landmarks(source, view=self.view, **options)))
+        settings = Settings(Crop.parse(crop) if isinstance(crop, str) else crop, pixel_aspect, fps)
+
+        def decode(clip: Landmarks | ClipView) -> Hypothesis:
+            return model.decode(model.emission(clip))
+
+        return recognise(source, decode, self.view, settings=settings, workers=workers, errors=errors)
 
     def decode(self, emission: Emission) -> Hypothesis:
         """Returns the glosses of an emission, with times and confidences, without those that `decoding` drops."""

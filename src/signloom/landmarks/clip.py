@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,63 @@ class Landmarks(Timed):
             object.__setattr__(self, name, value)
         seconds = frame_times.checked_times(self.seconds, len(points), self.fps)
         object.__setattr__(self, "seconds", seconds)
+
+    def __repr__(self) -> str:
+        size = "" if self.image_size is None else f", {self.image_size[0]}x{self.image_size[1]}"
+        found = ", ".join(f"{name.replace('_', ' ')} {self.present(name).mean():.0%}" for name in layout.GROUPS)
+        return f"Landmarks({len(self):,} frames, {self.duration_seconds:.2f} s, {self.fps:g} fps{size}; {found})"
+
+    def __getitem__(self, frames: slice) -> Landmarks:
+        """Returns some of the frames as a clip that starts at 0: `clip[25:50]`, or every second one, `clip[::2]`.
+
+        Raises InputError if there are none.
+        """
+        if not isinstance(frames, slice):
+            raise TypeError(
+                f"landmarks[{frames!r}]: needed a slice, such as landmarks[25:50]; see `points` for one frame"
+            )
+        start, stop, step = frames.indices(len(self))
+        if step < 1 or start >= stop:
+            raise InputError(
+                f"landmarks: no frames in [{frames.start}:{frames.stop}:{frames.step}] of {len(self):,}; needed a "
+                "slice that goes forward"
+            )
+        return self.part(slice(start, stop, step))
+
+    @property
+    def pose(self) -> np.ndarray:
+        """The points of the body, (T, 33, 3)."""
+        return self.points[:, layout.GROUPS["pose"]]
+
+    @property
+    def left_hand(self) -> np.ndarray:
+        """The points of the signer's left hand, (T, 21, 3)."""
+        return self.points[:, layout.GROUPS["left_hand"]]
+
+    @property
+    def right_hand(self) -> np.ndarray:
+        """The points of the signer's right hand, (T, 21, 3)."""
+        return self.points[:, layout.GROUPS["right_hand"]]
+
+    @property
+    def face(self) -> np.ndarray:
+        """The points of the face, (T, 468, 3)."""
+        return self.points[:, layout.GROUPS["face"]]
+
+    def draw(self, *, frame: int | None = None, video: Path | str | None = None, height: int = 240) -> Any:
+        """Returns a picture (PIL) of frames spread over the clip, or of one `frame`; over the pictures of `video`, if
+        they were tracked in it.
+
+        height: of each frame, in pixels. Raises MissingExtraError without Pillow.
+        """
+        return _pictures().draw(self, frame=frame, video=video, height=height)
+
+    def plot(self) -> Any:
+        """Returns a chart (axes of matplotlib) of where the hands are over time, and when each part was found.
+
+        Raises MissingExtraError without matplotlib.
+        """
+        return _pictures().plot(self)
 
     @property
     def aspect(self) -> float:
@@ -133,7 +191,8 @@ class Landmarks(Timed):
     def part(self, frames: slice) -> Landmarks:
         """Returns some of the frames, at least one, as a clip that starts at 0."""
         seconds = self.seconds[frames]
-        rate = self.fps if self.has_even_times else frame_times.mean_rate(seconds) or self.fps
+        even = self.fps / (frames.step or 1)
+        rate = even if self.has_even_times else frame_times.mean_rate(seconds) or even
         return replace(
             self,
             points=self.points[frames],
@@ -189,6 +248,11 @@ class Landmarks(Timed):
         check_finite(result.points, "coordinates", path)
         check_finite(result.visibility, "visibility", path)
         return result
+
+
+def _pictures() -> Any:
+    """Returns the module that draws landmarks: by name, because it stands on a floor above this one."""
+    return import_module("signloom.drawing.pictures")
 
 
 def _builtin(value: Any) -> Any:

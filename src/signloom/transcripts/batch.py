@@ -11,11 +11,11 @@ from signloom.console import say
 from signloom.errors import InputError, StoppedError, plural
 from signloom.extract.sources import Clip
 from signloom.inference.read_clips import Points
+from signloom.inference.search import Found
 from signloom.landmarks import Landmarks
 from signloom.subtitles import SUFFIXES, Format
 from signloom.transcripts.folder import DRAWN, FAILED, TranscriptFolder
 from signloom.transcripts.recognise import Job, Recognition
-from signloom.transcripts.search import Found
 from signloom.transcripts.transcript import Transcript
 
 

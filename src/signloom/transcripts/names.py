@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,20 @@ def distinct_names(clips: Sequence[Clip], known: Mapping[str, Path]) -> list[Cli
             # Only names that differ in case alone have no folders left.
             names[path] = f"{room[path].pop()}/{names[path]}" if room[path] else f"{names[path]}-{number}"
     return [replace(clip, name=owners.get(path) or names[path]) for path, clip in by_path.items()]
+
+
+def chosen(clips: Sequence[Clip], known: Mapping[str, Path], leave_out: Collection[Path]) -> list[Clip]:
+    """Returns clips under distinct names, without results of earlier runs.
+
+    known: names of earlier results and their clips.  leave_out: resolved paths of files, and of folders with all in
+    them.
+    """
+    kept = [clip for clip in clips if not _is_in(resolved(clip.path), leave_out)]
+    return distinct_names(kept, known)
+
+
+def _is_in(path: Path, places: Collection[Path]) -> bool:
+    return any(place in places for place in (path, *path.parents))
 
 
 def _clashing(names: Mapping[Path, str], taken: set[str]) -> list[Path]:

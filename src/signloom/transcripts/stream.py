@@ -12,9 +12,9 @@ from signloom.errors import InputError, plural
 from signloom.extract.sources import Clip
 from signloom.files.writing import write_text
 from signloom.inference.read_clips import Points
+from signloom.inference.search import Found
 from signloom.subtitles import Format, playable
 from signloom.transcripts.recognise import Job, Recognition
-from signloom.transcripts.search import Found
 from signloom.transcripts.transcript import Transcript, TranscriptStream
 
 

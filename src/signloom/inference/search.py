@@ -1,17 +1,15 @@
-"""Finds the clips to transcribe: videos, folders of frames and landmark files, in files, folders, trees and globs."""
+"""Finds the clips to recognise: videos, folders of frames and landmark files, in files, folders, trees and globs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from signloom.errors import Faults
 from signloom.extract.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, clips_of, natural_key, with_camera
-from signloom.files.paths import resolved
 from signloom.landmarks import SUFFIX
-from signloom.transcripts.names import distinct_names
 
 _KNOWN = VIDEO_SUFFIXES | IMAGE_SUFFIXES | {SUFFIX}
 
@@ -58,20 +56,6 @@ def search(sources: Sequence[str]) -> Found:
         if faults:
             result.failed[source] = "\n".join(faults.messages)
     return result
-
-
-def chosen(clips: Sequence[Clip], known: Mapping[str, Path], leave_out: Collection[Path]) -> list[Clip]:
-    """Returns clips under distinct names, without results of earlier runs.
-
-    known: names of earlier results and their clips.  leave_out: resolved paths of files, and of folders with all in
-    them.
-    """
-    kept = [clip for clip in clips if not _is_in(resolved(clip.path), leave_out)]
-    return distinct_names(kept, known)
-
-
-def _is_in(path: Path, places: Collection[Path]) -> bool:
-    return any(place in places for place in (path, *path.parents))
 
 
 def is_single(sources: Sequence[str], clips: Sequence[Clip]) -> bool:
