@@ -352,3 +352,61 @@ def test_the_search_finds_frames_videos_and_landmarks(tmp_path):
     found = search([str(tmp_path / "t")])
     assert [(clip.name, clip.is_landmarks) for clip in found.clips] == [("f", False), ("v", False), ("v", True)]
     assert found.passed_over == {".csv": 1}
+
+
+@pytest.mark.slow
+class TestVideos:
+    """With MediaPipe, in processes of their own, as users run it."""
+
+    @pytest.fixture
+    def videos(self, tmp_path, monkeypatch) -> Path:
+        for package in ("cv2", "mediapipe", "av"):
+            pytest.importorskip(package, exc_type=ImportError)
+        import waving
+
+        monkeypatch.chdir(tmp_path)
+        for name in ("videos/a", "videos/deep/a"):
+            waving.write_video(Path(f"{name}.mp4"), 6, person=False)
+        data = Path("videos/a.mp4").read_bytes()
+        Path("videos/cut.mp4").write_bytes(data[: len(data) // 3])
+        tiny_sentence(("UP", "DOWN"), seed=0).save(Path("videos/made.npz"))
+        return tmp_path / "videos"
+
+    def test_videos_and_landmarks_with_a_damaged_one_among_them(self, videos, model_file, capsys):
+        arguments = ("videos", "--model", model_file, "--workers", 1, "--output_dir", "out", "--save_landmarks", "kept")
+        assert call(*arguments) == 1
+        assert files("out") == ["a.txt", "deep/a.txt", "failed.jsonl", "made.txt", RECORD]
+        assert files("kept") == ["a.npz", "deep/a.npz"]
+        (failed,) = [json.loads(line) for line in Path("out/failed.jsonl").read_text().splitlines()]
+        assert failed["source"] == "videos/cut.mp4"
+        assert "failed: videos/cut.mp4: " in capsys.readouterr().err
+        Path("videos/cut.mp4").unlink()
+        # Kept landmarks are used again, also for films.
+        before = {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.npz")}
+        pytest.importorskip("PIL")
+        assert call(*arguments, "--draw", "--format", "srt") == 0
+        assert {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.npz")} == before
+        drawn = ["a.drawn.mp4", "deep/a.drawn.mp4", "made.drawn.mp4"]
+        assert [name for name in files("out") if name.endswith(".mp4")] == drawn
+        import av
+
+        with av.open("out/a.drawn.mp4") as film, av.open("videos/a.mp4") as video:
+            pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+            assert len(pictures) == sum(1 for _ in video.decode(video=0))
+            height, width = film.streams.video[0].height, film.streams.video[0].width
+            # Below the picture there is room for the captions.
+            assert width == video.streams.video[0].width
+            assert height > video.streams.video[0].height
+        # A film is a result, no clip.
+        assert call("videos", "out", *arguments[1:]) == 0
+
+    def test_python_gives_what_the_command_writes(self, videos, model_file):
+        import signloom
+
+        call("videos/a.mp4", "--model", model_file, "--output", "a.json")
+        model = signloom.load(model_file)
+        written = json.loads(Path("a.json").read_text())
+        assert model.transcribe("videos/a.mp4").to_dict()["glosses"] == written["glosses"]
+        results = model.transcribe(["videos/a.mp4", "videos/cut.mp4", "videos/made.npz"], workers=1, errors="return")
+        assert [type(result).__name__ for result in results] == ["Hypothesis", "InputError", "Hypothesis"]
+        assert results[0].to_dict()["glosses"] == written["glosses"]
