@@ -129,9 +129,7 @@ def test_nothing_to_do_is_success_and_no_clip_is_misuse(tmp_path, capsys):
         run(Options(sources, tmp_path / "out"))
 
     # Made with other options: refused, until asked to replace.
-    with pytest.raises(
-        InputError, match=r"1 of 1 clips were extracted with other options \(a: crop None there, 0,0,.*--ov"
-    ):
+    with pytest.raises(InputError, match=r"1 clip of 1 extracted with other options \(a: crop None there, 0,0,.*--ov"):
         run(Options(sources, tmp_path / "out", crop="0,0,100,100"))
     assert run(Options(sources, tmp_path / "out", crop="0,0,100,100", overwrite=True, workers=1)) == 0
     assert Landmarks.load(tmp_path / "out" / "a.npz").image_size == (100, 100)

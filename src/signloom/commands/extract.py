@@ -102,12 +102,7 @@ def _survey(clips: list[Clip], output: Path, settings: Settings, options: Option
     if options.overwrite:
         return Survey(missing=list(clips))
     state = survey(clips, output, settings)
-    if state.differing:
-        clip, difference = next(iter(state.differing.items()))
-        raise InputError(
-            f"{output}: {len(state.differing)} of {len(clips)} clips were extracted with other options "
-            f"({clip.name}: {difference}); choose another --output, or pass --overwrite to extract them again"
-        )
+    state.refuse_differing(output)
     return state
 
 
@@ -178,11 +173,10 @@ def _summary(
     table = "\n".join(f"{name:<11}{text}" for name, text in rows)
     if not done:
         return table
-    first = next(iter(done)).output(output)
     return (
         f"{table}\nlandmarks are in {output}\n"
         "next: signloom help import  # to make a corpus of them and their annotations\n"
-        f"or: {command('transcribe', first, model='MODEL')}  # to recognise the glosses of one clip"
+        f"or: {command('transcribe', output, model='MODEL', output_dir='results')}  # to recognise their glosses"
     )
 
 

@@ -33,7 +33,7 @@ from signloom.files.reading import sha256_of
 from signloom.inference.caveats import simulated_note, vocabulary_note
 from signloom.inference.model import Model
 from signloom.inference.search import Found, is_single, search
-from signloom.landmarks import SIMULATOR, read_header
+from signloom.landmarks import is_simulated, read_header
 from signloom.processes import usable_cpus
 from signloom.run_folder import model_path
 from signloom.subtitles import Format
@@ -203,10 +203,9 @@ def _is_real(clip: Clip) -> bool:
     if not clip.is_landmarks:
         return True
     try:
-        source = read_header(clip.path)["source"]
+        return not is_simulated(read_header(clip.path)["source"])
     except InputError:
         return False
-    return not (source.get("extractor") == SIMULATOR or source.get("simulated") is True)
 
 
 def _formats(options: Options) -> list[Format]:

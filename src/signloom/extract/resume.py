@@ -14,7 +14,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from signloom import landmarks
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
@@ -34,6 +34,16 @@ class Survey:
     done: dict[Clip, dict[str, Any]] = field(default_factory=dict)
     missing: list[Clip] = field(default_factory=list)
     differing: dict[Clip, str] = field(default_factory=dict)
+
+    def refuse_differing(self, output: Path) -> None:
+        """Raises InputError if clips in the folder `output` were made with other settings."""
+        if self.differing:
+            clip, difference = next(iter(self.differing.items()))
+            count = len(self.differing) + len(self.done) + len(self.missing)
+            raise InputError(
+                f"{output}: {plural(len(self.differing), 'clip')} of {count:,} extracted with other options "
+                f"({clip.name}: {difference}); choose another folder, or pass --overwrite to extract them again"
+            )
 
 
 class _Frames(Struct):

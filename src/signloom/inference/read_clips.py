@@ -57,12 +57,7 @@ def read_clips(
     missing = videos
     if folder is not None and videos and not overwrite:
         state = survey(videos, folder, settings)
-        if state.differing:
-            clip, difference = next(iter(state.differing.items()))
-            raise InputError(
-                f"{folder}: {len(state.differing)} of {len(videos)} clips were extracted with other options "
-                f"({clip.name}: {difference}); choose another folder, or pass --overwrite to extract them again"
-            )
+        state.refuse_differing(folder)
         missing = state.missing
         files += [(clip, clip.output(folder)) for clip in state.done]
     count = frames = 0

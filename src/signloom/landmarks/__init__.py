@@ -10,6 +10,7 @@ from signloom.landmarks.format import (
     Pixels,
     check_header,
     file_header,
+    is_simulated,
     parse_image_size,
     read_header,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "check_header",
     "file_header",
     "interpolate",
+    "is_simulated",
     "leading_hand",
     "parse_image_size",
     "read_header",

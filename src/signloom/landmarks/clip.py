@@ -23,13 +23,13 @@ from signloom.files.writing import atomic_write
 from signloom.landmarks.format import (
     ARRAYS,
     FORMAT,
-    SIMULATOR,
     VERSIONS,
     Facts,
     check_finite,
     check_shapes,
     file_header,
     header_in,
+    is_simulated,
     named,
     opened,
 )
@@ -137,7 +137,7 @@ class Landmarks(Timed):
     @property
     def simulated(self) -> bool:
         """Whether the source says that nobody was filmed: `signloom synth` made these points, or some of them."""
-        return self.source.get("extractor") == SIMULATOR or self.source.get("simulated") is True
+        return is_simulated(self.source)
 
     def present(self, group: str) -> np.ndarray:
         """Returns whether any point of a group was detected in each frame, (T,) bool."""

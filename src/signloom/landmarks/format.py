@@ -46,6 +46,11 @@ class Facts(Struct):
     source: Table
 
 
+def is_simulated(source: Mapping[str, Any]) -> bool:
+    """Returns whether the source of landmarks says that nobody was filmed: `signloom synth` made them, or some."""
+    return source.get("extractor") == SIMULATOR or source.get("simulated") is True
+
+
 def file_header(format: str, version: int) -> dict[str, Any]:
     """Returns the entries that every file's header starts with; `check_header` reads them."""
     return {"format": format, "version": version, "layout": layout.NAME, "layout_version": layout.VERSION}
