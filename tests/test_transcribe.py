@@ -328,7 +328,7 @@ class TestModelsSayWhatTheyAre:
         made = saved_model(tmp_path / "made.safetensors", {"name": "x", "synthetic": True})
         text = self.said(capsys, made, "made.npz", "clips")
         assert text.count("warning") == 1
-        assert "clips/a.npz is real signing, the model was trained on simulated signing" in text
+        assert "clips/a.npz shows real signing, but the model was trained on simulated signing" in text
         assert "warning" not in self.said(capsys, made, "made.npz")
         for number, corpus in enumerate(
             ({"name": "x", "synthetic": False}, {"synthetic": True, "synthetic_utterances": 3})

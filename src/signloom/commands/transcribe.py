@@ -194,7 +194,7 @@ def _load(options: Options, clips: Sequence[Clip]) -> Model:
     if note := vocabulary_note(model):
         say(f"note: {note}")
     if (note := simulated_note(model)) and (real := next(filter(_is_real, clips), None)):
-        say(f"warning: {real.path} is real signing, {note}")
+        say(f"warning: {real.path} shows real signing, but {note}")
     return model
 
 

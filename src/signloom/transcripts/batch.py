@@ -52,9 +52,10 @@ class Batch:
                 say(f"decoder: {model.decoder_name}")
                 recognition.run(self.job, model, missing)
         except KeyboardInterrupt:
+            kept = f"; their results are in {self.folder.path}" if self.done else ""
             raise StoppedError(
-                f"interrupted after {self.done:,} of {plural(len(missing), 'clip')}; their results are in "
-                f"{self.folder.path}. The same command goes on from there",
+                f"interrupted after {self.done:,} of {plural(len(missing), 'clip')}{kept}. The same command goes on "
+                "from there",
                 signal.SIGINT,
             ) from None
         finally:
