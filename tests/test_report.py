@@ -204,7 +204,7 @@ def test_a_transcript_without_times_of_the_reference_and_with_nothing_recognised
     assert "recognised" in text
     assert "A deleted" not in text
     # the reference is still there, in the alignment
-    assert "recognised, but not signed above: what was signed (reference); below: what was recognised A B" in text
+    assert "recognised, not signed above: what was signed (reference); below: what was recognised A B" in text
 
 
 def test_history_with_gaps_and_nan(run):

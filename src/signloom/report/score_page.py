@@ -14,7 +14,7 @@ from signloom.errors import plural
 from signloom.report.charts import Column, bar, columns
 from signloom.report.html import Html, card, document, element, header, table
 from signloom.report.score_data import Words, block, utterance_rows
-from signloom.report.sections import percent, rule_note
+from signloom.report.sections import ERRORS, KINDS, percent, rule_note
 from signloom.score.analysis import by_gloss, by_length, confusions, part
 from signloom.score.protocols import protocol_named
 from signloom.score.text import by_rule
@@ -24,12 +24,6 @@ from signloom.score.wer import Score
 MAX_ERROR_COLUMNS = 8
 # With more signers than this, the table shows the worst; the others can be opened.
 SIGNERS_SHOWN = 15
-KIND_NAMES = {
-    "C": ("correct", "recognised as it was signed"),
-    "S": ("substituted", "another gloss was recognised"),
-    "D": ("deleted", "signed, not recognised"),
-    "I": ("inserted", "recognised, not signed"),
-}
 
 
 def render_score_page(
@@ -79,8 +73,7 @@ def utterance_section() -> Html:
     """Returns the controls for search, order and filter, above the list that the script fills."""
     legend = [
         element("span", element("span", kind, class_=f"mark {kind}"), f"{name}: {meaning}")
-        for kind, (name, meaning) in KIND_NAMES.items()
-        if kind != "C"
+        for kind, (name, meaning) in ERRORS.items()
     ]
     search = Html(
         '<input type="search" id="q" placeholder="Search id, gloss or signer" aria-label="Search id, gloss or signer">'
@@ -152,7 +145,7 @@ def _headline(score: Score) -> Html:
     composition = element(
         "div",
         *(
-            element("i", style=f"flex:{count} 0 0", class_=kind, title=f"{count:,} {KIND_NAMES[kind][0]}")
+            element("i", style=f"flex:{count} 0 0", class_=kind, title=f"{count:,} {KINDS[kind][0]}")
             for kind, count in counts.items()
             if count
         ),
@@ -164,7 +157,7 @@ def _headline(score: Score) -> Html:
             "span",
             element("span", kind, class_=f"mark {kind}"),
             element("b", f"{count:,} "),
-            f"{KIND_NAMES[kind][0]} ({percent(count / score.reference_words)})",
+            f"{KINDS[kind][0]} ({percent(count / score.reference_words)})",
         )
         for kind, count in counts.items()
     ]

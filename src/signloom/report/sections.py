@@ -31,12 +31,14 @@ SPANS_EXPLAINED = (
     "Point at a bar to see its times. The model finds the moment of each sign. Where a sign starts and ends is an "
     "estimate: half-way to the next sign, or by the usual length of a sign if the next one is far away."
 )
-KIND_NAMES = {"S": "substituted", "D": "deleted", "I": "inserted"}
-KIND_MEANINGS = {
-    "S": "another gloss was recognised",
-    "D": "signed, but not recognised",
-    "I": "recognised, but not signed",
+# Name and meaning of each kind of step in an alignment.
+KINDS = {
+    "C": ("correct", "recognised as it was signed"),
+    "S": ("substituted", "another gloss was recognised"),
+    "D": ("deleted", "signed, not recognised"),
+    "I": ("inserted", "recognised, not signed"),
 }
+ERRORS = {kind: KINDS[kind] for kind in "SDI"}
 
 
 def title(name: str, run: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -203,7 +205,7 @@ def signers(evaluation: Mapping[str, Any], split: str, page: str | None = None) 
         [name, "no rate" if part["wer"] is None else percent(part["wer"]), *(f"{part[key]:,}" for key in counts)]
         for name, part in [*parts.items(), ("all", evaluation)]
     ]
-    head = ["signer", "WER", *KIND_NAMES.values(), "signed glosses", "utterances"]
+    head = ["signer", "WER", *(name for name, _ in ERRORS.values()), "signed glosses", "utterances"]
     title = f"Signers of the {split} split"
     if evaluation.get("unseen_signers"):
         title += ", none of them in training"
@@ -321,8 +323,8 @@ def missing(title: str, what: str, command: str) -> Html:
 def _legend() -> Html:
     """Returns what the colours of an alignment mean."""
     kinds = [
-        join(element("span", name, class_=f"chip {kind}"), element("span", KIND_MEANINGS[kind], class_="soft small"))
-        for kind, name in KIND_NAMES.items()
+        join(element("span", name, class_=f"chip {kind}"), element("span", meaning, class_="soft small"))
+        for kind, (name, meaning) in ERRORS.items()
     ]
     where = element("span", "above: what was signed (reference); below: what was recognised", class_="soft small")
     return element("p", *(element("span", kind) for kind in kinds), where, class_="legend")
@@ -331,7 +333,7 @@ def _legend() -> Html:
 def _aligned(alignment: Alignment) -> Html:
     steps = []
     for op in alignment.ops:
-        tooltip = None if op.kind == CORRECT else KIND_NAMES[op.kind]
+        tooltip = None if op.kind == CORRECT else KINDS[op.kind][0]
         reference = element("bdi", op.reference or "", class_="ref")
         hypothesis = element("bdi", op.hypothesis or "", class_="hyp")
         shown = (reference, hypothesis) if op.kind != CORRECT or op.reference != op.hypothesis else (reference,)
