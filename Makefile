@@ -8,6 +8,9 @@ comma := ,
 # A process per core. Each gets a stretch of the tests, so that most modules make their fixtures once.
 WORKERS := -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal
 
+# Builds the page where there is one.
+NODE := $(shell command -v npm 2>/dev/null)
+
 .PHONY: quickstart page check test test-core test-313 test-lowest lint dist docs clean
 
 # Simulates a corpus, trains on it, scores and writes a report, in a few minutes.
@@ -52,7 +55,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # Source distribution and wheel in dist/, with the page where there is Node.js. Checks both and runs a short quickstart from the wheel.
-dist: $(VENV)/.dev $(if $(shell command -v npm),page)
+dist: $(VENV)/.dev $(if $(NODE),page)
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
