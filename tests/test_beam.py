@@ -328,7 +328,7 @@ def test_settings_are_checked_together_and_read_back():
 def test_a_decoder_needs_what_its_settings_name():
     with pytest.raises(InputError, match="lm_weight is 0.5, but there is no language model"):
         Decoder(VOCABULARY, Decoding(lm_weight=0.5))
-    with pytest.raises(InputError, match=r"none of the recogniser's 2 glosses \(such as A, B\) is among its 1 words"):
+    with pytest.raises(InputError, match=r"none of the recogniser's 2 glosses \(such as A, B\) is among its 1 word"):
         Decoder(VOCABULARY, Decoding(lm_weight=0.5), kneser_ney([["a"]]).model)
     with pytest.raises(InputError, match="a vocabulary of 4 words"):
         Decoder(VOCABULARY).ids(random_log_probs(0, 5, 3))

@@ -101,7 +101,7 @@ def test_no_gloss_is_lost_by_another_tempo_or_stride(frames, stride, step, seed,
 
 
 def test_impossible_frames_are_refused():
-    with pytest.raises(InputError, match="1 edges, 3 steps of 4.0"):
+    with pytest.raises(InputError, match="1 edge, 3 steps of 4.0"):
         matching(np.array([0.0]), 4.0, 3)
 
 

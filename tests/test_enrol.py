@@ -330,7 +330,7 @@ class TestEnrolled:
         assert record["new_glosses"] == ["WIDE"]
         assert record["clips_per_sign"] == [3, 3]
         card = (folder / "new" / "MODEL_CARD.md").read_text()
-        assert "| enrolled with | 9 clips of 3 signs by 1 signer, of clips; 1 signs new |" in card
+        assert "| enrolled with | 9 clips of 3 signs by 1 signer, of clips; 1 sign new |" in card
         assert "| WER on these clips, left out in turn, greedy | " in card
         assert "| store for enrolments | features of 60 utterances" in card
         assert record["clips_wer_after"] < 0.5 * record["clips_wer_before"]

@@ -251,7 +251,7 @@ class TestCommand:
         assert enrolled.engine.num_words == len(model.vocabulary) + 1
         assert len(enrolled.store) == len(load(files[precision]).store)
         card = (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
-        assert "| enrolled with | 9 clips of 3 signs by 1 signer, of clips; 1 signs new |" in card
+        assert "| enrolled with | 9 clips of 3 signs by 1 signer, of clips; 1 sign new |" in card
         assert f", {precision} |" in card
 
     def test_it_refuses(self, files, clips, tmp_path):

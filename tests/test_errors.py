@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from signloom.errors import Faults, MissingExtraError
+import signloom
+from signloom.errors import Faults, MissingExtraError, plural
 
 
 @pytest.mark.parametrize(
@@ -51,3 +54,24 @@ def test_large_numbers_and_options_that_are_not_given_are_fine():
     faults.need_at_least(1, SimpleNamespace(count=10**12, other=None), "count", "other")
     faults.need_above(0, SimpleNamespace(count=1e6, other=None), "count", "other")
     assert not faults
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((1, "gloss"), "1 gloss"),
+        ((0, "gloss"), "0 glosses"),
+        ((1234, "utterance"), "1,234 utterances"),
+        ((2, "training process"), "2 training processes"),
+        ((1, "hypothesis", "hypotheses"), "1 hypothesis"),
+        ((3, "clip is", "clips are"), "3 clips are"),
+    ],
+)
+def test_a_count_agrees_with_its_noun(arguments, text):
+    assert plural(*arguments) == text
+
+
+def test_no_message_counts_without_it():
+    counted = re.compile(r"\{len\([^{}]*\)(?::,)?\} (?!is\b)[a-z]+s\b")
+    files = sorted(Path(signloom.__file__).parent.rglob("*.py"))
+    assert [(path.name, found) for path in files for found in counted.findall(path.read_text(encoding="utf-8"))] == []

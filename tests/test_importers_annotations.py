@@ -113,7 +113,7 @@ def test_as_a_command(phoenix, tmp_path):
 def test_glosses_that_train_never_has_stay_and_are_told(phoenix, capsys):
     phoenix2014.run(phoenix)
     err = capsys.readouterr().err
-    assert "note: dev has 1 gloss that are not in the training split (SCHNEE);" in err
+    assert "note: dev has 1 gloss that is not in the training split (SCHNEE);" in err
     assert "test has 1 glosses" not in err
     assert "note: train has 3 rows, the published data set 5,672" in err
 
@@ -122,7 +122,7 @@ def test_a_gloss_only_the_broken_clip_has_is_unseen(phoenix, capsys):
     # WOLKE stands in train only in the clip that is left out, so a model never learns it.
     write(manual(phoenix, "test.corpus.csv"), PHOENIX_HEADER, phoenix_row("c-1", "Signer09", "WOLKE"))
     phoenix2014.run(phoenix)
-    assert "test has 1 gloss that are not in the training split (WOLKE);" in capsys.readouterr().err
+    assert "test has 1 gloss that is not in the training split (WOLKE);" in capsys.readouterr().err
 
 
 def test_byte_order_mark_windows_lines_and_empty_lines_are_tolerated(phoenix):
@@ -279,7 +279,7 @@ def test_anamorphic_frames_taken_for_square_are_told(phoenix, capsys):
     phoenix2014.run(phoenix)
     err = capsys.readouterr().err
     assert "extract them again with --pixel_aspect 0.8667" in err
-    assert "(1 utterances)" in err
+    assert "(1 utterance)" in err
 
 
 def test_si5_keeps_its_signers_apart(tmp_path):
@@ -291,7 +291,7 @@ def test_si5_keeps_its_signers_apart(tmp_path):
     write(folder / "test.corpus.csv", PHOENIX_HEADER, phoenix_row("c", "Signer01", "WIND"))
     landmarks = extracted(tmp_path / "landmarks", "a", "b", "c")
     options = phoenix2014.Options(annotations=[str(folder)], landmarks=landmarks, output=tmp_path / "corpus")
-    assert f"{test}:2 (c): Signer01 is in train and in test (1 utterances)" in faults_of(phoenix2014.run, options)
+    assert f"{test}:2 (c): Signer01 is in train and in test (1 utterance)" in faults_of(phoenix2014.run, options)
     write(test, PHOENIX_HEADER, phoenix_row("c", "Signer05", "WIND"))
     assert phoenix2014.run(options) == 0
     assert Corpus.open(options.output).info["split_set"] == "si5"

@@ -333,7 +333,7 @@ def test_the_hand_made_array_is_read_when_it_is_right(tmp_path):
         (numpy_array_pickle(b"(I1000000000\nI1000000000\nt", b"abcd"), r"in 4 bytes; the file is damaged"),
         (numpy_array_pickle(b"(I-1\nt", b"abcd"), r"shape \(-1,\)"),
         # A number of the memo far above the rest makes the reader take memory for all below it.
-        (b"]r\xff\xff\xff\x7f.", "item 2147483647 of its memo is set after 1 steps"),
+        (b"]r\xff\xff\xff\x7f.", "item 2147483647 of its memo is set after 1 step"),
         # A length without the bytes to go with it.
         (b"\x8e" + struct.pack("<Q", 2**60) + b"ab.", "not a readable pickle"),
         (b"cbuiltins\nbytes\n(I1000000000000\ntR.", "bytes made of something else"),
@@ -369,7 +369,7 @@ def test_a_gzip_bomb_is_refused(tmp_path, monkeypatch):
 def test_torch_tensors_that_show_more_than_they_hold_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(torch.zeros(1).expand(1_000_000)))
-    with pytest.raises(InputError, match=r"a torch tensor of shape \(1000000,\) over 1 numbers"):
+    with pytest.raises(InputError, match=r"a torch tensor of shape \(1000000,\) over 1 number"):
         load_pickle(tmp_path / "a.pkl")
     buffer = io.BytesIO()
     torch.save({"a": torch.zeros(3)}, buffer)

@@ -138,7 +138,7 @@ def test_the_irises_of_a_refined_face_are_left_out(tmp_path):
         ([{"landmarks": [[{"x": 0.1, "y": 0.2}] * 21], "handedness": []}], "hands without handedness"),
         (
             [{"landmarks": [[{"x": 0.1, "y": 0.2}] * 21], "handedness": [[{"categoryName": "Right"}]] * 2}],
-            "1 hands, but 2 handednesses",
+            "1 hand, but 2 handednesses",
         ),
         (
             [{"landmarks": [[{"x": 0.1, "y": 0.2}] * 21], "handedness": [[{"categoryName": "A"}]]}],
@@ -208,7 +208,7 @@ def test_hands_of_spoters_loader_are_0_and_1(tmp_path):
     [
         (lambda rows: rows[1].__setitem__(0, "[0.1, 0.2"), r"row 1: .* is '\[0.1, 0.2'; needed a list of numbers"),
         (lambda rows: rows[1].__setitem__(0, "__import__('os')"), "needed a list of numbers"),
-        (lambda rows: rows[1].__setitem__(0, "[0.1]"), "1 numbers in .*, 6 in others"),
+        (lambda rows: rows[1].__setitem__(0, "[0.1]"), "1 number in .*, 6 in others"),
         (lambda rows: rows[1].pop(), "row 1: another number of fields"),
         (lambda rows: rows[0].__setitem__(rows[0].index("labels"), "label"), "no column labels or no points"),
         (lambda rows: rows[0].__setitem__(0, "other"), "without the other coordinate"),

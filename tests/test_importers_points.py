@@ -373,7 +373,7 @@ def test_openpose_people_and_gaps(tmp_path, capsys):
         (json.dumps({"people": [{"pose_keypoints_2d": ["x"] * 75}]}), "has 0 numbers; needed 75 or 54"),
         (
             json.dumps({"people": [{"hand_left_keypoints_2d": [1.0]}]}),
-            "hand_left_keypoints_2d has 1 numbers; needed 63",
+            "hand_left_keypoints_2d has 1 number; needed 63",
         ),
     ],
 )
@@ -416,7 +416,7 @@ def test_a_dry_run_shows_what_it_would_write_and_writes_nothing(tmp_path, capsys
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     capsys.readouterr()
     assert run("coco_wholebody", tmp_path / "in/c0.pkl", tmp_path / "in/c1.pkl", "--output", output, "--dry_run") == 0
-    assert "1 clips would be written, 1 already there" in capsys.readouterr().out
+    assert "1 clip would be written, 1 already there" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 

@@ -222,7 +222,7 @@ def test_version_0_0_files_are_read(tmp_path):
         ),
         (
             lambda: make_pose([("POSE_LANDMARKS", ["NOSE", "NECK", "LEFT_EAR"])], moving()),
-            r"1 points that MediaPipe Holistic does not have: POSE_LANDMARKS/NECK",
+            r"1 point that MediaPipe Holistic does not have: POSE_LANDMARKS/NECK",
         ),
         (
             lambda: make_pose([("POSE_LANDMARKS", ["NOSE", "LEFT_EAR", "LEFT_WRIST"])], moving() / 480),

@@ -127,7 +127,7 @@ def test_a_whole_run(run):
         "u9 of the test split, 1.6 s",
         "ben & co 100.0 % 0 0 1 1 1",
         "all 60.0 % 1 1 1 5 3",
-        "1 of 3 utterances of test have no error",
+        "1 of 3 utterances of test without any error",
         "2 errors in 3 glosses",
         "train 800 6 4,000 40 30.0 min",
         "seed 7",
@@ -193,7 +193,7 @@ def test_an_evaluation_without_signers_or_errors(run):
     (run / "evaluation-test.json").write_text(json.dumps({**perfect, "split": "test"}))
     text = Page(write_report(run).read_text()).text
     assert "Word error rate on the test split 0.00 %" in text
-    assert "1 of 1 utterances of test have no error" in text
+    assert "1 of 1 utterance of test without any error" in text
 
 
 def test_a_transcript_without_times_of_the_reference_and_with_nothing_recognised(run):

@@ -122,7 +122,7 @@ class TestIntervals:
     def test_each_word_needs_its_clip(self):
         record = composed(self.wrong).to_json()
         record["utterances"][0]["clips"].pop()
-        with pytest.raises(Exception, match="1 clips of 2 words; needed one per word"):
+        with pytest.raises(Exception, match="1 clip of 2 words; needed one per word"):
             Score.from_json(record)
 
 

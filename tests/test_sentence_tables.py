@@ -116,7 +116,7 @@ def test_a_clip_that_was_cut_before_is_taken_whole(tmp_path, capsys):
     table(tmp_path / "tables", "id|video|start|end|gloss", "s1|elsewhere|62.0|63.0|A")
     corpus = call(tmp_path, tmp_path / "lm")
     assert corpus.utterances[0].num_frames == 25
-    assert "it was cut before: taken whole (1 utterances)" in capsys.readouterr().err
+    assert "it was cut before: taken whole (1 utterance)" in capsys.readouterr().err
     # 2.5 to 6.7 s of a clip of 4.0 s: almost as long, but rather the wrong video.
     table(tmp_path / "tables", "id|start|end|gloss", "s2|2.5|6.7|A")
     with pytest.raises(InputError, match="the segment ends at 6.700 s, s2.npz at 4.000 s"):
@@ -358,7 +358,7 @@ def test_a_dry_run_shows_what_would_be_written(tmp_path, videos, capsys):
     table(tmp_path / "tables", "id|gloss", "vid1|A", "vid9|B")
     with pytest.raises(InputError, match="no landmark file vid9.npz"):
         call(tmp_path, videos, dry_run=True)
-    assert "would have 1 utterances" in capsys.readouterr().out
+    assert "would have 1 utterance" in capsys.readouterr().out
 
 
 def test_an_existing_corpus_is_refused_before_the_work(tmp_path, videos, monkeypatch, capsys):
@@ -386,7 +386,7 @@ def test_hundreds_of_faults_are_shown_by_kind(tmp_path, videos):
     assert lines[4] == "  ... and 297 more of this kind (300 in all)"
     # The rare faults are not hidden behind the frequent ones.
     assert [line.split(": ")[1].split(";")[0] for line in lines[5:8]] == [
-        "1 fields",
+        "1 field",
         "the id is empty",
         "empty annotation",
     ]

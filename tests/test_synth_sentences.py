@@ -426,7 +426,7 @@ def test_all_faults_of_all_files_are_shown_together(tmp_path):
         read_sentences([first, second, tmp_path / "none.csv", tmp_path / "empty"])
     text = str(caught.value)
     assert text.startswith("sentences: 5 faults")
-    assert "train.csv:4 (3): 1 fields; needed 2" in text
+    assert "train.csv:4 (3): 1 field; needed 2" in text
     assert "train.csv:3 (2): the sentence is empty" in text
     assert "dev.csv:2 (1): its id already occurs at" in text
     assert "none.csv: cannot be read (No such file or directory)" in text

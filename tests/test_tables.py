@@ -53,7 +53,7 @@ def test_a_quoted_field_may_hold_commas_and_line_ends(tmp_path):
     rows, messages = read(tmp_path, text, delimiter=None)
     assert [row["text"].split() for row in rows] == [["one,", "and", "two"], ["said", '"no"']]
     assert [row.place.rpartition("/")[2] for row in rows] == ["a.csv:2 (1)", "a.csv:5 (2)"]
-    assert messages == [":6 (3): 1 fields; needed 3, as in the first line"]
+    assert messages == [":6 (3): 1 field; needed 3, as in the first line"]
 
 
 def test_a_quote_left_open_does_not_take_the_rest_of_the_table(tmp_path):

@@ -141,8 +141,9 @@ class TrainingError(SignloomError):
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """Returns a count with its noun, e.g. `1 error`, `2 errors`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    """Returns a count with its noun, e.g. `1 error`, `2 errors`, `2 glosses`."""
+    many = many or f"{one}{'es' if one.endswith('ss') else 's'}"
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def listed(items: Iterable[str], *, shown: int = 20) -> str:
@@ -184,7 +185,7 @@ class Faults:
     def add(self, message: str) -> None:
         # A message quotes its input, which may be a line of megabytes.
         if len(message) > _LONGEST:
-            message = f"{message[:_LONGEST]}... ({len(message):,} characters)"
+            message = f"{message[:_LONGEST]}... ({plural(len(message), 'character')})"
         self.messages.append(printable(message))
 
     def need_at_least(self, least: float, options: object, *names: str) -> None:

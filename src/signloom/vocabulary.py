@@ -92,14 +92,14 @@ class Vocabulary:
         count = sum(gloss not in self for gloss in words)
         return (
             f"{never_trained(split, unknown)}; they stay in the reference and count as errors, {count:,} of "
-            f"{len(words):,} words"
+            f"{plural(len(words), 'word')}"
         )
 
 
 def never_trained(split: str, glosses: Collection[str]) -> str:
     """Returns the part of a message that names the glosses of `split` that are not in the training split."""
-    count = plural(len(glosses), "gloss", "glosses")
-    return f"{split} has {count} that are not in the training split ({listed(sorted(glosses))})"
+    count = plural(len(glosses), "gloss that is", "glosses that are")
+    return f"{split} has {count} not in the training split ({listed(sorted(glosses))})"
 
 
 def check_gloss(gloss: str, where: str) -> None:
@@ -111,6 +111,6 @@ def check_gloss(gloss: str, where: str) -> None:
         raise InputError(f"{where}: gloss {gloss!r} is empty or has white space; needed one word such as {example!r}")
     if len(gloss) > MOST_GLOSS_LETTERS or NOT_PLAIN.search(gloss):
         raise InputError(
-            f"{where}: gloss {gloss[:40]!a} ({len(gloss):,} characters) is too long or has control characters; "
+            f"{where}: gloss {gloss[:40]!a} ({plural(len(gloss), 'character')}) is too long or has control characters; "
             f"needed one word of at most {MOST_GLOSS_LETTERS:,} characters"
         )

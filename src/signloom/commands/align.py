@@ -22,7 +22,7 @@ import numpy as np
 from signloom.commands.clip_options import ClipOptions
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, MANIFEST, Corpus, check_split
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import sha256_of
@@ -119,7 +119,7 @@ def _align_one(options: Options, model: Model) -> int:
             f"clip probably shows other glosses. Compare: signloom transcribe {options.source} {options.model_flag}"
         )
     if options.output:
-        say(f"{len(spans)} glosses aligned, mean confidence {confidence:.0%}; written: {options.output}")
+        say(f"{plural(len(spans), 'gloss')} aligned, mean confidence {confidence:.0%}; written: {options.output}")
     return 0
 
 
@@ -178,9 +178,11 @@ def _folder_tasks(source: Path, annotations: Path) -> list[Task]:
 
 def _align_many(options: Options, model: Model, tasks: Sequence[Task]) -> int:
     if options.output is None:
-        raise InputError(f"{options.source} has {len(tasks):,} clips; give a folder for the results with --output")
+        raise InputError(
+            f"{options.source} has {plural(len(tasks), 'clip')}; give a folder for the results with --output"
+        )
     if options.output.exists() and not options.output.is_dir():
-        raise InputError(f"--output {options.output} is a file; needed a folder for {len(tasks):,} clips")
+        raise InputError(f"--output {options.output} is a file; needed a folder for {plural(len(tasks), 'clip')}")
     with locked(options.output):
         return _align_all(options, options.output, model, tasks)
 
@@ -223,7 +225,7 @@ def _align_all(options: Options, folder: Path, model: Model, tasks: Sequence[Tas
     if options.overwrite:
         made = [path.name for path in made_in.iterdir() if not path.name.startswith(".")]
         stage.commit(made, remove=[FAILED, *names])
-    done = f"{len(confidences):,} of {len(tasks):,} clips aligned" + (
+    done = f"{len(confidences):,} of {plural(len(tasks), 'clip')} aligned" + (
         f", {num_existing:,} existed already" if num_existing else ""
     )
     mean = f"; mean confidence {np.mean(confidences):.0%}" if confidences else ""

@@ -79,7 +79,7 @@ def run(options: Options) -> int:
     for note in shares.notes:
         say(f"note: {note}")
     made = compose(corpus, options.output, options, overwrite=options.overwrite, progress=True)
-    print(f"{options.output}: {len(made)} utterances from {len(corpus)} clips, seed {options.seed}")
+    print(f"{options.output}: {plural(len(made), 'utterance')} from {plural(len(corpus), 'clip')}, seed {options.seed}")
     print(f"  {'split':<6}{'utterances':>11}{'glosses':>9}{'distinct':>10}{'minutes':>9}{'clips':>7}  signers")
     trained = shares.pools["train"].keys()
     for split, row in made.summary().items():
@@ -124,6 +124,9 @@ def _recompose(options: Options, model: Path) -> int:
     if any(item.signer is None for item in corpus.split("train")):
         say("note: some sentences name no signer; a new one may join signs of different people")
     num_new = len(made) - len(corpus)
-    print(f"{options.output}: {len(corpus):,} utterances as they were, {num_new:,} new in train, seed {options.seed}")
+    print(
+        f"{options.output}: {plural(len(corpus), 'utterance')} as they were, {num_new:,} new in train, seed "
+        f"{options.seed}"
+    )
     print(f"next: {command('train', data_dir=options.output)}")
     return 0

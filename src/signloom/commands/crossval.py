@@ -27,7 +27,7 @@ from msgspec import Struct
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance
 from signloom.corpus.splits import FEWEST_FOR_NESTED, dev_is_known
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem
 from signloom.files.schemas import Name, Table, read_record
@@ -115,8 +115,8 @@ def _run(options: Options, corpus: Corpus) -> int:
         file = folder.evaluation_file("test")
         counts = {name: row["utterances"] for name, row in fold.corpus.summary().items()}
         say(
-            f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and {counts['dev']} dev utterances"
-            f" ({fold.dev_from}), {counts['test']} to score"
+            f"[{number}/{len(folds)}] without {fold.signer}: {counts['train']} train and "
+            f"{plural(counts['dev'], 'dev utterance')} ({fold.dev_from}), {counts['test']} to score"
         )
         settle(folder.path)
         old = fold.signer in to_replace
@@ -162,15 +162,16 @@ def chosen_signers(corpus: Corpus, names: Sequence[str], *, nested: bool = False
     known = sorted({utterance.signer for utterance in corpus if utterance.signer is not None})
     if nameless:
         raise InputError(
-            f"{corpus.root}: {nameless} of {len(corpus)} utterances have no signer; they might be by the one who is "
-            "left out. Give signers when importing (--signer_from, or a column signer)"
+            f"{corpus.root}: {nameless} of {plural(len(corpus), 'utterance')} have no signer; they might be by the one "
+            "who is left out. Give signers when importing (--signer_from, or a column signer)"
         )
     if len(known) < 2:
         raise InputError(f"{corpus.root}: one signer, {known[0]}; needed at least 2 to leave one out")
     if nested and len(known) < FEWEST_FOR_NESTED:
         raise InputError(
-            f"{corpus.root}: {len(known)} signers, {listed(known)}; --nested needs at least {FEWEST_FOR_NESTED}: one "
-            "to score, one to choose the best epoch, and one to train on. Leave --nested out, or record another signer"
+            f"{corpus.root}: {plural(len(known), 'signer')}, {listed(known)}; --nested needs at least "
+            f"{FEWEST_FOR_NESTED}: one to score, one to choose the best epoch, and one to train on. Leave --nested "
+            "out, or record another signer"
         )
     if unknown := sorted(set(names) - set(known)):
         raise InputError(f"--signers: no {', '.join(unknown)} in {corpus.root}; there are {', '.join(known)}")

@@ -18,7 +18,7 @@ from signloom.console import say
 from signloom.corpus import Corpus
 from signloom.corpus.splits import dev_is_known
 from signloom.ctc.decoding import Decoding
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.writing import write_json
 from signloom.run_folder import Run
 from signloom.score.compare import Comparison, compare
@@ -77,7 +77,8 @@ def run(options: DistillRecipe) -> int:
     if alone is not None:
         print(f"  distilled minus alone: {difference_sentence(comparisons['baseline'])}")
     print(
-        f"{result.seconds:.0f} s of training, best of {len(result.history.epochs)} epochs: {result.best.epoch}\n"
+        f"{result.seconds:.0f} s of training, best of {plural(len(result.history.epochs), 'epoch')}: "
+        f"{result.best.epoch}\n"
         f"model and curves: {result.run}"
     )
     for line in advice(teacher, student, alone, comparisons, signers_known=dev_is_known(corpus)):
@@ -119,7 +120,10 @@ def _system(name: str, model: Model, corpus: Corpus) -> System:
 def table(corpus: Corpus, systems: list[System]) -> str:
     """Returns the table of results: for each system its WER on dev, the interval and the size."""
     width = max(len(system.name) for system in systems)
-    lines = [f"{corpus.name}, dev split, {len(systems[0].score.utterances)} utterances, greedy decoding, plain rule"]
+    lines = [
+        f"{corpus.name}, dev split, {plural(len(systems[0].score.utterances), 'utterance')}, greedy decoding, plain "
+        "rule"
+    ]
     for system in systems:
         interval = system.score.interval()
         lines.append(

@@ -216,6 +216,6 @@ def _report(clips: Clips, result: Enrolment, seconds: float) -> str:
 def _change(change: Change) -> str:
     before, after = change.before, change.after
     return (
-        f"WER {percent(before.wer)} before, {percent(after.wer)} after "
-        f"({plural(after.reference_words, 'gloss', 'glosses')} in {plural(len(after.utterances), 'utterance')}, greedy)"
+        f"WER {percent(before.wer)} before, {percent(after.wer)} after ({plural(after.reference_words, 'gloss')} in "
+        f"{plural(len(after.utterances), 'utterance')}, greedy)"
     )

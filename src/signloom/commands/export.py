@@ -109,8 +109,8 @@ def _corpus(options: Options, run: Run) -> Corpus | None:
 def _report(parity: Parity) -> str:
     """Returns how the exported model compares with its run."""
     lines = [
-        f"compared on {parity.num_clips:,} clips: log-probabilities differ by up to {parity.difference:.1e}, greedy "
-        f"outputs are the same for {percent(parity.same_greedy)} of them"
+        f"compared on {plural(parity.num_clips, 'clip')}: log-probabilities differ by up to {parity.difference:.1e}, "
+        f"greedy outputs are the same for {percent(parity.same_greedy)} of them"
     ]
     if parity.rounding:
         lines.append(

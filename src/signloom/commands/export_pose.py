@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from signloom.console import progress_bar
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.temporary import remove_temporary
 from signloom.importers.convert_landmarks import find_files
 from signloom.importers.pose import SUFFIX as POSE_SUFFIX
@@ -57,9 +57,9 @@ def run(options: Options) -> int:
                     sizeless += landmarks.image_size is None
             progress.update(task, advance=1, done=frames)
     there = f" ({kept:,} more exist already; --overwrite replaces them)" if kept else ""
-    print(f"{options.output}: {written:,} .pose files, {frames:,} frames{there}")
+    print(f"{options.output}: {written:,} .pose files, {plural(frames, 'frame')}{there}")
     if sizeless:
-        say(f"note: {sizeless:,} clips have no image size; 1000 x 1000 was written")
+        say(f"note: {plural(sizeless, 'clip has', 'clips have')} no image size; 1000 x 1000 was written")
     if written + kept:
         one = shlex.quote(str(next(options.output.rglob(f"*{POSE_SUFFIX}"))))
         print(f"next: visualize_pose -i {one} -o clip.mp4  # a tool of pose-format")

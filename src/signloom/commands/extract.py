@@ -194,7 +194,9 @@ def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: Fa
     for clip, header in done.items():
         counts = header["source"]["frames"]
         if unread := counts.get("unread", 0):
-            partial.append(f"{clip.name}: {counts['total']:,} of {counts['total'] + unread:,} frames could be read")
+            partial.append(
+                f"{clip.name}: {counts['total']:,} of {plural(counts['total'] + unread, 'frame')} could be read"
+            )
     if partial:
         say(f"note: {plural(len(partial), 'clip')} with frames that cannot be read; the others keep their times:")
         say_list(partial, NUM_SHOWN)

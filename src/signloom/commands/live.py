@@ -196,7 +196,7 @@ def _files(
 def _end(pipeline: Pipeline, signals: Signals) -> int:
     """Says what was recognised and written; returns exit status 0, or raises what `run` does."""
     written = [file for file in pipeline.growing_files if file.fault is None]
-    count = plural(pipeline.captions.num_glosses, "gloss", "glosses")
+    count = plural(pipeline.captions.num_glosses, "gloss")
     frames = plural(pipeline.num_tracked, "frame")
     summary = f"{count} in {frames}" + (
         f"; written: {', '.join(str(file.path) for file in written)}" if written else ""

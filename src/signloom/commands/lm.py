@@ -16,7 +16,7 @@ from signloom.corpus import SPLITS, Corpus
 from signloom.ctc.arpa import read_arpa, write_arpa
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.ngram import UNKNOWN_WORD, NGram
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.locks import locked_file
 from signloom.hints import command
 from signloom.synth.sentences import read_sentences
@@ -82,7 +82,7 @@ def _estimated(options: Options, corpus: Corpus | None) -> NGram:
     else:
         raise InputError("signloom lm: no training sentences; needed --data_dir or --sentences")
     estimate = kneser_ney(sentences, options.order)
-    print(f"{source}: {len(sentences):,} sentences; {estimate.model}")
+    print(f"{source}: {plural(len(sentences), 'sentence')}; {estimate.model}")
     for order, discounts in enumerate(estimate.discounts, 1):
         fallback = "; too few sentences to estimate them" if order in estimate.fallbacks else ""
         print(f"  {order}-grams: discounts {', '.join(f'{value:.3f}' for value in discounts)}{fallback}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
-from signloom.errors import Faults
+from signloom.errors import Faults, plural
 
 _MOST_DIGITS = "needed at most 18 digits"
 # Our names of options that other training code calls otherwise.
@@ -167,7 +167,7 @@ def too_long(arguments: list[str]) -> str:
     for word in arguments:
         name, _, value = word.rpartition("=")
         if value.lstrip("+-").isdecimal() and len(value) > 18:
-            return f"{name or before} is a number of {len(value):,} digits; {_MOST_DIGITS}"
+            return f"{name or before} is a number of {plural(len(value), 'digit')}; {_MOST_DIGITS}"
         before = word
     return f"a number in the file of --config is too long; {_MOST_DIGITS}"
 

@@ -61,7 +61,7 @@ def run(options: Options) -> int:
         say("next: unpack it on a web server with https")
         return 0
     site.write(options.output, overwrite=options.overwrite)
-    print(f"{options.output}: {len(site.files):,} files, {site.num_bytes / 1e6:.1f} MB")
+    print(f"{options.output}: {plural(len(site.files), 'file')}, {site.num_bytes / 1e6:.1f} MB")
     say(f"next: signloom serve {options.output}, or copy the folder to a web server with https")
     return 0
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from signloom.commands.split_rows import split_rows
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus, Utterance
+from signloom.errors import plural
 from signloom.files.locks import locked
 from signloom.files.writing import write_json
 from signloom.run_folder import Run
@@ -85,9 +87,9 @@ def _run(options: Options) -> int:
         "name": "the most similar training sign",
         "error_rate": baseline.error_rate,
         "interval": {"low": low, "high": high},
-        "note": f"The simple method gets {baseline.num_queries:,} single signs, cut out at their true start and end, "
-        "and names each after the training sign that is nearest by dynamic time warping (DTW). The model gets whole "
-        "utterances and does not know where signs start and end.",
+        "note": f"The simple method gets {plural(baseline.num_queries, 'single sign')}, cut out at their "
+        "true start and end, and names each after the training sign that is nearest by dynamic time warping (DTW). "
+        "The model gets whole utterances and does not know where signs start and end.",
     }
     folder = Run(options.output)
     score = score_on_test(folder, result.model, corpus, baseline=measured)
@@ -173,11 +175,7 @@ def _simulate(options: Options) -> Corpus:
             overwrite=options.overwrite,
             progress=lambda frames: bar.advance(task),
         )
-    for split, row in corpus.summary().items():
-        print(
-            f"  {split:<6}{row['utterances']:>5} utterances {row['running_glosses']:>6} glosses "
-            f"{row['signers']:>2} signers {60 * row['hours']:6.1f} minutes"
-        )
+    print("\n".join(split_rows(corpus)))
     say(f"  corpus: {corpus.root}")
     return corpus
 

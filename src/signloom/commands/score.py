@@ -117,5 +117,7 @@ def _signers(matching: Matching, pattern: str | None) -> dict[str, str | None]:
     found = {item.id: compiled.find(item.id) for item in matching.utterances}
     without = [name for name, signer in found.items() if signer is None]
     if without:
-        raise InputError(f"--signer_pattern {pattern!r} finds no signer in {len(without)} ids, such as {without[0]!r}")
+        raise InputError(
+            f"--signer_pattern {pattern!r} finds no signer in {plural(len(without), 'id')}, such as {without[0]!r}"
+        )
     return {name: signer or None for name, signer in found.items()}

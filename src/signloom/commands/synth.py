@@ -12,8 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from signloom.commands.split_rows import split_rows
 from signloom.console import progress_bar, say
 from signloom.drawing.preview import check_preview_path, write_preview
+from signloom.errors import plural
 from signloom.hints import command
 from signloom.synth.corpus import check_run, synthesise
 from signloom.synth.options import SynthOptions
@@ -57,12 +59,11 @@ def run(options: Options) -> int:
         corpus = synthesise(
             synth_options, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
         )
-    print(f"{options.output}: {len(corpus)} utterances, {num_frames:,} frames, {len(lexicon_of(synth_options))} signs")
-    for split, row in corpus.summary().items():
-        print(
-            f"  {split:<6}{row['utterances']:>6} utterances {row['running_glosses']:>7} glosses "
-            f"{row['signers']:>3} {'signer ' if row['signers'] == 1 else 'signers'} {60 * row['hours']:7.1f} minutes"
-        )
+    print(
+        f"{options.output}: {plural(len(corpus), 'utterance')}, {plural(num_frames, 'frame')}, "
+        f"{plural(len(lexicon_of(synth_options)), 'sign')}"
+    )
+    print("\n".join(split_rows(corpus)))
     if options.preview is not None:
         written = write_preview(corpus, options.preview)
         print(f"preview: {', '.join(str(path) for path in written)}")

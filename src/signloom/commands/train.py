@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus.splits import KNOWN_DEV
+from signloom.errors import plural
 from signloom.hints import command
 from signloom.train.recipe import Recipe
 
@@ -41,7 +42,8 @@ def run(options: Recipe) -> int:
     known = f"{KNOWN_DEV}\n" if result.model.info["corpus"]["dev_is_known"] else ""
     print(
         f"best dev WER {100 * best.dev_wer:.1f} % (plain rule) at epoch {best.epoch} of {len(result.history.epochs)}, "
-        f"{result.seconds:.0f} s of training, {recognizer_of(result.model.engine).num_parameters:,} parameters\n"
+        f"{result.seconds:.0f} s of training, "
+        f"{plural(recognizer_of(result.model.engine).num_parameters, 'parameter')}\n"
         f"{known}model and curves: {result.run}\n"
         f"page: {write_report(result.run)}\n"
         f"next: {evaluation_of(result.model.info, result.run)}"

@@ -22,7 +22,7 @@ from signloom.ctc.decoding_options import describe, model_note
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.locks import locked, locked_file
 from signloom.hints import command
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
@@ -147,7 +147,7 @@ def _report(tuned: Tuned, language_model: NGram) -> str:
         (str(replace(tuned.decoding, lm_weight=0.0, insertion_bonus=0.0)), tuned.plain),
         (describe(tuned.decoding, language_model), tuned.best),
     ]
-    lines = [f"dev WER ({tuned.best.protocol} rule), {len(tuned.points)} settings tried"]
+    lines = [f"dev WER ({tuned.best.protocol} rule), {plural(len(tuned.points), 'setting')} tried"]
     lines += [f"  {percent(score.wer):>8}  {name}" for name, score in rows]
     for name, before in (("greedy", tuned.greedy), ("the beam alone", tuned.plain)):
         change = difference_sentence(compare(before, tuned.best))

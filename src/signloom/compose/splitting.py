@@ -13,7 +13,7 @@ import numpy as np
 from signloom.compose.options import ComposeOptions
 from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.corpus.splits import AUTO, KNOWN, KNOWN_DEV, DevSigners, check_names, choose_dev_signers
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, listed, plural
 from signloom.hints import item_list
 from signloom.vocabulary import never_trained
 
@@ -108,7 +108,8 @@ def clips_by_group(corpus: Corpus) -> Pool:
         if len(clip.glosses) != 1:
             shown = " ".join(clip.glosses)
             faults.add(
-                f"{clip.id}: {len(clip.glosses)} glosses ({shown:.60}), needed 1: a continuous clip is not one sign"
+                f"{clip.id}: {plural(len(clip.glosses), 'gloss')} ({shown:.60}), needed 1: a continuous clip is not "
+                "one sign"
             )
         elif clip.signer is None and unnamed < len(corpus):
             faults.add(f"{clip.id}: no signer, but other clips name one; needed a signer for every clip or for none")
@@ -226,7 +227,7 @@ def _notes(
     for group, glosses in sorted(by_group.items(), key=lambda item: str(item[0])):
         if len(glosses) < len(everything):
             missing = listed(sorted(everything - set(glosses)))
-            notes.append(f"group {group} has {len(glosses)} of {len(everything)} glosses; without {missing}")
+            notes.append(f"group {group} has {len(glosses)} of {plural(len(everything), 'gloss')}; without {missing}")
     if likely := sorted(gloss for gloss in everything if gloss.lower() in _LIKELY_IDLE):
         names = shlex.quote(item_list(likely))
         notes.append(
@@ -273,7 +274,7 @@ def _notes_on_dev(pools: Mapping[str, Pool], of: Mapping[str, Collection[str]], 
     if dev.names:
         who = f"{listed(dev.names)}, who {'is' if len(dev.names) == 1 else 'are'} not in train"
         return [
-            f"dev holds {who}, and {len(of['dev'])} of the {len(of['train'])} glosses of train; --dev_signers "
+            f"dev holds {who}, and {len(of['dev'])} of the {plural(len(of['train']), 'gloss')} of train; --dev_signers "
             f"{KNOWN} makes it of clips of every group instead"
         ]
     if pools["dev"] and None not in pools["dev"] and pools["dev"].keys() <= pools["train"].keys():

@@ -225,7 +225,7 @@ class Corpus:
 def _check_same(path: Path, clip: Landmarks | ClipView, utterance: Utterance) -> None:
     """Raises InputError unless the manifest says the same of a clip as its file."""
     if len(clip) != utterance.num_frames:
-        raise InputError(f"{path}: {len(clip)} frames, the manifest says {utterance.num_frames}")
+        raise InputError(f"{path}: {plural(len(clip), 'frame')}, the manifest says {utterance.num_frames}")
     if not math.isclose(clip.fps, utterance.fps, rel_tol=1e-6):
         raise InputError(f"{path}: {clip.fps:g} frames per second, the manifest says {utterance.fps:g}")
 

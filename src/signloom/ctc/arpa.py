@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from signloom.ctc.ngram import NGram, Table
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.writing import atomic_write
 from signloom.text.tables import Line, read_lines
 
@@ -124,7 +124,7 @@ def _table(path: Path, lines: Iterable[Line], order: int, numbers: dict[str, int
         fields = line.split()
         if len(fields) not in (order + 1, order + 2):
             faults.add(
-                f"{place}: {len(fields)} fields; needed a log-probability, {order} "
+                f"{place}: {plural(len(fields), 'field')}; needed a log-probability, {order} "
                 f"{'word' if order == 1 else 'words'} and an optional back-off"
             )
             continue

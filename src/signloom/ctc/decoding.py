@@ -23,7 +23,7 @@ from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
 from signloom.ctc.timing import Timing
 from signloom.ctc.viterbi import forced_alignment
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.schemas import check, shown
 from signloom.processes import process_pool
 from signloom.vocabulary import BLANK_ID, Vocabulary
@@ -148,8 +148,8 @@ class Decoder:
         log_probs = np.asarray(log_probs)
         if log_probs.ndim != 2 or log_probs.shape[1] != len(self.vocabulary):
             raise InputError(
-                f"decoding: an emission of shape {log_probs.shape} and a vocabulary of {len(self.vocabulary)} words; "
-                "needed (T', V) over the vocabulary the model was trained with"
+                f"decoding: an emission of shape {log_probs.shape} and a vocabulary of "
+                f"{plural(len(self.vocabulary), 'word')}; needed (T', V) over the vocabulary the model was trained with"
             )
         if not -len(self.vocabulary) <= blank_id < len(self.vocabulary):
             raise InputError(f"decoding: blank_id is {blank_id}; needed a column of {len(self.vocabulary)}")

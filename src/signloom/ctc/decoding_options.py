@@ -9,7 +9,7 @@ from typing import Literal
 from signloom.ctc.arpa import read_arpa
 from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.ngram import NGram
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.vocabulary import Vocabulary
 
 
@@ -81,6 +81,6 @@ def model_note(model: NGram, vocabulary: Vocabulary) -> str | None:
         return None
     stands_for = "its <unk>" if model.knows_unknown else "its least probable word (it has no <unk>)"
     return (
-        f"the language model does not know {len(missing):,} of the recogniser's {len(glosses):,} glosses "
+        f"the language model does not know {len(missing):,} of the recogniser's {plural(len(glosses), 'gloss')} "
         f"({', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); each has the probability of {stands_for}"
     )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 
 from signloom.ctc.ngram import NGram
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.vocabulary import Vocabulary
 
 _LN_10 = math.log(10)
@@ -117,7 +117,7 @@ def check_shared(model: NGram, vocabulary: Vocabulary) -> None:
     glosses = vocabulary.words[2:]
     if model.glosses.isdisjoint(glosses):
         raise InputError(
-            f"language model: none of the recogniser's {len(glosses)} glosses (such as {', '.join(glosses[:3])}) is "
-            f"among its {len(model.glosses)} words (such as {', '.join(sorted(model.glosses)[:3])}); give a language "
-            "model of the same glosses, spelled the same way"
+            f"language model: none of the recogniser's {plural(len(glosses), 'gloss')} (such as "
+            f"{', '.join(glosses[:3])}) is among its {plural(len(model.glosses), 'word')} (such as "
+            f"{', '.join(sorted(model.glosses)[:3])}); give a language model of the same glosses, spelled the same way"
         )

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 
 START = "<s>"
 END = "</s>"
@@ -74,7 +74,7 @@ class Perplexity:
         share = self.unknown / self.words if self.words else 0.0
         stand_in = UNKNOWN_WORD if self.knows_unknown else "the least probable word"
         return (
-            f"perplexity {self.value:.2f} over {self.words:,} words and {self.sentences:,} sentence ends; "
+            f"perplexity {self.value:.2f} over {plural(self.words, 'word')} and {self.sentences:,} sentence ends; "
             f"{self.unknown:,} words ({share:.1%}) unknown, each with the probability of {stand_in}; "
             f"{self.without_unknown:.2f} without them"
         )
@@ -114,7 +114,7 @@ class NGram:
 
     def __str__(self) -> str:
         counts = " + ".join(f"{count:,}" for count in self.num_ngrams)
-        return f"{self.order}-gram model of {len(self.glosses):,} glosses ({counts} n-grams)"
+        return f"{self.order}-gram model of {plural(len(self.glosses), 'gloss')} ({counts} n-grams)"
 
     @property
     def order(self) -> int:

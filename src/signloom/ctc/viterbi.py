@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signloom.ctc.collapse import frames_needed
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.vocabulary import BLANK_ID
 
 # A lattice of at most this many cells is one block (36 MB: scores in double precision, moves in bytes).
@@ -50,8 +50,8 @@ def forced_alignment(log_probs: np.ndarray, ids: Sequence[int] | np.ndarray) -> 
     num_frames, needed = len(log_probs), frames_needed(ids)
     if needed > num_frames:
         raise InputError(
-            f"alignment: {len(ids)} glosses need at least {needed} output frames, the model yields {num_frames}; "
-            "the clip is too short for them, or shows other glosses"
+            f"alignment: {plural(len(ids), 'gloss needs', 'glosses need')} at least {needed} output frames, the model "
+            f"yields {num_frames}; the clip is too short for them, or shows other glosses"
         )
     states = np.full(2 * len(ids) + 1, BLANK_ID)
     states[1::2] = ids

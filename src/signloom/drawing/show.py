@@ -17,7 +17,7 @@ from signloom import layout
 from signloom.console import progress_bar
 from signloom.drawing.film import MAX_GIF_FPS, Page, save_png, write_gif, write_mp4
 from signloom.drawing.tracked import TrackedPages
-from signloom.errors import InputError, SignloomError
+from signloom.errors import InputError, SignloomError, plural
 from signloom.extract import Crop, extract_landmarks
 from signloom.extract.reading import open_clip
 from signloom.frame_times import frames_at, frames_between
@@ -86,7 +86,7 @@ class Shown:
         )
         unread = (clip.source.get("frames") or {}).get("unread", 0)
         lost = f"; {unread:,} more could not be read" if unread else ""
-        return f"{found} of {count:,} frames{lost}"
+        return f"{found} of {plural(count, 'frame')}{lost}"
 
     @cached_property
     def title(self) -> str:

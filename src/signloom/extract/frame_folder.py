@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.extract.losses import check_enough
 from signloom.extract.packages import import_cv2
 from signloom.extract.sources import frame_files
@@ -46,14 +46,14 @@ class FrameFolderReader:
             self._hash.update(f"{path.name}\0{len(data)}\0".encode())
             self._hash.update(data)
             if _is_cut_off(data):
-                raise InputError(f"{where} is cut off after {len(data)} bytes; copy the clip again")
+                raise InputError(f"{where} is cut off after {plural(len(data), 'byte')}; copy the clip again")
             try:
                 frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
             except cv2.error:
                 # Larger than OpenCV decodes.
                 frame = None
             if frame is None:
-                raise InputError(f"{where} is not a readable image ({len(data)} bytes)")
+                raise InputError(f"{where} is not a readable image ({plural(len(data), 'byte')})")
             if shape not in (None, frame.shape):
                 raise InputError(
                     f"{where} is {frame.shape[1]}x{frame.shape[0]} pixels, the frames before it {shape[1]}x{shape[0]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 
 # Of fewer, the clip is another one than was filmed.
 LEAST_READABLE = 0.5
@@ -27,7 +27,7 @@ def check_enough(path: Path, read: int, unread: int, reason: str) -> None:
     """Raises InputError if fewer than half of the frames could be read."""
     if read < LEAST_READABLE * (read + unread):
         raise InputError(
-            f"{path}: only {read:,} of {read + unread:,} frames could be read: {reason}; needed at least half. "
+            f"{path}: only {read:,} of {plural(read + unread, 'frame')} could be read: {reason}; needed at least half. "
             "Copy or download it again"
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.extract.containers import codec_name, ends_early, is_avi_without_rate, kind_hint, second_part
 from signloom.extract.losses import Losses, check_enough
 from signloom.extract.orientation import Orientation
@@ -278,7 +278,7 @@ class VideoReader:
             self.unread = self._losses.undecoded(count)
         if count < self.expected_frames and ends_early(self.path):
             raise InputError(
-                f"{self.path}: the file is cut off; {count} of {self.expected_frames} frames could be read. "
+                f"{self.path}: the file is cut off; {count} of {plural(self.expected_frames, 'frame')} could be read. "
                 "Copy or download it again"
             )
         if count == 0:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.reading import ARRAYS, Kind, most_unpacked, open_file
 
 # The directory of an archive is read as a whole. More arrays than any archive of one clip or data set has need this.
@@ -86,11 +86,11 @@ class Archive:
             if info.flag_bits & 1:
                 raise ValueError(f"{info.filename!r:.60} is encrypted")
             if info.compress_type == zipfile.ZIP_STORED and info.file_size > size:
-                raise ValueError(f"{info.filename!r:.60} has {info.file_size:,} bytes in a file of {size:,}")
+                raise ValueError(f"{info.filename!r:.60} has {plural(info.file_size, 'byte')} in a file of {size:,}")
             self._infos[name] = info
         total = sum(info.file_size for info in self._infos.values())
         if total > most_unpacked(size):
-            raise ValueError(f"{size:,} bytes unpack to {total:,}; refused")
+            raise ValueError(f"{plural(size, 'byte')} unpack to {total:,}; refused")
 
     @property
     def names(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.writing import check_target
 
 
@@ -42,7 +42,7 @@ class GrowingFile:
             self._file.truncate(self._length)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "no space left on the disk" if full else str(error.strerror or error)
-            self.fault = f"{self.path}: {reason}; the file ends here, after {self._length:,} bytes"
+            self.fault = f"{self.path}: {reason}; the file ends here, after {plural(self._length, 'byte')}"
             return
         self._length += len(piece)
 

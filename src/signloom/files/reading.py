@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def open_file(path: Path | str, kind: Kind = ANY) -> Iterator[io.BufferedReader 
         with os.fdopen(_descriptor(path), "rb") as file:
             status = os.fstat(file.fileno())
             if status.st_size > kind.most_bytes:
-                raise InputError(f"{path}: {status.st_size:,} bytes; needed {kind.name} of at most {kind.most_bytes:,}")
+                raise InputError(
+                    f"{path}: {plural(status.st_size, 'byte')}; needed {kind.name} of at most {kind.most_bytes:,}"
+                )
             if stat.S_ISREG(status.st_mode):
                 yield file
             elif stat.S_ISFIFO(status.st_mode) and str(path).startswith(_OPENED_BY_SHELL):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.schemas import Name, Table
 
 Count = Annotated[int, Meta(ge=0, le=10**12)]
@@ -82,7 +82,7 @@ class Epochs(Struct):
     def __post_init__(self) -> None:
         numbers = [record.get("epoch") for record in self.epochs]
         if self.best_epoch and self.best_epoch not in numbers:
-            raise InputError(f"best_epoch is {self.best_epoch}; needed one of its {len(numbers):,} epochs")
+            raise InputError(f"best_epoch is {self.best_epoch}; needed one of its {plural(len(numbers), 'epoch')}")
 
 
 class When(Struct):

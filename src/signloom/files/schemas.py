@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.reading import Kind, parse_json, read_bytes
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 200:
         return "a number of over 60 digits"
     text = ascii(value) if isinstance(value, str) and NOT_PLAIN.search(value) else repr(value)
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
+    return text if len(text) <= 60 else f"{text[:50]}... ({plural(len(text), 'character')})"
 
 
 def _explain(kind: Any, value: Any, message: str, name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from signloom.corpus import HEADER, Corpus, Utterance
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.options_file import read_options
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
@@ -66,9 +66,9 @@ class Subject:
 
     @property
     def description(self) -> str:
-        of = f", on {self.corpus.root} ({len(self.corpus):,} utterances)" if self.corpus is not None else ""
+        of = f", on {self.corpus.root} ({plural(len(self.corpus), 'utterance')})" if self.corpus is not None else ""
         if self.kind == "corpus":
-            of = f": {len(self.corpus or ()):,} utterances, for {self.model_name}"
+            of = f": {plural(len(self.corpus or ()), 'utterance')}, for {self.model_name}"
         return f"{self.kind} {self.name}{of}"
 
     def unalignable(self, utterance: Utterance) -> str | None:

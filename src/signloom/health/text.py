@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from signloom.errors import plural
 from signloom.findings import LEVELS, Cause, Diagnosis, Finding
 
 STYLES = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "bold red"}
@@ -26,7 +27,7 @@ def print_diagnosis(diagnosis: Diagnosis, to: Console, rerun: str) -> None:
         for line in finding_lines(finding):
             to.print(line, soft_wrap=True)
     counts = ", ".join(f"{diagnosis.count(level)} {level}" for level in reversed(LEVELS) if diagnosis.count(level))
-    to.print(f"{len(diagnosis.findings)} checks in {diagnosis.seconds:.1f} s: {counts}", markup=False)
+    to.print(f"{plural(len(diagnosis.findings), 'check')} in {diagnosis.seconds:.1f} s: {counts}", markup=False)
     if diagnosis.causes:
         cause = diagnosis.causes[0]
         to.print(f"next: {cause.advice}; then: {rerun} {cause.evidence[0][0]}", markup=False, soft_wrap=True)

@@ -184,8 +184,8 @@ def check_disjoint_signers(annotations: Sequence[Annotation], faults: Faults) ->
     for (split, signer), count in sorted(seen.items(), key=str):
         first = next(item for item in annotations if (item.split, item.signer) == (split, signer))
         faults.add(
-            f"{first.place}: {signer} is in train and in {split} ({count:,} utterances); "
-            "a signer-independent split needs other signers there"
+            f"{first.place}: {signer} is in train and in {split} ({plural(count, 'utterance')}); a signer-independent "
+            "split needs other signers there"
         )
 
 
@@ -280,9 +280,9 @@ def join(
     if annotations and not found and not faults:
         first = (annotations[0].video or annotations[0].id).rpartition("/")[2]
         faults.add(
-            f"{options.landmarks}: none of the {len(annotations):,} utterances has a landmark file here; needed "
-            f"{file_stem(first)}{SUFFIX} and so on, got {files.examples()}. Make them with: "
-            f"signloom extract FRAMES --output LANDMARKS"
+            f"{options.landmarks}: none of the {plural(len(annotations), 'utterance')} has a landmark file here; "
+            f"needed {file_stem(first)}{SUFFIX} and so on, got {files.examples()}. Make them with: signloom extract "
+            "FRAMES --output LANDMARKS"
         )
     elif not options.skip_missing:
         for annotation, reason in missing:
@@ -350,7 +350,7 @@ def write_utterances(
     """Writes and reports the corpus of annotated utterances; returns the exit status.  options: of `write_corpus`."""
     next_step = command("train", data_dir=output)
     info = source.info(output.name)
-    return write_corpus(items, output, info, noun="utterances", next_step=next_step, faults=faults, **options)
+    return write_corpus(items, output, info, noun="utterance", next_step=next_step, faults=faults, **options)
 
 
 def _note_sizes(annotations: Sequence[Annotation], published: Mapping[str, int]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import InputError, printable
+from signloom.errors import InputError, plural, printable
 from signloom.files.reading import open_file
 from signloom.files.writing import write_text
 from signloom.importers.convert_landmarks import Conversion, SourceClip, convert, find_files, load_arrays
@@ -77,7 +77,7 @@ class Reader:
         """Returns the list of an array of this shape.  Raises InputError if there is none."""
         points = next((points for points in self.lists if len(shape) >= 2 and shape[-2] == points.num_points), None)
         if points is None:
-            titles = ", ".join(f"{points.num_points} points of {points.title}" for points in self.lists)
+            titles = ", ".join(f"{plural(points.num_points, 'point')} of {points.title}" for points in self.lists)
             known = [points.num_points for points in self.lists]
             other = hint_of_points(shape[-2], other_than=known) if len(shape) >= 2 else ""
             raise InputError(f"an array of shape {tuple(shape)}, needed {self.needed()}: {titles}{other}")
@@ -109,7 +109,7 @@ def convert_arrays(
     _loaded.cache_clear()
     if not options.dry_run:
         for table in annotations.write(options.output):
-            print(f"{table}: {len(annotations.tables[table.stem]):,} annotations (id|gloss)")
+            print(f"{table}: {plural(len(annotations.tables[table.stem]), 'annotation')} (id|gloss)")
     return outcome, bool(annotations.tables)
 
 
@@ -248,7 +248,7 @@ def _single_of_list(frames: Sequence[Any], scores: Any, reader: Reader) -> tuple
     if scores is not None:
         if not isinstance(scores, (list, tuple, np.ndarray)) or len(scores) != len(shaped):
             count = len(scores) if isinstance(scores, (list, tuple, np.ndarray)) else "none"
-            raise InputError(f"{len(shaped)} frames of keypoints, but {count} of scores")
+            raise InputError(f"{plural(len(shaped), 'frame')} of keypoints, but {count} of scores")
         per_frame = []
         for array, score in zip(shaped, scores, strict=True):
             score = np.asarray(score, dtype=np.float64) if len(array) else np.zeros((0, points.num_points))
@@ -290,7 +290,8 @@ def _split(values: np.ndarray, scores: Any, points: PointList) -> tuple[np.ndarr
         return values[..., :columns], None if (last < 0).any() else last
     if values.shape[-1] not in (2, columns):
         raise InputError(
-            f"an array of shape {values.shape}, needed {points.num_points} points of 2 to {columns + 1} values each"
+            f"an array of shape {values.shape}, needed {plural(points.num_points, 'point')} of 2 to {columns + 1} "
+            "values each"
         )
     return values, None
 

@@ -19,7 +19,7 @@ import numpy as np
 from signloom import layout
 from signloom.anatomy import Measures, combined, faults_of, measure_landmarks
 from signloom.console import progress_bar, say
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.arrays import ALONE, names_of, read_arrays
 from signloom.files.paths import file_stem, files_of, inside, is_hidden, resolved
 from signloom.files.reading import sha256_of
@@ -218,7 +218,7 @@ def _convert_clip(clip: SourceClip, path: Path, name: str, source: dict[str, Any
     if len(outcome.measures) < _NUM_MEASURED:
         outcome.measures.append(measure_landmarks(landmarks))
     if len(outcome.examples) < _NUM_EXAMPLES:
-        outcome.examples.append(f"{target.relative_to(outcome.output)}: {len(landmarks):,} frames from {place}")
+        outcome.examples.append(f"{target.relative_to(outcome.output)}: {plural(len(landmarks), 'frame')} from {place}")
     outcome.assumed.update(not_given(landmarks))
     outcome.detected.update({group: int(landmarks.present(group).sum()) for group in layout.GROUPS})
 
@@ -231,7 +231,10 @@ def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", ne
     clips = outcome.written + outcome.kept
     kept = f", {outcome.kept:,} already there" if outcome.kept else ""
     if outcome.dry_run:
-        print(f"{outcome.output}: {outcome.written:,} clips would be written{kept}, {outcome.frames:,} frames")
+        print(
+            f"{outcome.output}: {plural(outcome.written, 'clip')} would be written{kept}, "
+            f"{plural(outcome.frames, 'frame')}"
+        )
         for example in outcome.examples:
             print(f"  {example}")
         if outcome.written > len(outcome.examples) > 0:
@@ -239,9 +242,9 @@ def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", ne
     else:
         print(
             f"{outcome.output}: {clips:,} clips ({outcome.written:,} converted{kept}), "
-            f"{outcome.frames:,} frames converted"
+            f"{plural(outcome.frames, 'frame')} converted"
         )
-    report_points(outcome.detected, outcome.frames, outcome.assumed, "clips")
+    report_points(outcome.detected, outcome.frames, outcome.assumed, "clip")
     for note, count in outcome.notes.items():
         say(f"note: {note} ({count:,} times)" if count > 1 else f"note: {note}")
     for fault in faults_of(combined(outcome.measures)) if outcome.measures else ():

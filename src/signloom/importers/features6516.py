@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from signloom import layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.importers.convert_landmarks import (
     CameraInfo,
     Conversion,
@@ -196,7 +196,7 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not np.issubdtype(features.dtype, np.floating):
         raise InputError(f"features of type {features.dtype}, needed floating point numbers")
     if not 0 < len(features) <= MAX_FRAMES:
-        raise InputError(f"{len(features):,} frames; needed 1 to {MAX_FRAMES:,}")
+        raise InputError(f"{plural(len(features), 'frame')}; needed 1 to {MAX_FRAMES:,}")
     points = features[:, :NUM_LANDMARK_FEATURES].astype(np.float64).reshape(len(features), layout.NUM_POINTS, 3)
     if np.isinf(points).any():
         raise InputError("infinite values among the landmarks; extract them again")
@@ -241,7 +241,7 @@ def _refuse_standardised_corpus(paths: list[Path]) -> None:
     if read > 1 and len(reasons) >= _SAMPLE_SHARE * read:
         path, reason = next(iter(reasons.items()))
         raise InputError(
-            f"{len(reasons)} of {read} sampled files have standardised features (e.g. {path}: {reason}), which "
-            "cannot be undone; needed landmarks as fractions of the image. Import the files from before that step, or "
-            "extract the landmarks again"
+            f"{len(reasons)} of {plural(read, 'sampled file')} have standardised features (e.g. {path}: {reason}), "
+            "which cannot be undone; needed landmarks as fractions of the image. Import the files from before that "
+            "step, or extract the landmarks again"
         )

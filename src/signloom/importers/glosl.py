@@ -158,8 +158,9 @@ def read_rows(
             kept.append(row)
     if rows and not types:
         raise InputError(
-            f"{root}: none of the {len(rows):,} rows has glosses: this corpus has translations only, and signloom "
-            f"recognises glosses. For its landmarks alone: signloom import pose {root / _POSES} --output LANDMARKS"
+            f"{root}: none of the {plural(len(rows), 'row')} has glosses: this corpus has translations only, and "
+            f"signloom recognises glosses. For its landmarks alone: signloom import pose {root / _POSES} --output "
+            "LANDMARKS"
         )
     if rows and not kept and not faults:
         raise InputError(

@@ -20,7 +20,7 @@ import numpy as np
 from signloom.anatomy import faults_of, measure_landmarks
 from signloom.anatomy.aspect import AspectEstimate
 from signloom.anatomy.quick import plainly_a_person
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.holistic_files import RawClip, as_frames, clips_of
 from signloom.importers.holistic_order import Order, given_order, usual_order
@@ -102,7 +102,10 @@ def find_clips(
     """
     camera = camera or CameraInfo()
     if len(signers) not in (0, 1, len(sources)):
-        faults.add(f"--signer names {len(signers)} signers for {len(sources)} sources; needed one, or one for each")
+        faults.add(
+            f"--signer names {plural(len(signers), 'signer')} for {plural(len(sources), 'source')}; needed one, or one "
+            "for each"
+        )
         return []
     names: list[str | None] = list(signers) if len(signers) == len(sources) else [*signers, None][:1] * len(sources)
     clips: list[IsolatedClip] = []
@@ -142,7 +145,7 @@ def landmarks_from_frames(
     # Missing points are NaN; z is smaller than x and y.
     largest = float(np.fmax.reduce(np.abs(points), axis=None))
     if np.isnan(largest):
-        raise InputError(f"nothing was detected in any of its {len(frames)} frames")
+        raise InputError(f"nothing was detected in any of its {plural(len(frames), 'frame')}")
     if largest > _LARGEST_FRACTION:
         raise InputError(f"coordinates up to {largest:,.0f}; needed x and y as fractions of the image, not pixels")
     estimated = image.image_size if image and not camera.image_size else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from signloom import layout
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.arrays import ALONE, read_arrays
 from signloom.files.paths import is_there
 from signloom.importers.holistic_order import FORMS, NUM_REFINED_FACE_POINTS, USUAL_ORDER, WIDTHS
@@ -177,7 +177,7 @@ def _read_numbered(folder: Path) -> np.ndarray:
         frame = _load(numbered[number]).reshape(-1)
         if len(frame) not in FORMS or (frames and len(frame) != len(frames[0])):
             wanted = f"{len(frames[0]):,} like the frames before" if frames else WIDTHS
-            raise InputError(f"{numbered[number].name} has {len(frame):,} values; needed {wanted}")
+            raise InputError(f"{numbered[number].name} has {plural(len(frame), 'value')}; needed {wanted}")
         frames.append(frame)
     return as_frames(np.stack(frames))
 

@@ -15,7 +15,7 @@ import numpy as np
 from signloom import layout
 from signloom.anatomy import Measures, combined, faults_of, measure
 from signloom.anatomy.measures import MAX_SHIFT
-from signloom.errors import InputError, listed
+from signloom.errors import InputError, listed, plural
 
 # The order of the tutorials, taken where the points do not tell.
 USUAL_ORDER = ("pose", "face", "left_hand", "right_hand")
@@ -114,7 +114,8 @@ class Order:
         if broken.any():
             first = int(np.argmax(broken))
             raise InputError(
-                f"NaN or infinite values in {int(broken.sum())} of {len(frames)} frames, first in frame {first}"
+                f"NaN or infinite values in {int(broken.sum())} of {plural(len(frames), 'frame')}, first in frame "
+                f"{first}"
             )
         points = np.empty((len(frames), layout.NUM_POINTS, 3), dtype=np.float32)
         visibility = np.full((len(frames), layout.NUM_POSE_POINTS), np.nan, dtype=np.float32)
@@ -184,15 +185,17 @@ def recognise(clips: Sequence[np.ndarray]) -> tuple[Order, str]:
     likely = [order for order, misfit in zip(orders, misfits, strict=True) if misfit < min(misfits) + _CLEARLY]
     if min(misfits) > _NO_PERSON:
         if not faults_of(combined([measure(*usual.points(clip)) for clip in clips])):
-            raise InputError(f"in no order of their parts are the {form.num_values:,} values per frame a person")
+            raise InputError(
+                f"in no order of their parts are the {plural(form.num_values, 'value')} per frame a person"
+            )
         return usual, "the usual order: in none are the points a person"
     if len(likely) == 1:
         return likely[0], ""
     if usual in likely:
         return usual, "the usual order: the points do not tell it from others"
     raise InputError(
-        f"{form.num_values:,} values per frame: {' and '.join(f'({order})' for order in likely[:4])} are equally much "
-        f"a person; name the order, e.g. --order {','.join(likely[0].parts)}"
+        f"{plural(form.num_values, 'value')} per frame: {' and '.join(f'({order})' for order in likely[:4])} are "
+        f"equally much a person; name the order, e.g. --order {','.join(likely[0].parts)}"
     )
 
 

@@ -145,7 +145,7 @@ def write_clips(
             "from": [source.name for source in sources],
             "licence": options.licence,
         },
-        noun="clips",
+        noun="clip",
         next_step=command("compose", options.output, output=f"{options.output}-sentences"),
         faults=faults,
         left_out=left_out,

@@ -223,13 +223,15 @@ def check_frame_numbers(first: int, last: int, count: int) -> None:
     """
     most = min(MAX_FRAMES, _MOST_MISSING * count + 1000)
     if last - first >= most:
-        raise InputError(f"{count:,} frames with numbers from {first} to {last}; needed at most {most:,} for so many")
+        raise InputError(
+            f"{plural(count, 'frame')} with numbers from {first} to {last}; needed at most {most:,} for so many"
+        )
 
 
 def check_frames(values: np.ndarray) -> None:
     """Raises InputError unless the array has frames, not too many, of numbers."""
     if not 0 < len(values) <= MAX_FRAMES:
-        raise InputError(f"{len(values):,} frames; needed 1 to {MAX_FRAMES:,}")
+        raise InputError(f"{plural(len(values), 'frame')}; needed 1 to {MAX_FRAMES:,}")
     if values.dtype.kind not in "fiu":
         raise InputError(f"an array of type {values.dtype}, needed numbers")
 
@@ -324,7 +326,7 @@ def one_person(frames: Sequence[np.ndarray], *, person: int = 0) -> tuple[np.nda
             same.entries |= item.entries
     if person >= len(merged):
         found = f"{plural(len(merged), 'person was', 'people were')} found" if merged else "nobody was found"
-        raise InputError(f"{found} in its {len(frames):,} frames; --person is {person}, the first is 0")
+        raise InputError(f"{found} in its {plural(len(frames), 'frame')}; --person is {person}, the first is 0")
     shape = next(points.shape[1:] for points in frames if len(points))
     result = np.zeros((len(frames), *shape))
     for number, entry in merged[person].entries.items():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.paths import resolved
 from signloom.importers.landmark_files import LandmarkFiles
 from signloom.text.clean import clean
@@ -74,8 +74,8 @@ def find_landmarks(
     if unclear:
         names = ", ".join(video.name for video in candidates)
         raise InputError(
-            f"{path}: links {len(candidates)} videos ({names}), and tier {tiers[0]!r} does not say which of them it "
-            f"annotates; give a part of the video's name: --media {candidates[0].stem}"
+            f"{path}: links {plural(len(candidates), 'video')} ({names}), and tier {tiers[0]!r} does not say which of "
+            f"them it annotates; give a part of the video's name: --media {candidates[0].stem}"
         )
     if found:
         video = next(iter(found))

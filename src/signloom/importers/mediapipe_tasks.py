@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from signloom import frame_times, layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.reading import read_json
 from signloom.files.schemas import fits
 from signloom.hints import command
@@ -100,7 +100,7 @@ def read_clip(
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError("no list of frames; needed a list, or a list under 'frames', of a landmarker's results")
     if not 0 < len(entries) <= MAX_FRAMES:
-        raise InputError(f"{len(entries):,} frames; needed 1 to {MAX_FRAMES:,}")
+        raise InputError(f"{plural(len(entries), 'frame')}; needed 1 to {MAX_FRAMES:,}")
     frames = []
     for number, entry in enumerate(entries):
         try:
@@ -213,7 +213,7 @@ def _frame(entry: Mapping[str, Any]) -> _Frame:
         for points in _point_sets(value):
             kind = _COUNTS.get(len(points))
             if kind is None:
-                raise InputError(f"{key} has {len(points)} points; needed {', '.join(map(str, _COUNTS))}")
+                raise InputError(f"{key} has {plural(len(points), 'point')}; needed {', '.join(map(str, _COUNTS))}")
             if side:
                 frame.sides[side[1]] = points
             elif kind == "hand":
@@ -223,7 +223,7 @@ def _frame(entry: Mapping[str, Any]) -> _Frame:
             else:
                 frame.faces.append(points[: layout.NUM_FACE_POINTS])
     if labels and len(labels) != len(hands):
-        raise InputError(f"{len(hands)} hands, but {len(labels)} handednesses")
+        raise InputError(f"{plural(len(hands), 'hand')}, but {plural(len(labels), 'handedness', 'handednesses')}")
     frame.hands = list(zip(labels or [""] * len(hands), hands, strict=True))
     return frame
 

@@ -76,7 +76,7 @@ def run(options: Options) -> int:
         items,
         options.output,
         merged_info(options.output.name, corpora),
-        noun="utterances",
+        noun="utterance",
         next_step=compose if isolated else train,
         faults=faults,
         left_out=left_out,

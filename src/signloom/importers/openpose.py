@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.paths import files_of, resolved
 from signloom.files.reading import read_json, sha256_of
 from signloom.importers.convert_landmarks import Conversion, convert, one_clip, report_conversion
@@ -158,7 +158,7 @@ def read_clip(
             points = next(item for item in _BODIES.values() if {item.num_points} == bodies)
         frames.append(np.array(people, dtype=np.float64).reshape(len(people), -1, 3) if people else np.zeros((0, 0, 3)))
     if points is None:
-        raise InputError(f"nobody was found in any of its {len(files):,} frames")
+        raise InputError(f"nobody was found in any of its {plural(len(files), 'frame')}")
     missing = last - first + 1 - len(files)
     if missing and outcome is not None:
         outcome.notes["a frame between the others has no file; kept as a frame without points"] += missing
@@ -197,5 +197,7 @@ def _part(entry: dict[str, Any], keys: tuple[str, ...], counts: tuple[int, ...],
         array = np.zeros((0, 0))
     if array.ndim != 1 or array.size not in [3 * count for count in counts]:
         needed = " or ".join(str(3 * count) for count in counts)
-        raise InputError(f"{place}: {keys[0]} has {array.size} numbers; needed {needed}: x, y and score of each point")
+        raise InputError(
+            f"{place}: {keys[0]} has {plural(array.size, 'number')}; needed {needed}: x, y and score of each point"
+        )
     return np.nan_to_num(array).reshape(-1, 3)

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.reading import PICKLE, most_unpacked, open_file, unpacked
 
 _MAX_DEPTH = 50
@@ -88,7 +88,9 @@ def _check_memo(file: IO[bytes]) -> None:
     """Raises InputError if a pickle numbers its memo with gaps: the reader would allocate memory for them."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
-            raise InputError(f"a crafted pickle: item {argument} of its memo is set after {count} steps; refused")
+            raise InputError(
+                f"a crafted pickle: item {argument} of its memo is set after {plural(count, 'step')}; refused"
+            )
 
 
 class _Unpickler(pickle.Unpickler):
@@ -189,7 +191,9 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray
     sizes = _sizes(shape)
     kind = np.dtype(dtype.code)
     if math.prod(sizes) * kind.itemsize != len(content):
-        raise InputError(f"an array of shape {sizes} and type {kind.str} in {len(content)} bytes; the file is damaged")
+        raise InputError(
+            f"an array of shape {sizes} and type {kind.str} in {plural(len(content), 'byte')}; the file is damaged"
+        )
     return np.frombuffer(bytes(content), kind).reshape(sizes, order=order)
 
 
@@ -238,7 +242,7 @@ def _make_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) 
     # A tensor may repeat a number (stride 0); one larger than its storage is a trick to use up memory.
     needed = offset + 1 + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     if math.prod(sizes) > storage.count or (math.prod(sizes) > 0 and needed > storage.count):
-        raise InputError(f"a torch tensor of shape {sizes} over {storage.count} numbers; the file is damaged")
+        raise InputError(f"a torch tensor of shape {sizes} over {plural(storage.count, 'number')}; the file is damaged")
     if math.prod(sizes) == 0:
         return np.zeros(sizes, storage.dtype)
     step_bytes = [step * storage.dtype.itemsize for step in steps]
@@ -259,7 +263,9 @@ def _make_storage(content: Any) -> _Storage:
     count = int.from_bytes(stream.read(8), "little")
     raw = stream.read()
     if len(storages) != 1 or count != value.count or len(raw) != count * value.dtype.itemsize:
-        raise InputError(f"a torch storage of {value.count} numbers in {len(raw)} bytes; the file is damaged")
+        raise InputError(
+            f"a torch storage of {plural(value.count, 'number')} in {plural(len(raw), 'byte')}; the file is damaged"
+        )
     value.value = np.frombuffer(raw, value.dtype)
     return value
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from signloom import layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.reading import CLIP, read_bytes
 from signloom.importers.convert_landmarks import (
     CameraInfo,
@@ -183,7 +183,7 @@ def _names(components: list[Any]) -> dict[str, int]:
 
 def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the file's points that our layout has: their columns in the file and their positions in the layout."""
-    listing = ", ".join(f"{name} ({count} points)" for name, count in _names(components).items()) or "nothing"
+    listing = ", ".join(f"{name} ({plural(count, 'point')})" for name, count in _names(components).items()) or "nothing"
     columns: dict[int, int] = {}
     unknown: list[str] = []
     start = 0
@@ -203,8 +203,8 @@ def _columns(components: list[Any], notes: list[str]) -> tuple[np.ndarray, np.nd
         start += len(component.points)
     if unknown:
         raise InputError(
-            f"{len(unknown)} points that MediaPipe Holistic does not have: {', '.join(unknown[:5])}; "
-            "needed its own names, e.g. LEFT_SHOULDER, INDEX_FINGER_TIP, or 0 to 467 in the face"
+            f"{plural(len(unknown), 'point')} that MediaPipe Holistic does not have: {', '.join(unknown[:5])}; needed "
+            "its own names, e.g. LEFT_SHOULDER, INDEX_FINGER_TIP, or 0 to 467 in the face"
         )
     if not columns:
         kind = "OpenPose" if any("keypoints_2d" in component.name for component in components) else "another"
@@ -240,7 +240,7 @@ def _one_person(body: Any, person: int, notes: list[str]) -> tuple[np.ndarray, n
     if frames == 0:
         raise InputError("no frames")
     if frames > MAX_FRAMES:
-        raise InputError(f"{frames:,} frames; needed at most {MAX_FRAMES:,}")
+        raise InputError(f"{plural(frames, 'frame')}; needed at most {MAX_FRAMES:,}")
     if person >= people:
         raise InputError(f"--person is {person}, but the file has {people} persons (the first is 0); change --person")
     if people > 1:

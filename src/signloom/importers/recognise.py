@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.arrays import array_header
 from signloom.files.reading import Kind, open_file, read_json
 from signloom.hints import command
@@ -82,7 +82,11 @@ def hint(path: Path, *, other_than: str = "") -> str:
 def hint_of_points(num_points: int, *, other_than: Iterable[int] = ()) -> str:
     """Returns the importer of arrays with so many points, for a message; empty if there is none."""
     kind = KIND_OF_POINTS.get(num_points)
-    return "" if kind is None or num_points in other_than else f"; for {num_points} points use: signloom import {kind}"
+    return (
+        ""
+        if kind is None or num_points in other_than
+        else f"; for {plural(num_points, 'point')} use: signloom import {kind}"
+    )
 
 
 def _some_files(path: Path) -> list[Path]:

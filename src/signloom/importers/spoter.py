@@ -21,7 +21,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.console import say
-from signloom.errors import Faults, InputError, listed
+from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.reading import Kind, read_text
 from signloom.importers.convert_landmarks import CameraInfo
 from signloom.importers.isolated import IsolatedClip, IsolatedOptions, write_clips
@@ -171,7 +171,9 @@ def read_clip(row: Mapping[str, str], reading: KeypointSettings, *, upwards: boo
     if length == 0:
         raise InputError("no frames; needed a list of at least one number in each column")
     if short := [name for name, count in lengths.items() if count != length]:
-        raise InputError(f"{lengths[short[0]]} numbers in {short[0]}, {length} in others; needed one for each frame")
+        raise InputError(
+            f"{plural(lengths[short[0]], 'number')} in {short[0]}, {length} in others; needed one for each frame"
+        )
     values = np.full((length, layout.NUM_POINTS, 2), np.nan)
     for name, column in columns.items():
         values[:, layout.index(POINTS[name[:-2]]), "XY".index(name[-1])] = column

@@ -192,7 +192,8 @@ def find_annotation_files(
     }
     if not chosen:
         raise InputError(
-            f"annotations: no files of split {' or '.join(splits)}; the {len(split_of)} files are of other splits"
+            f"annotations: no files of split {' or '.join(splits)}; the {plural(len(split_of), 'file')} are of other "
+            "splits"
         )
     return chosen
 
@@ -341,8 +342,8 @@ def _write_table(
         if medium is None and len({video.origin_ms for video in document.videos}) > 1:
             names = ", ".join(video.name for video in document.videos)
             raise InputError(
-                f"{utterance.path}: links {len(document.videos)} videos with different offsets ({names}); give a part "
-                f"of the right one's name: --media {document.videos[0].stem}"
+                f"{utterance.path}: links {plural(len(document.videos), 'video')} with different offsets ({names}); "
+                f"give a part of the right one's name: --media {document.videos[0].stem}"
             )
         video = medium.stem if medium is not None else utterance.path.stem
         origin = (medium or next(iter(document.videos), Medium(""))).origin_ms
@@ -353,11 +354,11 @@ def _write_table(
         say(f"left out: {entry.reason}")
     count = sum(len(item.annotation.glosses) for item in utterances)
     if options.dry_run:
-        print(f"{options.output}: would have {len(utterances):,} utterances, {count:,} glosses")
+        print(f"{options.output}: would have {plural(len(utterances), 'utterance')}, {plural(count, 'gloss')}")
         print("\n".join([*lines[:6], "dry run: nothing was written"]))
         return 0
     write_text(options.output, "\n".join([*lines, ""]))
-    print(f"{options.output}: {len(utterances):,} utterances, {count:,} glosses")
+    print(f"{options.output}: {plural(len(utterances), 'utterance')}, {plural(count, 'gloss')}")
     joined = command("import", "isharah", annotations=options.output, landmarks="LANDMARKS", output="CORPUS")
     print(f"next: {joined}")
     return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.console import say
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.importers.records import split_named
 from signloom.landmarks import SUFFIX
 
@@ -67,8 +67,8 @@ def read_path(path: Path, folders: Sequence[str], levels: Sequence[str], faults:
         return None
     if len(folders) != len(levels):
         faults.add(
-            f"{path}: is {len(folders)} folders deep; needed {shape}{SUFFIX}: move it, or say what the folders are "
-            f"with --tree, such as {EXAMPLES}"
+            f"{path}: is {plural(len(folders), 'folder')} deep; needed {shape}{SUFFIX}: move it, or say what the "
+            f"folders are with --tree, such as {EXAMPLES}"
         )
         return None
     found = dict(zip(levels, folders, strict=True))
@@ -85,7 +85,8 @@ def without_numbers(signs: Iterable[str]) -> dict[str, str]:
     signs = set(signs)
     if signs and all(_NUMBERED.match(sign) for sign in signs):
         say(
-            f"note: the numbers of the {len(signs):,} sign folders (such as {min(signs)!r}) are not part of the glosses"
+            f"note: the numbers of the {plural(len(signs), 'sign folder')} (such as {min(signs)!r}) are not part of "
+            "the glosses"
         )
         return {sign: _NUMBERED.sub("", sign, count=1) for sign in signs}
     return {sign: sign for sign in signs}

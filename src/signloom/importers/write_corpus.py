@@ -11,7 +11,7 @@ from typing import Any
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
 from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output, simulated_label
-from signloom.errors import Faults, InputError, listed, printable
+from signloom.errors import Faults, InputError, listed, plural, printable
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
 
@@ -88,7 +88,7 @@ def write_corpus(
     An output that cannot be written is refused first. Every clip is read and checked before anything is written. If the
     source has faults, no corpus is written, and an older one stays unchanged.
 
-    noun: the name of the items in messages.  next_step: the command to suggest.
+    noun: the name of an item in messages.  next_step: the command to suggest.
     faults: those found so far; the faults of the clips are added.
     left_out: utterances left out so far.
     skip_faulty: leave out invalid clips, with a message, instead of raising.
@@ -157,7 +157,7 @@ def write_corpus(
         clips = listed(empty, shown=NUM_SHOWN)
         say(f"warning: nobody was detected in any frame of {clips}; remove or extract them again")
     for remark, count in notes.items():
-        say(f"note: {remark} ({count:,} {noun})")
+        say(f"note: {remark} ({plural(count, noun)})")
     if label := simulated_label(corpus.info):
         say(f"note: {label}")
     if not dry_run:
@@ -261,7 +261,7 @@ def report_points(detected: Counter[str], frames: int, assumed: Counter[str], no
         shares = (f"{group.replace('_', ' ')} {100 * count / frames:.0f} %" for group, count in detected.items())
         print(f"frames in which a part was detected: {', '.join(shares)}")
     for name, count in assumed.items():
-        say(f"{name} ({count:,} {noun})")
+        say(f"{name} ({plural(count, noun)})")
 
 
 def not_given(landmarks: Landmarks) -> list[str]:
@@ -275,8 +275,8 @@ def not_given(landmarks: Landmarks) -> list[str]:
 
 def _print_summary(corpus: Corpus, noun: str, *, dry_run: bool) -> None:
     """Prints the size of each split."""
-    print(f"{corpus.root}: {'would have ' if dry_run else ''}{len(corpus):,} {noun}")
-    print(f"  {'split':<6}{noun:>12}{'glosses':>10}{'distinct':>10}{'minutes':>9}{'signers':>9}")
+    print(f"{corpus.root}: {'would have ' if dry_run else ''}{plural(len(corpus), noun)}")
+    print(f"  {'split':<6}{noun + 's':>12}{'glosses':>10}{'distinct':>10}{'minutes':>9}{'signers':>9}")
     for split, row in corpus.summary().items():
         print(
             f"  {split:<6}{row['utterances']:>12,}{row['running_glosses']:>10,}{row['distinct_glosses']:>10,}"

@@ -59,7 +59,7 @@ class Model:
     def __post_init__(self) -> None:
         if self.engine.num_words != len(self.vocabulary):
             raise InputError(
-                f"model: classifier of {self.engine.num_words} words, vocabulary of {len(self.vocabulary)}"
+                f"model: classifier of {plural(self.engine.num_words, 'word')}, vocabulary of {len(self.vocabulary)}"
             )
 
     def __repr__(self) -> str:

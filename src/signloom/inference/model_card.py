@@ -27,7 +27,7 @@ def model_card(file: ModelFile) -> str:
         MARK,
         "# Model card",
         "",
-        f"Recognises {len(glosses):,} signs in landmarks of MediaPipe Holistic, with the time of each. Made by "
+        f"Recognises {plural(len(glosses), 'sign')} in landmarks of MediaPipe Holistic, with the time of each. Made by "
         f"signloom {info.get('signloom', 'unknown')}.",
         "",
         "| | |",
@@ -76,7 +76,7 @@ def _precision(exported: Mapping[str, Any]) -> str:
 def _splits(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"| {name} | {plural(split.get('utterances', 0), 'utterance')}, {plural(split.get('signers', 0), 'signer')}, "
-        f"{plural(split.get('distinct_glosses', 0), 'gloss', 'glosses')}, {split.get('hours', 0):.2f} hours |"
+        f"{plural(split.get('distinct_glosses', 0), 'gloss')}, {split.get('hours', 0):.2f} hours |"
         for name in summary
         if (split := _part(summary, name))
     ]
@@ -87,7 +87,8 @@ def _enrolled(record: Mapping[str, Any]) -> list[str]:
         return []
     lines = [
         f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')} by "
-        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {len(record['new_glosses'])} signs new |",
+        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {plural(len(record['new_glosses']), 'sign')} "
+        "new |",
         f"| licence of these clips | {record['licence']} |",
     ]
     for name, what in (("clips", "these clips, left out in turn"), ("old", "dev utterances of the store")):
@@ -101,8 +102,8 @@ def _store(file: ModelFile) -> list[str]:
     if file.store is None:
         return []
     return [
-        f"| store for enrolments | features of {len(file.store)} utterances, {file.store.megabytes:.2f} MB: made from "
-        "landmarks of the people in the corpus |"
+        f"| store for enrolments | features of {plural(len(file.store), 'utterance')}, {file.store.megabytes:.2f} MB: "
+        "made from landmarks of the people in the corpus |"
     ]
 
 
@@ -117,7 +118,7 @@ def _scores(info: Mapping[str, Any], exported: Mapping[str, Any]) -> list[str]:
     if "difference" in exported:
         lines.append(
             f"| largest difference to the run | {exported['difference']:.1e} in log-probability, "
-            f"{exported['num_clips']:,} clips |"
+            f"{plural(exported['num_clips'], 'clip')} |"
         )
         lines.append(f"| same greedy output as the run | {100 * exported['same_greedy']:.2f} % of these clips |")
     if exported.get("wer_after") is not None:

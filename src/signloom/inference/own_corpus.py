@@ -53,4 +53,4 @@ def _words(name: object, summary: Any) -> str:
     rows = {split: row for split, row in summary.items() if isinstance(row, Mapping)}
     counts = ", ".join(f"{row.get('utterances', 0):,} {split}" for split, row in rows.items())
     glosses = sum(row.get("running_glosses", 0) for row in rows.values())
-    return f"{name} ({counts} utterances, {plural(glosses, 'running gloss', 'running glosses')})"
+    return f"{name} ({counts} utterances, {plural(glosses, 'running gloss')})"

@@ -13,7 +13,7 @@ import numpy as np
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.ctc.greedy import greedy_ids
-from signloom.errors import CheckFailedError
+from signloom.errors import CheckFailedError, plural
 from signloom.inference.engine import Engine
 from signloom.inference.model import Model
 from signloom.score.wer import score
@@ -195,7 +195,7 @@ def _add_batch(
             return before.log_probs(points[row : row + 1, :length] + np.float32(shift))[0][0]
 
         parity.add(
-            f"clip {row + 1} of a batch of {len(points)}, {length} frames",
+            f"clip {row + 1} of a batch of {len(points)}, {plural(length, 'frame')}",
             log_probs[row, : output_lengths[row]],
             others[row, : other_lengths[row]],
             moved if exact else None,

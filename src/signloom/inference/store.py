@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from msgspec import Meta, Struct
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.vocabulary import UNKNOWN_ID
 
 # Tensors of a model file whose names begin so are the store's.
@@ -147,7 +147,7 @@ class Store:
                 tensor = _in_rows(tensor, tensors.get(f"{PREFIX}low"))
             if tensor is None or tensor.dtype != dtype or tensor.ndim != num_axes:
                 found = "nothing" if tensor is None else f"{tensor.dtype} of shape {tensor.shape}"
-                raise InputError(f"{name} is {found}; needed {np.dtype(dtype)} with {num_axes} axes")
+                raise InputError(f"{name} is {found}; needed {np.dtype(dtype)} with {plural(num_axes, 'axis', 'axes')}")
             values[name] = tensor
         store = cls(**values, num_train=header.num_train)
         store._check(num_words)
@@ -162,8 +162,8 @@ class Store:
             raise InputError("ranges of features that are not finite, or end before they start")
         if not (0 < len(self) == len(self.target_lengths) and self.num_train <= len(self)):
             raise InputError(
-                f"{len(self)} utterances, {len(self.target_lengths)} of them with glosses, {self.num_train} for "
-                "training; needed the same utterances"
+                f"{plural(len(self), 'utterance')}, {len(self.target_lengths)} of them with glosses, {self.num_train} "
+                "for training; needed the same utterances"
             )
         for name, lengths, total in (
             ("output frames", self.lengths, count),

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import structs
 
 from signloom import frame_times, layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.schemas import check, encode_json
 from signloom.files.writing import atomic_write
 from signloom.landmarks.format import (
@@ -75,7 +75,9 @@ class Landmarks(Timed):
     def __repr__(self) -> str:
         size = "" if self.image_size is None else f", {self.image_size[0]}x{self.image_size[1]}"
         found = ", ".join(f"{name.replace('_', ' ')} {self.present(name).mean():.0%}" for name in layout.GROUPS)
-        return f"Landmarks({len(self):,} frames, {self.duration_seconds:.2f} s, {self.fps:g} fps{size}; {found})"
+        return (
+            f"Landmarks({plural(len(self), 'frame')}, {self.duration_seconds:.2f} s, {self.fps:g} fps{size}; {found})"
+        )
 
     def __getitem__(self, frames: slice) -> Landmarks:
         """Returns some of the frames as a clip that starts at 0: `clip[25:50]`, or every second one, `clip[::2]`.

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from signloom import layout
-from signloom.errors import InputError, LayoutError, listed
+from signloom.errors import InputError, LayoutError, listed, plural
 from signloom.files.arrays import Archive, open_archive
 from signloom.files.reading import CLIP
 from signloom.files.schemas import Name, Table, check, decode_json, described
@@ -105,14 +105,14 @@ def opened(path: Path) -> Iterator[Archive]:
         if not {"points", "visibility", "meta"} <= set(archive.names):
             raise InputError(f"{path}: not a landmark file of signloom; it has {listed(archive.names, shown=5)}")
         if len(archive.names) > _MOST_ARRAYS:
-            raise InputError(f"{path}: {len(archive.names):,} arrays; needed at most {_MOST_ARRAYS}")
+            raise InputError(f"{path}: {plural(len(archive.names), 'array')}; needed at most {_MOST_ARRAYS}")
         yield archive
 
 
 def header_in(archive: Archive, path: Path) -> dict[str, Any]:
     """Returns the header of an open landmark file, after comparing it and the sizes of the arrays with the format."""
     if (size := archive.num_bytes("meta")) > _MOST_META_BYTES:
-        raise InputError(f"{path}: a header of {size:,} bytes; needed at most {_MOST_META_BYTES:,}")
+        raise InputError(f"{path}: a header of {plural(size, 'byte')}; needed at most {_MOST_META_BYTES:,}")
     shapes = {name: archive.shape(name) for name in ARRAYS if name in archive.names}
     header = decode_json(archive.read("meta").tobytes(), f"{path}: header")
     check_header(header, path, FORMAT, *VERSIONS)

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from signloom import layout
+from signloom.errors import plural
 from signloom.files.growing import GrowingFile
 from signloom.inference.streaming import StreamingRecognizer
 from signloom.live.caption_files import CaptionFile
@@ -162,12 +163,12 @@ class Pipeline:
         if now - self._last_body > _NOBODY_SECONDS:
             notes.insert(0, "nobody in view")
         elif self._num_people > 1:
-            notes.insert(0, f"{self._num_people} people in view: only one is tracked")
+            notes.insert(0, f"{plural(self._num_people, 'person', 'people')} in view: only one is tracked")
         rate = self.figures.snapshot().frames_per_second
         if self.num_tracked > _FEW_FRAMES_PER_SECOND and rate < _FEW_FRAMES_PER_SECOND:
             notes.append(f"only {rate:.0f} frames per second: fast signs may be missed")
         if self._recorded.num_dropped:
-            notes.append(f"the recording lost {self._recorded.num_dropped:,} frames: this computer is too busy")
+            notes.append(f"the recording lost {plural(self._recorded.num_dropped, 'frame')}: this computer is too busy")
         return notes
 
     def _guarded(self, work: Callable[[], None], feeds: Sequence[DroppingQueue]) -> None:

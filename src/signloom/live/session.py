@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from signloom.errors import plural
 from signloom.live.dropping_queue import Ended
 from signloom.live.pipeline import Pipeline, Tracked
 
@@ -77,5 +78,5 @@ def _update(displays: Sequence[Display], tracked: Tracked | None, pipeline: Pipe
 
 
 def _figures(pipeline: Pipeline) -> str:
-    dropped = f" · {pipeline.num_dropped:,} frames dropped" if pipeline.num_dropped else ""
+    dropped = f" · {plural(pipeline.num_dropped, 'frame')} dropped" if pipeline.num_dropped else ""
     return f"{pipeline.figures.snapshot()}{dropped}"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.model.blocks import BiLSTM, Body, upsample
 from signloom.model.frontend import FrontEnd
 from signloom.model.inception import Inception
@@ -65,7 +65,9 @@ class Recognizer(nn.Module):
     def __init__(self, config: ModelConfig, num_words: int) -> None:
         super().__init__()
         if num_words < 3:
-            raise InputError(f"model: vocabulary of {num_words} words; needed blank, unknown and at least one gloss")
+            raise InputError(
+                f"model: vocabulary of {plural(num_words, 'word')}; needed blank, unknown and at least one gloss"
+            )
         self.config = config
         self.num_words = num_words
         self.frontend = FrontEnd(config.view, share_hands=isinstance(config, StudentConfig) and config.share_hands)

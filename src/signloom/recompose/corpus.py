@@ -169,8 +169,7 @@ def _check_glosses(corpus: Corpus, train: Sequence[Utterance], model: Model) -> 
         unknown = sorted(model.vocabulary.unknown(glosses))
         raise InputError(
             f"{corpus.root}: the model knows all glosses of no training sentence; it does not know {len(unknown):,} of "
-            f"{plural(len(glosses), 'gloss', 'glosses')} ({listed(unknown, shown=10)}). Needed a model trained on this "
-            "corpus"
+            f"{plural(len(glosses), 'gloss')} ({listed(unknown, shown=10)}). Needed a model trained on this corpus"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from signloom.errors import plural
 from signloom.report.charts import MIN_TIMELINE_WIDTH, PIXELS_PER_SECOND, bars
 from signloom.report.finding import FINDING_CSS, WORDS, light, show_finding
 from signloom.report.html import Html, document, element, join
@@ -36,7 +37,7 @@ def render(record: Mapping[str, Any], evidence: Mapping[str, Any], rerun: str) -
         element("h1", "Training health"),
         element("p", record["subject"], class_="soft"),
         element("div", *lights, class_="lights"),
-        element("p", f"{len(findings)} checks in {record['seconds']:.1f} seconds", class_="soft small"),
+        element("p", f"{plural(len(findings), 'check')} in {record['seconds']:.1f} seconds", class_="soft small"),
         element("p", "Repeat one check: ", element("code", f"{rerun} CHECK"), class_="soft small"),
     )
     body = (head, _causes(record["causes"]), *sections, curve)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from signloom.errors import plural
 from signloom.report.charts import EpochChart, epoch_charts, short
 from signloom.report.finding import light, show_finding
 from signloom.report.html import Html, element
@@ -22,7 +23,7 @@ def monitored(record: Mapping[str, Any]) -> Html:
     epochs = record["epochs"]
     findings = [show_finding(finding, _step(finding)) for finding in record["said"]]
     if not findings:
-        calm = f"No problem was found. The training was checked every {record['every_steps']} steps."
+        calm = f"No problem was found. The training was checked every {plural(record['every_steps'], 'step')}."
         findings = [element("p", light("ok"), calm)]
     parts = [name for name in (epochs[0] if epochs else {}) if name.startswith(GRADIENT) and name != f"{GRADIENT}all"]
     charts = epoch_charts(

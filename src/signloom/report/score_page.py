@@ -133,7 +133,7 @@ def _headline(score: Score) -> Html:
         f"{100 * interval.level:g} % interval {percent(interval.low)} to {percent(interval.high)}, "
         f"bootstrap over {interval.resampled(len(score.utterances))}"
     )
-    signed = plural(score.reference_words, "reference gloss", "reference glosses")
+    signed = plural(score.reference_words, "reference gloss")
     ratio = score.hypothesis_words / score.reference_words
     cards = [
         card(f"Word error rate{by_rule(score.protocol)}", percent(score.wer), note, lead=True),

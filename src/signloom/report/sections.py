@@ -67,7 +67,7 @@ def headline(
         f"Word error rate{by_rule(evaluation['protocol'])} on {whose}",
         percent(evaluation["wer"]),
         f"{interval['level']:.0%} interval {percent(interval['low'])} to {percent(interval['high'])}, "
-        f"{evaluation['num_utterances']:,} utterances",
+        f"{plural(evaluation['num_utterances'], 'utterance')}",
         lead=True,
     )
     compared = None
@@ -85,11 +85,11 @@ def headline(
         element("div", lead, *_facts(run, history), class_="cards"),
         element(
             "p",
-            f"A gloss is the written name of a sign. Of {plural(signed, 'signed gloss', 'signed glosses')}, "
-            f"{evaluation['substitutions']:,} came out as another gloss (substituted) and "
-            f"{evaluation['deletions']:,} did not come out (deleted); {evaluation['insertions']:,} came out that were "
-            "not signed (inserted). The word error rate (WER) is the sum of the three, divided by the number of signed "
-            "glosses: 0 % is perfect. The interval shows how far the choice of test utterances may move it by chance.",
+            f"A gloss is the written name of a sign. Of {plural(signed, 'signed gloss')}, "
+            f"{evaluation['substitutions']:,} came out as another gloss (substituted) and {evaluation['deletions']:,} "
+            f"did not come out (deleted); {evaluation['insertions']:,} came out that were not signed (inserted). The "
+            "word error rate (WER) is the sum of the three, divided by the number of signed glosses: 0 % is perfect. "
+            "The interval shows how far the choice of test utterances may move it by chance.",
             class_="small",
         ),
         compared,
@@ -116,7 +116,7 @@ def _facts(run: Mapping[str, Any], history: Mapping[str, Any] | None) -> list[Ht
     epochs = (history or {}).get("epochs", [])
     seconds = run.get("training_seconds") or sum(epoch.get("seconds") or 0 for epoch in epochs)
     if seconds:
-        cards.append(card("Training time", duration(seconds), f"{len(epochs)} epochs" if epochs else ""))
+        cards.append(card("Training time", duration(seconds), f"{plural(len(epochs), 'epoch')}" if epochs else ""))
     rates = [epoch["frames_per_second"] for epoch in epochs if is_finite(epoch.get("frames_per_second"))]
     if rates:
         cards.append(card("Training speed", _large(sum(rates) / len(rates)), "frames per second"))
@@ -223,14 +223,16 @@ def worst(evaluation: Mapping[str, Any], split: str, page: str | None = None) ->
     items = []
     for utterance in wrong[:WORST]:
         aligned = utterance.alignment
-        counts = f"{plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss', 'glosses')}"
+        counts = f"{plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss')}"
         name = element("span", f"{utterance.id}{f' · {utterance.signer}' if utterance.signer else ''}")
         head = element("div", name, element("span", counts, class_="soft"), class_="head")
         items.append(element("div", head, _aligned(aligned), class_="utterance"))
     return element(
         "section",
         element("h2", "Utterances with the most errors" if wrong else "Utterances"),
-        element("p", f"{perfect:,} of {len(scored):,} utterances of {split} have no errors.", class_="soft small"),
+        element(
+            "p", f"{perfect:,} of {plural(len(scored), 'utterance')} of {split} without any error.", class_="soft small"
+        ),
         legend if wrong else None,
         *items,
         _score_link(split, page),

@@ -23,7 +23,7 @@ def summary(comparison: Comparison) -> str:
     lines = [comparison.verdict(), ""]
     for letter, name, score in (("A", comparison.name_a, a), ("B", comparison.name_b, b)):
         counts = f"S {score.substitutions:,} D {score.deletions:,} I {score.insertions:,}"
-        words = plural(score.reference_words, "reference gloss", "reference glosses")
+        words = plural(score.reference_words, "reference gloss")
         rate = f"WER {percent(score.wer):>8}{by_rule(score.protocol)}"
         lines.append(f"  {letter}  {name:<{width}}  {rate}  {counts} of {words}")
     lines += [
@@ -77,7 +77,7 @@ def render(pair: UtterancePair, *, width: int = 100) -> str:
     signer = f", {pair.signer}" if pair.signer is not None else ""
     head = (
         f"{pair.id}{signer}: {plural(pair.a.errors, 'error')} -> {pair.b.errors} in "
-        f"{plural(pair.a.reference_words, 'gloss', 'glosses')}"
+        f"{plural(pair.a.reference_words, 'gloss')}"
     )
     columns = []
     for reference, *ops in aligned_columns(pair):

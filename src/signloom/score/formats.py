@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus import HEADER, MANIFEST, SPLITS, Corpus
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.reading import parse_json
 from signloom.run_folder import Run
 from signloom.score.ctm_order import check_twice
@@ -138,7 +138,9 @@ def _check_words(sentence: Transcript, faults: Faults) -> None:
         if CONTROL.search(word):
             faults.add(f"{sentence.place:.200}: a control character in the {what} {word!r:.60}; remove it")
         elif len(word) > MOST_GLOSS_LETTERS:
-            faults.add(f"{sentence.place:.200}: {len(word):,} characters in one {what}; is it a table of glosses?")
+            faults.add(
+                f"{sentence.place:.200}: {plural(len(word), 'character')} in one {what}; is it a table of glosses?"
+            )
 
 
 def _read_table(path: Path, faults: Faults) -> tuple[list[Transcript], tuple[str, ...]]:

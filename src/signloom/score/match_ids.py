@@ -116,7 +116,9 @@ def _timed_sentences(words: Sequence[TimedWord]) -> dict[str, tuple[Item, ...]]:
     faults = Faults("ctm")
     for name, used in channels.items():
         if len(used) > 1:
-            faults.add(f"{name}: words on {len(used)} channels ({_few(sorted(used))}); the references have only one")
+            faults.add(
+                f"{name}: words on {plural(len(used), 'channel')} ({_few(sorted(used))}); the references have only one"
+            )
     faults.raise_if_any()
     by_id: dict[str, list[Item]] = {name: [] for name in channels}
     for word in sorted(words, key=lambda word: word.start):

@@ -175,8 +175,9 @@ def _renumbered(
         return []
     index, other = next(iter(single.items()))
     return [
-        f"{len(single)} of {len(long)} hypotheses equal the reference of another utterance, each of a different one "
-        f"(that of {names[index]} equals the reference of {names[other]}): are the ids in another order?"
+        f"{len(single)} of {plural(len(long), 'hypothesis', 'hypotheses')} equal the reference of another utterance, "
+        f"each of a different one (that of {names[index]} equals the reference of {names[other]}): are the ids in "
+        "another order?"
     ]
 
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from signloom.errors import Faults
+from signloom.errors import Faults, plural
 from signloom.score.alignment import fold
 from signloom.score.alternations import Alternation, Item
 from signloom.text.tables import read_lines
@@ -83,7 +83,9 @@ def read_stm(path: Path, faults: Faults) -> list[Segment]:
     for place, line in _lines(path, faults):
         fields = _SPACE.split(line.strip(" \t\f\v"), _STM_FIELDS)
         if len(fields) < _STM_FIELDS:
-            faults.add(f"{place}: {len(fields)} fields; needed recording channel signer start end, then the glosses")
+            faults.add(
+                f"{place}: {plural(len(fields), 'field')}; needed recording channel signer start end, then the glosses"
+            )
             continue
         recording, channel, signer = fields[:3]
         start, end = _seconds(fields[3]), _seconds(fields[4])
@@ -156,7 +158,7 @@ class _OpenAlternation:
 def _timed_word(fields: Sequence[str], place: str, faults: Faults) -> TimedWord | None:
     """Returns the word of a line; adds a fault and returns None if the line is invalid."""
     if len(fields) < _CTM_FIELDS:
-        faults.add(f"{place}: {len(fields)} fields; needed recording channel start duration word")
+        faults.add(f"{place}: {plural(len(fields), 'field')}; needed recording channel start duration word")
         return None
     start, duration = _seconds(fields[2]), _seconds(fields[3])
     if start is None or duration is None:

@@ -19,7 +19,7 @@ def summary(score: Score) -> str:
         f"{percent(interval.high)}, bootstrap over {interval.resampled(len(score.utterances))})",
         f"  {plural(score.substitutions, 'substitution')} + {plural(score.deletions, 'deletion')} + "
         f"{plural(score.insertions, 'insertion')} = {plural(score.errors, 'error')} in "
-        f"{plural(words, 'reference gloss', 'reference glosses')}",
+        f"{plural(words, 'reference gloss')}",
     ]
     if len(score.by_signer) > 1:
         width = max(map(len, score.by_signer))
@@ -45,8 +45,7 @@ def render(utterance: UtteranceScore, *, width: int = 100) -> str:
     aligned = utterance.alignment
     signer = f", {utterance.signer}" if utterance.signer is not None else ""
     head = (
-        f"{utterance.id}{signer}: {plural(utterance.errors, 'error')} in "
-        f"{plural(utterance.reference_words, 'gloss', 'glosses')} "
+        f"{utterance.id}{signer}: {plural(utterance.errors, 'error')} in {plural(utterance.reference_words, 'gloss')} "
         f"(S {aligned.substitutions} D {aligned.deletions} I {aligned.insertions})"
     )
     return f"{head}\n{render_alignment(aligned, width=width)}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.reading import Kind, read_json
 from signloom.score.alignment import Alignment, alignment_fault, fold
 from signloom.score.alternations import Item, align_items, plain_words
@@ -107,7 +107,8 @@ class UtteranceScore:
         clips = words["clips"] or ()
         if len(clips) not in (0, len(aligned.reference)):
             raise InputError(
-                f"{place} ({name}): {len(clips)} clips of {len(aligned.reference)} words; needed one per word"
+                f"{place} ({name}): {plural(len(clips), 'clip')} of {plural(len(aligned.reference), 'word')}; needed "
+                "one per word"
             )
         return cls(name, signer, aligned, words["given_reference"], words["given_hypothesis"], clips)
 
@@ -303,7 +304,9 @@ def score(
 
 def _check_reference_words(utterances: Sequence[UtteranceScore], place: str) -> None:
     if not any(utterance.reference_words for utterance in utterances):
-        raise InputError(f"{place}: no reference words in {len(utterances)} utterances; the rate is undefined")
+        raise InputError(
+            f"{place}: no reference words in {plural(len(utterances), 'utterance')}; the rate is undefined"
+        )
 
 
 def _score_one(

@@ -17,7 +17,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.corpus import Corpus, Utterance
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.landmarks import Landmarks, interpolate
 
 # Every sign is resampled to this many frames; twice the usual 10 to 14 would cost four times the work without a
@@ -60,7 +60,7 @@ class NeighbourResult:
         low, high = self.error_interval
         return (
             f"nearest neighbour by {METHODS[self.method]}: {self.error_rate:.1%} errors ({low:.1%} to {high:.1%}) on "
-            f"{self.num_queries} isolated signs against {self.num_references} of training"
+            f"{plural(self.num_queries, 'isolated sign')} against {self.num_references} of training"
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from signloom import layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.synth.body import Arm, PosedArm, pose_arms, wrist_bend
 from signloom.synth.camera import DISTANCE
 from signloom.synth.dials import Dials
@@ -91,9 +91,11 @@ def make_lexicon(
     Raises InputError for a number below 1, or for more signs than the phonology has.
     """
     if num_signs < 1:
-        raise InputError(f"lexicon: {num_signs} signs; needed at least 1")
+        raise InputError(f"lexicon: {plural(num_signs, 'sign')}; needed at least 1")
     if num_signs > _MAX_SIGNS:
-        raise InputError(f"lexicon: {num_signs:,} signs; the phonology has fewer than {_MAX_SIGNS:,}; {_FEWER_SIGNS}")
+        raise InputError(
+            f"lexicon: {plural(num_signs, 'sign')}; the phonology has fewer than {_MAX_SIGNS:,}; {_FEWER_SIGNS}"
+        )
     rng = np.random.default_rng([seed, 1])
     num_families = max(1, round(num_signs * (1 - minimal_pairs)))
     families: list[list[Sign]] = []
@@ -104,8 +106,8 @@ def make_lexicon(
     while count < num_signs:
         if misses >= _MAX_DRAWS:
             raise InputError(
-                f"lexicon: {num_signs:,} signs; after {count:,} the phonology of this seed has no further sign that "
-                f"differs visibly from them; lower --minimal_pairs, or {_FEWER_SIGNS}"
+                f"lexicon: {plural(num_signs, 'sign')}; after {count:,} the phonology of this seed has no further sign "
+                f"that differs visibly from them; lower --minimal_pairs, or {_FEWER_SIGNS}"
             )
         # First the founders of all families; then the families grow in turn, and a full family makes room for a new
         # founder.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from signloom.corpus import MANIFEST
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.reading import sha256_of
 from signloom.landmarks import parse_image_size
 from signloom.synth.dials import Dials
@@ -86,7 +86,7 @@ class SynthOptions(Dials):
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if self.num_train + self.num_dev > 0 and self.num_test_signers == self.num_signers > 0:
             faults.add(
-                f"all {self.num_signers} signers are test signers, none is left for train and dev; lower "
+                f"all {plural(self.num_signers, 'signer')} are test signers, none is left for train and dev; lower "
                 "--num_test_signers or set --num_train 0 --num_dev 0"
             )
         if self.num_test > 0 and self.num_test_signers == 0:
@@ -98,8 +98,8 @@ class SynthOptions(Dials):
             faults.add(f"--min_glosses {self.min_glosses} and --max_glosses {self.max_glosses}; needed 1 <= min <= max")
         elif 0 < self.num_train * self.min_glosses < self.num_signs:
             faults.add(
-                f"{self.num_train} training utterances of {self.min_glosses} or more signs may not show all "
-                f"{self.num_signs} signs; raise --num_train or lower --num_signs"
+                f"{plural(self.num_train, 'training utterance')} of {self.min_glosses} or more signs may not show all "
+                f"{plural(self.num_signs, 'sign')}; raise --num_train or lower --num_signs"
             )
 
     def record(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from signloom.corpus import SPLITS
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.synth.grammar import POINTING, REST_GLOSSES, SPECIAL_GLOSSES, make_grammar
 from signloom.synth.lexicon import make_lexicon
 from signloom.synth.options import SynthOptions
@@ -144,8 +144,9 @@ def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[t
         place = next((place for place in places if counts[result[place[0]][place[1]]] > 1), None)
         if place is None:
             raise InputError(
-                f"synth: {len(sentences)} training utterances have no room for all {num_signs} signs beside pointing "
-                "and rest; raise --num_train or --min_glosses, or lower --num_signs"
+                f"synth: {plural(len(sentences), 'training utterance')} have no room for all "
+                f"{plural(num_signs, 'sign')} beside pointing and rest; raise --num_train or --min_glosses, or lower "
+                "--num_signs"
             )
         row, column = place
         counts[result[row][column]] -= 1

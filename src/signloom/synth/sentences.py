@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.corpus import MANIFEST, SPLITS
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.files.paths import resolved
 from signloom.files.reading import parse_json
 from signloom.synth.grammar import REST_GLOSSES
@@ -25,7 +25,7 @@ from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 # PHOENIX-2014 T name, speaker and orth; Isharah id and gloss; CSL-Daily index, name and gloss.
 _ID_COLUMNS = ("id", "name")
 _SIGNER_COLUMNS = ("signer", "speaker")
-_GLOSS_COLUMNS = ("annotation", "orth", "gloss", "glosses")
+_GLOSS_COLUMNS = ("annotation", "orth", "gloss")
 # Largest number of glosses per sentence, seven times the longest of PHOENIX-2014: more glosses are lines that ran into
 # each other.
 _MAX_GLOSSES = 200
@@ -157,7 +157,9 @@ def _read_stm(path: Path, lines: list[Line], faults: Faults) -> list[_Placed]:
             continue
         fields = line.split()
         if len(fields) < 5:
-            faults.add(f"{path}:{number}: {len(fields)} fields; needed id channel signer start end and the glosses")
+            faults.add(
+                f"{path}:{number}: {plural(len(fields), 'field')}; needed id channel signer start end and the glosses"
+            )
             continue
         labelled = len(fields) > 5 and fields[5].startswith("<") and fields[5].endswith(">") and "," in fields[5]
         glosses = tuple(fields[6 if labelled else 5 :])
@@ -172,7 +174,9 @@ def _check(sentence: GlossSentence, place: str, faults: Faults) -> None:
     if not sentence.glosses:
         faults.add(f"{place}: the sentence is empty; needed at least one gloss")
     if len(sentence.glosses) > _MAX_GLOSSES:
-        faults.add(f"{place}: {len(sentence.glosses):,} glosses; needed at most {_MAX_GLOSSES}: one sentence per line")
+        faults.add(
+            f"{place}: {plural(len(sentence.glosses), 'gloss')}; needed at most {_MAX_GLOSSES}: one sentence per line"
+        )
         return
     for number, gloss in enumerate(sentence.glosses, 1):
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 
 # Seconds that one expression may take for all the texts of a command. A good one takes a microsecond for each.
 _MOST_SECONDS = 10.0
@@ -27,7 +27,7 @@ class UserPattern:
         self.text, self.option = text, option
         self._seconds_left = _MOST_SECONDS
         if len(text) > _LONGEST:
-            raise InputError(f"{option} has {len(text):,} characters; needed at most {_LONGEST:,}")
+            raise InputError(f"{option} has {plural(len(text), 'character')}; needed at most {_LONGEST:,}")
         try:
             self._compiled = regex.compile(text)
         except (regex.error, ValueError, OverflowError, RecursionError, MemoryError) as error:

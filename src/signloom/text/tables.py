@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from signloom.errors import Faults, InputError, printable
+from signloom.errors import Faults, InputError, plural, printable
 from signloom.files import reading
 from signloom.text.clean import clean
 
@@ -66,7 +66,7 @@ def read_lines(path: Path, faults: Faults) -> list[Line] | None:
 def _fault_of(line: str) -> str | None:
     """Returns what is wrong with a line, None if it is text."""
     if len(line) > _LONGEST_LINE:
-        return f"{len(line):,} characters in one line; needed at most {_LONGEST_LINE:,}"
+        return f"{plural(len(line), 'character')} in one line; needed at most {_LONGEST_LINE:,}"
     if (match := CONTROL.search(line)) is not None:
         return f"a control character, {printable(match[0])}; remove it"
     return None
@@ -151,7 +151,7 @@ def rows_of(
         place = f"{path}:{number} ({identity:.80})" if identity else f"{path}:{number}"
         if len(record) != len(header):
             quotes = "; quote a list of glosses as a whole" if any(part.startswith("[") for part in record) else ""
-            faults.add(f"{place}: {len(record)} fields; needed {len(header)}, as in the first line{quotes}")
+            faults.add(f"{place}: {plural(len(record), 'field')}; needed {len(header)}, as in the first line{quotes}")
         elif not identity:
             faults.add(f"{place}: the {header[key]} is empty")
         else:

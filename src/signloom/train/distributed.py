@@ -21,7 +21,7 @@ from typing import IO, Any
 import torch
 import torch.distributed as dist
 
-from signloom.errors import InputError, TrainingError
+from signloom.errors import InputError, TrainingError, plural
 
 # Another process of this run, and the file that collects its output.
 Other = tuple[subprocess.Popen, IO[bytes]]
@@ -61,7 +61,8 @@ class World:
             return cls()
         if size % local:
             raise InputError(
-                f"{name} has started {size} processes, {local} on this machine; needed as many on every machine"
+                f"{name} has started {plural(size, 'process')}, {local} on this machine; needed as many on every "
+                "machine"
             )
         return cls(rank, size, local, name)
 

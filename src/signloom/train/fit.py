@@ -21,7 +21,7 @@ import signloom
 from signloom.corpus import Corpus
 from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.ctc.collapse import frames_needed
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.locks import locked
 from signloom.files.staging import settle
 from signloom.files.writing import as_json
@@ -212,15 +212,15 @@ def _log_start(
     world: World,
 ) -> None:
     log.info(
-        "%s: %s parameters, %d words, %d train and %d dev utterances of %s%s%s",
+        "%s: %s, %s, %d train and %s of %s%s%s",
         recipe.preset,
-        f"{module.recognizer.num_parameters:,}",
-        len(module.vocabulary),
+        plural(module.recognizer.num_parameters, "parameter"),
+        plural(len(module.vocabulary), "word"),
         len(train),
-        len(dev),
+        plural(len(dev), "dev utterance"),
         train.corpus.name,
         f", started from {started_from}" if started_from else "",
-        f", {world.size} processes" if world.size > 1 else "",
+        f", {plural(world.size, 'process')}" if world.size > 1 else "",
     )
 
 

@@ -31,7 +31,9 @@ def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
     _check_sentences(corpus, items)
     if recipe.num_train_samples:
         if recipe.num_train_samples > len(items):
-            log.warning("--num_train_samples %d: train has only %d utterances", recipe.num_train_samples, len(items))
+            log.warning(
+                "--num_train_samples %d: train has only %s", recipe.num_train_samples, plural(len(items), "utterance")
+            )
         order = np.random.default_rng(recipe.seed).permutation(len(items))
         items = [items[index] for index in sorted(order[: recipe.num_train_samples])]
     return items
@@ -66,15 +68,17 @@ def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> 
     )
     if long:
         log.warning(
-            "left out: %d of %d training utterances, longer than %d frames: %s%s",
+            "left out: %d of %s, longer than %s: %s%s",
             len(long),
-            len(items),
-            max_frames,
+            plural(len(items), "training utterance"),
+            plural(max_frames, "frame"),
             ", ".join(f"{name} ({length})" for length, name in long[:10]),
             ", ..." if len(long) > 10 else "",
         )
     if not kept:
-        raise InputError(f"--max_frames is {max_frames}; the shortest training utterance has {min(lengths)} frames")
+        raise InputError(
+            f"--max_frames is {max_frames}; the shortest training utterance has {plural(min(lengths), 'frame')}"
+        )
     return kept
 
 
@@ -108,8 +112,8 @@ def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary)
     if needed <= available:
         return None
     return (
-        f"{item.id}: {len(item.glosses)} glosses need at least {needed} output frames, "
-        f"the model yields {available} from {num_frames}"
+        f"{item.id}: {plural(len(item.glosses), 'gloss needs', 'glosses need')} at least {needed} output frames, the "
+        f"model yields {available} from {num_frames}"
     )
 
 

@@ -107,4 +107,4 @@ class Recognition:
         if len(self.handless) > NUM_SHOWN:
             say(f"warning: so in {plural(len(self.handless) - NUM_SHOWN, 'more clip')}")
         if self.num_dropped:
-            say(f"{plural(self.num_dropped, 'gloss', 'glosses')} left out: less sure than --min_confidence asks")
+            say(f"{plural(self.num_dropped, 'gloss')} left out: less sure than --min_confidence asks")

@@ -39,7 +39,7 @@ def write_single(job: Job, clip: Clip, format: Format, output: Path | None) -> i
         sys.stdout.write(text)
     else:
         write_text(output, text)
-        say(f"{plural(len(transcript.hypothesis.glosses), 'gloss', 'glosses')}; written: {output}")
+        say(f"{plural(len(transcript.hypothesis.glosses), 'gloss')}; written: {output}")
     return 0
 
 

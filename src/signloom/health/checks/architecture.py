@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from signloom import layout
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, ok
 from signloom.health.checks.probe import Probe, loss_of, mode
 from signloom.model.hooks import watched
@@ -48,7 +49,7 @@ def time_kept(probe: Probe) -> Outcome:
             log_probs, lengths = recognizer(batch.points[:1, :length])
             expected = int(recognizer.output_lengths(torch.tensor(length)))
             if log_probs.shape[1] != expected or int(lengths) != expected:
-                wrong.append(f"{length} frames: {log_probs.shape[1]} output frames, {expected} expected")
+                wrong.append(f"{plural(length, 'frame')}: {log_probs.shape[1]} output frames, {expected} expected")
         # Before the BiLSTM: its first and last steps vary even if its input is one frame, repeated.
         varying = min(_variation(recognizer.features(points)[0][0]) for points in _alone(batch))
         constant = varying < LEAST_VARIATION or all(_same(recognizer(points)[0][0]) for points in _alone(batch))
@@ -96,7 +97,7 @@ def shape(probe: Probe) -> Outcome:
     frames = int(recognizer.output_lengths(batch.lengths).max())
     expected = (len(batch.ids), frames, len(probe.vocabulary))
     headline = (
-        f"output of shape {tuple(log_probs.shape)} for {expected[0]} utterances, {frames} output frames and "
+        f"output of shape {tuple(log_probs.shape)} for {expected[0]} utterances, {plural(frames, 'output frame')} and "
         f"{expected[2]} words"
     )
     wrong = tuple(log_probs.shape) != expected or int(lengths.max()) != frames
@@ -128,15 +129,15 @@ def vocabulary(probe: Probe) -> Outcome:
     if (words[BLANK_ID], words[UNKNOWN_ID]) != (BLANK, UNKNOWN):
         wrong.append(f"ids {BLANK_ID} and {UNKNOWN_ID} are {words[BLANK_ID]} and {words[UNKNOWN_ID]}")
     if probe.recognizer.num_words != len(words):
-        wrong.append(f"the classifier has {probe.recognizer.num_words} words, the vocabulary {len(words)}")
+        wrong.append(f"the classifier has {plural(probe.recognizer.num_words, 'word')}, the vocabulary {len(words)}")
     if wrong:
         return fail(
-            f"{len(words):,} words, {len(wrong)} mismatches between words and ids",
+            f"{plural(len(words), 'word')}, {plural(len(wrong), 'mismatch', 'mismatches')} between words and ids",
             value=len(wrong),
             where=wrong[:SHOWN],
             advice="outputs stand for other glosses than were trained: use the vocabulary the model was trained with",
         )
-    return ok(f"{len(words):,} words, each the same after encoding and decoding", value=0)
+    return ok(f"{plural(len(words), 'word')}, each the same after encoding and decoding", value=0)
 
 
 @check(
@@ -161,7 +162,7 @@ def loss(probe: Probe) -> Outcome:
 def size(probe: Probe) -> Outcome:
     """Size of the weights."""
     total = sum(value.numel() * value.element_size() for value in probe.recognizer.state_dict().values())
-    headline = f"{probe.recognizer.num_parameters:,} parameters, {total / 1e6:.1f} MB"
+    headline = f"{plural(probe.recognizer.num_parameters, 'parameter')}, {total / 1e6:.1f} MB"
     advice = "use narrower layers: the widths of the encoders cost most in the full view"
     return judge(headline, fail=total >= MAX_BYTES, value=total / 1e6, advice=advice)
 
@@ -223,8 +224,8 @@ def gradient(probe: Probe) -> Outcome:
         learning = {name: value for name, value in parameters.items() if value.requires_grad}
         missing = [name for name, p in learning.items() if p.grad is None or not bool(p.grad.abs().sum() > 0)] + frozen
     if not missing:
-        return ok(f"the gradient reaches all {len(parameters)} parameters", value=0)
-    headline = f"{len(missing)} of {len(parameters)} parameters get no gradient"
+        return ok(f"the gradient reaches all {plural(len(parameters), 'parameter')}", value=0)
+    headline = f"{len(missing)} of {plural(len(parameters), 'parameter')} get no gradient"
     advice = "these layers are cut off from the loss: look for detach, an unused branch, or dead units"
     return fail(headline, value=len(missing), where=missing[:SHOWN], advice=advice)
 

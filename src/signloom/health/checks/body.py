@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from signloom import anatomy
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import (
@@ -69,7 +70,7 @@ def body(figures: CorpusFigures) -> Outcome:
     clips = figures.clips
     found = faulty_clips(clips)
     if not found:
-        headline = f"the points are a person in all {len(clips):,} clips"
+        headline = f"the points are a person in all {plural(len(clips), 'clip')}"
         leading = _left_handed(clips)
         if leading:
             headline += f"; the left hand leads in the clips of {', '.join(leading[:SHOWN])}"

@@ -260,7 +260,7 @@ def hands(figures: CorpusFigures) -> Outcome:
     clips = figures.clips
     empty = {clip.utterance.id for clip in clips if clip.without_hands > NO_HANDS}
     share = len(empty) / max(1, len(clips))
-    headline = f"{len(empty):,} of {len(clips):,} clips have no hands ({100 * share:.1f} %)"
+    headline = f"{len(empty):,} of {plural(len(clips), 'clip')} have no hands ({100 * share:.1f} %)"
     place = places(empty, clips)
     if place.parts:
         headline += f": {', '.join(place.parts)}"

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from signloom.corpus.splits import KNOWN_DEV, dev_is_known
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
@@ -40,7 +41,7 @@ def duplicates(figures: CorpusFigures) -> Outcome:
     across = [clips for clips in groups if len({clip.utterance.split for clip in clips}) > 1]
     worst, place = (across, "in two splits") if across else (groups, "twice in a split")
     where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in worst[:SHOWN]]
-    headline, advice = f"{len(worst):,} clips are {place}", "keep each clip once, in one split"
+    headline, advice = f"{plural(len(worst), 'clip is', 'clips are')} {place}", "keep each clip once, in one split"
     return judge(headline, fail=bool(across), warn=bool(groups), value=len(worst), where=where, advice=advice)
 
 
@@ -70,7 +71,7 @@ def signers(figures: CorpusFigures) -> Outcome:
         # A split mostly of new signers is meant to have new signers only; dev often has known ones.
         if share < 0.5 or (declared and split == "test"):
             leaked[split] = [
-                f"{name} ({count:,} clips in {split}, also in train)" for name, count in sorted(known.items())
+                f"{name} ({plural(count, 'clip')} in {split}, also in train)" for name, count in sorted(known.items())
             ]
         elif known and split == "test":
             known_test = True
@@ -113,10 +114,10 @@ def annotation_faults(figures: CorpusFigures) -> Outcome:
             unusual.append(f"{item.id}: one gloss {REPEATS} or more times in a row")
         pace = item.duration_seconds / len(item.glosses)
         if not FASTEST_GLOSS_SECONDS <= pace <= SLOWEST_GLOSS_SECONDS:
-            unusual.append(f"{item.id}: {len(item.glosses)} glosses in {item.duration_seconds:.2f} seconds")
+            unusual.append(f"{item.id}: {plural(len(item.glosses), 'gloss')} in {item.duration_seconds:.2f} seconds")
     faults = contradictions + variants + unusual
     return judge(
-        f"{len(faults):,} faults of annotation",
+        f"{plural(len(faults), 'fault')} of annotation",
         fail=bool(contradictions),
         warn=bool(variants) or len(unusual) >= OFTEN * max(1, len(figures.corpus)),
         note=bool(unusual),
@@ -151,7 +152,7 @@ def pairing(figures: CorpusFigures) -> Outcome:
         chance = 2.6 / np.sqrt(len(items))
         if here >= max(LEAST_FIT, chance):
             continue
-        place = f"{split}: correlation {here:.2f} in {len(items):,} clips"
+        place = f"{split}: correlation {here:.2f} in {plural(len(items), 'clip')}"
         if by_slip[slip] >= max(SLIPPED_FIT, chance, here + 0.3):
             side = "after" if slip > 0 else "before"
             place += f"; with the glosses of the utterance {abs(slip)} {side} it {by_slip[slip]:.2f}"
@@ -219,7 +220,8 @@ def feasible(figures: CorpusFigures) -> Outcome:
     share = len(faults) / max(1, len(figures.corpus))
     training = len(figures.unalignable.get("train", ()))
     headline = (
-        f"{len(faults):,} utterances ({training:,} of train) have more glosses than output frames of {figures.model}"
+        f"{plural(len(faults), 'utterance has', 'utterances have')} more glosses than output frames of {figures.model} "
+        f"({training:,} of train)"
     )
     table = {split: len(reasons) for split, reasons in figures.unalignable.items()}
     advice = "train with --frame_rate, or leave them out with --skip_infeasible"
@@ -265,7 +267,7 @@ def balance(figures: CorpusFigures) -> Outcome:
     (most, times), *_ = counts.most_common(1)
     share = times / running
     headline = (
-        f"{len(counts):,} glosses in train, {100 * once:.0f} % of them once; the most frequent, {most}, is "
+        f"{plural(len(counts), 'gloss')} in train, {100 * once:.0f} % of them once; the most frequent, {most}, is "
         f"{100 * share:.1f} % of all"
     )
     where = [f"{gloss} ({count})" for gloss, count in counts.most_common(5)]

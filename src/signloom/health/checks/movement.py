@@ -45,8 +45,8 @@ def frozen(figures: CorpusFigures) -> Outcome:
     nearly = {clip.utterance.id for clip in figures.clips if _nearly_still(clip)} - set(still)
     place = places(nearly, figures.clips)
     headline = (
-        f"{100 * share:.1f} % of the frames repeat the frame before; {len(still):,} clips stand still for half a "
-        "second or repeat every fourth frame"
+        f"{100 * share:.1f} % of the frames repeat the frame before; "
+        f"{plural(len(still), 'clip stands', 'clips stand')} still for half a second or repeat every fourth frame"
     )
     if nearly:
         headline += f"; the points are nearly frozen in {place}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.gloss_permutation import best_renaming, errors
 from signloom.health.checks.predictions import Prediction, Predictions
@@ -107,7 +108,7 @@ def blank(predictions: Predictions) -> Outcome:
         )
         return fail(f"{headline}{end}: the output has collapsed to blank", advice=advice, **measured)
     if only_blank and late:
-        headline += f", after {run.steps:,} steps: healthy runs have left this by {SETTLED:,}"
+        headline += f", after {plural(run.steps, 'step')}: healthy runs have left this by {SETTLED:,}"
         advice = "'signloom overfit' shows whether the model can learn; lower --dropout, raise --learning_rate"
         return fail(headline, advice=advice, **measured)
     if only_blank:
@@ -128,8 +129,8 @@ def vocabulary(predictions: Predictions) -> Outcome:
     share = len(annotated & predicted) / max(1, len(annotated))
     never = sorted(predictions.vocabulary.words[word] for word in annotated - predicted)[:SHOWN]
     headline = (
-        f"{len(annotated & predicted):,} of {len(annotated):,} glosses are predicted at least once "
-        f"({100 * share:.0f} %), in {len(predictions.every):,} utterances"
+        f"{len(annotated & predicted):,} of {plural(len(annotated), 'gloss')} are predicted at least once "
+        f"({100 * share:.0f} %), in {plural(len(predictions.every), 'utterance')}"
     )
     measured = Details(value=share, where=never)
     # run.underfitting reports a model that does not know train yet.
@@ -380,8 +381,8 @@ def _evaluation_fault(predictions: Predictions, split: str, record: Mapping[str,
         bool(utterances) and all(tuple(one["hypothesis"]) == corpus.get(one["id"]) for one in utterances)
     )
     text = (
-        f"{predictions.run.evaluation_file(split).name}: {counted:,} reference words, where the annotations of {split} "
-        f"have {annotated:,}"
+        f"{predictions.run.evaluation_file(split).name}: {plural(counted, 'reference word')}, where the annotations of "
+        f"{split} have {annotated:,}"
     )
     return text + ", as many as its hypotheses" * exchanged, exchanged
 

@@ -87,8 +87,8 @@ def presence(figures: CorpusFigures) -> Outcome:
     glosses = dict.fromkeys(one.gloss for one in found)
     worst = found[0]
     return warn(
-        f"a part that is in view shows the gloss in train, and misleads elsewhere, for "
-        f"{plural(len(glosses), 'gloss', 'glosses')}: {worst.headline}",
+        "a part that is in view shows the gloss in train, and misleads elsewhere, for "
+        f"{plural(len(glosses), 'gloss')}: {worst.headline}",
         value=len(glosses),
         where=[str(one) for one in found[:SHOWN]],
         figures={"glosses": list(glosses), "worst": worst.headline},

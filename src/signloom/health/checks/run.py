@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Unpack
 
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, note, ok, warn
 from signloom.inference.own_corpus import change_of
 from signloom.run_folder import EpochRecord, Run
@@ -72,7 +73,7 @@ def loss(run: Run) -> Outcome:
         wrong = "a CTC loss is minus the logarithm of a probability, so this loss is computed wrongly"
         return fail(f"loss below zero in epoch {below[0]}", advice=f"{wrong}: trust no figure of this run", **measured)
     if not (stop or broken):
-        return ok(f"loss finite and above zero in all {len(epochs)} epochs", **measured)
+        return ok(f"loss finite and above zero in all {plural(len(epochs), 'epoch')}", **measured)
     if stop:
         headline = f"the run ended at {stop['place']}: {stop['what']}, by {stop['cause']}"
     else:
@@ -103,7 +104,7 @@ def diverging(run: Run) -> Outcome:
 def stuck(run: Run) -> Outcome:
     """The best WER on dev."""
     best = min((item.dev_wer for item in run.epochs), default=1.0)
-    headline = f"best word error rate on dev {100 * best:.1f} % after {len(run.epochs)} epochs"
+    headline = f"best word error rate on dev {100 * best:.1f} % after {plural(len(run.epochs), 'epoch')}"
     if not best > 0.98:
         return ok(headline, value=100 * best)
     if len(run.epochs) < PLATEAU_EPOCHS:
@@ -207,7 +208,8 @@ def milestones(run: Run) -> Outcome:
             noted.append(f"epoch {epoch}: loss {least:.2f} per gloss{per_utterance}, needed below {loss:g}")
     best = min((item.dev_wer for item in run.epochs), default=1.0)
     headline = (
-        f"{len(missed)} milestones of word error rate missed; best {100 * best:.1f} % after {len(run.epochs)} epochs"
+        f"{plural(len(missed), 'milestone')} of word error rate missed; best {100 * best:.1f} % after "
+        f"{plural(len(run.epochs), 'epoch')}"
     )
     measured = Details(value=100 * best, where=missed + noted)
     if not missed:
@@ -284,7 +286,7 @@ def settings(run: Run) -> Outcome:
         unusual += [f"dropout is {dropout:g}"] if odd["much dropout"] else []
         return note(f"{' and '.join(unusual)}: unusual", **measured)
     known = "" if dropout is None else f", dropout {dropout:g}"
-    return ok(f"{rate}, {run.steps:,} steps{known}", **measured)
+    return ok(f"{rate}, {plural(run.steps, 'step')}{known}", **measured)
 
 
 def _mean_loss(epochs: Sequence[EpochRecord]) -> float:

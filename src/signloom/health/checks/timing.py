@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok, warn
 from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
@@ -52,12 +53,16 @@ def fps(figures: CorpusFigures) -> Outcome:
     assumed = sum("fps" in clip.assumed for clip in figures.clips)
     table = {"rates": {str(rate): count for rate, count in rates.items()}, "assumed": assumed}
     measured = Details(value=len(wrong), where=wrong[:SHOWN], figures=table)
-    common = ", ".join(f"{rate:g} ({count:,} clips)" for rate, count in rates.most_common(4))
+    common = ", ".join(f"{rate:g} ({plural(count, 'clip')})" for rate, count in rates.most_common(4))
     unknown = f"; assumed, not known, for {assumed:,}" if assumed else ""
     headline = f"frames per second: {common}"
     if wrong:
         advice = "give the true rate with --fps when importing: clips are resampled by it"
-        return fail(f"{headline}; {len(wrong):,} clips have an invalid rate{unknown}", advice=advice, **measured)
+        return fail(
+            f"{headline}; {plural(len(wrong), 'clip has', 'clips have')} an invalid rate{unknown}",
+            advice=advice,
+            **measured,
+        )
     say = note if assumed or len(rates) > 1 else ok
     return say(headline + unknown, **measured)
 
@@ -76,12 +81,12 @@ def decoded(figures: CorpusFigures) -> Outcome:
     count = sum(unread for unread, _ in lost)
     lost.sort(key=lambda pair: -pair[0] / (pair[0] + pair[1].utterance.num_frames))
     where = [
-        f"{clip.utterance.id}: {clip.utterance.num_frames:,} of {clip.utterance.num_frames + unread:,} frames"
+        f"{clip.utterance.id}: {clip.utterance.num_frames:,} of {plural(clip.utterance.num_frames + unread, 'frame')}"
         for unread, clip in lost
     ]
     worst, clip = lost[0]
     return judge(
-        f"{count:,} frames could not be decoded, in {places({c.utterance.id for _, c in lost}, figures.clips)}",
+        f"{plural(count, 'frame')} could not be decoded, in {places({c.utterance.id for _, c in lost}, figures.clips)}",
         warn=worst > UNREAD * (worst + clip.utterance.num_frames),
         note=True,
         value=count,
@@ -200,7 +205,9 @@ def direction(figures: CorpusFigures) -> Outcome:
     told = telling > TELLING
     back = [clips[index].utterance.id for index in np.flatnonzero(told & (way < BACKWARDS))]
     known = [clip for clip, tells in zip(clips, told, strict=True) if tells]
-    headline = f"{len(back):,} of {len(known):,} clips that show a direction run against the others of their glosses"
+    headline = (
+        f"{len(back):,} of {plural(len(known), 'clip')} that show a direction run against the others of their glosses"
+    )
     place = places(back, known)
     table = {"told": len(known), "of": len(figures.clips)}
     surely = int(((telling > SURELY_TELLING) & (way < BACKWARDS)).sum())

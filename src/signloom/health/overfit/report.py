@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from signloom.errors import plural
 from signloom.files.writing import atomic_write, write_json, write_text
 from signloom.findings import plain
 from signloom.health.overfit.bisection import Bisection, helps, unblocks
@@ -34,7 +35,7 @@ class OverfitReport:
         first = self.runs[0]
         lines = [
             f"overfit test: {first.model}, {first.parameters:,} parameters, vocabulary of {first.vocabulary_size} "
-            f"words, {len(first.ids)} utterances",
+            f"words, {plural(len(first.ids), 'utterance')}",
             f"levels: {', '.join(f'under {100 * limit:.0f} % {name}' for limit, name in reversed(LEVELS[1:]))}, "
             f"{100 * LEVELS[0][0]:.0f} % {LEVELS[0][1]}",
         ]
@@ -106,8 +107,8 @@ def _bisection_lines(bisection: Bisection) -> list[str]:
 def iterations_text(measured: Iterations, verdict: Verdict) -> str:
     """Returns one line per step, then the verdict."""
     lines = [
-        f"verify: {measured.model}, {measured.parameters:,} parameters, one batch of {len(measured.ids)} utterances, "
-        f"learning rate {measured.learning_rate:g}",
+        f"verify: {measured.model}, {measured.parameters:,} parameters, one batch of "
+        f"{plural(len(measured.ids), 'utterance')}, learning rate {measured.learning_rate:g}",
         "step   loss per gloss   gradient norm",
     ]
     lines += [
@@ -131,7 +132,7 @@ def draw_overfit(report: OverfitReport, path: Path) -> None:
 
     first, *_ = report.runs
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    title = f"{first.model} on {len(first.ids)} utterances: {report.verdict.headline}"
+    title = f"{first.model} on {plural(len(first.ids), 'utterance')}: {report.verdict.headline}"
     figure.suptitle("\n".join(textwrap.wrap(title, TITLE_WIDTH)), fontsize=11)
     wer, loss = figure.subplots(1, 2)
     lines = [(run, run.setting.name, "-") for run in report.runs]

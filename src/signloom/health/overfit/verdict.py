@@ -116,7 +116,9 @@ def outcome(run: OverfitRun) -> str:
         return f"0 % from epoch {run.zero_epoch}"
     if run.failure or run.final is None:
         return f"non-finite: {run.failure}"
-    return f"WER {100 * run.final.wer:.1f} %, loss {run.final.loss:.3f} per gloss after {len(run.epochs)} epochs"
+    return (
+        f"WER {100 * run.final.wer:.1f} %, loss {run.final.loss:.3f} per gloss after {plural(len(run.epochs), 'epoch')}"
+    )
 
 
 def _regimes_verdict(runs: Sequence[OverfitRun]) -> Verdict:
@@ -192,7 +194,7 @@ def iterations_verdict(measured: Iterations) -> Verdict:
         return Verdict(False, "a CTC loss below zero is a bug: it is minus the logarithm of a probability")
     if not last < first:
         return Verdict(False, f"the loss did not fall: {first:.3f} per gloss at first, {last:.3f} at last", CHECKLIST)
-    return Verdict(True, f"the loss fell from {first:.3f} to {last:.3f} per gloss in {len(steps)} steps")
+    return Verdict(True, f"the loss fell from {first:.3f} to {last:.3f} per gloss in {plural(len(steps), 'step')}")
 
 
 def _still_learning(run: OverfitRun) -> bool:

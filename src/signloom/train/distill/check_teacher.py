@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from signloom.corpus import Corpus
-from signloom.errors import Faults, listed
+from signloom.errors import Faults, listed, plural
 from signloom.inference.model import Model
 from signloom.train.distill.recipe import DistillRecipe
 from signloom.vocabulary import Vocabulary
@@ -50,7 +50,7 @@ def untrained(info: Mapping[str, Any]) -> str | None:
 def _other_words(teacher: Vocabulary, own: Vocabulary, corpus: Corpus, recipe: DistillRecipe) -> str:
     only_teacher = [word for word in teacher.words if word not in own]
     only_own = [word for word in own.words if word not in teacher]
-    text = f"its vocabulary differs: {len(teacher):,} words, this training has {len(own):,}"
+    text = f"its vocabulary differs: {plural(len(teacher), 'word')}, this training has {len(own):,}"
     if only_teacher:
         text += f"; only the teacher knows {listed(only_teacher, shown=5)}"
     if only_own:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from signloom import layout
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.train.data import Batch, Example, UtteranceDataset, collate
 from signloom.train.sampling import Pick
 
@@ -73,7 +73,10 @@ def matching(edges: np.ndarray, step: float, num_steps: int) -> np.ndarray:
     last never ends. A student frame of length 0 takes the step at its position.
     """
     if len(edges) < 2 or not step > 0 or num_steps < 1:
-        raise InputError(f"frames: {len(edges)} edges, {num_steps} steps of {step}; needed 2, 1, and a length above 0")
+        raise InputError(
+            f"frames: {plural(len(edges), 'edge')}, {plural(num_steps, 'step')} of {step}; needed 2, 1, and a length "
+            "above 0"
+        )
     bounds = step * np.arange(num_steps + 1)
     bounds[-1] = max(bounds[-1], edges[-1] + step)
     overlap = np.minimum(edges[1:, None], bounds[1:]) - np.maximum(edges[:-1, None], bounds[:-1])

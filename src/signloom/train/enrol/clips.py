@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from signloom.compose import MIN_SIGN_FRAMES, Pool, clips_by_group, common_fps
 from signloom.corpus import Corpus
-from signloom.errors import Faults, InputError
+from signloom.errors import Faults, InputError, plural
 from signloom.landmarks import Landmarks
 from signloom.vocabulary import Vocabulary
 
@@ -75,7 +75,9 @@ def read_clips(corpus: Corpus, vocabulary: Vocabulary, *, new_signs: bool = Fals
     faults = Faults(f"{corpus.root}: cannot be enrolled")
     for clip in utterances:
         if clip.num_frames < MIN_SIGN_FRAMES:
-            faults.add(f"{clip.id}: {clip.num_frames} frames; needed at least {MIN_SIGN_FRAMES} to show a sign")
+            faults.add(
+                f"{clip.id}: {plural(clip.num_frames, 'frame')}; needed at least {MIN_SIGN_FRAMES} to show a sign"
+            )
     if not new_signs:
         for gloss, known in respelled({item.glosses[0] for item in utterances}, vocabulary):
             faults.add(
