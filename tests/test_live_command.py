@@ -160,6 +160,7 @@ def test_a_video_is_recognised_and_recorded_to_its_end(wave, model, tmp_path):
     assert seconds == sorted(set(seconds))
     assert 0 <= seconds[0] < seconds[-1] <= 4.0
     assert "written:" in session.said
+    assert "note: the model knows 4 signs" in session.said
 
 
 @pytest.mark.slow

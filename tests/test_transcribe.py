@@ -386,6 +386,20 @@ class TestVideos:
         pytest.importorskip("PIL")
         assert call(*arguments, "--draw", "--format", "srt") == 0
         assert {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.npz")} == before
+        assert call(*arguments, "--draw", "--overwrite") == 0
+        assert {path: path.stat().st_mtime_ns for path in Path("kept").rglob("*.npz")} == before
+        with pytest.raises(InputError, match="kept: 2 clips of 2 extracted with other options .*crop"):
+            call(
+                "videos",
+                "--model",
+                model_file,
+                "--output_dir",
+                "other",
+                "--save_landmarks",
+                "kept",
+                "--crop",
+                "0,0,1,1",
+            )
         drawn = ["a.drawn.mp4", "deep/a.drawn.mp4", "made.drawn.mp4"]
         assert [name for name in files("out") if name.endswith(".mp4")] == drawn
         import av

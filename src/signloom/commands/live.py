@@ -70,6 +70,7 @@ def run(options: Options) -> int:
     if options.list_cameras:
         return _list_cameras()
     from signloom.extract.holistic import HolisticTracker, quiet_stderr
+    from signloom.inference.caveats import simulated_note, vocabulary_note
     from signloom.inference.stream_window import MIN_CONFIDENCE
     from signloom.inference.streaming import StreamingRecognizer
     from signloom.live.people import PeopleCounter
@@ -83,6 +84,10 @@ def run(options: Options) -> int:
         # Here already, so that the name of the decoder says it.
         model = model.with_min_confidence(MIN_CONFIDENCE)
     say(f"{source.name}; model: {options.model_file}; decoder: {model.decoder_name}")
+    if note := vocabulary_note(model):
+        say(f"note: {note}")
+    if note := simulated_note(model):
+        say(f"warning: {note}")
     say("Ctrl-C ends it" if options.text else "q in the window, or Ctrl-C, ends it")
     signals = Signals()
     with ExitStack() as stack:

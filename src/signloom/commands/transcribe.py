@@ -74,7 +74,8 @@ class Options(ClipOptions, DecodingOptions):
     workers: int | None = None
     """number of processes that extract, each with about 0.6 GB of memory. Default: one per CPU"""
     overwrite: bool = False
-    """transcribe clips again, and replace files that exist in --output_dir"""
+    """transcribe clips again, and replace files that exist in --output_dir, and landmarks in --save_landmarks that were
+    extracted with other options"""
 
     @property
     def job(self) -> Job:

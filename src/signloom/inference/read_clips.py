@@ -47,18 +47,19 @@ def read_clips(
 
     view: read the points of this view only, where they are in a file; None: all points.
     settings: of the extraction.  workers: processes that extract; 0: this process does.
-    folder: keep the extracted landmarks here, as `signloom extract` does, and use those that are here already, unless
-    `overwrite`. Its user holds its lock.
+    folder: keep the extracted landmarks here, as `signloom extract` does, and use those that are here already. Its user
+    holds its lock.  overwrite: replace those that were extracted with other settings.
 
-    Raises InputError if landmarks in `folder` were extracted with other settings, and what `extract_all` raises.
+    Raises InputError if there are such without `overwrite`, and what `extract_all` raises.
     """
     videos = [clip for clip in clips if not clip.is_landmarks]
     files = [(clip, clip.path) for clip in clips if clip.is_landmarks]
     missing = videos
-    if folder is not None and videos and not overwrite:
+    if folder is not None and videos:
         state = survey(videos, folder, settings)
-        state.refuse_differing(folder)
-        missing = state.missing
+        if not overwrite:
+            state.refuse_differing(folder)
+        missing = [clip for clip in videos if clip not in state.done]
         files += [(clip, clip.output(folder)) for clip in state.done]
     count = frames = 0
     for clip, path in files:

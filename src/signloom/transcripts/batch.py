@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from shlex import quote
 from typing import Any
 
 from signloom.console import say
 from signloom.errors import InputError, StoppedError, plural
 from signloom.extract.sources import Clip
+from signloom.hints import command
 from signloom.inference.read_clips import Points
 from signloom.inference.search import Found
 from signloom.landmarks import Landmarks
@@ -117,5 +117,4 @@ class Batch:
         if self.failures:
             say(f"not transcribed: {len(self.failures):,}; the reasons are in {folder / FAILED}")
         if self.done or self.existed:
-            record = quote(str(self.folder.record))
-            print(f"next: where the true sentences are known, signloom score REFERENCES {record}")
+            print(f"next: {command('score', 'REFERENCES', self.folder.record)}  # where the true sentences are known")
