@@ -104,7 +104,7 @@ def _sections(clips: Sequence[strangers_data.Clip], results: Sequence[dict[str, 
         "The model drops glosses of which it is not sure; --min_confidence 0 shows them. In the table, *(all)* is "
         "without dropping any. *Other signs* and *idling* count false glosses: those that the model names per minute "
         "of the person's signs that are none of its words, and of hands that move between signs. A minute holds some "
-        "60 to 70 of these. "
+        "50 to 70 of these. "
         "p5's other signs seem to be those of Indian Sign Language, signwish's are words that nobody else signs.",
         table(results),
         f"`python benchmarks/demo_model.py`, commit {record['commit']}; decoder and precision as above.",
