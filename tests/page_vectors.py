@@ -17,17 +17,19 @@ import numpy as np
 
 from scripted_signing import GLOSSES, PLACES, Film, ScriptedEngine
 from signloom import layout
-from signloom.ctc.confidence import Calibration
+from signloom.ctc.confidence import Calibration, confidences
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.ctc.spans import INFO_KEY, SpanSettings
 from signloom.ctc.timing import Timing
+from signloom.ctc.viterbi import forced_alignment
+from signloom.inference.lookup import Entry, nearest
 from signloom.inference.model import Model
 from signloom.inference.stream_events import Event, UtteranceEnd
 from signloom.inference.stream_options import StreamOptions
 from signloom.inference.streaming import StreamingRecognizer
 from signloom.page.model_record import model_record
-from signloom.vocabulary import Vocabulary
+from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
 NUM_STREAMS = 240
 
@@ -111,6 +113,36 @@ def stream(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+def lookups() -> list[dict[str, Any]]:
+    """Returns clips of one sign, as a network sees them, with the words and the lexicon's clips that are nearest."""
+    return [_lookup(np.random.default_rng(seed)) for seed in range(10)]
+
+
+def _lookup(rng: np.random.Generator) -> dict[str, Any]:
+    words = Vocabulary.from_glosses(["ABCDEFGHIJ"]).words
+    log_probs = rng.normal(size=(int(rng.integers(1, 30)), len(words))) * 3
+    log_probs = (log_probs - np.log(np.exp(log_probs).sum(axis=1, keepdims=True))).astype(np.float32)
+    shares = {
+        word: confidences(log_probs, [number], forced_alignment(log_probs, [number]))[0]
+        for number, word in enumerate(words)
+        if number > UNKNOWN_ID
+    }
+    features = rng.normal(size=(len(log_probs), 8)).astype(np.float32)
+    mean = features.mean(axis=0, dtype=np.float64)
+    embeddings = rng.normal(size=(20, 8)).astype(np.float32)
+    entries = [Entry(f"clip {number}", Path(), row) for number, row in enumerate(embeddings)]
+    matches = nearest(mean / np.linalg.norm(mean), entries, 5)
+    return {
+        "words": words,
+        "rows": len(log_probs),
+        "log_probs": encoded(log_probs),
+        "features": encoded(features),
+        "embeddings": encoded(embeddings),
+        "likeliest": sorted(shares.items(), key=lambda item: -item[1])[:5],
+        "nearest": [(match.entry.name, match.similarity) for match in matches],
+    }
+
+
 def frames(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Returns the points of a few seconds of signing and resting, and their times, often with faults of a camera."""
     film = Film()
@@ -189,5 +221,9 @@ def encoded(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
+def write(path: Path) -> None:
+    path.write_text(json.dumps({"streams": streams(), "lookups": lookups()}))
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps(streams()))
+    write(Path(sys.argv[1]))

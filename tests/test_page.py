@@ -202,7 +202,7 @@ def test_a_vector_is_a_stream_with_its_events():
 def test_the_recogniser_in_typescript_makes_the_events_of_pythons(tmp_path):
     require_node()
     path = tmp_path / "vectors.json"
-    path.write_text(json.dumps(page_vectors.streams()))
+    page_vectors.write(path)
     result = subprocess.run(
         ["npm", "test", "--silent"],
         cwd=WEB,

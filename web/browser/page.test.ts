@@ -80,6 +80,7 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
     expect(session.seconds.length).toBe(Number(process.env.SIGNLOOM_FRAMES));
     expect(host.askedSince(before)).toEqual([]);
     expect(complaints).toEqual([]);
+    expect(await page.locator("#nearest li").count()).toBe(5);
     await page.screenshot({ path: join(folder, "done.png") });
     for (const [label, suffix] of [["Text", "txt"], ["Subtitles (SRT)", "srt"], ["JSON", "json"], ["ELAN", "eaf"]]) {
       writeFileSync(join(folder, `transcript.${suffix}`), await downloaded(page, label));

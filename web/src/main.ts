@@ -5,11 +5,12 @@ import type { GlossSpan } from "./recognizer/hypothesis";
 import { Captions } from "./page/captions";
 import { byId, download, made } from "./page/dom";
 import { keepForOffline } from "./page/offline";
+import { Lookup } from "./page/lookup";
 import { Practise } from "./page/practise";
 import { Recogniser } from "./page/recognition";
 import { Session } from "./page/session";
-import { LoadError, loadExamples, loadGraph, loadSite, loadTexts, type Site } from "./page/site";
-import { drawTracked } from "./page/skeleton";
+import { LoadError, loadExamples, loadGraph, loadLexicon, loadSite, loadTexts, type Site } from "./page/site";
+import { drawTracked, filmsOf } from "./page/skeleton";
 import { CameraError } from "./page/sources";
 import { Tabs } from "./page/tabs";
 import { percent, preferred, text, use } from "./page/texts";
@@ -54,6 +55,10 @@ async function chooseLanguage(site: Site): Promise<void> {
   change();
 }
 
+function floats(base64: string): Float32Array {
+  return new Float32Array(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer);
+}
+
 async function preparedTracker(): Promise<Tracker> {
   const tracker = new Tracker();
   try {
@@ -64,11 +69,12 @@ async function preparedTracker(): Promise<Tracker> {
   return tracker;
 }
 
-async function preparedRecogniser(site: Site): Promise<Recogniser> {
+async function preparedRecogniser(site: Site, lexicon: Awaited<ReturnType<typeof loadLexicon>>): Promise<Recogniser> {
   const recogniser = new Recogniser(site.model);
   const graph = await loadGraph();
   try {
-    await recogniser.start(graph);
+    const entries = lexicon.examples.map(({ gloss, embedding }) => ({ gloss, embedding: floats(embedding) }));
+    await recogniser.start(graph, entries);
   } catch (error) {
     throw new Error(text("error_model", { reason: error instanceof Error ? error.message : String(error) }));
   }
@@ -85,6 +91,7 @@ class Page {
     tracker: Tracker,
     recogniser: Recogniser,
     private readonly practise: Practise,
+    private readonly lookup: Lookup,
   ) {
     // For who wants to check the captions: `#keep` in the address keeps the landmarks of a session.
     const keeps = location.hash === "#keep";
@@ -153,7 +160,8 @@ class Page {
           drawTracked(drawing, this.site.drawing, found.points, found.visibility);
         }
       },
-      recognised: (events) => {
+      recognised: ({ events, nearest }) => {
+        if (nearest.length) this.lookup.show(nearest);
         const ended = this.captions.update(events);
         if (events.length) this.show();
         ended.forEach((utterance) => this.ended(utterance));
@@ -236,10 +244,13 @@ async function main(): Promise<void> {
   });
   progress.textContent = text("preparing");
   // One after another: each needs all cores for a moment.
-  const recogniser = await preparedRecogniser(site);
+  const lexicon = await loadLexicon();
+  const recogniser = await preparedRecogniser(site, lexicon);
   const tracker = await preparedTracker();
-  const practise = new Practise(site.drawing, site.model.words.slice(2), await loadExamples());
-  new Page(site, tracker, recogniser, practise);
+  const films = filmsOf(await loadExamples());
+  const practise = new Practise(site.drawing, site.model.words.slice(2), films);
+  const lookup = new Lookup(site.drawing, lexicon.examples.length ? filmsOf(lexicon) : films);
+  new Page(site, tracker, recogniser, practise, lookup);
   progress.textContent = text("ready");
 }
 

@@ -1,11 +1,11 @@
 /** The recogniser of the page makes the events that Python's makes: `tests/page_vectors.py` records both. */
 
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { Model, type Engine, type ModelRecord } from "../src/recognizer/model";
 import type { Rows } from "../src/recognizer/numbers";
 import type { StreamEvent } from "../src/recognizer/stream_events";
 import { StreamingRecognizer } from "../src/recognizer/streaming";
+import { floats, path, read } from "./vectors";
 
 interface Vector {
   readonly model: ModelRecord;
@@ -21,13 +21,7 @@ const SECONDS = 6;
 /** NumPy's and JavaScript's exponentials differ in the last digits of single precision. */
 const CONFIDENCE = 4;
 
-const path = process.env.SIGNLOOM_VECTORS;
-const vectors: readonly Vector[] = path ? JSON.parse(readFileSync(path, "utf8")) : [];
-
-function floats(base64: string): Float32Array {
-  const bytes = Buffer.from(base64, "base64");
-  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-}
+const vectors = read<Vector>("streams");
 
 /** Gives what the network gave in Python, window by window. */
 class ReplayedEngine implements Engine {

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "live": "recognise signing while it happens: camera or video in, captions on the screen",
     "page": "a model -> a static page that recognises signing in the visitor's own browser",
     "serve": "show the page of a model on this computer",
+    "lookup": "look up a sign by signing it: the nearest of a folder of example clips",
     "align": "find when each gloss of a known sentence was signed (forced alignment), also as ELAN",
     "score": "word error rate of any file of hypotheses against any file of references",
     "export_pose": "landmark files -> .pose files, for pose-format and its tools",

@@ -1,8 +1,8 @@
 """Makes a page of a model: visitors sign before their own camera, and nothing leaves their browser.
 
 The result is a folder of static files for any web server or host of static pages (https, so that browsers give the
-camera). It works without a network after its first load. --examples shows how signs are made: skeletons of clips of the
-corpus, so ask the people in them.
+camera). It works without a network after its first load. --examples and --lexicon publish skeletons of clips, so ask
+the people in them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class SiteOptions:
     """the name of the page"""
     examples: Path | None = None
     """a corpus whose training clips show how each sign is made, as skeletons"""
+    lexicon: Path | None = None
+    """a folder of landmark files of one sign each, named by it, in which visitors look up signs; default: the signs of
+    the model"""
 
 
 @dataclass(kw_only=True)
@@ -70,7 +73,7 @@ def site_of(options: SiteOptions) -> Site:
     """Returns the site that the options describe. Raises InputError for a model or a corpus that cannot be used."""
     from signloom.inference.model import load
     from signloom.inference.onnx_file import SUFFIX
-    from signloom.page.examples import examples
+    from signloom.page.examples import examples, lexicon
     from signloom.page.site import Site
 
     if not options.title.strip():
@@ -89,4 +92,9 @@ def site_of(options: SiteOptions) -> Site:
             shown, missing = examples(model, corpus, advance=lambda count: bar.advance(task, count))
         if missing:
             say(f"note: no example of {plural(len(missing), 'sign', 'signs')}: {listed(missing)}")
-    return Site.of(model, title=options.title, examples=shown)
+    entries = None
+    if options.lexicon is not None:
+        with progress_bar() as bar:
+            task = bar.add_task("lexicon", total=None, unit="clips")
+            entries = lexicon(model, options.lexicon, advance=lambda count: bar.advance(task, count))
+    return Site.of(model, title=options.title, examples=shown, lexicon=entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from signloom.corpus import Corpus, Utterance
 from signloom.drawing.tracked import CHAINS
 from signloom.errors import InputError
 from signloom.inference.align import aligned
+from signloom.inference.lookup import read_lexicon
 from signloom.inference.model import Model
+from signloom.landmarks import Landmarks
 
 # Enough for a drawing to look smooth.
 _FPS = 12.5
@@ -44,16 +47,35 @@ def examples(
 
     advance: called with 1 after each sign.
     """
-    points = sorted({point for lines in CHAINS.values() for line in lines for point in line})
+    points = drawn_points()
     found, missing = [], []
     for gloss in model.vocabulary.words[2:]:
         cut = _best(model, corpus, gloss)
         if cut is None:
             missing.append(gloss)
         else:
-            found.append({"gloss": gloss, "fps": _FPS, "frames": _encoded(corpus, cut, points)})
+            clip = corpus.load(cut.utterance)
+            found.append({"gloss": gloss, **film(clip, points, cut.start_seconds, cut.end_seconds)})
         advance(1)
     return {"points": points, "examples": found}, missing
+
+
+def lexicon(model: Model, folder: Path, *, advance: Callable[[int], object] = lambda count: None) -> dict[str, Any]:
+    """Returns the clips of a folder with what the model sees in them, for looking up signs.
+
+    advance: called with 1 after each clip. Raises InputError as `read_lexicon` does.
+    """
+    points = drawn_points()
+    entries = [
+        {"gloss": entry.name, "embedding": _base64(entry.embedding, "<f4"), **film(Landmarks.load(entry.path), points)}
+        for entry in read_lexicon(model, folder, advance=advance)
+    ]
+    return {"points": points, "examples": entries}
+
+
+def drawn_points() -> list[int]:
+    """Returns the points that lines of a drawing join, as positions among the 543."""
+    return sorted({point for lines in CHAINS.values() for line in lines for point in line})
 
 
 def _best(model: Model, corpus: Corpus, gloss: str) -> _Cut | None:
@@ -80,12 +102,19 @@ def _cuts(model: Model, corpus: Corpus, item: Utterance, gloss: str) -> Iterator
             yield _Cut(item, max(0.0, start - _MARGIN_SECONDS), end + _MARGIN_SECONDS, span.confidence)
 
 
-def _encoded(corpus: Corpus, cut: _Cut, points: list[int]) -> str:
-    """Returns the frames of a cut as base64 of int16, (T, P, 2)."""
-    frames = corpus.load(cut.utterance).in_view("full").at(_FPS)
-    first = min(int(cut.start_seconds * _FPS), len(frames) - 1)
-    last = max(first + 1, min(int(np.ceil(cut.end_seconds * _FPS)), len(frames)))
+def film(clip: Landmarks, points: list[int], start: float = 0.0, end: float = _LONGEST_SECONDS) -> dict[str, Any]:
+    """Returns the part of a clip between two moments, seconds from its first frame, as the page draws it.
+
+    frames: base64 of int16, (T, P, 2).
+    """
+    frames = clip.in_view("full").at(_FPS)
+    first = min(int(start * _FPS), len(frames) - 1)
+    last = max(first + 1, min(int(np.ceil(end * _FPS)), len(frames)))
     places = frames[first:last][:, points, :2]
     known = np.isfinite(places).all(axis=2, keepdims=True)
     scaled = np.clip(np.rint(np.nan_to_num(places) * _UNIT), -_MOST, _MOST)
-    return base64.b64encode(np.where(known, scaled, _MISSING).astype("<i2").tobytes()).decode("ascii")
+    return {"fps": _FPS, "frames": _base64(np.where(known, scaled, _MISSING), "<i2")}
+
+
+def _base64(values: np.ndarray, dtype: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")

@@ -28,7 +28,7 @@ from signloom.page.model_record import model_record
 
 # The list of the files, which the service worker reads; the files that a site must have.
 FILES, PAGE = "files.js", "data/page.json"
-EXAMPLES = "data/examples.json"
+EXAMPLES, LEXICON = "data/examples.json", "data/lexicon.json"
 _LOCALES = "locales"
 # The language of who has none of the page's languages.
 _FIRST_LANGUAGE = "en"
@@ -41,10 +41,17 @@ class Site:
         self.files = {**files, FILES: _list_of(files)}
 
     @classmethod
-    def of(cls, model: Model, *, title: str, examples: Mapping[str, Any] | None = None) -> Site:
+    def of(
+        cls,
+        model: Model,
+        *,
+        title: str,
+        examples: Mapping[str, Any] | None = None,
+        lexicon: Mapping[str, Any] | None = None,
+    ) -> Site:
         """Returns the site of an exported model.
 
-        examples: what `page.examples` found; None: there are none.
+        examples, lexicon: what `page.examples` made; None: there is none.
         Raises InputError if the page is not built, or the model is not an exported one.
         """
         if not isinstance(model.engine, OnnxEngine):
@@ -66,7 +73,8 @@ class Site:
             },
         }
         files["data/model.onnx"] = model.engine.graph
-        files[EXAMPLES] = _json(examples or {"points": [], "examples": []})
+        none: dict[str, list[Any]] = {"points": [], "examples": []}
+        files[EXAMPLES], files[LEXICON] = _json(examples or none), _json(lexicon or none)
         # The page asks its worker for the version, to know whether another one was published.
         files[PAGE] = _json({**page, "version": _hash(_json([page, _listed(files)]))[:16]})
         return cls(files)

@@ -2,8 +2,8 @@
 
 import type { GlossSpan } from "../recognizer/hypothesis";
 import { byId, download, made } from "./dom";
-import type { Drawing, Examples } from "./site";
-import { Film, play } from "./skeleton";
+import type { Drawing } from "./site";
+import { play, type Film } from "./skeleton";
 import { text } from "./texts";
 
 interface Attempt {
@@ -13,7 +13,6 @@ interface Attempt {
 }
 
 export class Practise {
-  private readonly films: ReadonlyMap<string, Film>;
   private readonly attempts: Attempt[] = [];
   private asked: string | null = null;
   private order: string[] = [];
@@ -22,17 +21,12 @@ export class Practise {
   constructor(
     private readonly drawing: Drawing,
     private readonly glosses: readonly string[],
-    examples: Examples,
+    private readonly films: ReadonlyMap<string, Film>,
   ) {
-    this.films = new Map(examples.examples.map((example) => [example.gloss, new Film(example, examples)]));
     byId("next").addEventListener("click", () => this.next());
     byId("replay").addEventListener("click", () => this.show(false));
     byId("results").addEventListener("click", () => this.save());
     byId("task").textContent = text("practise_start");
-  }
-
-  filmOf(gloss: string): Film | undefined {
-    return this.films.get(gloss);
   }
 
   /** Judges an utterance, if a sign was asked for. */

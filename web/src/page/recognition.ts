@@ -1,12 +1,17 @@
 /** The recogniser in its worker: it answers in the order of the questions. */
 
+import type { Entry, Match } from "../recognizer/lookup";
 import type { ModelRecord } from "../recognizer/model";
 import type { StreamEvent } from "../recognizer/stream_events";
 import type { FromRecogniser, ToRecogniser } from "../workers/messages";
 
+/** What a frame changes, and what is nearest to an utterance that ended. */
+export interface Recognised {
+  readonly events: readonly StreamEvent[];
+  readonly nearest: readonly Match[];
+}
+
 export class Recogniser {
-  /** Milliseconds that it computed so far. */
-  milliseconds = 0;
   private readonly worker = new Worker(new URL("../workers/recogniser.ts", import.meta.url), { type: "module" });
   private readonly waiting: { resolve(message: FromRecogniser): void; reject(error: Error): void }[] = [];
 
@@ -22,8 +27,8 @@ export class Recogniser {
     };
   }
 
-  async start(graph: ArrayBuffer): Promise<void> {
-    await this.ask({ kind: "start", record: this.record, graph }, [graph]);
+  async start(graph: ArrayBuffer, lexicon: readonly Entry[]): Promise<void> {
+    await this.ask({ kind: "start", record: this.record, graph, lexicon }, [graph]);
   }
 
   /** What comes next does not continue the frames so far. */
@@ -32,22 +37,21 @@ export class Recogniser {
   }
 
   /** Returns what a frame changes. points: of all 543 points, x and z in units of the picture's height. */
-  async push(points: Float32Array, seconds: number): Promise<readonly StreamEvent[]> {
+  async push(points: Float32Array, seconds: number): Promise<Recognised> {
     const chosen = new Float32Array(3 * this.record.points.length);
     this.record.points.forEach((point, place) => chosen.set(points.subarray(3 * point, 3 * point + 3), 3 * place));
-    return this.events({ kind: "push", points: chosen, seconds }, [chosen.buffer]);
+    return this.recognised({ kind: "push", points: chosen, seconds }, [chosen.buffer]);
   }
 
   /** Returns the last glosses when frames stop. */
-  async finish(): Promise<readonly StreamEvent[]> {
-    return this.events({ kind: "finish" });
+  async finish(): Promise<Recognised> {
+    return this.recognised({ kind: "finish" });
   }
 
-  private async events(message: ToRecogniser, transfer: Transferable[] = []): Promise<readonly StreamEvent[]> {
+  private async recognised(message: ToRecogniser, transfer: Transferable[] = []): Promise<Recognised> {
     const answer = await this.ask(message, transfer);
     if (answer.kind !== "recognised") throw new Error(`recogniser: unexpected ${answer.kind}`);
-    this.milliseconds += answer.milliseconds;
-    return answer.events;
+    return answer;
   }
 
   private ask(message: ToRecogniser, transfer: Transferable[] = []): Promise<FromRecogniser> {

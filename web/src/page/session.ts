@@ -1,8 +1,7 @@
 /** One session: pictures of a camera or a video are tracked and recognised until it ends. */
 
-import type { StreamEvent } from "../recognizer/stream_events";
 import type { Tracked } from "../workers/messages";
-import { Recogniser } from "./recognition";
+import type { Recognised, Recogniser } from "./recognition";
 import { eachFrame, frameTimes, openCamera, openVideo, pictureOf } from "./sources";
 import { Tracker } from "./tracking";
 
@@ -17,7 +16,7 @@ const NUM_POSE = 33;
 /** What the page shows of a session. */
 export interface Listener {
   tracked(found: Tracked, width: number, height: number): void;
-  recognised(events: readonly StreamEvent[]): void;
+  recognised(found: Recognised): void;
   progress(seconds: number, duration: number): void;
   ended(problem: unknown): void;
   /** The page was hidden, so frames are missing. */

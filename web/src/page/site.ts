@@ -20,10 +20,15 @@ export interface Example {
   readonly frames: string;
 }
 
-export interface Examples {
+export interface Examples<Kind extends Example = Example> {
   /** Positions among the 543 points. */
   readonly points: readonly number[];
-  readonly examples: readonly Example[];
+  readonly examples: readonly Kind[];
+}
+
+/** A clip of a lexicon. embedding: base64 of float32, what the model sees in it. */
+export interface LexiconExample extends Example {
+  readonly embedding: string;
 }
 
 export interface Site {
@@ -52,6 +57,10 @@ export async function loadTexts(language: string): Promise<Texts> {
 
 export async function loadExamples(): Promise<Examples> {
   return loadJson<Examples>("data/examples.json");
+}
+
+export async function loadLexicon(): Promise<Examples<LexiconExample>> {
+  return loadJson<Examples<LexiconExample>>("data/lexicon.json");
 }
 
 export async function loadGraph(): Promise<ArrayBuffer> {

@@ -103,6 +103,11 @@ export class Film {
   }
 }
 
+/** Returns the films of examples by their signs. */
+export function filmsOf(examples: Examples): Map<string, Film> {
+  return new Map(examples.examples.map((example) => [example.gloss, new Film(example, examples)]));
+}
+
 /** Shows an example again and again; with reduced motion, once its middle frame. Returns what stops it. */
 export function play(canvas: HTMLCanvasElement, drawing: Drawing, film: Film, repeats: boolean): () => void {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches && repeats) {

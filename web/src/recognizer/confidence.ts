@@ -10,25 +10,29 @@ const LEAST_BLANK = -700;
 
 /** Returns the probability of each gloss against everything else that could stand in its place, 0 to 1. */
 export function confidences(logProbs: Rows, ids: readonly number[], runs: readonly Run[]): number[] {
-  const { data, rows, columns } = logProbs;
   return ids.map((id, index) => {
     const first = index ? runs[index - 1][1] : 0;
-    const last = index + 1 < runs.length ? runs[index + 1][0] : rows;
-    // Relative to the path of blanks alone: paths whose gloss ends in this frame, and in any frame up to it.
-    const ending = new Float64Array(columns).fill(-Infinity);
-    const ended = new Float64Array(columns).fill(-Infinity);
-    for (let row = first; row < last; row++) {
-      const blank = Math.max(data[row * columns + BLANK_ID], LEAST_BLANK);
-      for (let word = 0; word < columns; word++) {
-        ending[word] = data[row * columns + word] - blank + logAddExp(0, ending[word]);
-        ended[word] = logAddExp(ended[word], ending[word]);
-      }
-    }
-    ended[BLANK_ID] = 0;
-    const best = ended.reduce((most, value) => Math.max(most, value), -Infinity);
-    const total = ended.reduce((sum, value) => sum + Math.exp(value - best), 0);
-    return Math.exp(ended[id] - best) / total;
+    const last = index + 1 < runs.length ? runs[index + 1][0] : logProbs.rows;
+    return shares(logProbs, first, last)[id];
   });
+}
+
+/** Returns the probability that some frames show each word once and nothing else, or nothing (blank), if one of these. */
+export function shares({ data, columns }: Rows, first: number, last: number): Float64Array {
+  // Relative to the path of blanks alone: paths whose gloss ends in this frame, and in any frame up to it.
+  const ending = new Float64Array(columns).fill(-Infinity);
+  const ended = new Float64Array(columns).fill(-Infinity);
+  for (let row = first; row < last; row++) {
+    const blank = Math.max(data[row * columns + BLANK_ID], LEAST_BLANK);
+    for (let word = 0; word < columns; word++) {
+      ending[word] = data[row * columns + word] - blank + logAddExp(0, ending[word]);
+      ended[word] = logAddExp(ended[word], ending[word]);
+    }
+  }
+  ended[BLANK_ID] = 0;
+  const best = ended.reduce((most, value) => Math.max(most, value), -Infinity);
+  const total = ended.reduce((sum, value) => sum + Math.exp(value - best), 0);
+  return ended.map((value) => Math.exp(value - best) / total);
 }
 
 /** A map from raw to calibrated confidences: the log-odds become `slope * log-odds + offset`. */

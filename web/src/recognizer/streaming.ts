@@ -37,7 +37,12 @@ export class StreamingRecognizer {
   private numActive = 0;
   private lastSeconds: number | null = null;
 
-  constructor(private readonly model: Model, options?: StreamOptions) {
+  /** onUtterance: called with start and end of each utterance in the stream's seconds, whether or not it had a gloss. */
+  constructor(
+    private readonly model: Model,
+    options?: StreamOptions,
+    private readonly onUtterance: (start: number, end: number) => void = () => {},
+  ) {
     const { fps, stream } = model.record;
     this.options = options ?? stream;
     const frames = (seconds: number) => Math.max(1, round(seconds * fps));
@@ -127,7 +132,9 @@ export class StreamingRecognizer {
     if (window === null) return [];
     const numFrames = window.numFrames - Math.max(0, this.numResting - this.margin);
     const reading = await window.finish(numFrames);
-    return this.events.end(reading, window.startSeconds + numFrames / this.model.record.fps);
+    const end = window.startSeconds + numFrames / this.model.record.fps;
+    this.onUtterance(window.startSeconds, end);
+    return this.events.end(reading, end);
   }
 
   /** Forgets the frames so far: what comes next does not continue them. */

@@ -1,5 +1,6 @@
 /** What the page and its workers say to each other. */
 
+import type { Entry, Match } from "../recognizer/lookup";
 import type { ModelRecord } from "../recognizer/model";
 import type { StreamEvent } from "../recognizer/stream_events";
 
@@ -20,7 +21,13 @@ export type FromTracker =
   | { readonly kind: "failed"; readonly reason: string };
 
 export type ToRecogniser =
-  | { readonly kind: "start"; readonly record: ModelRecord; readonly graph: ArrayBuffer }
+  | {
+      readonly kind: "start";
+      readonly record: ModelRecord;
+      readonly graph: ArrayBuffer;
+      /** Signs are looked up in these clips; without any, among the words of the model. */
+      readonly lexicon: readonly Entry[];
+    }
   | { readonly kind: "push"; readonly points: Float32Array; readonly seconds: number }
   | { readonly kind: "finish" }
   | { readonly kind: "restart" };
@@ -31,7 +38,7 @@ export type FromRecogniser =
       readonly kind: "recognised";
       readonly events: readonly StreamEvent[];
       readonly milliseconds: number;
-      /** Frames of which an answer is waited for: it grows while the recogniser is too slow. */
-      readonly of: "push" | "finish";
+      /** The signs that are nearest to what an utterance showed, if one ended. */
+      readonly nearest: readonly Match[];
     }
   | { readonly kind: "failed"; readonly reason: string };

@@ -21,6 +21,17 @@ export class OrtEngine implements Engine {
   }
 
   async logProbs(frames: readonly Float32Array[]): Promise<Rows> {
+    const { log_probs: found } = await this.run(frames, ["log_probs"]);
+    return found;
+  }
+
+  /** Returns the log-probabilities of one clip, and the classifier's input. */
+  async both(frames: readonly Float32Array[]): Promise<{ logProbs: Rows; features: Rows }> {
+    const { log_probs: logProbs, features } = await this.run(frames, ["log_probs", "features"]);
+    return { logProbs, features };
+  }
+
+  private async run(frames: readonly Float32Array[], outputs: readonly string[]): Promise<Record<string, Rows>> {
     const numPoints = this.record.points.length;
     const points = new Float32Array(frames.length * numPoints * 3);
     frames.forEach((frame, number) => points.set(frame, number * numPoints * 3));
@@ -29,12 +40,17 @@ export class OrtEngine implements Engine {
         points: new ort.Tensor("float32", points, [1, frames.length, numPoints, 3]),
         lengths: new ort.Tensor("int64", BigInt64Array.of(BigInt(frames.length)), [1]),
       },
-      ["log_probs"],
+      outputs,
     );
-    const { data, dims } = results.log_probs;
-    if (dims[2] !== this.record.words.length) {
-      throw new InputError(`its graph has ${dims[2]} words, its vocabulary ${this.record.words.length}`);
+    const numWords = results.log_probs.dims[2];
+    if (numWords !== this.record.words.length) {
+      throw new InputError(`its graph has ${numWords} words, its vocabulary ${this.record.words.length}`);
     }
-    return { data: data as Float32Array, rows: dims[1], columns: dims[2] };
+    return Object.fromEntries(
+      outputs.map((name) => {
+        const { data, dims } = results[name];
+        return [name, { data: data as Float32Array, rows: dims[1], columns: dims[2] }];
+      }),
+    );
   }
 }

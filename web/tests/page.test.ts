@@ -1,0 +1,61 @@
+/** Parts of the page that need no browser. */
+
+import { describe, expect, it } from "vitest";
+import { Captions } from "../src/page/captions";
+import { written } from "../src/page/transcript";
+import { trimmed } from "../scripts/holistic";
+import type { GlossEvent } from "../src/recognizer/stream_events";
+
+const span = (gloss: string, startSeconds = 0) => ({ gloss, startSeconds, endSeconds: startSeconds + 0.5, confidence: 0.9 });
+const event = (kind: GlossEvent["kind"], index: number, gloss: string): GlossEvent => ({
+  kind,
+  utterance: 0,
+  index,
+  span: span(gloss, index),
+});
+
+describe("captions", () => {
+  it("replace, withdraw and keep glosses as events say", () => {
+    const captions = new Captions();
+    captions.update([event("provisional", 0, "A"), event("provisional", 1, "B"), event("provisional", 0, "C")]);
+    expect(captions.shown.map(({ span: { gloss } }) => gloss)).toEqual(["C", "B"]);
+    captions.update([event("final", 0, "C"), event("withdrawn", 1, "B")]);
+    expect(captions.shown).toEqual([{ span: span("C"), isFinal: true }]);
+    const ended = captions.update([{ kind: "end", utterance: 0, numGlosses: 1, seconds: 2 }]);
+    expect(ended).toEqual([[span("C")]]);
+    expect(captions.finals).toEqual([span("C")]);
+  });
+});
+
+describe("transcripts", () => {
+  it("are subtitles with whole milliseconds", () => {
+    expect(written([span("A", 3599.9996)], "srt", null)).toBe("1\n01:00:00,000 --> 01:00:00,500\nA\n");
+  });
+
+  it("escape what XML would take for markup", () => {
+    const text = written([span('<b>&"\u0001')], "eaf", 'a"b<.mp4');
+    expect(text).toContain("&lt;b&gt;&amp;&quot;</ANNOTATION_VALUE>");
+    expect(text).toContain("./a&quot;b&lt;.mp4");
+  });
+
+  it("say that nothing was recognised", () => {
+    expect(written([], "text", null)).toBe("(no gloss recognised)\n");
+  });
+});
+
+describe("the package of MediaPipe's models", () => {
+  it("loses unused models, and its list follows", () => {
+    const files = [
+      { filename: "/a/palm_detection_full.tflite", start: 0, end: 2 },
+      { filename: "/a/hand_landmark_full.tflite", start: 2, end: 5 },
+    ];
+    const loader = `load({"files": ${JSON.stringify(files)}, "remote_package_size": 5})`;
+    const { loader: script, data } = trimmed(loader, Uint8Array.of(1, 2, 3, 4, 5));
+    expect([...data]).toEqual([3, 4, 5]);
+    expect(script).toBe('load({"files": [{"filename":"/a/hand_landmark_full.tflite","start":0,"end":3}], "remote_package_size": 3})');
+  });
+
+  it("is refused in another form", () => {
+    expect(() => trimmed("load()", new Uint8Array())).toThrow("another form");
+  });
+});
