@@ -99,6 +99,8 @@ def stand_ins() -> Iterator[None]:
         for module in ("signloom.commands.extract", "signloom.inference.read_clips"):
             patch.setattr(f"{module}.extract_all", extract_all)
         patch.setattr("signloom.live.people.PeopleCounter", NoCounter)
+        # `make page` builds the page's scripts, where there is Node.js.
+        patch.setattr("signloom.page.site._built", lambda: iter([("index.html", b""), ("locales/en.json", b"{}")]))
         for name in PRESETS:
             patch.setitem(PRESETS, name, TINY_TEACHER if name.startswith("teacher") else TINY_STUDENT)
         yield
@@ -285,6 +287,8 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
         r"landmarks(/anna_monday\.npz)?",
         lambda path: _sentences(_top(path, "landmarks")),
     ),
+    (r"browser.md", r"my_signs|landmarks", _clips_of("HOUSE", "TREE")),
+    (r"browser.md", r"clip\.npz", lambda path: _clips_of("clip")(path.parent)),
     (r"your-data.md", "new_landmarks", partial(_signs, people=("carla",))),
     (r"decoding.md", r"\w+\.corpus\.csv", lambda path: table(path, "id|annotation", "a|TODAY RAIN", "b|RAIN SUN")),
     (r"decoding.md", r"sentences\.csv", lambda path: table(path, "id|gloss", "clip|TODAY RAIN NORTH")),

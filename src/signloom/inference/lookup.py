@@ -37,8 +37,7 @@ class Match:
 def embedding(model: Model, clip: Landmarks | ClipView) -> np.ndarray:
     """Returns what a model sees in a clip of one sign, (D,) float32 of unit length.
 
-    It is the mean of the classifier's input over all frames. Frames weighed by how sure the model is that they show a
-    sign find no more: see benchmarks/README.md.
+    It is the mean of the classifier's input over all frames.
     """
     points = model.points(clip)
     features, _ = model.engine.features(points[0 : len(points)][None])

@@ -34,7 +34,9 @@ export async function keepForOffline(version: string, news: News): Promise<void>
     navigator.serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true });
   });
   try {
-    await navigator.serviceWorker.register("sw.js", { updateViaCache: "none" });
+    const registration = await navigator.serviceWorker.register("sw.js", { updateViaCache: "none" });
+    // Browsers look for another version when they like; without a network there is none.
+    if (wasKept) registration.update().catch(() => {});
   } catch (error) {
     // Without a network the one that is there goes on.
     if (!wasKept) news.failed(error instanceof Error ? error.message : String(error));

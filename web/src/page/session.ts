@@ -41,6 +41,7 @@ export class Session {
   readonly kept: KeptFrame[] = [];
   private end: (() => void) | null = null;
   private numDropped = 0;
+  private numStarts = 0;
   private readonly moments: number[] = [];
   private lastBody = 0;
   private pause: ReturnType<typeof setTimeout> | undefined;
@@ -72,9 +73,10 @@ export class Session {
 
   /** Recognises what a camera gives. Frames that come while the tracker works are dropped. Throws CameraError. */
   async startCamera(): Promise<void> {
-    await this.stop();
+    const start = await this.nextStart();
     const stream = await openCamera(this.video);
-    this.begin();
+    await this.begin();
+    if (start !== this.numStarts) return stream.getTracks().forEach((track) => track.stop());
     const unwatch = eachFrame(this.video, (seconds) => {
       if (this.tracker.isBusy) {
         this.numDropped++;
@@ -98,9 +100,10 @@ export class Session {
 
   /** Recognises every frame of a video file, as fast as it goes. Throws Error if it is none. */
   async startVideo(file: Blob): Promise<void> {
-    await this.stop();
+    const start = await this.nextStart();
     await openVideo(this.video, file);
-    this.begin();
+    await this.begin();
+    if (start !== this.numStarts) return;
     let isStopped = false;
     this.end = () => {
       isStopped = true;
@@ -124,8 +127,15 @@ export class Session {
     await this.finish();
   }
 
-  private begin(): void {
-    this.tracker.restart();
+  /** Ends what runs. Returns the number of this start: a later one takes the place of one that is not ready yet. */
+  private async nextStart(): Promise<number> {
+    const start = ++this.numStarts;
+    await this.stop();
+    return start;
+  }
+
+  private async begin(): Promise<void> {
+    await this.tracker.restart();
     this.recogniser.restart();
     this.kept.length = this.moments.length = this.numDropped = 0;
     this.lastBody = performance.now();
@@ -133,10 +143,12 @@ export class Session {
 
   /** Tracks and recognises what the video shows now. */
   private async one(seconds: number): Promise<void> {
+    const { end } = this;
     const { image, aspect } = await pictureOf(this.video, seconds);
     const { width, height } = image;
     const found = await this.tracker.track(image);
-    if (!this.isRunning) return;
+    // Another session may have begun meanwhile, or none.
+    if (this.end !== end || end === null) return;
     this.moments.push(performance.now());
     if (found.points.subarray(0, 3 * NUM_POSE).some(Number.isFinite)) this.lastBody = performance.now();
     this.listener.tracked(found, width, height);

@@ -1,4 +1,4 @@
-/** The tracker in its worker: one picture at a time, and no queue. */
+/** The tracker in its worker: it answers in the order of the questions. */
 
 import type { FromTracker, ToTracker, Tracked } from "../workers/messages";
 
@@ -6,24 +6,23 @@ export class Tracker {
   /** The processor computes the networks, for want of a graphics card. */
   onCpu = false;
   private readonly worker = new Worker(new URL("../workers/tracker.ts", import.meta.url));
-  private waiting: { resolve(message: FromTracker): void; reject(error: Error): void } | null = null;
+  private readonly waiting: { resolve(message: FromTracker): void; reject(error: Error): void }[] = [];
 
   constructor() {
     this.worker.onmessage = ({ data }: MessageEvent<FromTracker>) => {
-      const { waiting } = this;
-      this.waiting = null;
-      if (data.kind === "failed") waiting?.reject(new Error(data.reason));
-      else waiting?.resolve(data);
+      const next = this.waiting.shift();
+      if (data.kind === "failed") next?.reject(new Error(data.reason));
+      else next?.resolve(data);
     };
     this.worker.onerror = (event) => {
       event.preventDefault();
-      this.waiting?.reject(new Error(event.message));
+      for (const each of this.waiting.splice(0)) each.reject(new Error(event.message));
     };
   }
 
   /** Whether a picture is being worked on; another one would have to wait. */
   get isBusy(): boolean {
-    return this.waiting !== null;
+    return this.waiting.length > 0;
   }
 
   async start(): Promise<void> {
@@ -32,8 +31,8 @@ export class Tracker {
   }
 
   /** What comes next does not continue the pictures so far. */
-  restart(): void {
-    this.worker.postMessage({ kind: "restart" } satisfies ToTracker);
+  async restart(): Promise<void> {
+    await this.ask({ kind: "restart" });
   }
 
   async track(image: ImageBitmap): Promise<Tracked> {
@@ -44,7 +43,7 @@ export class Tracker {
 
   private ask(message: ToTracker, transfer: Transferable[] = []): Promise<FromTracker> {
     return new Promise((resolve, reject) => {
-      this.waiting = { resolve, reject };
+      this.waiting.push({ resolve, reject });
       this.worker.postMessage(message, transfer);
     });
   }

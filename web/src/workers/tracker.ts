@@ -59,6 +59,7 @@ const scope = self as unknown as Scope;
 let holistic: Holistic;
 let results: Results = {};
 let count = 0;
+let onCpu = false;
 
 function giveDocument(): void {
   scope.window = scope;
@@ -91,7 +92,7 @@ function hasSlowGraphics(): boolean {
 }
 
 async function start(folder: string): Promise<void> {
-  const onCpu = hasSlowGraphics();
+  onCpu = hasSlowGraphics();
   giveDocument();
   scope.importScripts(`${folder}holistic.js`);
   holistic = new scope.Holistic({ locateFile: (name) => folder + name });
@@ -121,8 +122,11 @@ async function track(image: ImageBitmap): Promise<void> {
 
 async function answer(message: ToTracker): Promise<void> {
   if (message.kind === "start") await start(message.folder);
-  else if (message.kind === "restart") await holistic.reset();
-  else await track(message.image);
+  else if (message.kind === "frame") await track(message.image);
+  else {
+    await holistic.reset();
+    scope.postMessage({ kind: "ready", onCpu });
+  }
 }
 
 let turn = Promise.resolve();
