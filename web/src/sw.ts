@@ -38,7 +38,8 @@ async function install(): Promise<void> {
     for (const [name, { sha256, bytes }] of Object.entries(files)) {
       const address = new URL(name, scope.registration.scope).href;
       const kept = earlier.get(sha256);
-      await cache.put(keyOf(address, sha256), kept ?? (await downloaded(name, address, sha256)));
+      // A clone, since two files may be the same.
+      await cache.put(keyOf(address, sha256), kept?.clone() ?? (await downloaded(name, address, sha256)));
       done += bytes;
       news.postMessage({ kind: "progress", done, total });
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.drawing.tracked import CHAINS
 from signloom.errors import InputError
@@ -74,8 +75,9 @@ def lexicon(model: Model, folder: Path, *, advance: Callable[[int], object] = la
 
 
 def drawn_points() -> list[int]:
-    """Returns the points that lines of a drawing join, as positions among the 543."""
-    return sorted({point for lines in CHAINS.values() for line in lines for point in line})
+    """Returns the points that lines of a drawing join, as positions among the 543, down to the hips."""
+    points = {point for lines in CHAINS.values() for line in lines for point in line}
+    return sorted(point for point in points if not layout.POINT_NAMES[point].endswith(("_knee", "_ankle")))
 
 
 def _best(model: Model, corpus: Corpus, gloss: str) -> _Cut | None:

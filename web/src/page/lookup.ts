@@ -6,7 +6,7 @@ import type { Drawing } from "./site";
 import { play, type Film } from "./skeleton";
 import { percent, text } from "./texts";
 
-const SIZE = 160;
+const SIZE = 130;
 
 export class Lookup {
   private stops: (() => void)[] = [];
