@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from signloom import cli
+from signloom.commands import quickstart
 from signloom.corpus import Corpus
 from signloom.vocabulary import Vocabulary
 
@@ -29,6 +32,18 @@ def test_the_stored_output_shows_what_happens_and_no_machine():
     assert not re.search(r"/(home|root|tmp|work|Users)/", texts)
     # Small enough to be read on a page.
     assert NOTEBOOK.stat().st_size < 500_000
+
+
+def test_its_links_lead_somewhere_and_its_command_is_understood():
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert links
+    assert [link for link in links if not (NOTEBOOK.parent / link).exists()] == []
+    (line,) = re.findall(r"^signloom quickstart (.*)$", text, flags=re.M)
+    options = cli.parse(quickstart.Options, "", "signloom quickstart", shlex.split(line))
+    # Where the first cell looks for it, from docs/.
+    assert options.output == Path("runs/quickstart")
 
 
 @pytest.mark.slow

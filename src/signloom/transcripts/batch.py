@@ -113,7 +113,7 @@ class Batch:
         folder, total = self.folder.path, plural(len(self.found.clips), "clip")
         glosses = plural(self.glosses, "gloss")
         existed = f", {self.existed:,} existed already" if self.existed else ""
-        print(f"{folder}: {self.done:,} of {total} transcribed ({glosses}){existed}")
+        print(f"{folder}: {self.done:,} of {total} transcribed{glosses}{existed}")
         if self.failures:
             say(f"not transcribed: {len(self.failures):,}; the reasons are in {folder / FAILED}")
         if self.done or self.existed:
