@@ -42,6 +42,7 @@ main(sys.argv[1:])
     ("arguments", "words"),
     [
         ([], "--model is missing"),
+        (["--model", "M", "--demo"], "two models"),
         (["--model", "no.onnx"], "no.onnx"),
         (["--model", "M", "--camera", "0", "--video", "v.mp4"], "two sources"),
         (["--model", "M", "--camera", "-1"], "--camera is -1"),
