@@ -111,7 +111,7 @@ class Batch:
 
     def _summarise(self) -> None:
         folder, total = self.folder.path, plural(len(self.found.clips), "clip")
-        glosses = plural(self.glosses, "gloss")
+        glosses = f" ({plural(self.glosses, 'gloss')})" if self.done else ""
         existed = f", {self.existed:,} existed already" if self.existed else ""
         print(f"{folder}: {self.done:,} of {total} transcribed{glosses}{existed}")
         if self.failures:
