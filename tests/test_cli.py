@@ -29,7 +29,9 @@ from signloom.hints import install_extra
         ),
     ],
 )
-def test_a_command_names_the_extra_that_it_misses(missing, arguments, message, tmp_path):
+def test_a_command_names_the_extra_that_it_misses(missing, arguments, message, tmp_path, monkeypatch):
+    # The advice depends on the folder, which the process shares.
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a.eaf").write_text("<ANNOTATION_DOCUMENT/>")
     code = f"import sys\nsys.modules[{missing!r}] = None\nfrom signloom import cli\ncli.main({arguments.split()})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

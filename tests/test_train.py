@@ -214,7 +214,7 @@ class TestBadInput:
             writer.add("d", split="dev", signer="A", glosses=["UP", "NEVER"], landmarks=clip)
         result = fit(recipe(root, tmp_path / "run", epochs=25, batch_size=1))
         log = (result.run / "training.log").read_text()
-        assert "dev has 1 gloss that are not in the training split (NEVER)" in log
+        assert "dev has 1 gloss that is not in the training split (NEVER)" in log
         # DOWN is recognised where the reference says NEVER: one substitution in two, never less.
         assert result.history.best.dev_wer == 0.5
 

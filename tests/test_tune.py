@@ -231,7 +231,7 @@ def test_flags_change_what_is_stored_and_nothing_else(grammar_model, tmp_path):
     decoding, model = DecodingOptions(lm=path, beam_size=3).chosen(stored, grammar_model, VOCABULARY)
     assert decoding == replace(stored, beam_size=3)
     assert model.words == ("<unk>", "<s>", "</s>", "TEA")
-    assert describe(decoding, model).endswith("language model weight 0.4 (1-gram model of 1 glosses (4 n-grams))")
+    assert describe(decoding, model).endswith("language model weight 0.4 (1-gram model of 1 gloss (4 n-grams))")
     assert "does not know 7 of the recogniser's 8 glosses (DRINKS, EATS, FISH, HE, MILK, ...)" in model_note(
         model, VOCABULARY
     )

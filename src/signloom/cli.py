@@ -112,13 +112,18 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
     run: Callable[[Any], int] = module.run
     options = parse(module.Options, module.__doc__ or "", program, arguments)
     # Not before: --help needs neither.
-    from signloom.commands.inputs import check_corpora, protect_inputs
+    from signloom.commands.inputs import protect_inputs
+    from signloom.corpus import NoCorpusError
     from signloom.files.inputs import protected_inputs
 
     with protected_inputs():
         protect_inputs(options)
-        check_corpora(options)
-        return run(options)
+        try:
+            return run(options)
+        except NoCorpusError as error:
+            from signloom.importers.recognise import hint
+
+            raise InputError(f"{error}{hint(error.folder)}") from None
 
 
 def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:

@@ -76,7 +76,8 @@ class RateColumn(ProgressColumn):
         elapsed = task.finished_time if task.finished else task.elapsed
         if not elapsed or not done:
             return Text("")
-        return Text(f"{done / elapsed:,.0f} {task.fields.get('unit', 'items')}/s", style="cyan")
+        rate = done / elapsed
+        return Text(f"{rate:,.{0 if rate >= 10 else 1}f} {task.fields.get('unit', 'items')}/s", style="cyan")
 
 
 class _Lines(Progress):

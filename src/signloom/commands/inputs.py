@@ -8,16 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, Corpus
+from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input, protect
-from signloom.importers.recognise import hint
 from signloom.run_folder import Run
 
 # Options that name what a command writes. All other paths are inputs, and so are texts that may name files or patterns.
 OUTPUTS = ("output", "output_dir", "html", "save_landmarks", "preview", "srt", "vtt", "json", "record")
-# Options that name a corpus.
-CORPORA = ("data_dir", "corpus", "clips")
 TEXTS = ("sources", "annotations", "evaluate", "model", "subject")
 
 
@@ -45,18 +42,6 @@ def protect_inputs(options: Any) -> None:
         ):
             if not path.is_dir():
                 _check(path, f"--{name} {output}")
-
-
-def check_corpora(options: Any) -> None:
-    """Raises InputError if a folder that should be a corpus is none, naming what it looks like and its importer."""
-    for name in CORPORA:
-        path = getattr(options, name, None)
-        if not isinstance(path, Path) or not path.is_dir() or (path / HEADER).is_file():
-            continue
-        try:
-            Corpus.open(path)
-        except InputError as error:
-            raise InputError(f"{error}{hint(path)}") from None
 
 
 def _check(path: Path, output: str) -> None:

@@ -35,6 +35,17 @@ _HEADER_FILE = Kind("the header of a corpus", 16_000_000)
 _MOST_LINE_BYTES = 16_000_000
 
 
+class NoCorpusError(InputError):
+    """A folder holds something else than a corpus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"{folder}: not a finished corpus; needed {HEADER} and {MANIFEST}. "
+            "Make one with 'signloom import', 'signloom compose' or 'signloom synth'"
+        )
+
+
 class Info(Struct):
     """What the header of a corpus says, as far as something depends on it."""
 
@@ -133,10 +144,7 @@ class Corpus:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder; needed a corpus (a folder with {HEADER} and {MANIFEST})")
         if not header_path.is_file() or not manifest_path.is_file():
-            raise InputError(
-                f"{root}: not a finished corpus; needed {HEADER} and {MANIFEST}. "
-                "Make one with 'signloom import', 'signloom compose' or 'signloom synth'"
-            )
+            raise NoCorpusError(root)
         header = decode_json(read_bytes(header_path, _HEADER_FILE), str(header_path))
         check_header(header, header_path, FORMAT, FORMAT_VERSION)
         check(Info, header, str(header_path))

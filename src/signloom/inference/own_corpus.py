@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,8 @@ def corpus_for(model: Model, path: Path, data_dir: Path | None) -> Corpus:
         )
     corpus = Corpus.open(folder)
     if change := change_of(run, corpus.name, as_json(corpus.summary())):
-        raise InputError(f"{path}: {folder} is not what it was: {change}; --data_dir {folder} uses it as it is now")
+        as_it_is = f"--data_dir {shlex.quote(str(folder))}"
+        raise InputError(f"{path}: {folder} is not what it was: {change}; {as_it_is} uses it as it is now")
     return corpus
 
 
