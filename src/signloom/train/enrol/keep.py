@@ -83,7 +83,7 @@ def num_bytes(model: Model, item: Utterance) -> int:
     num_frames = max(1, round(item.num_frames * model.engine.config.fps / item.fps))
     (output_frames,) = model.engine.output_lengths(np.array([num_frames])).tolist()
     features = output_frames * recognizer_of(model.engine).body.out_channels
-    return features + _LENGTHS_BYTES + _GLOSS_BYTES * len(item.glosses)
+    return features + _LENGTHS_BYTES + _GLOSS_BYTES * (len(item.glosses) + len(item.others))
 
 
 def _examples(model: Model, corpus: Corpus, items: Sequence[Utterance]) -> list[FeatureExample]:
