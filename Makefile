@@ -21,7 +21,7 @@ quickstart: $(VENV)/.train
 PAGE := src/signloom/page/site/index.html
 page: $(PAGE)
 
-$(PAGE): web/node_modules/.done $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts -type f)
+$(PAGE): web/node_modules/.done $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts LICENSE -type f)
 	cd web && npm run --silent build
 
 web/node_modules/.done: web/package-lock.json

@@ -1,4 +1,4 @@
-/** Puts the files of MediaPipe Holistic that the page uses into the site, with their licence. */
+/** Puts the files of MediaPipe Holistic that the page uses into the site, and the licences of all that is in it. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -54,6 +54,8 @@ export function holistic(): Plugin {
       for (const name of WHOLE) emit(name, readFileSync(join(FOLDER, name)));
       const loader = readFileSync(join(FOLDER, `${PACKAGE}_loader.js`), "utf8");
       const models = trimmed(loader, readFileSync(join(FOLDER, `${PACKAGE}.data`)));
+      const licences = readFileSync("scripts/notices.txt", "utf8") + readFileSync("../LICENSE", "utf8");
+      this.emitFile({ type: "asset", fileName: "licences.txt", source: licences });
       emit(`${PACKAGE}_loader.js`, models.loader);
       emit(`${PACKAGE}.data`, models.data);
     },

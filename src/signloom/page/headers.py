@@ -9,6 +9,7 @@ TYPES: dict[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".json": "application/json; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",
 }
 OTHER_TYPE = "application/octet-stream"

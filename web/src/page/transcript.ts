@@ -41,6 +41,10 @@ function clock(milliseconds: number): string {
   return `${parts.map((part) => String(part).padStart(2, "0")).join(":")},${String(milliseconds % 1000).padStart(3, "0")}`;
 }
 
+const SCHEMA =
+  'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" ' +
+  'xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv3.0.xsd"';
+
 /** Returns an ELAN file with a tier of glosses and a tier of their confidences, version 3.0 of the format. */
 function eaf(spans: readonly GlossSpan[], media: string | null): string {
   const slots: string[] = [];
@@ -66,7 +70,7 @@ function eaf(spans: readonly GlossSpan[], media: string | null): string {
   const linked = media && `<MEDIA_DESCRIPTOR MEDIA_URL="./${xml(media)}" RELATIVE_MEDIA_URL="./${xml(media)}" MIME_TYPE="video/unknown"/>`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<ANNOTATION_DOCUMENT AUTHOR="signloom" DATE="${new Date().toISOString()}" FORMAT="3.0" VERSION="3.0">`,
+    `<ANNOTATION_DOCUMENT AUTHOR="signloom" DATE="${new Date().toISOString()}" FORMAT="3.0" VERSION="3.0" ${SCHEMA}>`,
     `<HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">${linked ?? ""}</HEADER>`,
     `<TIME_ORDER>${slots.join("")}</TIME_ORDER>`,
     `<TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="gloss">${glosses.join("")}</TIER>`,
