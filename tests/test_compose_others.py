@@ -12,7 +12,9 @@ from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.compose.others import made_up, other_places
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
+from signloom.importers import merge
 from signloom.landmarks import Landmarks
+from signloom.train.data import UtteranceDataset
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
 SMALL = ComposeOptions(num_train=12, num_dev=2, num_test=2, seed=1)
@@ -56,6 +58,17 @@ def test_others_are_no_glosses_and_a_model_learns_the_unknown_gloss_there(clips,
         assert [word == UNKNOWN_ID for word in target] == [kind == "other" for _, kind in spans]
         assert vocabulary.decode(target) == list(utterance.glosses)
     assert any(utterance.others for utterance in made)
+    examples = UtteranceDataset(made, made.utterances, vocabulary, view="compact", fps=25.0)
+    assert [target.tolist() for target in examples.targets] == [item.target(vocabulary) for item in made]
+
+
+def test_merged_corpora_keep_them(clips, tmp_path):
+    parts = [compose(clips, tmp_path / name, replace(SMALL, others=0.8, seed=seed)).root
+             for seed, name in enumerate(("one", "two"))]  # fmt: skip
+    merge.run(merge.Options(corpora=parts, output=tmp_path / "both", signers=["same"]))
+    both = sorted(item.others for item in Corpus.open(tmp_path / "both"))
+    assert both == sorted(item.others for part in parts for item in Corpus.open(part))
+    assert any(both)
 
 
 def test_others_change_neither_the_glosses_nor_the_clips_that_are_drawn(clips, tmp_path):
