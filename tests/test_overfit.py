@@ -515,7 +515,7 @@ class TestCommands:
         assert cli.dispatch([*arguments.split(), "--setting", "relaxed", "--learning_rate", "1e-9"]) == 1
         out = capsys.readouterr().out
         assert "0 % reached          no" in out
-        assert "--model tiny_student --bisect true" in out
+        assert "--model tiny_student --setting relaxed --max_epochs 2 --bisect --learning_rate 1e-09 --output" in out
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     def test_a_signal_keeps_what_was_measured(self, number, status, tiny_corpus, tmp_path, capsys, monkeypatch):

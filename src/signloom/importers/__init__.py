@@ -17,17 +17,17 @@ KINDS: dict[str, str] = {
     "textgrid": "a tier of Praat files (.TextGrid) + landmark files -> a corpus",
     "subtitles": "cues of subtitle files (.srt, .vtt) + landmark files -> a corpus",
     "merge": "several corpora, or tiers and signers imported apart -> one corpus",
-    "clips": "folders of isolated clips, one folder a sign -> a corpus to compose from",
+    "clips": "folders of isolated clips, one folder per sign -> a corpus to compose from",
     "holistic": "MP_Data/<sign>/<n>/<frame>.npy arrays of MediaPipe Holistic values -> a corpus of clips",
     "asl_signs": "Kaggle's asl-signs: train.csv and parquet files of landmarks -> a corpus of clips",
-    "spoter": "csv tables of SPOTER: a row a clip, named columns -> a corpus of clips",
+    "spoter": "csv tables of SPOTER: one row per clip, named columns -> a corpus of clips",
     "pose": ".pose files with MediaPipe points -> landmark files",
     "coco_wholebody": "133 COCO-WholeBody points of rtmlib, Uni-Sign, MSKA, HRNet (.npy, .npz, .pkl) -> landmark files",
     "isharah86": "pose pickles of Isharah and MSLR (86 points) -> landmark files",
     "openpose": "OpenPose's JSON files, one per frame -> landmark files",
     "openhands": "pose pickles of OpenHands (75 points) -> landmark files",
     "mediapipe_tasks": "JSON of MediaPipe Tasks' landmarkers (hands, pose, face, holistic) -> landmark files",
-    "features6516": "feature files of 6,516 values a frame -> landmark files",
+    "features6516": "feature files of 6,516 values per frame -> landmark files",
 }
 
 

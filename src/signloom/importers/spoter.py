@@ -1,4 +1,4 @@
-"""Imports csv tables of SPOTER (WLASL100_train_25fps.csv and others): one row a clip, a list of numbers for each point.
+"""Imports csv tables of SPOTER (WLASL100_train_25fps.csv and others): a row per clip, a list of numbers for each point.
 
 Columns are <point>_X and <point>_Y (`leftShoulder_X`, `indexTip_left_Y`), as fractions of the image, a value for each
 frame; 0 is missing. `labels` is the sign, `video_fps`, `video_size_width` and `video_size_height` describe the video.
