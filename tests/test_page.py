@@ -9,22 +9,27 @@ import shutil
 import subprocess
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import page_vectors
+from conftest import TINY_STUDENT, random_landmarks, worn_norms
 from scripted_signing import GLOSSES, scripted_model
 from signloom import layout
 from signloom.cli import dispatch
 from signloom.corpus import Corpus
 from signloom.errors import InputError
+from signloom.inference.model import Model
 from signloom.page import site as site_module
 from signloom.page.examples import examples
 from signloom.page.headers import POLICY
+from signloom.page.model_record import model_record
 from signloom.page.server import SiteServer, read_site
 from signloom.page.site import FILES, PAGE, Site, check_output
+from signloom.vocabulary import Vocabulary
 
 WEB = Path(__file__).parents[1] / "web"
 BUILT = {"index.html": b"<!doctype html>", "sw.js": b"sw", "locales/en.json": b"{}", "locales/de.json": b"{}"}
@@ -198,11 +203,8 @@ def test_a_vector_is_a_stream_with_its_events():
     assert vector["windows"]
 
 
-@pytest.mark.slow
-def test_the_recogniser_in_typescript_makes_the_events_of_pythons(tmp_path):
-    require_node()
-    path = tmp_path / "vectors.json"
-    page_vectors.write(path)
+def run_vitest(path: Path) -> None:
+    """Runs the tests of `web/tests` with what Python computed, of which there must be something."""
     result = subprocess.run(
         ["npm", "test", "--silent"],
         cwd=WEB,
@@ -211,3 +213,47 @@ def test_the_recogniser_in_typescript_makes_the_events_of_pythons(tmp_path):
         env={**os.environ, "SIGNLOOM_VECTORS": str(path)},
     )
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_recogniser_in_typescript_makes_the_events_of_pythons(tmp_path):
+    require_node()
+    path = tmp_path / "vectors.json"
+    page_vectors.write(path)
+    run_vitest(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["compact", "full"])
+def test_onnx_runtime_web_computes_what_pythons_does(view, tmp_path):
+    require_node()
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from signloom.inference.export import exported
+    from signloom.inference.torch_engine import TorchEngine
+    from signloom.model.recognizer import Recognizer
+
+    torch.manual_seed(0)
+    widths = {"pose": 8, "hands": 8, "face": 8, "temporal": 8}
+    config = TINY_STUDENT if view == "compact" else replace(TINY_STUDENT, view=view, encoder_widths=widths)
+    vocabulary = Vocabulary.from_glosses([["UP", "DOWN"]])
+    run = Model(TorchEngine(worn_norms(Recognizer(config, len(vocabulary)))), vocabulary)
+    model, _ = exported(run, precision="float32", corpus=None)
+    clips = []
+    for num_frames in (1, 7, 40):
+        points = np.asarray(model.points(random_landmarks(num_frames, seed=num_frames))[0:num_frames])
+        points[2:5] = np.nan
+        clips.append(
+            {
+                "frames": page_vectors.encoded(points),
+                "num_frames": len(points),
+                "log_probs": page_vectors.encoded(model.engine.log_probs(points[None])[0]),
+                "features": page_vectors.encoded(model.engine.features(points[None])[0]),
+            }
+        )
+    graph = base64.b64encode(model.engine.graph).decode("ascii")
+    network = {"name": view, "record": model_record(model), "graph": graph, "clips": clips}
+    path = tmp_path / "networks.json"
+    path.write_text(json.dumps({"networks": [network]}))
+    run_vitest(path)

@@ -22,7 +22,7 @@ function expectSame(matches: readonly Match[], wanted: readonly [string, number]
   matches.forEach(({ score }, number) => expect(score).toBeCloseTo(wanted[number][1], 5));
 }
 
-describe.skipIf(!path)("looking up (SIGNLOOM_VECTORS)", () => {
+describe.skipIf(!path || !vectors.length)("looking up (SIGNLOOM_VECTORS)", () => {
   it.each(vectors.map((vector, number) => [number, vector] as const))("clip %i", (_, vector) => {
     const { words, rows } = vector;
     expectSame(likeliest({ data: floats(vector.log_probs), rows, columns: words.length }, words), vector.likeliest);

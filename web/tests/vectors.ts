@@ -6,7 +6,7 @@ export const path = process.env.SIGNLOOM_VECTORS;
 
 /** Returns the vectors of a kind; none where there is no file. */
 export function read<Kind>(kind: string): readonly Kind[] {
-  return path ? (JSON.parse(readFileSync(path, "utf8"))[kind] as Kind[]) : [];
+  return path ? ((JSON.parse(readFileSync(path, "utf8"))[kind] ?? []) as Kind[]) : [];
 }
 
 export function floats(base64: string): Float32Array {
