@@ -59,10 +59,10 @@ def test_a_faulty_corpus_exits_1_with_advice_and_how_to_run_one_check_again(tmp_
             writer.add(split, split=split, signer=split, glosses=("UP", "DOWN"), landmarks=clip)
     status, output = answer(capsys, tmp_path / "c", "--check", "data.duplicates")
     assert status == 1
-    assert "fail data.duplicates                 1 clips are in two splits" in output.out
+    assert "fail data.duplicates                 1 clip is in two splits" in output.out
     assert "- train (train) = test (test)" in output.out
     assert "to do: keep each clip once, in one split" in output.out
-    assert f"then signloom doctor {tmp_path / 'c'} --check data.duplicates" in output.out
+    assert f": signloom doctor {tmp_path / 'c'} --check data.duplicates" in output.out
     assert "data.units" not in output.out
 
 

@@ -281,7 +281,7 @@ def test_a_signer_who_trains_and_is_tested_is_named(tmp_path):
             clip = tiny_sentence(("UP",), seed=number)
             writer.add(f"u{number}", split=split, signer=signer, glosses=("UP",), landmarks=clip)
     found = examine(Corpus.open(tmp_path / "c"))["data.signers"]
-    assert (found.level, found.where) == ("fail", ("C (1 clips in test, also in train)",))
+    assert (found.level, found.where) == ("fail", ("C (1 clip in test, also in train)",))
 
 
 def test_a_corpus_of_known_signers_is_only_noted(tmp_path):

@@ -345,7 +345,7 @@ def test_a_wrong_length_is_named():
 
     finding = architecture.time_kept(probe_of("tiny_student", change=change))
     assert finding.level == "fail"
-    assert finding.where[0] == "1 frames: 2 output frames, 1 expected"
+    assert finding.where[0] == "1 frame: 2 output frames, 1 expected"
 
 
 def test_a_classifier_of_other_words_is_named():

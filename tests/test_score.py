@@ -247,7 +247,7 @@ def test_an_interval_of_utterances_that_may_all_be_empty():
 
 
 def test_what_cannot_be_scored_is_refused():
-    with pytest.raises(InputError, match="no reference words in 1 utterances"):
+    with pytest.raises(InputError, match="no reference words in 1 utterance;"):
         score([("a", [], ["X"])])
     with pytest.raises(InputError, match="no utterances"):
         score([])

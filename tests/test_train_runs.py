@@ -282,7 +282,7 @@ class TestWhatAUserMayGive:
         assert all(np.isfinite(record.train_loss) for record in result.history.epochs)
 
     def test_one_utterance_in_all_has_nothing_to_choose_the_best_epoch_on(self, tmp_path):
-        root = self.corpus(tmp_path / "c", [("train", ("UP",))])
+        root = self.corpus(tmp_path / "c", [("train", ("UP", "DOWN"))])
         with pytest.raises(InputError, match="split 'dev' has no utterances; needed at least 1, got 1 in train"):
             fit(recipe(root, tmp_path / "run"))
         assert not (tmp_path / "run" / "run.json").exists()
@@ -309,7 +309,7 @@ class TestWhatAUserMayGive:
                 writer.add(f"u{number}", split=split, signer="A", glosses=["UP", "DOWN"], landmarks=clip)
         result = fit(recipe(root, tmp_path / "run", epochs=2))
         assert all(np.isfinite(record.train_loss) for record in result.history.epochs)
-        assert "2 train and 1 dev utterances" in (result.run / "training.log").read_text()
+        assert "2 train and 1 dev utterance" in (result.run / "training.log").read_text()
 
     def test_several_processes_cannot_share_a_corpus_in_memory(self, tiny_corpus, tmp_path):
         with pytest.raises(InputError, match="2 processes cannot share a corpus that lies in memory"):

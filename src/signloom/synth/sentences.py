@@ -25,7 +25,7 @@ from signloom.vocabulary import BLANK, UNKNOWN, check_gloss
 # PHOENIX-2014 T name, speaker and orth; Isharah id and gloss; CSL-Daily index, name and gloss.
 _ID_COLUMNS = ("id", "name")
 _SIGNER_COLUMNS = ("signer", "speaker")
-_GLOSS_COLUMNS = ("annotation", "orth", "gloss")
+_GLOSS_COLUMNS = ("annotation", "orth", "gloss", "glosses")
 # Largest number of glosses per sentence, seven times the longest of PHOENIX-2014: more glosses are lines that ran into
 # each other.
 _MAX_GLOSSES = 200
