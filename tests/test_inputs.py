@@ -133,6 +133,7 @@ def test_what_is_protected_cannot_be_written_until_the_command_ends(tmp_path):
 
 
 def test_a_folder_that_is_no_corpus_names_what_it_looks_like(tmp_path):
+    pytest.importorskip("torch")
     folder = tmp_path / "old features" / "train"
     folder.mkdir(parents=True)
     np.savez(folder / "a.npz", features=np.zeros((5, 6516), np.float32), detection_masks=np.ones((5, 543)))

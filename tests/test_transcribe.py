@@ -324,6 +324,7 @@ class TestModelsSayWhatTheyAre:
         assert "the model knows" not in self.said(capsys, many, "clips")
 
     def test_simulated_signs_and_real_signing(self, clips, tmp_path, capsys):
+        pytest.importorskip("torch")
         clip = tiny_sentence(("UP",), seed=0)
         replace(clip, source={"extractor": "signloom synth"}).save(tmp_path / "made.npz")
         made = saved_model(tmp_path / "made.safetensors", {"name": "x", "synthetic": True})
