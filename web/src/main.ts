@@ -8,7 +8,7 @@ import { keepForOffline } from "./page/offline";
 import { Lookup } from "./page/lookup";
 import { Practise } from "./page/practise";
 import { Recogniser } from "./page/recognition";
-import { Session } from "./page/session";
+import { Session, type Figures } from "./page/session";
 import { LoadError, loadExamples, loadGraph, loadLexicon, loadSite, loadTexts, type Site } from "./page/site";
 import { drawTracked, filmsOf } from "./page/skeleton";
 import { CameraError } from "./page/sources";
@@ -97,7 +97,7 @@ class Page {
     const keeps = location.hash === "#keep";
     this.session = new Session(video, tracker, recogniser, site.model.stream.pause_seconds, this.listener(), keeps);
     byId("camera").addEventListener("click", () => void this.start(null));
-    byId("stop").addEventListener("click", () => void this.session.stop().then(() => this.show()));
+    byId("stop").addEventListener("click", () => void this.session.stop().then(() => this.listener().ended(null)));
     byId("open").addEventListener("click", () => byId("file").click());
     byId<HTMLInputElement>("file").addEventListener("change", ({ target }) => {
       const input = target as HTMLInputElement;
@@ -171,6 +171,7 @@ class Page {
       },
       ended: (error) => {
         if (error) problem(explained(error));
+        this.rates();
         this.show();
       },
       paused: () => {
@@ -211,13 +212,29 @@ class Page {
     this.practise.judge(utterance);
   }
 
+  /** Shows how fast the session is, or was. */
+  private rates(): Figures {
+    const figures = this.session.figures();
+    byId("figures").textContent = text("figures", { rate: figures.rate.toFixed(1), dropped: figures.dropped });
+    return figures;
+  }
+
   private figures(): void {
     if (!this.session.isRunning) return;
-    const { rate, dropped, isAlone, isSlow } = this.session.figures();
-    byId("figures").textContent = text("figures", { rate: rate.toFixed(1), dropped });
+    const { isAlone, isSlow, rate } = this.rates();
     if (isAlone) byId("note").textContent = text("nobody");
     else if (isSlow && this.media === null) byId("note").textContent = text("few_frames", { rate: rate.toFixed(0) });
     else if (byId("note").textContent !== text("paused")) byId("note").textContent = "";
+  }
+}
+
+/** Returns whether WebAssembly is there, and neither the browser nor the host's policy blocks it. */
+function runsWebAssembly(): boolean {
+  try {
+    // The smallest module: its magic number and version.
+    return Boolean(new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)));
+  } catch {
+    return false;
   }
 }
 
@@ -228,7 +245,7 @@ async function main(): Promise<void> {
   byId("card").textContent = site.card;
   await chooseLanguage(site);
   new Tabs(["recognise", "practise", "lookup", "about"]);
-  if (typeof WebAssembly === "undefined") return problem(text("error_wasm"));
+  if (!runsWebAssembly()) return problem(text("error_wasm"));
   const progress = byId("progress");
   await keepForOffline(site.version, {
     progress: (done, total) => {

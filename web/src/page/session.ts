@@ -41,7 +41,11 @@ export class Session {
   readonly kept: KeptFrame[] = [];
   private end: (() => void) | null = null;
   private numDropped = 0;
+  private numTracked = 0;
   private numStarts = 0;
+  /** When the session began, and ended. */
+  private begun = 0;
+  private ended = 0;
   private readonly moments: number[] = [];
   private lastBody = 0;
   private pause: ReturnType<typeof setTimeout> | undefined;
@@ -59,15 +63,18 @@ export class Session {
     return this.end !== null;
   }
 
+  /** Returns the figures of the last seconds; of the whole session when it has ended, or has few frames. */
   figures(): Figures {
-    const now = performance.now();
+    const now = this.isRunning ? performance.now() : this.ended;
     while (this.moments.length && this.moments[0] < now - 1000 * FIGURES_SECONDS) this.moments.shift();
-    const rate = this.moments.length / FIGURES_SECONDS;
+    const seconds = (now - this.begun) / 1000;
+    const hasMany = this.isRunning && this.moments.length >= FIGURES_SECONDS;
+    const rate = hasMany ? this.moments.length / FIGURES_SECONDS : this.numTracked / Math.max(seconds, 1e-3);
     return {
       rate,
       dropped: this.numDropped,
       isAlone: this.isRunning && this.moments.length > 0 && now - this.lastBody > 1000 * NOBODY_SECONDS,
-      isSlow: this.moments.length > FEW_FRAMES_PER_SECOND / 4 && rate < FEW_FRAMES_PER_SECOND,
+      isSlow: seconds > FIGURES_SECONDS && rate < FEW_FRAMES_PER_SECOND,
     };
   }
 
@@ -124,6 +131,7 @@ export class Session {
     if (!this.end) return;
     this.end();
     this.end = null;
+    this.ended = performance.now();
     await this.finish();
   }
 
@@ -137,18 +145,20 @@ export class Session {
   private async begin(): Promise<void> {
     await this.tracker.restart();
     this.recogniser.restart();
-    this.kept.length = this.moments.length = this.numDropped = 0;
-    this.lastBody = performance.now();
+    this.kept.length = this.moments.length = this.numDropped = this.numTracked = 0;
+    this.lastBody = this.begun = performance.now();
   }
 
   /** Tracks and recognises what the video shows now. */
   private async one(seconds: number): Promise<void> {
     const { end } = this;
-    const { image, aspect } = await pictureOf(this.video, seconds);
-    const { width, height } = image;
-    const found = await this.tracker.track(image);
+    const picture = await pictureOf(this.video);
+    const { width, height } = picture;
+    const aspect = this.video.videoWidth / this.video.videoHeight;
+    const found = await this.tracker.track(picture);
     // Another session may have begun meanwhile, or none.
     if (this.end !== end || end === null) return;
+    this.numTracked++;
     this.moments.push(performance.now());
     if (found.points.subarray(0, 3 * NUM_POSE).some(Number.isFinite)) this.lastBody = performance.now();
     this.listener.tracked(found, width, height);
@@ -176,6 +186,7 @@ export class Session {
     if (!this.isRunning) return;
     this.end?.();
     this.end = null;
+    this.ended = performance.now();
     clearTimeout(this.pause);
     this.listener.ended(error);
   }

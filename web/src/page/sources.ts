@@ -7,11 +7,11 @@ const LEAST_STEP_SECONDS = 1 / 120;
 /** A video whose picture stays longer than this has ended. */
 const LONGEST_STEP_SECONDS = 2;
 
-/** A picture and its time; width over height as it is shown. */
+/** A picture, and its size when it is tracked. */
 export interface Picture {
-  readonly image: ImageBitmap;
-  readonly seconds: number;
-  readonly aspect: number;
+  readonly image: VideoFrame | ImageBitmap;
+  readonly width: number;
+  readonly height: number;
 }
 
 /** A camera cannot be used: the key of a text, and the browser's reason. */
@@ -57,13 +57,12 @@ export function eachFrame(video: HTMLVideoElement, offer: (seconds: number) => v
   return () => video.cancelVideoFrameCallback(request);
 }
 
-/** Returns what a video shows now. */
-export async function pictureOf(video: HTMLVideoElement, seconds: number): Promise<Picture> {
-  const { videoWidth: width, videoHeight: height } = video;
-  const scale = Math.min(1, MOST_PIXELS / Math.max(width, height));
-  const size = { resizeWidth: Math.round(width * scale), resizeHeight: Math.round(height * scale) };
-  const image = await (scale < 1 ? createImageBitmap(video, { ...size, resizeQuality: "medium" }) : createImageBitmap(video));
-  return { image, seconds, aspect: width / height };
+/** Returns what a video shows now; who takes it must close it. */
+export async function pictureOf(video: HTMLVideoElement): Promise<Picture> {
+  const scale = Math.min(1, MOST_PIXELS / Math.max(video.videoWidth, video.videoHeight));
+  const [width, height] = [video.videoWidth, video.videoHeight].map((pixels) => Math.round(pixels * scale));
+  const image = typeof VideoFrame === "undefined" ? await createImageBitmap(video) : new VideoFrame(video);
+  return { image, width, height };
 }
 
 /** Loads a video file into an element. Throws Error with the browser's reason if it is none. */
@@ -74,7 +73,7 @@ export async function openVideo(video: HTMLVideoElement, file: Blob): Promise<vo
     video.onloadeddata = () => resolve();
     video.onerror = () => reject(new Error(video.error?.message || "unknown format"));
   });
-  if (!video.videoWidth) throw new Error("it has no picture");
+  if (!video.videoWidth) throw new Error("it has no picture, or one in a format that the browser does not know");
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The tracker in its worker: it answers in the order of the questions. */
 
 import type { FromTracker, ToTracker, Tracked } from "../workers/messages";
+import type { Picture } from "./sources";
 
 export class Tracker {
   /** The processor computes the networks, for want of a graphics card. */
@@ -35,8 +36,8 @@ export class Tracker {
     await this.ask({ kind: "restart" });
   }
 
-  async track(image: ImageBitmap): Promise<Tracked> {
-    const message = await this.ask({ kind: "frame", image }, [image]);
+  async track(picture: Picture): Promise<Tracked> {
+    const message = await this.ask({ kind: "frame", ...picture }, [picture.image]);
     if (message.kind !== "tracked") throw new Error(`tracker: unexpected ${message.kind}`);
     return message;
   }

@@ -1,5 +1,6 @@
 /** What the page and its workers say to each other. */
 
+import type { Picture } from "../page/sources";
 import type { Entry, Match } from "../recognizer/lookup";
 import type { ModelRecord } from "../recognizer/model";
 import type { StreamEvent } from "../recognizer/stream_events";
@@ -7,7 +8,7 @@ import type { StreamEvent } from "../recognizer/stream_events";
 export type ToTracker =
   | { readonly kind: "start"; readonly folder: string }
   | { readonly kind: "restart" }
-  | { readonly kind: "frame"; readonly image: ImageBitmap };
+  | ({ readonly kind: "frame" } & Picture);
 
 /** points: x, y, z of the 543 points, x and y in fractions of the picture; NaN where missing. visibility: of the pose. */
 export interface Tracked {

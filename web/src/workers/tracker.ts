@@ -5,6 +5,7 @@
  * both, as far as it uses them; its own path for workers makes no context for the pictures.
  */
 
+import type { Picture } from "../page/sources";
 import type { FromTracker, ToTracker } from "./messages";
 
 interface Landmark {
@@ -27,7 +28,7 @@ interface Holistic {
   onResults(listener: (results: Results) => void): void;
   initialize(): Promise<void>;
   reset(): Promise<void>;
-  send(inputs: { image: ImageBitmap }, milliseconds: number): Promise<void>;
+  send(inputs: { image: ImageData }, milliseconds: number): Promise<void>;
 }
 
 interface Scope {
@@ -57,6 +58,9 @@ const MILLISECONDS_PER_FRAME = 33.333;
 
 const scope = self as unknown as Scope;
 let holistic: Holistic;
+const canvas = new OffscreenCanvas(1, 1);
+let pixels = new ImageData(1, 1);
+let copies = true;
 let results: Results = {};
 let count = 0;
 let onCpu = false;
@@ -105,11 +109,41 @@ async function start(folder: string): Promise<void> {
   scope.postMessage({ kind: "ready", onCpu });
 }
 
-async function track(image: ImageBitmap): Promise<void> {
+/** Returns whether the pixels of a frame are those that are shown: neither scaled nor turned. */
+function isAsShown(frame: VideoFrame & { readonly rotation?: number; readonly flip?: boolean }, { width, height }: Picture): boolean {
+  const { rotation, flip, visibleRect } = frame;
+  return rotation === 0 && flip === false && visibleRect?.width === width && visibleRect.height === height;
+}
+
+/**
+ * Returns the pixels of a picture, and closes it. Chromium keeps the memory of each frame that is drawn until it
+ * collects garbage, which it does rarely, since this memory does not count for it. So frames are copied where they can be.
+ */
+async function pixelsOf(picture: Picture): Promise<ImageData> {
+  const { image, width, height } = picture;
+  try {
+    if (copies && "copyTo" in image && isAsShown(image, picture)) {
+      if (pixels.width !== width || pixels.height !== height) pixels = new ImageData(width, height);
+      try {
+        await image.copyTo(pixels.data, { format: "RGBA" });
+        return pixels;
+      } catch {
+        copies = false;
+      }
+    }
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d", { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D;
+    context.drawImage(image, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height);
+  } finally {
+    image.close();
+  }
+}
+
+async function track(picture: Picture): Promise<void> {
   const begin = performance.now();
   results = {};
-  await holistic.send({ image }, ++count * MILLISECONDS_PER_FRAME);
-  image.close();
+  await holistic.send({ image: await pixelsOf(picture) }, ++count * MILLISECONDS_PER_FRAME);
   const points = new Float32Array(3 * NUM_POINTS).fill(NaN);
   const visibility = new Float32Array(NUM_POSE).fill(NaN);
   for (const [part, first] of Object.entries(STARTS)) {
@@ -122,7 +156,7 @@ async function track(image: ImageBitmap): Promise<void> {
 
 async function answer(message: ToTracker): Promise<void> {
   if (message.kind === "start") await start(message.folder);
-  else if (message.kind === "frame") await track(message.image);
+  else if (message.kind === "frame") await track(message);
   else {
     await holistic.reset();
     scope.postMessage({ kind: "ready", onCpu });

@@ -1,0 +1,60 @@
+/** Figures of benchmarks/README.md: memory while a camera runs for SIGNLOOM_MINUTES, and the first load at 20 Mbit/s. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Host } from "./host";
+import { frames, launch, open, ready } from "./visit";
+
+const folder = process.env.SIGNLOOM_BROWSER ?? "";
+const minutes = Number(process.env.SIGNLOOM_MINUTES ?? 0);
+const SAMPLE_MS = 30_000;
+const BYTES_PER_SECOND = 20e6 / 8;
+
+/** Returns the private memory of a process in MB. */
+function privateMegabytes(process: number): number {
+  const found = /^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${process}/smaps_rollup`, "utf8"));
+  return Math.round(Number(found?.[1]) / 1024);
+}
+
+function camera(): Promise<Awaited<ReturnType<typeof launch>>> {
+  const film = `--use-file-for-fake-video-capture=${join(folder, "camera.mjpeg")}`;
+  return launch("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", film);
+}
+
+describe.skipIf(!folder || !minutes)("figures (SIGNLOOM_BROWSER, SIGNLOOM_MINUTES, on Linux)", () => {
+  it("samples the memory of the page and its workers", async () => {
+    const host = new Host(join(folder, "site"));
+    const browser = await camera();
+    const { page } = await open(await browser.newContext({ permissions: ["camera"], locale: "en-GB" }), await host.start());
+    await ready(page);
+    const processes = await browser.newBrowserCDPSession();
+    await page.click("#camera");
+    for (const begin = Date.now(); Date.now() - begin < 60_000 * minutes; ) {
+      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+      const { processInfo } = await processes.send("SystemInfo.getProcessInfo");
+      const renderers = processInfo.filter(({ type }) => type === "renderer");
+      const most = Math.max(...renderers.map(({ id }) => privateMegabytes(id)));
+      console.log(Math.round((Date.now() - begin) / 1000), "s", most, "MB", await page.textContent("#figures"));
+    }
+    expect(await page.isHidden("#problem")).toBe(true);
+    await browser.close();
+    host.stop();
+  }, 60_000 * (minutes + 5));
+
+  it.each([true, false])("times the first load (compressed: %s)", async (compresses) => {
+    const host = new Host(join(folder, "site"), { compresses, bytesPerSecond: BYTES_PER_SECOND });
+    const browser = await camera();
+    const context = await browser.newContext({ permissions: ["camera"], locale: "en-GB" });
+    const address = await host.start();
+    const begin = Date.now();
+    const { page } = await open(context, `${address}#keep`);
+    await ready(page);
+    const loaded = (Date.now() - begin) / 1000;
+    await page.click("#camera");
+    await frames(page, 1);
+    console.log("ready after", loaded, "s; first frame tracked after", (Date.now() - begin) / 1000, "s");
+    await browser.close();
+    host.stop();
+  });
+});
