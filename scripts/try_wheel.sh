@@ -19,7 +19,7 @@ venv/bin/signloom doctor run --format json >doctor.json || [ $? = 1 ]
 grep -q '<script' run/score-test.html
 test -s run/report.html
 # The page is in the wheel where there was Node.js to build it.
-if unzip -l "$wheel" | grep -q signloom/page/site/index.html; then
+if "$python" -m zipfile -l "$wheel" | grep signloom/page/site/index.html >listed.txt; then
     venv/bin/python -m pip install --quiet "$wheel[export]"
     venv/bin/signloom page run --output site
     test -s site/sw.js && test -s site/data/model.onnx
