@@ -218,7 +218,9 @@ def screen():
 
 @pytest.mark.slow
 def test_the_window_opens_and_shows_the_video(wave, model, tmp_path, screen):
-    session = Session(tmp_path, model, "--video", wave, "--mirror", DISPLAY=screen)
+    # Longer than it takes to look at the screen.
+    film = waving.write_video(tmp_path / "film.mp4", 500)
+    session = Session(tmp_path, model, "--video", film, "--mirror", DISPLAY=screen)
     session.until_recorded()
     grab = f"from PIL import ImageGrab; ImageGrab.grab(xdisplay={screen!r}).save({str(tmp_path / 'shot.png')!r})"
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -229,7 +231,7 @@ def test_the_window_opens_and_shows_the_video(wave, model, tmp_path, screen):
         shown = cv2.imread(str(tmp_path / "shot.png")).astype(int)
         orange = int(((shown[..., 2] > 180) & (shown[..., 0] < 90)).sum())
     assert orange >= 5000
-    assert session.end() == 0
+    assert session.end(signal.SIGINT) == 130
     assert session.check_files()
 
 
