@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -77,6 +78,22 @@ def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]
     part.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     part.replace(path)
     return result
+
+
+def run_signloom(arguments: Sequence[str], *, log: Path, checkout: Path = ROOT) -> float:
+    """Runs a command of the signloom in a working tree, with one thread for BLAS, and returns its seconds.
+
+    Its output is added to the file `log`. Ends this process if the command fails.
+    """
+    command = [sys.executable, "-m", "signloom.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str((checkout / "src").resolve()), "OMP_NUM_THREADS": "1"}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    with log.open("a") as file:
+        done = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed; see {log}")
+    return time.perf_counter() - started
 
 
 def provenance() -> dict[str, Any]:

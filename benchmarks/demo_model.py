@@ -13,10 +13,6 @@ What is done is not done again: runs and results lie in --work.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -111,21 +107,14 @@ def fitted(options: Any, corpus: Any, person: str) -> Path:
     """Returns the run folder, trained on one thread if it is not there."""
     folder: Path = options.work / "runs" / person
     if not (folder / "finished").exists():
-        command = [sys.executable, "-m", "signloom.cli", "train", "--data_dir", str(corpus.root.resolve())]
+        command = ["train", "--data_dir", str(corpus.root.resolve())]
         epochs = SHIPPED["epochs"] if person == EVERYBODY else options.epochs
         command += ["--output", str(folder.resolve()), "--seed", str(options.seed), "--epochs", str(epochs)]
         # One view of each clip: as good in the same time (README.md), and less time an epoch.
         command += ["--consistency", "0"]
         command += ["--resume"] if (folder / "history.json").exists() else ["--overwrite"]
-        environment = {**os.environ, "PYTHONPATH": str(common.ROOT / "src"), "OMP_NUM_THREADS": "1"}
-        log = options.work / "logs" / f"{person}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        with log.open("a") as file:
-            done = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed; see {log}")
-        (folder / "finished").write_text(f"{time.perf_counter() - started:.1f}\n")
+        seconds = common.run_signloom(command, log=options.work / "logs" / f"{person}.log")
+        (folder / "finished").write_text(f"{seconds:.1f}\n")
     return folder
 
 

@@ -19,11 +19,7 @@ its result lies in --work.
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,18 +109,12 @@ def trained(options: Any, task: Task, side: str) -> Path:
     folder: Path = options.work / "runs" / f"{task.name}-{side}"
     if not (folder / "model.safetensors").exists() or not (folder / "finished").exists():
         source = options.yardstick if side == "yardstick" else common.ROOT
-        command = [sys.executable, "-m", "signloom.cli", "train", "--data_dir", str(corpus.root.resolve())]
+        command = ["train", "--data_dir", str(corpus.root.resolve())]
         command += ["--output", str(folder.resolve()), "--overwrite", "--seed", str(task.seed)]
         command += ["--epochs", str(task.epochs), "--threads", "1", *SIDES[side]]
-        environment = {**os.environ, "PYTHONPATH": str((source / "src").resolve()), "OMP_NUM_THREADS": "1"}
         log = options.work / "logs" / f"{task.name}-{side}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        with log.open("w") as file:
-            done = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed; see {log}")
-        (folder / "finished").write_text(f"{time.perf_counter() - started:.1f}\n")
+        seconds = common.run_signloom(command, log=log, checkout=source)
+        (folder / "finished").write_text(f"{seconds:.1f}\n")
     return folder
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from signloom import layout
+from signloom.landmarks import Landmarks
 
 _POSE = {
     "left_shoulder": (0.75, 0.5), "right_shoulder": (0.45, 0.5), "left_elbow": (0.8, 0.8), "right_elbow": (0.4, 0.75),
@@ -25,3 +26,9 @@ def one_handed_signer(num_frames: int, *, hertz: float = 1.3, seed: int = 0) -> 
     clip[:, layout.GROUPS["right_hand"]] = hand + np.array((*_POSE["right_wrist"], 0))
     clip[:, layout.GROUPS["right_hand"], 0] += way[:, None]
     return clip
+
+
+def one_handed_clip(*, hertz: float, seed: int = 0, num_frames: int = 30) -> Landmarks:
+    """Returns a clip of such a person at 25 frames/s."""
+    points = one_handed_signer(num_frames, hertz=hertz, seed=seed)
+    return Landmarks(points, np.full((num_frames, 33), 0.5), fps=25.0)

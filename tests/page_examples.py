@@ -15,19 +15,26 @@ from signloom.score.wer import Score, score
 
 LONG = "VERY-LONG-GLOSS-OF-A-COMPOUND-THAT-NO-PHONE-SHOWS-ON-ONE-LINE"
 GLOSSES = ("REGEN", "MORGEN", "NORD", LONG, "IX", "ABEND")
-PATH = "/home/somebody/work/recordings/of-last-summer/with-a-name-that-does-not-end/corpus-of-all-signers"
-EPOCHS = [
-    {
-        "epoch": number,
-        "train_loss": 40 / number,
-        "dev_loss": 42 / number,
-        "dev_wer": 1 / number,
-        "learning_rate": 1e-3,
-        "seconds": 2.5,
-        "frames_per_second": 40_000.0,
-    }
-    for number in range(1, 31)
-]
+PATH = "/home/somebody/recordings/of-last-summer/with-a-name-that-does-not-end/corpus-of-all-signers"
+
+
+def epochs(count, **fields):
+    """Returns the records of so many epochs, as a run's history has them."""
+    return [
+        {
+            "epoch": number,
+            "train_loss": 40 / number,
+            "dev_loss": 42 / number,
+            "dev_wer": 1 / number,
+            "learning_rate": 1e-3,
+            "seconds": 2.5,
+            "frames_per_second": 40_000.0,
+            **fields,
+        }
+        for number in range(1, count + 1)
+    ]
+
+
 FINDING = Finding(
     id="compatibility.gradients_of_every_part",
     level="warn",
@@ -68,7 +75,7 @@ def _run(folder: Path, *, evaluated: bool) -> Path:
             "corpus": {"name": f"corpus-{LONG}", "synthetic": True, "summary": dict.fromkeys(splits, row), **known},
             "environment": {"python": "3.11", "executable": f"{PATH}/bin/python"},
         },
-        "history.json": {"epochs": EPOCHS, "best_epoch": 27},
+        "history.json": {"epochs": epochs(30), "best_epoch": 27},
         "monitors.json": {
             "every_steps": 50,
             "said": [FINDING],

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from one_handed import one_handed_signer
+from one_handed import one_handed_clip
 from signloom import layout
 from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.compose.idle import idle_places, rest_beside, with_resting_hands
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
-from signloom.landmarks import Landmarks
 
 SMALL = ComposeOptions(num_train=12, num_dev=2, num_test=2, seed=1)
 HERTZ = {"A": 1.3, "B": 2.1, "-": 0.0}
@@ -19,8 +18,7 @@ LEFT, RIGHT = layout.GROUPS["left_hand"], layout.GROUPS["right_hand"]
 
 
 def clip(gloss, seed=0, num_frames=30):
-    points = one_handed_signer(num_frames, hertz=HERTZ[gloss], seed=seed)
-    return Landmarks(points, np.full((num_frames, 33), 0.5), fps=25.0)
+    return one_handed_clip(hertz=HERTZ[gloss], seed=seed, num_frames=num_frames)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from one_handed import one_handed_signer
+from one_handed import one_handed_clip
 from signloom import layout
 from signloom.anatomy.idle_hands import trunk_of
 from signloom.compose import ComposeOptions, compose, split_clips
@@ -13,7 +13,6 @@ from signloom.compose.others import made_up, other_places
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.importers import merge
-from signloom.landmarks import Landmarks
 from signloom.train.data import UtteranceDataset
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
@@ -23,8 +22,7 @@ LEFT, RIGHT = layout.GROUPS["left_hand"], layout.GROUPS["right_hand"]
 
 
 def clip(gloss, seed=0, num_frames=30):
-    points = one_handed_signer(num_frames, hertz=HERTZ[gloss], seed=seed)
-    return Landmarks(points, np.full((num_frames, 33), 0.5), fps=25.0)
+    return one_handed_clip(hertz=HERTZ[gloss], seed=seed, num_frames=num_frames)
 
 
 @pytest.fixture(scope="module")

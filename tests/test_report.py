@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from page_examples import epochs
 from signloom.errors import InputError
 from signloom.report import write_report
 from signloom.report.charts import Span, curves, timeline
@@ -12,22 +13,6 @@ from signloom.report.html import Html, element
 from signloom.score.wer import score
 
 EVIL = "<script>alert('x')</script>"
-
-
-def epochs(count=4, **fields):
-    return [
-        {
-            "epoch": number,
-            "train_loss": 40 / number,
-            "dev_loss": 42 / number,
-            "dev_wer": 1 / number,
-            "learning_rate": 1e-3,
-            "seconds": 2.5,
-            "frames_per_second": 40_000.0,
-            **fields,
-        }
-        for number in range(1, count + 1)
-    ]
 
 
 def evaluation(**fields):
@@ -67,7 +52,7 @@ def run(tmp_path):
     folder.mkdir()
     files = {
         "run.json": RUN,
-        "history.json": {"epochs": epochs(), "best_epoch": 3},
+        "history.json": {"epochs": epochs(4), "best_epoch": 3},
         "evaluation-test.json": evaluation(
             unseen_signers=True,
             baseline={"name": "DTW", "error_rate": 0.8, "interval": {"low": 0.7, "high": 0.9}, "note": "signs cut out"},
