@@ -101,7 +101,7 @@ def _examine_record(subject: Subject, checks: Sequence[Check[Any]], bar: Progres
 
 
 def _examine_predictions(subject: Subject, checks: Sequence[Check[Any]], bar: Progress) -> list[Finding]:
-    task = bar.add_task("predicting with the model", total=1, unit="pass")
+    task = bar.add_task("predicting with the model", total=1, unit="passes")
     try:
         predictions = predict(subject)
         return [one(predictions) for one in checks]

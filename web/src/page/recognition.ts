@@ -4,6 +4,7 @@ import type { Entry, Match } from "../recognizer/lookup";
 import type { ModelRecord } from "../recognizer/model";
 import type { StreamEvent } from "../recognizer/stream_events";
 import type { FromRecogniser, ToRecogniser } from "../workers/messages";
+import { Answers } from "./answers";
 
 /** What a frame changes, and what is nearest to an utterance that ended. */
 export interface Recognised {
@@ -12,28 +13,19 @@ export interface Recognised {
 }
 
 export class Recogniser {
-  private readonly worker = new Worker(new URL("../workers/recogniser.ts", import.meta.url), { type: "module" });
-  private readonly waiting: { resolve(message: FromRecogniser): void; reject(error: Error): void }[] = [];
+  private readonly worker = new Answers<ToRecogniser, FromRecogniser>(
+    new Worker(new URL("../workers/recogniser.ts", import.meta.url), { type: "module" }),
+  );
 
-  constructor(private readonly record: ModelRecord) {
-    this.worker.onmessage = ({ data }: MessageEvent<FromRecogniser>) => {
-      const next = this.waiting.shift();
-      if (data.kind === "failed") next?.reject(new Error(data.reason));
-      else next?.resolve(data);
-    };
-    this.worker.onerror = (event) => {
-      event.preventDefault();
-      for (const each of this.waiting.splice(0)) each.reject(new Error(event.message));
-    };
-  }
+  constructor(private readonly record: ModelRecord) {}
 
   async start(graph: ArrayBuffer, lexicon: readonly Entry[]): Promise<void> {
-    await this.ask({ kind: "start", record: this.record, graph, lexicon }, [graph]);
+    await this.worker.ask({ kind: "start", record: this.record, graph, lexicon }, [graph]);
   }
 
   /** What comes next does not continue the frames so far. */
   restart(): void {
-    this.worker.postMessage({ kind: "restart" } satisfies ToRecogniser);
+    this.worker.tell({ kind: "restart" });
   }
 
   /** Returns what a frame changes. points: of all 543 points, x and z in units of the picture's height. */
@@ -49,15 +41,8 @@ export class Recogniser {
   }
 
   private async recognised(message: ToRecogniser, transfer: Transferable[] = []): Promise<Recognised> {
-    const answer = await this.ask(message, transfer);
+    const answer = await this.worker.ask(message, transfer);
     if (answer.kind !== "recognised") throw new Error(`recogniser: unexpected ${answer.kind}`);
     return answer;
-  }
-
-  private ask(message: ToRecogniser, transfer: Transferable[] = []): Promise<FromRecogniser> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      this.worker.postMessage(message, transfer);
-    });
   }
 }
