@@ -223,7 +223,7 @@ def idle_confidences(model: Any, stream: streams_made.Stream) -> list[float]:
     from signloom.inference.stream_events import GlossEvent
     from signloom.inference.streaming import StreamingRecognizer
 
-    recognizer = StreamingRecognizer(model, min_confidence=0.0)
+    recognizer = StreamingRecognizer(model.with_min_confidence(0.0))
     events = recognizer.push(stream.points, np.arange(len(stream.points)) / stream.fps) + recognizer.finish()
     return [event.span.confidence for event in events if isinstance(event, GlossEvent) and event.kind == "final"]
 

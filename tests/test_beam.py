@@ -368,7 +368,7 @@ def test_more_processes_find_the_same_in_the_same_order():
     decoding = Decoding(beam_size=4, lm_weight=0.7, insertion_bonus=0.5)
     told = []
     alone = decode_all(emissions, VOCABULARY, decoding, model, chunk=2, advance=told.append)
-    assert alone == [Decoder(VOCABULARY, decoding, model).ids(one) for one in emissions]
+    assert alone == [Decoder(VOCABULARY, decoding, model).kept(one) for one in emissions]
     assert decode_all(emissions, VOCABULARY, decoding, model, workers=2, chunk=3, advance=told.append) == alone
     assert told == [2, 2, 2, 1, 3, 3, 1]
     with pytest.raises(InputError, match="workers is 0"):

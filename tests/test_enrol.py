@@ -32,6 +32,7 @@ from signloom.train.enrol.clips import read_clips, respelled
 from signloom.train.enrol.enrol import enrol
 from signloom.train.enrol.examples import composed
 from signloom.train.enrol.keep import make_store
+from signloom.train.enrol.learner import Lesson
 from signloom.train.enrol.torch_learner import TorchLearner
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
@@ -232,7 +233,7 @@ class TestAdapting:
         before = {name: value.clone() for name, value in recognizer.state_dict().items()}
         results = []
         for seed in (1, 1, 2):
-            adapted = adapt(extended(recognizer, 6), new, kept, num_known=6, seed=seed)
+            adapted = adapt(extended(recognizer, 6), Lesson(new, kept, seed), num_known=6)
             results.append(adapted.state_dict())
         changed = {name for name, value in results[0].items() if not torch.equal(value, before[name])}
         assert {name.partition(".")[0] for name in changed} == {"lstm", "classifier"}

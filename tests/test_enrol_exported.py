@@ -34,6 +34,7 @@ from signloom.train.enrol import classifier as learning  # noqa: E402
 from signloom.train.enrol import enrol as enrolment  # noqa: E402
 from signloom.train.enrol.classifier import ClassifierLearner  # noqa: E402
 from signloom.train.enrol.keep import make_store  # noqa: E402
+from signloom.train.enrol.learner import Lesson  # noqa: E402
 from without_packages import TORCH, run_without  # noqa: E402
 
 
@@ -182,9 +183,7 @@ class TestLearning:
         new = [example(*rng.integers(2, 5, 3).tolist()) for _ in range(20)]
         before = [learning._log_probs(item.features, known) for item in stored]
         start = learning.extended(known, 5)
-        learnt = learning._learnt(
-            start, new, stored, before=before, scale=1.0, dropout=0.1, seed=0, advance=lambda: None
-        )
+        learnt = learning._learnt(start, Lesson(new, stored, seed=0), before=before, scale=1.0, dropout=0.1)
         for item in (example(4, 2, 4), example(3, 3, 2)):
             ids = learning._log_probs(item.features, learnt).argmax(1)
             assert [word for word, last in zip(ids, [0, *ids], strict=False) if word not in (0, last)] == item.target

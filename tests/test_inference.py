@@ -16,6 +16,7 @@ from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model, load
 from signloom.inference.model_file import ModelFile
 from signloom.model.presets import ModelConfig
+from signloom.score.text import summary
 from signloom.vocabulary import Vocabulary
 from without_packages import TORCH, run_without
 
@@ -128,6 +129,12 @@ def test_a_model_runs_on_any_engine(vocabulary, tiny_corpus):
     assert [span.gloss for span in model.transcribe(clip).glosses] == [vocabulary.words[-1]]
     result = evaluate(model, corpus, "dev")
     assert all(utterance.hypothesis_as_given == (vocabulary.words[-1],) for utterance in result.utterances)
+    assert result.num_dropped == 0
+    assert "dropped" not in summary(result)
+    strict = evaluate(model.with_min_confidence(1.0), corpus, "dev")
+    assert (strict.num_dropped, strict.wer) == (len(result.utterances), 1.0)
+    assert strict.to_json()["num_dropped"] == strict.num_dropped
+    assert "dropped before scoring" in summary(strict)
     with pytest.raises(InputError, match="no weights"):
         model.save(tiny_corpus / "never.safetensors")
     with pytest.raises(InputError, match="classifier of 5 words, vocabulary of 6"):

@@ -1,14 +1,18 @@
-"""Finds the best weight of a language model and the best insertion bonus on dev, and stores them with the model.
+"""Finds the best language model weight, insertion bonus and least confidence on dev, and stores them with the model.
 
 The language model comes from --lm, or is estimated from the training sentences of the corpus. The emissions of dev are
 computed once. They are decoded with every pair of settings on a grid, then with those on finer grids around the best.
 The best settings and the language model are stored in the model's file, and `signloom evaluate` and `signloom
 transcribe` use them (`--decoder greedy` ignores them). The settings were chosen on dev, so the WER on dev is a little
 too good: report the WER on test.
+
+Where dev shows idling or signs that are none of the model's (`signloom compose --others`), a least confidence is chosen
+as well: the one that leaves the fewest false glosses and drops at most --most_lost of the true ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,9 +20,11 @@ from typing import ClassVar
 import numpy as np
 
 from signloom.console import progress_bar, say
+from signloom.corpus import Utterance
 from signloom.ctc.arpa import read_arpa
 from signloom.ctc.beam import BEAM_SIZE
 from signloom.ctc.decoding_options import describe, model_note
+from signloom.ctc.hypothesis import Emission
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
@@ -26,6 +32,7 @@ from signloom.errors import InputError, plural
 from signloom.files.locks import locked, locked_file
 from signloom.hints import command
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
+from signloom.inference.limits import Limits, judge_limits, shows_more_than_signs
 from signloom.inference.model import Model, load
 from signloom.inference.own_corpus import corpus_for
 from signloom.inference.tune import Tuned, num_points, tune
@@ -60,6 +67,9 @@ class Options:
     """utterances per batch of the network"""
     workers: int = 1
     """number of processes that decode in parallel"""
+    most_lost: float = 0.02
+    """largest share of the glosses found rightly that the least confidence may drop (see --min_confidence of
+    'transcribe'); it is chosen where dev shows idling or other signs"""
     output: Path | None = None
     """file for the tuned model; default: overwrite the model itself"""
 
@@ -73,6 +83,8 @@ def run(options: Options) -> int:
         )
     if min(options.batch_size, options.workers, options.beam_size) < 1:
         raise InputError("--batch_size, --workers and --beam_size need at least 1")
+    if not 0 <= options.most_lost <= 1:
+        raise InputError(f"--most_lost is {options.most_lost}; needed a share from 0 to 1")
     path = options.output or model_path(options.model)
     # The model of a run is written by its training, too.
     with locked(path.parent) if path == model_path(options.model) else locked_file(path):
@@ -114,18 +126,39 @@ def _run(options: Options, path: Path) -> int:
         )
         bar.update(search, total=len(tuned.points), completed=len(tuned.points))
         stored = language_model if tuned.decoding.uses_language_model else None
-        decoding = replace(tuned.decoding, min_confidence=model.decoding.min_confidence)
-        model = replace(model, decoding=decoding, language_model=stored)
+        # Nothing is dropped while confidences are calibrated and limits are compared.
+        before = model.decoding.min_confidence
+        model = replace(model, decoding=tuned.decoding, language_model=stored)
         # Confidences depend on the decoder: a new decoder needs a new calibration.
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(train)), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
+    limits = _limits(model, dev, emissions, options.most_lost)
+    model = model.with_min_confidence(limits.chosen.least if limits.chosen else before)
     _store(model, tuned, path)
     print(_report(tuned, language_model))
+    print(limits)
+    if limits.chosen:
+        say(
+            f"stored: a least confidence of {limits.chosen.least:g}, which 'transcribe', 'evaluate', 'live' and "
+            "streams use from now on; --min_confidence overrides it"
+        )
+        if {item.signer for item in train} & {item.signer for item in dev}:
+            say("note: dev has signers of train; of new people the limit may drop more true glosses")
+    else:
+        say("note: 'signloom compose' with --others makes utterances from which a least confidence can be chosen")
     protocol = options.protocol if options.protocol != Options.protocol else None
     say(f"written: {path}")
     tuned_model = options.output or options.model
     say(f"next: {command('evaluate', tuned_model, data_dir=options.data_dir, split='test', protocol=protocol)}")
     return 0
+
+
+def _limits(model: Model, dev: Sequence[Utterance], emissions: Mapping[str, np.ndarray], most_lost: float) -> Limits:
+    """Returns what each least confidence leaves on dev."""
+    items = [item for item in dev if shows_more_than_signs(item)]
+    step = model.engine.step_seconds
+    found = [model.decode(Emission(emissions[item.id], step, item.duration_seconds)) for item in items]
+    return judge_limits(items, found, most_lost=most_lost)
 
 
 def _store(model: Model, tuned: Tuned, path: Path) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from signloom.ctc.viterbi import forced_alignment
 from signloom.errors import Faults, InputError, plural
 from signloom.files.schemas import check, shown
 from signloom.processes import process_pool
-from signloom.vocabulary import BLANK_ID, Vocabulary
+from signloom.vocabulary import BLANK_ID, UNKNOWN_ID, Vocabulary
 
 # Log-probabilities of a chunk of emissions; one that is longer is a chunk of its own (64 MB).
 _CHUNK_VALUES = 16_000_000
@@ -97,6 +97,13 @@ class Decoding:
         if wrong:
             raise InputError(f"{place}: unknown decoding settings {', '.join(wrong)}; known: {sorted(known)}")
         return check(cls, record, place)
+
+
+class Kept(NamedTuple):
+    """The ids of a gloss sequence without the glosses that were dropped, and how many were."""
+
+    ids: list[int]
+    num_dropped: int = 0
 
 
 class Decoder:
@@ -171,15 +178,26 @@ class Decoder:
 
     def ids(self, log_probs: np.ndarray) -> list[int]:
         """Returns the ids of the best gloss sequence of log_probs (T', V), without glosses that are dropped."""
+        return self.kept(log_probs).ids
+
+    def kept(self, log_probs: np.ndarray) -> Kept:
+        """Returns what `ids` does, and how many glosses were dropped."""
         ids = self.n_best(log_probs)[0].ids
         if not (least := self.decoding.min_confidence):
-            return list(ids)
+            return Kept(list(ids))
         raw = confidences(log_probs, ids, forced_alignment(log_probs, ids)).tolist()
-        return [word for word, value in zip(ids, raw, strict=True) if self.calibration.apply(value) >= least]
+        sure = [self.calibration.apply(value) >= least for value in raw]
+        # The unknown gloss is never named: nothing is dropped with it.
+        dropped = sum(not ok and word != UNKNOWN_ID for word, ok in zip(ids, sure, strict=True))
+        return Kept([word for word, ok in zip(ids, sure, strict=True) if ok], dropped)
 
     def all_ids(self, emissions: Iterable[np.ndarray]) -> list[list[int]]:
         """Returns the ids of the best gloss sequence of each emission, as `ids` does."""
         return [self.ids(log_probs) for log_probs in emissions]
+
+    def all_kept(self, emissions: Iterable[np.ndarray]) -> list[Kept]:
+        """Returns the best gloss sequence of each emission, as `kept` does."""
+        return [self.kept(log_probs) for log_probs in emissions]
 
     def decode(self, emission: Emission, *, timing: Timing | None = None) -> Hypothesis:
         """Returns the best gloss sequence, with a time span and a confidence for each gloss.
@@ -201,8 +219,8 @@ def decode_all(
     workers: int = 1,
     chunk: int = 16,
     advance: Callable[[int], object] = lambda count: None,
-) -> list[list[int]]:
-    """Returns the ids of the best gloss sequence of every emission (T', V) as `Decoder.ids`, in `workers` processes.
+) -> list[Kept]:
+    """Returns the best gloss sequence of every emission (T', V) as `Decoder.kept`, in `workers` processes.
 
     The result does not depend on the number of workers.
     chunk: utterances sent to a process at once, fewer where they are long.  advance: called after each chunk with its
@@ -214,11 +232,11 @@ def decode_all(
     # Made here in any case, so that errors are raised before processes start.
     decoder = Decoder(*settings)
     chunks = _chunks(emissions, chunk)
-    results = _in_processes(chunks, workers, settings) if workers > 1 else map(decoder.all_ids, chunks)
-    best: list[list[int]] = []
-    for ids in results:
-        best += ids
-        advance(len(ids))
+    results = _in_processes(chunks, workers, settings) if workers > 1 else map(decoder.all_kept, chunks)
+    best: list[Kept] = []
+    for some in results:
+        best += some
+        advance(len(some))
     return best
 
 
@@ -235,11 +253,9 @@ def _chunks(emissions: Iterable[np.ndarray], count: int) -> Iterator[list[np.nda
         yield chunk
 
 
-def _in_processes(
-    chunks: Iterable[list[np.ndarray]], workers: int, settings: tuple[Any, ...]
-) -> Iterator[list[list[int]]]:
-    """Yields the ids of each chunk in order. Chunks are taken when processes are free, so that few are in memory."""
-    pending: deque[tuple[int, Future[list[list[int]]]]] = deque()
+def _in_processes(chunks: Iterable[list[np.ndarray]], workers: int, settings: tuple[Any, ...]) -> Iterator[list[Kept]]:
+    """Yields the sequences of each chunk in order. A chunk is taken when a process is free: few are in memory."""
+    pending: deque[tuple[int, Future[list[Kept]]]] = deque()
     with process_pool(workers, "decoding", initializer=_start_worker, initargs=settings) as pool:
         for part in chunks:
             # Copies, because sending a row of a padded batch would send the whole batch.
@@ -260,5 +276,5 @@ def _start_worker(*settings: Any) -> None:
     _worker = Decoder(*settings)
 
 
-def _decode(log_probs: list[np.ndarray]) -> list[list[int]]:
-    return _worker.all_ids(log_probs)
+def _decode(log_probs: list[np.ndarray]) -> list[Kept]:
+    return _worker.all_kept(log_probs)

@@ -133,6 +133,7 @@ class Evaluation(Struct):
     insertions: Count
     interval: Interval
     num_utterances: Count = 0
+    num_dropped: Count = 0
     rule: str = ""
     corpus: str = ""
     decoder: str = ""

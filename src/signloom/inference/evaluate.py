@@ -24,7 +24,7 @@ def evaluate(
     workers: int = 1,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Score:
-    """Returns the score of a model on a split.
+    """Returns the score of a model on a split, of what it names: glosses that it drops are not there.
 
     decoding: default: the model's own, with its language model.
     workers: processes that decode; the result does not depend on their number.
@@ -50,10 +50,11 @@ def evaluate(
         chunk=batch_size,
         advance=advance,
     )
-    hypotheses = {name: model.vocabulary.decode(ids) for name, ids in zip(order, sentences, strict=True)}
-    return score(
+    hypotheses = {name: model.vocabulary.decode(kept.ids) for name, kept in zip(order, sentences, strict=True)}
+    scored = score(
         ((item.id, item.glosses, hypotheses[item.id]) for item in utterances),
         protocol=protocol,
         signers={item.id: item.signer for item in utterances if item.signer is not None},
         clips={item.id: item.clips for item in utterances},
     )
+    return replace(scored, num_dropped=sum(kept.num_dropped for kept in sentences))

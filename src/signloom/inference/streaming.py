@@ -35,15 +35,13 @@ class StreamingRecognizer:
     """Recognises one stream. Its memory is constant, however long the stream is.
 
     model: any model of `signloom.load`.  options: when glosses become final and utterances end.
-    min_confidence: glosses with a lower confidence, 0 to 1, are never shown; None: the value that was chosen for the
-    model (`Model.decoding`), or 0.5 (`stream_window.MIN_CONFIDENCE`).
+    Glosses with a lower confidence than the model's decoding asks for are never shown; where nobody chose a limit
+    (`Model.with_min_confidence`), it is 0.5 (`stream_window.MIN_CONFIDENCE`).
     num_late: frames that were left out so far, because they were not later than the frame before.
     """
 
-    def __init__(
-        self, model: Model, options: StreamOptions | None = None, *, min_confidence: float | None = None
-    ) -> None:
-        self._model = model if min_confidence is None else model.with_min_confidence(min_confidence)
+    def __init__(self, model: Model, options: StreamOptions | None = None) -> None:
+        self._model = model
         self._options = options or StreamOptions()
         self._fps = model.engine.config.fps
         self._points = layout.subset(model.view)

@@ -21,6 +21,11 @@ def summary(score: Score) -> str:
         f"{plural(score.insertions, 'insertion')} = {plural(score.errors, 'error')} in "
         f"{plural(words, 'reference gloss')}",
     ]
+    if score.num_dropped:
+        lines.append(
+            f"  {plural(score.num_dropped, 'gloss')} dropped before scoring, not sure enough: the WER is that of the "
+            "rest; a right one that was dropped is a deletion"
+        )
     if len(score.by_signer) > 1:
         width = max(map(len, score.by_signer))
         lines += [

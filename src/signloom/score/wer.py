@@ -118,6 +118,7 @@ class Score:
     """The word error rate of a set of utterances: the sum of their errors divided by the sum of their reference words.
 
     protocol: name of the scoring rule.  utterances: in the given order, each with its alignment.
+    num_dropped: glosses that a recogniser left out before scoring, because it was not sure enough.
     `wer` is a fraction; it exceeds 1 if there are more errors than reference words, and is never capped. It is NaN
     without reference words: a part of a score, such as a signer, may have none.
     """
@@ -128,6 +129,7 @@ class Score:
     deletions: int
     insertions: int
     reference_words: int
+    num_dropped: int = 0
 
     @classmethod
     def of(cls, protocol: str, utterances: Sequence[UtteranceScore]) -> Score:
@@ -219,6 +221,8 @@ class Score:
                 for name, part in self.by_signer.items()
             },
         }
+        if self.num_dropped:
+            record["num_dropped"] = self.num_dropped
         if utterances:
             record["utterances"] = [utterance.to_json() for utterance in self.utterances]
         return record

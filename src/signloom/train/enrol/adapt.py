@@ -11,7 +11,7 @@ Shapes: B utterances, T' output frames, C features, V words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from signloom.inference.store import FeatureExample
 from signloom.model.recognizer import AUXILIARY, Recognizer, ctc_loss
+from signloom.train.enrol.learner import Lesson
 from signloom.train.schedule import factor
 from signloom.vocabulary import UNKNOWN_ID
 
@@ -51,29 +52,21 @@ def extended(recognizer: Recognizer, num_words: int) -> Recognizer:
     return result.eval()
 
 
-def adapt(
-    recognizer: Recognizer,
-    new: Sequence[FeatureExample],
-    stored: Sequence[FeatureExample],
-    *,
-    num_known: int,
-    seed: int,
-    advance: Callable[[], object] = lambda: None,
-) -> Recognizer:
+def adapt(recognizer: Recognizer, lesson: Lesson, *, num_known: int) -> Recognizer:
     """Trains BiLSTM and classifier of a recogniser in place, for STEPS steps. Returns it, in evaluation mode.
 
-    new: utterances to learn.  stored: utterances of the store to rehearse, may be none.
     num_known: the words that the recogniser knew before; it must not predict others in stored utterances.
     """
+    new, stored = lesson.new, lesson.stored
     before = [rows[:, :num_known] for rows in log_probs(recognizer, stored)]
     trained = nn.ModuleList([recognizer.lstm, recognizer.classifier])
     average = AveragedModel(trained)
     optimizer = torch.optim.Adam(trained.parameters(), lr=LEARNING_RATE)
     scheduler = LambdaLR(optimizer, factor("cosine", warm_steps=_WARM_STEPS, total_steps=STEPS))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(lesson.seed)
     num_new = BATCH // 2 if stored else BATCH
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(lesson.seed)
         recognizer.train()
         for step in range(STEPS):
             batch = [new[index] for index in rng.integers(len(new), size=num_new)]
@@ -91,7 +84,7 @@ def adapt(
             scheduler.step()
             if step >= STEPS // 2:
                 average.update_parameters(trained)
-            advance()
+            lesson.advance()
     trained.load_state_dict(average.module.state_dict())
     return recognizer.eval()
 

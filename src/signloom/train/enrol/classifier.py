@@ -9,7 +9,7 @@ Shapes: B utterances, T' output frames, V words, D features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import cos, pi
 from pathlib import Path
@@ -23,7 +23,7 @@ from signloom.inference.onnx_classifier import Classifier, as_stored, classifier
 from signloom.inference.onnx_engine import OnnxEngine
 from signloom.inference.onnx_file import SUFFIX
 from signloom.inference.store import FeatureExample
-from signloom.train.enrol.learner import Composed
+from signloom.train.enrol.learner import Composed, Lesson
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
 STEPS = 200
@@ -80,24 +80,17 @@ class ClassifierLearner:
     def log_probs(self, examples: Sequence[FeatureExample]) -> list[np.ndarray]:
         return [_log_probs(self._inputs(example), self.classifier) for example in examples]
 
-    def adapted(
-        self,
-        vocabulary: Vocabulary,
-        new: Sequence[FeatureExample],
-        stored: Sequence[FeatureExample],
-        *,
-        seed: int,
-        advance: Callable[[], object],
-    ) -> ClassifierLearner:
+    def adapted(self, vocabulary: Vocabulary, lesson: Lesson) -> ClassifierLearner:
+        new, stored = (
+            [example._replace(features=self._inputs(example)) for example in some]
+            for some in (lesson.new, lesson.stored)
+        )
         classifier = _learnt(
             extended(self.classifier, len(vocabulary)),
-            [example._replace(features=self._inputs(example)) for example in new],
-            [example._replace(features=self._inputs(example)) for example in stored],
-            before=self.log_probs(stored),
+            lesson._replace(new=new, stored=stored),
+            before=self.log_probs(lesson.stored),
             scale=_COSINE_SCALE if self._is_cosine else 1.0,
             dropout=self.model.engine.config.dropout,
-            seed=seed,
-            advance=advance,
         )
         graph = self._graph(self.model)
         engine = OnnxEngine.of(with_classifier(graph, classifier), self.model.engine.config, _ENROLLED)
@@ -133,21 +126,19 @@ def extended(classifier: Classifier, num_words: int) -> Classifier:
 
 def _learnt(
     classifier: Classifier,
-    new: Sequence[FeatureExample],
-    stored: Sequence[FeatureExample],
+    lesson: Lesson,
     *,
     before: Sequence[np.ndarray],
     scale: float,
     dropout: float,
-    seed: int,
-    advance: Callable[[], object],
 ) -> Classifier:
     """Returns the classifier after STEPS steps of Adam.
 
     before: the log-probabilities of stored utterances that stay the aim.  scale: of features, so that one learning rate
     suits all kinds.
     """
-    rng = np.random.default_rng(seed)
+    new, stored = lesson.new, lesson.stored
+    rng = np.random.default_rng(lesson.seed)
     # Weights (V, D) and bias (V, 1) as one matrix for features with a last column of ones.
     weights = np.concatenate([classifier.weight / scale, classifier.bias[:, None]], axis=1).astype(np.float64)
     first, second, average = np.zeros_like(weights), np.zeros_like(weights), np.zeros_like(weights)
@@ -165,7 +156,7 @@ def _learnt(
         weights -= _learning_rate(step) * mean / (np.sqrt(square) + _LEAST)
         if step >= STEPS // 2:
             average += weights / (STEPS - STEPS // 2)
-        advance()
+        lesson.advance()
     return Classifier((average[:, :-1] * scale).astype(np.float32), average[:, -1].astype(np.float32))
 
 

@@ -17,7 +17,7 @@ from signloom.score.wer import Score, score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.enrol.clips import Clips
 from signloom.train.enrol.examples import composed
-from signloom.train.enrol.learner import Learner, predicted
+from signloom.train.enrol.learner import Learner, Lesson, predicted
 from signloom.vocabulary import Vocabulary
 
 # Composed utterances to learn, and to measure on in each part that is left out.
@@ -127,13 +127,8 @@ class _Trainer:
             augmentation=AugmentationConfig(),
         )
         store = self.learner.model.store
-        return self.learner.adapted(
-            self.vocabulary,
-            examples,
-            store.train if store is not None else [],
-            seed=self.seed,
-            advance=self.advance,
-        )
+        stored = store.train if store is not None else []
+        return self.learner.adapted(self.vocabulary, Lesson(examples, stored, self.seed, self.advance))
 
     def left_out(self, clips: Clips) -> Change | None:
         """Returns the change on utterances of clips that were left out in turn; None where no sign has two."""

@@ -20,6 +20,19 @@ class Composed(NamedTuple):
     target: list[int]
 
 
+class Lesson(NamedTuple):
+    """What a learner learns from.
+
+    new: utterances to learn.  stored: utterances of the store to rehearse, may be none.
+    advance: called after each step.
+    """
+
+    new: Sequence[FeatureExample]
+    stored: Sequence[FeatureExample]
+    seed: int
+    advance: Callable[[], object] = lambda: None
+
+
 class Learner(Protocol):
     """A model whose last layers learn from features, which the layers before them make and which stay.
 
@@ -36,7 +49,7 @@ class Learner(Protocol):
 
     @property
     def num_steps(self) -> int:
-        """How often `adapted` calls `advance`."""
+        """How often `adapted` calls `Lesson.advance`."""
 
     def features(self, utterances: Sequence[Composed]) -> list[FeatureExample]:
         """Returns what the layers that learn take of each utterance, in the same order."""
@@ -44,19 +57,8 @@ class Learner(Protocol):
     def log_probs(self, examples: Sequence[FeatureExample]) -> list[np.ndarray]:
         """Returns the log-probabilities (T', V) of each example."""
 
-    def adapted(
-        self,
-        vocabulary: Vocabulary,
-        new: Sequence[FeatureExample],
-        stored: Sequence[FeatureExample],
-        *,
-        seed: int,
-        advance: Callable[[], object],
-    ) -> Learner:
-        """Returns the model after it learnt, which knows `vocabulary`: its own words, and new ones last.
-
-        new: utterances to learn.  stored: utterances of the store to rehearse, may be none.
-        """
+    def adapted(self, vocabulary: Vocabulary, lesson: Lesson) -> Learner:
+        """Returns the model after it learnt, which knows `vocabulary`: its own words, and new ones last."""
 
 
 def predicted(learner: Learner, examples: Sequence[FeatureExample]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from signloom.inference.torch_engine import TorchEngine, recognizer_of
 from signloom.model.recognizer import Recognizer
 from signloom.train.data import Example, collate
 from signloom.train.enrol import adapt
-from signloom.train.enrol.learner import Composed
+from signloom.train.enrol.learner import Composed, Lesson
 from signloom.vocabulary import Vocabulary
 
 _BATCH = 32
@@ -44,23 +44,9 @@ class TorchLearner:
     def log_probs(self, examples: Sequence[FeatureExample]) -> list[np.ndarray]:
         return [rows.numpy() for rows in adapt.log_probs(self.recognizer, examples)]
 
-    def adapted(
-        self,
-        vocabulary: Vocabulary,
-        new: Sequence[FeatureExample],
-        stored: Sequence[FeatureExample],
-        *,
-        seed: int,
-        advance: Callable[[], object],
-    ) -> TorchLearner:
-        recognizer = adapt.adapt(
-            adapt.extended(self.recognizer, len(vocabulary)),
-            new,
-            stored,
-            num_known=len(self.model.vocabulary),
-            seed=seed,
-            advance=advance,
-        )
+    def adapted(self, vocabulary: Vocabulary, lesson: Lesson) -> TorchLearner:
+        extended = adapt.extended(self.recognizer, len(vocabulary))
+        recognizer = adapt.adapt(extended, lesson, num_known=len(self.model.vocabulary))
         return TorchLearner(replace(self.model, engine=TorchEngine(recognizer), vocabulary=vocabulary))
 
 
