@@ -60,11 +60,13 @@ def model() -> Model:
     return exported(run, precision="float32", corpus=None)[0]
 
 
-def write_video(path: Path, codec: str, pixels: str) -> None:
-    with av.open(str(path), "w") as file:
+def write_video(path: Path, codec: str, pixels: str, num_frames: int = NUM_FRAMES, *, person: bool = True) -> None:
+    # With its index at the start, a part of the file is a video too.
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as file:
         stream = file.add_stream(codec, rate=int(waving.FPS))
         stream.width, stream.height, stream.pix_fmt = waving.WIDTH, waving.HEIGHT, pixels
-        for picture in waving.frames(NUM_FRAMES):
+        for picture in waving.frames(num_frames, person=person):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         file.mux(stream.encode())
 
@@ -82,6 +84,9 @@ def visit(model, tmp_path_factory) -> Path:
     Site({**damaged, "data/model.onnx": damaged["data/model.onnx"][:2000]}).write(folder / "damaged")
     write_video(folder / "video.mp4", "libx264", "yuv420p")
     write_video(folder / "camera.mjpeg", "mjpeg", "yuvj420p")
+    write_video(folder / "nobody.mp4", "libx264", "yuv420p", 4, person=False)
+    whole = (folder / "video.mp4").read_bytes()
+    (folder / "cut_off.mp4").write_bytes(whole[: len(whole) // 2])
     environment = {"SIGNLOOM_BROWSER": str(folder), "SIGNLOOM_FRAMES": str(NUM_FRAMES)}
     result = subprocess.run(
         ["npm", "run", "--silent", "browser"],

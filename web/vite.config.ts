@@ -1,11 +1,11 @@
 import { defineConfig } from "vite";
-import { holistic } from "./scripts/holistic";
+import { holistic, packed } from "./scripts/holistic";
 
 export default defineConfig({
   // Relative addresses: the site may lie in any folder of a host.
   base: "./",
   publicDir: "public",
-  plugins: [holistic()],
+  plugins: [holistic(), packed()],
   worker: { format: "es" },
   build: {
     outDir: "../src/signloom/page/site",

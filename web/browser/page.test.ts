@@ -47,9 +47,9 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
 
   it("loads each file once, all from its own host, and nothing more", async () => {
     expect(await page.textContent("#problem")).toBe("");
-    const big = host.requests.filter((path) => /\.(wasm|data|tflite|onnx)$/.test(path));
+    const big = host.requests.filter((path) => /\.(gzip|onnx)$/.test(path));
     expect(big.length).toBe(new Set(big).size);
-    expect(big.length).toBe(5);
+    expect(big.length).toBe(6);
   });
 
   it("shows glosses and titles as texts", async () => {

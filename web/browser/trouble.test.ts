@@ -93,6 +93,49 @@ describe.skipIf(!folder)("the page in trouble (SIGNLOOM_BROWSER)", () => {
     await page.click("#stop");
   });
 
+  /** A second of silence. */
+  function sound(): Buffer {
+    const samples = 8000;
+    const head = Buffer.alloc(44);
+    head.write("RIFF");
+    head.writeUInt32LE(36 + samples, 4);
+    head.write("WAVEfmt ", 8);
+    head.writeUInt32LE(16, 16);
+    head.writeUInt16LE(1, 20);
+    head.writeUInt16LE(1, 22);
+    head.writeUInt32LE(samples, 24);
+    head.writeUInt32LE(samples, 28);
+    head.writeUInt16LE(1, 32);
+    head.writeUInt16LE(8, 34);
+    head.write("data", 36);
+    head.writeUInt32LE(samples, 40);
+    return Buffer.concat([head, Buffer.alloc(samples, 128)]);
+  }
+
+  it.each([
+    ["an empty file", Buffer.alloc(0), "This file is empty."],
+    ["no video", Buffer.from("no video"), "This file is no video that this browser can play."],
+    ["a sound", sound(), "This file has no picture"],
+  ])("says that a file is %s", async (_, buffer, message) => {
+    await page.setInputFiles("#file", { name: "a.mp4", mimeType: "video/mp4", buffer });
+    await page.waitForFunction((text) => document.getElementById("problem")?.textContent?.includes(text), message);
+    expect(await page.isDisabled("#stop")).toBe(true);
+  });
+
+  it("says at the end of a video that nobody was in it", async () => {
+    await page.setInputFiles("#file", join(folder, "nobody.mp4"));
+    await noted("Nobody was found in this video.");
+    expect(await page.isHidden("#problem")).toBe(true);
+    expect(await page.isDisabled("#stop")).toBe(true);
+  });
+
+  it("recognises what is left of a video that is cut off, and says so", async () => {
+    await page.setInputFiles("#file", join(folder, "cut_off.mp4"));
+    await page.waitForSelector("#problem:not([hidden])");
+    expect(await page.textContent("#problem")).toContain("damaged");
+    expect(await page.isDisabled("#stop")).toBe(true);
+  });
+
   it("says that the host's policy blocks WebAssembly", async () => {
     const blocked = await page.context().newPage();
     await blocked.route(/signs\/$/, async (route) => {

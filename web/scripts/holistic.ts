@@ -1,8 +1,13 @@
-/** Puts the files of MediaPipe Holistic that the page uses into the site, and the licences of all that is in it. */
+/**
+ * Puts the files of MediaPipe Holistic that the page uses into the site, and the licences of all that is in it. What they
+ * fetch is compressed, for hosts that do not compress what they send.
+ */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
+import { PACKED_SUFFIX } from "../src/workers/packed";
 
 const FOLDER = "node_modules/@mediapipe/holistic";
 const PACKAGE = "holistic_solution_packed_assets";
@@ -15,6 +20,14 @@ const WHOLE = [
 ];
 /** Models that Holistic never opens: hands are found from the pose, and the face mesh has no iris. 40 % of the package. */
 const UNUSED = /face_landmark_with_attention|palm_detection/;
+/** What Holistic and ONNX Runtime fetch. */
+const FETCHED = /\.(wasm|data|tflite|binarypb)$/;
+/** The loader asks in another way than the rest of Holistic. */
+const REQUEST = /function fetchRemotePackage\(.*(?=function handleError)/s;
+const FETCH = `function fetchRemotePackage(name, size, callback, errback) {
+  fetch(name).then((response) => response.arrayBuffer()).then(callback, errback);
+}
+`;
 
 interface Packed {
   filename: string;
@@ -22,11 +35,11 @@ interface Packed {
   end: number;
 }
 
-/** Returns the package of models without those that are unused, and the script that loads it. */
+/** Returns the package of models without those that are unused, and the script that loads it, with `fetch`. */
 export function trimmed(loader: string, data: Uint8Array): { loader: string; data: Uint8Array } {
   const list = /"files": (\[[^\]]*\])/.exec(loader);
   const size = /"remote_package_size": (\d+)/.exec(loader);
-  if (!list || !size) throw new Error(`${PACKAGE}_loader.js has another form than expected; look at its new version`);
+  if (!list || !size || !REQUEST.test(loader)) throw new Error(`${PACKAGE}_loader.js has another form than expected; look at its new version`);
   const files = JSON.parse(list[1]) as Packed[];
   let length = 0;
   const kept = files.map((file) => {
@@ -40,7 +53,8 @@ export function trimmed(loader: string, data: Uint8Array): { loader: string; dat
   const entries = kept.filter(({ part }) => part.length).map(({ entry }) => entry);
   const script = loader
     .replace(list[0], `"files": ${JSON.stringify(entries)}`)
-    .replace(size[0], `"remote_package_size": ${length}`);
+    .replace(size[0], `"remote_package_size": ${length}`)
+    .replace(REQUEST, FETCH);
   return { loader: script, data: result };
 }
 
@@ -58,6 +72,26 @@ export function holistic(): Plugin {
       this.emitFile({ type: "asset", fileName: "licences.txt", source: licences });
       emit(`${PACKAGE}_loader.js`, models.loader);
       emit(`${PACKAGE}.data`, models.data);
+    },
+  };
+}
+
+/** Compresses the files of the site that scripts fetch, whose names then end with `PACKED_SUFFIX`. */
+export function packed(): Plugin {
+  return {
+    name: "packed",
+    apply: "build",
+    enforce: "post",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        for (const [fileName, file] of Object.entries(bundle)) {
+          if (file.type !== "asset" || !FETCHED.test(fileName)) continue;
+          delete bundle[fileName];
+          const source = gzipSync(file.source, { level: 9 });
+          this.emitFile({ type: "asset", fileName: fileName + PACKED_SUFFIX, source });
+        }
+      },
     },
   };
 }

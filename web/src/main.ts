@@ -11,14 +11,16 @@ import { Recogniser } from "./page/recognition";
 import { Session, type Figures } from "./page/session";
 import { LoadError, loadExamples, loadGraph, loadLexicon, loadSite, loadTexts, type Site } from "./page/site";
 import { drawTracked, filmsOf } from "./page/skeleton";
-import { CameraError } from "./page/sources";
+import { SourceError } from "./page/sources";
 import { Tabs } from "./page/tabs";
 import { percent, preferred, text, use } from "./page/texts";
 import { Tracker } from "./page/tracking";
 import { FORMATS, SUFFIXES, written } from "./page/transcript";
 
 const MEGABYTE = 1e6;
-const FIGURES_MS = 500;
+const FIGURES_MS = 1000;
+/** A video that shows somebody in fewer of its frames is worth a word. */
+const FEW_SEEN = 0.5;
 /** The transcript shows so many utterances; files have all. */
 const MOST_SHOWN = 200;
 
@@ -33,7 +35,7 @@ function problem(message: string): void {
 
 function explained(error: unknown): string {
   if (error instanceof LoadError) return text("error_load", { file: error.file, reason: error.reason });
-  if (error instanceof CameraError) return text(error.key, { reason: error.message });
+  if (error instanceof SourceError) return text(error.key, { reason: error.message });
   if (error instanceof DOMException && error.name === "CameraGone") return text("error_camera_gone");
   return text("error_recogniser", { reason: error instanceof Error ? error.message : String(error) });
 }
@@ -132,7 +134,7 @@ class Page {
   /** Starts with a video file, or with the camera. */
   private async start(file: File | null): Promise<void> {
     problem("");
-    byId("note").textContent = "";
+    this.note("");
     this.captions = new Captions();
     this.media = file?.name ?? null;
     byId("transcript").replaceChildren();
@@ -144,8 +146,7 @@ class Page {
       byId<HTMLButtonElement>("stop").disabled = false;
       await running;
     } catch (error) {
-      const isVideo = file !== null && !this.session.isRunning;
-      problem(isVideo ? text("error_video", { reason: (error as Error).message }) : explained(error));
+      problem(explained(error));
       await this.session.stop();
     }
     this.show();
@@ -160,24 +161,39 @@ class Page {
           drawTracked(drawing, this.site.drawing, found.points, found.visibility);
         }
       },
-      recognised: ({ events, nearest }) => {
+      recognised: ({ events, isEnd, nearest }) => {
         if (nearest.length) this.lookup.show(nearest);
         const ended = this.captions.update(events);
         if (events.length) this.show();
         ended.forEach((utterance) => this.ended(utterance));
+        if (isEnd && !ended.length) this.practise.judge([]);
       },
       progress: (seconds, duration) => {
-        byId("progress").textContent = text("video_progress", { done: seconds.toFixed(1), total: duration.toFixed(1) });
+        // Browsers do not know how long some films are.
+        const total = Number.isFinite(duration) ? duration.toFixed(1) : "?";
+        byId("progress").textContent = text("video_progress", { done: seconds.toFixed(1), total });
       },
       ended: (error) => {
         if (error) problem(explained(error));
-        this.rates();
+        const { seenShare } = this.rates();
+        if (this.media !== null && !error) this.note(this.lacking(seenShare));
         this.show();
       },
       paused: () => {
-        byId("note").textContent = text("paused");
+        this.note(text("paused"));
       },
     };
+  }
+
+  /** Returns what the visitor should know of a video that has ended; nothing where signs were recognised. */
+  private lacking(seenShare: number): string {
+    if (!seenShare) return text("nobody_video");
+    const lacking = seenShare < FEW_SEEN ? text("few_seen", { percent: percent(seenShare) }) : "";
+    return this.captions.finals.length ? lacking : [lacking, text("nothing")].filter(Boolean).join(" ");
+  }
+
+  private note(message: string): void {
+    if (byId("note").textContent !== message) byId("note").textContent = message;
   }
 
   /** Shows the running captions: those that may still change are lighter. */
@@ -221,10 +237,10 @@ class Page {
 
   private figures(): void {
     if (!this.session.isRunning) return;
-    const { isAlone, isSlow, rate } = this.rates();
-    if (isAlone) byId("note").textContent = text("nobody");
-    else if (isSlow && this.media === null) byId("note").textContent = text("few_frames", { rate: rate.toFixed(0) });
-    else if (byId("note").textContent !== text("paused")) byId("note").textContent = "";
+    const { isEmpty, isSlow, rate } = this.rates();
+    if (isEmpty) this.note(text("nobody"));
+    else if (isSlow && this.media === null) this.note(text("few_frames", { rate: rate.toFixed(0) }));
+    else if (byId("note").textContent !== text("paused")) this.note("");
   }
 }
 

@@ -35,10 +35,23 @@ describe.skipIf(!path || !networks.length)("networks (SIGNLOOM_VECTORS)", () => 
     }
   });
 
+  const first = networks[0];
+  const load = ({ graph }: Network, record: ModelRecord) => OrtEngine.load(new Uint8Array(Buffer.from(graph, "base64")), record);
+
   it("refuses a graph of another vocabulary", async () => {
-    const { record, graph } = networks[0];
-    const other = { ...record, words: [...record.words, "MORE"] };
-    const engine = await OrtEngine.load(new Uint8Array(Buffer.from(graph, "base64")), other);
-    await expect(engine.logProbs([new Float32Array(3 * record.points.length)])).rejects.toThrow("words, its vocabulary");
+    const record = { ...first.record, words: [...first.record.words, "MORE"] };
+    await expect(load(first, record)).rejects.toThrow(/words, this page is of a model with \d+: it has another vocabulary/);
+  });
+
+  it("refuses a graph of another view", async () => {
+    const record = { ...first.record, points: first.record.points.slice(1) };
+    await expect(load(first, record)).rejects.toThrow(/points per frame, this page is of a model with \d+: it has another view/);
+  });
+
+  it("refuses what is no graph, or one of another program", async () => {
+    await expect(load({ ...first, graph: btoa("no model") }, first.record)).rejects.toThrow("it is damaged, no ONNX model");
+    // A graph of one node, y = Identity(x).
+    const foreign = "CAhCAhANOjcKEAoBeBIBeSIISWRlbnRpdHkSAWdaDwoBeBIKCggIARIECgIIAmIPCgF5EgoKCAgBEgQKAggC";
+    await expect(load({ ...first, graph: foreign }, first.record)).rejects.toThrow("signloom export did not make it");
   });
 });

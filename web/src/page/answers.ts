@@ -20,11 +20,6 @@ export class Answers<Question, Answer extends { readonly kind: string }> {
     };
   }
 
-  /** Whether a question is being worked on; another one would have to wait. */
-  get isBusy(): boolean {
-    return this.waiting.length > 0;
-  }
-
   /** Returns the answer; an error if the worker failed. */
   ask(question: Question, transfer: Transferable[] = []): Promise<Answer> {
     return new Promise((resolve, reject) => {

@@ -29,10 +29,14 @@ export class Practise {
     byId("task").textContent = text("practise_start");
   }
 
-  /** Judges an utterance, if a sign was asked for. */
+  /** Judges an utterance, if a sign was asked for. One without any gloss is no attempt: hands move for many reasons. */
   judge(utterance: readonly GlossSpan[]): void {
     const gloss = this.asked;
-    if (gloss === null || !utterance.length) return;
+    if (gloss === null) return;
+    if (!utterance.length) {
+      byId("verdict").textContent = text("practise_none");
+      return;
+    }
     const seen = utterance.map((span) => span.gloss);
     const right = seen.includes(gloss);
     this.attempts.push({ gloss, seen, right });

@@ -6,9 +6,10 @@ import type { StreamEvent } from "../recognizer/stream_events";
 import type { FromRecogniser, ToRecogniser } from "../workers/messages";
 import { Answers } from "./answers";
 
-/** What a frame changes, and what is nearest to an utterance that ended. */
+/** What a frame changes; whether an utterance ended, with or without a gloss, and what is nearest to it. */
 export interface Recognised {
   readonly events: readonly StreamEvent[];
+  readonly isEnd: boolean;
   readonly nearest: readonly Match[];
 }
 

@@ -26,7 +26,10 @@ export interface Listener {
 export interface Figures {
   readonly rate: number;
   readonly dropped: number;
-  readonly isAlone: boolean;
+  /** Of the frames, those with somebody in them. */
+  readonly seenShare: number;
+  /** The last frames show nobody. */
+  readonly isEmpty: boolean;
   readonly isSlow: boolean;
 }
 
@@ -42,12 +45,16 @@ export class Session {
   private end: (() => void) | null = null;
   private numDropped = 0;
   private numTracked = 0;
+  private numSeen = 0;
   private numStarts = 0;
   /** When the session began, and ended. */
   private begun = 0;
   private ended = 0;
   private readonly moments: number[] = [];
-  private lastBody = 0;
+  private recognising = Promise.resolve();
+  /** Times of the newest frame, and of the newest one that shows somebody, in seconds of the source. */
+  private newest = 0;
+  private lastSeen = 0;
   private pause: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -73,25 +80,26 @@ export class Session {
     return {
       rate,
       dropped: this.numDropped,
-      isAlone: this.isRunning && this.moments.length > 0 && now - this.lastBody > 1000 * NOBODY_SECONDS,
+      seenShare: this.numTracked ? this.numSeen / this.numTracked : 1,
+      isEmpty: this.newest - this.lastSeen > NOBODY_SECONDS,
       isSlow: seconds > FIGURES_SECONDS && rate < FEW_FRAMES_PER_SECOND,
     };
   }
 
-  /** Recognises what a camera gives. Frames that come while the tracker works are dropped. Throws CameraError. */
+  /** Recognises what a camera gives. Frames that come while the tracker works are dropped. Throws SourceError. */
   async startCamera(): Promise<void> {
     const start = await this.nextStart();
     const stream = await openCamera(this.video);
     await this.begin();
     if (start !== this.numStarts) return stream.getTracks().forEach((track) => track.stop());
-    const unwatch = eachFrame(this.video, (seconds) => {
-      if (this.tracker.isBusy) {
-        this.numDropped++;
-        return;
+    const unwatch = eachFrame(this.video, async (seconds, numDropped) => {
+      this.numDropped += numDropped;
+      try {
+        await this.one(seconds);
+        this.awaitNext();
+      } catch (error) {
+        this.fail(error);
       }
-      this.one(seconds)
-        .then(() => this.awaitNext())
-        .catch((error: unknown) => this.fail(error));
     });
     const gone = () => this.fail(new DOMException("", "CameraGone"));
     stream.getVideoTracks().forEach((track) => track.addEventListener("ended", gone));
@@ -105,7 +113,7 @@ export class Session {
     };
   }
 
-  /** Recognises every frame of a video file, as fast as it goes. Throws Error if it is none. */
+  /** Recognises every frame of a video file, as fast as it goes. Throws SourceError if it is none. */
   async startVideo(file: Blob): Promise<void> {
     const start = await this.nextStart();
     await openVideo(this.video, file);
@@ -145,11 +153,12 @@ export class Session {
   private async begin(): Promise<void> {
     await this.tracker.restart();
     this.recogniser.restart();
-    this.kept.length = this.moments.length = this.numDropped = this.numTracked = 0;
-    this.lastBody = this.begun = performance.now();
+    this.kept.length = this.moments.length = this.numDropped = this.numTracked = this.numSeen = 0;
+    this.newest = this.lastSeen = 0;
+    this.begun = performance.now();
   }
 
-  /** Tracks and recognises what the video shows now. */
+  /** Tracks what the video shows now, and has it recognised while the next one is tracked; no third one waits. */
   private async one(seconds: number): Promise<void> {
     const { end } = this;
     const picture = await pictureOf(this.video);
@@ -158,13 +167,27 @@ export class Session {
     const found = await this.tracker.track(picture);
     // Another session may have begun meanwhile, or none.
     if (this.end !== end || end === null) return;
-    this.numTracked++;
     this.moments.push(performance.now());
-    if (found.points.subarray(0, 3 * NUM_POSE).some(Number.isFinite)) this.lastBody = performance.now();
+    const isSeen = found.points.subarray(0, 3 * NUM_POSE).some(Number.isFinite);
+    if (isSeen) this.numSeen++;
+    if (isSeen || !this.numTracked) this.lastSeen = seconds;
+    this.numTracked++;
+    this.newest = seconds;
     this.listener.tracked(found, width, height);
-    const points = scaled(found.points, aspect);
+    const { points } = found;
+    scale(points, aspect);
     if (this.keeps) this.kept.push({ seconds, points });
-    this.listener.recognised(await this.recogniser.push(points, seconds));
+    await this.recognising;
+    if (this.end !== end) return;
+    this.recognising = this.recognise(points, seconds);
+  }
+
+  private async recognise(points: Float32Array, seconds: number): Promise<void> {
+    try {
+      this.listener.recognised(await this.recogniser.push(points, seconds));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Lets captions become final also when a camera gives no more frames. */
@@ -178,7 +201,8 @@ export class Session {
     try {
       this.listener.recognised(await this.recogniser.finish());
     } catch (error) {
-      this.fail(error);
+      if (this.isRunning) this.fail(error);
+      else this.listener.ended(error);
     }
   }
 
@@ -192,8 +216,10 @@ export class Session {
   }
 }
 
-/** Returns points in units of the picture's height: x is a fraction of its width, and z is in units of it. */
-export function scaled(points: Float32Array, aspect: number): Float32Array {
+/** Puts points into units of the picture's height: x is a fraction of its width, and z is in units of it. */
+function scale(points: Float32Array, aspect: number): void {
   const factor = Math.fround(aspect);
-  return points.map((value, at) => (at % 3 === 1 ? value : value * factor));
+  points.forEach((value, at) => {
+    if (at % 3 !== 1) points[at] = value * factor;
+  });
 }

@@ -52,21 +52,22 @@ function drawLines(
 ): void {
   context.lineCap = context.lineJoin = "round";
   for (const [part, lines] of Object.entries(drawing.lines)) {
-    const path = new Path2D();
+    // Not a `Path2D`: browsers keep each one until they collect garbage, which they do rarely.
+    context.beginPath();
     for (const line of lines) {
       const places = line.map(place);
       if (places.some((each) => each === null)) continue;
-      (places as Place[]).forEach(([x, y], number) => (number ? path.lineTo(x, y) : path.moveTo(x, y)));
+      (places as Place[]).forEach(([x, y], number) => (number ? context.lineTo(x, y) : context.moveTo(x, y)));
     }
     // A dark edge keeps hands apart from skin.
     if (part !== "face") {
       context.strokeStyle = "rgb(20 20 20 / 0.8)";
       context.lineWidth = thickness + 2;
-      context.stroke(path);
+      context.stroke();
     }
     context.strokeStyle = drawing.colours[part];
     context.lineWidth = part === "face" ? Math.max(1, thickness / 2) : thickness;
-    context.stroke(path);
+    context.stroke();
   }
 }
 

@@ -14,8 +14,8 @@ export interface Picture {
   readonly height: number;
 }
 
-/** A camera cannot be used: the key of a text, and the browser's reason. */
-export class CameraError extends Error {
+/** A camera or a file cannot be used: the key of a text, and the browser's reason. */
+export class SourceError extends Error {
   constructor(readonly key: string, reason = "") {
     super(reason);
   }
@@ -30,10 +30,10 @@ const CAMERA_ERRORS: Readonly<Record<string, string>> = {
   AbortError: "error_busy",
 };
 
-/** Opens the camera of a visitor who allows it. Throws CameraError. */
+/** Opens the camera of a visitor who allows it. Throws SourceError. */
 export async function openCamera(video: HTMLVideoElement): Promise<MediaStream> {
   // Not there in pages of plain http.
-  if (!navigator.mediaDevices) throw new CameraError("error_insecure");
+  if (!navigator.mediaDevices) throw new SourceError("error_insecure");
   try {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
@@ -44,17 +44,29 @@ export async function openCamera(video: HTMLVideoElement): Promise<MediaStream> 
     return stream;
   } catch (error) {
     const { name, message } = error as DOMException;
-    throw new CameraError(CAMERA_ERRORS[name] ?? "error_camera", message || name);
+    throw new SourceError(CAMERA_ERRORS[name] ?? "error_camera", message || name);
   }
 }
 
-/** Calls `offer` for every frame that a playing video shows, with its time; returns what ends that. */
-export function eachFrame(video: HTMLVideoElement, offer: (seconds: number) => void): () => void {
-  let request = video.requestVideoFrameCallback(function next(_, { mediaTime }) {
-    offer(mediaTime);
-    request = video.requestVideoFrameCallback(next);
+/**
+ * Calls `take` for a frame that a playing video shows, with its time and how many were not taken since the last one; and
+ * again when that is done. Nobody is called for the frames between, which are dropped: each call costs browsers memory
+ * that they free rarely. Returns what ends it.
+ */
+export function eachFrame(video: HTMLVideoElement, take: (seconds: number, numDropped: number) => Promise<void>): () => void {
+  let numShown = 0;
+  let isEnded = false;
+  let request = video.requestVideoFrameCallback(function next(_, { mediaTime, presentedFrames }) {
+    const numDropped = numShown ? Math.max(0, presentedFrames - numShown - 1) : 0;
+    numShown = presentedFrames;
+    void take(mediaTime, numDropped).then(() => {
+      if (!isEnded) request = video.requestVideoFrameCallback(next);
+    });
   });
-  return () => video.cancelVideoFrameCallback(request);
+  return () => {
+    isEnded = true;
+    video.cancelVideoFrameCallback(request);
+  };
 }
 
 /** Returns what a video shows now; who takes it must close it. */
@@ -65,20 +77,26 @@ export async function pictureOf(video: HTMLVideoElement): Promise<Picture> {
   return { image, width, height };
 }
 
-/** Loads a video file into an element. Throws Error with the browser's reason if it is none. */
+/** Loads a video file into an element. Throws SourceError if it is none. */
 export async function openVideo(video: HTMLVideoElement, file: Blob): Promise<void> {
+  if (!file.size) throw new SourceError("error_video_empty");
   video.srcObject = null;
   video.src = URL.createObjectURL(file);
   await new Promise<void>((resolve, reject) => {
     video.onloadeddata = () => resolve();
-    video.onerror = () => reject(new Error(video.error?.message || "unknown format"));
+    video.onerror = () => reject(videoError(video, "error_video"));
   });
-  if (!video.videoWidth) throw new Error("it has no picture, or one in a format that the browser does not know");
+  if (!video.videoWidth) throw new SourceError("error_video_blind");
+}
+
+function videoError({ error }: HTMLVideoElement, key: string): SourceError {
+  return new SourceError(key, error?.message || `code ${error?.code}`);
 }
 
 /**
  * Yields the times of the frames of a video, one after another, while it shows each. Browsers do not say where frames
- * are, so the next one is looked for behind the last one: at first in small steps, then about one frame further.
+ * are, so the next one is looked for behind the last one: at first in small steps, then about one frame further. Throws
+ * SourceError where the file is damaged.
  */
 export async function* frameTimes(video: HTMLVideoElement): AsyncGenerator<number> {
   await seek(video, 0);
@@ -110,8 +128,11 @@ export async function* frameTimes(video: HTMLVideoElement): AsyncGenerator<numbe
 }
 
 async function seek(video: HTMLVideoElement, seconds: number): Promise<void> {
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
+    const damaged = () => reject(videoError(video, "error_video_damaged"));
+    if (video.error) return damaged();
     video.onseeked = () => resolve();
+    video.onerror = damaged;
     video.currentTime = seconds;
   });
 }

@@ -11,11 +11,6 @@ export class Tracker {
     new Worker(new URL("../workers/tracker.ts", import.meta.url)),
   );
 
-  /** Whether a picture is being worked on; another one would have to wait. */
-  get isBusy(): boolean {
-    return this.worker.isBusy;
-  }
-
   async start(): Promise<void> {
     const message = await this.worker.ask({ kind: "start", folder: new URL("holistic/", document.baseURI).href });
     if (message.kind === "ready") this.onCpu = message.onCpu;

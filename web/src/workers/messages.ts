@@ -38,6 +38,8 @@ export type FromRecogniser =
   | {
       readonly kind: "recognised";
       readonly events: readonly StreamEvent[];
+      /** Hands came to rest, whether or not they had made a gloss. */
+      readonly isEnd: boolean;
       readonly milliseconds: number;
       /** The signs that are nearest to what an utterance showed, if one ended. */
       readonly nearest: readonly Match[];

@@ -8,15 +8,16 @@ import type { Rows } from "../recognizer/numbers";
 export class OrtEngine implements Engine {
   private constructor(private readonly session: ort.InferenceSession, private readonly record: ModelRecord) {}
 
-  /** Returns the engine of a graph. Throws InputError for one that is not of this model. */
-  static async load(graph: Uint8Array, record: ModelRecord): Promise<OrtEngine> {
+  /**
+   * Returns the engine of a graph. Throws InputError for one that is not of this model.
+   * wasm: the WebAssembly of the runtime, where the runtime cannot load it by itself.
+   */
+  static async load(graph: Uint8Array, record: ModelRecord, wasm?: ArrayBuffer): Promise<OrtEngine> {
+    ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error";
-    const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
-    for (const name of ["points", "lengths"]) {
-      if (!session.inputNames.includes(name)) throw new InputError(`its graph has no input ${name}`);
-    }
-    if (!session.outputNames.includes("log_probs")) throw new InputError("its graph has no output log_probs");
+    const session = await opened(graph);
+    check(session, record);
     return new OrtEngine(session, record);
   }
 
@@ -42,15 +43,42 @@ export class OrtEngine implements Engine {
       },
       outputs,
     );
-    const numWords = results.log_probs.dims[2];
-    if (numWords !== this.record.words.length) {
-      throw new InputError(`its graph has ${numWords} words, its vocabulary ${this.record.words.length}`);
-    }
     return Object.fromEntries(
       outputs.map((name) => {
         const { data, dims } = results[name];
         return [name, { data: data as Float32Array, rows: dims[1], columns: dims[2] }];
       }),
     );
+  }
+}
+
+async function opened(graph: Uint8Array): Promise<ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
+  } catch (error) {
+    // The runtime names its place in its own source first, which helps nobody.
+    const reason = String(error instanceof Error ? error.message : error).replace(/^.*ERROR_MESSAGE: /s, "");
+    const runtime = `ONNX Runtime ${ort.env.versions.web}`;
+    throw new InputError(`it is damaged, no ONNX model, or of a newer kind than ${runtime} knows (${reason})`);
+  }
+}
+
+/** Throws InputError if a graph is not one that `signloom export` made of the model of a record. */
+function check({ inputMetadata, outputMetadata }: ort.InferenceSession, { points, words }: ModelRecord): void {
+  const needed = [
+    { parts: inputMetadata, name: "points", shape: [null, null, points.length, 3], what: "points per frame", other: "view" },
+    { parts: inputMetadata, name: "lengths", shape: [null] },
+    { parts: outputMetadata, name: "log_probs", shape: [null, null, words.length], what: "words", other: "vocabulary" },
+    { parts: outputMetadata, name: "features", shape: [null, null, null] },
+  ];
+  for (const { parts, name, shape, what, other } of needed) {
+    const part = parts.find((each) => each.name === name);
+    if (!part?.isTensor || part.shape.length !== shape.length) {
+      throw new InputError(`signloom export did not make it (its graph has no ${name} of ${shape.length} axes)`);
+    }
+    const got = part.shape[2];
+    if (what && typeof got === "number" && got !== shape[2]) {
+      throw new InputError(`it has ${got} ${what}, this page is of a model with ${shape[2]}: it has another ${other}`);
+    }
   }
 }

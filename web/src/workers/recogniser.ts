@@ -1,11 +1,13 @@
 /** Recognises a stream of landmarks in a worker: one after another, in the order of the messages. */
 
+import wasmAddress from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { likeliest, nearest, type Entry, type Match } from "../recognizer/lookup";
 import { Model, type ModelRecord } from "../recognizer/model";
 import { StreamClock } from "../recognizer/stream_clock";
 import { StreamingRecognizer } from "../recognizer/streaming";
 import type { FromRecogniser, ToRecogniser } from "./messages";
 import { OrtEngine } from "./ort_engine";
+import { unpacked } from "./packed";
 
 /** A longer utterance is no sign that somebody looks up. */
 const LONGEST_SIGN_SECONDS = 10;
@@ -19,7 +21,8 @@ let recent: { readonly points: Float32Array; readonly seconds: number }[] = [];
 let ended: readonly [start: number, end: number] | null = null;
 
 async function start(record: ModelRecord, graph: ArrayBuffer, entries: readonly Entry[]): Promise<void> {
-  engine = await OrtEngine.load(new Uint8Array(graph), record);
+  const wasm = await (await unpacked(new URL(wasmAddress, import.meta.url).href)).arrayBuffer();
+  engine = await OrtEngine.load(new Uint8Array(graph), record, wasm);
   model = new Model(record, engine);
   lexicon = entries;
   // The first run makes what later ones use.
@@ -66,7 +69,8 @@ async function answer(message: ToRecogniser): Promise<FromRecogniser | null> {
   }
   const events =
     message.kind === "push" ? await recognizer.push(message.points, message.seconds) : await recognizer.finish();
-  return { kind: "recognised", events, nearest: await lookedUp(), milliseconds: performance.now() - begin };
+  const isEnd = ended !== null;
+  return { kind: "recognised", events, isEnd, nearest: await lookedUp(), milliseconds: performance.now() - begin };
 }
 
 let turn = Promise.resolve();

@@ -2,11 +2,13 @@
  * Finds landmarks with MediaPipe Holistic, in a worker, so that the page stays quick.
  *
  * Its script is made for pages: it looks for `window` and `document` and adds scripts to the body. The worker gives it
- * both, as far as it uses them; its own path for workers makes no context for the pictures.
+ * both, as far as it uses them; its own path for workers makes no context for the pictures. What it fetches are files
+ * that the site has compressed.
  */
 
 import type { Picture } from "../page/sources";
 import type { FromTracker, ToTracker } from "./messages";
+import { unpacked } from "./packed";
 
 interface Landmark {
   readonly x: number;
@@ -34,6 +36,7 @@ interface Holistic {
 interface Scope {
   window: unknown;
   document: unknown;
+  fetch: typeof unpacked;
   Holistic: new (options: { locateFile(name: string): string }) => Holistic;
   importScripts(address: string): void;
   postMessage(message: FromTracker, transfer?: Transferable[]): void;
@@ -98,6 +101,7 @@ function hasSlowGraphics(): boolean {
 async function start(folder: string): Promise<void> {
   onCpu = hasSlowGraphics();
   giveDocument();
+  scope.fetch = unpacked;
   scope.importScripts(`${folder}holistic.js`);
   holistic = new scope.Holistic({ locateFile: (name) => folder + name });
   holistic.setOptions({ ...OPTIONS, useCpuInference: onCpu });
