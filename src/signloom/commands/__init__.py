@@ -15,6 +15,8 @@ COMMANDS: dict[str, str] = {
     "import": "annotations and landmark files of other formats -> a corpus",
     "compose": "clips of isolated signs -> a corpus of sentences; sentences -> more sentences",
     "synth": "make a corpus of simulated signing, with known truth",
+    "pack": "a corpus -> tar shards in WebDataset's layout, to train from on a cluster",
+    "unpack": "tar shards -> the corpus that was packed",
     "recipes": "list the sets of training options that come with signloom",
     "train": "train a recogniser on a corpus",
     "distill": "train a student with the help of a teacher, and measure what the teacher adds",

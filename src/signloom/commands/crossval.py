@@ -201,7 +201,7 @@ def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fo
 
     name = f"{corpus.name} without {signer}"
     utterances = tuple(redrawn(utterance) for utterance in corpus)
-    return Fold(signer, Corpus(corpus.root, {**corpus.info, "name": name}, utterances), dev_from)
+    return Fold(signer, replace(corpus, info={**corpus.info, "name": name}, utterances=utterances), dev_from)
 
 
 def leave_two_out(corpus: Corpus, signer: str) -> Fold:
@@ -224,7 +224,9 @@ def leave_two_out(corpus: Corpus, signer: str) -> Fold:
     splits = {signer: "test", other: "dev"}
     utterances = tuple(replace(item, split=splits.get(str(item.signer), "train")) for item in corpus)
     name = f"{corpus.name} without {signer} and {other}"
-    return Fold(signer, Corpus(corpus.root, {**corpus.info, "name": name}, utterances), f"all by {other}, unseen")
+    return Fold(
+        signer, replace(corpus, info={**corpus.info, "name": name}, utterances=utterances), f"all by {other}, unseen"
+    )
 
 
 def selection(folds: Sequence[Fold], *, nested: bool) -> str:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST
+from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, shard_files
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input, protect
 from signloom.run_folder import Run
@@ -65,7 +65,7 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
     elif (path / HEADER).is_file():
-        yield from (path / name for name in (HEADER, MANIFEST, LEFT_OUT, LANDMARKS_FOLDER))
+        yield from (path / name for name in (HEADER, MANIFEST, LEFT_OUT, LANDMARKS_FOLDER, *shard_files(path)))
     elif Run(path).is_run:
         run = Run(path)
         yield from (run.model_file, run.state_file, run.info_file, run.history_file)

@@ -1,6 +1,7 @@
 """A corpus on disk: `corpus.json`, `manifest.jsonl` with one utterance per line, and a landmark file per utterance.
 
-You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it.
+You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it. A packed
+corpus has its landmark files as members of a few large archives (see `shards`).
 """
 
 from signloom.corpus.reading import (
@@ -16,6 +17,7 @@ from signloom.corpus.reading import (
     check_split,
     simulated_label,
 )
+from signloom.corpus.shards import shard_files
 from signloom.corpus.writing import CorpusWriter, check_output
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "Utterance",
     "check_output",
     "check_split",
+    "shard_files",
     "simulated_label",
 ]

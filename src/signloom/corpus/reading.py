@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from signloom.corpus.shards import SHARDS, Shards
 from signloom.errors import Faults, InputError, plural
 from signloom.files.paths import file_stem, inside
-from signloom.files.reading import Kind, open_file, read_bytes
+from signloom.files.reading import Kind, Member, open_file, read_bytes
 from signloom.files.schemas import Name, check, decode_json, one_of, shown, text_of
 from signloom.files.staging import settle
 from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, read_view
@@ -125,18 +126,22 @@ class Corpus:
     """A corpus opened for reading.
 
     root: its folder.  info: the header: name, licence and other records.  utterances: in manifest order.
+    shards: those of a packed corpus, which hold its landmark files.
     """
 
     root: Path
     info: Mapping[str, Any]
     utterances: tuple[Utterance, ...]
+    shards: Shards | None = None
 
     @classmethod
     def open(cls, root: Path | str) -> Corpus:
         """Returns the corpus in the folder `root`, after checking the whole manifest.
 
+        The corpus may be packed (`signloom pack`): its landmark files are then in shards.
+
         Raises InputError listing every fault: unreadable lines, duplicate ids, missing landmark files, paths that leave
-        the folder.
+        the folder; and for shards that are missing, damaged or another corpus'.
         """
         root = Path(root)
         settle(root)
@@ -148,6 +153,7 @@ class Corpus:
         header = decode_json(read_bytes(header_path, _HEADER_FILE), str(header_path))
         check_header(header, header_path, FORMAT, FORMAT_VERSION)
         check(Info, header, str(header_path))
+        packed = (root / SHARDS).is_file()
         faults = Faults(str(manifest_path))
         utterances: list[Utterance] = []
         seen: dict[str, int] = {}
@@ -170,14 +176,15 @@ class Corpus:
                 continue
             if utterance.id in seen:
                 faults.add(f"line {number}: id {utterance.id!r} is already in line {seen[utterance.id]}")
-            elif not path.is_file():
+            elif not packed and not path.is_file():
                 faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
             seen.setdefault(utterance.id, number)
             utterances.append(utterance)
         if not utterances and not faults:
             faults.add("no utterances")
         faults.raise_if_any()
-        return cls(root, header, tuple(utterances))
+        shards = Shards.open(root, manifest_path, len(utterances)) if packed else None
+        return cls(root, header, tuple(utterances), shards)
 
     @property
     def name(self) -> str:
@@ -202,17 +209,26 @@ class Corpus:
 
     def load(self, utterance: Utterance) -> Landmarks:
         """Returns the landmarks of an utterance. Raises InputError if the file is damaged or is another clip's."""
-        path = inside(self.root, utterance.landmarks)
-        landmarks = Landmarks.load(path)
-        _check_same(path, landmarks, utterance)
+        file = self.file(utterance)
+        landmarks = Landmarks.load(file)
+        _check_same(file, landmarks, utterance)
         return landmarks
 
     def load_view(self, utterance: Utterance, view: str) -> ClipView:
         """Returns the points of a view of an utterance, which takes less memory. Raises InputError as `load` does."""
-        path = inside(self.root, utterance.landmarks)
-        clip = read_view(path, view)
-        _check_same(path, clip, utterance)
+        file = self.file(utterance)
+        clip = read_view(file, view)
+        _check_same(file, clip, utterance)
         return clip
+
+    def file(self, utterance: Utterance) -> Path | Member:
+        """Returns the landmark file of an utterance: its path, or its content as it is in a shard.
+
+        Raises InputError for a path that leaves the folder and for a damaged shard.
+        """
+        if self.shards is not None:
+            return self.shards.landmarks(utterance.id)
+        return inside(self.root, utterance.landmarks)
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Returns for each non-empty split the numbers of utterances, signers, running and distinct glosses, hours."""
@@ -230,7 +246,7 @@ class Corpus:
         return table
 
 
-def _check_same(path: Path, clip: Landmarks | ClipView, utterance: Utterance) -> None:
+def _check_same(path: Path | Member, clip: Landmarks | ClipView, utterance: Utterance) -> None:
     """Raises InputError unless the manifest says the same of a clip as its file."""
     if len(clip) != utterance.num_frames:
         raise InputError(f"{path}: {plural(len(clip), 'frame')}, the manifest says {utterance.num_frames}")

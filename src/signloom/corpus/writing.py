@@ -23,9 +23,11 @@ from signloom.corpus.reading import (
     Utterance,
     manifest_lines,
 )
+from signloom.corpus.shards import shard_files
 from signloom.errors import InputError
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
+from signloom.files.reading import Member
 from signloom.files.schemas import check, decode_json, encode_json
 from signloom.files.staging import Stage, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
@@ -74,7 +76,7 @@ class CorpusWriter:
         with self._held as held:
             held.enter_context(locked(self.root))
             settle_locked(self.root)
-            self._old = set(_landmarks_listed_in(self.root / MANIFEST))
+            self._old = set(files_of_corpus(self.root))
             # Another process may have finished a corpus since.
             check_output(self.root, overwrite=self._overwrite)
             if not self._resumable:
@@ -116,12 +118,14 @@ class CorpusWriter:
         split: str,
         signer: str | None,
         glosses: Sequence[str],
-        landmarks: Landmarks | Path,
+        landmarks: Landmarks | Path | Member,
         source: Mapping[str, Any] | None = None,
         truth: Mapping[str, Any] | None = None,
         others: Sequence[int] = (),
     ) -> Utterance:
-        """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied."""
+        """Adds an utterance and returns it. Landmarks are written; a landmark file is linked, else copied; one of a
+        packed corpus is copied.
+        """
         if utterance_id in self._utterances:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
@@ -151,6 +155,9 @@ class CorpusWriter:
             raise InputError(f"utterance {utterance_id!r}: {error}") from None
         if isinstance(landmarks, Landmarks):
             landmarks.save(path)
+        elif isinstance(landmarks, Member):
+            with atomic_write(path) as file:
+                file.write(landmarks.content)
         else:
             _link_or_copy(Path(landmarks), path)
         self._utterances[utterance_id] = utterance
@@ -178,22 +185,22 @@ class CorpusWriter:
         files = [utterance.landmarks for utterance in self._utterances.values()]
         self._stage.commit(
             [*files, *([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER],
-            remove=[LEFT_OUT, *self._old],
+            remove=self._old,
         )
 
 
-def _landmarks_listed_in(manifest: Path) -> list[str]:
-    """Returns the landmark files that CorpusWriter wrote with a manifest; none for lines that cannot be read."""
-    listed = []
-    for _, line in manifest_lines(manifest) if manifest.is_file() else ():
+def files_of_corpus(root: Path) -> list[str]:
+    """Returns the files that a corpus in a folder has beside its header and manifest, as far as it can be read."""
+    listed = [LEFT_OUT]
+    for _, line in manifest_lines(root / MANIFEST) if (root / MANIFEST).is_file() else ():
         try:
             name = decode_json(line or b"", "line")["landmarks"]
-            inside(manifest.parent, name)
+            inside(root, name)
         except (KeyError, TypeError, AttributeError, InputError):
             continue
         if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
             listed.append(name)
-    return listed
+    return [*listed, *shard_files(root)]
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from signloom.errors import InputError, plural
-from signloom.files.reading import ARRAYS, Kind, most_unpacked, open_file
+from signloom.files.reading import ARRAYS, Kind, Member, most_unpacked, open_file
 
 # The directory of an archive is read as a whole. More arrays than any archive of one clip or data set has need this.
 _MOST_DIRECTORY_BYTES = 1_000_000
@@ -35,7 +35,7 @@ _HEADERS: dict[tuple[int, int], Any] = {
 }
 
 
-def read_arrays(path: Path, keys: Sequence[str] | None = None, kind: Kind = ARRAYS) -> dict[str, np.ndarray]:
+def read_arrays(path: Path | Member, keys: Sequence[str] | None = None, kind: Kind = ARRAYS) -> dict[str, np.ndarray]:
     """Returns the arrays of a .npz archive by name, or the array of a .npy file under the name `ALONE`.
 
     keys: the names of the arrays to read, where they are there; None for all. Others are not looked at.
@@ -51,7 +51,7 @@ def read_arrays(path: Path, keys: Sequence[str] | None = None, kind: Kind = ARRA
             return {name: archive.read(name) for name in archive.names if keys is None or name in keys}
 
 
-def names_of(path: Path, kind: Kind = ARRAYS) -> list[str]:
+def names_of(path: Path | Member, kind: Kind = ARRAYS) -> list[str]:
     """Returns the names of the arrays of a .npz archive. Raises InputError as `read_arrays` does."""
     with open_archive(path, kind) as archive:
         return archive.names
@@ -61,7 +61,7 @@ _WHAT = "a readable NumPy file of numbers"
 
 
 @contextmanager
-def open_archive(path: Path, kind: Kind = ARRAYS, *, what: str = _WHAT, advice: str = "") -> Iterator[Archive]:
+def open_archive(path: Path | Member, kind: Kind = ARRAYS, *, what: str = _WHAT, advice: str = "") -> Iterator[Archive]:
     """Opens a .npz archive.
 
     what, advice: what is needed and what to do, for messages.
@@ -200,7 +200,7 @@ def _opened(file: IO[bytes], size: int) -> _Array:
 
 
 @contextmanager
-def _named(path: Path, what: str, advice: str = "") -> Iterator[None]:
+def _named(path: Path | Member, what: str, advice: str = "") -> Iterator[None]:
     """Turns what is raised for damaged bytes inside the block into an InputError that names the file."""
     try:
         yield

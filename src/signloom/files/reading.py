@@ -48,6 +48,21 @@ ARRAYS = Kind("a NumPy file", 32_000_000_000)
 CLIP = Kind("a clip of landmarks", 4_000_000_000)
 ANY = Kind("a file", sys.maxsize)
 
+
+@dataclass(frozen=True)
+class Member:
+    """A file that is part of another one, such as a member of an archive, in memory.
+
+    place: where it comes from, for messages.  content: its bytes.
+    """
+
+    place: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.place
+
+
 _NOT_FILES = {
     stat.S_ISFIFO: "is a named pipe, which may never end",
     stat.S_ISSOCK: "is a socket",
@@ -76,23 +91,24 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @contextmanager
-def open_file(path: Path | str, kind: Kind = ANY) -> Iterator[io.BufferedReader | io.BytesIO]:
-    """Opens a regular file for reading bytes, and closes it; `kind` bounds its size.
+def open_file(path: Path | str | Member, kind: Kind = ANY) -> Iterator[io.BufferedReader | io.BytesIO]:
+    """Opens a regular file, or a member in memory, for reading bytes, and closes it; `kind` bounds its size.
 
     A pipe that the shell opened for us, such as `<(zcat a.csv.gz)`, is read as a whole and may be opened again.
 
     Raises InputError for a folder, another pipe, a device, a file that is too large, and whatever the system refuses,
     also while the file is read inside the block.
     """
+    if isinstance(path, Member):
+        _check_size(path, len(path.content), kind)
+        yield io.BytesIO(path.content)
+        return
     path = Path(path)
     check_name(path)
     try:
         with os.fdopen(_descriptor(path), "rb") as file:
             status = os.fstat(file.fileno())
-            if status.st_size > kind.most_bytes:
-                raise InputError(
-                    f"{path}: {plural(status.st_size, 'byte')}; needed {kind.name} of at most {kind.most_bytes:,}"
-                )
+            _check_size(path, status.st_size, kind)
             if stat.S_ISREG(status.st_mode):
                 yield file
             elif stat.S_ISFIFO(status.st_mode) and str(path).startswith(_OPENED_BY_SHELL):
@@ -102,6 +118,12 @@ def open_file(path: Path | str, kind: Kind = ANY) -> Iterator[io.BufferedReader 
                 raise InputError(f"{path}: {what}; needed {kind.name}")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); needed {kind.name}") from None
+
+
+def _check_size(path: Path | Member, size: int, kind: Kind) -> None:
+    """Raises InputError for a file that is too large for its kind."""
+    if size > kind.most_bytes:
+        raise InputError(f"{path}: {plural(size, 'byte')}; needed {kind.name} of at most {kind.most_bytes:,}")
 
 
 def _descriptor(path: Path) -> int:
@@ -142,8 +164,11 @@ def _up_to(file: BinaryIO | gzip.GzipFile, most_bytes: int) -> bytes:
     return content.getvalue()
 
 
-def read_bytes(path: Path | str, kind: Kind) -> bytes:
+def read_bytes(path: Path | str | Member, kind: Kind) -> bytes:
     """Returns the content of a file. Raises InputError as `open_file` does."""
+    if isinstance(path, Member):
+        _check_size(path, len(path.content), kind)
+        return path.content
     with open_file(path, kind) as file:
         content = _up_to(file, kind.most_bytes + 1)
     if len(content) > kind.most_bytes:
@@ -156,7 +181,7 @@ def most_unpacked(size: int) -> int:
     return size * _MOST_EXPANSION + _EXPANSION_SLACK
 
 
-def unpacked(file: BinaryIO, path: Path | str, most_bytes: int) -> bytes:
+def unpacked(file: BinaryIO, path: Path | str | Member, most_bytes: int) -> bytes:
     """Returns the content of a gzip file. Raises InputError for a damaged one, or one that unpacks to more."""
     try:
         with gzip.GzipFile(fileobj=file) as packed:
@@ -168,7 +193,7 @@ def unpacked(file: BinaryIO, path: Path | str, most_bytes: int) -> bytes:
     return content
 
 
-def read_text(path: Path | str, kind: Kind = TEXT) -> str:
+def read_text(path: Path | str | Member, kind: Kind = TEXT) -> str:
     """Returns the text of a file, with plain line ends.
 
     The text is UTF-8, or UTF-16 as spreadsheets and Praat write it. A byte order mark and Windows line ends are
@@ -206,7 +231,7 @@ def encoding_of(data: bytes) -> str:
     return "utf-8-sig"
 
 
-def read_json(path: Path | str, kind: Kind = JSON) -> Any:
+def read_json(path: Path | str | Member, kind: Kind = JSON) -> Any:
     """Returns the content of a JSON file. Raises InputError, with the line, for anything else."""
     return parse_json(read_text(path, kind), str(path))
 

@@ -15,12 +15,14 @@ from signloom.files.temporary import new_temporary
 
 
 @contextmanager
-def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
+def atomic_write(path: Path, mode: str = "wb", *, flush: bool = True) -> Iterator[IO]:
     """Opens a file that appears at `path` only if the block ends without an error.
 
     It is written in the same folder under a temporary name ending in `.part`, flushed to disk and renamed. An error (a
     full disk, an interrupt) removes the temporary file and leaves an older `path` unchanged. So does a kill, and the
     next process that writes into the folder removes the temporary file.
+    flush: wait until it is on the disk, which takes longer than to write a small file. Who writes many of them calls
+    `os.sync` at the end.
     Raises InputError if `path` is no regular file, below a file or an input of the command; an OSError names `path`.
     """
     path = Path(path)
@@ -43,7 +45,8 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
         with open(name, mode, opener=lambda *_: descriptor, **text) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from signloom import frame_times, layout
 from signloom.errors import InputError, plural
+from signloom.files.reading import Member
 from signloom.files.schemas import check, encode_json
 from signloom.files.writing import atomic_write
 from signloom.landmarks.format import (
@@ -235,12 +236,11 @@ class Landmarks(Timed):
             file.write(buffer.getbuffer())
 
     @classmethod
-    def load(cls, path: Path) -> Landmarks:
-        """Returns the clip that `save` wrote.
+    def load(cls, path: Path | Member) -> Landmarks:
+        """Returns the clip that `save` wrote, from its file or a member of an archive.
 
         Raises InputError for a missing, damaged or other file, LayoutError for another point layout.
         """
-        path = Path(path)
         with opened(path) as archive:
             header = header_in(archive, path)
             arrays = {name: archive.read(name, dtype) for name, dtype in ARRAYS.items() if name in archive.names}

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from signloom import layout
 from signloom.errors import InputError, LayoutError, listed, plural
 from signloom.files.arrays import Archive, open_archive
-from signloom.files.reading import CLIP
+from signloom.files.reading import CLIP, Member
 from signloom.files.schemas import Name, Table, check, decode_json, described
 
 FORMAT = "signloom-landmarks"
@@ -56,7 +56,7 @@ def file_header(format: str, version: int) -> dict[str, Any]:
     return {"format": format, "version": version, "layout": layout.NAME, "layout_version": layout.VERSION}
 
 
-def check_header(header: Any, path: Path, expected_format: str, *versions: int) -> None:
+def check_header(header: Any, path: Path | Member, expected_format: str, *versions: int) -> None:
     """Raises InputError or LayoutError unless a file's header has this format, one of `versions` and our layout."""
     if not isinstance(header, dict) or header.get("format") != expected_format:
         got = header.get("format") if isinstance(header, dict) else type(header).__name__
@@ -86,7 +86,7 @@ def parse_image_size(text: str) -> tuple[int, int]:
         ) from None
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path | Member) -> dict[str, Any]:
     """Returns the header of a landmark file without its points: its format, and the fields of `Facts`.
 
     Raises InputError or LayoutError as `Landmarks.load` does.
@@ -96,9 +96,9 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
+def opened(path: Path | Member) -> Iterator[Archive]:
     """Opens a landmark file for reading. Raises InputError for anything else, also where it is damaged inside."""
-    if not path.exists():
+    if not isinstance(path, Member) and not Path(path).exists():
         raise InputError(f"{path}: no such landmark file")
     what, advice = "a readable landmark file", "extract or import it again"
     with open_archive(path, CLIP, what=what, advice=advice) as archive:
@@ -109,7 +109,7 @@ def opened(path: Path) -> Iterator[Archive]:
         yield archive
 
 
-def header_in(archive: Archive, path: Path) -> dict[str, Any]:
+def header_in(archive: Archive, path: Path | Member) -> dict[str, Any]:
     """Returns the header of an open landmark file, after comparing it and the sizes of the arrays with the format."""
     if (size := archive.num_bytes("meta")) > _MOST_META_BYTES:
         raise InputError(f"{path}: a header of {plural(size, 'byte')}; needed at most {_MOST_META_BYTES:,}")
@@ -142,7 +142,7 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
+def named(path: Path | Member) -> Iterator[None]:
     """Puts the path of a file into the place of `landmarks` in an InputError that is raised inside the block."""
     try:
         yield
@@ -150,7 +150,7 @@ def named(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {str(error).removeprefix('landmarks: ')}") from None
 
 
-def check_finite(values: np.ndarray, what: str, path: Path) -> None:
+def check_finite(values: np.ndarray, what: str, path: Path | Member) -> None:
     """Raises InputError if a value is infinite; missing ones are NaN."""
     # Part by part: all at once would take a quarter of the memory of the values again.
     if any(np.isinf(values[start : start + 1000]).any() for start in range(0, len(values), 1000)):

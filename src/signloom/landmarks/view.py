@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from signloom import frame_times, layout
+from signloom.files.reading import Member
 from signloom.landmarks.format import ARRAYS, check_finite, header_in, named, opened
 
 # Frames that are read at once: 0.5 MB in half precision, which stays in the processor's cache.
@@ -79,12 +80,11 @@ class ClipView(Timed):
         return _Resampled(self.points, frame_times.resampled_positions(len(self), self.fps, fps, self.seconds))
 
 
-def read_view(path: Path, view: str) -> ClipView:
+def read_view(path: Path | Member, view: str) -> ClipView:
     """Returns the points of a view in a landmark file: a sixth of the memory of all points, in half precision.
 
     Raises InputError or LayoutError as `Landmarks.load` does.
     """
-    path = Path(path)
     subset = layout.subset(view)
     with opened(path) as archive:
         header = header_in(archive, path)

@@ -14,7 +14,7 @@ from signloom.compose import common_fps
 from signloom.console import progress_bar
 from signloom.corpus import Corpus, CorpusWriter, Utterance, check_output
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files.paths import inside, resolved
+from signloom.files.paths import resolved
 from signloom.inference.model import Model
 from signloom.landmarks import Landmarks, file_header
 from signloom.recompose.cuts import Cut, CutSentences, cut_sentences
@@ -97,7 +97,7 @@ def recompose(
                     split=item.split,
                     signer=item.signer,
                     glosses=item.glosses,
-                    landmarks=inside(corpus.root, item.landmarks),
+                    landmarks=corpus.file(item),
                     source=item.source,
                     truth=item.truth,
                     others=item.others,

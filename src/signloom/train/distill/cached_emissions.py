@@ -26,7 +26,7 @@ from signloom import layout
 from signloom.corpus import Corpus, Utterance
 from signloom.errors import InputError
 from signloom.files.arrays import ALONE, read_arrays
-from signloom.files.paths import inside
+from signloom.files.reading import CLIP, read_bytes
 from signloom.files.writing import atomic_write
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import recognizer_of
@@ -122,5 +122,5 @@ def keep_emissions(
 
 def _clip_hash(corpus: Corpus, utterance: Utterance) -> str:
     """Returns a hash of the landmark file: it is the same in a copy of the corpus, and another for a changed clip."""
-    digest = hashlib.blake2b(inside(corpus.root, utterance.landmarks).read_bytes(), digest_size=12)
+    digest = hashlib.blake2b(read_bytes(corpus.file(utterance), CLIP), digest_size=12)
     return digest.hexdigest()
