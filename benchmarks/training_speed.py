@@ -196,7 +196,7 @@ def training(folder: Path, num_words: int, *, rank: int = 0, processes: int = 1)
             for batch in loader:
                 log_probs, lengths = model(batch.points, batch.lengths)
                 losses = ctc_loss(log_probs, lengths, batch.targets, batch.target_lengths)
-                step(optimizer, batch.mean(losses / batch.target_lengths), recognizer, recipe.gradient_clip)
+                step(optimizer, batch.mean_per_gloss(losses), recognizer, recipe.gradient_clip)
                 # The other process has another piece of the same step, of nearly as many frames.
                 yield batch.num_frames * processes
 

@@ -21,7 +21,7 @@ FLOORS = [
     {"files", "console", "processes", "demo"},
     {"text"},
     {"layout", "timed", "findings", "frame_times"},
-    {"landmarks", "vocabulary"},
+    {"landmarks", "vocabulary", "costs"},
     {"corpus", "anatomy"},
     {"run_folder"},
     {"ctc", "score", "extract", "importers", "compose"},

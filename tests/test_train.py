@@ -282,6 +282,21 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"nothing to resume; no last.safetensors there"):
             fit(recipe(tiny_corpus, tmp_path / "run", resume=True))
 
+    def test_the_same_command_begins_a_run_and_then_continues_it(self, tiny_corpus, tmp_path):
+        run = tmp_path / "run"
+        first = fit(recipe(tiny_corpus, run, epochs=1, auto_resume=True))
+        again = fit(recipe(tiny_corpus, run, epochs=2, auto_resume=True))
+        assert [item.epoch for item in again.history.epochs] == [1, 2]
+        assert again.history.epochs[0] == first.history.epochs[0]
+        with pytest.raises(InputError, match="--seed was 0, now 4"):
+            fit(recipe(tiny_corpus, run, epochs=2, seed=4, auto_resume=True))
+        # A model whose state is gone cannot be continued, and is not replaced unasked.
+        Run(run).state_file.unlink()
+        with pytest.raises(InputError, match="already holds a run"):
+            fit(recipe(tiny_corpus, run, epochs=2, auto_resume=True))
+        with pytest.raises(InputError, match="--auto_resume and --overwrite contradict"):
+            recipe(tiny_corpus, run, auto_resume=True, overwrite=True).check()
+
     def test_resuming_with_other_options_says_which_and_spoils_nothing(self, tiny_corpus, tmp_path):
         run = tmp_path / "run"
         fit(recipe(tiny_corpus, run, epochs=1))

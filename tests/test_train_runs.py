@@ -24,7 +24,7 @@ from signloom.inference.evaluate import evaluate
 from signloom.model import presets
 from signloom.run_folder import Run, corpus_record
 from signloom.train.distill.recipe import DistillRecipe
-from signloom.train.distributed import World
+from signloom.train.distributed import World, _restart_would_hang, joined
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE, check_same_run
@@ -256,6 +256,20 @@ class TestWorld:
         variables = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "8", "RANK": "5", "LOCAL_WORLD_SIZE": "4"}
         assert World.of_environment(variables) == World(5, 8, 4, "torchrun")
         assert World.of_environment(variables).num_nodes == 2
+
+    def test_restarts_that_would_hang_are_told_of(self):
+        shared = {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
+        two_machines = World(0, 2, 1, "torchrun")
+        assert _restart_would_hang(two_machines, shared)
+        assert not _restart_would_hang(two_machines, {**shared, "TORCHELASTIC_USE_AGENT_STORE": "False"})
+        assert not _restart_would_hang(two_machines, {**shared, "TORCHELASTIC_MAX_RESTARTS": "0"})
+        assert not _restart_would_hang(World(0, 2, 2, "torchrun"), shared)
+
+    def test_a_lost_connection_is_no_fault_of_this_process(self):
+        with pytest.raises(TrainingError, match="process 1 of 2 has lost the connection"), joined(World(1, 2, 1, "x")):
+            raise RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:537] Connection reset by peer")
+        with pytest.raises(RuntimeError, match="ours"), joined(World(1, 2, 1, "x")):
+            raise RuntimeError("ours")
 
     def test_a_step_of_slurm_but_not_a_shell_in_its_allocation(self):
         allocation = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_JOB_ID": "7"}

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "tune": "choose the weight of a language model on dev, and store both with the model",
     "evaluate": "word error rate of a model on a split of a corpus",
     "export": "a trained model -> one .onnx file that runs without torch, proved to compute the same",
+    "plan": "machine hours, storage and time that a corpus of many hours takes, from measured costs",
     "compare": "compare two systems on the same references: is the difference real, and where?",
     "transcribe": "recognise the glosses of videos, folders of frames and landmark files",
     "live": "recognise signing while it happens: camera or video in, captions on the screen",

@@ -71,7 +71,7 @@ class Options(Recipe):
             faults.add(f"--dev_share is {self.dev_share}; needed between 0 and 1")
         if self.devices > 1:
             faults.add(f"--devices is {self.devices}; folds are trained by one process each")
-        if self.resume:
+        if self.resume or self.auto_resume:
             faults.add("--resume is not needed: the same command continues where it was stopped")
         faults.raise_if_any()
         protocol_named(self.protocol)

@@ -75,6 +75,15 @@ def settle(folder: Path) -> None:
             time.sleep(0.05)
 
 
+def await_settled(folder: Path) -> None:
+    """Waits until another process has carried out the plan that a killed one left. Raises InputError after a minute."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while _pending(folder):
+        if time.monotonic() > deadline:
+            raise InputError(f"{folder}: an interrupted change is still to be carried out; start the first process")
+        time.sleep(0.05)
+
+
 def settle_locked(folder: Path) -> None:
     """Carries out the plan that a killed process left; for a process that holds the lock of the folder."""
     if _pending(folder):

@@ -7,6 +7,7 @@ srun starts them; all set the same environment variables.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -23,10 +24,17 @@ import torch.distributed as dist
 
 from signloom.errors import InputError, TrainingError, plural
 
+log = logging.getLogger("signloom.train")
+
 # Another process of this run, and the file that collects its output.
 Other = tuple[subprocess.Popen, IO[bytes]]
 # After another process has failed, this one has so long to notice the failure by itself.
 PATIENCE_SECONDS = 15
+_SHARES_STORE = "TORCHELASTIC_USE_AGENT_STORE"
+_HANGS = (
+    "if a process fails, those that torchrun starts in its place will hang: set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 "
+    "where you start torchrun, on every machine"
+)
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,35 @@ def launched(recipe: dict[str, Any], size: int) -> Iterator[World]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def joined(world: World) -> Iterator[None]:
+    """Lets this process train with those that a launcher has started, while the block runs.
+
+    Raises TrainingError where another process has ended: its own output says why.
+    """
+    if _restart_would_hang(world):
+        log.warning("%s", _HANGS)
+    try:
+        yield
+    except RuntimeError as error:
+        if world.launcher and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise TrainingError(
+                f"process {world.rank} of {world.size} has lost the connection to another, whose output says why. "
+                "Start all of them again with --auto_resume"
+            ) from error
+        raise
+
+
+def _restart_would_hang(world: World, variables: Mapping[str, str] = os.environ) -> bool:
+    """Returns whether processes that torchrun starts again would find the addresses of those before, and wait for them.
+
+    On several machines the groups share one store, and torchrun does not keep restarts apart in it
+    (https://github.com/pytorch/pytorch/issues/135712).
+    """
+    restarts = variables.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    return world.rank == 0 and world.num_nodes > 1 and restarts != "0" and variables.get(_SHARES_STORE) == "True"
 
 
 def _watch(others: list[Other], ended: threading.Event) -> None:

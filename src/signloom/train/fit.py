@@ -23,7 +23,7 @@ from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError, plural
 from signloom.files.locks import locked
-from signloom.files.staging import settle
+from signloom.files.staging import await_settled, settle
 from signloom.files.writing import as_json
 from signloom.findings import Finding
 from signloom.inference.calibrate import store_spans
@@ -44,7 +44,7 @@ from signloom.train.logs import logging_to, quiet_lightning
 from signloom.train.method import method_of
 from signloom.train.module import RecognizerModule
 from signloom.train.recipe import Recipe
-from signloom.train.resume import check_same_run, refuse_earlier
+from signloom.train.resume import check_same_run, refuse_earlier, resolved
 from signloom.train.selection import feasible, not_too_long, train_split
 from signloom.train.start_rules import features, learning_rate, learning_rate_of
 from signloom.train.trainer import dev_sampler, make_trainer, train_sampler
@@ -88,13 +88,19 @@ def fit(
     with ExitStack() as stack:
         if world.rank == 0:
             settle(run.path)
+            recipe = resolved(recipe)
             if recipe.resume:
                 check_same_run(recipe, corpus)
             stack.enter_context(locked(run.path))
             refuse_earlier(recipe)
             stack.enter_context(logging_to(run.log_file))
+        else:
+            # The first process settles the folder, and writes no state before all have joined it.
+            await_settled(run.path)
+            recipe = resolved(recipe)
         if recipe.devices > 1 and not world.launcher:
             world = stack.enter_context(launched(as_json(asdict(recipe)), recipe.devices))
+        stack.enter_context(distributed.joined(world))
         stack.callback(distributed.close)
         stack.callback(torch.set_num_threads, threads)
         torch.set_num_threads(recipe.threads)

@@ -115,6 +115,9 @@ class Recipe:
     them too. 0: keep none"""
     resume: bool = False
     """continue the run in --output from its last saved state"""
+    auto_resume: bool = False
+    """continue the run in --output if it has a saved state, else begin it: for torchrun, SLURM and others that start
+    the same command again"""
     overwrite: bool = False
     """replace an earlier run in --output"""
     augment: bool = True
@@ -201,6 +204,7 @@ class Recipe:
             preset(self.preset)
         except InputError as error:
             faults.add(str(error))
-        if self.resume and self.overwrite:
-            faults.add("--resume and --overwrite contradict each other")
+        for name in ("resume", "auto_resume"):
+            if getattr(self, name) and self.overwrite:
+                faults.add(f"--{name} and --overwrite contradict each other")
         faults.raise_if_any()

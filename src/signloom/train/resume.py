@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
-from typing import Any
+from dataclasses import MISSING, asdict, fields, replace
+from typing import Any, TypeVar
 
 from signloom.corpus import Corpus
 from signloom.errors import Faults, InputError
@@ -17,19 +17,31 @@ from signloom.run_folder import Run
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.recipe import Recipe
 
+RecipeType = TypeVar("RecipeType", bound=Recipe)
+
 # Options that may be raised: the run then lasts longer, and the learning rate follows the longer schedule.
 MAY_BE_RAISED = ("epochs", "max_steps")
 # Options that may differ when a run is resumed: folders, duration and threads, never what is learnt.
 FREE_TO_CHANGE = (
-    *("data_dir", "output", "resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
+    *("data_dir", "output", "resume", "auto_resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
     *("emissions", "other_corpus", "baseline", "store_megabytes"),
     *("save_every_minutes", "save_every_steps", "checkpoint_activations", "accelerator"),
 )
 
 
+def resolved(recipe: RecipeType) -> RecipeType:
+    """Returns the recipe with `resume` set if --auto_resume is given and the run folder has a state.
+
+    The folder is settled: every process of a run must see the same.
+    """
+    if not recipe.auto_resume:
+        return recipe
+    return replace(recipe, resume=Run(recipe.output).state_file.exists())
+
+
 def refuse_earlier(recipe: Recipe) -> None:
     """Raises InputError if the run folder holds a run and neither --resume nor --overwrite is given."""
-    run = Run(recipe.output)
+    run, recipe = Run(recipe.output), resolved(recipe)
     if run.is_trained and not (recipe.resume or recipe.overwrite):
         raise InputError(
             f"{run.path}: already holds a run ({', '.join(run.files())}); pass --resume to continue it, "
