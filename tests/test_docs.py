@@ -17,7 +17,7 @@ from signloom import commands as commands_table
 OTHER_FLAGS = {
     *("help", "config", "print_config", "output", "durations", "healthy"),
     "write_json",
-    *("standalone", "nnodes", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
+    *("standalone", "nnodes", "max_restarts", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
     *("nodes", "ntasks", "ntasks_per_node", "gres", "kill_on_bad_exit", "requeue", "open_mode", "signal"),
 }
 
