@@ -175,9 +175,7 @@ def training(folder: Path, num_words: int, *, rank: int = 0, processes: int = 1)
     )
     for index in range(len(data)):
         data.points(index)
-    sampler = BucketSampler(
-        [data.num_frames(index) for index in range(len(data))], BATCH_SIZE * processes, parts_per_step=processes
-    )
+    sampler = BucketSampler(data.lengths, BATCH_SIZE * processes, parts_per_step=processes)
     loader = Loader(data, StepSampler(sampler, num_processes=processes, rank=rank))
     optimizer = torch.optim.AdamW(recognizer.parameters(), recipe.learning_rate, fused=True)
     recognizer.train()

@@ -294,7 +294,7 @@ def test_an_odd_value_in_a_manifest_is_refused_with_line_and_field_or_kept(corpu
 
 
 def test_every_faulty_line_of_a_manifest_is_named(corpus, monkeypatch):
-    monkeypatch.setattr("signloom.corpus.reading._MOST_LINE_BYTES", 5000)
+    monkeypatch.setattr("signloom.corpus.manifest.MOST_LINE_BYTES", 5000)
     path = corpus / "manifest.jsonl"
     good = path.read_bytes().splitlines()
     wrong = {

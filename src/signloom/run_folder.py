@@ -361,7 +361,7 @@ def corpus_record(corpus: Corpus) -> dict[str, Any]:
         "licence": corpus.info.get("licence", "unknown"),
         "importer": corpus.info.get("importer", ""),
         "summary": corpus.summary(),
-        "dev_is_known": dev_is_known(corpus),
+        "dev_is_known": dev_is_known(corpus.utterances),
     }
 
 

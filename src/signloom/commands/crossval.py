@@ -25,7 +25,7 @@ from typing import Any
 from msgspec import Struct
 
 from signloom.console import say
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.corpus.splits import FEWEST_FOR_NESTED, dev_is_known
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.locks import locked
@@ -200,7 +200,7 @@ def leave_out(corpus: Corpus, signer: str, *, dev_share: float, seed: int) -> Fo
         return replace(utterance, split="dev" if utterance.id in dev else "train")
 
     name = f"{corpus.name} without {signer}"
-    utterances = tuple(redrawn(utterance) for utterance in corpus)
+    utterances = Utterances.of([redrawn(utterance) for utterance in corpus])
     return Fold(signer, replace(corpus, info={**corpus.info, "name": name}, utterances=utterances), dev_from)
 
 
@@ -222,7 +222,7 @@ def leave_two_out(corpus: Corpus, signer: str) -> Fold:
     # The first of equal ones.
     other = max([*everyone[place + 1 :], *everyone[:place]], key=trained)
     splits = {signer: "test", other: "dev"}
-    utterances = tuple(replace(item, split=splits.get(str(item.signer), "train")) for item in corpus)
+    utterances = Utterances.of([replace(item, split=splits.get(str(item.signer), "train")) for item in corpus])
     name = f"{corpus.name} without {signer} and {other}"
     return Fold(
         signer, replace(corpus, info={**corpus.info, "name": name}, utterances=utterances), f"all by {other}, unseen"
@@ -235,7 +235,7 @@ def selection(folds: Sequence[Fold], *, nested: bool) -> str:
         return (
             "the best epoch of each fold was chosen on another unseen signer, who is in neither its train nor its test"
         )
-    if any(dev_is_known(fold.corpus) for fold in folds):
+    if any(dev_is_known(fold.corpus.utterances) for fold in folds):
         return (
             "the best epochs were chosen on signers of train; with --nested and 3 signers or more, they are chosen on "
             "strangers"

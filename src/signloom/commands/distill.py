@@ -81,7 +81,7 @@ def run(options: DistillRecipe) -> int:
         f"{result.best.epoch}\n"
         f"model and curves: {result.run}"
     )
-    for line in advice(teacher, student, alone, comparisons, signers_known=dev_is_known(corpus)):
+    for line in advice(teacher, student, alone, comparisons, signers_known=dev_is_known(corpus.utterances)):
         print(line)
     say(f"written: {record}")
     say(f"next: {evaluation_of(result.model.info, result.run)}")

@@ -9,15 +9,15 @@ from signloom.corpus.reading import (
     LANDMARKS_FOLDER,
     LEFT_OUT,
     MANIFEST,
-    SPLITS,
     SYNTHETIC_UTTERANCES,
     Corpus,
     NoCorpusError,
-    Utterance,
     check_split,
     simulated_label,
 )
 from signloom.corpus.shards import shard_files
+from signloom.corpus.utterance import SPLITS, Utterance
+from signloom.corpus.utterances import Utterances
 from signloom.corpus.writing import CorpusWriter, check_output
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "CorpusWriter",
     "NoCorpusError",
     "Utterance",
+    "Utterances",
     "check_output",
     "check_split",
     "shard_files",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signloom.corpus.reading import HEADER, LEFT_OUT, MANIFEST, SPLITS, Corpus, Utterance
+from signloom.corpus.reading import HEADER, LEFT_OUT, MANIFEST, Corpus
 from signloom.corpus.shards import (
     FORMAT,
     FORMAT_VERSION,
@@ -28,6 +28,7 @@ from signloom.corpus.shards import (
     key_of,
     members_bytes,
 )
+from signloom.corpus.utterance import SPLITS, Utterance
 from signloom.corpus.writing import check_output, files_of_corpus
 from signloom.errors import InputError, plural
 from signloom.files.locks import locked

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType
 
+from signloom.corpus.manifest import read_manifest
 from signloom.corpus.shards import SHARDS, Shards
-from signloom.errors import Faults, InputError, plural
-from signloom.files.paths import file_stem, inside
-from signloom.files.reading import Kind, Member, open_file, read_bytes
-from signloom.files.schemas import Name, check, decode_json, one_of, shown, text_of
+from signloom.corpus.utterance import SPLITS, Utterance
+from signloom.corpus.utterances import Utterances
+from signloom.errors import InputError, plural
+from signloom.files.paths import inside
+from signloom.files.reading import Kind, Member, read_bytes
+from signloom.files.schemas import Name, check, decode_json
 from signloom.files.staging import settle
-from signloom.landmarks import MAX_FRAMES, SUFFIX, ClipView, Fps, Landmarks, check_header, read_view
-from signloom.vocabulary import BLANK, UNKNOWN, UNKNOWN_ID, Vocabulary, check_gloss
+from signloom.landmarks import ClipView, Landmarks, check_header, read_view
 
 FORMAT = "signloom-corpus"
 FORMAT_VERSION = 1
@@ -28,12 +29,9 @@ MANIFEST = "manifest.jsonl"
 LANDMARKS_FOLDER = "landmarks"
 # What an importer left out, with the reasons; only where there is any.
 LEFT_OUT = "left_out.jsonl"
-SPLITS = ("train", "dev", "test")
 # Entry of the header: the number of simulated utterances in a corpus that has others as well.
 SYNTHETIC_UTTERANCES = "synthetic_utterances"
 _HEADER_FILE = Kind("the header of a corpus", 16_000_000)
-# A simulated utterance has kilobytes of ground truth.
-_MOST_LINE_BYTES = 16_000_000
 
 
 class NoCorpusError(InputError):
@@ -57,82 +55,20 @@ class Info(Struct):
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """One signed sentence: its glosses, its signer, and the path of its landmarks.
-
-    id: unique in the corpus.  split: `train`, `dev` or `test`.  signer: None if the source does not say.
-    glosses: the reference, in order.  landmarks: path of the landmark file, relative to the corpus folder.
-    num_frames, fps: of the stored clip, before any resampling.
-    source: provenance, for the record.  truth: facts known only in a simulation (gloss boundaries, dials).
-    others: where signs stand that are none of the glosses, by the number of glosses before each, rising: a model learns
-    to give them the unknown gloss, which it never names.
-    """
-
-    id: Name
-    split: Annotated[str, one_of(*SPLITS)]
-    signer: Name | None
-    glosses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100_000)]
-    landmarks: Annotated[str, text_of(4000)]
-    num_frames: Annotated[int, Meta(ge=1, le=MAX_FRAMES)]
-    fps: Fps
-    source: Mapping[str, Any] = field(default_factory=dict)
-    truth: Mapping[str, Any] = field(default_factory=dict)
-    others: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=100_000)] = ()
-
-    def target(self, vocabulary: Vocabulary) -> list[int]:
-        """Returns the ids that a model learns for this utterance: of its glosses, with the unknown one for `others`."""
-        ids = vocabulary.encode(self.glosses)
-        for place in reversed(self.others):
-            ids.insert(place, UNKNOWN_ID)
-        return ids
-
-    @property
-    def clips(self) -> tuple[str, ...]:
-        """The isolated clips that a composed utterance was made of, one per gloss, each with its corpus; else empty."""
-        names = self.truth.get("clips")
-        if not isinstance(names, list) or len(names) != len(self.glosses):
-            return ()
-        return tuple(f"{self.source.get('corpus', '')}/{name}" for name in names)
-
-    @property
-    def duration_seconds(self) -> float:
-        return self.num_frames / self.fps
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the record of one manifest line, without an empty source, truth or others."""
-        record = {**vars(self), "glosses": list(self.glosses), "others": list(self.others)}
-        return {name: value for name, value in record.items() if value or name not in ("source", "truth", "others")}
-
-    @classmethod
-    def from_json(cls, record: Any) -> Utterance:
-        """Returns the utterance of one manifest line. Raises InputError saying what is wrong with it."""
-        # Early versions left out an unknown signer.
-        utterance = check(cls, {"signer": None, **record} if isinstance(record, dict) else record)
-        for gloss in utterance.glosses:
-            check_gloss(gloss, "glosses")
-        if reserved := {BLANK, UNKNOWN}.intersection(utterance.glosses):
-            raise InputError(f"gloss {min(reserved)!r} is reserved; rename it")
-        if list(utterance.others) != sorted(utterance.others) or max(utterance.others, default=0) > len(
-            utterance.glosses
-        ):
-            raise InputError(f"others {list(utterance.others)}; needed rising places, 0 to {len(utterance.glosses)}")
-        # An id names files, here and in other folders.
-        file_stem(utterance.id)
-        return utterance
-
-
-@dataclass(frozen=True)
 class Corpus:
     """A corpus opened for reading.
 
-    root: its folder.  info: the header: name, licence and other records.  utterances: in manifest order.
-    shards: those of a packed corpus, which hold its landmark files.
+    root: its folder.  info: the header: name, licence and other records.  utterances: in manifest order; any sequence
+    becomes `Utterances`.  shards: those of a packed corpus, which hold its landmark files.
     """
 
     root: Path
     info: Mapping[str, Any]
-    utterances: tuple[Utterance, ...]
+    utterances: Utterances
     shards: Shards | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "utterances", Utterances.of(self.utterances))
 
     @classmethod
     def open(cls, root: Path | str) -> Corpus:
@@ -154,37 +90,9 @@ class Corpus:
         check_header(header, header_path, FORMAT, FORMAT_VERSION)
         check(Info, header, str(header_path))
         packed = (root / SHARDS).is_file()
-        faults = Faults(str(manifest_path))
-        utterances: list[Utterance] = []
-        seen: dict[str, int] = {}
-        for number, line in manifest_lines(manifest_path):
-            if line is None:
-                faults.add(f"line {number}: more than {_MOST_LINE_BYTES:,} bytes; needed one utterance")
-                continue
-            try:
-                record = decode_json(line, f"line {number}")
-            except InputError as error:
-                faults.add(str(error))
-                continue
-            try:
-                utterance = Utterance.from_json(record)
-                path = inside(root, utterance.landmarks)
-                if path.suffix != SUFFIX:
-                    raise InputError(f"landmarks is {shown(utterance.landmarks)}; needed the path of a {SUFFIX} file")
-            except InputError as error:
-                faults.add(f"line {number}: {error}")
-                continue
-            if utterance.id in seen:
-                faults.add(f"line {number}: id {utterance.id!r} is already in line {seen[utterance.id]}")
-            elif not packed and not path.is_file():
-                faults.add(f"line {number} ({utterance.id}): landmark file {utterance.landmarks} is missing")
-            seen.setdefault(utterance.id, number)
-            utterances.append(utterance)
-        if not utterances and not faults:
-            faults.add("no utterances")
-        faults.raise_if_any()
+        utterances = read_manifest(manifest_path, packed=packed)
         shards = Shards.open(root, manifest_path, len(utterances)) if packed else None
-        return cls(root, header, tuple(utterances), shards)
+        return cls(root, header, utterances, shards)
 
     @property
     def name(self) -> str:
@@ -196,12 +104,12 @@ class Corpus:
     def __iter__(self) -> Iterator[Utterance]:
         return iter(self.utterances)
 
-    def split(self, name: str) -> list[Utterance]:
+    def split(self, name: str) -> Utterances:
         """Returns the utterances of one split. Raises InputError if there are none."""
-        chosen = [utterance for utterance in self.utterances if utterance.split == name]
+        chosen = self.utterances.in_split(name)
         if not chosen:
-            counts = Counter(utterance.split for utterance in self.utterances)
-            others = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
+            counts = {split: len(self.utterances.in_split(split)) for split in SPLITS}
+            others = ", ".join(f"{count:,} in {split}" for split, count in counts.items() if count)
             raise InputError(
                 f"{self.root}: split {name!r} has no utterances; needed at least 1, got {others or 'none'}"
             )
@@ -234,14 +142,15 @@ class Corpus:
         """Returns for each non-empty split the numbers of utterances, signers, running and distinct glosses, hours."""
         table = {}
         for name in SPLITS:
-            chosen = [utterance for utterance in self.utterances if utterance.split == name]
-            if chosen:
+            columns = self.utterances.in_split(name).columns
+            if len(columns):
                 table[name] = {
-                    "utterances": len(chosen),
-                    "signers": len({utterance.signer for utterance in chosen}),
-                    "running_glosses": sum(len(utterance.glosses) for utterance in chosen),
-                    "distinct_glosses": len({gloss for utterance in chosen for gloss in utterance.glosses}),
-                    "hours": sum(utterance.duration_seconds for utterance in chosen) / 3600,
+                    "utterances": len(columns),
+                    "signers": len(np.unique(columns.signers)),
+                    "running_glosses": len(columns.glosses.values),
+                    "distinct_glosses": len(np.unique(columns.glosses.values)),
+                    # One after the other, as records of runs have it to the bit.
+                    "hours": sum(columns.seconds.tolist()) / 3600,
                 }
         return table
 
@@ -252,21 +161,6 @@ def _check_same(path: Path | Member, clip: Landmarks | ClipView, utterance: Utte
         raise InputError(f"{path}: {plural(len(clip), 'frame')}, the manifest says {utterance.num_frames}")
     if not math.isclose(clip.fps, utterance.fps, rel_tol=1e-6):
         raise InputError(f"{path}: {clip.fps:g} frames per second, the manifest says {utterance.fps:g}")
-
-
-def manifest_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Yields number and content of each line that is not blank; of a line that is too long, None as its content."""
-    with open_file(path) as file:
-        for number in count(1):
-            line = file.readline(_MOST_LINE_BYTES + 1)
-            if len(line) > _MOST_LINE_BYTES:
-                while line and not line.endswith(b"\n"):
-                    line = file.readline(_MOST_LINE_BYTES)
-                yield number, None
-            elif line.strip():
-                yield number, line.strip()
-            elif not line:
-                return
 
 
 def check_split(name: str | None) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from signloom.corpus.reading import Utterance
+from signloom.corpus.utterances import Utterances
 from signloom.errors import Faults, InputError, listed, plural
 
 # With 6 signers, the one in dev is a sixth of the people: about as much of the data as a dev split of known signers
@@ -128,9 +128,7 @@ def _chosen(glosses: Mapping[str, Mapping[str, int]], count: int, seed: int, mos
     return tuple(sorted(chosen))
 
 
-def dev_is_known(utterances: Iterable[Utterance]) -> bool:
+def dev_is_known(utterances: Utterances) -> bool:
     """Returns whether every signer of dev is known and is in train too; False without dev."""
-    signers: dict[str, set[str | None]] = {"train": set(), "dev": set()}
-    for item in utterances:
-        signers.setdefault(item.split, set()).add(item.signer)
-    return bool(signers["dev"]) and None not in signers["dev"] and signers["dev"] <= signers["train"]
+    train, dev = (utterances.in_split(name).columns.signer_counts().keys() for name in ("train", "dev"))
+    return bool(dev) and None not in dev and dev <= train

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
+from signloom.corpus.manifest import manifest_lines
 from signloom.corpus.reading import (
     FORMAT,
     FORMAT_VERSION,
@@ -20,14 +21,14 @@ from signloom.corpus.reading import (
     MANIFEST,
     SYNTHETIC_UTTERANCES,
     Info,
-    Utterance,
-    manifest_lines,
 )
 from signloom.corpus.shards import shard_files
+from signloom.corpus.utterance import Utterance
+from signloom.corpus.utterances import MANIFEST_INDEX
 from signloom.errors import InputError
 from signloom.files.locks import locked
 from signloom.files.paths import file_stem, inside
-from signloom.files.reading import Member
+from signloom.files.reading import Member, open_file
 from signloom.files.schemas import check, decode_json, encode_json
 from signloom.files.staging import Stage, settle_locked
 from signloom.files.writing import atomic_write, write_json, write_json_lines
@@ -191,15 +192,17 @@ class CorpusWriter:
 
 def files_of_corpus(root: Path) -> list[str]:
     """Returns the files that a corpus in a folder has beside its header and manifest, as far as it can be read."""
-    listed = [LEFT_OUT]
-    for _, line in manifest_lines(root / MANIFEST) if (root / MANIFEST).is_file() else ():
-        try:
-            name = decode_json(line or b"", "line")["landmarks"]
-            inside(root, name)
-        except (KeyError, TypeError, AttributeError, InputError):
-            continue
-        if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
-            listed.append(name)
+    listed = [LEFT_OUT, MANIFEST_INDEX]
+    if (root / MANIFEST).is_file():
+        with open_file(root / MANIFEST) as file:
+            for line in manifest_lines(file):
+                try:
+                    name = decode_json(line.content or b"", "line")["landmarks"]
+                    inside(root, name)
+                except (KeyError, TypeError, AttributeError, InputError):
+                    continue
+                if PurePosixPath(name).parts[0] == LANDMARKS_FOLDER:
+                    listed.append(name)
     return [*listed, *shard_files(root)]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from signloom.corpus.columns import Ragged
 from signloom.errors import InputError
 from signloom.vocabulary import BLANK_ID
 
@@ -51,3 +52,12 @@ def frames_needed(ids: Sequence[int] | np.ndarray) -> int:
     """
     ids = np.asarray(ids)
     return len(ids) + int((ids[1:] == ids[:-1]).sum())
+
+
+def frames_needed_each(targets: Ragged) -> np.ndarray:
+    """Returns `frames_needed` of each list of ids, (N,)."""
+    values, starts = targets.values, targets.starts
+    # Of all values before a place, how many are equal to the next.
+    equal = np.concatenate([[0], np.cumsum(values[1:] == values[:-1]), [0]])
+    ends = np.maximum(starts[1:] - 1, starts[:-1])
+    return targets.counts + equal[ends] - equal[starts[:-1]]

@@ -52,10 +52,7 @@ def inside(root: Path, relative: str) -> Path:
 
     Raises InputError for an absolute path, a path with `..`, or one that leaves `root` through a symbolic link.
     """
-    pure = PurePosixPath(relative)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
-        raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
-    path = Path(root).joinpath(*pure.parts)
+    path = Path(root).joinpath(*check_stays(root, relative).parts)
     try:
         stays = path.resolve().is_relative_to(Path(root).resolve())
         # Asks the system, which refuses names that are too long.
@@ -69,16 +66,54 @@ def inside(root: Path, relative: str) -> Path:
     return path
 
 
+# Characters that file systems refuse in a name.
+_REFUSED = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
+
+
 def file_stem(utterance_id: str) -> str:
     """Returns a file name for an utterance id: the id, with characters that file systems refuse replaced by `_`.
 
     Raises InputError for an id that cannot name a file.
     """
     check_name(utterance_id)
-    stem = "".join("_" if c in '/\\:*?"<>|\0' or ord(c) < 32 else c for c in utterance_id)
+    stem = _REFUSED.sub("_", utterance_id)
     if stem.strip(". ") == "" or len(stem.encode()) > 200:
         raise InputError(f"utterance id {utterance_id[:80]!r} cannot name a file; needed 1 to 200 bytes, not only dots")
     return stem
+
+
+def check_stays(root: Path, relative: str) -> PurePosixPath:
+    """Returns a POSIX path inside `root` as such. Raises InputError for another one, whatever links there may be."""
+    pure = PurePosixPath(relative)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts:
+        raise InputError(f"path {relative!r} leaves its folder {root}; needed a relative path without '..'")
+    return pure
+
+
+class Listing:
+    """The files in a folder and in those below it, asked from the system by the folder, not by the file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._names: dict[str, set[str]] = {}
+
+    def has(self, relative: str) -> bool:
+        """Returns whether `inside(root, relative)` is a file. Raises InputError as `inside` does."""
+        folder, _, name = relative.rpartition("/")
+        if folder not in self._names:
+            self._names[folder] = self._plain_files(folder)
+        # Anything unusual is asked for by itself: a link, another spelling, what is not there.
+        return name in self._names[folder] or inside(self.root, relative).is_file()
+
+    def _plain_files(self, folder: str) -> set[str]:
+        """Returns the names of the files in a folder that are no links; none for a folder that cannot be listed."""
+        try:
+            with os.scandir(inside(self.root, folder) if folder else self.root) as entries:
+                return {
+                    entry.name for entry in entries if entry.is_file(follow_symlinks=False) and "\\" not in entry.name
+                }
+        except (InputError, OSError):
+            return set()
 
 
 # An absolute path within a text: of POSIX, from a home folder, or of Windows. Not what follows a scheme, as in https://.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from signloom.console import say
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.paths import inside
 from signloom.files.reading import sha256_of
@@ -128,14 +128,16 @@ def _cleaned(corpus: Corpus, clean: Cleaner) -> Corpus:
     """Returns the corpus with clean ids, signers and glosses: corpora made before may have them in another form."""
     return replace(
         corpus,
-        utterances=tuple(
-            replace(
-                item,
-                id=clean(item.id),
-                signer=clean(item.signer) if item.signer else None,
-                glosses=tuple(map(clean, item.glosses)),
-            )
-            for item in corpus
+        utterances=Utterances.of(
+            [
+                replace(
+                    item,
+                    id=clean(item.id),
+                    signer=clean(item.signer) if item.signer else None,
+                    glosses=tuple(map(clean, item.glosses)),
+                )
+                for item in corpus
+            ]
         ),
     )
 

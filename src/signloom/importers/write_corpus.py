@@ -10,7 +10,17 @@ from typing import Any
 
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
-from signloom.corpus import HEADER, LEFT_OUT, SPLITS, Corpus, CorpusWriter, Utterance, check_output, simulated_label
+from signloom.corpus import (
+    HEADER,
+    LEFT_OUT,
+    SPLITS,
+    Corpus,
+    CorpusWriter,
+    Utterance,
+    Utterances,
+    check_output,
+    simulated_label,
+)
 from signloom.errors import Faults, InputError, listed, plural, printable
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
@@ -221,7 +231,7 @@ def _planned(
         Utterance(item.id, item.split, item.signer, item.glosses, "", frames, fps)
         for item, (frames, fps) in zip(items, sizes, strict=True)
     ]
-    return Corpus(output, info, tuple(utterances))
+    return Corpus(output, info, Utterances.of(utterances))
 
 
 def _print_found(corpus: Corpus) -> None:

@@ -147,7 +147,7 @@ def parts_of(cuts: Sequence[Cut], load: Callable[[str], Landmarks], items: Mappi
     return parts
 
 
-def _sentences(corpus: Corpus) -> list[Utterance]:
+def _sentences(corpus: Corpus) -> Sequence[Utterance]:
     """Returns the training sentences of a corpus. Raises InputError for isolated clips, and if some are new already."""
     train = corpus.split("train")
     if new := sum("cuts" in item.source for item in train):

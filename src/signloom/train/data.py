@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.errors import InputError
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.sampling import BucketSampler, Pick, StepSampler
@@ -91,6 +91,8 @@ class Example:
 class UtteranceDataset(Dataset[Example]):
     """The utterances of a split as examples; landmarks are read once and kept in memory in half precision.
 
+    targets: ids to learn, by utterance.  lengths: (N,), frames of each utterance at the model's rate, before
+    augmentation; known without reading its file.
     frames_needed: returns the fewest input frames that CTC needs for target ids; augmentation leaves at least as many.
     The caller sets `epoch`; seed, epoch and utterance alone determine the augmentation.
     """
@@ -109,8 +111,9 @@ class UtteranceDataset(Dataset[Example]):
         cache: bool = True,
     ) -> None:
         self.corpus = corpus
-        self.utterances = list(utterances)
-        self.targets = [np.array(item.target(vocabulary), dtype=np.int64) for item in self.utterances]
+        self.utterances = Utterances.of(utterances)
+        self.targets = self.utterances.columns.targets(vocabulary)
+        self.lengths = self.utterances.columns.frames_at(fps)
         self.view, self.fps = view, fps
         self.augmentation = augmentation
         self.frames_needed = frames_needed
@@ -133,11 +136,6 @@ class UtteranceDataset(Dataset[Example]):
         other.view = view
         other._cache = None if self._cache is None else {}
         return other
-
-    def num_frames(self, index: int) -> int:
-        """Returns the frames of an utterance at the model's rate, before augmentation, without reading the file."""
-        utterance = self.utterances[index]
-        return max(1, round(utterance.num_frames * self.fps / utterance.fps))
 
     def points(self, index: int) -> np.ndarray:
         """Returns the points of an utterance at the model's rate, without augmentation: (T, P, 3) float32."""
@@ -168,7 +166,7 @@ class UtteranceDataset(Dataset[Example]):
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
             )
-        return Example(points, target, self.utterances[index].id, weight, positions, num_recorded)
+        return Example(points, target, self.utterances.columns.ids.text(index), weight, positions, num_recorded)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

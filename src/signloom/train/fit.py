@@ -116,10 +116,10 @@ def _fit(
 ) -> RunResult:
     train_items, dev_items = train_split(corpus, recipe), corpus.split("dev")
     # Of the whole split, also where a run trains on a few of its utterances.
-    vocabulary = Vocabulary.from_glosses(item.glosses for item in corpus.split("train"))
-    if unknown := vocabulary.unknown_note("dev", [item.glosses for item in dev_items]):
+    vocabulary = Vocabulary.from_glosses([corpus.split("train").columns.words_used()])
+    if unknown := vocabulary.unknown_note("dev", dev_items.columns.sentences()):
         log.warning("%s", unknown)
-    if world.rank == 0 and dev_is_known(corpus):
+    if world.rank == 0 and dev_is_known(corpus.utterances):
         log.warning("%s", KNOWN_DEV)
     torch.manual_seed(recipe.seed)
     recognizer, started_from = build_recognizer(recipe, vocabulary)
@@ -141,7 +141,7 @@ def _fit(
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)
     method = method_of(recipe, train, recognizer, vocabulary)
-    references = {item.id: item.glosses for item in dev_items}
+    references = dict(zip(dev_items.columns.ids.texts(), dev_items.columns.sentences(), strict=True))
     module = RecognizerModule(recognizer, vocabulary, recipe, references, method.losses, run=run.path)
     history = Run.read(run.path).history if recipe.resume else History()
     info = {**_info(recipe, corpus, recognizer, started_from, world), **method.info}

@@ -39,7 +39,7 @@ class BucketSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | np.ndarray,
         batch_size: int,
         *,
         seed: int = 0,
@@ -79,10 +79,9 @@ class BucketSampler(Sampler[list[int]]):
         rng = np.random.default_rng((self.seed, self.epoch))
         batches = []
         for part, size in self._stretches(rng):
-            batches += [part[start : start + size].tolist() for start in range(0, len(part), size)]
-        if self.shuffle:
-            batches = [batches[index] for index in rng.permutation(len(batches))]
-        yield from batches
+            batches += [part[start : start + size] for start in range(0, len(part), size)]
+        order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
+        yield from (batches[index].tolist() for index in order)
 
     def _stretches(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, int]]:
         if self._tiers is not None:

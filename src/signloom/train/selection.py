@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from signloom.corpus import Corpus, Utterance
-from signloom.ctc.collapse import frames_needed
+from signloom.corpus import Corpus, Utterance, Utterances
+from signloom.ctc.collapse import frames_needed, frames_needed_each
 from signloom.errors import Faults, InputError, plural
 from signloom.hints import command
 from signloom.model.recognizer import Recognizer
@@ -22,7 +22,7 @@ from signloom.vocabulary import Vocabulary
 log = logging.getLogger("signloom.train")
 
 
-def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
+def train_split(corpus: Corpus, recipe: Recipe) -> Utterances:
     """Returns all training utterances, or `num_train_samples` of them, drawn by the seed of the recipe.
 
     Raises InputError for a corpus of isolated signs without dev, which is one to compose sentences of.
@@ -35,17 +35,17 @@ def train_split(corpus: Corpus, recipe: Recipe) -> list[Utterance]:
                 "--num_train_samples %d: train has only %s", recipe.num_train_samples, plural(len(items), "utterance")
             )
         order = np.random.default_rng(recipe.seed).permutation(len(items))
-        items = [items[index] for index in sorted(order[: recipe.num_train_samples])]
+        items = items.take(np.sort(order[: recipe.num_train_samples]))
     return items
 
 
-def _check_sentences(corpus: Corpus, items: Sequence[Utterance]) -> None:
+def _check_sentences(corpus: Corpus, items: Utterances) -> None:
     """Raises InputError if the clips show one sign each and none is in dev; logs a warning if some are."""
-    if any(len(item.glosses) > 1 for item in items):
+    if items.columns.glosses.counts.max() > 1:
         return
     made = corpus.root.with_name(f"{corpus.root.resolve().name}-sentences")
     compose = command("compose", corpus.root, output=made)
-    if any(item.split == "dev" for item in corpus):
+    if corpus.utterances.in_split("dev"):
         log.warning("every training utterance has one gloss; for sentences train on a corpus made by: %s", compose)
         return
     raise InputError(
@@ -54,54 +54,58 @@ def _check_sentences(corpus: Corpus, items: Sequence[Utterance]) -> None:
     )
 
 
-def not_too_long(items: list[Utterance], max_frames: int | None, fps: float) -> list[Utterance]:
+def not_too_long(items: Utterances, max_frames: int | None, fps: float) -> Utterances:
     """Returns the utterances of at most `max_frames` frames at `fps`; logs the others.
 
     No utterance is cut, since that would lose glosses. Raises InputError if none is left.
     """
     if max_frames is None:
         return items
-    lengths = [round(item.num_frames * fps / item.fps) for item in items]
-    kept = [item for item, length in zip(items, lengths, strict=True) if length <= max_frames]
-    long = sorted(
-        ((length, item.id) for item, length in zip(items, lengths, strict=True) if length > max_frames), reverse=True
+    lengths = items.columns.frames_at(fps)
+    long = np.flatnonzero(lengths > max_frames)
+    if not len(long):
+        return items
+    first = long[np.argsort(-lengths[long], kind="stable")[:10]].tolist()
+    log.warning(
+        "left out: %d of %s, longer than %s: %s%s",
+        len(long),
+        plural(len(items), "training utterance"),
+        plural(max_frames, "frame"),
+        ", ".join(f"{items[index].id} ({lengths[index]})" for index in first),
+        ", ..." if len(long) > 10 else "",
     )
-    if long:
-        log.warning(
-            "left out: %d of %s, longer than %s: %s%s",
-            len(long),
-            plural(len(items), "training utterance"),
-            plural(max_frames, "frame"),
-            ", ".join(f"{name} ({length})" for length, name in long[:10]),
-            ", ..." if len(long) > 10 else "",
-        )
-    if not kept:
+    if len(long) == len(items):
         raise InputError(
-            f"--max_frames is {max_frames}; the shortest training utterance has {plural(min(lengths), 'frame')}"
+            f"--max_frames is {max_frames}; the shortest training utterance has {plural(int(lengths.min()), 'frame')}"
         )
-    return kept
+    return items.take(lengths <= max_frames)
 
 
-def feasible(recognizer: Recognizer, items: list[Utterance], vocabulary: Vocabulary, *, skip: bool) -> list[Utterance]:
+def feasible(recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary, *, skip: bool) -> Utterances:
     """Returns the utterances that CTC can align with the model's output.
 
     Raises InputError listing the others, or logs them if `skip`; also raises if none is left.
     """
+    short = too_short(recognizer, items, vocabulary)
+    if not short.any():
+        return items
     faults = Faults("training utterances that CTC cannot align")
-    kept = []
-    for item in items:
-        if fault := unalignable(recognizer, item, vocabulary):
-            faults.add(fault)
-        else:
-            kept.append(item)
-    if faults and not skip:
+    for index in np.flatnonzero(short).tolist():
+        faults.add(unalignable(recognizer, items[index], vocabulary) or items[index].id)
+    if not skip:
         faults.advice = "lower the model's stride with --frame_rate, or leave them out with --skip_infeasible"
         faults.raise_if_any()
     for message in faults.messages:
         log.warning("left out: %s", message)
-    if not kept:
+    if short.all():
         raise InputError("no training utterance is left that CTC can align")
-    return kept
+    return items.take(~short)
+
+
+def too_short(recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary) -> np.ndarray:
+    """Returns for each utterance whether CTC cannot align it with the model's output, (N,) bool."""
+    available = recognizer.output_lengths(torch.from_numpy(items.columns.frames_at(recognizer.config.fps)))
+    return frames_needed_each(items.columns.targets(vocabulary)) > available.numpy()
 
 
 def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str | None:

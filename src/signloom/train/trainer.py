@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -87,7 +87,7 @@ def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepS
     # Augmentation may slow a clip down: the slowest version must fit into the frames per batch.
     slowest = 1 + recipe.augmentation.retime if recipe.augment and recipe.frames_per_batch else 1
     steps = BucketSampler(
-        [math.ceil(slowest * data.num_frames(index)) for index in range(len(data))],
+        np.ceil(slowest * data.lengths).astype(np.int64),
         recipe.batch_size * recipe.accumulate * world.size,
         seed=recipe.seed,
         frames_per_batch=recipe.frames_per_batch,
@@ -99,7 +99,7 @@ def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepS
 def dev_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepSampler:
     """Returns the batches of dev of this process; they are larger, since there is no backward pass."""
     steps = BucketSampler(
-        [data.num_frames(index) for index in range(len(data))],
+        data.lengths,
         4 * recipe.batch_size * world.size,
         shuffle=False,
         frames_per_batch=recipe.frames_per_batch,

@@ -77,7 +77,7 @@ def signers(figures: CorpusFigures) -> Outcome:
             known_test = True
     where = leaked["test"] + leaked["dev"]
     headline = "; ".join(shares) or "signers are not known, or there is one split"
-    if known_dev := dev_is_known(figures.corpus):
+    if known_dev := dev_is_known(figures.corpus.utterances):
         headline += f". {KNOWN_DEV[:1].upper()}{KNOWN_DEV[1:]}"
     table = {"splits": {split: {str(name): n for name, n in by_name.items()} for split, by_name in counts.items()}}
     measured = Details(value=len(where), where=where[:SHOWN], figures=table)

@@ -21,7 +21,7 @@ from signloom.inference.torch_engine import TorchEngine
 from signloom.run_folder import Run
 from signloom.score.wer import Score, score
 from signloom.train.recipe import Recipe
-from signloom.train.selection import train_split
+from signloom.train.selection import too_short, train_split
 from signloom.vocabulary import BLANK_ID, Vocabulary
 
 NUM_TRAIN = 64
@@ -116,8 +116,8 @@ def predict(subject: Subject) -> Predictions:
     rng = np.random.default_rng(subject.seed)
     recipe = _recipe_of(run)
     trained = train_split(corpus, recipe) if recipe is not None else corpus.split("train")
-    trained = [item for item in trained if not subject.unalignable(item)]
-    dev = [item for item in corpus if item.split == "dev"]
+    trained = trained.take(~too_short(subject.recognizer, trained, subject.vocabulary))
+    dev = corpus.utterances.in_split("dev")
     whole = len(dev) <= NUM_DEV
     return Predictions(
         corpus,

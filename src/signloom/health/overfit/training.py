@@ -152,7 +152,7 @@ def choose_samples(corpus: Corpus, config: ModelConfig, num_samples: int, seed: 
     Raises InputError where there are none.
     """
     items = corpus.split("train")
-    vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
+    vocabulary = Vocabulary.from_glosses([items.columns.words_used()])
     recognizer = Recognizer(config, len(vocabulary))
     chosen, left_out = draw(items, num_samples, seed, lambda item: unalignable(recognizer, item, vocabulary))
     if not chosen:
@@ -190,8 +190,7 @@ def overfit(
     whole = whole.to(device)
     optimizer = _optimizer(recognizer, regime)
     train = samples.dataset(recognizer, augment=regime.augment, seed=seed)
-    frames = [train.num_frames(index) for index in range(len(train))]
-    sampler = BucketSampler(frames, batch_size or len(train), seed=seed)
+    sampler = BucketSampler(train.lengths, batch_size or len(train), seed=seed)
     references = [samples.vocabulary.decode(targets.tolist()) for targets in train.targets]
     epochs: list[Epoch] = []
     failure, clear, out_of_time, stopped = "", 0, False, False

@@ -133,9 +133,6 @@ class DistillDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def num_frames(self, index: int) -> int:
-        return self.data.num_frames(index)
-
     def __getitem__(self, item: int | Pick) -> DistillExample:
         example = self.data[item]
         num_frames = len(example.points)

@@ -66,12 +66,12 @@ def read_clips(corpus: Corpus, vocabulary: Vocabulary, *, new_signs: bool = Fals
     gloss that may be one of the vocabulary in another spelling; for a corpus without clips for training; and as
     `Corpus.load` does.
     """
-    utterances = [item for item in corpus if item.split == "train"]
+    utterances = corpus.utterances.in_split("train")
     if not utterances:
         raise InputError(
             f"{corpus.root}: no clips in its train split, the only one that is learnt; needed at least one"
         )
-    groups = clips_by_group(replace(corpus, utterances=tuple(utterances)))
+    groups = clips_by_group(replace(corpus, utterances=utterances))
     faults = Faults(f"{corpus.root}: cannot be enrolled")
     for clip in utterances:
         if clip.num_frames < MIN_SIGN_FRAMES:
