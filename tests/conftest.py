@@ -25,8 +25,10 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+import buckets
 from signloom import layout
 from signloom.corpus import CorpusWriter
+from signloom.files.urls import Url
 from signloom.landmarks import Landmarks
 from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.run_folder import History
@@ -99,6 +101,21 @@ def drawn_curves() -> Iterator[None]:
 def mostly_slow(values: Iterable, fast: Collection) -> list:
     """The values of a parametrised test, of which `make check` takes only those that `fast` names."""
     return [value if value in fast else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[int]:
+    """The port of a server of S3 on loopback."""
+    with buckets.server() as port:
+        yield port
+
+
+@pytest.fixture
+def bucket(s3_server, tmp_path, monkeypatch) -> Url:
+    """A new bucket of S3; copies of what is in it go to a folder of the test."""
+    for name, value in buckets.environment(s3_server, SIGNLOOM_CACHE=str(tmp_path / "cache")).items():
+        monkeypatch.setenv(name, value)
+    return buckets.put_bucket(s3_server)
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -31,6 +31,8 @@ _EXTRAS = {
     "pose_format": ("pose", "pose-format"),
     "pympi": ("elan", "pympi-ling"),
     "pyarrow": ("parquet", "pyarrow"),
+    "fsspec": ("storage", "fsspec"),
+    "s3fs": ("storage", "s3fs"),
 }
 
 

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Hidden, beside the files it protects. A second file says who holds it: on Windows nobody else can read the first.
 LOCK = ".signloom.lock"
 _HOLDER = ".json"
+_UNKNOWN = "it is not known which"
 # File systems without locks, such as some network file systems.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -48,7 +49,7 @@ def locked(folder: Path, name: str = "", *, wait_seconds: float = 0) -> Iterator
     try:
         # Who holds a lock is only for messages: a full disk is told where the work is written.
         with suppress(OSError):
-            holder.write_text(json.dumps(_this_process()), encoding="utf-8")
+            holder.write_text(json.dumps(this_process()), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
@@ -91,7 +92,8 @@ def _acquired(folder: Path, path: Path, wait_seconds: float) -> FileLock | None:
     return lock
 
 
-def _this_process() -> dict[str, object]:
+def this_process() -> dict[str, object]:
+    """Returns what a lock says of the process that holds it."""
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -104,9 +106,16 @@ def _holder(path: Path) -> str:
     """Returns in words who holds a lock."""
     for _ in range(2):
         try:
-            record = json.loads(path.with_name(path.name + _HOLDER).read_text(encoding="utf-8"))
-            return f"process {record['pid']} on {record['host']}, since {record['since']}: {record['command']}"
-        except (OSError, ValueError, KeyError, TypeError):
+            return in_words(json.loads(path.with_name(path.name + _HOLDER).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             # It has just got the lock.
             time.sleep(0.05)
-    return "it is not known which"
+    return _UNKNOWN
+
+
+def in_words(record: Mapping[str, object]) -> str:
+    """Returns in words what `this_process` returned in another process."""
+    try:
+        return f"process {record['pid']} on {record['host']}, since {record['since']}: {record['command']}"
+    except KeyError:
+        return _UNKNOWN

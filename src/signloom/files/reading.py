@@ -22,9 +22,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from signloom.errors import InputError, plural
+from signloom.files.storage import opened
+from signloom.files.urls import Url
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 def open_file(path: Path | str | Member, kind: Kind = ANY) -> Iterator[io.BufferedReader | io.BytesIO]:
     """Opens a regular file, or a member in memory, for reading bytes, and closes it; `kind` bounds its size.
 
-    A pipe that the shell opened for us, such as `<(zcat a.csv.gz)`, is read as a whole and may be opened again.
+    A pipe that the shell opened for us, such as `<(zcat a.csv.gz)`, is read as a whole and may be opened again. Of a
+    URL, only those parts are fetched that are read.
 
     Raises InputError for a folder, another pipe, a device, a file that is too large, and whatever the system refuses,
     also while the file is read inside the block.
@@ -103,8 +106,12 @@ def open_file(path: Path | str | Member, kind: Kind = ANY) -> Iterator[io.Buffer
         _check_size(path, len(path.content), kind)
         yield io.BytesIO(path.content)
         return
-    path = Path(path)
+    path = path if isinstance(path, Url) else Path(path)
     check_name(path)
+    if isinstance(path, Url):
+        with opened(path, kind.most_bytes) as stored:
+            yield cast("io.BufferedReader", stored)
+        return
     try:
         with os.fdopen(_descriptor(path), "rb") as file:
             status = os.fstat(file.fileno())

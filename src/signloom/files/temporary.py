@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import sys
 import tempfile
@@ -29,7 +30,17 @@ def new_temporary(path: Path) -> tuple[int, str]:
     """
     _sweep_once(str(path.parent.absolute()), os.getpid())
     stem = path.name.encode()[:_STEM_BYTES].decode(errors="ignore")
-    return tempfile.mkstemp(prefix=f".{stem}.{_host()}-{os.getpid()}-", suffix=SUFFIX, dir=path.parent)
+    return tempfile.mkstemp(prefix=f".{stem}.{machine()}-{os.getpid()}-", suffix=SUFFIX, dir=path.parent)
+
+
+def new_temporary_folder(parent: Path) -> Path:
+    """Returns a new temporary folder in `parent`, named as the files of `new_temporary` are.
+
+    Temporary folders in `parent` whose processes are dead are removed.
+    """
+    for path in parent.glob(f".*{SUFFIX}"):
+        _remove_if_dead(path, folders=True)
+    return Path(tempfile.mkdtemp(prefix=f".folder.{machine()}-{os.getpid()}-", suffix=SUFFIX, dir=parent))
 
 
 def remove_temporary(folder: Path) -> int:
@@ -48,22 +59,22 @@ def _sweep_once(folder: str, process: int) -> None:
         _remove_if_dead(path)
 
 
-def _remove_if_dead(path: Path) -> bool:
+def _remove_if_dead(path: Path, *, folders: bool = False) -> bool:
     named = _NAME.fullmatch(path.name)
-    if named is None or not path.is_file() or path.is_symlink():
+    if named is None or path.is_symlink() or not (path.is_dir() if folders else path.is_file()):
         return False
     host, process = named[1], int(named[2])
     try:
-        if _lives(process) if host == _host() else time.time() - path.stat().st_mtime < _UNTOUCHED_SECONDS:
+        if process_lives(process) if host == machine() else time.time() - path.stat().st_mtime < _UNTOUCHED_SECONDS:
             return False
-        path.unlink()
+        shutil.rmtree(path) if folders else path.unlink()
     except OSError:
         # Another process was faster, or the file is open (Windows), or not ours to remove.
         return False
     return True
 
 
-def _lives(process: int) -> bool:
+def process_lives(process: int) -> bool:
     """Returns whether a process with this number may be alive."""
     if sys.platform == "win32":
         # There, a signal would end the process; but a file that a process has open cannot be removed.
@@ -78,7 +89,7 @@ def _lives(process: int) -> bool:
 
 
 @cache
-def _host() -> str:
+def machine() -> str:
     """Returns 8 hex digits for what gives a process number its meaning: machine, start of the machine, container."""
     facts = [socket.gethostname()]
     # Linux only; elsewhere the name of the machine has to do.

@@ -11,7 +11,10 @@ from typing import IO, Any
 
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input
+from signloom.files.scratch import scratch
+from signloom.files.storage import remove, upload
 from signloom.files.temporary import new_temporary
+from signloom.files.urls import Url
 
 
 @contextmanager
@@ -24,7 +27,15 @@ def atomic_write(path: Path, mode: str = "wb", *, flush: bool = True) -> Iterato
     flush: wait until it is on the disk, which takes longer than to write a small file. Who writes many of them calls
     `os.sync` at the end.
     Raises InputError if `path` is no regular file, below a file or an input of the command; an OSError names `path`.
+
+    A URL is uploaded when the block ends.
     """
+    if isinstance(path, Url):
+        with scratch() as folder, (folder / path.name).open(mode, **_text(mode)) as file:
+            yield file
+            file.close()
+            upload(folder / path.name, path)
+        return
     path = Path(path)
     check_target(path)
     try:
@@ -40,9 +51,8 @@ def atomic_write(path: Path, mode: str = "wb", *, flush: bool = True) -> Iterato
     os.umask(umask)
     os.chmod(descriptor, 0o666 & ~umask)
     try:
-        text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
         # Opened with its name, for libraries that open a file themselves.
-        with open(name, mode, opener=lambda *_: descriptor, **text) as file:
+        with open(name, mode, opener=lambda *_: descriptor, **_text(mode)) as file:
             yield file
             file.flush()
             if flush:
@@ -54,6 +64,10 @@ def atomic_write(path: Path, mode: str = "wb", *, flush: bool = True) -> Iterato
         if isinstance(error, OSError) and error.filename in (None, name):
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def _text(mode: str) -> dict[str, Any]:
+    return {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
 
 
 def check_target(path: Path) -> None:
@@ -83,6 +97,8 @@ def write_json_lines(path: Path, values: Iterable[Any]) -> None:
     lines = [json.dumps(value, ensure_ascii=False) + "\n" for value in values]
     if lines:
         write_text(path, "".join(lines))
+    elif isinstance(path, Url):
+        remove([path])
     else:
         path.unlink(missing_ok=True)
 

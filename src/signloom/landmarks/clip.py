@@ -20,6 +20,7 @@ from signloom import frame_times, layout
 from signloom.errors import InputError, plural
 from signloom.files.reading import Member
 from signloom.files.schemas import check, encode_json
+from signloom.files.urls import located
 from signloom.files.writing import atomic_write
 from signloom.landmarks.format import (
     ARRAYS,
@@ -241,6 +242,7 @@ class Landmarks(Timed):
 
         Raises InputError for a missing, damaged or other file, LayoutError for another point layout.
         """
+        path = path if isinstance(path, Member) else located(path)
         with opened(path) as archive:
             header = header_in(archive, path)
             arrays = {name: archive.read(name, dtype) for name, dtype in ARRAYS.items() if name in archive.names}

@@ -18,6 +18,7 @@ from signloom.errors import InputError, LayoutError, listed, plural
 from signloom.files.arrays import Archive, open_archive
 from signloom.files.reading import CLIP, Member
 from signloom.files.schemas import Name, Table, check, decode_json, described
+from signloom.files.urls import Url
 
 FORMAT = "signloom-landmarks"
 # Version 1 has no times: its frames are evenly spaced from 0 on. Version 2 has the time of every frame.
@@ -98,7 +99,7 @@ def read_header(path: Path | Member) -> dict[str, Any]:
 @contextmanager
 def opened(path: Path | Member) -> Iterator[Archive]:
     """Opens a landmark file for reading. Raises InputError for anything else, also where it is damaged inside."""
-    if not isinstance(path, Member) and not Path(path).exists():
+    if not isinstance(path, Member | Url) and not Path(path).exists():
         raise InputError(f"{path}: no such landmark file")
     what, advice = "a readable landmark file", "extract or import it again"
     with open_archive(path, CLIP, what=what, advice=advice) as archive:
