@@ -14,9 +14,11 @@ from formats import (
     fractions,
     glosl_folder,
     in_list,
+    npy,
     openpose_json,
     person,
     spoter_table,
+    tar_of,
     tasks_frames,
     to_pickle,
     with_scores,
@@ -171,6 +173,15 @@ def _features6516(folder: Path) -> None:
     np.savez(path, features=np.concatenate([values, np.zeros((10, 6516 - values.shape[1]))], axis=1))
 
 
+def _webdataset(folder: Path) -> None:
+    clip = person()
+    values = in_list(COCO_WHOLEBODY, clip)
+    tar_of(
+        folder / "poses-train-000000.tar",
+        {"a.npy": npy(values), "a.txt": b"REGEN MORGEN", "b.npy": npy(values), "b.txt": b"REGEN"},
+    )
+
+
 def _auto(folder: Path) -> None:
     openpose_json(folder / "data/clip1", with_scores(in_list(OPENPOSE, person())))
 
@@ -196,6 +207,7 @@ BUILDERS: dict[tuple[str, str], Callable[[Path], None]] = {
     ("openpose", "openpose_output/json"): _openpose,
     ("mediapipe_tasks", "recordings"): _tasks,
     ("features6516", "data_dir"): _features6516,
+    ("webdataset", "poses-train-000000.tar"): _webdataset,
     ("merge", "corpus-anna"): _merge,
     ("auto", "data"): _auto,
 }

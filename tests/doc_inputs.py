@@ -31,6 +31,7 @@ SIGNED_AS = dict(zip(GLOSSES_OF_DOCS, cycle(TINY_SIGNS), strict=False))
 # The brightness of a film in which each sign is made.
 BRIGHTNESS = {sign: 40 * (number + 1) for number, sign in enumerate(TINY_SIGNS)}
 ISHARAH, UNISIGN = ("isharah", "annotations/SI"), ("coco_wholebody", "pose_format")
+WEBDATASET = ("webdataset", "poses-train-000000.tar")
 OPENPOSE, SPOTER = ("openpose", "openpose_output/json"), ("spoter", "WLASL100_train_25fps.csv")
 ISHARAH_ROWS = ("00_0001|REGEN MORGEN|train", "01_0001|REGEN|dev", "02_0001|MORGEN|test")
 PHOENIX_T = ("phoenix2014t", "annotations/manual")
@@ -265,6 +266,7 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
     (r"import textgrid", "textgrids", _textgrid),
     (r"import (textgrid|subtitles)", "landmarks", _clips_of("clip")),
     (r"import subtitles", "subtitles", _subtitles),
+    (r"import webdataset", r"poses-train-000000\.tar", partial(_of_table, WEBDATASET, WEBDATASET[1])),
     (r"import merge", r"corpus-anna|corpus-ben|first|second", _two_people),
     (r"--tree signer/sign/clip", "my_videos", partial(_sign_films, by_signer=True)),
     (r"import holistic", r"(anna/|ben/)?MP_Data", partial(_of_table, ("holistic", "MP_Data"), "MP_Data")),

@@ -6,8 +6,10 @@ Each writer builds its points from the layout's names, in the order that the for
 from __future__ import annotations
 
 import csv
+import io
 import json
 import pickle
+import tarfile
 from functools import cache
 from pathlib import Path
 
@@ -72,6 +74,24 @@ def expect_same(read: Landmarks, clip: Landmarks, points: PointList, *, depth: b
 def to_pickle(path: Path, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def npy(values: np.ndarray) -> bytes:
+    """An array as the content of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def tar_of(path: Path, members: dict[str, bytes]) -> Path:
+    """A tar archive with members of these names and contents."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return path
 
 

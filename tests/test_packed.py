@@ -179,6 +179,13 @@ def test_options_that_cannot_be(corpus, tmp_path, option, value):
         dispatch(["pack", str(corpus), "--output", str(tmp_path / "s"), f"--{option}", value])
 
 
+def test_commands_for_landmark_files_name_unpack(shards, tmp_path):
+    with pytest.raises(InputError, match=f"a packed corpus: signloom unpack {shards} --output CORPUS"):
+        dispatch(["export_pose", str(shards), "--output", str(tmp_path / "p")])
+    with pytest.raises(InputError, match=f"run: signloom unpack {shards}"):
+        dispatch(["import", "auto", str(shards), "--output", str(tmp_path / "p")])
+
+
 # Damage
 
 

@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "glosl": "GloSL's annotations.csv beside .pose files (PHOENIX-2014-T, GSL and others) -> a corpus",
     "textgrid": "a tier of Praat files (.TextGrid) + landmark files -> a corpus",
     "subtitles": "cues of subtitle files (.srt, .vtt) + landmark files -> a corpus",
+    "webdataset": "tar shards of poses in WebDataset's layout -> a corpus",
     "merge": "several corpora, or tiers and signers imported apart -> one corpus",
     "clips": "folders of isolated clips, one folder per sign -> a corpus to compose from",
     "holistic": "MP_Data/<sign>/<n>/<frame>.npy arrays of MediaPipe Holistic values -> a corpus of clips",

@@ -35,13 +35,12 @@ from signloom.landmarks import Landmarks
 _ARRAYS = (".npy", ".npz")
 _PICKLES = (".pkl", ".pickle")
 _SUFFIXES = (*_ARRAYS, *_PICKLES, ".gz", ".train", ".dev", ".test")
-_POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data", "arr_0")
-_SCORE_KEYS = ("keypoint_scores", "scores", "score", "confidences", "confidence")
-_SIZE_KEYS = ("w_h", "image_size", "img_size", "video_size")
-_RATE_KEYS = ("fps", "video_fps")
+POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "points", "data", "arr_0")
+SCORE_KEYS = ("keypoint_scores", "scores", "score", "confidences", "confidence")
+SIZE_KEYS = ("w_h", "image_size", "img_size", "video_size")
+RATE_KEYS = ("fps", "video_fps")
 # The shape of the image is estimated from so many clips of so many files.
 _SAMPLED = 8
-# The table of glosses of files with one clip each.
 
 
 @dataclass
@@ -175,12 +174,12 @@ def _is_clip(content: Any) -> bool:
         return True
     if not isinstance(content, dict):
         return False
-    points = next((content[key] for key in _POINT_KEYS if key in content), None)
+    points = next((content[key] for key in POINT_KEYS if key in content), None)
     return isinstance(points, (np.ndarray, list, tuple))
 
 
 def _clip_of_file(path: Path, reader: Reader, outcome: Conversion) -> Landmarks:
-    keys = (*_POINT_KEYS, *_SCORE_KEYS, *_SIZE_KEYS, *_RATE_KEYS)
+    keys = (*POINT_KEYS, *SCORE_KEYS, *SIZE_KEYS, *RATE_KEYS)
     return landmarks_of(load_arrays(path, keys), reader, outcome)
 
 
@@ -191,13 +190,13 @@ def landmarks_of(entry: Any, reader: Reader, outcome: Conversion | None = None) 
 
     Raises InputError for anything else.
     """
-    arrays = entry if isinstance(entry, Mapping) else {_POINT_KEYS[0]: entry}
-    values = next((arrays[key] for key in _POINT_KEYS if key in arrays), None)
+    arrays = entry if isinstance(entry, Mapping) else {POINT_KEYS[0]: entry}
+    values = next((arrays[key] for key in POINT_KEYS if key in arrays), None)
     if values is None:
         raise InputError(
-            f"holds {', '.join(map(str, list(arrays)[:8])) or 'nothing'}; needed {' or '.join(_POINT_KEYS)}"
+            f"holds {', '.join(map(str, list(arrays)[:8])) or 'nothing'}; needed {' or '.join(POINT_KEYS)}"
         )
-    scores = next((arrays[key] for key in _SCORE_KEYS if key in arrays), None)
+    scores = next((arrays[key] for key in SCORE_KEYS if key in arrays), None)
     values, scores, points, several = _single(values, scores, reader)
     if several and outcome is not None:
         outcome.notes["several people in some frames; the largest was followed (another: --person 1)"] += 1
@@ -298,13 +297,13 @@ def _split(values: np.ndarray, scores: Any, points: PointList) -> tuple[np.ndarr
 
 def _with_given(reading: KeypointSettings, arrays: Mapping[str, Any]) -> KeypointSettings:
     """Returns the settings with the image size and frame rate that a clip itself gives; options override them."""
-    size = next((arrays[key] for key in _SIZE_KEYS if key in arrays), None)
+    size = next((arrays[key] for key in SIZE_KEYS if key in arrays), None)
     if size is None and {"width", "height"} <= arrays.keys():
         size = (arrays["width"], arrays["height"])
     if reading.image_size is None and size is not None:
         width, height = _numbers(size, 2, "image size", "width and height in pixels", 100_000)
         reading = replace(reading, image_size=(int(width), int(height)))
-    rate = next((arrays[key] for key in _RATE_KEYS if key in arrays), None)
+    rate = next((arrays[key] for key in RATE_KEYS if key in arrays), None)
     if reading.fps is None and rate is not None:
         reading = replace(reading, fps=_numbers(rate, 1, "frame rate", "frames per second", 1000)[0])
     return reading

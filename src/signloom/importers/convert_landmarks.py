@@ -22,7 +22,7 @@ from signloom.console import progress_bar, say
 from signloom.errors import Faults, InputError, plural
 from signloom.files.arrays import ALONE, names_of, read_arrays
 from signloom.files.paths import file_stem, files_of, inside, is_hidden, resolved
-from signloom.files.reading import sha256_of
+from signloom.files.reading import Member, sha256_of
 from signloom.files.schemas import check
 from signloom.files.temporary import remove_temporary
 from signloom.files.writing import as_json
@@ -288,7 +288,7 @@ class CameraInfo:
         return tuple(name for name in names if getattr(self, name) is None)
 
 
-def load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+def load_arrays(path: Path | Member, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Returns the arrays of a .npz file named in `keys`, or the array of a .npy file under the first key.
 
     Pickled objects are never loaded: an array of objects is refused if `keys` name it, and ignored otherwise.

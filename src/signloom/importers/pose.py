@@ -21,7 +21,7 @@ import numpy as np
 
 from signloom import layout
 from signloom.errors import InputError, plural
-from signloom.files.reading import CLIP, read_bytes
+from signloom.files.reading import CLIP, Member, read_bytes
 from signloom.importers.convert_landmarks import (
     CameraInfo,
     Conversion,
@@ -96,7 +96,7 @@ def run(options: Options) -> int:
 
 
 def read_pose(
-    path: Path,
+    path: Path | Member,
     *,
     person: int = 0,
     fps: float | None = None,
@@ -296,7 +296,7 @@ def _is_bounding_box(points: np.ndarray, width: int, height: int) -> bool:
     return bool((np.abs(low) < 1e-6).all() and (np.ceil(high) == (width, height)).all())
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path | Member) -> Any:
     pose_format = require_pose_format()
     content = read_bytes(path, CLIP)
     if not content:

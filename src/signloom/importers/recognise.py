@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from signloom.corpus import shard_files
 from signloom.errors import InputError, plural
 from signloom.files.arrays import array_header
 from signloom.files.reading import Kind, open_file, read_json
@@ -31,7 +32,10 @@ _MOST_FILES = 2000
 
 @dataclass(frozen=True)
 class Recognised:
-    """A kind of data.  what: in words.  kind: of `signloom import`; None for videos.  path: what the command takes."""
+    """A kind of data.
+
+    what: in words.  kind: of `signloom import`; None for another command.  path: what the command takes.
+    """
 
     what: str
     kind: str | None
@@ -40,6 +44,8 @@ class Recognised:
     @property
     def command(self) -> str:
         """The command that reads it."""
+        if shard_files(self.path):
+            return command("unpack", self.path, output="CORPUS")
         if self.kind is None:
             return command("extract", self.path, output="LANDMARKS")
         if self.kind in _WITH_LANDMARKS:
@@ -50,13 +56,15 @@ class Recognised:
         return f"this looks like {self.what}: {self.command}"
 
 
-_CORPORA = ("asl_signs", "clips", "glosl", "holistic", "spoter")
+_CORPORA = ("asl_signs", "clips", "glosl", "holistic", "spoter", "webdataset")
 # Annotations, which need landmark files beside them.
 _WITH_LANDMARKS = ("phoenix2014", "csl_daily", "elan", "isharah", "subtitles", "textgrid")
 
 
 def recognise(path: Path) -> Recognised | None:
     """Returns what a file or folder holds, None if it is not recognised.  Raises nothing for damaged files."""
+    if shard_files(path):
+        return Recognised("a packed corpus", None, path)
     files = _some_files(path)
     by_suffix: dict[str, list[Path]] = {}
     for file in files:
@@ -217,4 +225,5 @@ _LOOKS: dict[str, Callable[[Path, Path], Recognised | None]] = {
     ".textgrid": _by_name("TextGrids", "textgrid"),
     ".srt": _by_name("subtitles", "subtitles"),
     ".vtt": _by_name("subtitles", "subtitles"),
+    ".tar": _by_name("tar shards of WebDataset", "webdataset"),
 }
