@@ -1,7 +1,11 @@
 """The command line itself: what it says about packages that are not installed."""
 
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 import pytest
 
@@ -99,3 +103,34 @@ def test_a_long_number_in_a_config_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text(f"output: new\nfps: {'9' * 400}\n")
     with pytest.raises(InputError, match="a number in the file of --config is too long"):
         cli.dispatch(["synth", "--config", str(tmp_path / "a.yaml")])
+
+
+def test_a_signal_that_ends_a_command_leaves_no_temporary_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def work(arguments: list[str]) -> int:
+        with tempfile.TemporaryDirectory(prefix="signloom-"):
+            assert list(tmp_path.iterdir())
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        raise AssertionError("not ended")
+
+    monkeypatch.setattr(cli, "dispatch", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["transcribe"])
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "signloom: terminated\n"
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_handler_of_sigterm_that_is_there_stays(monkeypatch):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        monkeypatch.setattr(cli, "dispatch", lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or 0)
+        with pytest.raises(SystemExit):
+            cli.main([])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [signal.SIGTERM]

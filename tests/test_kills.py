@@ -39,7 +39,7 @@ def test_a_killed_command_leaves_the_old_or_the_new_and_can_be_run_again(tmp_pat
     trials = [record for record in records if "kind" in record]
     assert len(trials) >= 8
     assert {record["signal"] for record in trials} == {"SIGKILL", "SIGTERM"}
-    assert sum(record["status"] < 0 for record in trials) > len(trials) / 2
+    assert sum(record["status"] not in (0, 1) for record in trials) > len(trials) / 2
     # What is done is not done again.
     again, after = kills(tmp_path, *flags)
     assert again.returncode == 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 from signloom import __version__, commands, importers
 from signloom.commands import COMMANDS, TRAINING, messages, unexpected
 from signloom.commands.output import patient_output
-from signloom.errors import InputError, SignloomError, StoppedError, needs_extra
+from signloom.errors import InputError, SignloomError, StoppedError, needs_extra, signal_of, terminable
 
 # What Path.resolve raises as a RuntimeError, up to Python 3.12; later it is an OSError.
 _LOOP = "Symlink loop from "
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # A shell asks for completions: see commands/completion.py.
     if "_ARGCOMPLETE" in os.environ:
         import_module(commands.module_of("completion")).complete(_OWN)
-    with patient_output():
+    with terminable(), patient_output():
         status = _status(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(status)
 
@@ -55,9 +56,10 @@ def _status(arguments: list[str]) -> int:
     except SignloomError as error:
         print(f"signloom: error: {error}", file=sys.stderr)
         return error.exit_status
-    except KeyboardInterrupt:
-        print("signloom: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        number = signal_of(interrupt)
+        print(f"signloom: {'terminated' if number == signal.SIGTERM else 'interrupted'}", file=sys.stderr)
+        return 128 + number
     except OSError as error:
         print(f"signloom: error: {_describe(error)}", file=sys.stderr)
         return 2

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from signloom.console import say
-from signloom.errors import InputError, StoppedError, plural
+from signloom.errors import InputError, StoppedError, plural, signal_of
 from signloom.extract.sources import Clip
 from signloom.hints import command
 from signloom.inference.read_clips import Points
@@ -51,12 +50,12 @@ class Batch:
                 model = self.job.load(missing)
                 say(f"decoder: {model.decoder_name}")
                 recognition.run(self.job, model, missing)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             kept = f"; their results are in {self.folder.path}" if self.done else ""
             raise StoppedError(
                 f"interrupted after {self.done:,} of {plural(len(missing), 'clip')}{kept}. The same command goes on "
                 "from there",
-                signal.SIGINT,
+                signal_of(interrupt),
             ) from None
         finally:
             self.failures.update({str(clip.path): reason for clip, reason in recognition.failures.items()})
