@@ -86,7 +86,7 @@ class NoCounter:
 @contextmanager
 def stand_ins() -> Iterator[None]:
     """Puts a tracker in the place of MediaPipe, and tiny models in the place of the presets."""
-    from signloom.extract import holistic, parallel
+    from signloom.extract import clip_worker, holistic, parallel
     from signloom.model.presets import PRESETS
 
     def extract_all(clips, output, settings, *, workers, on_outcome, on_progress):
@@ -95,7 +95,7 @@ def stand_ins() -> Iterator[None]:
             on_outcome(parallel._extract(clip, output, settings))
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (holistic, parallel):
+        for module in (holistic, clip_worker):
             patch.setattr(module, "HolisticTracker", Tracker)
         for module in ("signloom.commands.extract", "signloom.inference.read_clips"):
             patch.setattr(f"{module}.extract_all", extract_all)

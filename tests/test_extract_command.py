@@ -18,7 +18,7 @@ from conftest import dead_temporary
 from signloom.commands import extract as command
 from signloom.commands.extract import Options, run
 from signloom.errors import InputError, MissingExtraError, SignloomError
-from signloom.extract import parallel
+from signloom.extract import clip_worker, parallel
 from signloom.extract.holistic import Settings
 from signloom.extract.resume import FailureLog, locked_output, read_header, survey
 from signloom.extract.sources import Clip, find_clips
@@ -254,7 +254,8 @@ def test_an_interrupt_stops_at_once_and_says_so(tmp_path):
 def in_process(monkeypatch):
     """Workers' state, so that what a worker runs can be run here."""
     monkeypatch.setattr(parallel, "_shared", [0, 0, 0])
-    monkeypatch.setattr(parallel, "_tracker", FakeTracker())
+    monkeypatch.setattr(parallel, "_worker", None)
+    monkeypatch.setattr(clip_worker, "HolisticTracker", FakeTracker)
 
 
 class FakeTracker:
@@ -296,8 +297,8 @@ def test_a_missing_package_stops_the_run(monkeypatch, tmp_path):
     def missing():
         raise SignloomError("install it")
 
-    monkeypatch.setattr(parallel, "_tracker", None)
-    monkeypatch.setattr(parallel, "HolisticTracker", missing)
+    monkeypatch.setattr(parallel, "_worker", None)
+    monkeypatch.setattr(clip_worker, "HolisticTracker", missing)
     outcome = parallel._extract(Clip(tmp_path, "a"), tmp_path, Settings())
     with pytest.raises(SignloomError, match="install it"):
         parallel._raise_if_hopeless(outcome, 0)
@@ -314,7 +315,7 @@ def test_without_mediapipe_the_command_says_so_before_it_starts(monkeypatch, tmp
 
 
 def test_workers_that_die_one_after_the_other_stop_the_run(tmp_path):
-    outcome = parallel.ClipResult(Clip(tmp_path / "a.mp4", "a"), "failed")
+    outcome = clip_worker.ClipResult(Clip(tmp_path / "a.mp4", "a"), "failed")
     parallel._raise_if_hopeless(outcome, 9)
     with pytest.raises(SignloomError, match="10 worker processes died one after the other"):
         parallel._raise_if_hopeless(outcome, 10)

@@ -19,7 +19,7 @@ FLOORS = [
     {"hints"},
     {"errors"},
     {"files", "console", "processes", "demo"},
-    {"text"},
+    {"text", "cluster"},
     {"layout", "timed", "findings", "frame_times"},
     {"landmarks", "vocabulary", "costs"},
     {"corpus", "anatomy"},

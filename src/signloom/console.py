@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -80,11 +80,25 @@ class RateColumn(ProgressColumn):
         return Text(f"{rate:,.{0 if rate >= 10 else 1}f} {task.fields.get('unit', 'items')}/s", style="cyan")
 
 
+class _Bars(Progress):
+    """Progress for terminals, with lines of text below it."""
+
+    def __init__(self, *columns: ProgressColumn, below: Callable[[], Sequence[str]], disable: bool) -> None:
+        self._below = below
+        super().__init__(*columns, console=console, disable=disable)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        for line in self._below():
+            yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class _Lines(Progress):
     """Progress for files and pipes: a line for each task now and then, and one when it is done or the work ends."""
 
-    def __init__(self, *columns: ProgressColumn) -> None:
+    def __init__(self, *columns: ProgressColumn, below: Callable[[], Sequence[str]]) -> None:
         super().__init__(*columns, console=console, disable=True)
+        self._below = below
         self._told: dict[TaskID, float] = {}
 
     def start(self) -> None:
@@ -121,11 +135,15 @@ class _Lines(Progress):
         total = "" if task.total is None else f" of {task.total:,.0f}"
         rate = str(RateColumn().render(task))
         say(f"{task.description}: {task.completed:,.0f}{total}{f', {rate}' if rate else ''}")
+        for line in self._below():
+            say(f"  {line}")
 
 
-def progress_bar(*, disable: bool = False) -> Progress:
+def progress_bar(*, disable: bool = False, below: Callable[[], Sequence[str]] = tuple) -> Progress:
     """Returns a progress bar: description, bar, done/total, rate, time left. Use as a context manager. Without a
     terminal it writes lines.
+
+    below: returns lines to show below it.
 
     Add a task with `add_task(text, total=N, unit="frames", done=0)`; `done` is the count for the rate if it is not the
     number of items.
@@ -138,5 +156,5 @@ def progress_bar(*, disable: bool = False) -> Progress:
         TimeRemainingColumn(),
     )
     if disable or console.is_terminal:
-        return Progress(*columns, console=console, disable=disable)
-    return _Lines(*columns)
+        return _Bars(*columns, below=below, disable=disable)
+    return _Lines(*columns, below=below)

@@ -36,6 +36,7 @@ _EXTRAS = {
     "pyarrow": ("parquet", "pyarrow"),
     "fsspec": ("storage", "fsspec"),
     "s3fs": ("storage", "s3fs"),
+    "ray": ("cluster", "ray"),
 }
 
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from signloom import layout
+from signloom.cluster.nodes import BackendName, NodeTable, check_backend
 from signloom.console import progress_bar, say, say_list
 from signloom.errors import InputError, plural
+from signloom.extract.clip_worker import Backend, ClipResult
 from signloom.extract.crop import Crop
 from signloom.extract.holistic import Settings
 from signloom.extract.packages import import_av, import_cv2
-from signloom.extract.parallel import ClipResult, extract_all
+from signloom.extract.parallel import extract_all
 from signloom.extract.resume import FailureLog, Survey, locked_output, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 from signloom.files.temporary import remove_temporary
@@ -51,6 +55,11 @@ class Options:
     Default: 25, recorded as assumed"""
     workers: int | None = None
     """number of processes, each with about 0.6 GB of memory. Default: one per CPU"""
+    backend: BackendName = "local"
+    """what runs them: local, or ray, the machines of a Ray cluster (docs/cluster.md)"""
+    address: str | None = None
+    """with --backend ray, the cluster to use: HOST:PORT of its head node, or auto. Default: a Ray of this machine alone
+    that ends with the run"""
     shard: str | None = None
     """i/n, i from 1 to n: extract only every n-th clip, for array jobs that share one output folder"""
     overwrite: bool = False
@@ -64,9 +73,9 @@ def run(options: Options) -> int:
         pixel_aspect=options.pixel_aspect,
         fps=options.fps,
     )
-    workers = usable_cpus() if options.workers is None else options.workers
-    if workers < 1:
-        raise InputError(f"--workers {workers}: needed at least 1")
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers {options.workers}: needed at least 1")
+    check_backend(options.backend, options.address)
     # A missing package is reported once, before the work, not for every clip.
     settings.record()
     import_cv2()
@@ -78,19 +87,19 @@ def run(options: Options) -> int:
     if not clips:
         raise InputError(f"--shard {options.shard}: no clip for it; found only {plural(len(found.clips), 'clip')}")
     with locked_output(options.output, options.shard):
-        return _run(options, found, clips, settings, workers)
+        return _run(options, found, clips, settings)
 
 
-def _run(options: Options, found: FoundClips, clips: list[Clip], settings: Settings, workers: int) -> int:
+def _run(options: Options, found: FoundClips, clips: list[Clip], settings: Settings) -> int:
     output = options.output
     state = _survey(clips, output, settings, options)
     removed = remove_temporary(output)
-    _announce(found, clips, state, removed, options, workers)
+    _announce(found, clips, state, removed, options)
     log = FailureLog(output, clips, options.shard)
     failures: list[ClipResult] = []
     started = time.monotonic()
     if state.missing:
-        failures = _extract(state.missing, output, settings, workers, log)
+        failures = _extract(state.missing, output, settings, options, log)
     seconds = time.monotonic() - started
     done = survey(clips, output, settings).done
     print(_summary(done, state, failures, seconds, output, log))
@@ -113,9 +122,7 @@ def _others(found: FoundClips) -> str:
     return f" (ignored, not clips: {kinds})"
 
 
-def _announce(
-    found: FoundClips, clips: list[Clip], state: Survey, removed: int, options: Options, workers: int
-) -> None:
+def _announce(found: FoundClips, clips: list[Clip], state: Survey, removed: int, options: Options) -> None:
     num_folders = sum(clip.is_folder for clip in clips)
     kinds = f"{plural(len(clips) - num_folders, 'video')}, {plural(num_folders, 'frame folder')}"
     of = f" of {len(found.clips):,} (shard {options.shard})" if options.shard else ""
@@ -123,16 +130,22 @@ def _announce(
         f"{plural(len(clips), 'clip')}{of}: {kinds}; "
         f"{len(state.done):,} already done, {len(state.missing):,} to extract{_others(found)}"
     )
-    if state.missing:
-        say(f"with {plural(min(workers, len(state.missing)), 'worker')}")
+    if state.missing and options.address is None:
+        on = " on Ray" if options.backend == "ray" else ""
+        say(f"with {plural(min(options.workers or usable_cpus(), len(state.missing)), 'worker')}{on}")
+    elif state.missing:
+        say(f"on the Ray cluster at {options.address}")
     if removed:
         say(f"removed {plural(removed, 'unfinished file')} of a killed run")
 
 
-def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, log: FailureLog) -> list[ClipResult]:
+def _extract(
+    clips: list[Clip], output: Path, settings: Settings, options: Options, log: FailureLog
+) -> list[ClipResult]:
     """Extracts clips with a progress bar; returns the results of those that failed."""
     failures = []
-    with progress_bar() as bar:
+    nodes = NodeTable("clip", "frames")
+    with progress_bar(below=nodes.lines) as bar:
         task = bar.add_task("extracting", total=len(clips), unit="frames", done=0)
 
         def on_outcome(outcome: ClipResult) -> None:
@@ -147,8 +160,17 @@ def _extract(clips: list[Clip], output: Path, settings: Settings, workers: int, 
         def on_progress(num_clips: float, num_frames: int) -> None:
             bar.update(task, completed=num_clips, done=num_frames)
 
-        extract_all(clips, output, settings, workers=workers, on_outcome=on_outcome, on_progress=on_progress)
+        extract = _backend(options, nodes, partial(say, to=bar.console))
+        extract(clips, output, settings, on_outcome=on_outcome, on_progress=on_progress)
     return failures
+
+
+def _backend(options: Options, nodes: NodeTable, tell: Callable[[str], None]) -> Backend:
+    if options.backend == "local":
+        return partial(extract_all, workers=options.workers or usable_cpus())
+    from signloom.extract.ray_backend import RayBackend
+
+    return RayBackend(options.address, options.workers, nodes.update, tell)
 
 
 def _summary(

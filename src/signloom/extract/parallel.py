@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -14,36 +13,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_handle
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from signloom.errors import InputError, SignloomError
-from signloom.extract.holistic import HolisticTracker, Settings, track_clip
+from signloom.errors import SignloomError
+from signloom.extract.clip_worker import ClipResult, ClipWorker, InterruptedRunError
+from signloom.extract.holistic import Settings
 from signloom.extract.sources import Clip
 
 # If so many workers die one after the other, stop instead of starting new workers for hours.
 MAX_DEATHS_IN_A_ROW = 10
 POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class ClipResult:
-    """The result of one clip.
-
-    status: `done`; `failed` (only this clip); `stop` (the run cannot continue: a full disk, a missing package);
-    `interrupted` (the run was stopped from outside).
-    frames: the result of `count_frames` for a finished clip.  message, error_number: for the others.
-    """
-
-    clip: Clip
-    status: Literal["done", "failed", "stop", "interrupted"]
-    frames: dict[str, int] | None = None
-    message: str = ""
-    error_number: int = 0
-
-
-class InterruptedRunError(Exception):
-    """The run was stopped while a clip was in flight."""
-
 
 # Values per worker in memory shared with the parent: frames done and expected of the current clip, stop flag.
 _DONE, _EXPECTED, _STOP = range(3)
@@ -79,14 +58,7 @@ def extract_all(
     on_outcome: Callable[[ClipResult], None],
     on_progress: Callable[[float, int], None],
 ) -> None:
-    """Extracts `clips` into the folder `output`, in up to `workers` processes, and reports each when it ends.
-
-    A clip that fails, or whose worker dies, is reported like any other. `on_progress` is called several times per
-    second with the number of clips done (clips in progress count as fractions) and the number of frames done.
-
-    Raises OSError if the output cannot be written (a full disk), SignloomError if no clip can be extracted (a missing
-    package, workers that die one after the other); clips in progress are then dropped.
-    """
+    """Extracts clips in processes of this machine; see `clip_worker.Backend`."""
     waiting = list(reversed(clips))
     idle = [_Worker.start() for _ in range(min(workers, len(clips)))]
     busy: dict[Future[ClipResult], tuple[_Worker, Clip]] = {}
@@ -140,7 +112,7 @@ def _raise_if_hopeless(outcome: ClipResult, deaths: int) -> None:
 
 # The code below runs in the worker processes.
 
-_tracker: HolisticTracker | None = None
+_worker: ClipWorker | None = None
 _shared: Any = None
 
 
@@ -168,32 +140,7 @@ def _report(done: int, expected: int) -> None:
 
 
 def _extract(clip: Clip, output: Path, settings: Settings) -> ClipResult:
-    """Returns the result of one clip. Never raises, because an exception may not survive being sent to the parent."""
-    global _tracker
-    try:
-        if _tracker is None:
-            _tracker = HolisticTracker()
-    except SignloomError as error:
-        return ClipResult(clip, "stop", message=str(error))
-    try:
-        landmarks = track_clip(_tracker, clip.path, settings, _report)
-    except InterruptedRunError:
-        return ClipResult(clip, "interrupted")
-    except InputError as error:
-        return ClipResult(clip, "failed", message=str(error))
-    except SignloomError as error:
-        return ClipResult(clip, "stop", message=str(error))
-    except Exception as error:
-        # Any error that a damaged file causes in a decoder or in the graph is a fault of that file; restart the graph.
-        _tracker = None
-        return ClipResult(clip, "failed", message=f"{clip.path}: {type(error).__name__}: {error}")
-    path = clip.output(output)
-    try:
-        landmarks.save(path)
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            return ClipResult(clip, "failed", message=f"{path}: the file name is too long; rename the clip")
-        return ClipResult(clip, "stop", message=str(path), error_number=error.errno or errno.EIO)
-    except InputError as error:
-        return ClipResult(clip, "failed", message=str(error))
-    return ClipResult(clip, "done", frames=landmarks.source["frames"])
+    global _worker
+    if _worker is None:
+        _worker = ClipWorker()
+    return _worker.extract(clip, output, settings, _report)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from signloom.errors import InputError
 from signloom.extract import extract_landmarks
+from signloom.extract.clip_worker import ClipResult
 from signloom.extract.holistic import Settings
-from signloom.extract.parallel import ClipResult, extract_all
+from signloom.extract.parallel import extract_all
 from signloom.extract.resume import survey
 from signloom.extract.sources import Clip
 from signloom.landmarks import ClipView, Landmarks, read_view
