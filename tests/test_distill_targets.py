@@ -17,7 +17,7 @@ from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError
 from signloom.inference.model import load
 from signloom.train.augmentation import AugmentationConfig, augment, retiming
-from signloom.train.data import UtteranceDataset
+from signloom.train.data import ClipCache, UtteranceDataset
 from signloom.train.distill.losses import at_student_frames
 from signloom.train.distill.targets import DistillDataset, frame_edges, matching, wide_view
 from signloom.train.method import method_of
@@ -118,8 +118,10 @@ def test_a_retimed_clip_is_compared_with_the_emission_of_the_same_moment(tiny_co
         clip[:] = np.arange(len(clip))[:, None, None] / 64
     still = replace(config, rotate_degrees=0, yaw_degrees=0, stretch=0, proportions=0, place=0, hand_rotate_degrees=0)
     still = replace(still, jitter=0, drop_hand=0, drop_face=0)
-    data = UtteranceDataset(corpus, items, vocabulary, view="compact", fps=25.0, augmentation=still)
-    data._cache = clips
+    cache = ClipCache()
+    data = UtteranceDataset(corpus, items, vocabulary, view="compact", fps=25.0, augmentation=still, cache=cache)
+    for at, clip in clips.items():
+        cache.add("compact", items[at].id, clip)
     distill_data = DistillDataset(
         data,
         student_outputs=lambda frames: frames,

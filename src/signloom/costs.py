@@ -79,7 +79,7 @@ class Plan:
     """The work in numbers.
 
     frames, utterances: of the corpus.  stages: in order.  storage: bytes by name.  shards: their number.
-    memory: bytes that a training process keeps: the clips it has read, in half precision.
+    memory: bytes of all clips in half precision, which a training process keeps as far as it may.
     """
 
     frames: int

@@ -101,7 +101,7 @@ def _show(work: Work, result: Plan, measured: list[Cost]) -> None:
     for name, size in result.storage.items():
         shards = f", {plural(result.shards, 'file')}" if "shards" in name else ""
         print(f"  {name}: {_size(size)}{shards}")
-    print(f"  memory for the clips of a training, in all processes together: {_size(result.memory)}")
+    print(f"  all clips in memory: {_size(result.memory)} per process; --cache_gigabytes of 'signloom train' limits it")
     print("measured, and where:")
     for cost in measured:
         print(f"  {cost.value:,g} {cost.unit}: {cost.measured}")

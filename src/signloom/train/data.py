@@ -22,7 +22,7 @@ from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.sampling import BucketSampler, Pick, StepSampler
 from signloom.vocabulary import Vocabulary
 
-__all__ = ["Batch", "BucketSampler", "Example", "Loader", "UtteranceDataset", "collate"]
+__all__ = ["Batch", "BucketSampler", "ClipCache", "Example", "Loader", "UtteranceDataset", "collate"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,24 @@ class Example:
     num_recorded: int = 0
 
 
+class ClipCache:
+    """Clips of a corpus that were read, in half precision, up to a number of bytes; others are read again each time."""
+
+    def __init__(self, limit: float = 4e9) -> None:
+        self.free = limit
+        self._clips: dict[tuple[str, str], np.ndarray] = {}
+
+    def get(self, view: str, utterance_id: str) -> np.ndarray | None:
+        return self._clips.get((view, utterance_id))
+
+    def add(self, view: str, utterance_id: str, points: np.ndarray) -> None:
+        if points.nbytes <= self.free:
+            self.free -= points.nbytes
+            self._clips[view, utterance_id] = points
+
+
 class UtteranceDataset(Dataset[Example]):
-    """The utterances of a split as examples; landmarks are read once and kept in memory in half precision.
+    """The utterances of a split as examples; landmarks are kept in memory as far as the cache allows.
 
     targets: ids to learn, by utterance.  lengths: (N,), frames of each utterance at the model's rate, before
     augmentation; known without reading its file.
@@ -108,7 +124,7 @@ class UtteranceDataset(Dataset[Example]):
         augmentation: AugmentationConfig | None = None,
         frames_needed: Callable[[Sequence[int]], int] = len,
         seed: int = 0,
-        cache: bool = True,
+        cache: ClipCache | None = None,
     ) -> None:
         self.corpus = corpus
         self.utterances = Utterances.of(utterances)
@@ -119,7 +135,7 @@ class UtteranceDataset(Dataset[Example]):
         self.frames_needed = frames_needed
         self.seed = seed
         self.epoch = 0
-        self._cache: dict[int, np.ndarray] | None = {} if cache else None
+        self._cache = cache or ClipCache()
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -134,19 +150,19 @@ class UtteranceDataset(Dataset[Example]):
         """Returns the same utterances with the points of another view."""
         other = copy.copy(self)
         other.view = view
-        other._cache = None if self._cache is None else {}
         return other
 
     def points(self, index: int) -> np.ndarray:
         """Returns the points of an utterance at the model's rate, without augmentation: (T, P, 3) float32."""
-        if self._cache is not None and index in self._cache:
-            return self._cache[index].astype(np.float32)
-        frames = self.corpus.load_view(self.utterances[index], self.view).at(self.fps)
-        points = frames[0 : len(frames)]
-        if self._cache is not None:
-            # Files hold half precision already. Rounding a resampled clip once more is far below the noise.
-            self._cache[index] = points.astype(np.float16)
-        return points
+        name = self.utterances.columns.ids.text(index)
+        points = self._cache.get(self.view, name)
+        if points is None:
+            frames = self.corpus.load_view(self.utterances[index], self.view).at(self.fps)
+            # Files hold half precision already. Rounding a resampled clip once more is far below the noise, and a clip
+            # is the same whether it is kept or not.
+            points = frames[0 : len(frames)].astype(np.float16)
+            self._cache.add(self.view, name, points)
+        return points.astype(np.float32)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Returns a batch of examples of this dataset."""

@@ -35,7 +35,7 @@ from signloom.train.activation_checkpointing import checkpoint_activations
 from signloom.train.build import build_recognizer
 from signloom.train.callbacks import Stop
 from signloom.train.checkpoint_io import restoring
-from signloom.train.data import Loader, UtteranceDataset, collate
+from signloom.train.data import ClipCache, Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
 from signloom.train.enrol.keep import keep_store
 from signloom.train.feature_statistics import training_statistics
@@ -133,6 +133,7 @@ def _fit(
         fps=recognizer.config.fps,
         frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
         seed=recipe.seed,
+        cache=ClipCache(recipe.cache_gigabytes * 1e9 / world.local_size),
     )
     train, dev = dataset(train_items, augmentation=recipe.augmentation if recipe.augment else None), dataset(dev_items)
     # The other processes get the statistics from the first.

@@ -109,6 +109,9 @@ class Recipe:
     """save the training state this often within an epoch, in minutes; it is also saved after every epoch"""
     save_every_steps: int | None = None
     """save the training state every N optimiser steps instead"""
+    cache_gigabytes: float = 4.0
+    """keep clips in memory once they are read, up to so many gigabytes on each machine; other clips are read again in
+    every epoch"""
     store_megabytes: float = 0.0
     """keep features of training and dev utterances in the model file, up to so many megabytes (at most 2): 'signloom
     enrol' rehearses them and measures on them. They are made from landmarks of people, and whoever gets the model gets
@@ -193,6 +196,7 @@ class Recipe:
         faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
         faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
         faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency", "seed")
+        faults.need_at_least(0, self, "cache_gigabytes")
         if not 0 <= self.store_megabytes <= MOST_MEGABYTES:
             faults.add(f"--store_megabytes is {self.store_megabytes:g}; needed 0 to {MOST_MEGABYTES:g}")
         faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")

@@ -14,7 +14,7 @@ from signloom.errors import plural
 from signloom.inference.model import Model, load
 from signloom.inference.store import FeatureExample, Store
 from signloom.inference.torch_engine import recognizer_of
-from signloom.train.data import UtteranceDataset
+from signloom.train.data import ClipCache, UtteranceDataset
 from signloom.train.enrol.torch_learner import body_features
 from signloom.train.selection import unalignable
 
@@ -87,7 +87,9 @@ def num_bytes(model: Model, item: Utterance) -> int:
 
 
 def _examples(model: Model, corpus: Corpus, items: Sequence[Utterance]) -> list[FeatureExample]:
-    data = UtteranceDataset(corpus, items, model.vocabulary, view=model.view, fps=model.engine.config.fps, cache=False)
+    data = UtteranceDataset(
+        corpus, items, model.vocabulary, view=model.view, fps=model.engine.config.fps, cache=ClipCache(0)
+    )
     examples = []
     for start in range(0, len(data), _PART):
         part = [data[index] for index in range(start, min(start + _PART, len(data)))]

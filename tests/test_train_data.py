@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from signloom.corpus import Corpus
+from signloom.train.augmentation import AugmentationConfig
+from signloom.train.data import ClipCache, UtteranceDataset
+from signloom.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def corpus(tiny_corpus) -> Corpus:
+    return Corpus.open(tiny_corpus)
+
+
+def dataset(corpus: Corpus, cache: ClipCache, fps: float = 25.0) -> UtteranceDataset:
+    items = corpus.split("train")
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
+    return UtteranceDataset(
+        corpus, items, vocabulary, view="compact", fps=fps, augmentation=AugmentationConfig(), cache=cache
+    )
+
+
+# Resampled, a clip has more digits than half precision.
+@pytest.mark.parametrize("fps", [25.0, 30.0])
+def test_an_example_is_the_same_whether_its_clip_is_kept_or_not(corpus, fps):
+    kept, read = dataset(corpus, ClipCache(), fps), dataset(corpus, ClipCache(0), fps)
+    for index in range(len(kept)):
+        first, again, other = kept[index].points, kept[index].points, read[index].points
+        np.testing.assert_array_equal(first, again)
+        np.testing.assert_array_equal(first, other)
+
+
+def test_the_cache_keeps_no_more_than_it_may(corpus, monkeypatch):
+    sizes = [item.num_frames * 85 * 3 * 2 for item in corpus.split("train")]
+    limit = sum(sizes) / 2
+    cache = ClipCache(limit)
+    data = dataset(corpus, cache)
+    loaded: list[str] = []
+    load = Corpus.load_view
+
+    def counting(self, utterance, view):
+        loaded.append(utterance.id)
+        return load(self, utterance, view)
+
+    monkeypatch.setattr(Corpus, "load_view", counting)
+    for _ in range(2):
+        for index in range(len(data)):
+            data.points(index)
+    assert 0 <= cache.free < max(sizes)
+    # What was kept was read once, the rest twice.
+    assert len(data) < len(loaded) < 2 * len(data)
+
+
+def test_splits_and_views_share_a_cache_without_mixing(corpus):
+    cache = ClipCache()
+    data = dataset(corpus, cache)
+    wide = data.in_view("full")
+    assert wide.points(0).shape[1] == 543
+    assert data.points(0).shape[1] == 85
+    np.testing.assert_array_equal(wide.points(0), wide.points(0))
