@@ -144,10 +144,15 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
         raise InputError(
             f"{program}: the file of --config is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8"
         ) from None
+    # Not before: --help needs no corpus.
+    from signloom.commands.inputs import locate
+
     values.pop("config", None)
     values = parser.instantiate(values)
-    messages.check_numbers({name: values[name] for name in types}, program)
-    return options(**{name: values[name] for name in types})
+    chosen = {name: values[name] for name in types}
+    messages.check_numbers(chosen, program)
+    locate(chosen, options, program)
+    return options(**chosen)
 
 
 def _known(name: str, table: Iterable[str], noun: str, *, others: Iterable[str] = ()) -> str:

@@ -39,11 +39,13 @@ class Options:
     """Options of `signloom extract`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("sources",)
+    urls: ClassVar[tuple[str, ...]] = ("sources", "output")
 
     sources: list[str]
-    """video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, or folder trees of them"""
+    """video files, folders of frames (<id>/*.png, or PHOENIX's <id>/1/*.png), quoted globs, folder trees of them, or
+    URLs (s3://BUCKET/FOLDER)"""
     output: Path
-    """folder for the landmark files; it mirrors the folder tree of each source"""
+    """folder or URL for the landmark files; it mirrors the folder tree of each source"""
     crop: str | None = None
     """part of the image to use, x,y,width,height: an interpreter's inset, or one of two people. In pixels, or in
     fractions of the image if all four numbers are at most 1 (0.5,0,0.5,1 is the right half)"""
@@ -101,7 +103,9 @@ def _run(options: Options, found: FoundClips, clips: list[Clip], settings: Setti
     if state.missing:
         failures = _extract(state.missing, output, settings, options, log)
     seconds = time.monotonic() - started
-    done = survey(clips, output, settings).done
+    log.close()
+    new = survey(state.missing, output, settings).done
+    done = {clip: header for clip in clips if (header := state.done.get(clip) or new.get(clip))}
     print(_summary(done, state, failures, seconds, output, log))
     _notes(done, failures, log)
     return 1 if failures else 0

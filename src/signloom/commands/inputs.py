@@ -11,11 +11,36 @@ from typing import Any
 from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, shard_files
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input, protect
+from signloom.files.urls import Url, is_url, located
 from signloom.run_folder import Run
 
 # Options that name what a command writes. All other paths are inputs, and so are texts that may name files or patterns.
 OUTPUTS = ("output", "output_dir", "html", "save_landmarks", "preview", "srt", "vtt", "json", "record")
+# Options that name a corpus, which may lie in object storage.
+CORPORA = ("data_dir", "corpus")
 TEXTS = ("sources", "annotations", "evaluate", "model", "subject")
+
+
+def locate(values: dict[str, Any], options: type, program: str) -> None:
+    """Puts URLs into the place of paths that name object storage, in the `values` of a command's options.
+
+    Options named by the class attribute `urls` of `options`, and those in `CORPORA`, may be URLs.
+
+    Raises InputError for a URL of another option, and for one of an unknown storage.
+    """
+    allowed = {*CORPORA, *getattr(options, "urls", ())}
+    for name, value in values.items():
+        items = value if isinstance(value, list | tuple) else [value]
+        found = [item for item in items if isinstance(item, Path | str) and is_url(item)]
+        places = [located(item) for item in found if isinstance(item, Path) or name in (*TEXTS, *allowed)]
+        urls = [place for place in places if isinstance(place, Url)]
+        if urls and name not in allowed:
+            word = name.upper() if name in getattr(options, "positionals", ()) else f"--{name}"
+            raise InputError(f"{program}: {word} is {urls[0]}; needed a local file or folder: copy it here first")
+        if isinstance(value, Path) and places:
+            values[name] = places[0]
+        elif any(isinstance(item, Path) for item in found):
+            values[name] = type(value)(located(item) if isinstance(item, Path) else item for item in items)
 
 
 def protect_inputs(options: Any) -> None:
@@ -26,14 +51,20 @@ def protect_inputs(options: Any) -> None:
 
     Raises InputError if an output is an input.
     """
+    urls: dict[Any, str] = {}
     names = [item.name for item in fields(options) if item.name not in (*OUTPUTS, *getattr(options, "in_place", ()))]
     for name in names:
         for path in _paths(name, getattr(options, name)):
+            if isinstance(path, Url):
+                urls[path] = f"{name} {path}"
+                continue
             for file in _files(path):
                 protect(file, f"{name} {path}")
     for name in OUTPUTS:
         output = getattr(options, name, None)
-        if not isinstance(output, Path):
+        if output in urls:
+            raise InputError(f"--{name} {output}: is an input of this command ({urls[output]}); choose another place")
+        if not isinstance(output, Path) or isinstance(output, Url):
             continue
         for path in (
             output,
@@ -56,6 +87,8 @@ def _paths(name: str, value: Any) -> Iterator[Path]:
     for item in value if isinstance(value, list | tuple) else [value]:
         if isinstance(item, Path):
             yield item
+        elif isinstance(item, str) and name in TEXTS and is_url(item):
+            yield located(item)
         elif isinstance(item, str) and name in TEXTS:
             yield from map(Path, glob.glob(item) if glob.has_magic(item) else [item])
 

@@ -22,8 +22,10 @@ from signloom.extract.crop import MIN_SIDE, Crop
 from signloom.extract.packages import needs_opencv
 from signloom.extract.reading import open_clip
 from signloom.extract.sources import without_camera
+from signloom.extract.stored import local_clip
 from signloom.extract.time_stamps import DEFAULT_FPS
 from signloom.files.schemas import check
+from signloom.files.urls import Url, located
 from signloom.landmarks import MAX_FRAMES, Fps, Landmarks, PixelAspect
 
 EXTRACTOR = "mediapipe-holistic"
@@ -131,7 +133,7 @@ def extract_landmarks(
     fps: float | None = None,
     progress: Progress | None = None,
 ) -> Landmarks:
-    """Returns the landmarks of one video file or one folder of frames.
+    """Returns the landmarks of one video file or one folder of frames, given by path or by URL.
 
     The arguments are those of `Settings`; a crop may be a string `x,y,width,height`. Values that the source does not
     give are listed in `Landmarks.assumed`.
@@ -141,18 +143,24 @@ def extract_landmarks(
     if isinstance(crop, str):
         crop = Crop.parse(crop)
     settings = Settings(crop, pixel_aspect, fps)
-    if not Path(path).exists():
+    path = located(path)
+    if not isinstance(path, Url) and not path.exists():
         raise InputError(f"{path}: no such video file or frame folder")
     with quiet_stderr():
         tracker = HolisticTracker()
         try:
-            return track_clip(tracker, Path(path), settings, progress)
+            return track_clip(tracker, path, settings, progress)
         finally:
             tracker.close()
 
 
 def track_clip(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None = None) -> Landmarks:
     """Returns the landmarks of one clip; the tracker may have seen other clips before. See `extract_landmarks`."""
+    with local_clip(path) as local:
+        return _track(tracker, local, settings, progress)
+
+
+def _track(tracker: HolisticTracker, path: Path, settings: Settings, progress: Progress | None) -> Landmarks:
     reader = open_clip(path)
     tracker.restart()
     points, visibility = _Rows(layout.NUM_POINTS, 3), _Rows(layout.NUM_POSE_POINTS)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +16,21 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from signloom import landmarks
+from signloom.console import say
 from signloom.errors import InputError, plural
 from signloom.extract.holistic import Settings
 from signloom.extract.reading import source_size
 from signloom.extract.sources import Clip
-from signloom.files.locks import locked
+from signloom.files import storage
+from signloom.files.leases import held
+from signloom.files.reading import JSON, read_bytes
 from signloom.files.schemas import Table, check
-from signloom.files.writing import atomic_write
+from signloom.files.staging import remove
+from signloom.files.urls import Url
+from signloom.files.writing import atomic_write, write_text
+
+# How seldom a log in object storage is written at most.
+_SECONDS_BETWEEN_WRITES = 5.0
 
 
 @dataclass
@@ -70,8 +80,7 @@ def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
     A clip counts as missing if its output cannot be read or its source has another size.
     """
     state = Survey()
-    for clip in clips:
-        header = read_header(clip.output(output))
+    for clip, header in zip(clips, _headers(clips, output), strict=True):
         if header is None or _source_changed(header, clip):
             state.missing.append(clip)
         elif difference := _difference(header, settings):
@@ -79,6 +88,17 @@ def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
         else:
             state.done[clip] = header
     return state
+
+
+def _headers(clips: Sequence[Clip], output: Path) -> Iterable[dict[str, Any] | None]:
+    """Returns what `read_header` returns for the output of each clip."""
+    paths = [clip.output(output) for clip in clips]
+    if not isinstance(output, Url):
+        return map(read_header, paths)
+    there = storage.listing(output)
+    done = [path for clip, path in zip(clips, paths, strict=True) if clip.name + landmarks.SUFFIX in there]
+    headers = dict(zip(done, storage.at_once(read_header, done), strict=True))
+    return map(headers.get, paths)
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -94,7 +114,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 def _source_changed(header: dict[str, Any], clip: Clip) -> bool:
     try:
-        return header["source"].get("size") != source_size(clip.path)
+        return header["source"].get("size") != (clip.listed.size if clip.listed else source_size(clip.path))
     except OSError:
         return True
 
@@ -113,17 +133,17 @@ def _difference(header: dict[str, Any], settings: Settings) -> str | None:
 
 @contextmanager
 def locked_output(output: Path, shard: str | None) -> Iterator[None]:
-    """Locks the output folder while the block runs: for one run, or for one run of each shard.
+    """Locks the output folder, or place in object storage, while the block runs: for one run, or for one run of each
+    shard.
 
     Raises LockedError naming the process that uses the folder.
     """
     # A lock that another process only tries is free again at once.
-    lock = partial(locked, output, wait_seconds=2)
+    lock = partial(held, output, wait_seconds=2, tell=say)
     with lock(_shard_name(shard) if shard else ""):
         # Every run first takes its own lock, then tries those that exclude it: of two, one at least sees the other.
-        others = [""] if shard else [path.name.split(".")[2] for path in output.glob(".signloom.*-of-*.lock")]
-        for name in others:
-            with lock(name):
+        for name in [""] if shard else _names(output, ".signloom.*-of-*.lock"):
+            with lock(name.split(".")[2] if name else name):
                 pass
         yield
 
@@ -132,28 +152,46 @@ def _shard_name(shard: str) -> str:
     return shard.strip().replace("/", "-of-")
 
 
+def _names(folder: Path, pattern: str) -> list[str]:
+    """Returns the names in a folder, or directly in a place in object storage, that match a pattern."""
+    names = storage.names(folder) if isinstance(folder, Url) else [path.name for path in folder.glob(pattern)]
+    return [name for name in names if fnmatch(name, pattern)]
+
+
 class FailureLog:
     """The file `failed.jsonl` in the output folder, one line per failed clip: `clip`, `source`, `reason`.
 
     A new run tries its failed clips again, so it removes their old entries; entries of other sources stay. With a shard
     the file is `failed.<i>-of-<n>.jsonl`; a run without a shard merges the files of all shards.
+
+    Nothing can be appended to an object: there the log is written anew, seldom if many clips fail, and when it is
+    closed.
     """
 
     def __init__(self, output: Path, clips: Iterable[Clip], shard: str | None) -> None:
         name = "failed.jsonl" if shard is None else f"failed.{_shard_name(shard)}.jsonl"
         self.path = output / name
-        old = [self.path] if shard is not None else [*output.glob("failed.*-of-*.jsonl"), self.path]
+        old = _names(output, name) if shard else [*_names(output, "failed.*-of-*.jsonl"), *_names(output, name)]
         names = {clip.name for clip in clips}
-        kept = [line for path in old if path.is_file() for line in _lines_of_others(path, names)]
+        kept = dict.fromkeys(line for other in old for line in _lines_of_others(output / other, names))
+        self._stored = list(kept) if isinstance(output, Url) else None
+        self._next_write = 0.0
         if kept:
             with atomic_write(self.path, "w") as file:
-                file.writelines(dict.fromkeys(kept))
-        for path in old:
-            if path != self.path or not kept:
-                path.unlink(missing_ok=True)
+                file.writelines(kept)
+        gone = [output / other for other in old if other != name or not kept]
+        if isinstance(output, Url):
+            storage.remove(path for path in gone if isinstance(path, Url))
+        else:
+            remove(gone)
 
     def add(self, clip: Clip, reason: str) -> None:
         line = json.dumps({"clip": clip.name, "source": str(clip.path), "reason": reason}, ensure_ascii=False) + "\n"
+        if self._stored is not None:
+            self._stored.append(line)
+            if time.monotonic() >= self._next_write:
+                self.close()
+            return
         # One write to a file opened for appending: a kill leaves the line whole or absent.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -161,9 +199,15 @@ class FailureLog:
         finally:
             os.close(descriptor)
 
+    def close(self) -> None:
+        """Writes what was added."""
+        if self._stored:
+            write_text(self.path, "".join(self._stored))
+            self._next_write = time.monotonic() + _SECONDS_BETWEEN_WRITES
+
 
 def _lines_of_others(path: Path, names: set[str]) -> Iterable[str]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(path, JSON).decode(errors="replace").splitlines():
         try:
             if json.loads(line)["clip"] not in names:
                 yield line + "\n"

@@ -11,42 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from signloom.errors import Faults, InputError
-from signloom.files.paths import resolved
-from signloom.landmarks import SUFFIX
-
-VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mts .m2ts .wmv .flv .ogv .3gp .ts .vob .mxf .mjpeg .gif "
-    ".qt .asf .m2v .h264 .264 .h265 .265 .hevc".split()
+from signloom.extract.clip import (
+    CAMERA_FOLDER,
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Clip,
+    videos_and_images,
 )
-IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .bmp .webp .tif .tiff .ppm".split())
-
-# PHOENIX-2014 stores the frames of clip <id> in <id>/1; 1 is the camera number, always the same.
-_CAMERA_FOLDER = "1"
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip to extract.
-
-    path: a video file, or the folder that holds the frames.
-    name: relative POSIX path without suffix; the landmark file is `<output>/<name>.npz`.
-    """
-
-    path: Path
-    name: str
-
-    @property
-    def is_folder(self) -> bool:
-        return self.path.is_dir()
-
-    @property
-    def is_landmarks(self) -> bool:
-        """Whether the clip is a landmark file, of which nothing is to extract."""
-        return self.path.suffix.lower() == SUFFIX and not self.is_folder
-
-    def output(self, folder: Path) -> Path:
-        """Returns the path of the clip's landmark file under `folder`."""
-        return folder.joinpath(*(self.name + SUFFIX).split("/"))
+from signloom.extract.stored import clips_at
+from signloom.files.paths import resolved
+from signloom.files.urls import Url, is_url, located
+from signloom.landmarks import SUFFIX
 
 
 @dataclass
@@ -93,7 +68,7 @@ def find_clips(sources: Sequence[str | Path]) -> FoundClips:
 
 
 def clips_of(source: str | Path, faults: Faults, *, landmarks: bool = False) -> FoundClips:
-    """Returns the clips of one source: a file, a folder, a tree or a glob pattern.
+    """Returns the clips of one source: a file, a folder, a tree, a glob pattern, or a file or folder by URL.
 
     A source that is a file is a video, whatever its suffix. In a tree, a clip is a file with a video suffix, or a
     folder with images and no videos. A folder `1` that is alone in its parent represents the parent (PHOENIX). An empty
@@ -104,6 +79,15 @@ def clips_of(source: str | Path, faults: Faults, *, landmarks: bool = False) -> 
     be read.
     """
     result = FoundClips([])
+    if is_url(source):
+        try:
+            source = located(source)
+            if isinstance(source, Url):
+                result.clips += clips_at(source, result.passed_over)
+                return result
+        except InputError as error:
+            faults.add(str(error))
+            return result
     matches = _expand(str(source))
     if not matches:
         what = "the pattern matches nothing" if glob.has_magic(str(source)) else "no such file or folder"
@@ -169,13 +153,7 @@ def _walk(
         return
     seen.add(real)
     folders, files = _contents(folder)
-    videos = [entry for entry in files if entry.suffix.lower() in VIDEO_SUFFIXES]
-    images = [entry for entry in files if entry.suffix.lower() in IMAGE_SUFFIXES]
-    if all(video.suffix.lower() == ".gif" for video in videos) and {image.stem for image in images} - {
-        video.stem for video in videos
-    }:
-        # A preview of the frames; beside a clip of its name, an image is a thumbnail.
-        videos = []
+    videos, images = videos_and_images(files)
     if images and not videos:
         clips.append(folder)
     elif not folders and not files:
@@ -202,13 +180,13 @@ def _contents(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def with_camera(folder: Path) -> Path:
     """Returns `<id>/1`, the folder of the frames, for PHOENIX's `<id>`; any other folder is returned unchanged."""
-    camera = folder / _CAMERA_FOLDER
+    camera = folder / CAMERA_FOLDER
     return camera if _contents(folder) == ([camera], []) else folder
 
 
 def without_camera(folder: Path) -> Path:
     """Returns `<id>` for PHOENIX's `<id>/1`; any other folder is returned unchanged."""
-    is_camera = folder.name == _CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])
+    is_camera = folder.name == CAMERA_FOLDER and _contents(folder.parent) == ([folder], [])
     return folder.parent if is_camera else folder
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from signloom.errors import Faults, InputError
 from signloom.files.reading import check_name
+from signloom.files.urls import Url
 
 
 def files_of(source: Path, faults: Faults) -> list[Path]:
@@ -33,8 +34,10 @@ def files_of(source: Path, faults: Faults) -> list[Path]:
 
 
 def resolved(path: Path) -> Path:
-    """Returns the absolute path without links. `Path.resolve` refuses a link that leads to itself; here it stays."""
-    return Path(os.path.realpath(path))
+    """Returns the absolute path without links. `Path.resolve` refuses a link that leads to itself; here it stays. A URL
+    is returned as it is.
+    """
+    return path if isinstance(path, Url) else Path(os.path.realpath(path))
 
 
 def is_there(path: Path) -> bool:

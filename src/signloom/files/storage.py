@@ -66,6 +66,16 @@ def listing(url: Url) -> dict[str, Stored]:
     return {name[start:]: _stored(record) for name, record in sorted(found.items()) if not name.endswith("/")}
 
 
+def names(url: Url) -> list[str]:
+    """Returns the names of the objects and folders directly under a URL."""
+    try:
+        with _asked(url) as (files, path):
+            found = files.ls(path, detail=False)
+    except MissingObjectError:
+        return []
+    return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+
+
 def stat(url: Url) -> Stored | None:
     """Returns the size and version of an object, None if there is none."""
     try:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from signloom.files.urls import Url
+
 SUFFIX = ".part"
 # A process of another machine cannot be asked whether it lives. Nobody writes for a day without a byte.
 _UNTOUCHED_SECONDS = 24 * 3600
@@ -47,8 +49,10 @@ def remove_temporary(folder: Path) -> int:
     """Removes temporary files of dead processes from `folder` and its subfolders; returns their number.
 
     Files of living processes stay, and files whose names only look similar. A file of another machine, or of another
-    container, is removed when nobody has written to it for a day.
+    container, is removed when nobody has written to it for a day. Object storage has none.
     """
+    if isinstance(folder, Url):
+        return 0
     return sum(_remove_if_dead(path) for path in Path(folder).rglob(f".*{SUFFIX}"))
 
 
