@@ -11,9 +11,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from signloom.errors import InputError, StoppedError, needs_extra
+from signloom.files.temporary import process_lives
 
 CONNECT_SECONDS = 5.0
 # Nothing is shared between processes; this is about the least that Ray takes.
@@ -23,15 +25,54 @@ _ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 # A Ray of our own. It listens on the loopback device alone: the variable's name is about the systems where that is the
 # default. Its processes are as urgent as those of the local backend.
 _OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "token"}
+_FOLDER = "signloom-ray-"
 _JOIN = "run signloom on a machine of the cluster, with --address HOST:PORT of its head node, or --address auto"
 
 
-@contextmanager
-def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[Any]:
-    """Yields the module `ray`, connected to the cluster at `address`, or to one of this machine alone that ends with
-    the block, with `workers` CPUs.
+class Signals:
+    """Remembers that SIGINT or SIGTERM came, while the block runs: raised inside a call of Ray, an error is lost.
 
-    SIGTERM raises StoppedError inside the block.
+    The second SIGINT interrupts whatever is in work.
+    """
+
+    def __init__(self) -> None:
+        self._come: int | None = None
+
+    def __enter__(self) -> Signals:
+        self._before: dict[int, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Python alone can handle signals, and in its main thread only; a shell may have told us to ignore them.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(ValueError):
+                    self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def again(self) -> None:
+        """Takes the signals back from Ray, which puts its own handler there."""
+        for number in self._before:
+            signal.signal(number, self._remember)
+
+    def raise_if_any(self) -> None:
+        """Raises KeyboardInterrupt or StoppedError if a signal has come."""
+        if self._come == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._come is not None:
+            raise StoppedError("stopped; what is done is kept, and the same command goes on", self._come)
+
+    def _remember(self, number: int, _frame: object) -> None:
+        if self._come == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._come = number
+
+
+@contextmanager
+def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tuple[Any, Signals]]:
+    """Yields the module `ray`, connected to the cluster at `address`, or to one of this machine alone that ends with
+    the block, with `workers` CPUs; and the signals that ask for the end.
 
     Raises MissingExtraError without Ray, InputError if there is no such cluster, or one of other versions.
     """
@@ -44,27 +85,30 @@ def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[Any
         _check_address(address)
     with needs_extra(f"{purpose} --backend ray"):
         import ray
-    # Ray puts its own handler there, with which the exit status would be 15.
-    before = signal.getsignal(signal.SIGTERM)
     folder = None
-    try:
-        if address is None:
-            # Its sockets lie there, and their paths may have 107 bytes.
-            folder = tempfile.mkdtemp(prefix="signloom-ray-", dir=None if len(tempfile.gettempdir()) < 20 else "/tmp")
-            _start(ray, folder, workers)
-        else:
-            _join(ray, address)
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, _stop)
-        yield ray
-    finally:
-        _shut_down(ray, folder)
-        with suppress(ValueError, TypeError):
-            signal.signal(signal.SIGTERM, before)
+    with Signals() as signals:
+        try:
+            if address is None:
+                folder = _new_folder()
+                _start(ray, folder, workers)
+            else:
+                _join(ray, address)
+            signals.again()
+            signals.raise_if_any()
+            yield ray, signals
+        finally:
+            _shut_down(ray, folder)
 
 
-def _stop(number: int, _frame: object) -> None:
-    raise StoppedError("stopped; what is done is kept, and the same command goes on", number)
+def _new_folder() -> str:
+    """Returns a new folder for the files of our Ray, after removing those of processes that were killed."""
+    # Its sockets lie there, and their paths may have 107 bytes.
+    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) < 20 else "/tmp"
+    for old in Path(parent).glob(f"{_FOLDER}*"):
+        process = old.name.removeprefix(_FOLDER).partition("-")[0]
+        if process.isdecimal() and not process_lives(int(process)):
+            shutil.rmtree(old, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=parent)
 
 
 def _start(ray: Any, folder: str, workers: int) -> None:

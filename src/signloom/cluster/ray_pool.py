@@ -11,6 +11,7 @@ from typing import Any
 import signloom
 from signloom.cluster import actor as actor_module
 from signloom.cluster.actor import Actor, Worker
+from signloom.cluster.connect import Signals
 from signloom.cluster.schedule import Answered, Died, Event, Ready, Unfit
 
 # Actors that wait for CPUs: they take those that become free, and are what a cluster that grows by itself looks at.
@@ -36,14 +37,17 @@ class _Handle:
 class RayPool:
     """See `schedule.Pool`; the actors are `_Handle`s.
 
-    worker: what the actors do.  most: greatest number of actors, None for as many as the cluster has room for.
+    cluster: what `ray_cluster` yields.  worker: what the actors do.
+    most: greatest number of actors, None for as many as the cluster has room for.
     memory_bytes: what an actor needs, beside one CPU.
 
     A context manager: actors end with the block, and drop what they have in work.
     """
 
-    def __init__(self, ray: Any, worker: Worker, *, most: int | None, memory_bytes: int) -> None:
-        self._ray, self._most = ray, most
+    def __init__(self, cluster: tuple[Any, Signals], worker: Worker, *, most: int | None, memory_bytes: int) -> None:
+        self._ray, self._signals = cluster
+        self._most = most
+        ray = self._ray
         # Nodes need not have signloom to say that they have not.
         ray.cloudpickle.register_pickle_by_value(actor_module)
         self._class = ray.remote(
@@ -112,6 +116,7 @@ class RayPool:
         self._awaited = {ref: value for ref, value in self._awaited.items() if value[0] is not handle}
 
     def events(self, seconds: float) -> Sequence[Event]:
+        self._signals.raise_if_any()
         if not self._awaited:
             time.sleep(seconds)
             return []

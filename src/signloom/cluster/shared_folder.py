@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signloom.files.temporary import new_temporary
+from signloom.files.urls import Url
 
 # A network file system may show a new file only after some seconds.
 _PATIENCE_SECONDS = 5.0
@@ -18,7 +19,7 @@ _PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """A folder, with a file in it by which another machine knows that it sees the same folder."""
+    """A folder, with a file in it by which another machine knows that it sees the same folder. A URL needs none."""
 
     path: Path
     mark: Path
@@ -26,6 +27,8 @@ class SharedFolder:
 
     def fault(self) -> str | None:
         """Returns why this machine cannot write into the folder; None if it can."""
+        if isinstance(self.path, Url):
+            return None
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self._is_seen():
             if time.monotonic() > deadline:
@@ -50,6 +53,9 @@ class SharedFolder:
 def shared_folder(path: Path) -> Iterator[SharedFolder]:
     """Yields the folder `path`, which exists, marked while the block runs."""
     path = path.absolute()
+    if isinstance(path, Url):
+        yield SharedFolder(path, path, "")
+        return
     descriptor, name = new_temporary(path / "seen")
     token = secrets.token_hex(8)
     try:

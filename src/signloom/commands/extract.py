@@ -172,9 +172,10 @@ def _extract(
 def _backend(options: Options, nodes: NodeTable, tell: Callable[[str], None]) -> Backend:
     if options.backend == "local":
         return partial(extract_all, workers=options.workers or usable_cpus())
-    from signloom.extract.ray_backend import RayBackend
+    from signloom.cluster.run import Cluster
+    from signloom.extract.ray_backend import extract_on_ray
 
-    return RayBackend(options.address, options.workers, nodes.update, tell)
+    return partial(extract_on_ray, cluster=Cluster(options.address, options.workers, nodes.update, tell))
 
 
 def _summary(

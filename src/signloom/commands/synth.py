@@ -9,15 +9,18 @@ docs/simulated-signing.md describes the presets and the truth.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
+from signloom.cluster.nodes import BackendName, NodeTable, check_backend
 from signloom.commands.split_rows import split_rows
 from signloom.console import progress_bar, say
 from signloom.drawing.preview import check_preview_path, write_preview
 from signloom.errors import plural
 from signloom.hints import command
-from signloom.synth.corpus import check_run, synthesise
+from signloom.synth.corpus import Backend, check_run, synthesise
 from signloom.synth.options import SynthOptions
 from signloom.synth.plans import lexicon_of, make_plans
 
@@ -28,8 +31,13 @@ class Options(SynthOptions):
 
     output: Path
     """folder of the new corpus"""
-    workers: int = 1
-    """number of parallel processes"""
+    workers: int | None = None
+    """number of parallel processes. Default: 1; with --backend ray as many as there is room for"""
+    backend: BackendName = "local"
+    """what runs them: local, or ray, the machines of a Ray cluster (docs/cluster.md)"""
+    address: str | None = None
+    """with --backend ray, the cluster to use: HOST:PORT of its head node, or auto. Default: a Ray of this machine alone
+    that ends with the run"""
     overwrite: bool = False
     """replace an existing corpus"""
     preview: Path | None = None
@@ -42,12 +50,15 @@ class Options(SynthOptions):
 
 def run(options: Options) -> int:
     # A large lexicon takes minutes, so check first whether the results can be written.
-    check_run(options.output, num_workers=options.workers, overwrite=options.overwrite)
+    workers = 1 if options.workers is None else options.workers
+    check_run(options.output, num_workers=workers, overwrite=options.overwrite)
+    check_backend(options.backend, options.address)
     if options.preview is not None:
         check_preview_path(options.preview)
     synth_options = options.synth_options()
     num_frames = 0
-    with progress_bar() as bar:
+    nodes = NodeTable("job", "utterances")
+    with progress_bar(below=nodes.lines) as bar:
         task = bar.add_task("making the lexicon and the sentences", total=None, unit="frames", done=0)
         bar.update(task, description="simulating", total=len(make_plans(synth_options)))
 
@@ -57,7 +68,12 @@ def run(options: Options) -> int:
             bar.update(task, advance=1, done=num_frames)
 
         corpus = synthesise(
-            synth_options, options.output, num_workers=options.workers, overwrite=options.overwrite, progress=advance
+            synth_options,
+            options.output,
+            num_workers=workers,
+            backend=_backend(options, nodes, partial(say, to=bar.console)),
+            overwrite=options.overwrite,
+            progress=advance,
         )
     print(
         f"{options.output}: {plural(len(corpus), 'utterance')}, {plural(num_frames, 'frame')}, "
@@ -70,3 +86,13 @@ def run(options: Options) -> int:
     if {"train", "dev"} <= set(corpus.summary()):
         say(f"next: {command('train', data_dir=options.output)}")
     return 0
+
+
+def _backend(options: Options, nodes: NodeTable, tell: Callable[[str], None]) -> Backend | None:
+    """Returns what simulates; None for processes of this machine."""
+    if options.backend == "local":
+        return None
+    from signloom.cluster.run import Cluster
+    from signloom.synth.ray_backend import simulate_on_ray
+
+    return partial(simulate_on_ray, cluster=Cluster(options.address, options.workers, nodes.update, tell))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +39,23 @@ _FRAME_RATES = (1.0, 1.2, 0.8, 0.6)
 _FRAME_JITTER, _FRAMES_REPEATED = 0.08, 0.02
 
 
+class Backend(Protocol):
+    """Writes the landmark files of planned utterances: in processes of this machine, or on a cluster."""
+
+    def __call__(
+        self,
+        options: SynthOptions,
+        digest: str,
+        plans: Sequence[Plan],
+        paths: Sequence[Path],
+        done: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Writes each of `plans` to its path, and calls `done` with the truth of each, in order.
+
+        digest: that of the options.
+        """
+
+
 @dataclass(frozen=True)
 class SimulatedClip:
     """One utterance as it was signed and tracked, with the truth that only a simulation knows."""
@@ -52,11 +69,13 @@ def synthesise(
     output: Path,
     *,
     num_workers: int = 1,
+    backend: Backend | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
     """Returns the corpus of these options, written to the folder `output`.
 
+    num_workers: processes of this machine, unless a `backend` is given.
     progress: called after every utterance with its number of frames.
 
     Raises InputError as `make_plans` and `check_run` do, CheckFailedError when a process dies.
@@ -75,7 +94,10 @@ def synthesise(
     }
     with CorpusWriter(output, info, overwrite=overwrite, resumable=True) as writer:
         paths = [inside(writer.folder, writer.landmarks_path(plan.id)) for plan in plans]
-        for plan, path, truth in zip(plans, paths, _write_clips(options, plans, paths, num_workers), strict=True):
+        unwritten = iter(zip(plans, paths, strict=True))
+
+        def add(truth: dict[str, Any]) -> None:
+            plan, path = next(unwritten)
             utterance = writer.add(
                 plan.id,
                 split=plan.split,
@@ -87,6 +109,9 @@ def synthesise(
             )
             if progress is not None:
                 progress(utterance.num_frames)
+
+        write = backend or partial(_write_here, num_workers=num_workers)
+        write(options, options.digest, plans, paths, add)
     return Corpus.open(output)
 
 
@@ -97,19 +122,25 @@ def check_run(output: Path, *, num_workers: int, overwrite: bool) -> None:
     check_output(output, overwrite=overwrite)
 
 
-def _write_clips(
-    options: SynthOptions, plans: tuple[Plan, ...], paths: list[Path], num_workers: int
-) -> Iterator[dict[str, Any]]:
-    """Returns the truth of every utterance in order, after writing its landmark file."""
-    digest = options.digest
+def _write_here(
+    options: SynthOptions,
+    digest: str,
+    plans: Sequence[Plan],
+    paths: Sequence[Path],
+    done: Callable[[dict[str, Any]], None],
+    *,
+    num_workers: int,
+) -> None:
+    """Writes utterances in processes of this machine; see `Backend`."""
     if num_workers == 1 or len(plans) < 2:
         for plan, path in zip(plans, paths, strict=True):
-            yield _write_clip(options, digest, plan, path)
+            done(write_clip(options, digest, plan, path))
         return
     chunk = max(1, min(16, len(plans) // (4 * num_workers)))
     advice = "finished utterances are kept. Run the same command again with fewer --workers"
     with _one_thread_each(), process_pool(min(num_workers, len(plans)), "synth", advice=advice) as pool:
-        yield from pool.map(partial(_write_clip, options, digest), plans, paths, chunksize=chunk)
+        for truth in pool.map(partial(write_clip, options, digest), plans, paths, chunksize=chunk):
+            done(truth)
 
 
 @contextmanager
@@ -128,7 +159,7 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _write_clip(options: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
+def write_clip(options: SynthOptions, digest: str, plan: Plan, path: Path) -> dict[str, Any]:
     """Returns the truth of one utterance, after writing its landmark file unless an interrupted run with the same
     options did."""
     truth = _truth_of_earlier_run(path, digest, plan)
