@@ -7,9 +7,10 @@ links, so that folder and manifest are as large as real ones but the landmarks a
 file name of its own; glosses have a number of 10,000, the frequent ones often, so that the vocabulary is large too.
 Landmark files are therefore always in the page cache: times are of the start, not of reading a thousand hours.
 
-Each figure is of a process of its own, from its start, Python and imports included: seconds and largest resident memory
-until `Corpus.open` has returned (the first time, and again), until `signloom doctor` measures its first clip and until
-it ends, and until `signloom train` has done its first step. A process that takes longer than --limit is ended.
+Each figure is of a process of its own, from its start, Python and imports included: seconds, those of them on the CPU
+(which are what to compare on a machine that others use too) and the largest resident memory, until `Corpus.open` has
+returned (the first time, and again), until `signloom doctor` measures its first clip and until it ends, and until
+`signloom train` has done its first step. A process that takes longer than --limit is ended.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pathlib import Path
 def tell(*_, **__):
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-    Path(os.environ["TOLD"]).write_text(json.dumps({"mib": peak, "at": time.time()}))
+    Path(os.environ["TOLD"]).write_text(json.dumps({"mib": peak, "cpu": sum(os.times()[:2]), "at": time.time()}))
     os._exit(0)
 
 what, root, work = sys.argv[1:]
@@ -70,10 +71,14 @@ def main() -> None:
     corpus = made_corpus(options.work / f"{options.utterances}", options.utterances, options.files)
     results = {step: measured(step, corpus, options) for step in options.steps}
     rows = [
-        [step, f"{row['seconds']:.1f}" if row["done"] else f"over {options.limit:.0f}", f"{row['mib'] or 0:,.0f}"]
+        [
+            step,
+            *([f"{row[key]:.1f}" for key in ("seconds", "cpu")] if row["done"] else ["not yet"] * 2),
+            f"{row['mib']:,.0f}",
+        ]
         for step, row in results.items()
     ]
-    print("\n" + common.table(["until", "seconds", "MiB"], rows))
+    print("\n" + common.table(["until", "seconds", "of the CPU", "MiB"], rows))
     common.finish(options, results)
 
 
@@ -148,11 +153,12 @@ def measured(step: str, corpus: Path, options: Any) -> dict[str, Any]:
         child.wait()
     if told.exists():
         record = json.loads(told.read_text(encoding="utf-8"))
-        result = {"done": True, "seconds": record["at"] - started, "mib": record["mib"]}
+        seconds = record.pop("at") - started
+        result = {"done": True, "seconds": seconds, **record}
     elif time.time() - started < options.limit:
         raise SystemExit(f"{step}: the process ended with status {child.returncode}; see {log.name}")
     else:
-        result = {"done": False, "seconds": options.limit, "mib": peak}
+        result = {"done": False, "seconds": options.limit, "cpu": None, "mib": peak}
     print(f"{step}: {result}", flush=True)
     return result
 

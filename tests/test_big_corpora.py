@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import random_landmarks
-from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance, Utterances
+from signloom.cli import dispatch
+from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance, Utterances, num_sampled, spread
 from signloom.corpus.columns import Ragged, columns_of
 from signloom.corpus.index import _DTYPES, _head_bytes, _read_head, read_index
 from signloom.corpus.splits import dev_is_known
@@ -26,6 +27,8 @@ from signloom.corpus.utterances import MANIFEST_INDEX
 from signloom.ctc.collapse import frames_needed, frames_needed_each
 from signloom.errors import InputError
 from signloom.files.paths import Listing
+from signloom.train.fit import fit
+from signloom.train.recipe import Recipe
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 WORD = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=5).filter(
@@ -364,3 +367,46 @@ def test_lists_of_no_length_are_lists():
     assert [part.tolist() for part in lists.take(np.array([3, 0, 1]))] == [[3], [], [1, 2]]
     assert frames_needed_each(Ragged.of([[], [1, 1], [], [1, 1, 1], [1]], np.int32)).tolist() == [0, 3, 0, 5, 1]
     assert len(Ragged.of([], np.int32)) == 0
+
+
+@pytest.mark.parametrize(
+    ("total", "wanted", "count"), [(9, None, 9), (10_001, None, 2000), (10_001, 0, 10_001), (9, 4, 4), (9, 99, 9)]
+)
+def test_a_sample_stands_for_many_clips_and_all_are_read_on_request(total, wanted, count):
+    chosen = spread(total, num_sampled(total, wanted))
+    assert len(set(chosen.tolist())) == count
+    assert (chosen[0], chosen[-1]) == (0, total - 1)
+
+
+def test_the_doctor_says_whose_landmarks_it_measured(tiny_corpus, capsys):
+    main = ["doctor", str(tiny_corpus), "--suite", "data", "--format", "json"]
+    dispatch([*main, "--clips", "6"])
+    some = json.loads(capsys.readouterr().out)
+    assert "26 utterances" in some["subject"]
+    assert "landmarks of 6 clips spread over it are measured (all with --clips 0)" in some["subject"]
+    headlines = {finding["id"]: finding["headline"] for finding in some["findings"]}
+    assert headlines["data.readable"] == "all 6 landmark files can be read"
+    assert headlines["data.duplicates"].endswith("among the 6 clips that were measured")
+    dispatch(main)
+    whole = json.loads(capsys.readouterr().out)
+    assert "measured" not in whole["subject"]
+    # Annotations are checked as a whole either way.
+    for name in ("data.balance", "data.lengths", "data.signers", "data.annotations"):
+        (one,), (two,) = ([item for item in every["findings"] if item["id"] == name] for every in (some, whole))
+        assert one == two
+    with pytest.raises(InputError, match="--clips is -1; needed at least 0"):
+        dispatch([*main, "--clips", "-1"])
+
+
+@pytest.mark.slow
+def test_a_run_on_a_large_corpus_is_the_same_as_on_objects(tiny_corpus, tmp_path, tiny_presets, monkeypatch):
+    def losses(name, **options):
+        recipe = Recipe(tiny_corpus, output=tmp_path / name, preset="tiny", epochs=2, **options)
+        return [(epoch.train_loss, epoch.dev_loss, epoch.dev_wer) for epoch in fit(recipe).history.epochs]
+
+    # One reads from lines, and keeps no landmarks.
+    small = losses("small")
+    monkeypatch.setattr("signloom.corpus.manifest.MOST_OBJECTS", 0)
+    assert losses("large", cache_gigabytes=0) == small
+    assert losses("sample", statistics_clips=4) != small
+    (tiny_corpus / MANIFEST_INDEX).unlink()

@@ -52,7 +52,7 @@ def simulated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figures(simulated):
-    return measure_corpus(simulated, unalignable=lambda item: None, model="a model")
+    return measure_corpus(simulated, unalignable=lambda items: {}, model="a model")
 
 
 def changed(figures, change, concerned):
@@ -107,7 +107,7 @@ def test_a_planted_fault_is_named(name, where, figures):
 @pytest.mark.parametrize("name", ["infinite points", "infinite visibility"])
 def test_infinite_values_are_named(name, simulated, tmp_path):
     root = planted.planted(simulated.root, tmp_path / "c", FAULTS[name], planted.DEV, seed=0)
-    findings = examine(measure_corpus(Corpus.open(root), unalignable=lambda item: None, model="a model"))
+    findings = examine(measure_corpus(Corpus.open(root), unalignable=lambda items: {}, model="a model"))
     named = {id: headline for id, headline in loud(findings).items() if id in ("data.readable", "data.visibility")}
     assert re.search("infinite|outside 0 to 1", " ".join(named.values()))
 
@@ -186,7 +186,7 @@ def isolated(root, *, backwards=(), hands=lambda split, gloss: ("right_hand",), 
                     points[::-1] if name in backwards else points, np.full((len(points), 33), 0.9), fps=25.0
                 )
                 writer.add(name, split=split, signer="A", glosses=(gloss,), landmarks=clip)
-    return measure_corpus(Corpus.open(root), unalignable=lambda item: None, model="a model")
+    return measure_corpus(Corpus.open(root), unalignable=lambda items: {}, model="a model")
 
 
 def path_clip(gloss, rng):

@@ -10,7 +10,7 @@ and what to do. If findings point to a known cause, the cause comes first. Exit 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -38,6 +38,9 @@ class Options:
     """the format in which findings are printed"""
     html: Path | None = None
     """also write findings to this page, with evidence: skeletons of the worst clips, gradients, posteriors"""
+    clips: int | None = None
+    """clips of a corpus whose landmarks are measured, spread evenly over every split; 0: all. Default: all of up to
+    10,000, else 2,000; annotations are always checked as a whole"""
     seed: int = 0
     """seed for the choice of utterances and for new weights"""
     threads: int = 1
@@ -48,12 +51,14 @@ def run(options: Options) -> int:
     """Returns 1 if a check fails or a cause is named, else 0."""
     if options.threads < 1:
         raise InputError(f"doctor: --threads is {options.threads}; needed at least 1")
+    if options.clips is not None and options.clips < 0:
+        raise InputError(f"doctor: --clips is {options.clips}; needed at least 0")
     from signloom.health.examine import evidence_of, examine
     from signloom.health.subject import find_subject
     from signloom.health.threads import cpu_threads
 
     with cpu_threads(options.threads):
-        subject = find_subject(options.subject, options.data_dir, options.seed)
+        subject = replace(find_subject(options.subject, options.data_dir, options.seed), num_clips=options.clips)
         diagnosis = examine(subject, options.suite, options.check)
         evidence = evidence_of(subject, diagnosis) if options.html else {}
     rerun = f"{again('doctor', options, leave_out=('suite', 'check', 'format', 'html'))} --check"

@@ -17,7 +17,7 @@ from signloom.corpus.reading import (
 )
 from signloom.corpus.shards import shard_files
 from signloom.corpus.utterance import SPLITS, Utterance
-from signloom.corpus.utterances import Utterances
+from signloom.corpus.utterances import Utterances, num_sampled, spread
 from signloom.corpus.writing import CorpusWriter, check_output
 
 __all__ = [
@@ -34,6 +34,8 @@ __all__ = [
     "Utterances",
     "check_output",
     "check_split",
+    "num_sampled",
     "shard_files",
     "simulated_label",
+    "spread",
 ]

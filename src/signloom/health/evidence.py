@@ -40,7 +40,7 @@ def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dic
 
     A frame is a list of strokes `[part, x1, y1, x2, y2]`, with coordinates from 0 to 1 over the extent of the clip.
     """
-    by_id = {item.id: item for item in corpus}
+    place_of = {name: place for place, name in enumerate(corpus.utterances.columns.ids.texts())}
     clips: dict[str, list[dict[str, Any]]] = {}
     for finding in findings:
         if not finding.needs_action:
@@ -48,9 +48,11 @@ def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dic
         clips_by_id = finding.figures.get("clips")
         named = list(clips_by_id) if isinstance(clips_by_id, Mapping) else finding.where
         for place in named:
-            item = by_id.get(place) or by_id.get(place.partition(":")[0]) or by_id.get(place.partition(" ")[0])
-            if item is None or len(clips.get(finding.id, ())) == CLIPS:
+            names = (place, place.partition(":")[0], place.partition(" ")[0])
+            known = next((place_of[name] for name in names if name in place_of), None)
+            if known is None or len(clips.get(finding.id, ())) == CLIPS:
                 continue
+            item = corpus.utterances[known]
             try:
                 clip = corpus.load(item)
             except InputError:

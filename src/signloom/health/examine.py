@@ -86,11 +86,13 @@ def evidence_of(subject: Subject, diagnosis: Diagnosis) -> dict[str, Any]:
 def _examine_corpus(subject: Subject, checks: Sequence[Check[Any]], bar: Progress) -> list[Finding]:
     if subject.corpus is None:
         return []
-    task = bar.add_task("measuring landmarks", total=len(subject.corpus), unit="clips")
+    chosen = subject.measured(subject.corpus)
+    task = bar.add_task("measuring landmarks", total=len(chosen), unit="clips")
     figures = measure_corpus(
         subject.corpus,
-        unalignable=subject.unalignable,
+        unalignable=subject.unalignable_in,
         model=subject.model_name,
+        utterances=chosen,
         on_clip=lambda: bar.update(task, advance=1),
     )
     return [one(figures) for one in checks]

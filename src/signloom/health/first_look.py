@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import SPLITS, Corpus, Utterance, spread
 from signloom.errors import InputError
 from signloom.findings import Finding
 from signloom.health.checks.body import body
@@ -21,9 +21,12 @@ def first_look(corpus: Corpus) -> list[Finding]:
 
     Clips that cannot be read are left out: training reports them.
     """
-    items = sorted(corpus, key=lambda item: (item.split, str(item.signer)))
-    chosen = np.unique(np.linspace(0, len(items) - 1, NUM_CLIPS).round().astype(int))
-    clips = tuple(clip for index in chosen if (clip := _measured(corpus, items[index])) is not None)
+    columns = corpus.utterances.columns
+    # By name; whoever has none is the last.
+    splits, signers = (np.unique(names, return_inverse=True)[1] for names in (SPLITS, [*columns.people, str(None)]))
+    order = np.lexsort((signers[columns.signers], splits[columns.splits]))
+    items = corpus.utterances.take(order[spread(len(order), NUM_CLIPS)])
+    clips = tuple(clip for item in items if (clip := _measured(corpus, item)) is not None)
     figures = CorpusFigures(corpus, clips, unreadable=(), unalignable={}, model="")
     return [finding for finding in (normalised(figures), body(figures)) if finding.level == "fail"] if clips else []
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from signloom.corpus import HEADER, Corpus, Utterance
+from signloom.corpus import HEADER, SPLITS, Corpus, Utterance, Utterances, num_sampled, spread
 from signloom.errors import Faults, InputError, plural
 from signloom.files.options_file import read_options
 from signloom.inference.model import load
@@ -23,7 +24,7 @@ from signloom.run_folder import Run
 from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import find, recipes
-from signloom.train.selection import unalignable
+from signloom.train.selection import unalignable, unalignable_in
 from signloom.vocabulary import Vocabulary
 
 # Of a model that is tried without a corpus.
@@ -36,7 +37,8 @@ class Subject:
 
     name: as the user gave it.  kind: corpus, model, run, recipe or preset.  model_name: in words.  corpus: None if
     there is none.  trained: whether the weights were trained; otherwise they are new.  run: the record of a run.
-    auxiliary_weight: of the auxiliary head's loss.
+    auxiliary_weight: of the auxiliary head's loss.  num_clips: of the corpus whose landmarks are measured, as
+    `num_sampled` takes it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Subject:
     seed: int
     run: Run | None = None
     auxiliary_weight: float = Recipe.auxiliary_weight
+    num_clips: int | None = None
 
     @property
     def examine_data(self) -> bool:
@@ -69,11 +72,32 @@ class Subject:
         of = f", on {self.corpus.root} ({plural(len(self.corpus), 'utterance')})" if self.corpus is not None else ""
         if self.kind == "corpus":
             of = f": {plural(len(self.corpus or ()), 'utterance')}, for {self.model_name}"
+        if self.corpus is not None and self.examine_data:
+            count = len(self.measured(self.corpus))
+            if count < len(self.corpus):
+                of += f"; landmarks of {plural(count, 'clip')} spread over it are measured (all with --clips 0)"
         return f"{self.kind} {self.name}{of}"
+
+    def measured(self, corpus: Corpus) -> Utterances:
+        """Returns the utterances whose landmarks are measured: all, or some of every split, spread evenly."""
+        total = num_sampled(len(corpus), self.num_clips)
+        if total == len(corpus):
+            return corpus.utterances
+        splits = [np.flatnonzero(corpus.utterances.columns.splits == number) for number in range(len(SPLITS))]
+        *others, largest = sorted(splits, key=len)
+        # A small split gives more than its share: a sixth of the clips, so that they tell something.
+        counts = [min(len(rows), max(total // 6, total * len(rows) // len(corpus))) for rows in others]
+        counts.append(total - sum(counts))
+        chosen = [rows[spread(len(rows), count)] for rows, count in zip((*others, largest), counts, strict=True)]
+        return corpus.utterances.take(np.sort(np.concatenate(chosen)))
 
     def unalignable(self, utterance: Utterance) -> str | None:
         """Returns the reason why CTC cannot align an utterance with the model's output, or None."""
         return unalignable(self.recognizer, utterance, self.vocabulary)
+
+    def unalignable_in(self, utterances: Utterances) -> dict[int, str]:
+        """Returns the same for those of many utterances that have a reason, by their places."""
+        return unalignable_in(self.recognizer, utterances, self.vocabulary)
 
 
 def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
@@ -105,10 +129,11 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
 
 def _new(name: str, kind: str, config: ModelConfig, words: str, corpus: Corpus | None, seed: int) -> Subject:
     """Returns a subject with new weights and the vocabulary of the corpus' training split."""
-    glosses = [item.glosses for item in corpus or () if item.split == "train"]
-    # A corpus without a training split can still be looked at.
-    glosses = glosses or [item.glosses for item in corpus or ()]
-    vocabulary = Vocabulary.from_glosses(glosses or [[f"GLOSS-{number}" for number in range(MADE_UP_WORDS)]])
+    glosses = [f"GLOSS-{number}" for number in range(MADE_UP_WORDS)]
+    if corpus is not None:
+        # A corpus without a training split can still be looked at.
+        glosses = (corpus.utterances.in_split("train") or corpus.utterances).columns.words_used()
+    vocabulary = Vocabulary.from_glosses([glosses])
     torch.manual_seed(seed)
     return Subject(name, kind, words, Recognizer(config, len(vocabulary)), vocabulary, corpus, False, seed)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, spread
 from signloom.ctc.collapse import frames_needed
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.decoding import Decoder
@@ -48,13 +48,11 @@ def fit_spans(
 
     The calibration is the default unless all signers of dev are known and none of them signs in train.
     """
-    train = [item for item in corpus if item.split == "train"]
+    train, dev = (corpus.utterances.in_split(name) for name in ("train", "dev"))
     # Spread over the whole split, so that all signers are in it.
-    indices = np.linspace(0, len(train) - 1, min(NUM_TIMING_CLIPS, len(train))).round().astype(int)
-    timing = fit_timing(_aligned_clips(model, corpus, [train[index] for index in indices], advance))
-    dev = [item for item in corpus if item.split == "dev"]
-    signers = {item.signer for item in dev}
-    if not dev or None in signers or signers & {item.signer for item in train}:
+    timing = fit_timing(_aligned_clips(model, corpus, train.take(spread(len(train), NUM_TIMING_CLIPS)), advance))
+    signers = dev.columns.signer_counts().keys()
+    if not dev or None in signers or signers & train.columns.signer_counts().keys():
         return SpanSettings(timing)
     confidences: list[float] = []
     correct: list[bool] = []

@@ -52,8 +52,7 @@ def write_evaluation(
     baseline: the result of `signloom.synth.baseline` on the same split; if None, that of an earlier evaluation stays.
     """
     run = Run.read(run.path).scores_on(corpus) if run.path.is_dir() else run
-    signers = {item.signer for item in corpus.split(split)}
-    trained = {item.signer for item in corpus.utterances if item.split == "train"}
+    signers, trained = (corpus.utterances.in_split(name).columns.signer_counts().keys() for name in (split, "train"))
     record = {
         **result.to_json(),
         "split": split,

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from signloom.corpus import spread
 from signloom.model.frontend import CLAMP, MIN_STD, FrontEnd
 from signloom.train.data import UtteranceDataset
 
@@ -94,5 +94,5 @@ def feature_statistics(
 
 def training_statistics(frontend: FrontEnd, data: UtteranceDataset) -> FeatureStatistics:
     """Returns the statistics of NUM_CLIPS clips, spread evenly over `data`, as recorded: without augmentation."""
-    chosen = np.unique(np.linspace(0, len(data) - 1, NUM_CLIPS).round().astype(int))
-    return feature_statistics(frontend, [torch.from_numpy(data.points(int(index)))[None] for index in chosen])
+    chosen = spread(len(data), NUM_CLIPS).tolist()
+    return feature_statistics(frontend, [torch.from_numpy(data.points(index))[None] for index in chosen])

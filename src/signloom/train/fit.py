@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import signloom
-from signloom.corpus import Corpus
+from signloom.corpus import Corpus, num_sampled, spread
 from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.ctc.collapse import frames_needed
 from signloom.errors import InputError, plural
@@ -138,7 +138,7 @@ def _fit(
     train, dev = dataset(train_items, augmentation=recipe.augmentation if recipe.augment else None), dataset(dev_items)
     # The other processes get the statistics from the first.
     if (not started_from or recipe.refit_statistics) and not recipe.resume and world.rank == 0:
-        recognizer.frontend.fit(_batches(train.unchanged()))
+        _fit_front_end(recognizer, train, recipe.statistics_clips)
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)
     method = method_of(recipe, train, recognizer, vocabulary)
@@ -240,9 +240,21 @@ def _before_training(
     return [learning_rate(*learning_rate_of(recipe)), result]
 
 
-def _batches(data: UtteranceDataset, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(data), size):
-        batch = collate([data[index] for index in range(start, min(start + size, len(data)))])
+def _fit_front_end(recognizer: Recognizer, train: UtteranceDataset, wanted: int | None) -> None:
+    """Fits the front end to all training clips, or to some that are spread evenly, see `num_sampled`."""
+    chosen = spread(len(train), num_sampled(len(train), wanted)).tolist()
+    if len(chosen) < len(train):
+        log.info(
+            "statistics of the features: %s of %s training clips, spread evenly; all of them with --statistics_clips 0",
+            f"{len(chosen):,}",
+            f"{len(train):,}",
+        )
+    recognizer.frontend.fit(_batches(train.unchanged(), chosen))
+
+
+def _batches(data: UtteranceDataset, chosen: Sequence[int], size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(chosen), size):
+        batch = collate([data[index] for index in chosen[start : start + size]])
         yield batch.points, batch.lengths
 
 

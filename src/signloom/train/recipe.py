@@ -105,6 +105,9 @@ class Recipe:
     refit_statistics: bool = False
     """with --init: normalise by the mean and standard deviation of this corpus; default: those stored in the model,
     which its weights were trained with"""
+    statistics_clips: int | None = None
+    """training clips that the mean and standard deviation of the features are taken from, spread evenly over the split;
+    0: all. Default: all of up to 10,000, else 2,000"""
     save_every_minutes: float = 5.0
     """save the training state this often within an epoch, in minutes; it is also saved after every epoch"""
     save_every_steps: int | None = None
@@ -196,7 +199,7 @@ class Recipe:
         faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
         faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
         faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency", "seed")
-        faults.need_at_least(0, self, "cache_gigabytes")
+        faults.need_at_least(0, self, "cache_gigabytes", "statistics_clips")
         if not 0 <= self.store_megabytes <= MOST_MEGABYTES:
             faults.add(f"--store_megabytes is {self.store_megabytes:g}; needed 0 to {MOST_MEGABYTES:g}")
         faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")

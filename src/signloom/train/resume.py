@@ -24,7 +24,7 @@ MAY_BE_RAISED = ("epochs", "max_steps")
 # Options that may differ when a run is resumed: folders, duration and threads, never what is learnt.
 FREE_TO_CHANGE = (
     *("data_dir", "output", "resume", "auto_resume", "overwrite", "recipe", "threads", "max_minutes", "patience"),
-    *("emissions", "other_corpus", "baseline", "store_megabytes", "cache_gigabytes"),
+    *("emissions", "other_corpus", "baseline", "store_megabytes", "cache_gigabytes", "statistics_clips"),
     *("save_every_minutes", "save_every_steps", "checkpoint_activations", "accelerator"),
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from signloom.corpus import Corpus, Utterance, Utterances
-from signloom.ctc.collapse import frames_needed, frames_needed_each
+from signloom.ctc.collapse import frames_needed_each
 from signloom.errors import Faults, InputError, plural
 from signloom.hints import command
 from signloom.model.recognizer import Recognizer
@@ -86,39 +86,51 @@ def feasible(recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary, 
 
     Raises InputError listing the others, or logs them if `skip`; also raises if none is left.
     """
-    short = too_short(recognizer, items, vocabulary)
-    if not short.any():
+    reasons = unalignable_in(recognizer, items, vocabulary)
+    if not reasons:
         return items
     faults = Faults("training utterances that CTC cannot align")
-    for index in np.flatnonzero(short).tolist():
-        faults.add(unalignable(recognizer, items[index], vocabulary) or items[index].id)
+    for reason in reasons.values():
+        faults.add(reason)
     if not skip:
         faults.advice = "lower the model's stride with --frame_rate, or leave them out with --skip_infeasible"
         faults.raise_if_any()
     for message in faults.messages:
         log.warning("left out: %s", message)
-    if short.all():
+    if len(reasons) == len(items):
         raise InputError("no training utterance is left that CTC can align")
-    return items.take(~short)
+    return items.take(np.delete(np.arange(len(items)), list(reasons)))
 
 
 def too_short(recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary) -> np.ndarray:
     """Returns for each utterance whether CTC cannot align it with the model's output, (N,) bool."""
-    available = recognizer.output_lengths(torch.from_numpy(items.columns.frames_at(recognizer.config.fps)))
-    return frames_needed_each(items.columns.targets(vocabulary)) > available.numpy()
+    _, available, needed = _outputs(recognizer, items, vocabulary)
+    return needed > available
+
+
+def unalignable_in(recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary) -> dict[int, str]:
+    """Returns the reasons why CTC cannot align utterances with the model's output, by their places."""
+    num_frames, available, needed = _outputs(recognizer, items, vocabulary)
+    ids, counts = items.columns.ids, items.columns.glosses.counts.tolist()
+    return {
+        place: f"{ids.text(place)}: {plural(counts[place], 'gloss needs', 'glosses need')} at least {needed[place]} "
+        f"output frames, the model yields {available[place]} from {num_frames[place]}"
+        for place in np.flatnonzero(needed > available).tolist()
+    }
 
 
 def unalignable(recognizer: Recognizer, item: Utterance, vocabulary: Vocabulary) -> str | None:
     """Returns the reason why CTC cannot align an utterance with the model's output, or None."""
-    num_frames = max(1, round(item.num_frames * recognizer.config.fps / item.fps))
-    available = int(recognizer.output_lengths(torch.tensor(num_frames)))
-    needed = frames_needed(item.target(vocabulary))
-    if needed <= available:
-        return None
-    return (
-        f"{item.id}: {plural(len(item.glosses), 'gloss needs', 'glosses need')} at least {needed} output frames, the "
-        f"model yields {available} from {num_frames}"
-    )
+    return unalignable_in(recognizer, Utterances.of([item]), vocabulary).get(0)
+
+
+def _outputs(
+    recognizer: Recognizer, items: Utterances, vocabulary: Vocabulary
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the frames of each utterance, the output frames that the model yields from them, and those needed."""
+    num_frames = items.columns.frames_at(recognizer.config.fps)
+    available = recognizer.output_lengths(torch.from_numpy(num_frames)).numpy()
+    return num_frames, available, frames_needed_each(items.columns.targets(vocabulary))
 
 
 def draw(

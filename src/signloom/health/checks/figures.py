@@ -10,11 +10,13 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from signloom import anatomy, layout
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import SPLITS, Corpus, Utterance, Utterances
+from signloom.corpus.columns import Columns
 from signloom.errors import InputError
 from signloom.health.checks.motion import Motion, measure_motion
 from signloom.landmarks import Landmarks
@@ -104,8 +106,8 @@ class ClipFigures:
 class CorpusFigures:
     """Measurements of a corpus.
 
-    unreadable: for each file that cannot be read, the reason.  unalignable: by split, the reasons why CTC cannot align
-    utterances at the stride of `model`.
+    clips: of all utterances, or of some.  unreadable: for each file that cannot be read, the reason.
+    unalignable: by split, the reasons why CTC cannot align utterances at the stride of `model`.
     """
 
     corpus: Corpus
@@ -114,29 +116,41 @@ class CorpusFigures:
     unalignable: Mapping[str, tuple[str, ...]]
     model: str
 
+    @property
+    def num_measured(self) -> int:
+        """The number of landmark files that were read, or could not be."""
+        return len(self.clips) + len(self.unreadable)
+
+    @cached_property
+    def splits(self) -> dict[str, Columns]:
+        """The entries of the manifest, for each split that has any."""
+        splits = {name: self.corpus.utterances.in_split(name) for name in SPLITS}
+        return {name: utterances.columns for name, utterances in splits.items() if utterances}
+
 
 def measure_corpus(
     corpus: Corpus,
     *,
-    unalignable: Callable[[Utterance], str | None],
+    unalignable: Callable[[Utterances], Mapping[int, str]],
     model: str,
+    utterances: Utterances | None = None,
     on_clip: Callable[[], None] = lambda: None,
 ) -> CorpusFigures:
     """Returns the measurements of a corpus; reads each file once.
 
-    unalignable: returns the reason why CTC cannot align an utterance, empty if it can.  model: the model that
-    `unalignable` is about, in words.  on_clip: called after each clip.
+    unalignable: returns the reasons why CTC cannot align utterances, by their places.  model: the model that
+    `unalignable` is about, in words.  utterances: those whose files are read; all if None.  on_clip: called after each.
     """
     clips, unreadable = [], []
-    faults: dict[str, list[str]] = {}
-    for utterance in corpus:
+    for utterance in corpus.utterances if utterances is None else utterances:
         try:
             clips.append(measure_clip(utterance, corpus.load(utterance)))
         except InputError as error:
             unreadable.append(f"{utterance.id}: {error}")
-        if fault := unalignable(utterance):
-            faults.setdefault(utterance.split, []).append(fault)
         on_clip()
+    faults: dict[str, list[str]] = {}
+    for place, fault in unalignable(corpus.utterances).items():
+        faults.setdefault(SPLITS[corpus.utterances.columns.splits[place]], []).append(fault)
     by_split = {split: tuple(reasons) for split, reasons in faults.items()}
     return CorpusFigures(corpus, tuple(clips), tuple(unreadable), by_split, model)
 

@@ -47,7 +47,7 @@ SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normali
 @check("data.readable", unit="files", threshold="none", source="an unreadable file stops training")
 def readable(figures: CorpusFigures) -> Outcome:
     """Landmark files that cannot be read."""
-    count, total = len(figures.unreadable), len(figures.corpus)
+    count, total = len(figures.unreadable), figures.num_measured
     headline = f"all {total:,} landmark files can be read"
     if count:
         kinds = Counter(kind_of(reason) for reason in figures.unreadable)
@@ -287,7 +287,7 @@ def hands(figures: CorpusFigures) -> Outcome:
         fail=share >= 0.2 or bool(place.parts),
         warn=share >= 0.05 or bool(seldom),
         value=share,
-        where=by_split(shares, figures.corpus),
+        where=by_split(shares, (clip.utterance for clip in seldom)),
         figures={
             "clips": {clip.utterance.id: round(seen[clip.utterance.id], 3) for clip in seldom},
             "splits": dict(splits),

@@ -43,6 +43,7 @@ def lost_hands(predictions: Predictions) -> Outcome:
         often = not others or wrong * others > TIMES * (all_wrong - wrong) * glosses
         if wrong >= max(FEWEST, COSTLY * all_wrong) and often:
             costly[split] = wrong / all_wrong
+    named = [one.utterance for one in predictions.every]
     worst = max((row["errors"] / row["of errors"] for row in table.values() if row["of errors"]), default=0.0)
     shown = [
         f"{row['errors']:,} of {plural(row['of errors'], 'error')} of {split} are in {row['clips']:,} of "
@@ -58,7 +59,11 @@ def lost_hands(predictions: Predictions) -> Outcome:
         note=True,
         advice="the model is not to blame for these: look at them ('signloom show'); extract them again from larger or "
         "brighter video, or score without them ('signloom doctor' on the corpus names them all)",
-        **Details(value=worst, where=by_split(lost, predictions.corpus), figures={"splits": table, "clips": lost}),
+        **Details(
+            value=worst,
+            where=by_split(lost, named),
+            figures={"splits": table, "clips": lost},
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from signloom.corpus.columns import Columns
 from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok
@@ -42,6 +43,8 @@ def duplicates(figures: CorpusFigures) -> Outcome:
     worst, place = (across, "in two splits") if across else (groups, "twice in a split")
     where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in worst[:SHOWN]]
     headline, advice = f"{plural(len(worst), 'clip is', 'clips are')} {place}", "keep each clip once, in one split"
+    if figures.num_measured < len(figures.corpus):
+        headline += f" among the {plural(figures.num_measured, 'clip')} that were measured"
     return judge(headline, fail=bool(across), warn=bool(groups), value=len(worst), where=where, advice=advice)
 
 
@@ -54,9 +57,7 @@ def duplicates(figures: CorpusFigures) -> Outcome:
 )
 def signers(figures: CorpusFigures) -> Outcome:
     """Signers of test or dev who are in train too."""
-    counts = {
-        split: Counter(item.signer for item in figures.corpus if item.split == split) for split in _splits(figures)
-    }
+    counts = {split: columns.signer_counts() for split, columns in figures.splits.items()}
     trained = set(counts.get("train", {})) - {None}
     # The importer of PHOENIX-2014 records this.
     declared = figures.corpus.info.get("split_set") == "si5"
@@ -84,7 +85,7 @@ def signers(figures: CorpusFigures) -> Outcome:
     if where:
         advice = "move every clip of these signers to one side, then train again"
         return judge(headline, fail=bool(leaked["test"]), warn=True, advice=advice, **measured)
-    say = note if known_dev or known_test or any(item.signer is None for item in figures.corpus) else ok
+    say = note if known_dev or known_test or any(None in by_name for by_name in counts.values()) else ok
     return say(headline, **measured)
 
 
@@ -105,26 +106,38 @@ def annotation_faults(figures: CorpusFigures) -> Outcome:
     ]
     variants = [
         f"glosses that differ in spelling only: {told_apart(forms)}"
-        for forms in look_alikes(gloss for item in figures.corpus for gloss in item.glosses)
+        for forms in look_alikes(figures.corpus.utterances.columns.words_used())
     ]
-    unusual = []
-    for item in figures.corpus:
-        same = np.array([a == b for a, b in zip(item.glosses, item.glosses[1:], strict=False)], dtype=np.int8)
-        if len(same) and np.convolve(same, np.ones(REPEATS - 1, dtype=np.int8)).max() >= REPEATS - 1:
-            unusual.append(f"{item.id}: one gloss {REPEATS} or more times in a row")
-        pace = item.duration_seconds / len(item.glosses)
-        if not FASTEST_GLOSS_SECONDS <= pace <= SLOWEST_GLOSS_SECONDS:
-            unusual.append(f"{item.id}: {plural(len(item.glosses), 'gloss')} in {item.duration_seconds:.2f} seconds")
-    faults = contradictions + variants + unusual
+    num_unusual, unusual = _unusual(figures.corpus.utterances.columns)
+    count = len(contradictions) + len(variants) + num_unusual
     return judge(
-        f"{plural(len(faults), 'fault')} of annotation",
+        f"{plural(count, 'fault')} of annotation",
         fail=bool(contradictions),
-        warn=bool(variants) or len(unusual) >= OFTEN * max(1, len(figures.corpus)),
+        warn=bool(variants) or num_unusual >= OFTEN * max(1, len(figures.corpus)),
         note=bool(unusual),
-        value=len(faults),
-        where=faults[:SHOWN],
+        value=count,
+        where=(contradictions + variants + unusual)[:SHOWN],
         advice="correct these in the annotations, or leave the clips out, and import again",
     )
+
+
+def _unusual(columns: Columns) -> tuple[int, list[str]]:
+    """Returns the number of repeats and unusual paces, and the first of them in words."""
+    glosses, rows, counts = columns.glosses, columns.glosses.rows(), columns.glosses.counts
+    same = (glosses.values[1:] == glosses.values[:-1]) & (rows[1:] == rows[:-1])
+    ends = np.flatnonzero(np.convolve(same, np.ones(REPEATS - 1, dtype=np.int64), "valid") >= REPEATS - 1)
+    repeats = np.zeros(len(columns), dtype=bool)
+    repeats[rows[ends]] = True
+    pace = columns.seconds / counts
+    odd = ~((pace >= FASTEST_GLOSS_SECONDS) & (pace <= SLOWEST_GLOSS_SECONDS))
+    unusual = []
+    for row in np.flatnonzero(repeats | odd)[:SHOWN].tolist():
+        name = columns.ids.text(row)
+        if repeats[row]:
+            unusual.append(f"{name}: one gloss {REPEATS} or more times in a row")
+        if odd[row]:
+            unusual.append(f"{name}: {plural(int(counts[row]), 'gloss')} in {columns.seconds[row]:.2f} seconds")
+    return int(repeats.sum() + odd.sum()), unusual
 
 
 @check(
@@ -137,22 +150,20 @@ def pairing(figures: CorpusFigures) -> Outcome:
     """Correlation of the seconds of a clip with its number of glosses, by split, the least."""
     table: dict[str, dict[str, float]] = {}
     where = []
-    for split in _splits(figures):
-        items = [item for item in figures.corpus if item.split == split]
-        seconds = np.array([item.duration_seconds for item in items])
-        counts = np.array([len(item.glosses) for item in items], dtype=float)
+    for split, columns in figures.splits.items():
+        seconds, counts = columns.seconds, columns.glosses.counts.astype(float)
         alike = any(values.std() < LEAST_SPREAD * values.mean() for values in (seconds, counts))
-        if len(items) < FEWEST_PAIRS or alike:
+        if len(columns) < FEWEST_PAIRS or alike:
             continue
         here = _correlation(seconds, counts)
         by_slip = {slip: _correlation(*_slipped(seconds, counts, slip)) for slip in (-3, -2, -1, 1, 2, 3)}
         slip = max(by_slip, key=lambda key: by_slip[key])
         table[split] = {"here": here, "slip": slip, "there": by_slip[slip]}
         # The correlation of this many unrelated pairs may be as large by chance.
-        chance = 2.6 / np.sqrt(len(items))
+        chance = 2.6 / np.sqrt(len(columns))
         if here >= max(LEAST_FIT, chance):
             continue
-        place = f"{split}: correlation {here:.2f} in {plural(len(items), 'clip')}"
+        place = f"{split}: correlation {here:.2f} in {plural(len(columns), 'clip')}"
         if by_slip[slip] >= max(SLIPPED_FIT, chance, here + 0.3):
             side = "after" if slip > 0 else "before"
             place += f"; with the glosses of the utterance {abs(slip)} {side} it {by_slip[slip]:.2f}"
@@ -188,13 +199,12 @@ def _slipped(seconds: np.ndarray, counts: np.ndarray, slip: int) -> tuple[np.nda
 )
 def unknown(figures: CorpusFigures) -> Outcome:
     """Share of the glosses of a split that are not in train, the largest over the splits."""
-    trained = {gloss for item in figures.corpus if item.split == "train" for gloss in item.glosses}
+    trained = set(figures.splits["train"].words_used()) if "train" in figures.splits else set()
     shares, counts = {}, Counter[str]()
-    for split in _splits(figures):
-        running = [gloss for item in figures.corpus if item.split == split for gloss in item.glosses]
+    for split, columns in figures.splits.items():
         if split != "train" and trained:
-            new = [gloss for gloss in running if gloss not in trained]
-            shares[split] = len(new) / len(running)
+            new = {gloss: count for gloss, count in columns.gloss_counts().items() if gloss not in trained}
+            shares[split] = sum(new.values()) / len(columns.glosses.values)
             counts.update(new)
     share = max(shares.values(), default=0.0)
     shown = ", ".join(f"{100 * value:.2f} % of {split}" for split, value in shares.items())
@@ -216,7 +226,7 @@ def unknown(figures: CorpusFigures) -> Outcome:
 )
 def feasible(figures: CorpusFigures) -> Outcome:
     """Share of utterances with more glosses than CTC has output frames."""
-    faults = [fault for split in _splits(figures) for fault in figures.unalignable.get(split, ())]
+    faults = [fault for split in figures.splits for fault in figures.unalignable.get(split, ())]
     share = len(faults) / max(1, len(figures.corpus))
     training = len(figures.unalignable.get("train", ()))
     headline = (
@@ -237,10 +247,11 @@ def feasible(figures: CorpusFigures) -> Outcome:
 )
 def lengths(figures: CorpusFigures) -> Outcome:
     """Seconds per clip and per gloss."""
-    seconds = np.array([item.duration_seconds for item in figures.corpus])
+    columns = figures.corpus.utterances.columns
+    seconds = columns.seconds
     low, middle, high = (float(value) for value in np.percentile(seconds, [5, 50, 95]))
     longest = float(seconds.max())
-    pace = float(np.median([item.duration_seconds / len(item.glosses) for item in figures.corpus]))
+    pace = float(np.median(seconds / columns.glosses.counts))
     headline = (
         f"clips of {low:.1f} to {high:.1f} seconds (5th to 95th percentile; longest {longest:.1f}), "
         f"{pace:.2f} seconds per gloss"
@@ -259,9 +270,9 @@ def lengths(figures: CorpusFigures) -> Outcome:
 )
 def balance(figures: CorpusFigures) -> Outcome:
     """Share of the most frequent gloss in train."""
-    counts = Counter(gloss for item in figures.corpus if item.split == "train" for gloss in item.glosses)
-    if not counts:
+    if "train" not in figures.splits:
         return note("there is no training split", advice="training needs one")
+    counts = Counter(figures.splits["train"].gloss_counts())
     running = sum(counts.values())
     once = sum(count == 1 for count in counts.values()) / len(counts)
     (most, times), *_ = counts.most_common(1)
@@ -277,10 +288,6 @@ def balance(figures: CorpusFigures) -> Outcome:
         advice = "add more varied sentences, or leave the filler gloss out of the annotations"
         return judge(headline, fail=share >= 0.8, warn=True, advice=advice, **measured)
     return (note if once > 0.1 else ok)(headline, **measured)
-
-
-def _splits(figures: CorpusFigures) -> list[str]:
-    return [name for name in ("train", "dev", "test") if any(item.split == name for item in figures.corpus)]
 
 
 def _by_content(figures: CorpusFigures) -> dict[str, list[ClipFigures]]:

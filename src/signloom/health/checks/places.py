@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from signloom.corpus import SPLITS, Corpus
+from signloom.corpus import SPLITS, Utterance
 from signloom.errors import listed, plural
 from signloom.health.checks.figures import ClipFigures
 
@@ -82,8 +82,11 @@ def places(concerned: Collection[str], clips: Sequence[ClipFigures]) -> Places:
     return Places(count, len(clips), tuple(parts) if count < len(clips) else ())
 
 
-def by_split(named: Mapping[str, str], corpus: Corpus) -> list[str]:
-    """Returns a line for each split with its clips among `named`: ids and a remark on each, in this order."""
-    split_of = {item.id: item.split for item in corpus}
+def by_split(named: Mapping[str, str], utterances: Iterable[Utterance]) -> list[str]:
+    """Returns a line for each split with its clips among `named`: ids and a remark on each, in this order.
+
+    utterances: those that are named, and perhaps others.
+    """
+    split_of = {item.id: item.split for item in utterances}
     clips = {split: [f"{name} ({text})" for name, text in named.items() if split_of[name] == split] for split in SPLITS}
     return [f"{split}: {listed(names, shown=NAMED)}" for split, names in clips.items() if names]

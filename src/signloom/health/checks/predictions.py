@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError
@@ -138,18 +138,18 @@ def _recipe_of(run: Run) -> Recipe | None:
         return None
 
 
-def _some(items: Sequence[Utterance], count: int, rng: np.random.Generator) -> list[Utterance]:
-    return [items[index] for index in sorted(rng.permutation(len(items))[:count])]
+def _some(items: Utterances, count: int, rng: np.random.Generator) -> Utterances:
+    return items.take(np.sort(rng.permutation(len(items))[:count]))
 
 
 def _predict(
-    subject: Subject, items: Sequence[Utterance], every: Sequence[Utterance], rng: np.random.Generator
+    subject: Subject, items: Utterances, every: Utterances, rng: np.random.Generator
 ) -> tuple[Prediction, ...]:
     """Returns the predictions for `items`; other annotations come from `every`."""
     if not items or subject.corpus is None:
         return ()
     model = Model(TorchEngine(subject.recognizer), subject.vocabulary)
-    places = {item.id: place for place, item in enumerate(every)}
+    places = {name: place for place, name in enumerate(every.columns.ids.texts())}
     results: dict[str, Prediction] = {}
     for item, log_probs in model.emissions(subject.corpus, items):
         # Other checks report non-finite values; here they only must not stop the decoding.
@@ -164,14 +164,12 @@ def _prediction(
     log_probs: np.ndarray,
     ids: Sequence[int],
     vocabulary: Vocabulary,
-    every: Sequence[Utterance],
+    every: Utterances,
     rng: np.random.Generator,
 ) -> Prediction:
     item = every[place]
     probs = np.exp(log_probs.astype(np.float64))
-    near = [
-        other for other in every if other.glosses != item.glosses and abs(len(other.glosses) - len(item.glosses)) <= 1
-    ]
+    near = every.take((np.abs(every.columns.glosses.counts - len(item.glosses)) <= 1) & ~_same_glosses(every, place))
     neighbours = {
         offset: every[place + offset]
         for offset in NEIGHBOURS
@@ -193,3 +191,13 @@ def _prediction(
         per_gloss[1 : 1 + len(others)],
         dict(zip(neighbours, per_gloss[1 + len(others) :].tolist(), strict=True)),
     )
+
+
+def _same_glosses(every: Utterances, place: int) -> np.ndarray:
+    """Returns for each utterance whether it has the glosses of the one at `place`, (N,) bool."""
+    glosses = every.columns.glosses
+    own = glosses[place]
+    result = glosses.counts == len(own)
+    rows = np.flatnonzero(result)
+    result[rows] = (glosses.values[glosses.starts[rows, None] + np.arange(len(own))] == own).all(1)
+    return result

@@ -82,7 +82,7 @@ def make_probe(subject: Subject) -> Probe:
 
 def _from_corpus(subject: Subject, corpus: Corpus) -> list[Example]:
     """Returns utterances that CTC can align, drawn by the seed: of train, or of any split if there is no train."""
-    items = [item for item in corpus if item.split == "train"] or list(corpus)
+    items = corpus.utterances.in_split("train") or corpus.utterances
     chosen, _ = draw(items, NUM_STATISTICS, subject.seed, subject.unalignable)
     return [_example(subject, corpus.load(item), item.glosses, item.id) for item in chosen]
 

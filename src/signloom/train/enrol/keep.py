@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterances
+from signloom.corpus.columns import Columns
 from signloom.errors import plural
 from signloom.inference.model import Model, load
 from signloom.inference.store import FeatureExample, Store
 from signloom.inference.torch_engine import recognizer_of
 from signloom.train.data import ClipCache, UtteranceDataset
 from signloom.train.enrol.torch_learner import body_features
-from signloom.train.selection import unalignable
+from signloom.train.selection import too_short
 
 log = logging.getLogger("signloom.train")
 
@@ -50,43 +50,38 @@ def make_store(model: Model, corpus: Corpus, megabytes: float, seed: int) -> Sto
     """
     most_bytes = int(1e6 * megabytes) - _RANGE_BYTES * recognizer_of(model.engine).body.out_channels
     dev = chosen(model, corpus.split("dev"), most_bytes // 2, seed)
-    most_bytes -= sum(num_bytes(model, item) for item in dev)
+    most_bytes -= int(num_bytes(model, dev.columns).sum())
     train = _examples(model, corpus, chosen(model, corpus.split("train"), most_bytes, seed))
     dev_examples = _examples(model, corpus, dev)
     return Store.of(train, dev_examples) if train or dev else None
 
 
-def chosen(model: Model, items: Iterable[Utterance], most_bytes: int, seed: int) -> list[Utterance]:
+def chosen(model: Model, items: Utterances, most_bytes: int, seed: int) -> Utterances:
     """Returns utterances that take at most `most_bytes` in a store, of those that the model can be trained on."""
-    recognizer, vocabulary = recognizer_of(model.engine), model.vocabulary
-    usable = [
-        item for item in items if not vocabulary.unknown(item.glosses) and not unalignable(recognizer, item, vocabulary)
-    ]
-    order = [usable[index] for index in np.random.default_rng(seed).permutation(len(usable))]
-    covered: set[str] = set()
-    first: list[Utterance] = []
-    others: list[Utterance] = []
-    for item in order:
-        (others if covered.issuperset(item.glosses) else first).append(item)
-        covered.update(item.glosses)
-    result = []
-    for item in first + others:
-        most_bytes -= num_bytes(model, item)
-        if most_bytes < 0:
-            break
-        result.append(item)
-    return result
+    columns = items.columns
+    unknown = np.array([word not in model.vocabulary for word in columns.words], dtype=bool)[columns.glosses.values]
+    usable = ~too_short(recognizer_of(model.engine), items, model.vocabulary)
+    usable[columns.glosses.rows()[unknown]] = False
+    places = np.random.default_rng(seed).permutation(np.flatnonzero(usable))
+    covered: set[int] = set()
+    first: list[int] = []
+    others: list[int] = []
+    for place in places.tolist():
+        glosses = columns.glosses[place].tolist()
+        (others if covered.issuperset(glosses) else first).append(place)
+        covered.update(glosses)
+    order = np.array(first + others, dtype=np.int64)
+    return items.take(order[np.cumsum(num_bytes(model, columns)[order]) <= most_bytes])
 
 
-def num_bytes(model: Model, item: Utterance) -> int:
-    """Returns what an utterance takes in a store."""
-    num_frames = max(1, round(item.num_frames * model.engine.config.fps / item.fps))
-    (output_frames,) = model.engine.output_lengths(np.array([num_frames])).tolist()
-    features = output_frames * recognizer_of(model.engine).body.out_channels
-    return features + _LENGTHS_BYTES + _GLOSS_BYTES * (len(item.glosses) + len(item.others))
+def num_bytes(model: Model, columns: Columns) -> np.ndarray:
+    """Returns what each utterance takes in a store, (N,)."""
+    output_frames = model.engine.output_lengths(columns.frames_at(model.engine.config.fps))
+    features = np.asarray(output_frames) * recognizer_of(model.engine).body.out_channels
+    return features + _LENGTHS_BYTES + _GLOSS_BYTES * (columns.glosses.counts + columns.others.counts)
 
 
-def _examples(model: Model, corpus: Corpus, items: Sequence[Utterance]) -> list[FeatureExample]:
+def _examples(model: Model, corpus: Corpus, items: Utterances) -> list[FeatureExample]:
     data = UtteranceDataset(
         corpus, items, model.vocabulary, view=model.view, fps=model.engine.config.fps, cache=ClipCache(0)
     )
