@@ -117,6 +117,7 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
     from signloom.commands.inputs import protect_inputs
     from signloom.corpus import NoCorpusError
     from signloom.files.inputs import protected_inputs
+    from signloom.files.urls import Url
 
     with protected_inputs():
         protect_inputs(options)
@@ -125,7 +126,8 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
         except NoCorpusError as error:
             from signloom.importers.recognise import hint
 
-            raise InputError(f"{error}{hint(error.folder)}") from None
+            stored = isinstance(error.folder, Url)
+            raise InputError(f"{error}{'' if stored else hint(error.folder)}") from None
 
 
 def parse(options: type, description: str, program: str, arguments: list[str]) -> Any:

@@ -19,6 +19,7 @@ from signloom.files.paths import file_stem
 from signloom.files.records import Count
 from signloom.files.schemas import check, read_record
 from signloom.files.staging import Stage, settle
+from signloom.files.urls import Url, is_url, located
 from signloom.files.writing import as_json, atomic_write, write_json
 from signloom.findings import Finding
 
@@ -296,22 +297,22 @@ class Run:
         return max([item.steps for item in self.epochs] + watched, default=0)
 
     def find_corpus(self) -> Path | None:
-        """Returns the folder of the run's corpus, found from any working directory, or None.
+        """Returns the folder of the run's corpus, found from any working directory, or its URL, or None.
 
         Tried in this order: the recorded absolute path, --data_dir as it was given, and, if that is relative,
         --data_dir from each folder above the run.
         """
         given = self.info.get("recipe", {}).get("data_dir")
-        candidates = [Path(place) for place in (self.corpus.get("path"), given) if place]
-        if given:
+        candidates = [located(place) for place in (self.corpus.get("path"), given) if place]
+        if given and not is_url(given):
             candidates += [parent / given for parent in self.path.resolve().parents]
-        return next((folder for folder in candidates if (folder / HEADER).is_file()), None)
+        return next((folder for folder in candidates if has_corpus(folder)), None)
 
     @property
     def corpus_place(self) -> Path | None:
         """Where the run recorded its corpus, which may have moved since; None if it recorded none."""
         place = self.corpus.get("path") or self.info.get("recipe", {}).get("data_dir")
-        return Path(place) if place else None
+        return located(place) if place else None
 
     def examined_on(self, corpus: Corpus) -> Run:
         """Returns the run with the folder and the importer of `corpus`, which an older record lacks, and as `current`
@@ -341,6 +342,11 @@ class Run:
         # Two corpora may have one name.
         digest = hashlib.sha256(json.dumps(as_json(corpus.summary())).encode()).hexdigest()
         return Run(self.other_corpora / f"{file_stem(corpus.name)}-{digest[:8]}")
+
+
+def has_corpus(place: Path) -> bool:
+    """Returns whether a folder holds a corpus. A URL is taken for one: opening it says what is there."""
+    return isinstance(place, Url) or (place / HEADER).is_file()
 
 
 def model_path(model: Path) -> Path:

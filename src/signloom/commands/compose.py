@@ -52,11 +52,12 @@ class Options(ComposeOptions):
     """Options of `signloom compose`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("corpus",)
+    urls: ClassVar[tuple[str, ...]] = ("output",)
 
     corpus: Path
     """a corpus of isolated clips with one gloss each; with --from_alignment, one of sentences"""
     output: Path
-    """folder of the new corpus"""
+    """folder or URL of the new corpus"""
     overwrite: bool = False
     """replace an existing corpus"""
     from_alignment: Path | None = None

@@ -25,6 +25,7 @@ class Options:
     """Options of `signloom doctor`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("subject",)
+    urls: ClassVar[tuple[str, ...]] = ("subject",)
 
     subject: str
     """a corpus, a model file, a run folder, a recipe (a name or a YAML file), or a preset"""

@@ -19,6 +19,7 @@ from signloom.console import progress_bar, say
 from signloom.corpus import Corpus, check_output
 from signloom.corpus.packing import Plan, check_other_folder, pack, plan_shards
 from signloom.errors import Faults, plural
+from signloom.files.urls import Url
 from signloom.hints import command
 
 _MEGABYTE = 1_000_000
@@ -29,11 +30,12 @@ class Options:
     """Options of `signloom pack`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("corpus",)
+    urls: ClassVar[tuple[str, ...]] = ("output",)
 
     corpus: Path
     """the corpus to pack"""
     output: Path
-    """folder of the packed corpus"""
+    """folder or URL of the packed corpus"""
     shard_megabytes: int = 256
     """largest size of a shard in megabytes; an utterance that is larger gets a shard of its own"""
     seed: int = 0
@@ -87,6 +89,8 @@ def _print_summary(output: Path, plan: Plan, *, dry_run: bool) -> None:
             f"  {split:<6}{row['utterances']:>12,}{row['shards']:>8,}{row['bytes'] / _MEGABYTE:>12,.1f}"
             f"{row['largest'] / _MEGABYTE:>10,.1f}"
         )
+    if isinstance(output, Url):
+        return
     there = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if dry_run and plan.num_bytes > free:

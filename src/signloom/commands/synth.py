@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from signloom.cluster.nodes import BackendName, NodeTable, check_backend
 from signloom.commands.split_rows import split_rows
@@ -29,8 +30,10 @@ from signloom.synth.plans import lexicon_of, make_plans
 class Options(SynthOptions):
     """Options of `signloom synth`."""
 
+    urls: ClassVar[tuple[str, ...]] = ("output",)
+
     output: Path
-    """folder of the new corpus"""
+    """folder or URL of the new corpus"""
     workers: int | None = None
     """number of parallel processes. Default: 1; with --backend ray as many as there is room for"""
     backend: BackendName = "local"

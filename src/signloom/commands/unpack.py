@@ -21,11 +21,12 @@ class Options:
     """Options of `signloom unpack`."""
 
     positionals: ClassVar[tuple[str, ...]] = ("corpus",)
+    urls: ClassVar[tuple[str, ...]] = ("output",)
 
     corpus: Path
-    """the folder of a packed corpus, made by 'signloom pack'"""
+    """the folder or URL of a packed corpus, made by 'signloom pack'"""
     output: Path
-    """folder of the new corpus"""
+    """folder or URL of the new corpus"""
     overwrite: bool = False
     """replace an existing corpus"""
 

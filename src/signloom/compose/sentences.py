@@ -18,6 +18,7 @@ from signloom.compose.splitting import Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
 from signloom.files.paths import resolved
+from signloom.files.urls import located
 from signloom.landmarks import Landmarks, file_header, interpolate
 
 # Range of the length of a sign, relative to its clip.
@@ -50,7 +51,7 @@ def compose(
     from signloom.console import progress_bar
 
     options = options or ComposeOptions()
-    if resolved(Path(output)) == resolved(corpus.root):
+    if resolved(located(output)) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the clips; choose another --output")
     shares = split_clips(corpus, options)
     fps = common_fps(clip.fps for clip in corpus)

@@ -1,20 +1,12 @@
 """A corpus on disk: `corpus.json`, `manifest.jsonl` with one utterance per line, and a landmark file per utterance.
 
 You can move or copy the folder as a whole: the paths in the manifest are relative to it and stay inside it. A packed
-corpus has its landmark files as members of a few large archives (see `shards`).
+corpus has its landmark files as members of a few large archives (see `shards`). A corpus may lie in object storage (see
+`stored`).
 """
 
-from signloom.corpus.reading import (
-    HEADER,
-    LANDMARKS_FOLDER,
-    LEFT_OUT,
-    MANIFEST,
-    SYNTHETIC_UTTERANCES,
-    Corpus,
-    NoCorpusError,
-    check_split,
-    simulated_label,
-)
+from signloom.corpus.names import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, SYNTHETIC_UTTERANCES
+from signloom.corpus.reading import Corpus, NoCorpusError, check_split, simulated_label
 from signloom.corpus.shards import shard_files
 from signloom.corpus.utterance import SPLITS, Utterance
 from signloom.corpus.utterances import Utterances, num_sampled, spread

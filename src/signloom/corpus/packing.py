@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from signloom.corpus.reading import HEADER, LEFT_OUT, MANIFEST, Corpus
+from signloom.corpus.names import HEADER, LEFT_OUT, MANIFEST
+from signloom.corpus.reading import Corpus
 from signloom.corpus.shards import (
     FORMAT,
     FORMAT_VERSION,
@@ -28,14 +29,14 @@ from signloom.corpus.shards import (
     key_of,
     members_bytes,
 )
+from signloom.corpus.stored import local_folder, locked_for_writing, publish
 from signloom.corpus.utterance import SPLITS, Utterance
 from signloom.corpus.writing import check_output, files_of_corpus
 from signloom.errors import InputError, plural
-from signloom.files.locks import locked
 from signloom.files.paths import inside, resolved
 from signloom.files.reading import CLIP, read_bytes, sha256_of
 from signloom.files.schemas import encode_json
-from signloom.files.staging import Stage, settle_locked
+from signloom.files.staging import Stage
 from signloom.files.tar import BLOCK, archive_bytes, blocks, header_of
 from signloom.files.writing import atomic_write, write_json, write_text
 from signloom.landmarks import SUFFIX
@@ -149,7 +150,7 @@ def pack(
     """
     check_other_folder(corpus, output)
     fingerprint = hashlib.sha256(plan.rows.tobytes() + _changed(corpus).tobytes())
-    fingerprint.update(sha256_of(corpus.root / MANIFEST).encode())
+    fingerprint.update(sha256_of(corpus.folder / MANIFEST).encode())
     with _writing(output, overwrite, fingerprint.hexdigest()) as stage:
         listed = []
         for shard in plan.shards:
@@ -172,7 +173,7 @@ def pack(
             "shards": listed,
         }
         write_json(stage.path / SHARDS, head)
-        _commit(stage, [*(shard.name for shard in plan.shards), INDEX, SHARDS, *files])
+        _commit(output, stage, [*(shard.name for shard in plan.shards), INDEX, SHARDS, *files])
 
 
 def unpack(corpus: Corpus, output: Path, *, overwrite: bool = False, advance: Advance = lambda count: None) -> None:
@@ -187,10 +188,10 @@ def unpack(corpus: Corpus, output: Path, *, overwrite: bool = False, advance: Ad
         raise InputError(f"{corpus.root}: not a packed corpus (it has no {SHARDS}): there is nothing to unpack")
     check_other_folder(corpus, output)
     shards = corpus.shards
-    with _writing(output, overwrite, sha256_of(corpus.root / SHARDS)) as stage:
+    with _writing(output, overwrite, sha256_of(corpus.folder / SHARDS)) as stage:
         names = []
         for number, shard in enumerate(shards.shards):
-            path = corpus.root / shard.name
+            path = shards.path(shard)
             if sha256_of(path) != shard.sha256:
                 raise InputError(f"{path}: its SHA-256 is not the one in {SHARDS}: it is damaged; copy it again")
             members = np.flatnonzero(shards.rows["shard"] == number)
@@ -204,11 +205,11 @@ def unpack(corpus: Corpus, output: Path, *, overwrite: bool = False, advance: Ad
                 names.append(item.landmarks)
                 advance(1)
         os.sync()
-        _commit(stage, [*dict.fromkeys(names), *_copy_beside(corpus, stage)])
+        _commit(output, stage, [*dict.fromkeys(names), *_copy_beside(corpus, stage)])
 
 
 def check_other_folder(corpus: Corpus, output: Path) -> None:
-    """Raises InputError if a corpus would be written into its own folder."""
+    """Raises InputError if a corpus would be written into its own folder, or to its own URL."""
     if resolved(output) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the corpus; choose another --output")
 
@@ -217,11 +218,10 @@ def check_other_folder(corpus: Corpus, output: Path) -> None:
 def _writing(output: Path, overwrite: bool, made_from: str) -> Iterator[Stage]:
     """Locks a folder for a new corpus and gives its stage, with what an earlier run made from the same left there."""
     check_output(output, overwrite=overwrite)
-    with locked(output):
-        settle_locked(output)
+    with locked_for_writing(output):
         # Another process may have finished a corpus since.
         check_output(output, overwrite=overwrite)
-        stage = Stage(output)
+        stage = Stage(local_folder(output))
         mark = stage.path / _MADE_FROM
         if not mark.is_file() or mark.read_bytes() != made_from.encode():
             stage.clear()
@@ -229,8 +229,11 @@ def _writing(output: Path, overwrite: bool, made_from: str) -> Iterator[Stage]:
         yield stage
 
 
-def _commit(stage: Stage, files: list[str]) -> None:
-    """Puts a new corpus in its place. Raises InputError if a file would be replaced that belongs to no corpus."""
+def _commit(output: Path, stage: Stage, files: list[str]) -> None:
+    """Puts a new corpus in its place, and uploads one for a URL.
+
+    Raises InputError if a file would be replaced that belongs to no corpus.
+    """
     old = files_of_corpus(stage.folder)
     for name in set(files).difference(old, (MANIFEST, HEADER)):
         if (stage.folder / name).exists():
@@ -239,6 +242,7 @@ def _commit(stage: Stage, files: list[str]) -> None:
                 "folder, or move the file"
             )
     stage.commit(files, remove=old)
+    publish(output, files)
 
 
 def _write_shard(corpus: Corpus, shard: PlannedShard, rows: np.ndarray, path: Path, advance: Advance) -> str:
@@ -281,7 +285,7 @@ def _record(item: Utterance) -> bytes:
 def _size(corpus: Corpus, item: Utterance) -> int:
     if corpus.shards is not None:
         return corpus.shards.landmarks_size(item.id)
-    path = inside(corpus.root, item.landmarks)
+    path = corpus.copied.path(item.landmarks) if corpus.copied else inside(corpus.root, item.landmarks)
     size = path.stat().st_size
     if size > CLIP.most_bytes:
         raise InputError(f"{path}: {plural(size, 'byte')}; needed {CLIP.name} of at most {CLIP.most_bytes:,}")
@@ -292,13 +296,16 @@ def _changed(corpus: Corpus) -> np.ndarray:
     """Returns when each landmark file was last changed, in nanoseconds: whether shards of a stopped run are current."""
     if corpus.shards is not None:
         return np.array([shard.sha256 for shard in corpus.shards.shards])
+    if corpus.copied is not None:
+        # The copy of another state is another folder.
+        return np.array([str(corpus.copied.folder)])
     return np.array([inside(corpus.root, item.landmarks).stat().st_mtime_ns for item in corpus], dtype=np.int64)
 
 
 def _copy_beside(corpus: Corpus, stage: Stage) -> list[str]:
     """Copies header, manifest and the list of what was left out as they are; returns their names."""
-    names = [name for name in (LEFT_OUT, MANIFEST, HEADER) if (corpus.root / name).is_file()]
+    names = [name for name in (LEFT_OUT, MANIFEST, HEADER) if (corpus.folder / name).is_file()]
     for name in names:
-        with (corpus.root / name).open("rb") as source, atomic_write(stage.path / name) as target:
+        with (corpus.folder / name).open("rb") as source, atomic_write(stage.path / name) as target:
             shutil.copyfileobj(source, target)
     return names

@@ -9,29 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import UNSET, Struct, UnsetType
 
 from signloom.corpus.manifest import read_manifest
+from signloom.corpus.names import FORMAT, FORMAT_VERSION, HEADER, HEADER_FILE, MANIFEST, SYNTHETIC_UTTERANCES, Info
 from signloom.corpus.shards import SHARDS, Shards
+from signloom.corpus.stored import check_landmarks, content_of, copied
 from signloom.corpus.utterance import SPLITS, Utterance
 from signloom.corpus.utterances import Utterances
 from signloom.errors import InputError, plural
+from signloom.files.copies import Copied
 from signloom.files.paths import inside
-from signloom.files.reading import Kind, Member, read_bytes
-from signloom.files.schemas import Name, check, decode_json
+from signloom.files.reading import CLIP, Member, read_bytes
+from signloom.files.schemas import check, decode_json
 from signloom.files.staging import settle
+from signloom.files.urls import Url, located
 from signloom.landmarks import ClipView, Landmarks, check_header, read_view
-
-FORMAT = "signloom-corpus"
-FORMAT_VERSION = 1
-HEADER = "corpus.json"
-MANIFEST = "manifest.jsonl"
-LANDMARKS_FOLDER = "landmarks"
-# What an importer left out, with the reasons; only where there is any.
-LEFT_OUT = "left_out.jsonl"
-# Entry of the header: the number of simulated utterances in a corpus that has others as well.
-SYNTHETIC_UTTERANCES = "synthetic_utterances"
-_HEADER_FILE = Kind("the header of a corpus", 16_000_000)
 
 
 class NoCorpusError(InputError):
@@ -45,58 +37,68 @@ class NoCorpusError(InputError):
         )
 
 
-class Info(Struct):
-    """What the header of a corpus says, as far as something depends on it."""
-
-    name: Name | UnsetType = UNSET
-    importer: str = ""
-    synthetic: bool = False
-    synthetic_utterances: int | None = None
-
-
 @dataclass(frozen=True)
 class Corpus:
     """A corpus opened for reading.
 
-    root: its folder.  info: the header: name, licence and other records.  utterances: in manifest order; any sequence
-    becomes `Utterances`.  shards: those of a packed corpus, which hold its landmark files.
+    root: its folder or URL.  info: the header: name, licence and other records.  utterances: in manifest order; any
+    sequence becomes `Utterances`.  shards: those of a packed corpus, which hold its landmark files.  copied: of a
+    corpus in object storage, the local folder to which its files are copied when they are read.
     """
 
     root: Path
     info: Mapping[str, Any]
     utterances: Utterances
     shards: Shards | None = None
+    copied: Copied | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utterances", Utterances.of(self.utterances))
 
     @classmethod
     def open(cls, root: Path | str) -> Corpus:
-        """Returns the corpus in the folder `root`, after checking the whole manifest.
+        """Returns the corpus in the folder or at the URL `root`, after checking the whole manifest.
 
         The corpus may be packed (`signloom pack`): its landmark files are then in shards.
 
         Raises InputError listing every fault: unreadable lines, duplicate ids, missing landmark files, paths that leave
         the folder; and for shards that are missing, damaged or another corpus'.
         """
-        root = Path(root)
-        settle(root)
-        header_path, manifest_path = root / HEADER, root / MANIFEST
-        if not root.is_dir():
-            raise InputError(f"{root}: no such folder; needed a corpus (a folder with {HEADER} and {MANIFEST})")
-        if not header_path.is_file() or not manifest_path.is_file():
+        root = located(root)
+        stored = copied(root) if isinstance(root, Url) else None
+        if isinstance(root, Url) and stored is None:
             raise NoCorpusError(root)
-        header = decode_json(read_bytes(header_path, _HEADER_FILE), str(header_path))
+        folder = stored.folder if stored else root
+        settle(folder)
+        header_path, manifest_path = folder / HEADER, folder / MANIFEST
+        if not folder.is_dir():
+            raise InputError(f"{root}: no such folder; needed a corpus (a folder with {HEADER} and {MANIFEST})")
+        if not header_path.is_file():
+            raise NoCorpusError(root)
+        content = read_bytes(header_path, HEADER_FILE)
+        if not manifest_path.is_file():
+            # A copy of a corpus that was uploaded: its header names the folder that holds it.
+            if not (inner := content_of(content, str(header_path))):
+                raise NoCorpusError(root)
+            return cls.open(root / inner)
+        header = decode_json(content, str(header_path))
         check_header(header, header_path, FORMAT, FORMAT_VERSION)
         check(Info, header, str(header_path))
-        packed = (root / SHARDS).is_file()
-        utterances = read_manifest(manifest_path, packed=packed)
-        shards = Shards.open(root, manifest_path, len(utterances)) if packed else None
-        return cls(root, header, utterances, shards)
+        packed = (folder / SHARDS).is_file()
+        utterances = read_manifest(manifest_path, packed=packed or stored is not None)
+        if stored and stored.sizes and not packed:
+            check_landmarks(stored, utterances.columns.landmarks.texts())
+        shards = Shards.open(folder, manifest_path, len(utterances), stored) if packed else None
+        return cls(root, header, utterances, shards, stored)
 
     @property
     def name(self) -> str:
         return str(self.info.get("name", self.root.name))
+
+    @property
+    def folder(self) -> Path:
+        """The local folder that holds header and manifest: `root`, or that of the copies."""
+        return self.copied.folder if self.copied else self.root
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -130,12 +132,14 @@ class Corpus:
         return clip
 
     def file(self, utterance: Utterance) -> Path | Member:
-        """Returns the landmark file of an utterance: its path, or its content as it is in a shard.
+        """Returns the landmark file of an utterance: its path, or its content if it is in a shard or has a URL.
 
-        Raises InputError for a path that leaves the folder and for a damaged shard.
+        Raises InputError for a path that leaves the folder, for a damaged shard, and for an object that is not there.
         """
         if self.shards is not None:
             return self.shards.landmarks(utterance.id)
+        if self.copied is not None:
+            return self.copied.member(utterance.landmarks, CLIP)
         return inside(self.root, utterance.landmarks)
 
     def summary(self) -> dict[str, dict[str, Any]]:

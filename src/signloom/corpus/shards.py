@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, convert
 
 from signloom.errors import InputError, plural
 from signloom.files.arrays import ALONE, read_arrays
+from signloom.files.copies import Copied
 from signloom.files.paths import inside
 from signloom.files.ranges import RangeReader
 from signloom.files.reading import CLIP, Kind, Member, sha256_of
@@ -81,8 +82,10 @@ class Shards:
     _reader: RangeReader
 
     @classmethod
-    def open(cls, root: Path, manifest: Path, num_utterances: int) -> Shards:
+    def open(cls, root: Path, manifest: Path, num_utterances: int, copied: Copied | None = None) -> Shards:
         """Returns the shards in a folder, after checking that list, index, manifest and shards belong together.
+
+        copied: where a shard is fetched from when it is read; None if all of them are in the folder.
 
         Raises InputError for a list or an index of another corpus or a damaged one, and for a shard that is missing or
         has another size.
@@ -101,10 +104,10 @@ class Shards:
             got = "an archive" if rows is None else f"{rows.dtype} of shape {rows.shape}"
             raise InputError(f"{path}: {got}; needed the places of {plural(num_utterances, 'utterance')}")
         for shard in listed.shards:
-            _check_shard(root, shard)
+            _check_shard(root, shard, copied)
         _check_places(path, rows, listed.shards)
         order = np.argsort(rows["id_hash"], kind="stable")
-        return cls(root, tuple(listed.shards), rows, order, RangeReader(root))
+        return cls(root, tuple(listed.shards), rows, order, RangeReader(root, copied))
 
     def row(self, utterance_id: str) -> int:
         """Returns the number of an utterance in the manifest. Raises InputError for one that is not packed."""
@@ -118,6 +121,10 @@ class Shards:
     def shard_of(self, utterance_id: str) -> int:
         """Returns the number of the shard that holds an utterance."""
         return int(self.rows["shard"][self.row(utterance_id)])
+
+    def path(self, shard: Shard) -> Path:
+        """Returns the local path of a shard, after fetching it if need be."""
+        return self._reader.path(shard.name)
 
     def landmarks_size(self, utterance_id: str) -> int:
         """Returns the bytes of an utterance's landmark file."""
@@ -134,7 +141,7 @@ class Shards:
         name = key_of(number, utterance_id) + SUFFIX
         offset, size = int(row["landmarks_offset"]), int(row["landmarks_size"])
         data = self._reader.read(shard, offset - BLOCK, BLOCK + size)
-        place = f"{self.root / shard}:{name}"
+        place = f"{self._reader.place / shard}:{name}"
         try:
             check_member(data[:BLOCK], name, size)
         except ValueError as error:
@@ -166,14 +173,19 @@ def id_hash(utterance_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(utterance_id.encode(), digest_size=8).digest(), "little")
 
 
-def _check_shard(root: Path, shard: Shard) -> None:
+def _check_shard(root: Path, shard: Shard, copied: Copied | None) -> None:
     """Raises InputError unless a shard is there, a file of the folder itself, with the size that the list says."""
     if "/" in shard.name or not shard.name.endswith(SHARD_SUFFIX):
         raise InputError(f"{root / SHARDS}: shard {shard.name!r}; needed the name of a {SHARD_SUFFIX} file beside it")
     path = inside(root, shard.name)
-    if not path.is_file():
+    if copied is not None:
+        size = copied.sizes.get(shard.name)
+        path = copied.origin / shard.name
+    else:
+        size = path.stat().st_size if path.is_file() else None
+    if size is None:
         raise InputError(f"{path}: this shard is missing; {_PACK_AGAIN}")
-    if (size := path.stat().st_size) != shard.bytes:
+    if size != shard.bytes:
         what = "it is cut off" if size < shard.bytes else "it was changed"
         raise InputError(f"{path}: {plural(size, 'byte')}, {SHARDS} says {shard.bytes:,}: {what}; {_PACK_AGAIN}")
 

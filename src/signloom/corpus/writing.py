@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from signloom.corpus.manifest import manifest_lines
-from signloom.corpus.reading import (
+from signloom.corpus.names import (
     FORMAT,
     FORMAT_VERSION,
     HEADER,
@@ -23,21 +23,29 @@ from signloom.corpus.reading import (
     Info,
 )
 from signloom.corpus.shards import shard_files
+from signloom.corpus.stored import local_folder, locked_for_writing, publish
 from signloom.corpus.utterance import Utterance
 from signloom.corpus.utterances import MANIFEST_INDEX
 from signloom.errors import InputError
-from signloom.files.locks import locked
+from signloom.files import storage
 from signloom.files.paths import file_stem, inside
 from signloom.files.reading import Member, open_file
 from signloom.files.schemas import check, decode_json, encode_json
-from signloom.files.staging import Stage, settle_locked
+from signloom.files.staging import Stage
+from signloom.files.urls import Url, located
 from signloom.files.writing import atomic_write, write_json, write_json_lines
 from signloom.landmarks import SUFFIX, Landmarks, file_header
 
 
 def check_output(root: Path | str, *, overwrite: bool = False) -> None:
-    """Raises InputError if no corpus can be written: `root` is a file, or already has a corpus and not `overwrite`."""
-    root = Path(root)
+    """Raises InputError if no corpus can be written: `root` is a file, or already has a corpus and not `overwrite`, or
+    is the URL of a storage that refuses it.
+    """
+    root = located(root)
+    if isinstance(root, Url):
+        if not overwrite and storage.stat(root / HEADER) is not None:
+            raise InputError(f"{root}: already has a corpus; choose another URL or pass --overwrite")
+        return
     there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
     if not there.is_dir():
         raise InputError(f"{root}: {there} is a file; needed a folder for the corpus, choose another name")
@@ -50,7 +58,8 @@ class CorpusWriter:
 
     A context manager. It locks the folder; leaving it without an error finishes the corpus. A folder with a finished
     corpus is refused unless `overwrite`. All files are written into `folder`, a hidden one, and moved at the end; then
-    the old corpus' landmark files that the new one does not have are removed.
+    the old corpus' landmark files that the new one does not have are removed. A corpus for a URL is written into a
+    local folder and uploaded at the end.
 
     resumable: keep the files of a run that was interrupted, for the next one.
 
@@ -60,11 +69,11 @@ class CorpusWriter:
     def __init__(
         self, root: Path | str, info: Mapping[str, Any], *, overwrite: bool = False, resumable: bool = False
     ) -> None:
-        self.root = Path(root)
+        self.root = located(root)
         self.info = dict(info)
         check(Info, self.info, str(root))
         self._overwrite, self._resumable = overwrite, resumable
-        self._stage = Stage(self.root)
+        self._stage = Stage(local_folder(self.root))
         self._utterances: dict[str, Utterance] = {}
         self._simulated = 0
         self._files: dict[str, str] = {}
@@ -75,9 +84,8 @@ class CorpusWriter:
 
     def __enter__(self) -> Self:
         with self._held as held:
-            held.enter_context(locked(self.root))
-            settle_locked(self.root)
-            self._old = set(files_of_corpus(self.root))
+            held.enter_context(locked_for_writing(self.root))
+            self._old = set(files_of_corpus(self._stage.folder))
             # Another process may have finished a corpus since.
             check_output(self.root, overwrite=self._overwrite)
             if not self._resumable:
@@ -131,7 +139,7 @@ class CorpusWriter:
             raise InputError(f"{self.root}: utterance id {utterance_id!r} occurs twice")
         relative = self.landmarks_path(utterance_id)
         path = inside(self.folder, relative)
-        if relative not in self._old and (self.root / relative).exists():
+        if relative not in self._old and (self._stage.folder / relative).exists():
             raise InputError(
                 f"{self.root / relative}: is no file of an earlier corpus there and would be replaced; choose another "
                 "folder for the corpus, or move the file"
@@ -184,10 +192,9 @@ class CorpusWriter:
         write_json_lines(self.folder / MANIFEST, [utterance.to_json() for utterance in self._utterances.values()])
         write_json(self.folder / HEADER, header)
         files = [utterance.landmarks for utterance in self._utterances.values()]
-        self._stage.commit(
-            [*files, *([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER],
-            remove=self._old,
-        )
+        files += [*([LEFT_OUT] if self._left_out else []), MANIFEST, HEADER]
+        self._stage.commit(files, remove=self._old)
+        publish(self.root, files)
 
 
 def files_of_corpus(root: Path) -> list[str]:

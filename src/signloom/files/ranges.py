@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from signloom.errors import InputError, plural
+from signloom.files.copies import Copied
 from signloom.files.reading import ANY, open_file
 
 # Well below the 256 open files that some systems allow a process.
@@ -17,13 +18,24 @@ _MOST_OPEN = 64
 class RangeReader:
     """Reads ranges of files of a folder by their names.
 
+    copied: where files are fetched from that the folder has not; None if it has all of them.
+
     The files read last stay open. Reading moves no position, so processes that are forked can share them; a pickled
     reader opens them anew.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, copied: Copied | None = None) -> None:
+        self.root, self.copied = root, copied
         self._open: OrderedDict[str, int] = OrderedDict()
+
+    @property
+    def place(self) -> Path:
+        """The folder or URL of the files, for messages."""
+        return self.copied.origin if self.copied else self.root
+
+    def path(self, name: str) -> Path:
+        """Returns the local path of a file, after fetching it if need be."""
+        return self.copied.path(name) if self.copied else self.root / name
 
     def read(self, name: str, start: int, size: int) -> bytes:
         """Returns `size` bytes of a file from `start` on.
@@ -38,14 +50,16 @@ class RangeReader:
                 there += len(part)
             end = os.fstat(descriptor).st_size
         except OSError as error:
-            raise InputError(f"{self.root / name}: cannot be read ({error.strerror or error})") from None
+            raise InputError(f"{self.place / name}: cannot be read ({error.strerror or error})") from None
         if there < size:
-            raise InputError(f"{self.root / name}: {plural(end, 'byte')}; needed {start + size:,}: the file is cut off")
+            raise InputError(
+                f"{self.place / name}: {plural(end, 'byte')}; needed {start + size:,}: the file is cut off"
+            )
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _descriptor(self, name: str) -> int:
         if name not in self._open:
-            with open_file(self.root / name, ANY) as file:
+            with open_file(self.path(name), ANY) as file:
                 self._open[name] = os.dup(file.fileno())
             if len(self._open) > _MOST_OPEN:
                 os.close(self._open.popitem(last=False)[1])
@@ -58,11 +72,11 @@ class RangeReader:
             with suppress(OSError):
                 os.close(self._open.popitem()[1])
 
-    def __getstate__(self) -> dict[str, Path]:
-        return {"root": self.root}
+    def __getstate__(self) -> tuple[Path, Copied | None]:
+        return self.root, self.copied
 
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        self.__init__(state["root"])  # type: ignore[misc]
+    def __setstate__(self, state: tuple[Path, Copied | None]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
     def __del__(self) -> None:
         self.close()

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from signloom.errors import InputError, plural
 from signloom.files.reading import Kind, parse_json, read_bytes
+from signloom.files.urls import located
 
 T = TypeVar("T")
 # The scores of every utterance of a large corpus.
@@ -98,9 +99,9 @@ def check(kind: type[T], value: Any, place: str = "", *, name: str = "the conten
 
 
 def _path(kind: type, value: Any) -> Any:
-    """Returns the path that a text names, where a schema has one."""
+    """Returns the path or URL that a text names, where a schema has one."""
     if kind is Path and isinstance(value, str | Path) and "\0" not in str(value):
-        return Path(value)
+        return located(value)
     raise ValueError(f"expected {kind.__name__}")
 
 

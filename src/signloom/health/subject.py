@@ -15,12 +15,13 @@ import torch
 from signloom.corpus import HEADER, SPLITS, Corpus, Utterance, Utterances, num_sampled, spread
 from signloom.errors import Faults, InputError, plural
 from signloom.files.options_file import read_options
+from signloom.files.urls import Url, located
 from signloom.inference.model import load
 from signloom.inference.model_file import SUFFIX
 from signloom.inference.torch_engine import recognizer_of
 from signloom.model.presets import PRESETS, ModelConfig, preset
 from signloom.model.recognizer import Recognizer
-from signloom.run_folder import Run
+from signloom.run_folder import Run, has_corpus
 from signloom.train.distill.recipe import DistillRecipe
 from signloom.train.recipe import Recipe
 from signloom.train.recipes import find, recipes
@@ -102,9 +103,9 @@ class Subject:
 
 def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
     """Returns what `name` stands for. Raises InputError for a name that is none of a subject's kinds."""
-    path = Path(name)
+    path = located(name)
     given = Corpus.open(data_dir) if data_dir is not None else None
-    if (path / HEADER).is_file():
+    if isinstance(path, Url) or (path / HEADER).is_file():
         return _new(name, "corpus", preset("student"), "the preset student", Corpus.open(path), seed)
     if path.suffix == SUFFIX:
         return _trained(name, "model", given, seed)
@@ -113,7 +114,7 @@ def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
     if path.suffix in (".yaml", ".yml") or name in recipes():
         options = _recipe_options(find(name).path if name in recipes() else path)
         folder = options.get("data_dir")
-        corpus = given or (Corpus.open(folder) if folder and (Path(folder) / HEADER).is_file() else None)
+        corpus = given or (Corpus.open(folder) if folder and has_corpus(located(folder)) else None)
         return _of_recipe(name, "recipe", options, f"the recipe {name}", corpus, seed)
     if name in PRESETS:
         return _new(name, "preset", preset(name), f"the preset {name}", given, seed)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from signloom import layout
 from signloom.console import progress_bar, say, say_list
@@ -22,6 +22,7 @@ from signloom.corpus import (
     simulated_label,
 )
 from signloom.errors import Faults, InputError, listed, plural, printable
+from signloom.files.urls import Url
 from signloom.landmarks import Landmarks
 from signloom.text.clean import Cleaner
 
@@ -35,8 +36,10 @@ NUM_EXAMPLES = 3
 class WriteOptions:
     """Options of all importers that write a corpus."""
 
+    urls: ClassVar[tuple[str, ...]] = ("output",)
+
     output: Path
-    """Folder of the new corpus; its landmark files are links to the given ones if the disk allows links."""
+    """Folder or URL of the new corpus; its landmark files are links to the given ones if the disk allows links."""
     dry_run: bool = False
     """Show what was found and what would be written, and write nothing."""
     overwrite: bool = False
@@ -174,7 +177,7 @@ def write_corpus(
         print(f"next: {next_step}")
         return 0
     _print_found(corpus)
-    if (output / HEADER).exists():
+    if not isinstance(output, Url) and (output / HEADER).exists():
         print(f"{output} already has a corpus; writing needs --overwrite or another --output")
     print("dry run: nothing was written")
     faults.raise_if_any()

@@ -15,6 +15,7 @@ from signloom.console import progress_bar
 from signloom.corpus import Corpus, CorpusWriter, Utterance, check_output
 from signloom.errors import Faults, InputError, listed, plural
 from signloom.files.paths import resolved
+from signloom.files.urls import located
 from signloom.inference.model import Model
 from signloom.landmarks import Landmarks, file_header
 from signloom.recompose.cuts import Cut, CutSentences, cut_sentences
@@ -69,7 +70,7 @@ def recompose(
     can be trusted, and if `output` already holds a corpus, unless `overwrite`.
     """
     options = options or RecomposeOptions()
-    if resolved(Path(output)) == resolved(corpus.root):
+    if resolved(located(output)) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the sentences; choose another --output")
     check_output(output, overwrite=overwrite)
     train = _sentences(corpus)
