@@ -135,3 +135,53 @@ def test_a_seed_gives_the_batches_that_it_always_gave(shuffle, frames, parts, ac
         sampler.set_epoch(epoch)
         found.append([[(pick.index, pick.weight) for pick in batch] for batch in sampler])
     assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == expected
+
+
+@given(LENGTHS, st.integers(1, 6), st.integers(1, 4), st.none() | st.integers(1, 400), st.integers(1, 9), st.data())
+def test_shards_are_shuffled_and_every_utterance_still_counts_once(lengths, batch_size, window, frames, most, data):
+    shards = np.array([data.draw(st.integers(0, most)) for _ in lengths])
+
+    def batches(epoch, **options):
+        sampler = BucketSampler(lengths, batch_size, seed=5, frames_per_batch=frames, **options)
+        sampler.set_epoch(epoch)
+        found = list(sampler)
+        assert len(found) == len(sampler)
+        return found
+
+    windowed = [batches(epoch, shards=shards, window=window) for epoch in (0, 1)]
+    for found in windowed:
+        assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    assert windowed[0] == batches(0, shards=shards, window=window)
+    # The schedule of the learning rate counts on as many steps in every epoch.
+    assert len(windowed[0]) == len(windowed[1])
+    if len(set(shards.tolist())) <= window:
+        assert windowed[0] == batches(0)
+
+
+@pytest.mark.parametrize("frames", [None, 2000])
+def test_no_more_than_two_windows_of_shards_are_in_use_at_a_time(frames):
+    rng = np.random.default_rng(0)
+    lengths, shards = rng.integers(10, 300, 4000), rng.permutation(4000) % 40 + 7
+    sampler = BucketSampler(lengths, 8, seed=1, frames_per_batch=frames, shards=shards, window=5)
+    orders = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        first, last, order = {}, {}, []
+        for number, batch in enumerate(batches):
+            for shard in shards[batch].tolist():
+                if shard not in first:
+                    first[shard] = number
+                    order.append(shard)
+                last[shard] = number
+        in_use = [sum(first[shard] <= number <= last[shard] for shard in first) for number in range(len(batches))]
+        # Two, where a batch has the last of one and the first of the next.
+        assert max(in_use) <= 10
+        assert np.mean(in_use) < 7.5
+        orders.append(order)
+        # Within a window, its shards are mixed: a batch has utterances of several.
+        assert np.mean([len(set(shards[batch].tolist())) for batch in batches if len(batch) > 4]) > 3
+    assert orders[0] != orders[1]
+    # Utterances meet others in every epoch, of other shards, too.
+    sampler.set_epoch(0)
+    assert len({frozenset(batch) for batch in sampler} & {frozenset(batch) for batch in batches}) < 5

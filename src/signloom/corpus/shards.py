@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -118,9 +119,11 @@ class Shards:
             raise InputError(f"{self.root}: no utterance {utterance_id!r} in its shards; open the corpus again")
         return row
 
-    def shard_of(self, utterance_id: str) -> int:
-        """Returns the number of the shard that holds an utterance."""
-        return int(self.rows["shard"][self.row(utterance_id)])
+    def numbers(self, utterance_ids: Iterable[str]) -> np.ndarray:
+        """Returns the numbers of the shards that hold some utterances of the corpus, (n,) int64."""
+        hashes = np.fromiter(map(id_hash, utterance_ids), dtype=np.uint64)
+        places = np.searchsorted(self.rows["id_hash"], hashes, sorter=self._order)
+        return self.rows["shard"][self._order[places]].astype(np.int64)
 
     def path(self, shard: Shard) -> Path:
         """Returns the local path of a shard, after fetching it if need be."""

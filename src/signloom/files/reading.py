@@ -280,7 +280,7 @@ def parse_json(text: str, place: str, **hooks: Any) -> Any:
     return value
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path | Member) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal. Raises InputError as `open_file` does."""
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

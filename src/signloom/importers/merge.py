@@ -60,7 +60,8 @@ def run(options: Options) -> int:
             utterance.glosses,
             f"{corpora[name].root}: {utterance.id}",
             partial(corpora[name].load, utterance),
-            inside(corpora[name].root, utterance.landmarks),
+            # A member of a shard is read when it is written.
+            inside(corpora[name].root, utterance.landmarks) if corpora[name].shards is None else None,
             {**utterance.source, "corpus": name, "corpus_id": utterance.id},
             utterance.truth,
             utterance.others,
@@ -238,7 +239,7 @@ def without_copies(corpora: Mapping[str, Corpus]) -> tuple[dict[str, list[Uttera
         kept[name] = []
         for item in corpus:
             keys: list[Any] = [_file_key(corpus, item)] if by_file[_file_key(corpus, item)] > 1 else []
-            keys += [sha256_of(inside(corpus.root, item.landmarks))] if by_id[item.id] > 1 else []
+            keys += [sha256_of(corpus.file(item))] if by_id[item.id] > 1 else []
             owners = [seen[key, item.glosses] for key in keys if (key, item.glosses) in seen]
             if other := next((f"{owner} ({place})" for owner, place in owners if owner != name), None):
                 left_out.append(LeftOut(item.id, f"{name}: the same clip with the same glosses is in {other}"))
@@ -257,7 +258,10 @@ def without_copies(corpora: Mapping[str, Corpus]) -> tuple[dict[str, list[Uttera
     return kept, left_out
 
 
-def _file_key(corpus: Corpus, item: Utterance) -> tuple[int, int]:
+def _file_key(corpus: Corpus, item: Utterance) -> tuple[object, object]:
+    """Returns what tells a landmark file from others, without reading it."""
+    if corpus.shards is not None:
+        return corpus.root, item.id
     status = inside(corpus.root, item.landmarks).stat()
     return status.st_dev, status.st_ino
 

@@ -140,6 +140,12 @@ class UtteranceDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.utterances)
 
+    @property
+    def shards(self) -> np.ndarray | None:
+        """The shard that holds each utterance of a packed corpus, (N,); None for a folder."""
+        shards = self.corpus.shards
+        return None if shards is None else shards.numbers(self.utterances.columns.ids.texts())
+
     def unchanged(self) -> UtteranceDataset:
         """Returns the same utterances without augmentation; both datasets share their cache."""
         other = copy.copy(self)

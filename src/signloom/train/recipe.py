@@ -108,6 +108,9 @@ class Recipe:
     statistics_clips: int | None = None
     """training clips that the mean and standard deviation of the features are taken from, spread evenly over the split;
     0: all. Default: all of up to 10,000, else 2,000"""
+    shard_window: int = 32
+    """packed corpora: shards that are read at a time. Their utterances are shuffled together; which shards share a
+    window is drawn anew in each epoch. A corpus of no more shards is shuffled as a whole, as a folder is"""
     save_every_minutes: float = 5.0
     """save the training state this often within an epoch, in minutes; it is also saved after every epoch"""
     save_every_steps: int | None = None
@@ -196,7 +199,9 @@ class Recipe:
     def check(self) -> None:
         """Raises InputError listing every invalid value."""
         faults = Faults("train options")
-        faults.need_at_least(1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples")
+        faults.need_at_least(
+            1, self, "epochs", "batch_size", "accumulate", "threads", "devices", "num_train_samples", "shard_window"
+        )
         faults.need_at_least(1, self, "patience", "max_steps", "frames_per_batch", "max_frames", "save_every_steps")
         faults.need_at_least(0, self, "weight_decay", "auxiliary_weight", "warmup_epochs", "consistency", "seed")
         faults.need_at_least(0, self, "cache_gigabytes", "statistics_clips")

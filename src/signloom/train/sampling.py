@@ -35,6 +35,10 @@ class BucketSampler(Sampler[list[int]]):
     within stretches gives other batches in each epoch, but always the same number. An utterance longer than the limit
     forms a batch of its own.
     parts_per_step: number of parts that a batch is divided into later; the limit holds for a part.
+
+    shards: (N,), the shard that holds each utterance of a packed corpus. Shards are shuffled, and the utterances of
+    `window` shards are batched and read before those of the next `window`, so that no more are in use at once. With
+    `window` shards or fewer, the batches are those without `shards`.
     """
 
     def __init__(
@@ -47,10 +51,16 @@ class BucketSampler(Sampler[list[int]]):
         stretch: int = STRETCH,
         frames_per_batch: int | None = None,
         parts_per_step: int = 1,
+        shards: np.ndarray | None = None,
+        window: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.shuffle, self.stretch = batch_size, seed, shuffle, stretch
         self.epoch = 0
+        self._shards: np.ndarray | None = None
+        self._num_shards, self._window = 0, window
+        if shards is not None and shuffle and len(names := np.unique(shards)) > window:
+            self._shards, self._num_shards = np.searchsorted(names, shards), len(names)
         self._tiers: list[tuple[np.ndarray, int]] | None = None
         if frames_per_batch is not None:
             self._tiers = self._limited(frames_per_batch, parts_per_step)
@@ -58,11 +68,13 @@ class BucketSampler(Sampler[list[int]]):
     def _limited(self, frames: int, parts_per_step: int) -> list[tuple[np.ndarray, int]]:
         """Returns stretches of utterances of similar length, the longest first, each with its batch size."""
         order = np.argsort(-self.lengths, kind="stable")
+        # As many batches of every window as there are without shards.
+        stretch = self.stretch * max(1, -(-self._num_shards // self._window))
         tiers, start = [], 0
         while start < len(order):
             fitting = max(1, frames // int(self.lengths[order[start]]))
             size = min(self.batch_size, fitting * parts_per_step)
-            part = order[start : start + size * self.stretch]
+            part = order[start : start + size * stretch]
             tiers.append((part, size))
             start += len(part)
         return tiers
@@ -77,22 +89,40 @@ class BucketSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
+        windows = self._windows()
         batches = []
-        for part, size in self._stretches(rng):
+        for part, size in self._stretches(rng, windows):
             batches += [part[start : start + size] for start in range(0, len(part), size)]
-        order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
-        yield from (batches[index].tolist() for index in order)
+        order = rng.permutation(len(batches)) if self.shuffle else np.arange(len(batches))
+        # A batch with utterances of two windows comes between them.
+        ends = np.array([(windows[batch].min(), windows[batch].max()) for batch in batches], dtype=np.int64)
+        yield from (batches[index].tolist() for index in _sorted(order, 2 * ends[:, 0] + (ends[:, 0] < ends[:, 1])))
 
-    def _stretches(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, int]]:
+    def _windows(self) -> np.ndarray:
+        """Returns for each utterance the number of the window that it is read in, (N,) int64: drawn anew in each
+        epoch.
+        """
+        if self._shards is None:
+            return np.zeros(len(self.lengths), dtype=np.int64)
+        # Apart from the order of utterances, which is the same with and without shards.
+        rng = np.random.default_rng((self.seed, self.epoch, len(self.lengths)))
+        return (rng.permutation(self._num_shards) // self._window)[self._shards]
+
+    def _stretches(self, rng: np.random.Generator, windows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         if self._tiers is not None:
             for part, size in self._tiers:
-                yield (rng.permutation(part) if self.shuffle else part), size
+                yield (_sorted(rng.permutation(part), windows) if self.shuffle else part), size
             return
         order = rng.permutation(len(self.lengths)) if self.shuffle else np.arange(len(self.lengths))
+        order = _sorted(order, windows)
         stretch = self.batch_size * self.stretch if self.shuffle else max(1, len(order))
         for start in range(0, len(order), stretch):
-            part = order[start : start + stretch]
-            yield part[np.argsort(self.lengths[part], kind="stable")], self.batch_size
+            yield _sorted(_sorted(order[start : start + stretch], self.lengths), windows), self.batch_size
+
+
+def _sorted(numbers: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Returns numbers by their keys, those of equal keys in their order.  keys: of all numbers, from 0 on."""
+    return numbers[np.argsort(keys[numbers], kind="stable")]
 
 
 class StepSampler(Sampler[list[Pick]]):

@@ -92,6 +92,8 @@ def train_sampler(data: UtteranceDataset, recipe: Recipe, world: World) -> StepS
         seed=recipe.seed,
         frames_per_batch=recipe.frames_per_batch,
         parts_per_step=recipe.accumulate * world.size,
+        shards=data.shards,
+        window=recipe.shard_window,
     )
     return StepSampler(steps, accumulate=recipe.accumulate, num_processes=world.size, rank=world.rank)
 
