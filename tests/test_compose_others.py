@@ -60,6 +60,32 @@ def test_others_are_no_glosses_and_a_model_learns_the_unknown_gloss_there(clips,
     assert [target.tolist() for target in examples.targets] == [item.target(vocabulary) for item in made]
 
 
+def test_some_utterances_show_no_sign_at_all(clips, tmp_path):
+    made = compose(clips, tmp_path / "c", replace(SMALL, num_train=200, others=0.3, idle=0.5))
+    # One in five unless told otherwise; standard error 0.03.
+    silent = [item for item in made.split("train") if not item.glosses]
+    assert len(silent) / 200 == pytest.approx(0.2, abs=0.1)
+    vocabulary = Vocabulary.from_glosses([["A", "B"]])
+    for item in silent:
+        assert set(item.target(vocabulary)) == {UNKNOWN_ID}
+        assert 1 <= len(item.others) == len(item.truth["other"])
+        assert item.truth["boundaries"] == item.truth["clips"] == []
+    assert any("idle" in item.truth for item in silent)
+    assert [item for item in made if item not in made.with_glosses.utterances] == [*silent, *(
+        item for split in ("dev", "test") for item in made.split(split) if not item.glosses)]  # fmt: skip
+    assert all(item.glosses for item in compose(clips, tmp_path / "none", replace(SMALL, idle=0.5)))
+
+
+def test_idle_clips_with_hands_up_are_none_of_the_glosses_either(clips, tmp_path):
+    # The hand of X keeps still at the shoulder: it is up.
+    settings = replace(SMALL, idle_glosses=["X"], idle=1.0, no_sign=0.0)
+    for others, kinds in ((0.0, {"idle"}), (1e-9, {"other"})):
+        made = compose(clips, tmp_path / f"{others}", replace(settings, others=others))
+        of_ann = [item for item in made if item.signer == "ann"]
+        assert {kind for item in of_ann for kind in ("idle", "other") if kind in item.truth} == kinds
+        assert all((len(item.others) >= 2) == (kinds == {"other"}) for item in of_ann)
+
+
 def test_merged_corpora_keep_them(clips, tmp_path):
     parts = [compose(clips, tmp_path / name, replace(SMALL, others=0.8, seed=seed)).root
              for seed, name in enumerate(("one", "two"))]  # fmt: skip
@@ -70,10 +96,14 @@ def test_merged_corpora_keep_them(clips, tmp_path):
 
 
 def test_others_change_neither_the_glosses_nor_the_clips_that_are_drawn(clips, tmp_path):
-    some = [compose(clips, tmp_path / f"{share}", replace(SMALL, other_glosses=["X"], others=share))
-            for share in (0.0, 0.8)]  # fmt: skip
-    without, with_others = ([(item.glosses, item.truth["clips"]) for item in corpus] for corpus in some)
+    shares = ({"others": 0.0}, {"others": 0.8, "no_sign": 0.0}, {"others": 0.8, "no_sign": 0.4})
+    some = [compose(clips, tmp_path / str(number), replace(SMALL, other_glosses=["X"], **settings))
+            for number, settings in enumerate(shares)]  # fmt: skip
+    without, with_others, also_alone = ([(item.glosses, item.truth["clips"]) for item in corpus] for corpus in some)
     assert without == with_others
+    pairs = list(zip(without, also_alone, strict=True))
+    assert all(alone in (signed, ((), [])) for signed, alone in pairs)
+    assert 0 < sum(signed == alone for signed, alone in pairs) < len(pairs)
     assert all(item.others == () for item in some[0])
 
 
@@ -118,6 +148,8 @@ def test_nobody_makes_nothing_up():
 def test_wrong_settings(clips):
     with pytest.raises(InputError, match="--others is 2"):
         ComposeOptions(others=2)
+    with pytest.raises(InputError, match="--no_sign without --others"):
+        ComposeOptions(no_sign=0.1)
     with pytest.raises(InputError, match="no gloss 'Y'; Known: A, B, X"):
         split_clips(clips, replace(SMALL, other_glosses=["Y"]))
     with pytest.raises(InputError, match="--other_glosses leaves no gloss"):

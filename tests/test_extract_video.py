@@ -1,5 +1,6 @@
 """Videos are read as players show them: their times, their orientation, and how many frames cannot be decoded."""
 
+import gc
 import struct
 from fractions import Fraction
 
@@ -439,3 +440,22 @@ def test_real_files_at_the_door(shared_data):
     _, times, _ = read(door / "video_variable_rate" / "vfr80.mp4")
     # 2 s at 30 frames/s, then 2 s at 10.
     np.testing.assert_allclose(np.diff(times.seconds), [1 / 30] * 60 + [0.1] * 19, atol=0.001)
+
+
+def test_pictures_that_were_read_leave_memory_at_once(tmp_path):
+    path = write_film(tmp_path / "a.mp4", even(40))
+    gc.collect()
+    gc.disable()
+    try:
+        before = num_frames_in_memory()
+        reader = open_clip(path)
+        kept = [num_frames_in_memory() - before for _ in reader.frames()]
+    finally:
+        gc.enable()
+    assert len(kept) > 10
+    # The one that is shown, and those that the decoder gave with it; none waits for the garbage collector.
+    assert max(kept[len(kept) // 2 :]) <= max(kept[: len(kept) // 2]) <= 4
+
+
+def num_frames_in_memory():
+    return sum(type(item).__name__ == "VideoFrame" for item in gc.get_objects())

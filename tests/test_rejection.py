@@ -131,6 +131,14 @@ def test_a_model_learns_the_unknown_gloss_where_others_stand():
     assert "others" not in plain.to_json()
 
 
+def test_others_may_stand_alone_but_an_utterance_shows_something():
+    alone = Utterance.from_json(record(glosses=[], others=[0, 0]))
+    assert alone.target(VOCABULARY) == [UNKNOWN_ID, UNKNOWN_ID]
+    assert Utterance.from_json(alone.to_json()) == alone
+    with pytest.raises(InputError, match="no glosses; needed at least one, or others"):
+        Utterance.from_json(record(glosses=[]))
+
+
 @pytest.mark.parametrize("others", [[3], [1, 0], [-1]])
 def test_wrong_places_of_others(others):
     with pytest.raises(InputError, match="others"):

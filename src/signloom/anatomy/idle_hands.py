@@ -77,7 +77,8 @@ class Trunk:
 class Rest:
     """How an arm rests in a clip.
 
-    place: `(2,)` of the wrist, in units of image height.  hand: `(21, 3)` relative to the wrist.
+    place: `(2,)` of the wrist, in units of image height.  hand: `(21, 3)` relative to the wrist. Both may differ from
+    frame to frame, `(T, 2)` and `(T, 21, 3)`.
     elbow_out: how far the elbow stands out, 0..1.
     knots: seconds between the knots of its movement, how far it moves in shoulder widths, how many degrees it turns.
     """
@@ -162,7 +163,7 @@ def rest_hand(
     across, down, turns = (np.interp(times, knots, values) for values in moves)
     # A hand on the lap moves along it more than up and down.
     wrist = rest.place + np.stack([across, down / 2], axis=1)
-    hand = _turned(rest.hand, turns)
+    hand = turned(rest.hand, turns)
     hand[..., :2] += wrist[:, None]
     shoulder = points[frames, _pose_point(view, f"{side}_shoulder"), :2]
     elbow = _elbow(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
@@ -238,14 +239,14 @@ def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generato
         hand = joints @ hand_axes(fingers, rng.normal(size=3)).T * (palm / np.linalg.norm(joints[_MIDDLE_KNUCKLE]))
         # The model is a right hand, which is on the image's left.
         hand[:, 0] *= -trunk.outwards(side)
-    return _turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
+    return turned(hand, np.array([rng.uniform(-45, 45)]))[0] * rng.uniform(0.85, 1.15)
 
 
-def _turned(hand: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Returns a hand `(21, 3)` turned in the image by angles `(T,)`, `(T, 21, 3)`."""
+def turned(hand: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Returns hands `(21, 3)` or `(T, 21, 3)` turned in the image by angles `(T,)`, `(T, 21, 3)`."""
     cos, sin = np.cos(np.radians(degrees))[:, None], np.sin(np.radians(degrees))[:, None]
-    x, y, z = hand.T
-    return np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (len(degrees), len(z)))], axis=-1)
+    x, y, z = np.moveaxis(hand, -1, 0)
+    return np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (len(degrees), hand.shape[-2]))], axis=-1)
 
 
 def _elbow(shoulder: np.ndarray, wrist: np.ndarray, trunk: Trunk, side: Side, out: float) -> np.ndarray:

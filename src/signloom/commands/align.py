@@ -159,7 +159,7 @@ def _corpus_tasks(options: Options) -> list[Task]:
         raise InputError(f"{options.source} is a corpus with its own sentences; omit --glosses and --annotations")
     check_split(options.split)
     corpus = Corpus.open(options.source)
-    chosen = corpus.utterances if options.split is None else corpus.split(options.split)
+    chosen = corpus.with_glosses if options.split is None else corpus.with_glosses.split(options.split)
     return [Task(item.id, item.glosses, partial(corpus.load_view, item), item.id) for item in chosen]
 
 

@@ -15,8 +15,9 @@ holds signers of train and does not show how well new people are recognised; 'si
 
 Utterances can idle, so that a model learns to stay silent. --idle_glosses names glosses whose clips show no sign.
 --idle says how often utterances begin and end with such a stretch. --resting_hand lets a hand that the clips do not
-show rest in view. --others puts other signs and movements between the signs, to which a model gives the unknown gloss;
---other_glosses names glosses whose clips are such signs.
+show rest in view. --others puts other signs, movements and idle hands between the signs, to which a model gives the
+unknown gloss; --other_glosses names glosses whose clips are such signs. One utterance in five then shows nothing else
+(--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a

@@ -145,7 +145,7 @@ def _run(options: Options, path: Path) -> int:
         if {item.signer for item in train} & {item.signer for item in dev}:
             say("note: dev has signers of train; of new people the limit may drop more true glosses")
     else:
-        say("note: 'signloom compose' with --others makes utterances from which a least confidence can be chosen")
+        say("note: 'signloom compose' with --others and --num_dev makes utterances that tell which limit to take")
     protocol = options.protocol if options.protocol != Options.protocol else None
     say(f"written: {path}")
     tuned_model = options.output or options.model

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from signloom import frame_times, layout
-from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, missing_hand, rest_hand, trunk_of
+from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import Landmarks
 
 # Length of a stretch with the arms at rest, seconds.
@@ -17,6 +17,8 @@ REST_SECONDS = (0.4, 2.0)
 BETWEEN = 0.25
 # Share of the resting arms whose hand is in view.
 _IN_VIEW = 0.5
+# Share of the frames of an idle clip in which a hand that does not rest makes it one of hands that are up.
+_UP_SHARE = 0.25
 _ARMS = {
     side: [
         number - layout.GROUPS["pose"].start
@@ -33,6 +35,21 @@ def idle_places(num_signs: int, share: float, rng: np.random.Generator) -> list[
     shares = np.full(num_signs + 1, share * BETWEEN)
     shares[[0, -1]] = share
     return np.flatnonzero(rng.random(num_signs + 1) < shares).tolist()
+
+
+def hands_are_up(clip: Landmarks) -> bool:
+    """Returns whether an idle clip shows hands that do not rest: in view, and neither slow and low nor out of view, in
+    a quarter of its frames or more. Without shoulders there is no telling, and they do not count as up."""
+    trunk = trunk_of(clip.points, "full")
+    if trunk is None:
+        return False
+    up = np.zeros(len(clip), dtype=bool)
+    for side in SIDES:
+        moving = clip.present(f"{side}_hand")
+        for frames in idle_hand(clip.points, trunk, side, view="full", fps=clip.fps):
+            moving[frames] = False
+        up |= moving
+    return bool(up.mean() >= _UP_SHARE)
 
 
 def rest_beside(pieces: Sequence[Landmarks], place: int, rng: np.random.Generator) -> Landmarks:

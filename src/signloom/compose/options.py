@@ -37,12 +37,15 @@ class ComposeOptions:
     of that. A stretch is a clip of --idle_glosses by the same signer or, without any, 0.4 to 2 seconds with the arms at
     rest. Default: 0.5 with --idle_glosses, else 0"""
     other_glosses: list[str] = field(default_factory=list)
-    """glosses whose clips show signs that the model must not name: three quarters of --others are such clips, by the
-    same signer or, if there are none, by another one of the split"""
+    """glosses whose clips show signs that the model must not name: three fifths of --others are such clips, by the same
+    signer or, if there are none, by another one of the split"""
     others: float = 0.0
     """probability, before each sign of an utterance and after the last one, of something that is none of the glosses: a
-    clip of --other_glosses, or a movement made up of two clips. A model learns to give it the unknown gloss, which it
-    never names. So signs that it does not know come out as no gloss"""
+    clip of --other_glosses, a movement made up of two clips, or a hand that scratches, strokes or reaches. A model
+    learns to give it the unknown gloss, which it never names. So signs that it does not know come out as no gloss"""
+    no_sign: float | None = None
+    """probability that an utterance shows no sign at all, only idling and others; a model that never saw such an
+    utterance looks for a sign in everything. Default: 0.2 with --others, else 0"""
     resting_hand: float = 0.0
     """probability, for each hand of an utterance, that it rests in view where the clips show none"""
     seed: int = 0
@@ -55,9 +58,11 @@ class ComposeOptions:
         check_dev_signers(self.dev_signers, faults)
         if both := sorted(set(self.held_out) & set(self.dev_signers)):
             faults.add(f"{listed(both)} in --held_out and in --dev_signers; needed different groups for test and dev")
-        for name in ("idle", "others", "resting_hand"):
+        for name in ("idle", "others", "no_sign", "resting_hand"):
             if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
                 faults.add(f"--{name} is {value}; needed a probability from 0 to 1")
+        if self.no_sign and not self.others:
+            faults.add("--no_sign without --others; needed both: an utterance without signs shows others")
         if self.num_train + self.num_dev + self.num_test == 0:
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if not 1 <= self.min_glosses <= self.max_glosses:
@@ -68,3 +73,8 @@ class ComposeOptions:
     def idle_share(self) -> float:
         """The probability of an idle stretch at either end of an utterance."""
         return (0.5 if self.idle_glosses else 0.0) if self.idle is None else self.idle
+
+    @property
+    def no_sign_share(self) -> float:
+        """The probability of an utterance without a sign."""
+        return (0.2 if self.others else 0.0) if self.no_sign is None else self.no_sign

@@ -1,4 +1,4 @@
-"""What a model must not name, in composed utterances: clips of other signs, and movements that are no sign.
+"""What a model must not name, in composed utterances: clips of other signs, movements that are no sign, and idle hands.
 
 A made-up movement has the body of one clip, and the shapes of the hands of another. The hands take the path of the
 first, turned, scaled and shifted, or wander from place to place. All parts are recorded ones: a model that learnt to
@@ -14,11 +14,13 @@ import numpy as np
 
 from signloom import layout
 from signloom.anatomy.idle_hands import SIDES, trunk_of
+from signloom.compose.fidgets import fidget
 from signloom.corpus import Utterance
 from signloom.landmarks import Landmarks, interpolate
 
-# Share of clips of other signs, where there are any: they teach more.
-_REAL = 0.75
+# Share of clips of other signs, where there are any: they teach more. Share of idle hands among the rest.
+_REAL = 0.6
+_IDLE = 0.5
 # Share of the made-up movements in which the hands wander.
 _WANDERING = 0.4
 # How far the path of a made-up sign lies from that of its sign, in shoulder widths; how much larger or smaller it is;
@@ -45,8 +47,9 @@ def draw_other(
     load: Callable[[str], Landmarks],
     rng: np.random.Generator,
 ) -> Landmarks:
-    """Returns a stretch that is no sign of the model: three in four are clips of other signs, if there are any; the
-    others are made up of two different signs of the signer, or of one clip if there are no two.
+    """Returns a stretch that is no sign of the model: three in five are clips of other signs, if there are any. Of the
+    rest, half are made up of two different signs of the signer, or of one clip if there are no two, and half are hands
+    that idle (`fidgets`).
 
     signs: the clips of the signer by gloss.  others: clips of other signs.
     """
@@ -55,6 +58,8 @@ def draw_other(
     glosses = list(signs)
     chosen = rng.permutation(len(glosses))[:2]
     first, *rest = (load(signs[glosses[n]][rng.integers(len(signs[glosses[n]]))].id) for n in chosen)
+    if rng.random() < _IDLE:
+        return fidget(first, rng)
     return made_up(first, rest[0] if rest else first, rng)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from signloom.compose.idle import idle_places, rest_beside, with_resting_hands
+from signloom.compose.idle import hands_are_up, idle_places, rest_beside, with_resting_hands
 from signloom.compose.options import ComposeOptions
 from signloom.compose.others import draw_other, other_places
-from signloom.compose.splitting import Pool, split_clips
+from signloom.compose.splitting import ClipSplits, Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
 from signloom.files.paths import resolved
@@ -31,6 +31,8 @@ MAX_TRIM = 1 / 8
 JOIN_FRAMES = (3, 7)
 # Number of clips kept in memory: about half a megabyte each at 60 frames.
 CACHED_CLIPS = 1500
+# Share of others in an utterance without a sign; the rest idles.
+OTHERS_ALONE = 0.5
 
 
 def compose(
@@ -69,50 +71,88 @@ def compose(
             count = getattr(options, f"num_{split}")
             task = bar.add_task(f"composing {split}", total=count, unit="utterances")
             for k in range(count):
-                rng = np.random.default_rng([options.seed, number, k])
-                group, glosses, chosen = draw(shares.pools[split], options, rng)
-                pieces = [load(clip.id) for clip in chosen]
-                # Draws of their own: which clips are composed depends neither on idling nor on others.
-                idle_rng, other_rng = (np.random.default_rng([options.seed, number, k, use]) for use in (1, 2))
-                places = idle_places(len(pieces), options.idle_share, idle_rng)
-                other = other_places(len(pieces), options.others, other_rng)
-                idle_clips = shares.idle[split].get(group)
-                kinds = ["sign"] * len(pieces)
-                # From the end: places refer to signs.
-                for place in range(len(pieces), -1, -1):
-                    if place in places:
-                        if idle_clips:
-                            idle = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
-                        else:
-                            idle = rest_beside(pieces, place, idle_rng)
-                        pieces.insert(place, idle)
-                        kinds.insert(place, "idle")
-                    if place in other:
-                        clips_of_others = shares.others_of(split, group)
-                        pieces.insert(place, draw_other(shares.pools[split][group], clips_of_others, load, other_rng))
-                        kinds.insert(place, "other")
-                signed, spans = join(pieces, rng)
-                signed = with_resting_hands(signed, options.resting_hand, idle_rng)
+                seed = [options.seed, number, k]
+                made = drawn(shares, split, options, load, seed)
+                signed, spans = join(made.pieces, made.rng)
+                signed = with_resting_hands(signed, options.resting_hand, made.idle_rng)
                 writer.add(
                     f"{split}-{k:05d}",
                     split=split,
-                    signer=group,
-                    glosses=glosses,
+                    signer=made.group,
+                    glosses=made.glosses,
                     landmarks=signed,
                     source={"maker": "signloom compose", "corpus": corpus.name},
                     truth={
-                        "boundaries": [span for span, kind in zip(spans, kinds, strict=True) if kind == "sign"],
-                        "clips": [clip.id for clip in chosen],
+                        "boundaries": [span for span, kind in zip(spans, made.kinds, strict=True) if kind == "sign"],
+                        "clips": made.clips,
                         **{
-                            name: [span for span, kind in zip(spans, kinds, strict=True) if kind == name]
+                            name: [span for span, kind in zip(spans, made.kinds, strict=True) if kind == name]
                             for name in ("idle", "other")
-                            if name in kinds
+                            if name in made.kinds
                         },
                     },
-                    others=[kinds[:at].count("sign") for at, kind in enumerate(kinds) if kind == "other"],
+                    others=[made.kinds[:at].count("sign") for at, kind in enumerate(made.kinds) if kind == "other"],
                 )
                 bar.advance(task)
     return Corpus.open(output)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one utterance is made of.
+
+    glosses, clips: of its signs, and the ids of their clips.  pieces: what it shows, each a `sign`, `idle` or `other`
+    by `kinds`.  rng, idle_rng: for what is left to draw.
+    """
+
+    group: str | None
+    glosses: list[str]
+    clips: list[str]
+    pieces: list[Landmarks]
+    kinds: list[str]
+    rng: np.random.Generator
+    idle_rng: np.random.Generator
+
+
+def drawn(
+    shares: ClipSplits, split: str, options: ComposeOptions, load: Callable[[str], Landmarks], seed: list[int]
+) -> Drawn:
+    """Returns what utterance `seed` of a split is made of: signs, with idling and others between them, or these alone.
+
+    load: returns the landmarks of a clip.
+    """
+    rng = np.random.default_rng(seed)
+    group, glosses, chosen = draw(shares.pools[split], options, rng)
+    # Draws of their own: which clips are composed depends neither on idling nor on others.
+    idle_rng, other_rng, kind_rng = (np.random.default_rng([*seed, use]) for use in (1, 2, 3))
+    signs = [load(clip.id) for clip in chosen]
+    idle_clips, others = shares.idle[split].get(group), shares.others_of(split, group)
+
+    def stretch(kind: str, place: int) -> tuple[Landmarks, str]:
+        """Returns what stands before a sign, and its kind: hands that idle above their rest are no rest to learn."""
+        if kind == "other":
+            return draw_other(shares.pools[split][group], others, load, other_rng), kind
+        if not idle_clips:
+            return rest_beside(signs, place, idle_rng), kind
+        clip = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
+        return clip, "other" if options.others and hands_are_up(clip) else kind
+
+    if kind_rng.random() < options.no_sign_share:
+        wanted = ["other" if other else "idle" for other in kind_rng.random(len(signs)) < OTHERS_ALONE]
+        # One at least: a model learns an utterance by what it names there, the unknown gloss here.
+        wanted[kind_rng.integers(len(wanted))] = "other"
+        shown = [stretch(kind, place) for place, kind in enumerate(wanted)]
+        return Drawn(group, [], [], [clip for clip, _ in shown], [kind for _, kind in shown], rng, idle_rng)
+    idle = idle_places(len(signs), options.idle_share, idle_rng)
+    other = other_places(len(signs), options.others, other_rng)
+    pieces, kinds = list(signs), ["sign"] * len(signs)
+    # From the end: places refer to signs.
+    for place in range(len(signs), -1, -1):
+        for asked in [kind for kind, places in (("idle", idle), ("other", other)) if place in places]:
+            clip, kind = stretch(asked, place)
+            pieces.insert(place, clip)
+            kinds.insert(place, kind)
+    return Drawn(group, glosses, [clip.id for clip in chosen], pieces, kinds, rng, idle_rng)
 
 
 def draw(

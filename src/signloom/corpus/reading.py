@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,11 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Utterance]:
         return iter(self.utterances)
+
+    @property
+    def with_glosses(self) -> Corpus:
+        """The corpus without the utterances that show others alone."""
+        return replace(self, utterances=self.utterances.take(self.utterances.columns.glosses.counts > 0))
 
     def split(self, name: str) -> Utterances:
         """Returns the utterances of one split. Raises InputError if there are none."""

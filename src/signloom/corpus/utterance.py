@@ -26,13 +26,13 @@ class Utterance:
     num_frames, fps: of the stored clip, before any resampling.
     source: provenance, for the record.  truth: facts known only in a simulation (gloss boundaries, dials).
     others: where signs stand that are none of the glosses, by the number of glosses before each, rising: a model learns
-    to give them the unknown gloss, which it never names.
+    to give them the unknown gloss, which it never names. There may be no glosses beside them.
     """
 
     id: Name
     split: Annotated[str, one_of(*SPLITS)]
     signer: Name | None
-    glosses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100_000)]
+    glosses: Annotated[tuple[str, ...], Meta(max_length=100_000)]
     landmarks: Annotated[str, text_of(4000)]
     num_frames: Annotated[int, Meta(ge=1, le=MAX_FRAMES)]
     fps: Fps
@@ -69,6 +69,8 @@ class Utterance:
         """Returns the utterance of one manifest line. Raises InputError saying what is wrong with it."""
         # Early versions left out an unknown signer.
         utterance = check(cls, {"signer": None, **record} if isinstance(record, dict) else record)
+        if not utterance.glosses and not utterance.others:
+            raise InputError("no glosses; needed at least one, or others")
         for gloss in utterance.glosses:
             check_gloss(gloss, "glosses")
         if reserved := {BLANK, UNKNOWN}.intersection(utterance.glosses):

@@ -305,7 +305,10 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _orientation_of(frame: Any) -> Orientation:
-    for data in frame.side_data:
+    from av.sidedata.sidedata import SideDataContainer
+
+    # `frame.side_data` is a cycle with the frame: pictures would stay in memory until Python looks for garbage.
+    for data in SideDataContainer(frame):
         if data.type.name == "DISPLAYMATRIX":
             return Orientation.of_matrix(np.frombuffer(data, dtype=np.int32))
     return Orientation()

@@ -102,7 +102,15 @@ class Subject:
 
 
 def find_subject(name: str, data_dir: Path | None, seed: int = 0) -> Subject:
-    """Returns what `name` stands for. Raises InputError for a name that is none of a subject's kinds."""
+    """Returns what `name` stands for, with those utterances of its corpus that have glosses.
+
+    Raises InputError for a name that is none of a subject's kinds.
+    """
+    subject = _named(name, data_dir, seed)
+    return replace(subject, corpus=subject.corpus.with_glosses) if subject.corpus is not None else subject
+
+
+def _named(name: str, data_dir: Path | None, seed: int) -> Subject:
     path = located(name)
     given = Corpus.open(data_dir) if data_dir is not None else None
     if isinstance(path, Url) or (path / HEADER).is_file():

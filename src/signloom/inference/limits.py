@@ -17,7 +17,7 @@ from signloom.score.text import percent
 # The limits that are tried.
 TRIED = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 # With fewer false glosses, or fewer true ones, chance decides which limit looks best.
-_FEWEST = 20
+_FEWEST = 10
 
 
 @dataclass(frozen=True)

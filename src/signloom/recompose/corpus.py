@@ -150,7 +150,7 @@ def parts_of(cuts: Sequence[Cut], load: Callable[[str], Landmarks], items: Mappi
 
 def _sentences(corpus: Corpus) -> Sequence[Utterance]:
     """Returns the training sentences of a corpus. Raises InputError for isolated clips, and if some are new already."""
-    train = corpus.split("train")
+    train = corpus.with_glosses.split("train")
     if new := sum("cuts" in item.source for item in train):
         raise InputError(
             f"{corpus.root}: has {plural(new, 'new sentence')} already; needed the corpus that it was made of"

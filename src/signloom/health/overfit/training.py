@@ -151,7 +151,7 @@ def choose_samples(corpus: Corpus, config: ModelConfig, num_samples: int, seed: 
 
     Raises InputError where there are none.
     """
-    items = corpus.split("train")
+    items = corpus.with_glosses.split("train")
     vocabulary = Vocabulary.from_glosses([items.columns.words_used()])
     recognizer = Recognizer(config, len(vocabulary))
     chosen, left_out = draw(items, num_samples, seed, lambda item: unalignable(recognizer, item, vocabulary))
