@@ -187,7 +187,7 @@ def _is_sound(index: Index, num_bytes: int) -> bool:
         and _within(columns.num_frames, 1, MAX_FRAMES)
         and _within(columns.fps, 1, 1000)
         and _within(columns.glosses.values, 0, len(columns.words) - 1)
-        and columns.glosses.counts.min() > 0
+        and (columns.glosses.counts + columns.others.counts).min() > 0
         and (columns.others.values >= 0).all()
         and (columns.others.values <= columns.glosses.counts[columns.others.rows()]).all()
         and (index.starts >= 0).all()
