@@ -20,6 +20,7 @@ def import_av(purpose: str = "reading video") -> ModuleType:
     """Returns the module of PyAV. Raises MissingExtraError without it."""
     with needs_extra(purpose):
         import av
+        import av.sidedata.sidedata
         import av.video.reformatter
     return av
 

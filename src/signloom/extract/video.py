@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class VideoReader:
         shape = None
         try:
             for frame in self._decoded():
-                orientation = _orientation_of(frame)
+                orientation = _orientation_of(frame, self._av)
                 picture = orientation.apply(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
                 if shape not in (None, picture.shape):
                     raise InputError(
@@ -304,11 +305,9 @@ def _is_cover(stream: Any) -> bool:
     return bool(int(stream.disposition) & (_ATTACHED_PICTURE | _THUMBNAILS))
 
 
-def _orientation_of(frame: Any) -> Orientation:
-    from av.sidedata.sidedata import SideDataContainer
-
+def _orientation_of(frame: Any, av: ModuleType) -> Orientation:
     # `frame.side_data` is a cycle with the frame: pictures would stay in memory until Python looks for garbage.
-    for data in SideDataContainer(frame):
+    for data in av.sidedata.sidedata.SideDataContainer(frame):
         if data.type.name == "DISPLAYMATRIX":
             return Orientation.of_matrix(np.frombuffer(data, dtype=np.int32))
     return Orientation()
