@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from conftest import random_landmarks
 from signloom.cli import dispatch
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance, Utterances, num_sampled, spread
-from signloom.corpus.columns import Ragged, columns_of
+from signloom.corpus.columns import Ragged, columns_of, starts_of
 from signloom.corpus.index import _DTYPES, _head_bytes, _read_head, read_index
 from signloom.corpus.splits import dev_is_known
 from signloom.corpus.utterances import MANIFEST_INDEX
@@ -123,8 +123,8 @@ def test_columns_say_what_the_utterances_say(lines):
     items = [Utterance.from_json(line) for line in lines]
     utterances = Utterances.of(items)
     columns = utterances.columns
-    assert list(columns.ids.texts()) == [item.id for item in items]
-    assert list(columns.landmarks.texts()) == [item.landmarks for item in items]
+    assert list(columns.ids) == [item.id for item in items]
+    assert list(columns.landmarks) == [item.landmarks for item in items]
     assert list(columns.sentences()) == [item.glosses for item in items]
     assert columns.seconds.tolist() == [item.duration_seconds for item in items]
     assert columns.frames_at(25).tolist() == [max(1, round(item.num_frames * 25 / item.fps)) for item in items]
@@ -149,7 +149,7 @@ def test_some_utterances_are_those_that_were_chosen_in_their_order(lines, data):
     some = Utterances.of(items).take(chosen)
     assert list(some) == [items[at] for at in chosen]
     assert columns_of(some).targets is not None
-    assert list(some.columns.ids.texts()) == [items[at].id for at in chosen]
+    assert list(some.columns.ids) == [items[at].id for at in chosen]
     assert list(some.columns.sentences()) == [items[at].glosses for at in chosen]
     assert some[1:] == [items[at] for at in chosen][1:]
     flags = np.array(data.draw(st.lists(st.booleans(), min_size=len(chosen), max_size=len(chosen))), dtype=bool)
@@ -243,6 +243,9 @@ def test_a_damaged_index_is_made_again(kept):
         ("glosses.starts", [0, 0]),
         ("words", [0x20, 0x20]),
         ("words", [0xFF]),
+        ("ids", [0xFF]),
+        ("landmarks", [0x80]),
+        ("words.starts", [0, 6]),
     ],
 )
 def test_no_number_of_a_forged_index_leads_out_of_its_arrays(kept, name, values):
@@ -362,11 +365,11 @@ def test_a_listing_finds_what_the_system_finds(tmp_path):
 
 
 def test_lists_of_no_length_are_lists():
-    lists = Ragged.of([[], [1, 2], [], [3]], np.int32)
+    lists = ragged([[], [1, 2], [], [3]])
     assert [part.tolist() for part in lists] == [[], [1, 2], [], [3]]
     assert [part.tolist() for part in lists.take(np.array([3, 0, 1]))] == [[3], [], [1, 2]]
-    assert frames_needed_each(Ragged.of([[], [1, 1], [], [1, 1, 1], [1]], np.int32)).tolist() == [0, 3, 0, 5, 1]
-    assert len(Ragged.of([], np.int32)) == 0
+    assert frames_needed_each(ragged([[], [1, 1], [], [1, 1, 1], [1]])).tolist() == [0, 3, 0, 5, 1]
+    assert len(ragged([])) == 0
 
 
 @pytest.mark.parametrize(
@@ -410,3 +413,8 @@ def test_a_run_on_a_large_corpus_is_the_same_as_on_objects(tiny_corpus, tmp_path
     assert losses("large", cache_gigabytes=0) == small
     assert losses("sample", statistics_clips=4) != small
     (tiny_corpus / MANIFEST_INDEX).unlink()
+
+
+def ragged(lists):
+    values = np.array([value for part in lists for value in part], dtype=np.int32)
+    return Ragged(values, starts_of(np.array([len(part) for part in lists], dtype=np.int64)))

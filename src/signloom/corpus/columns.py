@@ -6,8 +6,8 @@ Shapes: N utterances.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -30,14 +30,6 @@ class Ragged:
 
     values: np.ndarray
     starts: np.ndarray
-
-    @classmethod
-    def of(cls, lists: Iterable[Sequence[int] | bytes], dtype: type[np.generic]) -> Ragged:
-        """Returns lists as one."""
-        parts = [np.frombuffer(part, np.uint8) if isinstance(part, bytes) else np.asarray(part) for part in lists]
-        counts = np.array([len(part) for part in parts], dtype=np.int64)
-        values = np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
-        return cls(values, starts_of(counts))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -64,15 +56,36 @@ class Ragged:
         """Returns for each value the number of its list."""
         return np.repeat(np.arange(len(self)), self.counts)
 
-    def text(self, index: int) -> str:
-        """Returns list `index` as text, where the values are bytes of UTF-8."""
-        return self[index].tobytes().decode()
 
-    def texts(self) -> Iterator[str]:
-        """Yields each list as text."""
-        data = self.values.tobytes()
-        starts = self.starts.tolist()
-        return (data[start:end].decode() for start, end in pairwise(starts))
+@dataclass(frozen=True)
+class Texts:
+    """Texts in one array of bytes, as UTF-8: text k is `data[starts[k] : ends[k]]`. Some of them share it with all."""
+
+    data: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """Returns texts as one array."""
+        parts = [text.encode() for text in texts]
+        starts = starts_of(np.array([len(part) for part in parts], dtype=np.int64))
+        return cls(np.frombuffer(b"".join(parts), np.uint8), starts[:-1], starts[1:])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> str:
+        return self.data[self.starts[index] : self.ends[index]].tobytes().decode()
+
+    def __iter__(self) -> Iterator[str]:
+        data = self.data.tobytes()
+        places = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return (data[start:end].decode() for start, end in places)
+
+    def take(self, rows: np.ndarray) -> Texts:
+        """Returns some of the texts, in their order."""
+        return Texts(self.data, self.starts[rows], self.ends[rows])
 
 
 def starts_of(counts: np.ndarray) -> np.ndarray:
@@ -84,13 +97,13 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 class Columns:
     """The entries of N utterances.
 
-    ids, landmarks: texts.  splits: (N,), numbers of `SPLITS`.  signers: (N,), numbers of `people`, NOBODY where the
+    splits: (N,), numbers of `SPLITS`.  signers: (N,), numbers of `people`, NOBODY where the
     source does not say.  num_frames, fps: (N,).  glosses: numbers of `words`.  others: places, as in `Utterance`.
     people, words: names of signers and glosses, each once; some of them may be of other utterances.
     """
 
-    ids: Ragged
-    landmarks: Ragged
+    ids: Texts
+    landmarks: Texts
     splits: np.ndarray
     signers: np.ndarray
     num_frames: np.ndarray
@@ -106,9 +119,9 @@ class Columns:
     def take(self, rows: np.ndarray) -> Columns:
         """Returns the entries of some utterances, in the order of `rows`."""
         taken: dict[str, Any] = {
-            name: value.take(rows) if isinstance(value, Ragged) else value[rows]
-            for name, value in vars(self).items()
-            if isinstance(value, Ragged | np.ndarray)
+            name: value[rows] if isinstance(value, np.ndarray) else value.take(rows)
+            for name, value in ((item.name, getattr(self, item.name)) for item in fields(self))
+            if isinstance(value, np.ndarray | Ragged | Texts)
         }
         return Columns(**taken, people=self.people, words=self.words)
 
@@ -155,8 +168,8 @@ class Columns:
     def agrees(self, row: int, utterance: Utterance) -> bool:
         """Returns whether the columns say the same of an utterance as itself."""
         return (
-            self.ids.text(row) == utterance.id
-            and self.landmarks.text(row) == utterance.landmarks
+            self.ids[row] == utterance.id
+            and self.landmarks[row] == utterance.landmarks
             and SPLITS[self.splits[row]] == utterance.split
             and self._signer(self.signers[row]) == utterance.signer
             and self.num_frames[row] == utterance.num_frames
@@ -201,12 +214,17 @@ class ColumnsBuilder:
 
     def build(self) -> Columns:
         """Returns the columns of all that was added."""
-        values: Mapping[str, np.ndarray] = {
-            **{name: np.frombuffer(text, np.uint8) for name, text in self._texts.items()},
-            **{name: np.array(self._numbers[name], np.int32) for name in ("glosses", "others")},
+        starts = {name: np.array(ends, np.int64) for name, ends in self._ends.items()}
+        texts = {
+            name: Texts(np.frombuffer(text, np.uint8), starts[name][:-1], starts[name][1:])
+            for name, text in self._texts.items()
         }
+        lists = {name: Ragged(np.array(self._numbers[name], np.int32), starts[name]) for name in ("glosses", "others")}
         return Columns(
-            **{name: Ragged(values[name], np.array(ends, np.int64)) for name, ends in self._ends.items()},
+            ids=texts["ids"],
+            landmarks=texts["landmarks"],
+            glosses=lists["glosses"],
+            others=lists["others"],
             splits=np.array(self._numbers["splits"], np.uint8),
             signers=np.array(self._numbers["signers"], np.int32),
             num_frames=np.array(self._numbers["num_frames"], np.int32),

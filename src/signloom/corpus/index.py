@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct, json
 
-from signloom.corpus.columns import NOBODY, Columns, Ragged
+from signloom.corpus.columns import NOBODY, Columns, Ragged, Texts
 from signloom.corpus.utterance import SPLITS
 from signloom.errors import InputError
 from signloom.files.reading import ANY, open_file
@@ -31,14 +31,8 @@ _MAGIC = b"signloom-index-1"
 _MOST_HEAD_BYTES = 10_000
 # Arrays start at multiples of this, as NumPy likes them.
 _ALIGNED = 64
-_RAGGED = {
-    "ids": np.uint8,
-    "landmarks": np.uint8,
-    "glosses": np.int32,
-    "others": np.int32,
-    "people": np.uint8,
-    "words": np.uint8,
-}
+_TEXTS = ("ids", "landmarks", "people", "words")
+_LISTS = ("glosses", "others")
 _PLAIN = {
     "splits": np.uint8,
     "signers": np.int32,
@@ -49,8 +43,9 @@ _PLAIN = {
 }
 _DTYPES: Mapping[str, Any] = {
     **_PLAIN,
-    **_RAGGED,
-    **{f"{name}.starts": np.int64 for name in _RAGGED},
+    **dict.fromkeys(_TEXTS, np.uint8),
+    **dict.fromkeys(_LISTS, np.int32),
+    **{f"{name}.starts": np.int64 for name in (*_TEXTS, *_LISTS)},
 }
 
 
@@ -111,12 +106,15 @@ def read_index(path: Path, manifest: Path) -> Index | None:
 def _arrays(index: Index) -> dict[str, np.ndarray]:
     """Returns the arrays of an index by their names in the file."""
     columns = index.columns
-    ragged = {name: getattr(columns, name) for name in ("ids", "landmarks", "glosses", "others")}
-    for name in ("people", "words"):
-        ragged[name] = Ragged.of([text.encode() for text in getattr(columns, name)], np.uint8)
     arrays = {name: getattr(index if name in ("starts", "lengths") else columns, name) for name in _PLAIN}
-    arrays |= {name: lists.values for name, lists in ragged.items()}
-    arrays |= {f"{name}.starts": lists.starts for name, lists in ragged.items()}
+    for name in _TEXTS:
+        value = getattr(columns, name)
+        texts = value if isinstance(value, Texts) else Texts.of(value)
+        arrays[name] = texts.data
+        arrays[f"{name}.starts"] = np.append(texts.starts, len(texts.data))
+    for name in _LISTS:
+        lists = getattr(columns, name)
+        arrays[name], arrays[f"{name}.starts"] = lists.values, lists.starts
     return {name: np.ascontiguousarray(arrays[name], dtype) for name, dtype in _DTYPES.items()}
 
 
@@ -159,22 +157,30 @@ def _mapped(data: np.ndarray, offset: int, head: _Head) -> Index:
         start += math.ceil(num_bytes / _ALIGNED) * _ALIGNED
     if start != len(data) or zlib.crc32(data[offset:].data) != head.crc32:
         raise InputError("damaged")
-    ragged: dict[str, Any] = {name: Ragged(arrays[name], arrays[f"{name}.starts"]) for name in _RAGGED}
-    for lists in ragged.values():
-        starts = lists.starts
-        if not len(starts) or starts[0] != 0 or starts[-1] != len(lists.values) or (np.diff(starts) < 0).any():
+    for name in (*_TEXTS, *_LISTS):
+        starts = arrays[f"{name}.starts"]
+        if not len(starts) or starts[0] != 0 or starts[-1] != len(arrays[name]) or (np.diff(starts) < 0).any():
             raise InputError("lists that overlap")
-    people, words = (tuple(ragged.pop(name).texts()) for name in ("people", "words"))
-    plain: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
-    places = {name: plain.pop(name) for name in ("starts", "lengths")}
-    return Index(Columns(**ragged, **plain, people=people, words=words), **places)
+    for name in _TEXTS:
+        data, starts = arrays[name], arrays[f"{name}.starts"]
+        # UTF-8 as a whole, and no text begins within a letter.
+        data.tobytes().decode()
+        if ((data[starts[starts < len(data)]] & 0xC0) == 0x80).any():
+            raise InputError("texts that begin within a letter")
+    texts = {name: Texts(arrays[name], arrays[f"{name}.starts"][:-1], arrays[f"{name}.starts"][1:]) for name in _TEXTS}
+    columns: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
+    places = {name: columns.pop(name) for name in ("starts", "lengths")}
+    columns |= {name: Ragged(arrays[name], arrays[f"{name}.starts"]) for name in _LISTS}
+    columns |= {name: texts[name] for name in ("ids", "landmarks")}
+    columns |= {name: tuple(texts[name]) for name in ("people", "words")}
+    return Index(Columns(**columns), **places)
 
 
 def _is_sound(index: Index, num_bytes: int) -> bool:
     """Returns whether the numbers of an index can be those of a manifest of so many bytes."""
     columns = index.columns
     count = len(index.starts)
-    lists = (columns.ids, columns.landmarks, columns.glosses, columns.others)
+    lists: tuple[Any, ...] = (columns.ids, columns.landmarks, columns.glosses, columns.others)
     plain = (index.lengths, columns.splits, columns.signers, columns.num_frames, columns.fps)
     if not count or any(len(each) != count for each in (*lists, *plain)):
         return False

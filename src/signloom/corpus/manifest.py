@@ -6,6 +6,7 @@ import hashlib
 import logging
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -103,7 +104,7 @@ def _has_landmarks(root: Path, index: Index) -> bool:
     """Returns whether all landmark files are there."""
     listing = Listing(root)
     try:
-        return all(listing.has(name) for name in index.columns.landmarks.texts())
+        return all(listing.has(name) for name in index.columns.landmarks)
     except InputError:
         return False
 
@@ -111,7 +112,7 @@ def _has_landmarks(root: Path, index: Index) -> bool:
 def _checked(path: Path, *, packed: bool) -> Utterances:
     """Returns the utterances of a manifest after reading every line."""
     faults = Faults(str(path))
-    listing = Listing(path.parent)
+    has = partial(_stays, path.parent) if packed else Listing(path.parent).has
     seen: dict[str, int] = {}
     items: list[Utterance] = []
     columns = ColumnsBuilder()
@@ -130,9 +131,9 @@ def _checked(path: Path, *, packed: bool) -> Utterances:
                 continue
             try:
                 utterance = Utterance.from_json(record)
-                name = check_stays(path.parent, utterance.landmarks)
-                there = packed or listing.has(utterance.landmarks)
-                if name.suffix != SUFFIX:
+                there = has(utterance.landmarks)
+                name = utterance.landmarks.rpartition("/")[2]
+                if not name.endswith(SUFFIX) or name == SUFFIX:
                     raise InputError(f"landmarks is {shown(utterance.landmarks)}; needed the path of a {SUFFIX} file")
             except InputError as error:
                 faults.add(f"line {number}: {error}")
@@ -161,3 +162,9 @@ def _checked(path: Path, *, packed: bool) -> Utterances:
         # A corpus that may only be read, or a full disk: each start then takes as long as this one.
         log.info("%s is not kept (%s)", MANIFEST_INDEX, error)
     return Utterances(ManifestLines(path, index.starts, index.lengths, index.columns))
+
+
+def _stays(root: Path, relative: str) -> bool:
+    """Returns True for a path in a packed corpus, whose files are in shards. Raises InputError as `check_stays`."""
+    check_stays(root, relative)
+    return True

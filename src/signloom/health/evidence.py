@@ -40,7 +40,7 @@ def skeletons(findings: Sequence[Finding], corpus: Corpus) -> dict[str, list[dic
 
     A frame is a list of strokes `[part, x1, y1, x2, y2]`, with coordinates from 0 to 1 over the extent of the clip.
     """
-    place_of = {name: place for place, name in enumerate(corpus.utterances.columns.ids.texts())}
+    place_of = {name: place for place, name in enumerate(corpus.utterances.columns.ids)}
     clips: dict[str, list[dict[str, Any]]] = {}
     for finding in findings:
         if not finding.needs_action:

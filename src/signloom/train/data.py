@@ -160,7 +160,7 @@ class UtteranceDataset(Dataset[Example]):
 
     def points(self, index: int) -> np.ndarray:
         """Returns the points of an utterance at the model's rate, without augmentation: (T, P, 3) float32."""
-        name = self.utterances.columns.ids.text(index)
+        name = self.utterances.columns.ids[index]
         points = self._cache.get(self.view, name)
         if points is None:
             frames = self.corpus.load_view(self.utterances[index], self.view).at(self.fps)
@@ -188,7 +188,7 @@ class UtteranceDataset(Dataset[Example]):
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
             )
-        return Example(points, target, self.utterances.columns.ids.text(index), weight, positions, num_recorded)
+        return Example(points, target, self.utterances.columns.ids[index], weight, positions, num_recorded)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

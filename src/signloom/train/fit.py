@@ -142,7 +142,7 @@ def _fit(
     if recipe.checkpoint_activations:
         checkpoint_activations(recognizer)
     method = method_of(recipe, train, recognizer, vocabulary)
-    references = dict(zip(dev_items.columns.ids.texts(), dev_items.columns.sentences(), strict=True))
+    references = dict(zip(dev_items.columns.ids, dev_items.columns.sentences(), strict=True))
     module = RecognizerModule(recognizer, vocabulary, recipe, references, method.losses, run=run.path)
     history = Run.read(run.path).history if recipe.resume else History()
     info = {**_info(recipe, corpus, recognizer, started_from, world), **method.info}

@@ -113,7 +113,7 @@ def unalignable_in(recognizer: Recognizer, items: Utterances, vocabulary: Vocabu
     num_frames, available, needed = _outputs(recognizer, items, vocabulary)
     ids, counts = items.columns.ids, items.columns.glosses.counts.tolist()
     return {
-        place: f"{ids.text(place)}: {plural(counts[place], 'gloss needs', 'glosses need')} at least {needed[place]} "
+        place: f"{ids[place]}: {plural(counts[place], 'gloss needs', 'glosses need')} at least {needed[place]} "
         f"output frames, the model yields {available[place]} from {num_frames[place]}"
         for place in np.flatnonzero(needed > available).tolist()
     }

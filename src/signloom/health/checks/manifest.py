@@ -132,7 +132,7 @@ def _unusual(columns: Columns) -> tuple[int, list[str]]:
     odd = ~((pace >= FASTEST_GLOSS_SECONDS) & (pace <= SLOWEST_GLOSS_SECONDS))
     unusual = []
     for row in np.flatnonzero(repeats | odd)[:SHOWN].tolist():
-        name = columns.ids.text(row)
+        name = columns.ids[row]
         if repeats[row]:
             unusual.append(f"{name}: one gloss {REPEATS} or more times in a row")
         if odd[row]:

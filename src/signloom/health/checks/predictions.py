@@ -149,7 +149,7 @@ def _predict(
     if not items or subject.corpus is None:
         return ()
     model = Model(TorchEngine(subject.recognizer), subject.vocabulary)
-    places = {name: place for place, name in enumerate(every.columns.ids.texts())}
+    places = {name: place for place, name in enumerate(every.columns.ids)}
     results: dict[str, Prediction] = {}
     for item, log_probs in model.emissions(subject.corpus, items):
         # Other checks report non-finite values; here they only must not stop the decoding.

@@ -161,13 +161,16 @@ def alike(figures: CorpusFigures) -> Outcome:
     found: dict[str, str] = {}
     table: dict[str, dict[str, float]] = {}
     clips = tuple(clip for clip in figures.clips if not max_coordinate(clip) > FARTHEST)
-    for part in parts_of(clips):
-        own = {clip.utterance.id for clip in part.clips}
-        others = [clip for clip in clips if clip.utterance.id not in own]
-        if 2 * len(own) > len(clips) or not others:
+    # Once for all clips: there may be as many signers as clips.
+    values = {name: np.array([of(clip) for clip in clips]) for name, of in MEASURES.items()}
+    place_of = {clip.utterance.id: place for place, clip in enumerate(clips)}
+    parts = {part.name: [place_of[clip.utterance.id] for clip in part.clips] for part in parts_of(clips)}
+    for part, own in parts.items():
+        others = np.delete(np.arange(len(clips)), own)
+        if 2 * len(own) > len(clips) or not len(others):
             continue
-        row = {name: _middle(part.clips, of) / _middle(others, of) for name, of in MEASURES.items()}
-        table[part.name] = row
+        row = {name: _middle(measured[own]) / _middle(measured[others]) for name, measured in values.items()}
+        table[part] = row
         words = [
             f"{_times(row[name])} {adjective} as the others"
             for name, adjective, limit in (
@@ -178,8 +181,8 @@ def alike(figures: CorpusFigures) -> Outcome:
             if np.isfinite(row[name]) and not 1 / limit < row[name] < limit
         ]
         if words:
-            found[part.name] = ", ".join(words)
-    flat = {clip.utterance.id for clip in clips if _depth(clip) < FLAT}
+            found[part] = ", ".join(words)
+    flat = {clip.utterance.id for clip, depth in zip(clips, values["depth"], strict=True) if depth < FLAT}
     if (found or flat) and normalised(figures).level == "fail":
         return note(SEE_NORMALISED)
     if flat:
@@ -188,9 +191,8 @@ def alike(figures: CorpusFigures) -> Outcome:
         advice = "import all clips with depth, or all without"
         mixed = FEWEST_CLIPS <= len(flat) < len(clips)
         return judge(headline, warn=mixed, note=True, where=sorted(flat)[:SHOWN], figures=table, advice=advice)
-    groups = [("all clips", clips), *((part.name, part.clips) for part in parts_of(clips))]
-    for name, members in groups:
-        height = _middle(members, MEASURES["shape"])
+    for name, members in {"all clips": list(range(len(clips))), **parts}.items():
+        height = _middle(values["shape"][members])
         if len(members) >= FEWEST_OF_SHAPE and not SHAPES[0] < height < SHAPES[1] and not np.isnan(height):
             how = "stretched in width" if height < 1 else "stretched in height"
             found.setdefault(name, f"{how}: the head is {height:.2f} shoulder widths above the shoulders")
@@ -227,7 +229,6 @@ MEASURES: dict[str, Callable[[ClipFigures], float]] = {
 }
 
 
-def _middle(clips: Sequence[ClipFigures], of: Callable[[ClipFigures], float]) -> float:
-    values = np.array([of(clip) for clip in clips])
+def _middle(values: np.ndarray) -> float:
     values = values[np.isfinite(values)]
     return float(np.median(values)) if len(values) else float("nan")
