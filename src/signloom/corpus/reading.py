@@ -87,7 +87,7 @@ class Corpus:
         packed = (folder / SHARDS).is_file()
         utterances = read_manifest(manifest_path, packed=packed or stored is not None)
         if stored and stored.sizes and not packed:
-            check_landmarks(stored, utterances.columns.landmarks.texts())
+            check_landmarks(stored, utterances.columns.landmarks)
         shards = Shards.open(folder, manifest_path, len(utterances), stored) if packed else None
         return cls(root, header, utterances, shards, stored)
 

@@ -144,7 +144,7 @@ class UtteranceDataset(Dataset[Example]):
     def shards(self) -> np.ndarray | None:
         """The shard that holds each utterance of a packed corpus, (N,); None for a folder."""
         shards = self.corpus.shards
-        return None if shards is None else shards.numbers(self.utterances.columns.ids.texts())
+        return None if shards is None else shards.numbers(self.utterances.columns.ids)
 
     def unchanged(self) -> UtteranceDataset:
         """Returns the same utterances without augmentation; both datasets share their cache."""
