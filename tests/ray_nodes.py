@@ -32,6 +32,38 @@ def why_not() -> str:
     return "" if RAY.is_file() and Path("/proc").is_dir() else f"no {RAY}"
 
 
+def processes_of(session: int, *, named: str = "") -> list[int]:
+    """The living processes of a session whose names contain `named`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name in parentheses may hold anything; after it come state, parent, group and session.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z" and named in command:
+            found.append(int(folder.name))
+    return found
+
+
+def listening(processes: list[int]) -> set[str]:
+    """The addresses, as /proc writes them, at which any of the processes takes connections."""
+    sockets = set()
+    for process in processes:
+        for descriptor in Path(f"/proc/{process}/fd").glob("*"):
+            with suppress(OSError):
+                sockets.add(str(descriptor.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            # 0A: waits for connections.
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add(fields[1].partition(":")[0])
+    return found
+
+
 class Node:
     """A node: `ray start` and all that it starts, in a session of its own.
 
@@ -50,17 +82,7 @@ class Node:
 
     def processes(self, *, named: str = "") -> list[int]:
         """The processes of the node whose names contain `named`."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                # The name in parentheses may hold anything; after it come state, parent, group and session.
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if int(fields[3]) == self._process.pid and fields[0] != "Z" and named in command:
-                found.append(int(folder.name))
-        return found
+        return processes_of(self._process.pid, named=named)
 
     def kill(self) -> None:
         """Kills all of its processes, as a machine that loses its power."""

@@ -176,16 +176,20 @@ def test_a_cluster_of_another_python_is_refused(three, tmp_path):
     assert "3.9.1" in err
 
 
-def test_a_stop_leaves_nothing_unfinished_and_ends_the_ray_of_the_run(tmp_path):
+def test_a_ray_of_the_run_is_open_to_this_machine_alone_and_a_stop_leaves_nothing_unfinished(tmp_path):
     films(tmp_path / "in", 4, 60)
     out = tmp_path / "out"
     arguments = (tmp_path / "in", "--output", out, "--workers", 1, "--backend", "ray")
     process = start("extract", *arguments)
     wait_until(lambda: list(out.glob("*.npz")), process)
+    # 127.0.0.1, also as an address of IPv6.
+    open_to = ray_nodes.listening(ray_nodes.processes_of(process.pid))
+    assert open_to
+    assert open_to <= {"0100007F", "0000000000000000FFFF00000100007F"}
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
-    assert "stopped; what is done is kept" in err
+    assert "signloom: terminated" in err
     assert "Traceback" not in err
     assert {path.suffix for path in out.iterdir() if path.name != LOCK} == {".npz"}
     assert not list(Path("/tmp").glob(f"signloom-ray-{process.pid}-*"))

@@ -1,5 +1,6 @@
 """Which job runs where: queues, deaths, nodes that are no use; with a pool of actors that are played here."""
 
+import socket
 from collections import Counter, deque
 
 import numpy as np
@@ -7,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signloom.cluster.connect import ray_cluster
 from signloom.cluster.nodes import NodeTable, check_backend
+from signloom.cluster.ray_pool import _in_words
 from signloom.cluster.schedule import Answered, Died, Node, Ready, Schedule, Unfit, run_jobs
 from signloom.cluster.shared_folder import shared_folder
 from signloom.errors import InputError, SignloomError
+from without_packages import run_without
 
 
 class PlayedPool:
@@ -211,3 +215,45 @@ def test_an_address_without_ray_is_refused():
     check_backend("ray", "auto")
     with pytest.raises(InputError, match=r"--address 10.0.0.1:6379: only with --backend ray"):
         check_backend("local", "10.0.0.1:6379")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.1:x", ":6379", "host:99999", "ray://10.0.0.1:10001"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match=f"--address {address}: needed HOST:PORT"), ray_cluster(address, 1, "extract"):
+        pass
+
+
+def test_an_address_where_nothing_answers_is_refused_within_seconds(monkeypatch):
+    monkeypatch.setattr("signloom.cluster.connect.CONNECT_SECONDS", 0.01)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"{address}: no Ray cluster answers there"), ray_cluster(address, 1, "x"):
+            pass
+
+
+def test_without_ray_the_message_says_how_to_install_it():
+    code = """
+from signloom.cluster.connect import ray_cluster
+from signloom.errors import MissingExtraError
+try:
+    with ray_cluster(None, 1, "extract"):
+        pass
+except MissingExtraError as error:
+    print(error)
+"""
+    told = run_without(("ray",), code)
+    assert "extract --backend ray needs the package 'ray'" in told
+    assert "[cluster]" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("Task was killed due to the node running low on memory. OOM killer", "out of memory"),
+        ("The actor died because its node has died.", "its node died"),
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", "was killed, or cr"),
+    ],
+)
+def test_a_death_is_told_in_plain_words(error, told):
+    assert told in _in_words(RuntimeError(error))

@@ -19,6 +19,7 @@ OTHER_FLAGS = {
     "write_json",
     *("standalone", "nnodes", "max_restarts", "nproc_per_node", "rdzv_backend", "rdzv_endpoint"),
     *("nodes", "ntasks", "ntasks_per_node", "gres", "kill_on_bad_exit", "requeue", "open_mode", "signal"),
+    *("head", "port", "array", "cpus_per_task", "mem_per_cpu", "time"),
 }
 
 

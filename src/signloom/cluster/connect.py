@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from signloom.errors import InputError, StoppedError, needs_extra
+from signloom.errors import InputError, Terminated, needs_extra
 from signloom.files.temporary import process_lives
 
 CONNECT_SECONDS = 5.0
@@ -57,11 +57,9 @@ class Signals:
             signal.signal(number, self._remember)
 
     def raise_if_any(self) -> None:
-        """Raises KeyboardInterrupt or StoppedError if a signal has come."""
-        if self._come == signal.SIGINT:
-            raise KeyboardInterrupt
+        """Raises KeyboardInterrupt, or Terminated, if a signal has come."""
         if self._come is not None:
-            raise StoppedError("stopped; what is done is kept, and the same command goes on", self._come)
+            raise Terminated if self._come == signal.SIGTERM else KeyboardInterrupt
 
     def _remember(self, number: int, _frame: object) -> None:
         if self._come == number == signal.SIGINT:
