@@ -101,6 +101,8 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_worker_niceness": "0",
+            # A busy machine needs longer than the 30 s that Ray gives a node.
+            "RAY_raylet_start_wait_time_s": "180",
         }
         with socket.socket() as free:
             free.bind(("", 0))
@@ -132,7 +134,7 @@ class Cluster:
 
     def wait_for_all(self) -> None:
         """Waits until all nodes have started."""
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 200
         while not all("Ray runtime started" in node.log.read_text() for node in self.nodes):
             if time.monotonic() > deadline:
                 raise TimeoutError("\n".join(node.log.read_text() for node in self.nodes))
