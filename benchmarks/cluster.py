@@ -91,7 +91,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def kills(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    cut_clips(options.videos, folder / "clips", options.clips, options.frames)
+    if not (folder / "clips").exists():
+        cut_clips(options.videos, folder / "clips", options.clips, options.frames)
     if start(folder / "clips", folder / "local", folder / "local.log", "--workers", str(WORKERS)).wait():
         raise SystemExit((folder / "local.log").read_text())
     wanted = digests(folder / "local")
@@ -101,7 +102,7 @@ def kills(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     with ray_nodes.cluster() as cluster:
         for _ in range(2):
             cluster.add()
-        cluster.wait_for_all()
+            cluster.wait_for_all()
         for number in range(options.rounds):
             rounds.append(one_round(cluster, folder, f"round{number}", wanted, options.kills, rng))
             print(f"round {number}: {rounds[-1]}", flush=True)
@@ -146,6 +147,8 @@ def one_round(
             cluster.nodes.pop(rng.randrange(1, len(cluster.nodes))).kill()
             cluster.add()
             killed["node"] += 1
+        for node in cluster.nodes:
+            node.has_started()
     status = process.wait()
     found = digests(output)
     violations = [] if status == 0 else [f"status {status}: {log.read_text()[-2000:]}"]
@@ -282,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=25, help="per round")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="folder for clips and results, which stays; default: a temporary one")
     options = parser.parse_args(arguments)
     if reason := ray_nodes.why_not():
         raise SystemExit(f"no Ray cluster can be started: {reason}")
@@ -293,7 +297,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "scheduler": scheduler,
     }
     with tempfile.TemporaryDirectory(prefix="cluster-") as name:
-        results = parts[options.part](Path(name), options)
+        work = (options.work or Path(name)).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        results = parts[options.part](work, options)
     common.finish(options, results)
 
 

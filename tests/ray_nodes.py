@@ -71,14 +71,24 @@ class Node:
     """
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path, before: str = "") -> None:
-        command = [str(RAY), "start", "--block", "--disable-usage-stats", *arguments]
+        self._command = [str(RAY), "start", "--block", "--disable-usage-stats", *arguments]
         if before:
-            command = ["unshare", "--mount", "sh", "-c", f'{before}; exec "$@"', "sh", *command]
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdout=file, stderr=file, start_new_session=True
-            )
+            self._command = ["unshare", "--mount", "sh", "-c", f'{before}; exec "$@"', "sh", *self._command]
+        self._environment = {**os.environ, **environment}
         self.log = log
+        self._start()
+
+    def _start(self) -> None:
+        with self.log.open("wb") as file:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=file, stderr=file, start_new_session=True
+            )
+
+    def has_started(self) -> bool:
+        """Whether it runs. If it gave up, it is started again: on a busy machine Ray's 30 s are not enough."""
+        if self._process.poll() is not None:
+            self._start()
+        return "Ray runtime started" in self.log.read_text()
 
     def processes(self, *, named: str = "") -> list[int]:
         """The processes of the node whose names contain `named`."""
@@ -101,8 +111,6 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_worker_niceness": "0",
-            # A busy machine needs longer than the 30 s that Ray gives a node.
-            "RAY_raylet_start_wait_time_s": "180",
         }
         with socket.socket() as free:
             free.bind(("", 0))
@@ -134,8 +142,8 @@ class Cluster:
 
     def wait_for_all(self) -> None:
         """Waits until all nodes have started."""
-        deadline = time.monotonic() + 200
-        while not all("Ray runtime started" in node.log.read_text() for node in self.nodes):
+        deadline = time.monotonic() + 400
+        while not all(node.has_started() for node in self.nodes):
             if time.monotonic() > deadline:
                 raise TimeoutError("\n".join(node.log.read_text() for node in self.nodes))
             time.sleep(0.2)
