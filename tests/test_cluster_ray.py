@@ -75,6 +75,7 @@ def three():
     with ray_nodes.cluster() as cluster:
         for _ in range(2):
             cluster.add()
+            cluster.wait_for_all()
         yield cluster
 
 
@@ -89,7 +90,7 @@ def test_clips_survive_an_actor_and_a_node_and_have_the_bytes_of_this_machine(th
     wait_until(lambda: len(list(there.glob("*.npz"))) >= 4, process)
     three.nodes.pop().kill()
     three.add()
-    _, err = process.communicate(timeout=500)
+    out, err = process.communicate(timeout=500)
     assert process.returncode == 1, err
     assert "Traceback" not in err
     assert content(there) == content(here)
@@ -99,6 +100,7 @@ def test_clips_survive_an_actor_and_a_node_and_have_the_bytes_of_this_machine(th
     assert reasons[0] == reasons[1]
     assert {path.name for path in there.iterdir()} == {path.name for path in here.iterdir()}
     assert "1 death" in err
+    assert "raylet" not in out
     # What is done is not done again; another driver keeps out.
     assert "16 already done, 1 to extract" in run("extract", tmp_path / "in", "--output", there, cluster=three)[2]
     with locked(there):
@@ -129,11 +131,14 @@ def test_nodes_that_cannot_do_the_work_are_named_once_and_the_others_do_it(tmp_p
     (out / "b").mkdir(parents=True)
     command = ("extract", tmp_path / "in", "--output", out)
     with ray_nodes.cluster(cpus=0) as cluster:
-        cluster.add(environment={"PYTHONPATH": f"{tmp_path / 'lib'}:{os.environ.get('PYTHONPATH', '')}"})
-        cluster.add(before=f"mount -t tmpfs none {tmp_path / 'in' / 'b'}")
-        cluster.add(before=f"mount -t tmpfs -o size=4k none {out / 'b'} && echo full > {out / 'b' / 'full'}")
-        cluster.add(before=f"mount -t tmpfs none {out}")
-        cluster.wait_for_all()
+        for node in (
+            {"environment": {"PYTHONPATH": f"{tmp_path / 'lib'}:{os.environ.get('PYTHONPATH', '')}"}},
+            {"before": f"mount -t tmpfs none {tmp_path / 'in' / 'b'}"},
+            {"before": f"mount -t tmpfs -o size=4k none {out / 'b'} && echo full > {out / 'b' / 'full'}"},
+            {"before": f"mount -t tmpfs none {out}"},
+        ):
+            cluster.add(**node)
+            cluster.wait_for_all()
         status, _, err = run(*command, cluster=cluster)
         assert status == 2
         advice, reasons = err.split("no node can do the work:")

@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tup
     with needs_extra(f"{purpose} --backend ray"):
         import ray
     folder = None
-    with Signals() as signals:
+    # Ray prints there what it hears of deaths; nothing of ours goes there before the block ends.
+    with Signals() as signals, Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             if address is None:
                 folder = _new_folder()

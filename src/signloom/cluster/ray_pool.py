@@ -52,7 +52,7 @@ class RayPool:
         self._class = ray.remote(
             num_cpus=1, memory=memory_bytes, max_restarts=0, max_task_retries=0, concurrency_groups={"beside": 1}
         )(Actor)
-        self._worker = ray.put(ray.cloudpickle.dumps(worker))
+        self._worker = ray.cloudpickle.dumps(worker)
         self._versions = {"signloom": signloom.__version__}
         self._handles: dict[_Handle, None] = {}
         # The awaited answers: to `prepare` (no ticket), and to jobs.
