@@ -17,7 +17,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 # The number of a release is its date and announces no change, so a bound would say nothing.
-VERSIONED_BY_DATE = ("regex",)
+VERSIONED_BY_DATE = ("regex", "fsspec", "s3fs")
 
 
 def requirements(project: dict, extras: Sequence[str]) -> Iterator[Requirement]:
