@@ -16,7 +16,7 @@ import pytest
 
 from conftest import TINY_SIGNS, random_landmarks
 from signloom.cli import dispatch
-from signloom.corpus import Corpus, CorpusWriter
+from signloom.corpus import Corpus, CorpusWriter, landmark_file
 from signloom.corpus.packing import pack, plan_shards, unpack
 from signloom.corpus.shards import INDEX, ROW, SHARDS
 from signloom.errors import InputError
@@ -177,6 +177,18 @@ def test_what_is_larger_than_a_shard_gets_one_of_its_own(corpus, tmp_path):
 def test_options_that_cannot_be(corpus, tmp_path, option, value):
     with pytest.raises(InputError, match=f"--{option} is {value}"):
         dispatch(["pack", str(corpus), "--output", str(tmp_path / "s"), f"--{option}", value])
+
+
+def test_a_landmark_file_keeps_its_path(corpus, shards, tmp_path):
+    item = Corpus.open(corpus).utterances[5]
+    file = landmark_file(shards / item.landmarks)
+    assert file.content == (corpus / item.landmarks).read_bytes()
+    assert landmark_file(corpus / item.landmarks) == corpus / item.landmarks
+    with pytest.raises(InputError, match="no landmark file of this name in the packed corpus"):
+        landmark_file(shards / "landmarks" / "other.npz")
+    pytest.importorskip("PIL")
+    assert dispatch(["show", str(shards / item.landmarks), "--output", str(tmp_path / "sheet.png")]) == 0
+    assert (tmp_path / "sheet.png").is_file()
 
 
 def test_commands_for_landmark_files_name_unpack(shards, tmp_path):

@@ -25,7 +25,7 @@ class Options:
     positionals: ClassVar[tuple[str, ...]] = ("source",)
 
     source: Path
-    """a video, a folder of frames, or a landmark file (.npz)"""
+    """a video, a folder of frames, or a landmark file (.npz); in a packed corpus it is SHARDS/landmarks/CLIP.npz"""
     output: Path
     """file to write: .mp4 or .gif in real time, .png for a contact sheet"""
     landmarks: Path | None = None
@@ -51,6 +51,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Writes the picture or the film; returns exit status 0."""
+    from signloom.corpus import landmark_file
     from signloom.drawing.person import import_pillow
     from signloom.drawing.show import Shown, track, write_film, write_sheet
     from signloom.extract.packages import import_av
@@ -61,16 +62,17 @@ def run(options: Options) -> int:
     import_pillow("a picture")
     if kind == ".mp4":
         import_av("a film as .mp4")
-    if not options.source.exists():
+    source = landmark_file(options.source)
+    if isinstance(source, Path) and not source.exists():
         raise InputError(f"{options.source}: no such file or folder")
     if options.source.suffix == SUFFIX:
         if options.landmarks is not None:
             raise InputError(
                 f"{options.source} and --landmarks {options.landmarks}: two landmark files; give the video as SOURCE"
             )
-        shown = Shown(Landmarks.load(options.source), None)
+        shown = Shown(Landmarks.load(source), None)
     elif options.landmarks is not None:
-        shown = Shown(Landmarks.load(options.landmarks), options.source)
+        shown = Shown(Landmarks.load(landmark_file(options.landmarks)), options.source)
     else:
         shown = Shown(
             track(options.source, crop=options.crop, pixel_aspect=options.pixel_aspect, fps=options.fps), options.source

@@ -6,7 +6,7 @@ corpus has its landmark files as members of a few large archives (see `shards`).
 """
 
 from signloom.corpus.names import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, SYNTHETIC_UTTERANCES
-from signloom.corpus.reading import Corpus, NoCorpusError, check_split, simulated_label
+from signloom.corpus.reading import Corpus, NoCorpusError, check_split, landmark_file, simulated_label
 from signloom.corpus.shards import shard_files
 from signloom.corpus.utterance import SPLITS, Utterance
 from signloom.corpus.utterances import Utterances, num_sampled, spread
@@ -26,6 +26,7 @@ __all__ = [
     "Utterances",
     "check_output",
     "check_split",
+    "landmark_file",
     "num_sampled",
     "shard_files",
     "simulated_label",

@@ -147,6 +147,10 @@ class Corpus:
             return self.copied.member(utterance.landmarks, CLIP)
         return inside(self.root, utterance.landmarks)
 
+    def path(self, utterance: Utterance) -> Path | None:
+        """Returns the path of an utterance's landmark file; None if it is in a shard or has a URL."""
+        return None if self.shards or self.copied else inside(self.root, utterance.landmarks)
+
     def summary(self) -> dict[str, dict[str, Any]]:
         """Returns for each non-empty split the numbers of utterances, signers, running and distinct glosses, hours."""
         table = {}
@@ -170,6 +174,21 @@ def _check_same(path: Path | Member, clip: Landmarks | ClipView, utterance: Utte
         raise InputError(f"{path}: {plural(len(clip), 'frame')}, the manifest says {utterance.num_frames}")
     if not math.isclose(clip.fps, utterance.fps, rel_tol=1e-6):
         raise InputError(f"{path}: {clip.fps:g} frames per second, the manifest says {utterance.fps:g}")
+
+
+def landmark_file(path: Path) -> Path | Member:
+    """Returns the landmark file at a path, which may lead into a packed corpus as it led into the folder that was
+    packed: `shards/landmarks/clip.npz`.
+    """
+    packed = next((folder for folder in path.parents if (folder / SHARDS).is_file()), None)
+    if packed is None or path.exists():
+        return path
+    corpus = Corpus.open(packed)
+    name = path.relative_to(packed).as_posix()
+    row = next((row for row, text in enumerate(corpus.utterances.columns.landmarks.texts()) if text == name), None)
+    if row is None:
+        raise InputError(f"{path}: no landmark file of this name in the packed corpus {packed}")
+    return corpus.file(corpus.utterances[row])
 
 
 def check_split(name: str | None) -> None:

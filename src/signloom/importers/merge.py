@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 from signloom.console import say
 from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.errors import Faults, InputError, listed, plural
-from signloom.files.paths import inside
 from signloom.files.reading import sha256_of
 from signloom.hints import command
 from signloom.importers.annotations import note_glosses
@@ -60,8 +59,7 @@ def run(options: Options) -> int:
             utterance.glosses,
             f"{corpora[name].root}: {utterance.id}",
             partial(corpora[name].load, utterance),
-            # A member of a shard is read when it is written.
-            inside(corpora[name].root, utterance.landmarks) if corpora[name].shards is None else None,
+            corpora[name].path(utterance),
             {**utterance.source, "corpus": name, "corpus_id": utterance.id},
             utterance.truth,
             utterance.others,
@@ -260,9 +258,10 @@ def without_copies(corpora: Mapping[str, Corpus]) -> tuple[dict[str, list[Uttera
 
 def _file_key(corpus: Corpus, item: Utterance) -> tuple[object, object]:
     """Returns what tells a landmark file from others, without reading it."""
-    if corpus.shards is not None:
-        return corpus.root, item.id
-    status = inside(corpus.root, item.landmarks).stat()
+    path = corpus.path(item)
+    if path is None:
+        return corpus.root, item.landmarks
+    status = path.stat()
     return status.st_dev, status.st_ino
 
 
