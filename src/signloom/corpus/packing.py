@@ -63,11 +63,13 @@ class Plan:
     """What packing a corpus will write.
 
     shards: in order.  rows: the index (see `shards.ROW`).  seed: of the order.
+    made_from: a hash that changes with what the corpus holds: its manifest, and sizes and times of its landmark files.
     """
 
     shards: tuple[PlannedShard, ...]
     rows: np.ndarray
     seed: int
+    made_from: str
 
     def summary(self) -> dict[str, dict[str, int]]:
         """Returns for each split the numbers of utterances and shards, the bytes of all and of the largest shard."""
@@ -94,11 +96,12 @@ def plan_shards(corpus: Corpus, *, shard_bytes: int, seed: int, advance: Advance
     Raises InputError for a landmark file that is missing or too large.
     """
     rows = np.zeros(len(corpus), dtype=ROW)
+    changed = np.zeros(len(corpus), dtype=np.int64)
     splits: dict[str, list[int]] = {name: [] for name in SPLITS}
     for number, item in enumerate(corpus.utterances):
         rows[number]["id_hash"] = id_hash(item.id)
         rows[number]["record_size"] = len(_record(item))
-        rows[number]["landmarks_size"] = _size(corpus, item)
+        rows[number]["landmarks_size"], changed[number] = _size_and_time(corpus, item)
         splits[item.split].append(number)
         advance(1)
     if len(np.unique(rows["id_hash"])) < len(rows):
@@ -109,7 +112,11 @@ def plan_shards(corpus: Corpus, *, shard_bytes: int, seed: int, advance: Advance
         for part in _dealt(order, rows, shard_bytes):
             name = f"{split}-{sum(shard.split == split for shard in shards):06d}{SHARD_SUFFIX}"
             shards.append(PlannedShard(name, split, part, _place(part, rows, len(shards))))
-    return Plan(tuple(shards), rows, seed)
+    made_from = hashlib.sha256(rows.tobytes() + changed.tobytes() + str(corpus.copied and corpus.folder).encode())
+    for name in (MANIFEST, SHARDS):
+        if (corpus.folder / name).is_file():
+            made_from.update(sha256_of(corpus.folder / name).encode())
+    return Plan(tuple(shards), rows, seed, made_from.hexdigest())
 
 
 def _dealt(order: np.ndarray, rows: np.ndarray, most: int) -> Iterator[np.ndarray]:
@@ -149,9 +156,7 @@ def pack(
     while they are packed.
     """
     check_other_folder(corpus, output)
-    fingerprint = hashlib.sha256(plan.rows.tobytes() + _changed(corpus).tobytes())
-    fingerprint.update(sha256_of(corpus.folder / MANIFEST).encode())
-    with _writing(output, overwrite, fingerprint.hexdigest()) as stage:
+    with _writing(output, overwrite, plan.made_from) as stage:
         listed = []
         for shard in plan.shards:
             path = stage.path / shard.name
@@ -282,24 +287,18 @@ def _record(item: Utterance) -> bytes:
     return encode_json(item.to_json(), item.id)
 
 
-def _size(corpus: Corpus, item: Utterance) -> int:
+def _size_and_time(corpus: Corpus, item: Utterance) -> tuple[int, int]:
+    """Returns the bytes of a landmark file, and when it was last changed, in nanoseconds.
+
+    Members of shards and copies of objects have no such time: others of them come with another list or folder.
+    """
     if corpus.shards is not None:
-        return corpus.shards.landmarks_size(item.id)
+        return corpus.shards.landmarks_size(item.id), 0
     path = corpus.copied.path(item.landmarks) if corpus.copied else inside(corpus.root, item.landmarks)
-    size = path.stat().st_size
-    if size > CLIP.most_bytes:
-        raise InputError(f"{path}: {plural(size, 'byte')}; needed {CLIP.name} of at most {CLIP.most_bytes:,}")
-    return size
-
-
-def _changed(corpus: Corpus) -> np.ndarray:
-    """Returns when each landmark file was last changed, in nanoseconds: whether shards of a stopped run are current."""
-    if corpus.shards is not None:
-        return np.array([shard.sha256 for shard in corpus.shards.shards])
-    if corpus.copied is not None:
-        # The copy of another state is another folder.
-        return np.array([str(corpus.copied.folder)])
-    return np.array([inside(corpus.root, item.landmarks).stat().st_mtime_ns for item in corpus], dtype=np.int64)
+    status = path.stat()
+    if status.st_size > CLIP.most_bytes:
+        raise InputError(f"{path}: {plural(status.st_size, 'byte')}; needed {CLIP.name} of at most {CLIP.most_bytes:,}")
+    return status.st_size, 0 if corpus.copied else status.st_mtime_ns
 
 
 def _copy_beside(corpus: Corpus, stage: Stage) -> list[str]:

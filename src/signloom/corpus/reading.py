@@ -185,7 +185,7 @@ def landmark_file(path: Path) -> Path | Member:
         return path
     corpus = Corpus.open(packed)
     name = path.relative_to(packed).as_posix()
-    row = next((row for row, text in enumerate(corpus.utterances.columns.landmarks.texts()) if text == name), None)
+    row = next((row for row, text in enumerate(corpus.utterances.columns.landmarks) if text == name), None)
     if row is None:
         raise InputError(f"{path}: no landmark file of this name in the packed corpus {packed}")
     return corpus.file(corpus.utterances[row])

@@ -59,12 +59,19 @@ class RangeReader:
 
     def _descriptor(self, name: str) -> int:
         if name not in self._open:
+            self._close_removed()
             with open_file(self.path(name), ANY) as file:
                 self._open[name] = os.dup(file.fileno())
             if len(self._open) > _MOST_OPEN:
                 os.close(self._open.popitem(last=False)[1])
         self._open.move_to_end(name)
         return self._open[name]
+
+    def _close_removed(self) -> None:
+        """Closes copies that were removed to make room: an open file takes its room until then."""
+        removed = [name for name, descriptor in self._open.items() if os.fstat(descriptor).st_nlink == 0]
+        for name in removed if self.copied else ():
+            os.close(self._open.pop(name))
 
     def close(self) -> None:
         """Closes the files; the next reading opens them again."""
