@@ -32,6 +32,7 @@ from signloom.page.site import FILES, PAGE, Site, check_output
 from signloom.vocabulary import Vocabulary
 
 WEB = Path(__file__).parents[1] / "web"
+DEMO = Path(site_module.__file__).parents[1] / "demo" / "model.onnx"
 BUILT = {"index.html": b"<!doctype html>", "sw.js": b"sw", "locales/en.json": b"{}", "locales/de.json": b"{}"}
 
 
@@ -113,6 +114,31 @@ def test_serve_says_which_address_cannot_be_used(option, tmp_path):
     a_site().write(tmp_path / "site")
     with pytest.raises(InputError, match=option[0]):
         dispatch(["serve", str(tmp_path / "site"), *option])
+
+
+def test_serve_names_the_files_that_a_site_lacks(tmp_path):
+    a_site().write(tmp_path / "site")
+    (tmp_path / "site" / "index.html").unlink()
+    with pytest.raises(InputError, match=r"lacks index\.html"):
+        dispatch(["serve", str(tmp_path / "site"), "--port", "0"])
+
+
+def test_serve_says_that_an_archive_must_be_unpacked(tmp_path):
+    a_site().write_zip(tmp_path / "site.zip")
+    with pytest.raises(InputError, match="unpack it"):
+        dispatch(["serve", str(tmp_path / "site.zip"), "--port", "0"])
+
+
+@pytest.mark.parametrize("option", ["--examples", "--lexicon"])
+def test_the_page_is_not_written_into_what_it_is_made_of(option, tmp_path):
+    with pytest.raises(InputError, match=f"lies in {option}"):
+        dispatch(["page", "model.onnx", option, str(tmp_path), "--output", str(tmp_path / "site")])
+
+
+def test_a_corpus_with_none_of_the_models_signs_is_refused(built, tiny_corpus, tmp_path):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(InputError, match="none of the model's signs"):
+        dispatch(["page", str(DEMO), "--examples", str(tiny_corpus), "--output", str(tmp_path / "site")])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import waving
-from conftest import TINY_STUDENT, worn_norms
+from conftest import TINY_STUDENT, random_landmarks, worn_norms
 from signloom import layout
 from signloom.ctc.decoding import Decoding
 from signloom.ctc.kneser_ney import kneser_ney
@@ -31,6 +31,7 @@ from signloom.extract import extract_landmarks  # noqa: E402
 from signloom.inference.export import exported  # noqa: E402
 from signloom.inference.torch_engine import TorchEngine  # noqa: E402
 from signloom.model.recognizer import Recognizer  # noqa: E402
+from signloom.page.examples import lexicon  # noqa: E402
 from signloom.page.site import Site  # noqa: E402
 
 WEB = Path(__file__).parents[1] / "web"
@@ -77,12 +78,16 @@ def visit(model, tmp_path_factory) -> Path:
     if reason := why_not():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("visit")
-    site = Site.of(model, title="<script>planted = 1</script>")
+    write_video(folder / "video.mp4", "libx264", "yuv420p")
+    (folder / "lexicon").mkdir()
+    extract_landmarks(folder / "video.mp4").save(folder / "lexicon" / "WAVE.npz")
+    for number in range(5):
+        random_landmarks(20, seed=number).save(folder / "lexicon" / f"OTHER-{number}.npz")
+    site = Site.of(model, title="<script>planted = 1</script>", lexicon=lexicon(model, folder / "lexicon"))
     site.write(folder / "site")
     Site.of(model, title="Another title").write(folder / "site2")
     damaged = {name: content for name, content in site.files.items() if name != "files.js"}
     Site({**damaged, "data/model.onnx": damaged["data/model.onnx"][:2000]}).write(folder / "damaged")
-    write_video(folder / "video.mp4", "libx264", "yuv420p")
     write_video(folder / "camera.mjpeg", "mjpeg", "yuvj420p")
     write_video(folder / "nobody.mp4", "libx264", "yuv420p", 4, person=False)
     whole = (folder / "video.mp4").read_bytes()

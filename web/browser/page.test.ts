@@ -71,6 +71,8 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
   it("recognises every frame of a video without the network", async () => {
     const before = host.requests.length;
     complaints.length = 0;
+    await page.click("#tab-practise");
+    await page.click("#next");
     await page.setInputFiles("#file", join(folder, "video.mp4"));
     await frames(page, 2);
     await page.screenshot({ path: join(folder, "running.png") });
@@ -80,7 +82,17 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
     expect(session.seconds.length).toBe(Number(process.env.SIGNLOOM_FRAMES));
     expect(host.askedSince(before)).toEqual([]);
     expect(complaints).toEqual([]);
+    await page.click("#tab-lookup");
     expect(await page.locator("#nearest li").count()).toBe(5);
+    // The lexicon has the same film, as Python's MediaPipe saw it.
+    expect(await page.textContent("#nearest li")).toMatch(/^WAVE, \d+%$/);
+    await page.click("#tab-practise");
+    const asked = (await page.textContent("#task"))?.replace("Sign: ", "");
+    const verdicts = await page.locator("#attempts li").allTextContents();
+    expect(verdicts.some((verdict) => verdict === `Yes: I saw ${asked}`)).toBe(session.finals.some(({ gloss }) => gloss === asked));
+    expect(verdicts.every((verdict) => verdict.endsWith(` I saw ${asked}`) || verdict.endsWith(` instead of ${asked}`))).toBe(true);
+    expect(verdicts.length).toBeGreaterThan(0);
+    await page.click("#tab-recognise");
     await page.screenshot({ path: join(folder, "done.png") });
     for (const [label, suffix] of [["Text", "txt"], ["Subtitles (SRT)", "srt"], ["JSON", "json"], ["ELAN", "eaf"]]) {
       writeFileSync(join(folder, `transcript.${suffix}`), await downloaded(page, label));
@@ -109,6 +121,8 @@ describe.skipIf(!folder)("the page (SIGNLOOM_BROWSER; `pytest tests/test_page_br
   it.each([[360, 640], [640, 360], [1280, 800]])("fits into %i x %i", async (width, height) => {
     await page.setViewportSize({ width, height });
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    const tops = await page.locator("#tabs button").evaluateAll((tabs) => tabs.map((tab) => tab.getBoundingClientRect().top));
+    expect(new Set(tops).size).toBe(1);
   });
 
   it("can be used with the keyboard alone", async () => {

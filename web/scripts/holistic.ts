@@ -12,7 +12,6 @@ import { PACKED_SUFFIX } from "../src/workers/packed";
 const FOLDER = "node_modules/@mediapipe/holistic";
 const PACKAGE = "holistic_solution_packed_assets";
 const WHOLE = [
-  "holistic.js",
   "holistic.binarypb",
   "holistic_solution_simd_wasm_bin.js",
   "holistic_solution_simd_wasm_bin.wasm",
@@ -28,6 +27,10 @@ const FETCH = `function fetchRemotePackage(name, size, callback, errback) {
   fetch(name).then((response) => response.arrayBuffer()).then(callback, errback);
 }
 `;
+
+/** How Holistic frees its results, which it never does: `delete` is no own property of them, and arrays have none. */
+const FREE = `"object"===typeof n&&n.hasOwnProperty&&n.hasOwnProperty("delete")&&n.delete()`;
+const FREED = "n&&(n.isDeleted?n.isDeleted()||n.delete():ArrayBuffer.isView(n)&&a.i._free(n.byteOffset))";
 
 interface Packed {
   filename: string;
@@ -58,6 +61,12 @@ export function trimmed(loader: string, data: Uint8Array): { loader: string; dat
   return { loader: script, data: result };
 }
 
+/** Returns Holistic's script so that it frees the landmarks of each frame, 10 kB, in the memory of its WebAssembly. */
+export function freeing(script: string): string {
+  if (script.split(FREE).length !== 2) throw new Error("holistic.js has another form than expected; look at its new version");
+  return script.replace(FREE, FREED);
+}
+
 export function holistic(): Plugin {
   return {
     name: "holistic",
@@ -66,6 +75,7 @@ export function holistic(): Plugin {
       const emit = (name: string, source: string | Uint8Array) =>
         this.emitFile({ type: "asset", fileName: `holistic/${name}`, source });
       for (const name of WHOLE) emit(name, readFileSync(join(FOLDER, name)));
+      emit("holistic.js", freeing(readFileSync(join(FOLDER, "holistic.js"), "utf8")));
       const loader = readFileSync(join(FOLDER, `${PACKAGE}_loader.js`), "utf8");
       const models = trimmed(loader, readFileSync(join(FOLDER, `${PACKAGE}.data`)));
       const licences = readFileSync("scripts/notices.txt", "utf8") + readFileSync("../LICENSE", "utf8");

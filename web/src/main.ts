@@ -94,6 +94,7 @@ class Page {
     recogniser: Recogniser,
     private readonly practise: Practise,
     private readonly lookup: Lookup,
+    private readonly tabs: Tabs,
   ) {
     // For who wants to check the captions: `#keep` in the address keeps the landmarks of a session.
     const keeps = location.hash === "#keep";
@@ -138,6 +139,7 @@ class Page {
     this.captions = new Captions();
     this.media = file?.name ?? null;
     byId("transcript").replaceChildren();
+    this.lookup.show([]);
     byId("hint").hidden = true;
     byId<HTMLInputElement>("mirror").checked = file === null;
     byId("picture").classList.toggle("mirrored", file === null);
@@ -189,7 +191,9 @@ class Page {
   private lacking(seenShare: number): string {
     if (!seenShare) return text("nobody_video");
     const lacking = seenShare < FEW_SEEN ? text("few_seen", { percent: percent(seenShare) }) : "";
-    return this.captions.finals.length ? lacking : [lacking, text("nothing")].filter(Boolean).join(" ");
+    const isLookup = this.tabs.chosen === "lookup";
+    if (isLookup ? this.lookup.hasFound : this.captions.finals.length) return lacking;
+    return [lacking, text(isLookup ? "lookup_nothing" : "nothing")].filter(Boolean).join(" ");
   }
 
   private note(message: string): void {
@@ -260,7 +264,7 @@ async function main(): Promise<void> {
   byId("title").textContent = site.title;
   byId("card").textContent = site.card;
   await chooseLanguage(site);
-  new Tabs(["recognise", "practise", "lookup", "about"]);
+  const tabs = new Tabs(["recognise", "practise", "lookup", "about"]);
   if (!runsWebAssembly()) return problem(text("error_wasm"));
   const progress = byId("progress");
   await keepForOffline(site.version, {
@@ -283,7 +287,7 @@ async function main(): Promise<void> {
   const films = filmsOf(await loadExamples());
   const practise = new Practise(site.drawing, site.model.words.slice(2), films);
   const lookup = new Lookup(site.drawing, lexicon.examples.length ? filmsOf(lexicon) : films);
-  new Page(site, tracker, recogniser, practise, lookup);
+  new Page(site, tracker, recogniser, practise, lookup, tabs);
   progress.textContent = text("ready");
 }
 

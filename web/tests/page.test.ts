@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Captions } from "../src/page/captions";
 import { written } from "../src/page/transcript";
-import { trimmed } from "../scripts/holistic";
+import { freeing, trimmed } from "../scripts/holistic";
 import type { GlossEvent } from "../src/recognizer/stream_events";
 
 const span = (gloss: string, startSeconds = 0) => ({ gloss, startSeconds, endSeconds: startSeconds + 0.5, confidence: 0.9 });
@@ -61,5 +61,23 @@ describe("the package of MediaPipe's models", () => {
 
   it("is refused in another form", () => {
     expect(() => trimmed("load()", new Uint8Array())).toThrow("another form");
+  });
+});
+
+describe("the script of Holistic", () => {
+  it("frees what a frame gave: arrays in WebAssembly's memory, and objects once", () => {
+    const freed: unknown[] = [];
+    const result = (isDeleted: boolean) => ({ isDeleted: () => isDeleted, delete: () => freed.push("object") });
+    const script = freeing('"object"===typeof n&&n.hasOwnProperty&&n.hasOwnProperty("delete")&&n.delete()');
+    const free = new Function("n", "a", script) as (result: unknown, holistic: unknown) => void;
+    const memory = new ArrayBuffer(64);
+    for (const each of [new Uint8Array(memory, 16, 8), result(false), result(true), undefined, 3]) {
+      free(each, { i: { _free: (place: number) => freed.push(place) } });
+    }
+    expect(freed).toEqual([16, "object"]);
+  });
+
+  it("is refused in another form", () => {
+    expect(() => freeing("n.delete()")).toThrow("another form");
   });
 });

@@ -41,10 +41,10 @@ def run(options: Options) -> int:
     if options.count < 1:
         raise InputError(f"--count {options.count}: needed at least 1")
     model = load(options.model)
+    query = embedding(model, read_landmarks(options.clip, view=model.view))
     with progress_bar() as bar:
         task = bar.add_task("lexicon", total=None, unit="clips")
         lexicon = read_lexicon(model, options.lexicon, advance=lambda count: bar.advance(task, count))
-    query = embedding(model, read_landmarks(options.clip, view=model.view))
     matches = nearest(query, lexicon, options.count)
     if options.format == "json":
         found = [{"sign": each.entry.name, "similarity": round(each.similarity, 4)} for each in matches]

@@ -52,6 +52,10 @@ def run(options: Options) -> int:
     """Returns the exit status 0 when the page was written."""
     from signloom.page.site import check_output
 
+    for name in ("examples", "lexicon"):
+        folder = getattr(options, name)
+        if folder is not None and options.output.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"--output {options.output}: lies in --{name} {folder}; choose a folder elsewhere")
     archive = options.output.with_name(f"{options.output.name.removesuffix('.zip')}.zip")
     if not options.zip:
         check_output(options.output, overwrite=options.overwrite)
@@ -90,6 +94,11 @@ def site_of(options: SiteOptions) -> Site:
         with progress_bar() as bar:
             task = bar.add_task("examples", total=len(model.vocabulary) - 2, unit="signs")
             shown, missing = examples(model, corpus, advance=lambda count: bar.advance(task, count))
+        if not shown["examples"]:
+            raise InputError(
+                f"--examples {options.examples}: its training clips show none of the model's signs "
+                f"({listed(model.vocabulary.words[2:])}); needed a corpus with the same glosses"
+            )
         if missing:
             say(f"note: no example of {plural(len(missing), 'sign', 'signs')}: {listed(missing)}")
     entries = None

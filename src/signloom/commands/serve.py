@@ -36,6 +36,8 @@ def run(options: Options) -> int:
 
     if not 0 <= options.port <= _MOST_PORT:
         raise InputError(f"--port {options.port}: needed 0 to {_MOST_PORT:,}")
+    if options.model.suffix == ".zip":
+        raise InputError(f"{options.model}: an archive; unpack it, and give the folder")
     site = read_site(options.model) if is_site(options.model) else site_of(options)
     with SiteServer(site, options.host, options.port) as server:
         if options.host not in LOOPBACK:

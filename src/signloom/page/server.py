@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from signloom.errors import InputError
+from signloom.errors import InputError, listed
 from signloom.page.headers import HEADERS, OTHER_TYPE, TYPES
-from signloom.page.site import FILES, Site
+from signloom.page.site import FILES, Site, listed_in
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -39,7 +39,10 @@ class SiteServer(ThreadingHTTPServer):
 
 
 def read_site(folder: Path) -> Site:
-    """Returns the site that `signloom page` wrote into a folder."""
+    """Returns the site that `signloom page` wrote into a folder. Raises InputError if files of it are missing."""
+    missing = [name for name in listed_in(folder) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: lacks {listed(missing)}; make the page again with 'signloom page'")
     paths = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return Site({name: path.read_bytes() for name, path in names.items() if name != FILES and not _is_hidden(name)})

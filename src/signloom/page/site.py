@@ -99,7 +99,7 @@ class Site:
                     path = inside(stage.path, name)
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
-                stage.commit(self.files, remove=_listed_in(folder))
+                stage.commit(self.files, remove=listed_in(folder))
             finally:
                 stage.clear()
 
@@ -131,7 +131,7 @@ def is_site(folder: Path) -> bool:
     return (folder / FILES).is_file() and (folder / PAGE).is_file()
 
 
-def _listed_in(folder: Path) -> list[str]:
+def listed_in(folder: Path) -> list[str]:
     """Returns the files that the list of an earlier site names; of a damaged list none."""
     try:
         text = (folder / FILES).read_text(encoding="utf-8")

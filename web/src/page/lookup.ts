@@ -16,6 +16,10 @@ export class Lookup {
     private readonly films: ReadonlyMap<string, Film>,
   ) {}
 
+  get hasFound(): boolean {
+    return byId("nearest").childElementCount > 0;
+  }
+
   /** Shows the signs that were found, the nearest first. */
   show(matches: readonly Match[]): void {
     this.stops.forEach((stop) => stop());

@@ -94,6 +94,8 @@ export class Session {
     if (start !== this.numStarts) return stream.getTracks().forEach((track) => track.stop());
     const unwatch = eachFrame(this.video, async (seconds, numDropped) => {
       this.numDropped += numDropped;
+      // A slow tracker is no pause of the camera.
+      clearTimeout(this.pause);
       try {
         await this.one(seconds);
         this.awaitNext();

@@ -116,13 +116,13 @@ export function play(canvas: HTMLCanvasElement, drawing: Drawing, film: Film, re
     return () => {};
   }
   const begin = performance.now();
-  let request = 0;
   const show = () => {
     const number = Math.floor(((performance.now() - begin) / 1000) * film.example.fps);
-    if (!repeats && number >= film.numFrames) return;
-    drawExample(canvas, drawing, film, number % film.numFrames);
-    request = requestAnimationFrame(show);
+    if (!repeats && number >= film.numFrames) clearInterval(timer);
+    // Nobody sees the canvas of another tab of the page.
+    else if (canvas.offsetParent) drawExample(canvas, drawing, film, number % film.numFrames);
   };
+  const timer = setInterval(show, 1000 / film.example.fps);
   show();
-  return () => cancelAnimationFrame(request);
+  return () => clearInterval(timer);
 }

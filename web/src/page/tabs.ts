@@ -4,7 +4,8 @@ import { byId } from "./dom";
 import { text } from "./texts";
 
 export class Tabs {
-  private chosen: string;
+  /** The name of the tab that is shown. */
+  chosen: string;
 
   constructor(private readonly names: readonly string[]) {
     this.chosen = names[0];
