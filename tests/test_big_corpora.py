@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections import Counter
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ from signloom.corpus.index import _DTYPES, _head_bytes, _read_head, read_index
 from signloom.corpus.splits import dev_is_known
 from signloom.corpus.utterances import MANIFEST_INDEX
 from signloom.ctc.collapse import frames_needed, frames_needed_each
-from signloom.errors import InputError
+from signloom.errors import InputError, plural
 from signloom.files.paths import Listing
+from signloom.health.checks.manifest import FASTEST_GLOSS_SECONDS, REPEATS, SLOWEST_GLOSS_SECONDS, _unusual
 from signloom.train.fit import fit
 from signloom.train.recipe import Recipe
 from signloom.vocabulary import BLANK, UNKNOWN, Vocabulary
@@ -413,6 +415,29 @@ def test_a_run_on_a_large_corpus_is_the_same_as_on_objects(tiny_corpus, tmp_path
     assert losses("large", cache_gigabytes=0) == small
     assert losses("sample", statistics_clips=4) != small
     (tiny_corpus / MANIFEST_INDEX).unlink()
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from("AB"), min_size=1, max_size=9), st.integers(1, 900)), min_size=1, max_size=6
+    )
+)
+def test_repeats_and_paces_are_found_in_columns_as_in_sentences(drawn):
+    items = [
+        Utterance(f"u{number}", "train", None, tuple(glosses), "a.npz", frames, 25.0)
+        for number, (glosses, frames) in enumerate(drawn)
+    ]
+    expected = []
+    for item in items:
+        runs = ["".join(group) for _, group in groupby(item.glosses)]
+        if max(map(len, runs)) >= REPEATS:
+            expected.append(f"{item.id}: one gloss {REPEATS} or more times in a row")
+        pace = item.num_frames / 25 / len(item.glosses)
+        if not FASTEST_GLOSS_SECONDS <= pace <= SLOWEST_GLOSS_SECONDS:
+            expected.append(f"{item.id}: {plural(len(item.glosses), 'gloss')} in {item.num_frames / 25:.2f} seconds")
+    count, told = _unusual(columns_of(items))
+    assert count == len(expected)
+    assert told == expected
 
 
 def ragged(lists):

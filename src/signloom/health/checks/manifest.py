@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from signloom.corpus.columns import Columns
+from signloom.corpus.columns import Columns, starts_of
 from signloom.corpus.splits import KNOWN_DEV, dev_is_known
 from signloom.errors import plural
 from signloom.findings import Details, Outcome, check, fail, judge, note, ok
@@ -125,9 +125,11 @@ def _unusual(columns: Columns) -> tuple[int, list[str]]:
     """Returns the number of repeats and unusual paces, and the first of them in words."""
     glosses, rows, counts = columns.glosses, columns.glosses.rows(), columns.glosses.counts
     same = (glosses.values[1:] == glosses.values[:-1]) & (rows[1:] == rows[:-1])
-    ends = np.flatnonzero(np.convolve(same, np.ones(REPEATS - 1, dtype=np.int64), "valid") >= REPEATS - 1)
+    # Of all neighbours before a place, how many are the same.
+    before = starts_of(same)
+    repeated = before[REPEATS - 1 :] - before[: 1 - REPEATS] == REPEATS - 1
     repeats = np.zeros(len(columns), dtype=bool)
-    repeats[rows[ends]] = True
+    repeats[rows[np.flatnonzero(repeated)]] = True
     pace = columns.seconds / counts
     odd = ~((pace >= FASTEST_GLOSS_SECONDS) & (pace <= SLOWEST_GLOSS_SECONDS))
     unusual = []
