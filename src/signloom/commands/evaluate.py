@@ -78,7 +78,7 @@ def run(options: Options) -> int:
             workers=options.workers,
             advance=lambda count: bar.advance(task, count),
         )
-    unknown = model.vocabulary.unknown_note(options.split, [item.glosses for item in corpus.split(options.split)])
+    unknown = model.vocabulary.unknown_note(options.split, corpus.split(options.split).columns.sentences())
     if unknown:
         say(f"note: {unknown}")
     # Shown before anything is written, which a full disk may prevent.

@@ -78,7 +78,7 @@ def _estimated(options: Options, corpus: Corpus | None) -> NGram:
             )
         sentences, source = [sentence.glosses for sentence in read], ", ".join(map(str, options.sentences))
     elif corpus is not None:
-        sentences, source = [item.glosses for item in corpus.split("train")], f"{corpus.name}, train split"
+        sentences, source = list(corpus.split("train").columns.sentences()), f"{corpus.name}, train split"
     else:
         raise InputError("signloom lm: no training sentences; needed --data_dir or --sentences")
     estimate = kneser_ney(sentences, options.order)
@@ -94,7 +94,7 @@ def _sentences_of(name: str, corpus: Corpus | None) -> list[tuple[str, ...]]:
     if name in SPLITS:
         if corpus is None:
             raise InputError(f"--evaluate {name} is a split of a corpus; give --data_dir, or a file of sentences")
-        return [item.glosses for item in corpus.split(name)]
+        return list(corpus.split(name).columns.sentences())
     if not Path(name).exists():
         raise InputError(f"--evaluate {name}: no such file; needed {', '.join(SPLITS)} or a file of sentences")
     return [sentence.glosses for sentence in read_sentences(Path(name))]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from signloom.corpus import Corpus, Utterance
+from signloom.corpus import Corpus, Utterance, spread
 from signloom.errors import InputError
 from signloom.files.paths import without_folders
 from signloom.inference.model import Model
@@ -107,8 +107,9 @@ def _calibration_clips(model: Model, corpus: Corpus | None, advance: Callable[[i
         advance(1)
 
 
-def calibration_utterances(corpus: Corpus | None) -> list[Utterance]:
+def calibration_utterances(corpus: Corpus | None) -> Sequence[Utterance]:
     """Returns training utterances spread over the whole split, so that all signers are in it."""
-    train = [item for item in corpus if item.split == "train"] if corpus is not None else []
-    indices = np.linspace(0, len(train) - 1, min(NUM_CALIBRATION_CLIPS, len(train))).round().astype(int)
-    return [train[index] for index in indices]
+    if corpus is None:
+        return []
+    train = corpus.utterances.in_split("train")
+    return train.take(spread(len(train), NUM_CALIBRATION_CLIPS))

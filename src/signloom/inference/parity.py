@@ -5,7 +5,7 @@ Shapes: B clips, T frames, P points of a view, T' output frames, V words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,9 +144,9 @@ def compare(
     return parity
 
 
-def dev_utterances(corpus: Corpus | None) -> list[Utterance]:
+def dev_utterances(corpus: Corpus | None) -> Sequence[Utterance]:
     """Returns the dev split of a corpus, which may be empty."""
-    return [item for item in corpus if item.split == "dev"] if corpus is not None else []
+    return corpus.utterances.in_split("dev") if corpus is not None else []
 
 
 def made_clips(view: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -81,7 +81,8 @@ def drawn_points() -> list[int]:
 
 
 def _best(model: Model, corpus: Corpus, gloss: str) -> _Cut | None:
-    candidates = [item for item in corpus if item.split == "train" and gloss in item.glosses]
+    train = corpus.utterances.in_split("train")
+    candidates = list(train.take([place for place, words in enumerate(train.columns.sentences()) if gloss in words]))
     candidates.sort(key=lambda item: (len(item.glosses), item.duration_seconds))
     cuts = [cut for item in candidates[:_MOST_TRIED] for cut in _cuts(model, corpus, item, gloss)]
     return max(cuts, key=lambda cut: cut.confidence, default=None)
