@@ -114,12 +114,13 @@ def run_module(module: Any, program: str, arguments: list[str]) -> int:
     run: Callable[[Any], int] = module.run
     options = parse(module.Options, module.__doc__ or "", program, arguments)
     # Not before: --help needs neither.
+    from signloom.commands.fetched import fetched_inputs
     from signloom.commands.inputs import protect_inputs
     from signloom.corpus import NoCorpusError
     from signloom.files.inputs import protected_inputs
     from signloom.files.urls import Url
 
-    with protected_inputs():
+    with protected_inputs(), fetched_inputs(options) as options:
         protect_inputs(options)
         try:
             return run(options)
@@ -147,13 +148,14 @@ def parse(options: type, description: str, program: str, arguments: list[str]) -
             f"{program}: the file of --config is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8"
         ) from None
     # Not before: --help needs no corpus.
+    from signloom.commands.fetched import fetches
     from signloom.commands.inputs import locate
 
     values.pop("config", None)
     values = parser.instantiate(values)
     chosen = {name: values[name] for name in types}
     messages.check_numbers(chosen, program)
-    locate(chosen, options, program)
+    locate(chosen, options, program, fetches=fetches(options))
     return options(**chosen)
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from signloom.commands.parser import CORPORA
 from signloom.corpus import HEADER, LANDMARKS_FOLDER, LEFT_OUT, MANIFEST, shard_files
 from signloom.errors import InputError
 from signloom.files.inputs import check_no_input, protect
@@ -16,15 +17,14 @@ from signloom.run_folder import Run
 
 # Options that name what a command writes. All other paths are inputs, and so are texts that may name files or patterns.
 OUTPUTS = ("output", "output_dir", "html", "save_landmarks", "preview", "srt", "vtt", "json", "record")
-# Options that name a corpus, which may lie in object storage.
-CORPORA = ("data_dir", "corpus")
 TEXTS = ("sources", "annotations", "evaluate", "model", "subject")
 
 
-def locate(values: dict[str, Any], options: type, program: str) -> None:
+def locate(values: dict[str, Any], options: type, program: str, *, fetches: bool = False) -> None:
     """Puts URLs into the place of paths that name object storage, in the `values` of a command's options.
 
-    Options named by the class attribute `urls` of `options`, and those in `CORPORA`, may be URLs.
+    Options named by the class attribute `urls` of `options`, and those in `CORPORA`, may be URLs; inputs may as well if
+    the command `fetches` them.
 
     Raises InputError for a URL of another option, and for one of an unknown storage.
     """
@@ -34,7 +34,7 @@ def locate(values: dict[str, Any], options: type, program: str) -> None:
         found = [item for item in items if isinstance(item, Path | str) and is_url(item)]
         places = [located(item) for item in found if isinstance(item, Path) or name in (*TEXTS, *allowed)]
         urls = [place for place in places if isinstance(place, Url)]
-        if urls and name not in allowed:
+        if urls and name not in allowed and not (fetches and name not in OUTPUTS):
             word = name.upper() if name in getattr(options, "positionals", ()) else f"--{name}"
             raise InputError(f"{program}: {word} is {urls[0]}; needed a local file or folder: copy it here first")
         if isinstance(value, Path) and places:

@@ -16,8 +16,18 @@ import docstring_parser
 import jsonargparse
 
 from signloom.commands import messages
+from signloom.files.cache import DEFAULT_GB
+from signloom.files.cache import VARIABLE as CACHE_GB
 from signloom.files.options_file import read_options
+from signloom.files.scratch import VARIABLE as CACHE
 
+# Options that name a corpus, which may lie in object storage.
+CORPORA = ("data_dir", "corpus")
+_ON_URLS = (
+    "A corpus, and what says so above, may be a URL: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER. What is read of a corpus "
+    f"there is copied to ${CACHE} (~/.cache/signloom), up to ${CACHE_GB} gigabytes "
+    f"({DEFAULT_GB:g})."
+)
 _ON_LISTS = 'A list is written A,B. If an item has a comma, write the list as JSON: \'["A", "B,C"]\'.'
 
 
@@ -98,6 +108,12 @@ def option_types(options: type) -> dict[str, Any]:
     return types
 
 
+def _epilog(options: type, types: dict[str, Any], positionals: tuple[str, ...]) -> str:
+    has_lists = any(messages.is_list(types[name]) for name in {*types} - {*positionals})
+    has_urls = bool({*CORPORA, *getattr(options, "urls", ())} & {*types})
+    return "\n\n".join([_ON_LISTS] * has_lists + [_ON_URLS] * has_urls)
+
+
 @cache
 def make_parser(options: type, description: str, program: str) -> Parser:
     """Returns the parser of a command with the dataclass `options`.
@@ -114,7 +130,7 @@ def make_parser(options: type, description: str, program: str) -> Parser:
         prog=program,
         usage=" ".join([program, "[options]", *(_in_usage(name, types[name]) for name in positionals)]),
         description=description.strip(),
-        epilog=_ON_LISTS if any(messages.is_list(types[name]) for name in {*types} - {*positionals}) else "",
+        epilog=_epilog(options, types, positionals),
         formatter_class=_Formatter,
         exit_on_error=True,
         allow_abbrev=False,

@@ -11,6 +11,7 @@ from signloom.corpus import HEADER
 from signloom.errors import InputError, listed
 from signloom.files.paths import file_stem, is_hidden, resolved
 from signloom.files.reading import JSON, read_bytes
+from signloom.files.urls import Url
 from signloom.landmarks import SUFFIX
 from signloom.text.clean import clean, told_apart
 
@@ -38,7 +39,8 @@ class LandmarkFiles:
         self.root = root
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_safe_stem: defaultdict[str, list[Path]] = defaultdict(list)
-        made = (output / HEADER).exists() and resolved(output) if output is not None else False
+        here = output is not None and not isinstance(output, Url) and (output / HEADER).exists()
+        made = resolved(output) if here and output is not None else None
         for path in sorted(root.rglob(f"*{SUFFIX}")):
             if is_hidden(path, root) or (made and resolved(path).is_relative_to(made)):
                 continue
