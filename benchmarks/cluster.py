@@ -218,7 +218,7 @@ def scheduler(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         done[number] += 1
         if len(done) % max(options.clips // 10, 1) == 0:
             memory.append((len(done), round(_resident_mib(), 1)))
-            print(f"{len(done):,} done, driver {memory[-1][1]} MiB", flush=True)
+            print(f"{len(done):,} done, driver {memory[-1][1]} MiB", file=sys.stderr)
 
     def worker(_folder: SharedFolder) -> Any:
         return StubWorker()

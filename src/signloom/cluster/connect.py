@@ -77,7 +77,8 @@ def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tup
     os.environ.update(_ALWAYS)
     if address is None:
         os.environ.update(_OWN)
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # Ray reads it once per process.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.pop("RAY_ADDRESS", None)
     else:
         _check_address(address)

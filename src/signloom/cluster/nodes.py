@@ -29,8 +29,8 @@ class NodeTable:
         self._nodes = nodes
 
     def lines(self) -> list[str]:
-        """Returns the lines, nodes in trouble first; of many nodes, the first and a line for the others."""
-        ordered = sorted(self._nodes, key=lambda node: (node.unfit is None, -node.deaths, node.name))
+        """Returns the lines: nodes in trouble first, those that are gone last, and of many nodes one for the rest."""
+        ordered = sorted(self._nodes, key=lambda node: (node.unfit is None, not node.actors, -node.deaths, node.name))
         lines = [self._line(node) for node in ordered[:_SHOWN]]
         if rest := ordered[_SHOWN:]:
             jobs, rate = sum(node.jobs for node in rest), sum(_rate(node) for node in rest)
