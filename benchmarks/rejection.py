@@ -12,7 +12,8 @@ of signwish, akashcodes and p1 to p7 and from idle clips of people who train.
 Offline: beam of 10, no language model, utterances of 3 to 8 signs. False: glosses per minute of unknown signs.
 Recognised: the share of the true glosses that is right, in utterances of known signs alone. WER of both in turn: with
 unknown signs between known ones. Idle, rest: final glosses in ten minutes of a stream of idle clips of all kinds, and
-of those with both hands out of view. Each at no least confidence, at 0.5, which is the default of streams, and at 0.9.
+of those with both hands out of view. Idle clips: in how many different ones these glosses are, of all. Each at no least
+confidence, at 0.5, which is the default of streams, and at 0.9.
 ECE: of the confidences of known and unknown signs in turn, ten bins of equally many glosses.
 A run that is done is not done again: its results lie in --work.
 """
@@ -211,31 +212,35 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
         stream = streams_made.composed(
             signs, task.person, IDLE, minutes=options.minutes, fidgets=fidgets, sentences=False, seed=task.seed
         )
-        sure = idle_confidences(model, stream)
+        said = idle_glosses(model, stream)
         minutes = len(stream.points) / stream.fps / 60
         for least in LEASTS:
-            result[f"{least:g}"][name] = sum(one >= least for one in sure) / minutes * 10
+            kept = [span for span in said if span.confidence >= least]
+            named = {stream.idle_clip((span.start_seconds + span.end_seconds) / 2) for span in kept} - {None}
+            result[f"{least:g}"] |= {name: len(kept) / minutes * 10, f"{name}_clips": len(named)}
+        result[f"{name}_clips"] = len({clip for *_, clip in stream.idle})
     return result
 
 
-def idle_confidences(model: Any, stream: streams_made.Stream) -> list[float]:
-    """The confidences of all final glosses of a stream in which nobody signs."""
+def idle_glosses(model: Any, stream: streams_made.Stream) -> list[Any]:
+    """All final glosses of a stream in which nobody signs."""
     from signloom.inference.stream_events import GlossEvent
     from signloom.inference.streaming import StreamingRecognizer
 
     recognizer = StreamingRecognizer(model.with_min_confidence(0.0))
     events = recognizer.push(stream.points, np.arange(len(stream.points)) / stream.fps) + recognizer.finish()
-    return [event.span.confidence for event in events if isinstance(event, GlossEvent) and event.kind == "final"]
+    return [event.span for event in events if isinstance(event, GlossEvent) and event.kind == "final"]
 
 
 def show(results: dict[str, Any]) -> None:
-    head = ["model", "least confidence", "false a minute", "recognised", "WER of both", "idle", "rest", "ECE"]
+    head = ["model", "least confidence", "false a minute", "recognised", "WER of both"]
+    head += ["idle", "idle clips", "rest", "ECE"]
     rows = []
     for name, result in results.items():
         for least in LEASTS:
             at = result[f"{least:g}"]
             figures = [f"{at['false_per_minute']:.1f}", f"{at['recognised']:.1%}", f"{at['wer_both']:.1%}"]
-            idle = [f"{at[kind]:.1f}" for kind in ("idle", "rest")]
+            idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {result['idle_clips']}", f"{at['rest']:.1f}"]
             rows.append([name, f"{least:g}", *figures, *idle, f"{result['ece']:.3f}"])
     print("\n" + common.table(head, rows))
 

@@ -37,11 +37,18 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Stream:
-    """Frames (T, P, 3) of one signer at an even rate, and the sentences in them."""
+    """Frames (T, P, 3) of one signer at an even rate, the sentences in them, and the frames [start, end) of each idle
+    clip with its id."""
 
     points: np.ndarray
     fps: float
     sentences: tuple[Sentence, ...]
+    idle: tuple[tuple[int, int, str], ...] = ()
+
+    def idle_clip(self, seconds: float) -> str | None:
+        """Returns the id of the idle clip that is shown at a moment, if there is one."""
+        frame = seconds * self.fps
+        return next((name for start, end, name in self.idle if start <= frame < end), None)
 
     def cut(self, sentence: Sentence) -> ClipView:
         """Returns the frames of a sentence alone, as a recogniser of whole clips gets them."""
@@ -84,20 +91,23 @@ def composed(
     sentences: leave them out for idling alone.
     """
     rng = np.random.default_rng([seed, fidgets, sentences])
-    clips: dict[str, list[np.ndarray]] = {}
+    clips: dict[str, list[tuple[str, np.ndarray]]] = {}
     fps = 25.0
     for item in (item for item in corpus if item.signer == signer):
         clip = corpus.load_view(item, VIEW)
         fps = clip.fps
-        clips.setdefault(item.glosses[0], []).append(clip.points.astype(np.float32))
-    idle = [points for points in clips.pop(idle_gloss) if fidgets or is_rest(points)]
-    reel, made = _Reel(), []
+        clips.setdefault(item.glosses[0], []).append((item.id, clip.points.astype(np.float32)))
+    idle = [(name, points) for name, points in clips.pop(idle_gloss) if fidgets or is_rest(points)]
+    reel, made, idled = _Reel(), [], []
 
-    def show(pool: Sequence[np.ndarray]) -> tuple[int, int]:
-        points = pool[rng.integers(len(pool))]
+    def show(pool: Sequence[tuple[str, np.ndarray]]) -> tuple[int, int]:
+        name, points = pool[rng.integers(len(pool))]
         points = interpolate(points, retimed_positions(len(points), rng))
         reel.move_to(points[0], int(rng.integers(*JOIN_FRAMES, endpoint=True)))
-        return reel.add(points)
+        place = reel.add(points)
+        if pool is idle:
+            idled.append((*place, name))
+        return place
 
     while reel.length < minutes * 60 * fps:
         until = reel.length + rng.uniform(*IDLE_SECONDS) * fps
@@ -109,7 +119,7 @@ def composed(
     until = reel.length + IDLE_SECONDS[0] * fps
     while reel.length < until:
         show(idle)
-    return Stream(np.concatenate(reel.pieces), fps, tuple(made))
+    return Stream(np.concatenate(reel.pieces), fps, tuple(made), tuple(idled))
 
 
 def simulated(corpus: Corpus, signer: str, *, minutes: float, sentences: bool, seed: int) -> Stream:
