@@ -76,7 +76,9 @@ def run(options: Options) -> int:
     if options.dry_run:
         print("dry run: nothing was written")
     else:
-        print(f"next: {command('train', data_dir=options.output)}")
+        isolated = bool((corpus.utterances.columns.glosses.counts == 1).all())
+        compose = command("compose", options.output, output=f"{options.output}-sentences")
+        print(f"next: {compose if isolated else command('train', data_dir=options.output)}")
     return 0
 
 

@@ -79,6 +79,7 @@ class Shards:
     root: Path
     shards: tuple[Shard, ...]
     rows: np.ndarray
+    _hashes: np.ndarray
     _order: np.ndarray
     _reader: RangeReader
 
@@ -108,21 +109,22 @@ class Shards:
             _check_shard(root, shard, copied)
         _check_places(path, rows, listed.shards)
         order = np.argsort(rows["id_hash"], kind="stable")
-        return cls(root, tuple(listed.shards), rows, order, RangeReader(root, copied))
+        # Sorted and in one piece: what is searched for each clip.
+        return cls(root, tuple(listed.shards), rows, rows["id_hash"][order], order, RangeReader(root, copied))
 
     def row(self, utterance_id: str) -> int:
         """Returns the number of an utterance in the manifest. Raises InputError for one that is not packed."""
-        hashes = self.rows["id_hash"]
-        place = int(np.searchsorted(hashes, id_hash(utterance_id), sorter=self._order))
-        row = int(self._order[min(place, len(self._order) - 1)])
-        if hashes[row] != id_hash(utterance_id):
+        wanted = np.uint64(id_hash(utterance_id))
+        place = min(int(np.searchsorted(self._hashes, wanted)), len(self._hashes) - 1)
+        row = int(self._order[place])
+        if self._hashes[place] != wanted:
             raise InputError(f"{self.root}: no utterance {utterance_id!r} in its shards; open the corpus again")
         return row
 
     def numbers(self, utterance_ids: Iterable[str]) -> np.ndarray:
         """Returns the numbers of the shards that hold some utterances of the corpus, (n,) int64."""
         hashes = np.fromiter(map(id_hash, utterance_ids), dtype=np.uint64)
-        places = np.searchsorted(self.rows["id_hash"], hashes, sorter=self._order)
+        places = np.searchsorted(self._hashes, hashes)
         return self.rows["shard"][self._order[places]].astype(np.int64)
 
     def path(self, shard: Shard) -> Path:
