@@ -275,7 +275,9 @@ def test_a_model_is_trained_and_evaluated_by_url(bucket, tiny_corpus, tmp_path, 
     url = bucket / "tiny"
     upload(tiny_corpus, url)
     results = {}
-    for name, data_dir in (("url", url), ("folder", tiny_corpus)):
+    opened = Corpus.open(tiny_corpus)
+    pack(opened, bucket / "shards", plan_shards(opened, shard_bytes=10**9, seed=0))
+    for name, data_dir in (("url", url), ("packed", bucket / "shards"), ("folder", tiny_corpus)):
         elsewhere()
         out = tmp_path / name
         flags = ["--preset", "tiny", "--epochs", "2", "--batch_size", "8", "--seed", "3", "--output", str(out)]
@@ -284,7 +286,7 @@ def test_a_model_is_trained_and_evaluated_by_url(bucket, tiny_corpus, tmp_path, 
         assert dispatch(["evaluate", str(out)]) == 0
         weights = {key: tensor.tolist() for key, tensor in load_file(out / "model.safetensors").items()}
         results[name] = weights, json.loads((out / "evaluation-test.json").read_text())["wer"]
-    assert results["url"] == results["folder"]
+    assert results["url"] == results["packed"] == results["folder"]
     assert json.loads((tmp_path / "url" / "run.json").read_text())["corpus"]["path"] == str(url)
     assert f"corpus: {url}\n" in capsys.readouterr().err
     assert dispatch(["verify", "--data_dir", str(url), "--model", "tiny"]) in (0, 1)
