@@ -139,7 +139,7 @@ def test_a_downloaded_copy_is_a_corpus(bucket, tmp_path):
 
 def test_places_without_a_corpus(bucket):
     for place in (bucket / "nothing", Url("s3://no-such-bucket/corpus")):
-        with pytest.raises(NoCorpusError, match=f"{place}: not a finished corpus"):
+        with pytest.raises(NoCorpusError, match=f"{place}: no such bucket, or no finished corpus there"):
             Corpus.open(place)
 
 

@@ -27,6 +27,7 @@ from signloom.extract.parallel import extract_all
 from signloom.extract.resume import FailureLog, Survey, locked_output, survey
 from signloom.extract.sources import Clip, FoundClips, find_clips, take_shard
 from signloom.files.temporary import remove_temporary
+from signloom.files.urls import Url
 from signloom.hints import command
 from signloom.processes import usable_cpus
 
@@ -200,11 +201,12 @@ def _summary(
     table = "\n".join(f"{name:<11}{text}" for name, text in rows)
     if not done:
         return table
-    return (
-        f"{table}\nlandmarks are in {output}\n"
-        "next: signloom help import  # to make a corpus of them and their annotations\n"
-        f"or: {command('transcribe', output, model='MODEL', output_dir='results')}  # to recognise their glosses"
-    )
+    lines = [table, f"landmarks are in {output}"]
+    lines.append("next: signloom help import  # to make a corpus of them and their annotations")
+    if not isinstance(output, Url):
+        transcribe = command("transcribe", output, model="MODEL", output_dir="results")
+        lines.append(f"or: {transcribe}  # to recognise their glosses")
+    return "\n".join(lines)
 
 
 def _notes(done: dict[Clip, dict[str, Any]], failures: list[ClipResult], log: FailureLog) -> None:

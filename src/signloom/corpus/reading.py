@@ -31,8 +31,9 @@ class NoCorpusError(InputError):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        what = "no such bucket, or no finished corpus there" if isinstance(folder, Url) else "not a finished corpus"
         super().__init__(
-            f"{folder}: not a finished corpus; needed {HEADER} and {MANIFEST}. "
+            f"{folder}: {what}; needed {HEADER} and {MANIFEST}. "
             "Make one with 'signloom import', 'signloom compose' or 'signloom synth'"
         )
 
