@@ -117,3 +117,8 @@ def test_verify_judges_its_learning_rate(healthy, capsys, tiny_presets):
     assert "The learning rate peaks at 0.5 (--learning_rate 0.5), over 0.02" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+def test_utterances_without_a_gloss_are_no_part_of_it(healthy):
+    first = replace(healthy.utterances[0], glosses=(), others=(0,))
+    assert first_look(replace(healthy, utterances=(first, *healthy.utterances[1:]))) == []
