@@ -23,14 +23,15 @@ class Cost:
 
 _MACHINE = "2 x86_64 cores of a virtual machine, no GPU"
 EXTRACTION = Cost(
-    11.2,
+    28.6,
     "frames/s per core",
-    f"benchmarks/extraction.py, two workers on both cores, 640x480, 20 November 2026, {_MACHINE}",
+    f"benchmarks/extraction.py, two workers on both cores, 640x480, 30 November 2026, {_MACHINE}",
 )
-LANDMARKS = Cost(3336, "bytes per frame", f"benchmarks/extraction.py, 20 November 2026, {_MACHINE}")
+LANDMARKS = Cost(3336, "bytes per frame", f"benchmarks/extraction.py, 30 November 2026, {_MACHINE}")
 # Of a preset: recorded frames per second of a training process with one thread, two views (the default recipe).
 TRAINING = {
-    "student": Cost(11_000, "frames/s per process", f"benchmarks/training_speed.py, 21 November 2026, {_MACHINE}"),
+    preset: Cost(value, "frames/s per process", f"benchmarks/costs.py, 30 November 2026, {_MACHINE}")
+    for preset, value in (("student", 12_900), ("teacher_compact", 3_300), ("teacher", 1_800))
 }
 # Header of a tar member, twice per utterance, padding of both, and the record.
 SHARD_BYTES_PER_UTTERANCE = 3072
@@ -66,11 +67,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the work: seconds of a core or process in all, and seconds by the clock."""
+    """One stage of the work: seconds of a core or process in all, seconds by the clock, and machines that it takes."""
 
     name: str
     core_seconds: float
     seconds: float
+    machines: int
     how: str
 
 
@@ -111,12 +113,14 @@ def plan(work: Work, view: str) -> Plan:
                 "extract",
                 extraction,
                 extraction / workers + one_clip,
+                math.ceil(workers / work.cores),
                 f"{work.extract_speed:g} frames/s per core, {workers:,} at once",
             ),
             Stage(
                 "train",
                 training,
                 training / work.processes,
+                math.ceil(work.processes / work.cores),
                 f"{work.train_speed:,.0f} frames/s per process, {work.epochs} epochs; {work.processes} at once make "
                 f"batches of {work.processes * BATCH_SIZE}",
             ),

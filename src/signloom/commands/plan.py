@@ -93,10 +93,10 @@ def _show(work: Work, result: Plan, measured: list[Cost]) -> None:
         f"{plural(result.utterances, 'utterance')} of {work.clip_seconds:g} s"
     )
     for stage in result.stages:
-        machine_hours = stage.core_seconds / 3600 / work.cores
         print(
-            f"  {stage.name:<8} {_time(stage.seconds):>12}   {stage.core_seconds / 3600:,.1f} core hours "
-            f"({machine_hours:,.1f} machine hours of {work.cores} cores); {stage.how}"
+            f"  {stage.name:<8} {_time(stage.seconds):>12} on {plural(stage.machines, 'machine')}: "
+            f"{stage.core_seconds / 3600:,.1f} core hours, {stage.seconds * stage.machines / 3600:,.1f} machine hours; "
+            f"{stage.how}"
         )
     for name, size in result.storage.items():
         shards = f", {plural(result.shards, 'file')}" if "shards" in name else ""
