@@ -96,6 +96,23 @@ def run_signloom(arguments: Sequence[str], *, log: Path, checkout: Path = ROOT) 
     return time.perf_counter() - started
 
 
+def student_examples(folder: Path, **settings: Any) -> Any:
+    """The training utterances of a corpus as augmented examples for the student.  settings: of `UtteranceDataset`."""
+    from signloom.corpus import Corpus
+    from signloom.model.presets import preset
+    from signloom.train.augmentation import AugmentationConfig
+    from signloom.train.data import UtteranceDataset
+    from signloom.vocabulary import Vocabulary
+
+    corpus = Corpus.open(folder)
+    items = corpus.split("train")
+    vocabulary = Vocabulary.from_glosses(item.glosses for item in items)
+    view, fps = preset("student").view, preset("student").fps
+    return UtteranceDataset(
+        corpus, items, vocabulary, view=view, fps=fps, augmentation=AugmentationConfig(), **settings
+    )
+
+
 def provenance() -> dict[str, Any]:
     """Command, commit, date, machine and versions."""
     return {

@@ -142,26 +142,11 @@ def pack(settings: dict[str, Any]) -> dict[str, Any]:
 
 def dataset(settings: dict[str, Any], side: str) -> tuple[Any, Any]:
     """The training utterances of a side as examples, and its batches of an epoch."""
-    from signloom.corpus import Corpus
-    from signloom.model.presets import preset
-    from signloom.train.augmentation import AugmentationConfig
-    from signloom.train.data import ClipCache, UtteranceDataset
+    from signloom.train.data import ClipCache
     from signloom.train.sampling import BucketSampler, StepSampler
-    from signloom.vocabulary import Vocabulary
 
-    corpus = Corpus.open(Path(settings["work"]) / SIDES[side])
-    items = corpus.split("train")
-    config = preset("student")
-    data = UtteranceDataset(
-        corpus,
-        items,
-        Vocabulary.from_glosses(item.glosses for item in items),
-        view=config.view,
-        fps=config.fps,
-        augmentation=AugmentationConfig(),
-        # Nothing that was read is kept: a corpus that needs shards does not fit into memory.
-        cache=ClipCache(0),
-    )
+    # Nothing that was read is kept: a corpus that needs shards does not fit into memory.
+    data = common.student_examples(Path(settings["work"]) / SIDES[side], cache=ClipCache(0))
     window = 2 if "window" in side else 10**6
     batches = BucketSampler(data.lengths, BATCH_SIZE, seed=settings["round"], shards=data.shards, window=window)
     return data, StepSampler(batches)

@@ -149,29 +149,17 @@ def training(folder: Path, num_words: int, *, rank: int = 0, processes: int = 1)
     import torch.distributed as dist
     from torch.nn.parallel import DistributedDataParallel
 
-    from signloom.corpus import Corpus
     from signloom.ctc.collapse import frames_needed
     from signloom.model.presets import preset
     from signloom.model.recognizer import Recognizer, ctc_loss
-    from signloom.train.augmentation import AugmentationConfig
-    from signloom.train.data import Loader, UtteranceDataset
+    from signloom.train.data import Loader
     from signloom.train.recipe import Recipe
     from signloom.train.sampling import BucketSampler, StepSampler
-    from signloom.vocabulary import Vocabulary
 
     recipe = Recipe(data_dir=folder / "corpus")
-    corpus = Corpus.open(folder / "corpus")
-    items = corpus.split("train")
     recognizer = Recognizer(preset(recipe.preset), num_words)
-    config = recognizer.config
-    data = UtteranceDataset(
-        corpus,
-        items,
-        Vocabulary.from_glosses(item.glosses for item in items),
-        view=config.view,
-        fps=config.fps,
-        augmentation=AugmentationConfig(),
-        frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids)),
+    data = common.student_examples(
+        folder / "corpus", frames_needed=lambda ids: recognizer.input_frames_needed(frames_needed(ids))
     )
     for index in range(len(data)):
         data.points(index)

@@ -33,7 +33,8 @@ TRAINING = {
     preset: Cost(value, "frames/s per process", f"benchmarks/costs.py, 30 November 2026, {_MACHINE}")
     for preset, value in (("student", 12_900), ("teacher_compact", 3_300), ("teacher", 1_800))
 }
-# Header of a tar member, twice per utterance, padding of both, and the record.
+# Headers and padding of two members, and the record: 2,988 in a packed corpus of 70 simulated utterances, whose records
+# hold their truth.
 SHARD_BYTES_PER_UTTERANCE = 3072
 
 

@@ -55,6 +55,8 @@ class Actor:
 
             if signloom.__version__ != versions["signloom"]:
                 return node, host, f"it has signloom {signloom.__version__}, this machine {versions['signloom']}"
+            # No file: the driver sent it through Ray, which itself runs what it is sent. Not as an argument of its own,
+            # because Ray would load it before this node can say what it lacks.
             self._worker = pickle.loads(worker)
             return node, host, self._worker.prepare()
         except ImportError as error:

@@ -25,6 +25,7 @@ _ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 # A Ray of our own. It listens on the loopback device alone: the variable's name is about the systems where that is the
 # default. Its processes are as urgent as those of the local backend.
 _OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "token"}
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
 _FOLDER = "signloom-ray-"
 _JOIN = "run signloom on a machine of the cluster, with --address HOST:PORT of its head node, or --address auto"
 
@@ -124,9 +125,6 @@ def _start(ray: Any, folder: str, workers: int) -> None:
         )
     except Exception as error:
         raise InputError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
-
-
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
 
 
 def _join(ray: Any, address: str) -> None:

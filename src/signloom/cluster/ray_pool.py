@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import signloom
 from signloom.cluster import actor as actor_module
@@ -101,14 +101,14 @@ class RayPool:
             self._awaited[ray_actor.prepare.remote(self._worker, self._versions)] = (handle, None)
 
     def submit(self, actor: Hashable, ticket: int, job: Any) -> None:
-        assert isinstance(actor, _Handle)
-        actor.in_flight += 1
-        self._awaited[actor.ray_actor.run.remote(job)] = (actor, ticket)
+        handle = cast("_Handle", actor)
+        handle.in_flight += 1
+        self._awaited[handle.ray_actor.run.remote(job)] = (handle, ticket)
 
     def dismiss(self, actor: Hashable) -> None:
-        assert isinstance(actor, _Handle)
-        self._forget(actor)
-        self._ray.kill(actor.ray_actor, no_restart=True)
+        handle = cast("_Handle", actor)
+        self._forget(handle)
+        self._ray.kill(handle.ray_actor, no_restart=True)
 
     def _forget(self, handle: _Handle) -> None:
         self._handles.pop(handle, None)

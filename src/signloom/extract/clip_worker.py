@@ -61,10 +61,11 @@ class ClipWorker:
     def __init__(self) -> None:
         self._tracker: HolisticTracker | None = None
 
-    def prepare(self) -> None:
-        """Makes the tracker. Raises SignloomError if a package or a system library is missing."""
+    def prepare(self) -> HolisticTracker:
+        """Returns the tracker. Raises SignloomError if a package or a system library is missing."""
         if self._tracker is None:
             self._tracker = HolisticTracker()
+        return self._tracker
 
     def extract(self, clip: Clip, output: Path, settings: Settings, report: Progress) -> ClipResult:
         """Returns the result of one clip. Never raises, because an exception may not survive being sent to the parent.
@@ -72,12 +73,11 @@ class ClipWorker:
         report: called after each frame; it may raise InterruptedRunError.
         """
         try:
-            self.prepare()
-            assert self._tracker is not None
+            tracker = self.prepare()
         except SignloomError as error:
             return ClipResult(clip, "stop", message=str(error))
         try:
-            landmarks = track_clip(self._tracker, clip.path, settings, report)
+            landmarks = track_clip(tracker, clip.path, settings, report)
         except InterruptedRunError:
             return ClipResult(clip, "interrupted")
         except InputError as error:
