@@ -24,6 +24,7 @@ from signloom.train.monitor_rules import (
     UNIFORM,
     uniform_outputs,
 )
+from signloom.vocabulary import UNKNOWN_ID
 
 HEALTHY_RUNS = "healthy and faulty runs, docs/health.md"
 SHOWN = 10
@@ -87,7 +88,8 @@ def uniform(predictions: Predictions) -> Outcome:
 def blank(predictions: Predictions) -> Outcome:
     """Share of frames in which blank is the most likely word, now and at the end of training."""
     share = _mean(one.blank_share for one in predictions.every)
-    emitted = _mean(one.emitted for one in predictions.every)
+    annotated = sum(len(one.target) for one in predictions.every)
+    emitted = sum(one.expected for one in predictions.every) / max(1, annotated)
     run = predictions.run
     # The saved model may be of an epoch before the collapse.
     last = run.watched[-1] if run.watched else {}
@@ -124,7 +126,7 @@ def blank(predictions: Predictions) -> Outcome:
 )
 def vocabulary(predictions: Predictions) -> Outcome:
     """Share of the annotated glosses that the model predicts at least once."""
-    annotated = {word for one in predictions.every for word in one.target}
+    annotated = {word for one in predictions.every for word in one.target} - {UNKNOWN_ID}
     predicted = {word for one in predictions.every for word in one.predicted}
     share = len(annotated & predicted) / max(1, len(annotated))
     never = sorted(predictions.vocabulary.words[word] for word in annotated - predicted)[:SHOWN]

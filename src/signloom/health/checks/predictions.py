@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from signloom.corpus import Corpus, Utterance, Utterances
+from signloom.corpus.columns import Ragged
 from signloom.ctc.forward_score import log_forward
 from signloom.ctc.greedy import greedy_ids
 from signloom.errors import InputError
@@ -39,11 +40,11 @@ NEIGHBOURS = (-2, -1, 1, 2)
 class Prediction:
     """The model's prediction for one utterance.
 
-    target, predicted: ids of the annotation, and of the greedy hypothesis.  blank: probability of blank per output
-    frame `(T',)`.  entropy: mean over frames, as a share of log V.  blank_share: share of frames in which blank is the
-    most likely word.  own, others: log-probability per gloss of the utterance's annotation, and of the annotations of
-    others of about the same length `(K,)`.  neighbours: the same for the annotations at these offsets in the split
-    (negative: before the utterance).
+    target, predicted: the ids that the model learns for it (`Utterance.target`), and those of the greedy hypothesis;
+    both may have the unknown gloss.  blank: probability of blank per output frame `(T',)`.  entropy: mean over frames,
+    as a share of log V.  blank_share: share of frames in which blank is the most likely word.  own, others:
+    log-probability per gloss of the utterance's target, and of the targets of others of about the same length `(K,)`.
+    neighbours: the same for the targets at these offsets in the split (negative: before the utterance).
     """
 
     utterance: Utterance
@@ -57,9 +58,9 @@ class Prediction:
     neighbours: Mapping[int, float]
 
     @property
-    def emitted(self) -> float:
-        """Returns the number of glosses expected from the probabilities, as a share of those in the annotation."""
-        return float((1 - self.blank).sum() / len(self.target))
+    def expected(self) -> float:
+        """Returns the number of glosses expected from the probabilities, the unknown gloss included."""
+        return float((1 - self.blank).sum())
 
     @property
     def wins(self) -> float:
@@ -145,9 +146,10 @@ def _some(items: Utterances, count: int, rng: np.random.Generator) -> Utterances
 def _predict(
     subject: Subject, items: Utterances, every: Utterances, rng: np.random.Generator
 ) -> tuple[Prediction, ...]:
-    """Returns the predictions for `items`; other annotations come from `every`."""
+    """Returns the predictions for `items`; other targets come from `every`."""
     if not items or subject.corpus is None:
         return ()
+    targets = every.columns.targets(subject.vocabulary)
     model = Model(TorchEngine(subject.recognizer), subject.vocabulary)
     places = {name: place for place, name in enumerate(every.columns.ids)}
     results: dict[str, Prediction] = {}
@@ -155,28 +157,27 @@ def _predict(
         # Other checks report non-finite values; here they only must not stop the decoding.
         rows = np.nan_to_num(log_probs, nan=-100.0, neginf=-100.0)
         (ids,) = greedy_ids(rows[None], np.array([len(rows)]))
-        results[item.id] = _prediction(places[item.id], rows, ids, subject.vocabulary, every, rng)
+        results[item.id] = _prediction(item, places[item.id], rows, ids, targets, rng)
     return tuple(results[item.id] for item in items)
 
 
 def _prediction(
+    item: Utterance,
     place: int,
     log_probs: np.ndarray,
     ids: Sequence[int],
-    vocabulary: Vocabulary,
-    every: Utterances,
+    targets: Ragged,
     rng: np.random.Generator,
 ) -> Prediction:
-    item = every[place]
+    """Returns the prediction for the utterance at a place of its split, whose `targets` are given."""
     probs = np.exp(log_probs.astype(np.float64))
-    near = every.take((np.abs(every.columns.glosses.counts - len(item.glosses)) <= 1) & ~_same_glosses(every, place))
+    same = _same_target(targets, place)
+    near = np.flatnonzero((np.abs(targets.counts - targets.counts[place]) <= 1) & ~same)
+    others = near[np.sort(rng.permutation(len(near))[:NUM_OTHERS])]
     neighbours = {
-        offset: every[place + offset]
-        for offset in NEIGHBOURS
-        if 0 <= place + offset < len(every) and every[place + offset].glosses != item.glosses
+        offset: place + offset for offset in NEIGHBOURS if 0 <= place + offset < len(same) and not same[place + offset]
     }
-    others = _some(near, NUM_OTHERS, rng)
-    own, *sentences = (vocabulary.encode(one.glosses) for one in (item, *others, *neighbours.values()))
+    own, *sentences = (targets[row].tolist() for row in (place, *others, *neighbours.values()))
     # Probabilities of long clips underflow; an annotation without any path counts as very improbable.
     logs = np.maximum(log_forward(np.maximum(probs, 1e-12), [own, *sentences]), -1e6)
     per_gloss = logs / [len(sentence) for sentence in (own, *sentences)]
@@ -193,11 +194,10 @@ def _prediction(
     )
 
 
-def _same_glosses(every: Utterances, place: int) -> np.ndarray:
-    """Returns for each utterance whether it has the glosses of the one at `place`, (N,) bool."""
-    glosses = every.columns.glosses
-    own = glosses[place]
-    result = glosses.counts == len(own)
+def _same_target(targets: Ragged, place: int) -> np.ndarray:
+    """Returns for each utterance whether it has the target of the one at `place`, (N,) bool."""
+    own = targets[place]
+    result = targets.counts == len(own)
     rows = np.flatnonzero(result)
-    result[rows] = (glosses.values[glosses.starts[rows, None] + np.arange(len(own))] == own).all(1)
+    result[rows] = (targets.values[targets.starts[rows, None] + np.arange(len(own))] == own).all(1)
     return result
