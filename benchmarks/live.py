@@ -38,8 +38,9 @@ from signloom.live.caption_files import caption_files
 from signloom.live.people import PeopleCounter
 from signloom.live.pipeline import Pipeline
 from signloom.live.screen import Screen
-from signloom.live.session import Display, Signals, run_session
+from signloom.live.session import Display, run_session
 from signloom.live.video import VideoSource
+from signloom.signals import SignalWatch
 
 sys.path.insert(0, str(common.ROOT / "tests"))
 import waving
@@ -138,7 +139,7 @@ def run_pipeline(model: Model, video: Path, watch: Watch) -> tuple[Pipeline, Tim
             VideoSource(video), recognizer, timed, people, pause_seconds=1.0, files=caption_files(files, {})
         )
         watch.begin = time.monotonic()
-        run_session(pipeline, displays, Signals())
+        run_session(pipeline, displays, SignalWatch())
     return pipeline, timed, timed_push
 
 

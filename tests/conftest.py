@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -36,6 +37,10 @@ from signloom.run_folder import History
 # No test times anything: a loaded machine makes none of them wrong. `make check` tries fewer examples.
 settings.register_profile("all", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=20)
+
+# A shell that runs the tests in the background makes them, and all they start, deaf to interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Test files that import torch, or a room that needs it, are left out where torch is not installed.
 NEEDS_TORCH = re.compile(

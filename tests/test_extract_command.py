@@ -232,14 +232,7 @@ def test_a_worker_that_dies_costs_its_clip_only(tmp_path):
 def test_an_interrupt_stops_at_once_and_says_so(tmp_path):
     waving.write_video(tmp_path / "in" / "long.mp4", 400, person=False)
     arguments = [*COMMAND, str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1"]
-    # A shell that runs the tests in the background makes them, and all they start, deaf to interrupts.
-    process = subprocess.Popen(
-        arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: children_of(process.pid), process)
     time.sleep(1)
     process.send_signal(signal.SIGINT)

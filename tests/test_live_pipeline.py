@@ -13,7 +13,8 @@ from signloom.inference.streaming import StreamingRecognizer
 from signloom.live.dropping_queue import DroppingQueue, Ended
 from signloom.live.frames import Frame, State
 from signloom.live.pipeline import Pipeline
-from signloom.live.session import Signals, run_session
+from signloom.live.session import run_session
+from signloom.signals import SignalWatch
 
 SENTENCE = ("A", "B", "C")
 
@@ -88,7 +89,7 @@ def glosses(pipeline):
 def test_every_utterance_of_a_source_is_recognised_and_shown():
     source = FilmSource(film())
     pipeline, viewer = pipeline_of(source), Viewer()
-    run_session(pipeline, [viewer], Signals())
+    run_session(pipeline, [viewer], SignalWatch())
     assert glosses(pipeline) == [SENTENCE, ("B",)]
     assert pipeline.num_tracked == len(source.film)
     assert pipeline.num_dropped == 0
@@ -113,7 +114,7 @@ def test_closing_the_display_ends_a_source_that_goes_on_and_keeps_its_glosses():
     source = FilmSource(film(), then=lambda stopping: stopping.wait(60))
     pipeline = pipeline_of(source)
     viewer = Viewer(until=lambda pipeline: pipeline.num_tracked == len(source.film))
-    run_session(pipeline, [viewer], Signals())
+    run_session(pipeline, [viewer], SignalWatch())
     assert glosses(pipeline) == [SENTENCE, ("B",)]
 
 
@@ -121,12 +122,12 @@ def test_glosses_become_final_when_frames_stop():
     # Too few frames follow the gloss for it to be final, and the source goes on without any.
     source = FilmSource(Film().rest(1).sign("A"), then=lambda stopping: stopping.wait(60))
     viewer = Viewer(until=lambda pipeline: pipeline.captions.num_glosses > 0)
-    run_session(pipeline_of(source, pause_seconds=0.05), [viewer], Signals())
+    run_session(pipeline_of(source, pause_seconds=0.05), [viewer], SignalWatch())
     assert viewer.is_closed
 
 
 def test_a_signal_ends_the_session():
-    signals = Signals()
+    signals = SignalWatch()
     source = FilmSource(film(), then=lambda stopping: stopping.wait(60))
 
     def interrupt(pipeline):
@@ -139,7 +140,7 @@ def test_a_signal_ends_the_session():
 def test_a_source_that_turns_out_damaged_is_an_error_after_its_last_gloss():
     pipeline = pipeline_of(FilmSource(film(), then=InputError("clip.mp4: over half of it is unreadable")))
     with pytest.raises(InputError, match="over half"):
-        run_session(pipeline, [Viewer()], Signals())
+        run_session(pipeline, [Viewer()], SignalWatch())
     assert glosses(pipeline) == [SENTENCE, ("B",)]
 
 
@@ -148,14 +149,14 @@ def test_an_error_in_a_thread_ends_the_session_and_is_raised():
     tracker = FilmTracker(source)
     tracker.fault = RuntimeError("the tracker broke")
     with pytest.raises(RuntimeError, match="the tracker broke"):
-        run_session(pipeline_of(source, tracker), [Viewer()], Signals())
+        run_session(pipeline_of(source, tracker), [Viewer()], SignalWatch())
 
 
 def test_a_camera_that_hangs_does_not_hold_up_the_end(monkeypatch):
     monkeypatch.setattr("signloom.live.pipeline._END_SECONDS", 0.05)
     hangs = threading.Event()
     source = FilmSource(Film().rest(1), then=lambda stopping: hangs.wait(60))
-    run_session(pipeline_of(source), [Viewer(until=lambda pipeline: pipeline.num_tracked > 0)], Signals())
+    run_session(pipeline_of(source), [Viewer(until=lambda pipeline: pipeline.num_tracked > 0)], SignalWatch())
     hangs.set()
 
 
@@ -168,7 +169,7 @@ NO_FILM = SimpleNamespace(points=np.empty((0, 85, 3), np.float32), seconds=np.em
 def notes_of(source, *, people=1, until=lambda pipeline: pipeline.num_tracked > 0):
     source.then = lambda stopping: stopping.wait(60)
     viewer = Viewer(until=until)
-    run_session(pipeline_of(source, people=people), [viewer], Signals())
+    run_session(pipeline_of(source, people=people), [viewer], SignalWatch())
     return viewer.notes
 
 

@@ -18,7 +18,7 @@ ROOT = Path(signloom.__file__).parent
 FLOORS = [
     {"hints"},
     {"errors"},
-    {"files", "console", "processes", "demo"},
+    {"files", "console", "processes", "signals", "demo"},
     {"text", "cluster"},
     {"layout", "timed", "findings", "frame_times"},
     {"landmarks", "vocabulary", "costs"},

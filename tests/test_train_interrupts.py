@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,6 @@ from signloom.model import presets
 from signloom.run_folder import EpochRecord, History, Run
 from signloom.train import callbacks
 from signloom.train.fit import fit
-from signloom.train.interrupts import Interrupts
 from signloom.train.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -92,20 +90,18 @@ def test_sigusr1_keeps_the_state_and_goes_on(tiny_corpus, tmp_path, monkeypatch)
     assert "the state is kept at step 3, as SIGUSR1 asked" in (tmp_path / "run" / "training.log").read_text()
 
 
-def test_a_second_interrupt_ends_at_once():
-    interrupts = Interrupts()
-    interrupts._end(signal.SIGINT, None)
-    with pytest.raises(StoppedError, match="stopped at once") as stopped:
-        interrupts._end(signal.SIGINT, None)
+def test_a_second_interrupt_ends_at_once(tiny_corpus, tmp_path, monkeypatch):
+    step_done = callbacks.step_done
+
+    def interrupted(trainer, batch_index):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return step_done(trainer, batch_index)
+
+    monkeypatch.setattr(callbacks, "step_done", interrupted)
+    with pytest.raises(StoppedError, match="stopped at once; go on from the state saved before") as stopped:
+        fit(recipe(tiny_corpus, tmp_path / "run"))
     assert (stopped.value.exit_status, stopped.value.logged) == (130, False)
-
-
-def test_another_thread_leaves_the_handlers_alone():
-    before = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=Interrupts().listen)
-    thread.start()
-    thread.join()
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 from signloom import __version__, commands, importers
 from signloom.commands import COMMANDS, TRAINING, messages, unexpected
 from signloom.commands.output import patient_output
-from signloom.errors import InputError, SignloomError, StoppedError, needs_extra, signal_of, terminable
+from signloom.errors import InputError, SignloomError, StoppedError, needs_extra, signal_of
+from signloom.signals import SignalWatch
 
 # What Path.resolve raises as a RuntimeError, up to Python 3.12; later it is an OSError.
 _LOOP = "Symlink loop from "
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # A shell asks for completions: see commands/completion.py.
     if "_ARGCOMPLETE" in os.environ:
         import_module(commands.module_of("completion")).complete(_OWN)
-    with terminable(), patient_output():
+    with SignalWatch(at_once=True).listening(), patient_output():
         status = _status(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(status)
 

@@ -9,12 +9,10 @@ import platform
 import re
 import signal
 import sys
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 
 from signloom.hints import install_extra, install_package
 
@@ -98,28 +96,6 @@ class Terminated(KeyboardInterrupt):
 
     def __init__(self) -> None:
         super().__init__("terminated")
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Raises Terminated when SIGTERM arrives while the block runs. Only the main thread may wait for signals.
-
-    A handler that somebody has set stays.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        # Only once: what tidies up must come to its end.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def signal_of(interrupt: KeyboardInterrupt) -> signal.Signals:

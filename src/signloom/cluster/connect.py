@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -14,8 +13,9 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from signloom.errors import InputError, Terminated, needs_extra
+from signloom.errors import InputError, needs_extra
 from signloom.files.temporary import process_lives
+from signloom.signals import SignalWatch
 
 CONNECT_SECONDS = 5.0
 # Nothing is shared between processes; this is about the least that Ray takes.
@@ -30,46 +30,8 @@ _FOLDER = "signloom-ray-"
 _JOIN = "run signloom on a machine of the cluster, with --address HOST:PORT of its head node, or --address auto"
 
 
-class Signals:
-    """Remembers that SIGINT or SIGTERM came, while the block runs: raised inside a call of Ray, an error is lost.
-
-    The second SIGINT interrupts whatever is in work.
-    """
-
-    def __init__(self) -> None:
-        self._come: int | None = None
-
-    def __enter__(self) -> Signals:
-        self._before: dict[int, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # Python alone can handle signals, and in its main thread only; a shell may have told us to ignore them.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                with suppress(ValueError):
-                    self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def again(self) -> None:
-        """Takes the signals back from Ray, which puts its own handler there."""
-        for number in self._before:
-            signal.signal(number, self._remember)
-
-    def raise_if_any(self) -> None:
-        """Raises KeyboardInterrupt, or Terminated, if a signal has come."""
-        if self._come is not None:
-            raise Terminated if self._come == signal.SIGTERM else KeyboardInterrupt
-
-    def _remember(self, number: int, _frame: object) -> None:
-        if self._come == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._come = number
-
-
 @contextmanager
-def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tuple[Any, Signals]]:
+def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tuple[Any, SignalWatch]]:
     """Yields the module `ray`, connected to the cluster at `address`, or to one of this machine alone that ends with
     the block, with `workers` CPUs; and the signals that ask for the end.
 
@@ -86,16 +48,18 @@ def ray_cluster(address: str | None, workers: int, purpose: str) -> Iterator[tup
     with needs_extra(f"{purpose} --backend ray"):
         import ray
     folder = None
+    # An error that a signal raises inside a call of Ray is lost, so the signals wait.
     # Ray prints there what it hears of deaths; nothing of ours goes there before the block ends.
-    with Signals() as signals, Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+    with SignalWatch().listening() as signals, Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             if address is None:
                 folder = _new_folder()
                 _start(ray, folder, workers)
             else:
                 _join(ray, address)
-            signals.again()
-            signals.raise_if_any()
+            # Ray has set its own handlers.
+            signals.listen()
+            signals.raise_if_ending()
             yield ray, signals
         finally:
             _shut_down(ray, folder)

@@ -10,8 +10,8 @@ from typing import Any, cast
 import signloom
 from signloom.cluster import actor as actor_module
 from signloom.cluster.actor import Actor, Worker
-from signloom.cluster.connect import Signals
 from signloom.cluster.schedule import Answered, Died, Event, Ready, Unfit
+from signloom.signals import SignalWatch
 
 # Actors that wait for CPUs: they take those that become free, and are what a cluster that grows by itself looks at.
 _LEAST_AWAITED, _MOST_AWAITED = 4, 64
@@ -43,7 +43,9 @@ class RayPool:
     A context manager: actors end with the block, and drop what they have in work.
     """
 
-    def __init__(self, cluster: tuple[Any, Signals], worker: Worker, *, most: int | None, memory_bytes: int) -> None:
+    def __init__(
+        self, cluster: tuple[Any, SignalWatch], worker: Worker, *, most: int | None, memory_bytes: int
+    ) -> None:
         self._ray, self._signals = cluster
         self._most = most
         ray = self._ray
@@ -115,7 +117,7 @@ class RayPool:
         self._awaited = {ref: value for ref, value in self._awaited.items() if value[0] is not handle}
 
     def events(self, seconds: float) -> Sequence[Event]:
-        self._signals.raise_if_any()
+        self._signals.raise_if_ending()
         if not self._awaited:
             time.sleep(seconds)
             return []

@@ -19,6 +19,7 @@ from signloom.console import say
 from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import CheckFailedError, Faults, InputError, StoppedError, plural
 from signloom.inference.stream_options import StreamOptions
+from signloom.signals import SignalWatch
 
 if TYPE_CHECKING:
     from signloom.inference.model import Model
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from signloom.live.frames import Source
     from signloom.live.pipeline import Pipeline
     from signloom.live.recorder import Recorder
-    from signloom.live.session import Display, Signals
+    from signloom.live.session import Display
 
 _MOST_CAMERA = 999
 _OUTPUTS = ("srt", "vtt", "json", "record")
@@ -75,7 +76,7 @@ def run(options: Options) -> int:
     from signloom.inference.streaming import StreamingRecognizer
     from signloom.live.people import PeopleCounter
     from signloom.live.pipeline import Pipeline
-    from signloom.live.session import Signals, run_session
+    from signloom.live.session import run_session
 
     _check(options)
     source = _source(options)
@@ -89,7 +90,7 @@ def run(options: Options) -> int:
     if note := simulated_note(model):
         say(f"warning: {note}")
     say("Ctrl-C ends it" if options.text else "q in the window, or Ctrl-C, ends it")
-    signals = Signals()
+    signals = SignalWatch()
     with ExitStack() as stack:
         stack.enter_context(quiet_stderr())
         tracker = stack.enter_context(closing(HolisticTracker()))
@@ -198,7 +199,7 @@ def _files(
     return caption_files(files, head), recorder
 
 
-def _end(pipeline: Pipeline, signals: Signals) -> int:
+def _end(pipeline: Pipeline, signals: SignalWatch) -> int:
     """Says what was recognised and written; returns exit status 0, or raises what `run` does."""
     written = [file for file in pipeline.growing_files if file.fault is None]
     count = plural(pipeline.captions.num_glosses, "gloss")

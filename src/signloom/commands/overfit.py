@@ -25,13 +25,13 @@ from signloom.errors import Faults, StoppedError
 from signloom.health.overfit.regimes import REGIMES, Regime, changes_of
 from signloom.hints import again
 from signloom.model.presets import PRESETS
+from signloom.signals import SignalWatch
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from signloom.health.overfit.architecture import Architecture
     from signloom.health.overfit.training import OverfitRun
-    from signloom.train.interrupts import Interrupts
 
 NO_BASELINE = "none"
 # Where there is no terminal for a progress bar, a log gets a line this often.
@@ -113,7 +113,6 @@ def run(options: Options) -> int:
     from signloom.health.overfit.report import OverfitReport, write_overfit
     from signloom.health.overfit.verdict import overfit_verdict, undecided
     from signloom.health.threads import cpu_threads
-    from signloom.train.interrupts import Interrupts
     from signloom.train.start_rules import constant_rate
 
     if options.learning_rate is not None and (found := constant_rate(options.learning_rate)).needs_action:
@@ -129,9 +128,9 @@ def run(options: Options) -> int:
     with (
         cpu_threads(options.threads),
         progress_bar(disable=not console.is_terminal) as bar,
-        Interrupts().listening() as interrupts,
+        SignalWatch().listening() as signals,
     ):
-        train = _Trainer(options, corpus, bar, interrupts, planned)
+        train = _Trainer(options, corpus, bar, signals, planned)
         runs = train.each((architecture, regime.name, regime) for regime in regimes)
         baseline = []
         if other is not None:
@@ -145,7 +144,7 @@ def run(options: Options) -> int:
                 lambda name, regime: train(architecture, name, regime, options.bisect_epochs, optional=True),
             )
     verdict = overfit_verdict(runs, baseline=baseline, bisection=bisection)
-    if ending := interrupts.ending:
+    if ending := signals.ending:
         verdict = dataclasses.replace(verdict, passed=False, headline=f"stopped by {ending.name}; {verdict.headline}")
     report = OverfitReport(tuple(runs), verdict, tuple(baseline), bisection)
     paths = write_overfit(report, options.output)
@@ -168,7 +167,7 @@ class _Trainer:
     options: Options
     corpus: Corpus
     bar: Progress
-    interrupts: Interrupts
+    signals: SignalWatch
     runs_left: int
     started: float = field(default_factory=lambda: clock())
     begun: bool = False
@@ -191,7 +190,7 @@ class _Trainer:
         minutes = self.options.max_minutes
         left = math.inf if minutes is None else 60 * minutes - (clock() - self.started)
         # Something is always measured.
-        if (self.interrupts.ending and self.begun) or (optional and left <= 0):
+        if (self.signals.ending and self.begun) or (optional and left <= 0):
             return None
         self.begun = True
         share = max(0.0, left / max(1, self.runs_left))
@@ -218,7 +217,7 @@ class _Trainer:
             gradient_clip=self.options.gradient_clip,
             seed=self.options.seed,
             on_epoch=show,
-            should_stop=lambda: self.interrupts.ending is not None,
+            should_stop=lambda: self.signals.ending is not None,
         )
         # The bar of a run that ended early is full, too.
         self.bar.update(task, total=len(result.epochs))

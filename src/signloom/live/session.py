@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Protocol
 
 from signloom.errors import plural
 from signloom.live.dropping_queue import Ended
 from signloom.live.pipeline import Pipeline, Tracked
+from signloom.signals import SignalWatch
 
 # Without new frames, displays follow notes and captions at this pace.
 _UPDATE_SECONDS = 0.1
@@ -29,32 +26,7 @@ class Display(Protocol):
         """Shows the newest frame, or what else is new without one."""
 
 
-class Signals:
-    """ending: the signal that asks for the end: SIGINT (Ctrl-C) or SIGTERM; None so far."""
-
-    def __init__(self) -> None:
-        self.ending: signal.Signals | None = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Handles signals in the block, if it runs in the main thread. A second Ctrl-C interrupts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        if self.ending is not None:
-            raise KeyboardInterrupt
-        self.ending = signal.Signals(number)
-
-
-def run_session(pipeline: Pipeline, displays: Sequence[Display], signals: Signals) -> None:
+def run_session(pipeline: Pipeline, displays: Sequence[Display], signals: SignalWatch) -> None:
     """Shows a pipeline that is not running yet, until its end. Raises the error that ended it."""
     figures, due = "", 0.0
     with pipeline:

@@ -21,14 +21,16 @@ from signloom.files.writing import write_json
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.run_folder import EpochRecord, History, Run
+from signloom.signals import SignalWatch
 from signloom.train import distributed
 from signloom.train.data import Batch
-from signloom.train.interrupts import Interrupts
 from signloom.train.recipe import Recipe
 from signloom.train.replacement import Replacement
 from signloom.train.schedule import prolong, warm_steps
 
 log = logging.getLogger("signloom.train")
+
+_AGAIN = "interrupted again: stopped at once; go on from the state saved before"
 # Several processes must agree on the time and on signals: they compare them every so many steps.
 CLOCK_STEPS = 10
 
@@ -141,8 +143,11 @@ class Stop(L.Callback):
     Epochs without a lower dev WER (`--patience`) are counted after the warm-up.
     """
 
-    def __init__(self, recipe: Recipe, history: History, interrupts: Interrupts) -> None:
-        self.recipe, self.history, self.interrupts = recipe, history, interrupts
+    def __init__(self, recipe: Recipe, history: History) -> None:
+        self.recipe, self.history = recipe, history
+        self.signals = SignalWatch(saves=True, again=_AGAIN)
+        # The signal that ends the run, once all of its processes know.
+        self.agreed: signal.Signals | None = None
         self.reason = ""
         self._before = 0.0
         self._started: float | None = None
@@ -160,7 +165,7 @@ class Stop(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self._started = time.monotonic()
         # Lightning has set its own handlers by now; it restores those of before when training has ended.
-        self.interrupts.listen()
+        self.signals.listen()
         self._check(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
@@ -186,13 +191,13 @@ class Stop(L.Callback):
         if between_clocks(trainer):
             return
         over = minutes is not None and self._seconds >= 60 * minutes
-        ending = self.interrupts.ending
+        ending = self.signals.ending
         if trainer.strategy.reduce_boolean_decision(over, all=False):
             self._end(trainer, f"--max_minutes {minutes:g}")
         if trainer.strategy.reduce_boolean_decision(ending is not None, all=False):
             # Another process of the run may have got it.
-            self.interrupts.agreed = ending or signal.SIGTERM
-            self._end(trainer, self.interrupts.agreed.name)
+            self.agreed = ending or signal.SIGTERM
+            self._end(trainer, self.agreed.name)
 
     def _end(self, trainer: L.Trainer, reason: str) -> None:
         self.reason = self.reason or reason
@@ -205,13 +210,12 @@ class LastState(L.Callback):
     def __init__(
         self,
         replacement: Replacement,
+        stop: Stop,
         *,
         every_minutes: float,
         every_steps: int | None,
-        interrupts: Interrupts | None = None,
     ) -> None:
-        self.replacement, self.run = replacement, replacement.run
-        self.interrupts = interrupts or Interrupts()
+        self.replacement, self.run, self.stop = replacement, replacement.run, stop
         self.every_seconds, self.every_steps = 60 * every_minutes, every_steps
         self._saved = time.monotonic()
 
@@ -224,7 +228,7 @@ class LastState(L.Callback):
             return
         if trainer.should_stop or self._due(trainer):
             # A limit ends the run with a record of this epoch, a signal does at once.
-            at_limit = trainer.should_stop and self.interrupts.agreed is None
+            at_limit = trainer.should_stop and self.stop.agreed is None
             if at_limit and trainer.is_global_zero:
                 self.replacement.hold()
             self._save(trainer, whole=not at_limit)
@@ -235,7 +239,7 @@ class LastState(L.Callback):
             return trainer.global_step % self.every_steps == 0
         if between_clocks(trainer):
             return False
-        due = self.interrupts.keep_state or time.monotonic() - self._saved >= self.every_seconds
+        due = self.stop.signals.save_asked or time.monotonic() - self._saved >= self.every_seconds
         agreed: bool = trainer.strategy.reduce_boolean_decision(due, all=False)
         return agreed
 
@@ -255,13 +259,13 @@ class LastState(L.Callback):
             if trainer.is_global_zero and whole:
                 self.replacement.state_saved()
         self._saved = time.monotonic()
-        if self.interrupts.keep_state:
-            self.interrupts.keep_state = False
+        if self.stop.signals.save_asked:
+            self.stop.signals.save_asked = False
             log.info("the state is kept at step %d, as SIGUSR1 asked", trainer.global_step)
 
     def _raise_if_stopped(self, trainer: L.Trainer, module: Any) -> None:
         """Raises StoppedError if a signal asked the run to end, unless it is at its end anyway."""
-        number = self.interrupts.agreed
+        number = self.stop.agreed
         if number is None or trainer.global_step >= module.planned_steps()[0]:
             return
         message = (

@@ -39,7 +39,6 @@ from signloom.train.data import ClipCache, Loader, UtteranceDataset, collate
 from signloom.train.distributed import World, launched
 from signloom.train.enrol.keep import keep_store
 from signloom.train.feature_statistics import training_statistics
-from signloom.train.interrupts import Interrupts
 from signloom.train.logs import logging_to, quiet_lightning
 from signloom.train.method import method_of
 from signloom.train.module import RecognizerModule
@@ -152,7 +151,7 @@ def _fit(
         if not recipe.resume:
             findings = _before_training(recipe, recognizer, train, started_from) + list(look(corpus) if look else ())
     with quiet_lightning():
-        stop = Stop(recipe, history, Interrupts())
+        stop = Stop(recipe, history)
         trainer = make_trainer(recipe, run, world, history, info, stop, findings)
         started = time.perf_counter()
         with restoring(run.state_file, lambda: module.begun) if recipe.resume else nullcontext():

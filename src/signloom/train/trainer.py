@@ -44,9 +44,9 @@ def make_trainer(
         stop,
         LastState(
             replacement,
+            stop,
             every_minutes=recipe.save_every_minutes,
             every_steps=recipe.save_every_steps,
-            interrupts=stop.interrupts,
         ),
     ]
     if world.rank == 0:
