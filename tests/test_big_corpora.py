@@ -391,7 +391,7 @@ def test_the_doctor_says_whose_landmarks_it_measured(tiny_corpus, capsys):
     assert "landmarks of 6 clips spread over it are measured (all with --clips 0)" in some["subject"]
     headlines = {finding["id"]: finding["headline"] for finding in some["findings"]}
     assert headlines["data.readable"] == "all 6 landmark files can be read"
-    assert headlines["data.duplicates"].endswith("among the 6 clips that were measured")
+    assert headlines["data.duplicates"].endswith("among the 6 measured clips")
     dispatch(main)
     whole = json.loads(capsys.readouterr().out)
     assert "measured" not in whole["subject"]

@@ -154,7 +154,7 @@ def test_one_gloss_in_two_unicode_forms(tmp_path, capsys):
     for form in ("NFC", "NFD"):
         tree(tmp_path / "lm", f"{unicodedata.normalize(form, 'MÄDCHEN')}/{form}")
     assert {item[-1] for item in call(tmp_path)} == {"MÄDCHEN"}
-    assert "1 names or glosses were brought into one Unicode form" in capsys.readouterr().err
+    assert "1 name or gloss was brought into one Unicode form" in capsys.readouterr().err
 
 
 def test_labels_that_cannot_be_told_apart_are_shown_with_code_points(tmp_path, capsys):

@@ -316,7 +316,7 @@ def test_a_collapse_to_one_gloss_is_named():
     found = CHECKS["run.one_gloss"](predictions(one))
     # U is 12 of the 72 words annotated.
     assert found.level == "fail"
-    assert found.headline.startswith("100 % of the 72 predicted glosses are U, 17 % of the annotations: ")
+    assert found.headline.startswith("U makes 100 % of 72 predicted glosses, 17 % of the annotations: ")
     assert CHECKS["run.one_gloss"](predictions(one, steps=200)).level == "note"
 
 

@@ -286,5 +286,5 @@ def test_misuse_is_told(tmp_path, recordings):
         call(tmp_path, annotations=[str(tmp_path / "landmarks")])
     with pytest.raises(InputError, match="--split is 'valid'"):
         call(tmp_path, split="valid")
-    with pytest.raises(InputError, match="no files of split test; the 2 files are of other splits"):
+    with pytest.raises(InputError, match="no files of split test; 2 files are of other splits"):
         call(tmp_path, splits=["test"])

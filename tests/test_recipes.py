@@ -272,7 +272,7 @@ class TestLeavingOneSignerOut:
         with pytest.raises(InputError, match="--signers: no D in .*; there are A, B, C"):
             crossval.chosen_signers(whole, ("A", "D"))
         nameless = replace(whole, utterances=(replace(whole.utterances[0], signer=None), *whole.utterances[1:]))
-        with pytest.raises(InputError, match="1 of 18 utterances have no signer"):
+        with pytest.raises(InputError, match="1 of 18 utterances has no signer"):
             crossval.chosen_signers(nameless, ())
         alone = replace(whole, utterances=tuple(item for item in whole if item.signer == "A"))
         with pytest.raises(InputError, match="one signer, A; needed at least 2"):

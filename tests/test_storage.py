@@ -300,7 +300,7 @@ def test_an_object_that_is_replaced_meanwhile_is_not_kept(memory, monkeypatch):
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: (Replaced(), "x"))
     place = cache.copies_folder() / "corpus" / "clip.npz"
-    with pytest.raises(InputError, match="2 bytes of 4 were read; was it replaced"):
+    with pytest.raises(InputError, match="2 bytes came, it had 4; was it replaced"):
         cache.cached(memory / "clip.npz", place)
     assert list(place.parent.iterdir()) == []
 

@@ -427,7 +427,10 @@ def test_the_head_is_where_the_face_is():
         ({"num_signs": 0}, "--num_signs is 0; needed at least 1"),
         ({"num_signers": 0, "num_test_signers": 0, "num_test": 0}, "--num_signers is 0; needed at least 1"),
         ({"num_signers": 2, "num_test_signers": 3}, "--num_test_signers is 3, --num_signers 2; needed 0 to 2"),
-        ({"num_signers": 2, "num_test_signers": 2}, "all 2 signers are test signers, none is left for train and dev"),
+        (
+            {"num_signers": 2, "num_test_signers": 2},
+            "--num_test_signers is 2 of 2 signers, none is left for train",
+        ),
         ({"num_test_signers": 0}, "--num_test is 120 but there are no test signers"),
         ({"num_signers": 1}, "needed 0 to 1; give --num_test_signers 0 --num_test 0 for one signer"),
         ({"num_train": -1}, "--num_train is -1; needed at least 0"),

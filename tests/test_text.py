@@ -43,7 +43,7 @@ def test_all_changes_are_told_in_one_message():
     assert cleaner("U\u0308BER") == "ÜBER"
     assert cleaner.note() == (
         "invisible characters were removed: U+200B ZERO WIDTH SPACE (2); "
-        "1 names or glosses were brought into one Unicode form (NFC)"
+        "1 name or gloss was brought into one Unicode form (NFC)"
     )
     unchanged = Cleaner()
     assert unchanged("ÜBER") == "ÜBER"

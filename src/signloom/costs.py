@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from signloom import layout
-from signloom.errors import Faults
+from signloom.errors import Faults, plural
 
 # Utterances of a batch of each process, as `signloom train` has it by default.
 BATCH_SIZE = 16
@@ -122,8 +122,8 @@ def plan(work: Work, view: str) -> Plan:
                 training,
                 training / work.processes,
                 math.ceil(work.processes / work.cores),
-                f"{work.train_speed:,.0f} frames/s per process, {work.epochs} epochs; {work.processes} at once make "
-                f"batches of {work.processes * BATCH_SIZE}",
+                f"{work.train_speed:,.0f} frames/s per process, {work.epochs} epochs; "
+                f"{plural(work.processes, 'process', 'processes')} at once, batches of {work.processes * BATCH_SIZE}",
             ),
         ),
         {"landmark files": landmarks, "packed in shards": shards},

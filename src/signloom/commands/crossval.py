@@ -38,6 +38,7 @@ from signloom.run_folder import Run
 from signloom.score.protocols import protocol_named
 from signloom.score.text import percent
 from signloom.score.wer import Score, read_score
+from signloom.text.counts import some_of
 from signloom.train.recipe import Recipe
 from signloom.train.resume import FREE_TO_CHANGE
 
@@ -162,8 +163,8 @@ def chosen_signers(corpus: Corpus, names: Sequence[str], *, nested: bool = False
     known = sorted({utterance.signer for utterance in corpus if utterance.signer is not None})
     if nameless:
         raise InputError(
-            f"{corpus.root}: {nameless} of {plural(len(corpus), 'utterance')} have no signer; they might be by the one "
-            "who is left out. Give signers when importing (--signer_from, or a column signer)"
+            f"{corpus.root}: {some_of(nameless, len(corpus), 'utterance', 'has', 'have')} no signer; whoever is left "
+            "out might sign there. Give signers when importing (--signer_from, or a column signer)"
         )
     if len(known) < 2:
         raise InputError(f"{corpus.root}: one signer, {known[0]}; needed at least 2 to leave one out")

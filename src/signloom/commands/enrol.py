@@ -162,7 +162,7 @@ def _notes_before(options: Options, model: Model, corpus: Corpus, clips: Clips) 
     """Returns what the user should know of the clips, and of the model, before they are learnt."""
     notes = []
     if others := sum(item.split != "train" for item in corpus):
-        notes.append(f"{plural(others, 'clip')} of other splits than train are not learnt")
+        notes.append(f"not learnt: {plural(others, 'clip')} of other splits than train")
     if len(clips.glosses) == 1:
         notes.append(f"all clips show {clips.glosses[0]!r}; the model cannot learn what it differs from in these clips")
     if not clips.num_folds:

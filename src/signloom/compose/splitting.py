@@ -265,7 +265,7 @@ def _notes(
             reasons.append("the test shares of the groups that train")
         if options.clips_per_gloss is not None:
             reasons.append("what --clips_per_gloss leaves over")
-        notes.append(f"{unused} clips are in no split: {' and '.join(reasons)}")
+        notes.append(f"{plural(unused, 'clip is', 'clips are')} in no split: {' and '.join(reasons)}")
     return notes
 
 

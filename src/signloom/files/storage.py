@@ -113,7 +113,7 @@ def fetch(url: Url, target: Path) -> None:
     with _asked(url, target) as (files, path):
         files.get_file(path, str(target))
     if (size := target.stat().st_size) != stored.size:
-        raise InputError(f"{url}: {plural(size, 'byte')} of {stored.size:,} were read; was it replaced? Run this again")
+        raise InputError(f"{url}: {plural(size, 'byte')} came, it had {stored.size:,}; was it replaced? Run this again")
 
 
 def upload(path: Path, url: Url) -> None:

@@ -40,4 +40,4 @@ def check_member(header: bytes, name: str, size: int) -> None:
     if info.name != name:
         raise ValueError(f"{info.name!r:.80} is there")
     if info.size != size:
-        raise ValueError(f"{info.size:,} bytes are there, the index says {size:,}")
+        raise ValueError(f"its size is {info.size:,}, the index says {size:,}")

@@ -368,7 +368,7 @@ def note_glosses(items: Sequence[NewUtterance]) -> None:
     pairs = [group for group in look_alikes(glosses) if len({word.casefold() for word in group}) > 1]
     if pairs:
         shown = listed((told_apart(group) for group in pairs), shown=3)
-        say(f"note: {plural(len(pairs), 'group')} of glosses look alike and are different: {shown}")
+        say(f"note: glosses that look alike and are different, in {plural(len(pairs), 'group')}: {shown}")
     train = [item.glosses for item in items if item.split == "train"]
     if not train:
         return

@@ -241,7 +241,7 @@ def report_conversion(outcome: Conversion, *, join_with: str = "phoenix2014", ne
             print(f"  and {outcome.written - len(outcome.examples):,} more")
     else:
         print(
-            f"{outcome.output}: {clips:,} clips ({outcome.written:,} converted{kept}), "
+            f"{outcome.output}: {plural(clips, 'clip')} ({outcome.written:,} converted{kept}), "
             f"{plural(outcome.frames, 'frame')} converted"
         )
     report_points(outcome.detected, outcome.frames, outcome.assumed, "clip")

@@ -29,6 +29,7 @@ from signloom.importers.convert_landmarks import (
     report_conversion,
 )
 from signloom.landmarks import MAX_FRAMES, Landmarks
+from signloom.text.counts import some_of
 
 NUM_FEATURES = 6516
 NUM_LANDMARK_FEATURES = 3 * layout.NUM_POINTS
@@ -241,7 +242,7 @@ def _refuse_standardised_corpus(paths: list[Path]) -> None:
     if read > 1 and len(reasons) >= _SAMPLE_SHARE * read:
         path, reason = next(iter(reasons.items()))
         raise InputError(
-            f"{len(reasons)} of {plural(read, 'sampled file')} have standardised features (e.g. {path}: {reason}), "
-            "which cannot be undone; needed landmarks as fractions of the image. Import the files from before that "
-            "step, or extract the landmarks again"
+            f"{some_of(len(reasons), read, 'sampled file', 'has', 'have')} standardised features (e.g. {path}: "
+            f"{reason}), which cannot be undone; needed landmarks as fractions of the image. Import the files "
+            "from before that step, or extract the landmarks again"
         )

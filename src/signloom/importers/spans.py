@@ -195,7 +195,7 @@ def unit_of(parts: Sequence[tuple[Span, int, Path]], load: Callable[[Path], Land
         return fitting[0]
     got = f"{' and '.join(fitting)} would all fit" if fitting else "neither seconds, milliseconds nor frames would fit"
     raise InputError(
-        f"start and end of {plural(len(parts), 'row')} have no unit, and {got} (e.g. {parts[0][0]}); say it with "
+        f"start and end have no unit in {plural(len(parts), 'row')}, and {got} (e.g. {parts[0][0]}); say it with "
         "--times seconds, ms or frames, or in the names of the columns: start_seconds, start_ms, start_frame"
     )
 

@@ -192,8 +192,8 @@ def find_annotation_files(
     }
     if not chosen:
         raise InputError(
-            f"annotations: no files of split {' or '.join(splits)}; the {plural(len(split_of), 'file')} are of other "
-            "splits"
+            f"annotations: no files of split {' or '.join(splits)}; "
+            f"{plural(len(split_of), 'file is', 'files are')} of other splits"
         )
     return chosen
 

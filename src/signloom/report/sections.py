@@ -87,7 +87,7 @@ def headline(
             "p",
             f"A gloss is the written name of a sign. Of {plural(signed, 'signed gloss')}, "
             f"{evaluation['substitutions']:,} came out as another gloss (substituted) and {evaluation['deletions']:,} "
-            f"did not come out (deleted); {evaluation['insertions']:,} came out that were not signed (inserted). The "
+            f"did not come out (deleted); {evaluation['insertions']:,} came out without being signed (inserted). The "
             "word error rate (WER) is the sum of the three, divided by the number of signed glosses: 0 % is perfect. "
             "The interval shows how far the choice of test utterances may move it by chance.",
             class_="small",

@@ -86,8 +86,8 @@ class SynthOptions(Dials):
             faults.add("the corpus would have no utterances; raise --num_train, --num_dev or --num_test")
         if self.num_train + self.num_dev > 0 and self.num_test_signers == self.num_signers > 0:
             faults.add(
-                f"all {plural(self.num_signers, 'signer')} are test signers, none is left for train and dev; lower "
-                "--num_test_signers or set --num_train 0 --num_dev 0"
+                f"--num_test_signers is {self.num_test_signers} of {plural(self.num_signers, 'signer')}, none is left "
+                "for train and dev; lower --num_test_signers or set --num_train 0 --num_dev 0"
             )
         if self.num_test > 0 and self.num_test_signers == 0:
             faults.add(

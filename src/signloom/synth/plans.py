@@ -144,9 +144,9 @@ def _with_every_sign(sentences: list[tuple[int, ...]], num_signs: int) -> list[t
         place = next((place for place in places if counts[result[place[0]][place[1]]] > 1), None)
         if place is None:
             raise InputError(
-                f"synth: {plural(len(sentences), 'training utterance')} have no room for all "
-                f"{plural(num_signs, 'sign')} beside pointing and rest; raise --num_train or --min_glosses, or lower "
-                "--num_signs"
+                f"synth: {plural(len(sentences), 'training utterance has', 'training utterances have')} no room for "
+                f"all {plural(num_signs, 'sign')} beside pointing and rest; raise --num_train or --min_glosses, or "
+                "lower --num_signs"
             )
         row, column = place
         counts[result[row][column]] -= 1

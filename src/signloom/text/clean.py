@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from signloom.errors import listed
+from signloom.errors import listed, plural
 
 # Source: Unicode 15.1, DerivedCoreProperties.txt, Default_Ignorable_Code_Point: zero-width spaces and joiners, byte
 # order mark, soft hyphen, marks of direction, variation selectors, fillers. The first ranges are control characters
@@ -65,7 +65,8 @@ class Cleaner:
             names = (f"{code_points(letter)} ({count:,})" for letter, count in self._removed.most_common())
             parts.append(f"invisible characters were removed: {listed(names, shown=5)}")
         if self._composed:
-            parts.append(f"{self._composed:,} names or glosses were brought into one Unicode form (NFC)")
+            changed = plural(self._composed, "name or gloss was", "names or glosses were")
+            parts.append(f"{changed} brought into one Unicode form (NFC)")
         return "; ".join(parts) or None
 
 

@@ -162,7 +162,7 @@ def huge_loss(step: StepFigures, run: RunFacts) -> Outcome:
         return ok(f"the loss is {ratio:.2f} times that of a uniform output", value=ratio)
     return warn(
         f"the loss is huge: {step.loss:,.0f} per gloss at step {step.step}, {ratio:,.0f} times that of an output in "
-        f"which all {plural(run.num_words, 'word')} are equally likely ({step.uniform_loss:.3g})",
+        f"which each of {plural(run.num_words, 'word')} is equally likely ({step.uniform_loss:.3g})",
         value=ratio,
         where=["CTC loss"],
         advice="the model is sure of wrong words: lower --learning_rate to a third and start again; look for clips "

@@ -17,6 +17,7 @@ from signloom.findings import Details, Outcome, check, fail, judge, ok
 from signloom.health.checks.probe import Probe, loss_of, mode
 from signloom.model.hooks import watched
 from signloom.model.modality_fusion import ModalityAttention
+from signloom.text.counts import some_of
 from signloom.train.data import Batch
 from signloom.train.monitor_rules import SATURATED
 from signloom.vocabulary import BLANK, BLANK_ID, UNKNOWN, UNKNOWN_ID
@@ -59,7 +60,7 @@ def time_kept(probe: Probe) -> Outcome:
     advice = "do not pool over the whole sequence, and keep the strides that the model's output_lengths assumes"
     headline = f"every output length is as predicted; features vary over time by {100 * varying:.0f} % of their size"
     if wrong:
-        headline = f"{len(wrong)} of {len(LENGTHS)} input lengths give a wrong output length"
+        headline = f"{some_of(len(wrong), len(LENGTHS), 'input length', 'gives', 'give')} a wrong output length"
     elif pooled:
         headline = "the output is the same in every frame: time was pooled to one step"
     elif constant:
@@ -225,7 +226,7 @@ def gradient(probe: Probe) -> Outcome:
         missing = [name for name, p in learning.items() if p.grad is None or not bool(p.grad.abs().sum() > 0)] + frozen
     if not missing:
         return ok(f"the gradient reaches all {plural(len(parameters), 'parameter')}", value=0)
-    headline = f"{len(missing)} of {plural(len(parameters), 'parameter')} get no gradient"
+    headline = f"{some_of(len(missing), len(parameters), 'parameter', 'gets', 'get')} no gradient"
     advice = "these layers are cut off from the loss: look for detach, an unused branch, or dead units"
     return fail(headline, value=len(missing), where=missing[:SHOWN], advice=advice)
 

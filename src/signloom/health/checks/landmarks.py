@@ -18,6 +18,7 @@ from signloom.errors import kind_of, listed, plural
 from signloom.findings import Details, Outcome, check, judge, note, ok, warn
 from signloom.health.checks.figures import HANDS, ClipFigures, CorpusFigures
 from signloom.health.checks.places import MANY, MOST, by_split, parts_of, places
+from signloom.text.counts import some_of
 
 CHOSEN = "between healthy corpora and planted faults, docs/health.md"
 # Clips, signers or glosses that a finding lists.
@@ -48,11 +49,11 @@ SEE_NORMALISED = "cannot be measured on standardised landmarks: see data.normali
 def readable(figures: CorpusFigures) -> Outcome:
     """Landmark files that cannot be read."""
     count, total = len(figures.unreadable), figures.num_measured
-    headline = f"all {total:,} landmark files can be read"
+    headline = f"all {plural(total, 'landmark file')} can be read"
     if count:
         kinds = Counter(kind_of(reason) for reason in figures.unreadable)
         reasons = "; ".join(f"{kind.strip(' *:;')} ({number:,})" for kind, number in kinds.most_common(3))
-        headline = f"{count:,} of {total:,} landmark files cannot be read: {reasons}"
+        headline = f"{count:,} of {plural(total, 'landmark file')} cannot be read: {reasons}"
     where = figures.unreadable[:SHOWN]
     return judge(headline, fail=count > 0, value=count, where=where, advice="extract or import these again")
 
@@ -260,7 +261,7 @@ def hands(figures: CorpusFigures) -> Outcome:
     clips = figures.clips
     empty = {clip.utterance.id for clip in clips if clip.without_hands > NO_HANDS}
     share = len(empty) / max(1, len(clips))
-    headline = f"{len(empty):,} of {plural(len(clips), 'clip')} have no hands ({100 * share:.1f} %)"
+    headline = f"{some_of(len(empty), len(clips), 'clip', 'has', 'have')} no hands ({100 * share:.1f} %)"
     place = places(empty, clips)
     if place.parts:
         headline += f": {', '.join(place.parts)}"

@@ -12,6 +12,7 @@ from signloom.health.checks.figures import HANDS
 from signloom.health.checks.landmarks import SELDOM
 from signloom.health.checks.places import by_split
 from signloom.health.checks.predictions import Predictions
+from signloom.text.counts import some_of
 
 # Share of a split's errors that these clips may have, and how many times the errors of other clips.
 COSTLY, TIMES = 0.2, 1.5
@@ -46,7 +47,7 @@ def lost_hands(predictions: Predictions) -> Outcome:
     named = [one.utterance for one in predictions.every]
     worst = max((row["errors"] / row["of errors"] for row in table.values() if row["of errors"]), default=0.0)
     shown = [
-        f"{row['errors']:,} of {plural(row['of errors'], 'error')} of {split} are in {row['clips']:,} of "
+        f"{split}: {some_of(row['errors'], row['of errors'], 'error', 'is', 'are')} in {row['clips']:,} of "
         f"{plural(row['of clips'], 'clip')}"
         for split, row in table.items()
         if row["clips"]

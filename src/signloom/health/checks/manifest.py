@@ -44,7 +44,7 @@ def duplicates(figures: CorpusFigures) -> Outcome:
     where = [" = ".join(f"{c.utterance.id} ({c.utterance.split})" for c in clips) for clips in worst[:SHOWN]]
     headline, advice = f"{plural(len(worst), 'clip is', 'clips are')} {place}", "keep each clip once, in one split"
     if figures.num_measured < len(figures.corpus):
-        headline += f" among the {plural(figures.num_measured, 'clip')} that were measured"
+        headline += f" among the {plural(figures.num_measured, 'measured clip')}"
     return judge(headline, fail=bool(across), warn=bool(groups), value=len(worst), where=where, advice=advice)
 
 

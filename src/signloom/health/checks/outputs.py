@@ -15,6 +15,7 @@ from signloom.health.checks.gloss_permutation import best_renaming, errors
 from signloom.health.checks.predictions import Prediction, Predictions
 from signloom.run_folder import Run
 from signloom.score.analysis import by_gloss
+from signloom.text.counts import some_of
 from signloom.train.monitor_rules import (
     ALL_BLANK,
     BEGINNING,
@@ -130,9 +131,9 @@ def vocabulary(predictions: Predictions) -> Outcome:
     predicted = {word for one in predictions.every for word in one.predicted}
     share = len(annotated & predicted) / max(1, len(annotated))
     never = sorted(predictions.vocabulary.words[word] for word in annotated - predicted)[:SHOWN]
+    known = some_of(len(annotated & predicted), len(annotated), "gloss", "is", "are")
     headline = (
-        f"{len(annotated & predicted):,} of {plural(len(annotated), 'gloss')} are predicted at least once "
-        f"({100 * share:.0f} %), in {plural(len(predictions.every), 'utterance')}"
+        f"{known} predicted at least once ({100 * share:.0f} %), in {plural(len(predictions.every), 'utterance')}"
     )
     measured = Details(value=share, where=never)
     # run.underfitting reports a model that does not know train yet.
@@ -164,9 +165,9 @@ def glosses(predictions: Predictions) -> Outcome:
     if not hard or not others <= OTHERS_KNOWN:
         return ok("no gloss is learnt worse than the others on train", value=others)
     return warn(
-        f"{', '.join(one.gloss for one in hard[:5])} cause{'s' * (len(hard) == 1)} {hard_errors} of {score.errors} "
-        f"errors on utterances of train, all others have a WER of {100 * others:.1f} %: maybe nothing in the clips "
-        "shows when they occur",
+        f"{', '.join(one.gloss for one in hard[:5])} cause{'s' * (len(hard) == 1)} {hard_errors} of "
+        f"{plural(score.errors, 'error')} on utterances of train, all others have a WER of "
+        f"{100 * others:.1f} %: maybe nothing in the clips shows when they occur",
         value=others,
         where=[f"{one.gloss}: {one.missed} of {one.occurrences} missed, {one.invented} invented" for one in hard],
         advice="look at clips with and without them: leave labels of what is not signed (rest, pauses, comments) out "
@@ -193,7 +194,8 @@ def one_gloss(predictions: Predictions) -> Outcome:
     share, expected = times / total, annotated[word] / sum(annotated.values())
     name = predictions.vocabulary.words[word]
     headline = (
-        f"{100 * share:.0f} % of the {total:,} predicted glosses are {name}, {100 * expected:.0f} % of the annotations"
+        f"{name} makes {100 * share:.0f} % of {plural(total, 'predicted gloss')}, {100 * expected:.0f} % of the "
+        "annotations"
     )
     measured = Details(value=share, where=[name])
     if not (share > MOST_OF_ONE and share > 2 * expected and total >= FEWEST):
@@ -357,11 +359,11 @@ def _history_fault(predictions: Predictions) -> tuple[str, bool] | None:
     other = right.errors / right.hypothesis_words if right.hypothesis_words else math.inf
     exchanged = abs(recorded - other) <= SAME
     text = (
-        f"{Run.history_file.name}: {100 * recorded:.2f} % on dev, where {right.errors} errors in "
-        f"{right.reference_words} annotated words are {100 * right.wer:.2f} %"
+        f"{Run.history_file.name}: {100 * recorded:.2f} % on dev, where the WER is {100 * right.wer:.2f} % "
+        f"({plural(right.errors, 'error')} in {plural(right.reference_words, 'annotated word')})"
     )
     if exchanged:
-        text += f"; {recorded:.4f} is {right.errors} / {right.hypothesis_words} predicted words"
+        text += f"; {recorded:.4f} is {right.errors} / {plural(right.hypothesis_words, 'predicted word')}"
     return text, exchanged
 
 

@@ -14,6 +14,7 @@ from signloom.health.checks.figures import ClipFigures, CorpusFigures
 from signloom.health.checks.landmarks import CHOSEN, SHOWN
 from signloom.health.checks.motion import PLACES_PER_GLOSS
 from signloom.health.checks.places import FEWEST_CLIPS, MANY, parts_of, places
+from signloom.text.counts import some_of
 
 # Share of a video's frames that may be undecoded without harm.
 UNREAD = 0.1
@@ -206,7 +207,10 @@ def direction(figures: CorpusFigures) -> Outcome:
     back = [clips[index].utterance.id for index in np.flatnonzero(told & (way < BACKWARDS))]
     known = [clip for clip, tells in zip(clips, told, strict=True) if tells]
     headline = (
-        f"{len(back):,} of {plural(len(known), 'clip')} that show a direction run against the others of their glosses"
+        some_of(
+            len(back), len(known), "clip that shows a direction", "runs", "run", nouns="clips that show a direction"
+        )
+        + " against the others of the same gloss"
     )
     place = places(back, known)
     table = {"told": len(known), "of": len(figures.clips)}
