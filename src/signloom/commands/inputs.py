@@ -36,7 +36,8 @@ def locate(values: dict[str, Any], options: type, program: str, *, fetches: bool
         urls = [place for place in places if isinstance(place, Url)]
         if urls and name not in allowed and not (fetches and name not in OUTPUTS):
             word = name.upper() if name in getattr(options, "positionals", ()) else f"--{name}"
-            raise InputError(f"{program}: {word} is {urls[0]}; needed a local file or folder: copy it here first")
+            advice = "write it here, then copy it there" if name in OUTPUTS else "copy it here first"
+            raise InputError(f"{program}: {word} is {urls[0]}; needed a local file or folder: {advice}")
         if isinstance(value, Path) and places:
             values[name] = places[0]
         elif any(isinstance(item, Path) for item in found):
