@@ -15,7 +15,7 @@ from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError
 from signloom.inference.model_file import ModelFile
 from signloom.inference.stream_events import GlossEvent
-from signloom.inference.stream_window import MIN_CONFIDENCE
+from signloom.inference.stream_options import MIN_CONFIDENCE
 from signloom.inference.streaming import StreamingRecognizer
 from signloom.landmarks import ClipView
 from signloom.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary

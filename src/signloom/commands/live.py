@@ -18,7 +18,7 @@ from signloom.commands.model_option import ModelOption
 from signloom.console import say
 from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import CheckFailedError, Faults, InputError, StoppedError, plural
-from signloom.inference.stream_options import StreamOptions
+from signloom.inference.stream_options import StreamOptions, stream_confidence
 from signloom.signals import SignalWatch
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def run(options: Options) -> int:
         return _list_cameras()
     from signloom.extract.holistic import HolisticTracker, quiet_stderr
     from signloom.inference.caveats import simulated_note, vocabulary_note
-    from signloom.inference.stream_window import MIN_CONFIDENCE
     from signloom.inference.streaming import StreamingRecognizer
     from signloom.live.people import PeopleCounter
     from signloom.live.pipeline import Pipeline
@@ -81,9 +80,8 @@ def run(options: Options) -> int:
     _check(options)
     source = _source(options)
     model = options.load_model().decoded_with(options)
-    if model.decoding.min_confidence is None:
-        # Here already, so that the name of the decoder says it.
-        model = model.with_min_confidence(MIN_CONFIDENCE)
+    # Here already, so that the name of the decoder says it.
+    model = model.with_min_confidence(stream_confidence(model.decoding))
     say(f"{source.name}; model: {options.model_file}; decoder: {model.decoder_name}")
     if note := vocabulary_note(model):
         say(f"note: {note}")

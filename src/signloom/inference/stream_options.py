@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from signloom.ctc.decoding import Decoding
 from signloom.errors import Faults
+
+# Glosses with a lower confidence are not shown, unless the model's decoding says otherwise: they are rather wrong than
+# right.
+MIN_CONFIDENCE = 0.5
+
+
+def stream_confidence(decoding: Decoding) -> float:
+    """Returns the least confidence of a gloss that a stream shows, 0 to 1: that of the decoding, if it has one."""
+    return MIN_CONFIDENCE if decoding.min_confidence is None else decoding.min_confidence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,9 @@ from signloom.ctc.hypothesis import Emission, GlossSpan, named
 from signloom.ctc.spans import SpanSettings, emission_seconds, spans
 from signloom.ctc.viterbi import forced_alignment
 from signloom.inference.model import Model
-from signloom.inference.stream_options import StreamOptions
+from signloom.inference.stream_options import StreamOptions, stream_confidence
 from signloom.vocabulary import BLANK_ID
 
-# Glosses with a lower confidence are not shown, unless the model's decoding says otherwise: they are rather wrong than
-# right.
-MIN_CONFIDENCE = 0.5
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
 _LONGEST_WAIT_SECONDS = 1.0
 
@@ -56,8 +53,7 @@ class UtteranceWindow:
         config, engine = model.engine.config, model.engine
         self._model = model
         self._settings = SpanSettings.of(model.info)
-        least = model.decoding.min_confidence
-        self._min_confidence = MIN_CONFIDENCE if least is None else least
+        self._min_confidence = stream_confidence(model.decoding)
         self.start_seconds = start_seconds
         self._step_seconds = engine.step_seconds
         # Windows begin where the body's strides fall on the same frames as in the whole utterance.

@@ -36,7 +36,7 @@ class StreamingRecognizer:
 
     model: any model of `signloom.load`.  options: when glosses become final and utterances end.
     Glosses with a lower confidence than the model's decoding asks for are never shown; where nobody chose a limit
-    (`Model.with_min_confidence`), it is 0.5 (`stream_window.MIN_CONFIDENCE`).
+    (`Model.with_min_confidence`), it is 0.5 (`stream_options.MIN_CONFIDENCE`).
     num_late: frames that were left out so far, because they were not later than the frame before.
     """
 

@@ -13,20 +13,19 @@ from signloom import layout
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
 from signloom.inference.model import Model
-from signloom.inference.stream_options import StreamOptions
-from signloom.inference.stream_window import MIN_CONFIDENCE
+from signloom.inference.stream_options import StreamOptions, stream_confidence
 
 _TABLE = {"ids": "<i4", "log_probs": "<f4", "backoffs": "<f4"}
 
 
 def model_record(model: Model, stream: StreamOptions | None = None) -> dict[str, Any]:
     """Returns vocabulary, decoder, language model, spans and frame rate of a model, and which points it takes."""
-    config, least = model.engine.config, model.decoding.min_confidence
+    config = model.engine.config
     return {
         "words": list(model.vocabulary.words),
         "decoding": model.decoding.to_json(),
         "language_model": _language_model(model.language_model) if model.decoding.uses_language_model else None,
-        "min_confidence": MIN_CONFIDENCE if least is None else least,
+        "min_confidence": stream_confidence(model.decoding),
         "spans": SpanSettings.of(model.info).to_json(),
         "fps": config.fps,
         "stride": config.stride,
