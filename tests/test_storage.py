@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -19,7 +19,7 @@ from signloom.errors import InputError, MissingExtraError
 from signloom.files import cache, leases, scratch, storage
 from signloom.files.locks import LockedError
 from signloom.files.reading import JSON, open_file, read_json, read_text
-from signloom.files.urls import Url, is_url, located
+from signloom.files.urls import Url, UrlText, is_url, located
 from signloom.files.writing import atomic_write, write_json, write_json_lines
 from signloom.landmarks import Landmarks, read_header
 
@@ -67,6 +67,42 @@ def test_a_url_is_joined_and_named_like_a_path():
         False,
         True,
     ]
+
+
+class WindowsUrl(UrlText, PureWindowsPath):
+    """A URL as Windows makes it."""
+
+
+def test_a_url_on_windows_is_the_same_url():
+    # What the command line makes of it there: other slashes.
+    path = PureWindowsPath("s3://bucket/folder")
+    assert str(path) == r"s3:\bucket\folder"
+    assert is_url(path)
+    assert str(located(path)) == "s3://bucket/folder"
+    url = WindowsUrl("s3://bucket/folder") / "deep" / "clip.npz"
+    assert (str(url), url.as_posix()) == ("s3://bucket/folder/deep/clip.npz",) * 2
+    assert (url.scheme, url.name, url.suffix, str(url.parent.parent)) == (
+        "s3",
+        "clip.npz",
+        ".npz",
+        "s3://bucket/folder",
+    )
+    assert str(url.relative_to(WindowsUrl("s3://bucket/folder"))) == "deep/clip.npz"
+    assert pickle.loads(pickle.dumps(url)) == url
+    with pytest.raises(InputError, match="is a URL; this needs a local file"):
+        os.fspath(url)
+    # The names of objects differ by their case.
+    assert len({WindowsUrl("s3://bucket/A"), WindowsUrl("s3://bucket/a"), WindowsUrl("s3://bucket") / "a"}) == 2
+
+
+@pytest.mark.parametrize("text", [r"C:\folder\x", "C:/folder/x", r"\\host\share\x", r"folder\x"])
+def test_a_path_of_windows_is_no_url(text):
+    assert not is_url(PureWindowsPath(text))
+    assert not is_url(text)
+
+
+def test_a_file_url_may_name_a_drive():
+    assert located("file:///C:/folder/x") == Path("C:/folder/x")
 
 
 @pytest.mark.parametrize("text", ["plain/x", "/plain/x", "file:///plain/x"])
@@ -194,7 +230,7 @@ def test_a_header_is_read_without_the_points(bucket, monkeypatch):
 # In a process of its own, since file systems are kept for the whole of one.
 ASKING = """
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from signloom.errors import SignloomError
 from signloom.files import storage
 from signloom.files.urls import Url
