@@ -332,6 +332,35 @@ def test_a_done_clip_is_one_that_can_be_read_and_whose_source_is_the_same(in_pro
     assert survey([clip], out, settings).missing == [clip]
 
 
+def test_another_source_of_the_same_name_and_size_is_extracted_anew(in_process, tmp_path):
+    clip, out, settings = one_clip(tmp_path), tmp_path / "out", Settings()
+    whole = clip.path.read_bytes()
+    assert parallel._extract(clip, out, settings).status == "done"
+    assert list(survey([clip], out, settings).done) == [clip]
+    for other in (bytes([whole[0] ^ 1]) + whole[1:], whole[:-1] + bytes([whole[-1] ^ 1])):
+        clip.path.write_bytes(other)
+        assert survey([clip], out, settings).missing == [clip]
+    # A landmark file of an earlier version has no hash of the ends: the size alone decides.
+    old = Landmarks.load(clip.output(out))
+    del old.source["ends_sha256"]
+    old.save(clip.output(out))
+    assert list(survey([clip], out, settings).done) == [clip]
+    clip.path.unlink()
+    assert survey([clip], out, settings).missing == [clip]
+
+
+def test_another_frame_folder_of_as_many_images_is_extracted_anew(in_process, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number, frame in enumerate(waving.frames(3, person=False)):
+        cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), frame)
+    (clip,) = find_clips([tmp_path / "in"]).clips
+    assert parallel._extract(clip, tmp_path / "out", Settings()).status == "done"
+    assert list(survey([clip], tmp_path / "out", Settings()).done) == [clip]
+    with (tmp_path / "in" / "2.png").open("ab") as file:
+        file.write(b"x")
+    assert survey([clip], tmp_path / "out", Settings()).missing == [clip]
+
+
 def test_an_assumed_rate_that_changed_is_a_difference(in_process, tmp_path):
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in" / "0.png"), next(iter(waving.frames(1, person=False))))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import buckets
@@ -14,6 +15,7 @@ import waving
 from conftest import dead_temporary
 from signloom.errors import InputError
 from signloom.extract.clip import Listed
+from signloom.extract.reading import ends_sha256
 from signloom.extract.resume import FailureLog
 from signloom.extract.sources import Clip, find_clips
 from signloom.files import storage
@@ -115,8 +117,10 @@ def test_a_second_run_extracts_only_what_is_missing(clips, bucket):
     assert extract(f"{bucket}/clips", "--output", output).returncode == 0
     whole = points(output)
     storage.remove([output / "phoenix" / "a.npz"])
-    # Another size is another source.
-    waving.write_video(clips / "sign" / "one.mp4", 5, person=False)
+    # Another source of the same size: the byte that differs is in no frame.
+    video = bytearray((clips / "sign" / "one.mp4").read_bytes())
+    video[video.rindex(b"Lavf")] ^= 1
+    (clips / "sign" / "one.mp4").write_bytes(video)
     storage.upload(clips / "sign" / "one.mp4", bucket / "clips" / "sign" / "one.mp4")
     result = extract(f"{bucket}/clips", "--output", output)
     assert (result.returncode, "1 already done, 2 to extract" in result.stderr) == (0, True), result.stderr
@@ -179,6 +183,17 @@ def test_a_killed_driver_is_followed_at_once(clips, bucket, tmp_path):
     assert sorted(storage.listing(output)) == ["0.npz", "1.npz", "2.npz", "3.npz"]
     # What the killed process had fetched is gone as well.
     assert list((tmp_path / "cache" / "scratch").iterdir()) == []
+
+
+def test_ends_of_an_object_are_those_of_its_file(bucket, tmp_path):
+    # Shorter than both ends together, as long, and longer.
+    for size in (0, 5, 2 * 65536, 2 * 65536 + 1, 300_000):
+        path = tmp_path / f"{size}.mp4"
+        path.write_bytes(np.random.default_rng(size).bytes(size))
+        storage.upload(path, bucket / path.name)
+        assert ends_sha256(bucket / path.name) == ends_sha256(path)
+    with pytest.raises(storage.MissingObjectError):
+        ends_sha256(bucket / "gone.mp4")
 
 
 def test_logs_of_shards_are_merged(bucket):

@@ -20,7 +20,7 @@ from signloom import layout
 from signloom.errors import InputError, MissingExtraError
 from signloom.extract.crop import MIN_SIDE, Crop
 from signloom.extract.packages import needs_opencv
-from signloom.extract.reading import open_clip
+from signloom.extract.reading import ends_sha256, open_clip
 from signloom.extract.sources import without_camera
 from signloom.extract.stored import local_clip
 from signloom.extract.time_stamps import DEFAULT_FPS
@@ -197,6 +197,7 @@ def _track(tracker: HolisticTracker, path: Path, settings: Settings, progress: P
             "name": without_camera(path.resolve()).name if path.is_dir() else path.name,
             "sha256": reader.sha256(),
             "size": reader.size,
+            "ends_sha256": ends_sha256(path),
             **settings.record(),
             **({"assumed_fps": times.assumed_fps} if times.assumed_fps else {}),
             "frames": {**count_frames(stacked), "unread": reader.unread},

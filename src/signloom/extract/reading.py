@@ -5,6 +5,7 @@ Shapes: T frames; H, W are height and width of a frame in pixels.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,11 @@ from signloom.extract.frame_folder import FrameFolderReader
 from signloom.extract.sources import frame_files, with_camera
 from signloom.extract.time_stamps import ClipTimes
 from signloom.extract.video import VideoReader
+from signloom.files import storage
+from signloom.files.urls import Url
+
+# Two videos of the same size differ here: the first and last frames of both are other ones.
+_END_BYTES = 64 * 2**10
 
 
 class ClipReader(Protocol):
@@ -62,3 +68,27 @@ def open_clip(path: Path) -> ClipReader:
 def source_size(path: Path) -> int:
     """Returns `ClipReader.size` without reading the source: a cheap test whether the source has changed."""
     return len(frame_files(path)) if path.is_dir() else path.stat().st_size
+
+
+def ends_sha256(path: Path) -> str:
+    """Returns a hash of both ends of a source: a cheap test whether it is another one of the same size.
+
+    Of a video, a local file or an object, of its first and last 64 KiB; of a local frame folder, of those of its first
+    and its last image.
+
+    Raises OSError or InputError for a source that cannot be read.
+    """
+    parts = [path]
+    if not isinstance(path, Url) and path.is_dir():
+        images = frame_files(with_camera(path))
+        parts = images[:1] + images[1:][-1:]
+    return hashlib.sha256(b"".join(map(_ends, parts))).hexdigest()
+
+
+def _ends(path: Path) -> bytes:
+    if isinstance(path, Url):
+        return storage.ends(path, _END_BYTES)
+    with path.open("rb") as file:
+        first = file.read(_END_BYTES)
+        file.seek(max(len(first), path.stat().st_size - _END_BYTES))
+        return first + file.read()

@@ -19,7 +19,7 @@ from signloom import landmarks
 from signloom.console import say
 from signloom.errors import InputError, plural
 from signloom.extract.holistic import Settings
-from signloom.extract.reading import source_size
+from signloom.extract.reading import ends_sha256, source_size
 from signloom.extract.sources import Clip
 from signloom.files import storage
 from signloom.files.leases import held
@@ -75,13 +75,15 @@ class _Extracted(Struct):
 
 
 def survey(clips: Sequence[Clip], output: Path, settings: Settings) -> Survey:
-    """Returns which of `clips` are done under `output`: readable, made with `settings` from a source of the same size.
+    """Returns which of `clips` are done under `output`: readable, made with `settings` from the same source.
 
-    A clip counts as missing if its output cannot be read or its source has another size.
+    A clip counts as missing if its output cannot be read, or its source has another size or other ends.
     """
     state = Survey()
-    for clip, header in zip(clips, _headers(clips, output), strict=True):
-        if header is None or _source_changed(header, clip):
+    headers = list(_headers(clips, output))
+    changed = _changed(clips, headers)
+    for clip, header in zip(clips, headers, strict=True):
+        if header is None or clip in changed:
             state.missing.append(clip)
         elif difference := _difference(header, settings):
             state.differing[clip] = difference
@@ -112,11 +114,35 @@ def read_header(path: Path) -> dict[str, Any] | None:
     return header
 
 
-def _source_changed(header: dict[str, Any], clip: Clip) -> bool:
+def _changed(clips: Sequence[Clip], headers: Sequence[dict[str, Any] | None]) -> set[Clip]:
+    """Returns the clips whose outputs were made from another source, by its size, or its ends if it has the same."""
+    sources = {clip: header["source"] for clip, header in zip(clips, headers, strict=True) if header is not None}
+    changed = {clip for clip, source in sources.items() if _size(clip) != source.get("size")}
+    # Earlier versions kept no hash of the ends; the images of a folder in object storage are not listed here.
+    hashed = [
+        clip
+        for clip, source in sources.items()
+        if clip not in changed and "ends_sha256" in source and not (clip.listed and clip.listed.is_folder)
+    ]
+    stored = [clip for clip in hashed if isinstance(clip.path, Url)]
+    ends = dict(zip(stored, storage.at_once(_ends, stored), strict=True))
+    return changed | {clip for clip in hashed if (ends.get(clip) or _ends(clip)) != sources[clip]["ends_sha256"]}
+
+
+def _size(clip: Clip) -> int | None:
+    """Returns the size of a source, None if it is gone."""
     try:
-        return header["source"].get("size") != (clip.listed.size if clip.listed else source_size(clip.path))
+        return clip.listed.size if clip.listed else source_size(clip.path)
     except OSError:
-        return True
+        return None
+
+
+def _ends(clip: Clip) -> str | None:
+    """Returns the hash of the ends of a source, None if it is gone or cannot be read."""
+    try:
+        return ends_sha256(clip.path)
+    except (storage.MissingObjectError, OSError):
+        return None
 
 
 def _difference(header: dict[str, Any], settings: Settings) -> str | None:

@@ -94,6 +94,23 @@ def read(url: Url, most_bytes: int) -> bytes:
     return content
 
 
+def ends(url: Url, num_bytes: int) -> bytes:
+    """Returns the first and last `num_bytes` of an object; all of one that is shorter than both.
+
+    Raises InputError if there is none.
+    """
+    stored = stat(url)
+    if stored is None:
+        raise _missing(url)
+    with _asked(url) as (files, path):
+        if stored.size <= 2 * num_bytes:
+            whole: bytes = files.cat_file(path)
+            return whole
+        first: bytes = files.cat_file(path, start=0, end=num_bytes)
+        last: bytes = files.cat_file(path, start=stored.size - num_bytes, end=stored.size)
+        return first + last
+
+
 @contextmanager
 def opened(url: Url, most_bytes: int) -> Iterator[IO[bytes]]:
     """Opens an object for reading parts of it. Raises InputError as `read` does, also inside the block."""
