@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from signloom.extract.holistic import Settings
 from signloom.inference.engine import Engine, LongClipEngine
 from signloom.inference.model_file import ModelFile
 from signloom.inference.onnx_file import SUFFIX as ONNX_SUFFIX
-from signloom.inference.recognise import Errors, recognise
+from signloom.inference.recognise import Errors, ReadOptions, Result, ResultByPath, Source, recognise
 from signloom.inference.store import Store
 from signloom.landmarks import SUFFIX as LANDMARKS_SUFFIX
 from signloom.landmarks import ClipView, Frames, Landmarks, read_view
@@ -111,22 +111,30 @@ class Model:
     @overload
     def transcribe(self, source: Landmarks, *, min_confidence: float | None = None) -> Hypothesis: ...
 
+    # Type checkers note that a text is an iterable of texts, too: the first that fits counts.
+    @overload
+    def transcribe(  # type: ignore[overload-overlap]
+        self, source: Path | str, *, errors: Literal["raise"] = "raise", **options: Unpack[ReadOptions]
+    ) -> Hypothesis | dict[str, Hypothesis]: ...
+
+    @overload
+    def transcribe(  # type: ignore[overload-overlap]
+        self, source: Path | str, *, errors: Errors, **options: Unpack[ReadOptions]
+    ) -> Result | ResultByPath: ...
+
     @overload
     def transcribe(
-        self,
-        source: Path | str | Iterable[Landmarks | Path | str],
-        *,
-        min_confidence: float | None = None,
-        crop: Crop | str | None = None,
-        pixel_aspect: float | None = None,
-        fps: float | None = None,
-        workers: int = 0,
-        errors: Errors = "raise",
-    ) -> Any: ...
+        self, source: Iterable[Source], *, errors: Literal["raise"] = "raise", **options: Unpack[ReadOptions]
+    ) -> list[Hypothesis | dict[str, Hypothesis]]: ...
+
+    @overload
+    def transcribe(
+        self, source: Iterable[Source], *, errors: Errors, **options: Unpack[ReadOptions]
+    ) -> list[Result | ResultByPath]: ...
 
     def transcribe(
         self,
-        source: Landmarks | Path | str | Iterable[Landmarks | Path | str],
+        source: Source | Iterable[Source],
         *,
         min_confidence: float | None = None,
         crop: Crop | str | None = None,
@@ -134,7 +142,7 @@ class Model:
         fps: float | None = None,
         workers: int = 0,
         errors: Errors = "raise",
-    ) -> Any:
+    ) -> object:
         """Returns the glosses of a clip, a `Hypothesis`; of a list of clips, a list of them; of a folder of clips, or a
         pattern such as `videos/*.mp4`, a dictionary of them by path.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeAlias, TypedDict
 
 from signloom.ctc.hypothesis import Hypothesis
 from signloom.errors import InputError
+from signloom.extract import Crop
 from signloom.extract.holistic import Settings
 from signloom.extract.sources import Clip
 from signloom.inference.read_clips import Points, Reader, read_clips
@@ -16,17 +17,34 @@ from signloom.inference.search import is_single, search
 from signloom.landmarks import Landmarks
 
 Errors = Literal["raise", "return"]
+Source: TypeAlias = Landmarks | Path | str
+# A clip with its glosses, or with the reason why it has none; a folder's or pattern's, by path; and those of a list.
+Result: TypeAlias = Hypothesis | InputError
+ResultByPath: TypeAlias = dict[str, Hypothesis | InputError]
+Recognised: TypeAlias = "Result | ResultByPath | list[Recognised]"
+# A source with clips, landmarks and errors in the places of their results.
+_Plan: TypeAlias = "Landmarks | Clip | InputError | dict[str, Clip] | list[_Plan]"
+
+
+class ReadOptions(TypedDict, total=False):
+    """Options of `Model.transcribe`, which explains them."""
+
+    min_confidence: float | None
+    crop: Crop | str | None
+    pixel_aspect: float | None
+    fps: float | None
+    workers: int
 
 
 def recognise(
-    source: Any,
+    source: Source | Iterable[Source],
     decode: Callable[[Points], Hypothesis],
     view: str,
     *,
     settings: Settings,
     workers: int,
     errors: Errors,
-) -> Any:
+) -> Recognised:
     """Returns the result for a source in the shape of the source; see `Model.transcribe`.
 
     decode: returns the glosses of landmarks.  view: the points that it takes.
@@ -36,11 +54,10 @@ def recognise(
     if workers < 0:
         raise InputError(f"workers is {workers}; needed at least 0")
     clips: list[Clip] = []
-    # The same in shape, with clips, landmarks and errors.
     plan = _plan(source, clips)
     if settings != Settings() and all(clip.is_landmarks for clip in clips):
         raise InputError("crop, pixel_aspect and fps are for videos and frames; all sources are landmarks")
-    results: dict[Clip, Hypothesis | InputError] = {}
+    results: dict[Clip, Result] = {}
 
     def use(clip: Clip, landmarks: Points) -> None:
         results[clip] = decode(landmarks)
@@ -50,17 +67,15 @@ def recognise(
         if errors == "raise":
             raise InputError(reason)
 
-    def resolved(part: Any) -> Any:
+    def resolved(part: _Plan) -> Recognised:
         if isinstance(part, dict):
-            return {name: resolved(item) for name, item in part.items()}
+            return {name: results[clip] for name, clip in part.items()}
         if isinstance(part, list):
             return [resolved(item) for item in part]
         if isinstance(part, Clip):
             return results[part]
         if isinstance(part, Landmarks):
             return decode(part)
-        if errors == "raise":
-            raise part
         return part
 
     if errors == "raise":
@@ -69,7 +84,7 @@ def recognise(
     return resolved(plan)
 
 
-def _plan(source: Any, clips: list[Clip]) -> Any:
+def _plan(source: Source | Iterable[Source], clips: list[Clip]) -> _Plan:
     """Returns a source with clips in the place of paths, and adds these to `clips`."""
     if isinstance(source, Landmarks):
         return source
@@ -86,7 +101,7 @@ def _plan(source: Any, clips: list[Clip]) -> Any:
     raise InputError(f"transcribe: got {type(source).__name__}; needed landmarks, a path, or a list of these")
 
 
-def _raise_if_any(plan: Any) -> None:
+def _raise_if_any(plan: _Plan) -> None:
     """Raises the first error of a plan."""
     if isinstance(plan, InputError):
         raise plan
