@@ -54,6 +54,21 @@ def test_nobody_is_rest():
     assert rested(np.full((5, len(PLACES), 3), np.nan)) == [1, 2, 3, 4, 5]
 
 
+def test_a_person_whom_the_tracker_loses_for_a_moment_goes_on_resting():
+    points = hanging()
+    points[[8, 12, 13]] = np.nan
+    # The frames that are compared with a lost one, a fifth of a second later, change nothing.
+    assert rested(points) == [*range(1, 18), 17, 17, *range(18, 24)]
+
+
+def test_a_hand_that_enters_the_picture_and_rises_does_not_rest():
+    points = np.concatenate([np.full((10, len(PLACES), 3), np.nan), Film().rest(0.4).sign("A").points])
+    counts = rested(points)
+    # It rises after 10 frames, and is slow until then.
+    assert min(counts[:20]) > 0
+    assert set(counts[20:]) == {0}
+
+
 def test_hands_without_a_body_do_not_rest():
     points = hanging()
     points[:, : HAND.start] = np.nan

@@ -74,10 +74,10 @@ class RestDetector:
         for hand in range(2):
             if not detected[hand] and not heights[hand] <= _OUT_OF_VIEW:
                 self._counts[hand] += 1
-            # A hand that was not seen a moment ago has no speed, and does not rest yet if it is in view.
-            elif heights[hand] > _LOW and speeds[hand] < _SLOW:
+            elif not heights[hand] > _LOW or speeds[hand] >= _SLOW:
+                self._counts[hand] = 0
+            # A hand that was not seen a moment ago has no speed yet: that frame changes nothing.
+            elif speeds[hand] < _SLOW:
                 # It was slow since that moment.
                 self._counts[hand] = max(self._counts[hand] + 1, len(self._earlier))
-            else:
-                self._counts[hand] = 0
         return min(self._counts)

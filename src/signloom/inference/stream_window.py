@@ -46,6 +46,7 @@ class UtteranceWindow:
     """The newest frames of one utterance, and its glosses that are not final.
 
     start_seconds: the time of its first frame.  num_frames: how many there were so far.
+    num_signed: how many of them there are up to the end of the last gloss that is shown, provisional or final.
     Memory does not grow with the length of the utterance.
     """
 
@@ -68,6 +69,7 @@ class UtteranceWindow:
         self._first = 0
         self._seam = 0
         self.num_frames = 0
+        self.num_signed = self._num_signed_finally = 0
         # The last final gloss: when it was emitted, its end, and the probability that it goes on behind the seam.
         self._emitted: float | None = None
         self._end = 0.0
@@ -110,7 +112,18 @@ class UtteranceWindow:
             self._seam += seam
             self._forget()
         # The others still take part in decoding and in times.
-        return Reading(named(glosses[:count], self._min_confidence), named(glosses[count:], self._min_confidence))
+        finals, provisional = (named(part, self._min_confidence) for part in (glosses[:count], glosses[count:]))
+        if finals:
+            self._num_signed_finally = self._num_frames_until(finals[-1].end_seconds)
+        self.num_signed = (
+            self._num_frames_until(provisional[-1].end_seconds) if provisional else self._num_signed_finally
+        )
+        return Reading(finals, provisional)
+
+    def _num_frames_until(self, seconds: float) -> int:
+        """Returns how many frames of the utterance begin before a moment of the stream."""
+        count = math.ceil((seconds - self.start_seconds) * self._model.engine.config.fps - 1e-6)
+        return min(count, self.num_frames)
 
     def _open_after(self, log_probs: np.ndarray) -> float:
         """Returns the probability that the last final gloss is still emitted after frames (n, V) without another."""

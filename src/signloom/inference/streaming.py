@@ -2,8 +2,9 @@
 
 Shapes: n frames, P points of the model's view.
 
-A stream is cut into utterances where the hands rest (`stream_rest`), where nobody is in view, and where frames stop. In
-an utterance glosses are provisional at first, and final when the model has seen enough of what follows
+A stream is cut into utterances where the hands rest (`stream_rest`), where nobody is in view, and where frames stop.
+Some signs are made where hands rest, and hardly move: a gloss that the model shows in a rest puts off the end. In an
+utterance glosses are provisional at first, and final when the model has seen enough of what follows
 (`stream_window`). Time is counted in the stream's own seconds (`stream_clock`), so lost frames and other frame rates
 move nothing.
 """
@@ -27,6 +28,8 @@ from signloom.inference.stream_window import UtteranceWindow
 _ONSET_SECONDS = 0.12
 # An utterance has so much of the rest before and after it: hands rise and sink.
 _MARGIN_SECONDS = 0.2
+# Hands that rest for so many times `rest_seconds` end an utterance whatever the model shows.
+_LONGEST_RESTS = 1.5
 # A frame that is late by more shows that the clock of the stream was set back.
 _LATEST_SECONDS = 1.0
 
@@ -128,12 +131,18 @@ class StreamingRecognizer:
     def _advance(self, points: np.ndarray, seconds: float) -> list[Event]:
         """Returns what one frame at the model's rate changes."""
         self._num_resting = self._detector.advance(points)
-        if self._window is None:
+        window = self._window
+        if window is None:
             self._waiting.append(points)
             self._num_active = 0 if self._num_resting else self._num_active + 1
             return self._begin(seconds) if self._num_active >= self._onset else []
-        events = self._window_events(self._window, points)
-        return events + self._end() if self._num_resting >= self._rest else events
+        events = self._window_events(window, points)
+        ended = self._num_idle(window) >= self._rest or self._num_resting >= _LONGEST_RESTS * self._rest
+        return events + self._end() if ended else events
+
+    def _num_idle(self, window: UtteranceWindow) -> int:
+        """Returns for how many frames up to the last one hands have rested and no gloss was shown."""
+        return min(self._num_resting, window.num_frames - window.num_signed)
 
     def _begin(self, seconds: float) -> list[Event]:
         """Begins an utterance with the frames that waited, the last of them at `seconds`."""
@@ -153,7 +162,7 @@ class StreamingRecognizer:
         window, self._window, self._num_active = self._window, None, 0
         if window is None:
             return []
-        num_frames = window.num_frames - max(0, self._num_resting - self._margin)
+        num_frames = window.num_frames - max(0, self._num_idle(window) - self._margin)
         return self._events.end(window.finish(num_frames), window.start_seconds + num_frames / self._fps)
 
     def _restart(self) -> None:

@@ -61,9 +61,9 @@ export class RestDetector {
       // Tips that were not detected do not count.
       const speed = largestKnown(ways[0], median(ways.slice(1))) / (width * this.lagSeconds);
       if (!isDetected(points, start, stop) && !(height <= OUT_OF_VIEW)) this.counts[side]++;
-      // A hand that was not seen a moment ago has no speed, and does not rest yet if it is in view.
-      else if (height > LOW && speed < SLOW) this.counts[side] = Math.max(this.counts[side] + 1, this.earlier.length);
-      else this.counts[side] = 0;
+      else if (!(height > LOW) || speed >= SLOW) this.counts[side] = 0;
+      // A hand that was not seen a moment ago has no speed yet: that frame changes nothing.
+      else if (speed < SLOW) this.counts[side] = Math.max(this.counts[side] + 1, this.earlier.length);
     });
     return Math.min(...this.counts);
   }

@@ -34,6 +34,9 @@ interface Located {
 /** The newest frames of one utterance, and its glosses that are not final. */
 export class UtteranceWindow {
   numFrames = 0;
+  /** How many frames there are up to the end of the last gloss that is shown, provisional or final. */
+  numSigned = 0;
+  private numSignedFinally = 0;
   private readonly update: number;
   private readonly outputs: number;
   private readonly lookahead: number;
@@ -101,7 +104,18 @@ export class UtteranceWindow {
     }
     // The others still take part in decoding and in times.
     const { min_confidence: least } = this.model.record;
-    return { finals: named(glosses.slice(0, count), least), provisional: named(glosses.slice(count), least) };
+    const finals = named(glosses.slice(0, count), least);
+    const provisional = named(glosses.slice(count), least);
+    if (finals.length) this.numSignedFinally = this.numFramesUntil(finals[finals.length - 1].endSeconds);
+    this.numSigned = provisional.length
+      ? this.numFramesUntil(provisional[provisional.length - 1].endSeconds)
+      : this.numSignedFinally;
+    return { finals, provisional };
+  }
+
+  /** Returns how many frames of the utterance begin before a moment of the stream. */
+  private numFramesUntil(seconds: number): number {
+    return Math.min(Math.ceil((seconds - this.startSeconds) * this.model.record.fps - 1e-6), this.numFrames);
   }
 
   /** Returns the probability that the last final gloss is still emitted after frames without another. */

@@ -13,6 +13,8 @@ import { UtteranceWindow } from "./stream_window";
 const ONSET_SECONDS = 0.12;
 /** An utterance has so much of the rest before and after it. */
 const MARGIN_SECONDS = 0.2;
+/** Hands that rest for so many times `rest_seconds` end an utterance whatever the model shows. */
+const LONGEST_RESTS = 1.5;
 /** A frame that is late by more shows that the clock of the stream was set back. */
 const LATEST_SECONDS = 1;
 
@@ -104,7 +106,13 @@ export class StreamingRecognizer {
       return this.numActive >= this.onset ? this.begin(seconds) : [];
     }
     const events = await this.windowEvents(this.window, points);
-    return this.numResting >= this.rest ? [...events, ...(await this.endUtterance())] : events;
+    const ended = this.numIdle(this.window) >= this.rest || this.numResting >= LONGEST_RESTS * this.rest;
+    return ended ? [...events, ...(await this.endUtterance())] : events;
+  }
+
+  /** Returns for how many frames up to the last one hands have rested and no gloss was shown. */
+  private numIdle(window: UtteranceWindow): number {
+    return Math.min(this.numResting, window.numFrames - window.numSigned);
   }
 
   /** Begins an utterance with the frames that waited, the last of them at `seconds`. */
@@ -130,7 +138,7 @@ export class StreamingRecognizer {
     this.window = null;
     this.numActive = 0;
     if (window === null) return [];
-    const numFrames = window.numFrames - Math.max(0, this.numResting - this.margin);
+    const numFrames = window.numFrames - Math.max(0, this.numIdle(window) - this.margin);
     const reading = await window.finish(numFrames);
     const end = window.startSeconds + numFrames / this.model.record.fps;
     this.onUtterance(window.startSeconds, end);
