@@ -1,6 +1,7 @@
 /** Figures of benchmarks/README.md: memory while a camera runs for SIGNLOOM_MINUTES, and the first load at 20 Mbit/s. */
 
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Host } from "./host";
@@ -10,6 +11,35 @@ const folder = process.env.SIGNLOOM_BROWSER ?? "";
 const minutes = Number(process.env.SIGNLOOM_MINUTES ?? 0);
 const SAMPLE_MS = 30_000;
 const BYTES_PER_SECOND = 20e6 / 8;
+/** A tracker that takes pictures as ours does, and tracks nothing: as many frames per second as a fast machine has. */
+const STUB = `
+  let pixels = new ImageData(1, 1), count = 0;
+  self.onmessage = async ({ data }) => {
+    if (data.kind !== "frame") return self.postMessage({ kind: "ready", onCpu: true });
+    const { image, width, height, reused } = data;
+    if (pixels.width !== width || pixels.height !== height) pixels = new ImageData(width, height);
+    await image.copyTo(pixels.data, { format: "RGBA" });
+    image.close();
+    await new Promise((resolve) => setTimeout(resolve, 25));
+    const points = reused?.points ?? new Float32Array(3 * 543);
+    const visibility = (reused?.visibility ?? new Float32Array(33)).fill(1);
+    const phase = ++count / 10;
+    for (let point = 0; point < 543; point++) {
+      points.set([0.5 + 0.3 * Math.cos(point + phase), 0.5 + 0.3 * Math.sin(1.3 * point + phase), 0], 3 * point);
+    }
+    self.postMessage({ kind: "tracked", points, visibility, milliseconds: 25 }, [points.buffer, visibility.buffer]);
+  };
+`;
+
+/** Returns a copy of a site with the stub for a tracker. */
+function stubbed(site: string): string {
+  const copy = mkdtempSync(join(tmpdir(), "site-"));
+  cpSync(site, copy, { recursive: true });
+  const script = readdirSync(join(copy, "assets")).find((name) => /^tracker-.*\.js$/.test(name));
+  if (!script) throw new Error(`${site}/assets: no tracker`);
+  writeFileSync(join(copy, "assets", script), STUB);
+  return copy;
+}
 
 /** Returns the private memory of a process in MB. */
 function privateMegabytes(process: number): number {
@@ -23,10 +53,11 @@ function camera(): Promise<Awaited<ReturnType<typeof launch>>> {
 }
 
 describe.skipIf(!folder || !minutes)("figures (SIGNLOOM_BROWSER, SIGNLOOM_MINUTES, on Linux)", () => {
-  it("samples the memory of the page and its workers", async () => {
-    const host = new Host(join(folder, "site"));
+  it.each(["Holistic", "a stub"])("samples the memory of the page and its workers with %s", async (tracker) => {
+    const host = new Host(tracker === "a stub" ? stubbed(join(folder, "site")) : join(folder, "site"));
     const browser = await camera();
-    const { page } = await open(await browser.newContext({ permissions: ["camera"], locale: "en-GB" }), await host.start());
+    const context = await browser.newContext({ permissions: ["camera"], locale: "en-GB" });
+    const { page } = await open(context, await host.start());
     await ready(page);
     const processes = await browser.newBrowserCDPSession();
     await page.click("#camera");

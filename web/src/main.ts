@@ -10,7 +10,7 @@ import { Practise } from "./page/practise";
 import { Recogniser } from "./page/recognition";
 import { Session, type Figures } from "./page/session";
 import { LoadError, loadExamples, loadGraph, loadLexicon, loadSite, loadTexts, type Site } from "./page/site";
-import { drawTracked, filmsOf } from "./page/skeleton";
+import { cleared, drawTracked, filmsOf } from "./page/skeleton";
 import { SourceError } from "./page/sources";
 import { Tabs } from "./page/tabs";
 import { percent, preferred, text, use } from "./page/texts";
@@ -157,11 +157,11 @@ class Page {
   private listener(): ConstructorParameters<typeof Session>[4] {
     return {
       tracked: (found, width, height) => {
-        drawing.width = width;
-        drawing.height = height;
+        // A size that is set, even the same one, makes a new picture.
+        if (drawing.width !== width || drawing.height !== height) [drawing.width, drawing.height] = [width, height];
         if (byId<HTMLInputElement>("skeleton").checked) {
           drawTracked(drawing, this.site.drawing, found.points, found.visibility);
-        }
+        } else cleared(drawing);
       },
       recognised: ({ events, isEnd, nearest }) => {
         if (nearest.length) this.lookup.show(nearest);

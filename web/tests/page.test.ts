@@ -1,10 +1,12 @@
 /** Parts of the page that need no browser. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Captions } from "../src/page/captions";
+import { Tracker } from "../src/page/tracking";
 import { written } from "../src/page/transcript";
 import { freeing, trimmed } from "../scripts/holistic";
 import type { GlossEvent } from "../src/recognizer/stream_events";
+import type { FromTracker, ToTracker } from "../src/workers/messages";
 
 const span = (gloss: string, startSeconds = 0) => ({ gloss, startSeconds, endSeconds: startSeconds + 0.5, confidence: 0.9 });
 const event = (kind: GlossEvent["kind"], index: number, gloss: string): GlossEvent => ({
@@ -24,6 +26,37 @@ describe("captions", () => {
     const ended = captions.update([{ kind: "end", utterance: 0, numGlosses: 1, seconds: 2 }]);
     expect(ended).toEqual([[span("C")]]);
     expect(captions.finals).toEqual([span("C")]);
+  });
+});
+
+describe("the tracker", () => {
+  it("takes the memory of the last frame for the next one", async () => {
+    const transfers: Transferable[][] = [];
+    class Stub {
+      onmessage: ((event: { data: FromTracker }) => void) | null = null;
+      postMessage(message: ToTracker, transfer: Transferable[]): void {
+        if (message.kind !== "frame") throw new Error(message.kind);
+        transfers.push(transfer);
+        const { points, visibility } = structuredClone(message.reused, { transfer: transfer.slice(1) }) ?? {
+          points: new Float32Array(3),
+          visibility: new Float32Array(1),
+        };
+        points.fill(transfers.length);
+        queueMicrotask(() => this.onmessage?.({ data: { kind: "tracked", points, visibility, milliseconds: 1 } }));
+      }
+    }
+    vi.stubGlobal("Worker", Stub);
+    const tracker = new Tracker();
+    const picture = { image: {} as ImageBitmap, width: 1, height: 1 };
+    const first = await tracker.track(picture);
+    expect([...first.points]).toEqual([1, 1, 1]);
+    const second = await tracker.track(picture);
+    expect(transfers[0]).toEqual([picture.image]);
+    expect(transfers[1]).toHaveLength(3);
+    // The first frame's memory is gone from the page.
+    expect([first.points.length, first.visibility.length]).toEqual([0, 0]);
+    expect([...second.points]).toEqual([2, 2, 2]);
+    vi.unstubAllGlobals();
   });
 });
 

@@ -1,5 +1,6 @@
 /** One session: pictures of a camera or a video are tracked and recognised until it ends. */
 
+import { collectGarbage } from "../garbage";
 import type { Tracked } from "../workers/messages";
 import type { Recognised, Recogniser } from "./recognition";
 import { eachFrame, frameTimes, openCamera, openVideo, pictureOf } from "./sources";
@@ -174,11 +175,12 @@ export class Session {
     if (isSeen) this.numSeen++;
     if (isSeen || !this.numTracked) this.lastSeen = seconds;
     this.numTracked++;
+    collectGarbage(this.numTracked);
     this.newest = seconds;
     this.listener.tracked(found, width, height);
     const { points } = found;
     scale(points, aspect);
-    if (this.keeps) this.kept.push({ seconds, points });
+    if (this.keeps) this.kept.push({ seconds, points: points.slice() });
     await this.recognising;
     if (this.end !== end) return;
     this.recognising = this.recognise(points, seconds);

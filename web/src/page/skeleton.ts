@@ -38,7 +38,8 @@ export function drawExample(canvas: HTMLCanvasElement, drawing: Drawing, film: F
   );
 }
 
-function cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+/** Empties a canvas, and returns what draws on it. */
+export function cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const context = canvas.getContext("2d") as CanvasRenderingContext2D;
   context.clearRect(0, 0, canvas.width, canvas.height);
   return context;

@@ -7,6 +7,7 @@ import type { Picture } from "./sources";
 export class Tracker {
   /** The processor computes the networks, for want of a graphics card. */
   onCpu = false;
+  private reused: Tracked | null = null;
   private readonly worker = new Answers<ToTracker, FromTracker>(
     new Worker(new URL("../workers/tracker.ts", import.meta.url)),
   );
@@ -21,9 +22,18 @@ export class Tracker {
     await this.worker.ask({ kind: "restart" });
   }
 
+  /**
+   * Returns what a picture shows, until the next one is tracked: its memory goes back to the worker then. What workers
+   * send, browsers keep until they collect all garbage, which they do rarely.
+   */
   async track(picture: Picture): Promise<Tracked> {
-    const message = await this.worker.ask({ kind: "frame", ...picture }, [picture.image]);
+    const { reused } = this;
+    this.reused = null;
+    const memory = reused ? [reused.points.buffer, reused.visibility.buffer] : [];
+    const message = await this.worker.ask({ kind: "frame", reused, ...picture }, [picture.image, ...memory]);
     if (message.kind !== "tracked") throw new Error(`tracker: unexpected ${message.kind}`);
+    const { points, visibility } = message;
+    this.reused = { points, visibility };
     return message;
   }
 }

@@ -8,7 +8,8 @@ import type { StreamEvent } from "../recognizer/stream_events";
 export type ToTracker =
   | { readonly kind: "start"; readonly folder: string }
   | { readonly kind: "restart" }
-  | ({ readonly kind: "frame" } & Picture);
+  /** reused: what the last frame showed, whose memory the next one takes. */
+  | ({ readonly kind: "frame"; readonly reused: Tracked | null } & Picture);
 
 /** points: x, y, z of the 543 points, x and y in fractions of the picture; NaN where missing. visibility: of the pose. */
 export interface Tracked {

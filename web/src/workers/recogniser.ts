@@ -1,6 +1,7 @@
 /** Recognises a stream of landmarks in a worker: one after another, in the order of the messages. */
 
 import wasmAddress from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import { collectGarbage } from "../garbage";
 import { likeliest, nearest, type Entry, type Match } from "../recognizer/lookup";
 import { Model, type ModelRecord } from "../recognizer/model";
 import { StreamClock } from "../recognizer/stream_clock";
@@ -16,6 +17,7 @@ let engine: OrtEngine;
 let model: Model;
 let recognizer: StreamingRecognizer;
 let lexicon: readonly Entry[];
+let numFrames = 0;
 /** The newest frames, of which an utterance is looked up when it ends. */
 let recent: { readonly points: Float32Array; readonly seconds: number }[] = [];
 let ended: readonly [start: number, end: number] | null = null;
@@ -63,6 +65,7 @@ async function answer(message: ToRecogniser): Promise<FromRecogniser | null> {
   }
   const begin = performance.now();
   if (message.kind === "push") {
+    collectGarbage(++numFrames);
     recent.push({ points: message.points, seconds: message.seconds });
     const oldest = message.seconds - LONGEST_SIGN_SECONDS - model.record.stream.rest_seconds;
     while (recent[0].seconds < oldest) recent.shift();

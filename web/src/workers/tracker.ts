@@ -7,7 +7,7 @@
  */
 
 import type { Picture } from "../page/sources";
-import type { FromTracker, ToTracker } from "./messages";
+import type { FromTracker, ToTracker, Tracked } from "./messages";
 import { unpacked } from "./packed";
 
 interface Landmark {
@@ -144,12 +144,12 @@ async function pixelsOf(picture: Picture): Promise<ImageData> {
   }
 }
 
-async function track(picture: Picture): Promise<void> {
+async function track(picture: Picture, reused: Tracked | null): Promise<void> {
   const begin = performance.now();
   results = {};
   await holistic.send({ image: await pixelsOf(picture) }, ++count * MILLISECONDS_PER_FRAME);
-  const points = new Float32Array(3 * NUM_POINTS).fill(NaN);
-  const visibility = new Float32Array(NUM_POSE).fill(NaN);
+  const points = (reused?.points ?? new Float32Array(3 * NUM_POINTS)).fill(NaN);
+  const visibility = (reused?.visibility ?? new Float32Array(NUM_POSE)).fill(NaN);
   for (const [part, first] of Object.entries(STARTS)) {
     results[part as keyof typeof STARTS]?.forEach(({ x, y, z }, number) => points.set([x, y, z], 3 * (first + number)));
   }
@@ -160,7 +160,7 @@ async function track(picture: Picture): Promise<void> {
 
 async function answer(message: ToTracker): Promise<void> {
   if (message.kind === "start") await start(message.folder);
-  else if (message.kind === "frame") await track(message);
+  else if (message.kind === "frame") await track(message, message.reused);
   else {
     await holistic.reset();
     scope.postMessage({ kind: "ready", onCpu });
