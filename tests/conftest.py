@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 # One process per core runs the tests; their models are too small to share cores, and threads that wait cost as much
 # as threads that work. Read by NumPy and torch when they are imported, and by processes that tests start.
@@ -27,7 +28,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 import buckets
-from signloom import layout
+from signloom import cli, layout
 from signloom.corpus import CorpusWriter
 from signloom.files.urls import Url
 from signloom.landmarks import Landmarks
@@ -121,6 +122,21 @@ def bucket(s3_server, tmp_path, monkeypatch) -> Url:
     for name, value in buckets.environment(s3_server, SIGNLOOM_CACHE=str(tmp_path / "cache")).items():
         monkeypatch.setenv(name, value)
     return buckets.put_bucket(s3_server)
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
+    """Runs a command in this process, which has imported everything: exit `status`, and `out` and `err` as printed."""
+
+    def run(*arguments: object) -> SimpleNamespace:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(list(map(str, arguments)))
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return SimpleNamespace(status=ended.value.code, out=told.out, err=told.err)
+
+    return run
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

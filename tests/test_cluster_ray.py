@@ -75,7 +75,7 @@ def three():
     with ray_nodes.cluster() as cluster:
         for _ in range(2):
             cluster.add()
-            cluster.wait_for_all()
+        cluster.wait_for_all()
         yield cluster
 
 
@@ -138,7 +138,7 @@ def test_nodes_that_cannot_do_the_work_are_named_once_and_the_others_do_it(tmp_p
             {"before": f"mount -t tmpfs none {out}"},
         ):
             cluster.add(**node)
-            cluster.wait_for_all()
+        cluster.wait_for_all()
         status, _, err = run(*command, cluster=cluster)
         assert status == 2
         advice, reasons = err.split("no node can do the work:")

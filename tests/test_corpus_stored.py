@@ -294,20 +294,19 @@ def test_a_model_is_trained_and_evaluated_by_url(bucket, tiny_corpus, tmp_path, 
     assert f"corpus {url}: 26 utterances" in capsys.readouterr().out
 
 
-def run(*arguments, status=(0, 1)) -> str:
-    result = subprocess.run(
-        [sys.executable, "-m", "signloom.cli", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode in status, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout + result.stderr
+@pytest.fixture
+def run(run_command):
+    """Runs a command that succeeds, or has the exit `status`, and returns what it said."""
+
+    def run(*arguments, status=0) -> str:
+        result = run_command(*arguments)
+        assert result.status == status, result.err
+        return result.out + result.err
+
+    return run
 
 
-def failed(*arguments) -> str:
-    return run(*arguments, status=(2,))
-
-
-def test_commands_write_and_pack_corpora_by_url(bucket, tmp_path):
+def test_commands_write_and_pack_corpora_by_url(bucket, tmp_path, run):
     url = bucket / "signing"
     options = [
         "--num_train",
@@ -332,11 +331,11 @@ def test_commands_write_and_pack_corpora_by_url(bucket, tmp_path):
     assert f"{bucket}/shards: 10 utterances" in said
     said = run("unpack", bucket / "shards", "--output", tmp_path / "unpacked")
     assert told(Corpus.open(tmp_path / "unpacked")) == told(Corpus.open(url))
-    said = failed("pack", url, "--output", url, "--overwrite")
+    said = run("pack", url, "--output", url, "--overwrite", status=2)
     assert f"--output {url}: is an input of this command (corpus {url})" in said
 
 
-def test_imports_from_object_storage(bucket, tmp_path):
+def test_imports_from_object_storage(bucket, tmp_path, run):
     source = tmp_path / "source"
     (source / "landmarks").mkdir(parents=True)
     for split, ids in (("train", ("01_0001", "01_0002")), ("dev", ("02_0001",))):
@@ -361,14 +360,16 @@ def test_imports_from_object_storage(bucket, tmp_path):
     assert list((tmp_path / "cache" / "scratch").iterdir()) == []
     storage.remove([bucket / "source" / "landmarks" / "01_0002.npz"])
     places = ["--annotations", f"{bucket}/source/train.csv", "--landmarks", f"{bucket}/source/landmarks"]
-    said = failed("import", "isharah", *places, "--splits", "train", "--output", tmp_path / "other")
+    said = run("import", "isharah", *places, "--splits", "train", "--output", tmp_path / "other", status=2)
     assert f"no landmark file 01_0002.npz under {bucket}/source/landmarks" in said
-    said = failed("import", "isharah", "--annotations", f"{bucket}/none.csv", "--landmarks", source, "--output", "x")
+    said = run(
+        "import", "isharah", "--annotations", f"{bucket}/none.csv", "--landmarks", source, "--output", "x", status=2
+    )
     assert f"{bucket}/none.csv: no such object or folder" in said
     assert not (tmp_path / "other").exists()
 
 
-def test_corpora_are_merged_by_url(bucket, tmp_path):
+def test_corpora_are_merged_by_url(bucket, tmp_path, run):
     for number in (1, 2):
         write(bucket / f"corpus-{number}", seed=number)
     run("import", "merge", bucket / "corpus-1", bucket / "corpus-2", "--output", bucket / "both")

@@ -14,6 +14,7 @@ import buckets
 import waving
 from conftest import dead_temporary
 from signloom.errors import InputError
+from signloom.extract import extract_landmarks
 from signloom.extract.clip import Listed
 from signloom.extract.reading import ends_sha256
 from signloom.extract.resume import FailureLog
@@ -26,12 +27,10 @@ cv2 = pytest.importorskip("cv2", reason="extraction needs the extra 'extract'", 
 pytest.importorskip("mediapipe", reason="extraction needs the extra 'extract'", exc_type=ImportError)
 pytestmark = [buckets.needs_s3]
 
-COMMAND = [sys.executable, "-m", "signloom.cli", "extract"]
 
-
-def extract(*arguments):
-    command = [*COMMAND, *map(str, arguments), "--workers", "1"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def extract(run_command):
+    return lambda *arguments: run_command("extract", *arguments, "--workers", "1")
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_objects_that_no_file_could_be_called_are_named(bucket, name, monkeypatc
 
 
 @pytest.mark.slow
-def test_urls_give_the_same_bytes_as_folders(clips, bucket, tmp_path):
+def test_urls_give_the_same_bytes_as_folders(clips, bucket, tmp_path, extract):
     upload(clips, bucket / "clips")
     results = {}
     for name, source, output in (
@@ -95,9 +94,9 @@ def test_urls_give_the_same_bytes_as_folders(clips, bucket, tmp_path):
         ("folder to url", clips, bucket / "other"),
     ):
         result = extract(source, "--output", output)
-        assert result.returncode == 1, result.stderr
-        assert "3 done, 1 failed" in result.stdout
-        assert f"landmarks are in {output}\n" in result.stdout
+        assert result.status == 1, result.err
+        assert "3 done, 1 failed" in result.out
+        assert f"landmarks are in {output}\n" in result.out
         results[name] = points(output)
     assert sorted(results["local"]) == ["frames.npz", "phoenix/a.npz", "sign/one.npz"]
     assert all(result == results["local"] for result in results.values())
@@ -110,11 +109,11 @@ def test_urls_give_the_same_bytes_as_folders(clips, bucket, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_extracts_only_what_is_missing(clips, bucket):
+def test_a_second_run_extracts_only_what_is_missing(clips, bucket, extract):
     upload(clips, bucket / "clips")
     storage.remove([bucket / "clips" / "broken.mp4"])
     output = bucket / "landmarks"
-    assert extract(f"{bucket}/clips", "--output", output).returncode == 0
+    assert extract(f"{bucket}/clips", "--output", output).status == 0
     whole = points(output)
     storage.remove([output / "phoenix" / "a.npz"])
     # Another source of the same size: the byte that differs is in no frame.
@@ -123,51 +122,46 @@ def test_a_second_run_extracts_only_what_is_missing(clips, bucket):
     (clips / "sign" / "one.mp4").write_bytes(video)
     storage.upload(clips / "sign" / "one.mp4", bucket / "clips" / "sign" / "one.mp4")
     result = extract(f"{bucket}/clips", "--output", output)
-    assert (result.returncode, "1 already done, 2 to extract" in result.stderr) == (0, True), result.stderr
+    assert (result.status, "1 already done, 2 to extract" in result.err) == (0, True), result.err
     again = points(output)
     assert again["phoenix/a.npz"] == whole["phoenix/a.npz"]
     assert again["sign/one.npz"] != whole["sign/one.npz"]
     result = extract(f"{bucket}/clips", "--output", output, "--pixel_aspect", 2)
-    assert (result.returncode, "extracted with other options" in result.stderr) == (2, True)
+    assert (result.status, "extracted with other options" in result.err) == (2, True)
 
 
 @pytest.mark.slow
 def test_an_object_that_vanishes_after_it_was_listed_fails_alone(clips, bucket, tmp_path):
     upload(clips, bucket / "clips")
-    code = (
-        "import sys; from signloom.extract import stored; from signloom.files import storage\n"
-        "from signloom.extract.sources import find_clips; from signloom.extract.holistic import *\n"
-        "from signloom.files.urls import Url\n"
-        "clips = find_clips([sys.argv[1]]).clips\n"
-        "storage.remove([Url(sys.argv[1]) / 'sign' / 'one.mp4'])\n"
-        "try:\n    extract_landmarks(next(clip.path for clip in clips if clip.name == 'sign/one'))\n"
-        "except Exception as error: print(error)"
-    )
-    result = subprocess.run([sys.executable, "-c", code, f"{bucket}/clips"], capture_output=True, text=True)
-    assert result.stdout.strip() == f"{bucket}/clips/sign/one.mp4: no such object or bucket", result.stderr
+    (found,) = [clip for clip in find_clips([f"{bucket}/clips"]).clips if clip.name == "sign/one"]
+    storage.remove([bucket / "clips" / "sign" / "one.mp4"])
+    with pytest.raises(InputError) as vanished:
+        extract_landmarks(found.path)
+    assert str(vanished.value) == f"{bucket}/clips/sign/one.mp4: no such object or bucket"
 
 
 @pytest.mark.slow
-def test_one_driver_writes_to_a_place(clips, bucket):
+def test_one_driver_writes_to_a_place(clips, bucket, extract):
     upload(clips, bucket / "clips")
     with held(bucket / "landmarks"):
         result = extract(f"{bucket}/clips", "--output", bucket / "landmarks")
-        assert result.returncode == 2
-        assert f"{bucket}/landmarks: another process writes here (process {os.getpid()} on " in result.stderr
+        assert result.status == 2
+        assert f"{bucket}/landmarks: another process writes here (process {os.getpid()} on " in result.err
         # A shard of the same place is refused as well.
         result = extract(f"{bucket}/clips", "--output", bucket / "landmarks", "--shard", "1/2")
-        assert (result.returncode, "another process writes here" in result.stderr) == (2, True)
+        assert (result.status, "another process writes here" in result.err) == (2, True)
     assert storage.listing(bucket / "landmarks") == {}
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_followed_at_once(clips, bucket, tmp_path):
+def test_a_killed_driver_is_followed_at_once(clips, bucket, tmp_path, extract):
     long = tmp_path / "long"
     for number in range(4):
         waving.write_video(long / f"{number}.mp4", 60, person=False)
     upload(long, bucket / "clips")
     output = bucket / "landmarks"
-    command = [*COMMAND, f"{bucket}/clips", "--output", str(output), "--workers", "1"]
+    command = [sys.executable, "-m", "signloom.cli", "extract", f"{bucket}/clips", "--output", str(output)]
+    command += ["--workers", "1"]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not points(output) and time.monotonic() < deadline:
@@ -178,7 +172,7 @@ def test_a_killed_driver_is_followed_at_once(clips, bucket, tmp_path):
     assert 1 <= len(there) < 4
     assert ".signloom.lock" in storage.listing(output)
     result = extract(f"{bucket}/clips", "--output", output)
-    assert (result.returncode, f"{len(there)} already done" in result.stderr) == (0, True), result.stderr
+    assert (result.status, f"{len(there)} already done" in result.err) == (0, True), result.err
     assert {name: points(output)[name] for name in there} == there
     assert sorted(storage.listing(output)) == ["0.npz", "1.npz", "2.npz", "3.npz"]
     # What the killed process had fetched is gone as well.
@@ -234,10 +228,9 @@ def test_temporary_files_are_none_of_object_storage(bucket, tmp_path):
         (["extract", "s3://k:topsecret@b/x", "--output", "x"], "a URL of s3:// holds a user or a password"),
     ],
 )
-def test_urls_where_none_can_be_are_refused(arguments, message, tmp_path, monkeypatch):
+def test_urls_where_none_can_be_are_refused(arguments, message, tmp_path, monkeypatch, run_command):
     monkeypatch.chdir(tmp_path)
-    command = [sys.executable, "-m", "signloom.cli", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, message in result.stderr) == (2, True), result.stderr
-    assert "topsecret" not in result.stderr
+    result = run_command(*arguments)
+    assert (result.status, message in result.err) == (2, True), result.err
+    assert "topsecret" not in result.out + result.err
     assert list(tmp_path.iterdir()) == []
