@@ -47,8 +47,8 @@ def lost_hands(predictions: Predictions) -> Outcome:
     named = [one.utterance for one in predictions.every]
     worst = max((row["errors"] / row["of errors"] for row in table.values() if row["of errors"]), default=0.0)
     shown = [
-        f"{split}: {some_of(row['errors'], row['of errors'], 'error', 'is', 'are')} in {row['clips']:,} of "
-        f"{plural(row['of clips'], 'clip')}"
+        some_of(row["errors"], row["of errors"], f"error of {split}", "is", "are", nouns=f"errors of {split}")
+        + f" in {row['clips']:,} of {plural(row['of clips'], 'clip')}"
         for split, row in table.items()
         if row["clips"]
     ]
