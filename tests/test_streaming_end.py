@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import mostly_slow
-from scripted_signing import FPS, PLACE_OF, Film, scripted_model
+from scripted_signing import FPS, PLACE_OF, PLACES, Film, ScriptedEngine, scripted_model
+from signloom import layout
 from signloom.errors import InputError
 from signloom.inference.stream_events import GlossEvent, UtteranceEnd
 from signloom.inference.streaming import StreamingRecognizer
@@ -85,6 +86,26 @@ def test_a_model_that_shows_glosses_without_end_in_a_rest_does_not_keep_the_utte
     # The hand sinks at 1.64 s, and has rested for one and a half times 0.8 s then.
     assert 1.64 + 0.8 < end < 1.64 + 1.6
     assert model.engine.calls < 25
+
+
+def test_a_model_that_shows_glosses_without_a_hand_in_view_does_not_put_off_the_end(monkeypatch):
+    film = Film().rest(1).sign("A").rest(3)
+    points = film.points
+    points[round(1.64 * FPS) :, layout.subset_groups("compact")["right_hand"]] = np.nan
+    expected = streamed(points, film.seconds)
+    seen = ScriptedEngine.log_probs
+
+    def everywhere(engine, points, lengths=None):
+        """B where no hand is seen."""
+        points = points.copy()
+        wrist = points[:, :, PLACES[layout.index("right_hand.wrist")]]
+        wrist[np.isnan(wrist[..., 0]), :2] = PLACE_OF["B"]
+        return seen(engine, points, lengths)
+
+    monkeypatch.setattr(ScriptedEngine, "log_probs", everywhere)
+    events = streamed(points, film.seconds)
+    assert ends(events) == ends(expected)
+    assert sentences(events)[0][0] == "A"
 
 
 @pytest.mark.parametrize("fps", mostly_slow((5.0, 12.5, 50.0, 120.0), fast=(5.0, 120.0)))

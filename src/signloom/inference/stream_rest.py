@@ -31,6 +31,7 @@ class RestDetector:
     """Counts the frames for which both hands have rested: they are not there, out of view, or low and slow.
 
     view: of the frames.  fps: their rate.
+    num_unseen: for how many frames up to the last one no hand was detected.
     """
 
     def __init__(self, view: str, fps: float) -> None:
@@ -47,6 +48,7 @@ class RestDetector:
         self._lag_seconds = lag / fps
         self._earlier: deque[np.ndarray] = deque(maxlen=lag)
         self._counts = [0, 0]
+        self.num_unseen = 0
 
     def advance(self, points: np.ndarray) -> int:
         """Returns for how many frames up to the next one (P, 3) both hands have rested; 0: one of them does not."""
@@ -55,6 +57,7 @@ class RestDetector:
         if np.isfinite(body).all():
             self._body = body if self._body is None else self._body + self._share * (body - self._body)
         detected = [bool(np.isfinite(points[hand, 0]).any()) for hand in self._hands]
+        self.num_unseen = 0 if any(detected) else self.num_unseen + 1
         # The first point of a hand is its wrist, for frames without the pose's.
         wrists = [
             wrist if np.isfinite(points[wrist, 0]) else hand.start

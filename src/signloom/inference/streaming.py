@@ -3,8 +3,8 @@
 Shapes: n frames, P points of the model's view.
 
 A stream is cut into utterances where the hands rest (`stream_rest`), where nobody is in view, and where frames stop.
-Some signs are made where hands rest, and hardly move: a gloss that the model shows in a rest puts off the end. In an
-utterance glosses are provisional at first, and final when the model has seen enough of what follows
+Some signs are made where hands rest, and hardly move: a gloss that the model shows while hands in view rest puts off
+the end. In an utterance glosses are provisional at first, and final when the model has seen enough of what follows
 (`stream_window`). Time is counted in the stream's own seconds (`stream_clock`), so lost frames and other frame rates
 move nothing.
 """
@@ -141,8 +141,11 @@ class StreamingRecognizer:
         return events + self._end() if ended else events
 
     def _num_idle(self, window: UtteranceWindow) -> int:
-        """Returns for how many frames up to the last one hands have rested and no gloss was shown."""
-        return min(self._num_resting, window.num_frames - window.num_signed)
+        """Returns for how many frames up to the last one hands have rested, and were not seen or no gloss was shown.
+
+        Hands that are out of view sign nothing. A model that never saw them so shows glosses all the same.
+        """
+        return min(self._num_resting, max(window.num_frames - window.num_signed, self._detector.num_unseen))
 
     def _begin(self, seconds: float) -> list[Event]:
         """Begins an utterance with the frames that waited, the last of them at `seconds`."""

@@ -33,6 +33,8 @@ export class RestDetector {
   private body: [number, number, number] | null = null;
   private readonly earlier: Place[][][] = [];
   private readonly counts: [number, number] = [0, 0];
+  /** For how many frames up to the last one no hand was detected. */
+  numUnseen = 0;
 
   constructor(private readonly where: RestPoints, fps: number) {
     this.share = Math.min(1, 1 / (BODY_SECONDS * fps));
@@ -49,6 +51,8 @@ export class RestDetector {
       const first = Number.isFinite(points[3 * wrist]) ? wrist : hand[0];
       return [first, ...this.where.tips.map((tip) => hand[0] + tip)].map((point) => place(points, point));
     });
+    const seen = this.where.hands.some(([start, stop]) => isDetected(points, start, stop));
+    this.numUnseen = seen ? 0 : this.numUnseen + 1;
     const before = this.earlier.length ? this.earlier[0] : places;
     this.earlier.push(places);
     if (this.earlier.length > this.lag) this.earlier.shift();

@@ -110,9 +110,9 @@ export class StreamingRecognizer {
     return ended ? [...events, ...(await this.endUtterance())] : events;
   }
 
-  /** Returns for how many frames up to the last one hands have rested and no gloss was shown. */
+  /** Returns for how many frames up to the last one hands have rested, and were not seen or no gloss was shown. */
   private numIdle(window: UtteranceWindow): number {
-    return Math.min(this.numResting, window.numFrames - window.numSigned);
+    return Math.min(this.numResting, Math.max(window.numFrames - window.numSigned, this.detector.numUnseen));
   }
 
   /** Begins an utterance with the frames that waited, the last of them at `seconds`. */
