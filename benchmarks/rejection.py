@@ -12,8 +12,10 @@ of signwish, akashcodes and p1 to p7 and from idle clips of people who train.
 Offline: beam of 10, no language model, utterances of 3 to 8 signs. False: glosses per minute of unknown signs.
 Recognised: the share of the true glosses that is right, in utterances of known signs alone. WER of both in turn: with
 unknown signs between known ones. Idle, rest: final glosses in ten minutes of a stream of idle clips of all kinds, and
-of those with both hands out of view. Idle clips: in how many different ones these glosses are, of all. Each at no least
-confidence, at 0.5, which is the default of streams, and at 0.9.
+of those with both hands out of view. Idle clips: in how many different ones these glosses are, of all. These are blank
+for a person without such clips. Each at no least confidence, at 0.5, which is the default of streams, and at 0.9; and
+`tune`: after `signloom tune`, with its decoder and the limit that it chose on dev, or 0.5 if it chose none. Dev has
+other clips of those who train, composed like train, so the person is not in it.
 ECE: of the confidences of known and unknown signs in turn, ten bins of equally many glosses.
 A run that is done is not done again: its results lie in --work.
 """
@@ -21,7 +23,7 @@ A run that is done is not done again: its results lie in --work.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ SIDES: dict[str, dict[str, Any]] = {
     "real": {"others": 0.3, "idle": 0.3, "idle_glosses": [IDLE]},
 }
 LEASTS = (0.0, 0.5, 0.9)
+# The name of the row of the tuned model.
+TUNED = "tune"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the packings")
     parser.add_argument("--work", type=Path, default=Path("runs/rejection"), help="corpora, runs and results")
     parser.add_argument("--words", nargs="+", default=list(WORDS), choices=WORDS)
-    parser.add_argument("--people", nargs="+", default=["dmohazab"], choices=data.GROUPS[:2])
+    parser.add_argument("--people", nargs="+", default=["dmohazab"], choices=data.GROUPS)
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=12)
@@ -175,12 +179,38 @@ def utterances(signs: Any, person: str, kinds: Sequence[str], count: int, seed: 
         yield join(pieces, rng)[0], reference
 
 
+def tuned(options: Any, task: Task) -> Any:
+    """The model as `signloom tune` leaves it."""
+    from signloom.commands import tune
+    from signloom.inference.model import load
+
+    run = options.work / "runs" / task.name
+    output = options.work / "tuned" / f"{task.name}.safetensors"
+    if not output.exists():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tune.run(tune.Options(model=run, output=output))
+    return load(output)
+
+
 def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
-    """The figures of one model: offline by least confidence, calibration, streams of idling."""
+    """The figures of one model: offline by least confidence, calibration, streams of idling; and those when tuned."""
+    from signloom.inference.stream_window import MIN_CONFIDENCE
+
+    result = measured(options, task, model, {f"{least:g}": least for least in LEASTS})
+    model = tuned(options, task)
+    chosen = model.decoding.min_confidence
+    least = MIN_CONFIDENCE if chosen is None else chosen
+    rows = measured(options, task, model, {TUNED: least})
+    return result | {TUNED: {**rows[TUNED], "least": least, "chosen": chosen is not None, "ece": rows["ece"]}}
+
+
+def measured(options: Any, task: Task, model: Any, leasts: Mapping[str, float]) -> dict[str, Any]:
+    """The figures of one model at some least confidences, by name of the row."""
     from signloom.inference.calibrate import correct_glosses
     from signloom.score.alignment import CORRECT, align
 
     signs = clips(options, task)
+    model = model.with_min_confidence(0.0)
     shown: dict[str, list[tuple[Any, list[str], float]]] = {}
     for name, kinds in (("known", ["known"]), ("unknown", ["shown"]), ("both", ["known", "shown"])):
         shown[name] = [
@@ -188,7 +218,7 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
             for clip, reference in utterances(signs, task.person, kinds, options.num_shown, task.seed)
         ]
     result: dict[str, Any] = {}
-    for least in LEASTS:
+    for row, least in leasts.items():
         said = {
             name: [(one.confident(least).words, reference) for one, reference, _ in some]
             for name, some in shown.items()
@@ -199,7 +229,7 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
         }
         references = {name: sum(len(reference) for _, reference in some) for name, some in said.items()}
         minutes = sum(seconds for *_, seconds in shown["unknown"]) / 60
-        result[f"{least:g}"] = {
+        result[row] = {
             "recognised": kinds["known"].count(CORRECT) / references["known"],
             "wer": sum(kind != CORRECT for kind in kinds["known"]) / references["known"],
             "wer_both": sum(kind != CORRECT for kind in kinds["both"]) / references["both"],
@@ -208,17 +238,23 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
     sure = [span.confidence for one, *_ in shown["both"] for span in one.glosses]
     right = [ok for one, ref, _ in shown["both"] for ok in correct_glosses(reference=ref, hypothesis=one.words)]
     result["ece"] = calibration_error(sure, right)
+    if not any(item.signer == task.person and item.glosses == (IDLE,) for item in signs):
+        return result
     for name, fidgets in (("idle", True), ("rest", False)):
         stream = streams_made.composed(
             signs, task.person, IDLE, minutes=options.minutes, fidgets=fidgets, sentences=False, seed=task.seed
         )
-        said = idle_glosses(model, stream)
+        glosses = idle_glosses(model, stream)
         minutes = len(stream.points) / stream.fps / 60
-        for least in LEASTS:
-            kept = [span for span in said if span.confidence >= least]
+        for row, least in leasts.items():
+            kept = [span for span in glosses if span.confidence >= least]
             named = {stream.idle_clip((span.start_seconds + span.end_seconds) / 2) for span in kept} - {None}
-            result[f"{least:g}"] |= {name: len(kept) / minutes * 10, f"{name}_clips": len(named)}
+            result[row] |= {name: len(kept) / minutes * 10, f"{name}_clips": len(named)}
         result[f"{name}_clips"] = len({clip for *_, clip in stream.idle})
+        result[f"{name}_glosses"] = [
+            (span.gloss, round(span.confidence, 4), stream.idle_clip((span.start_seconds + span.end_seconds) / 2))
+            for span in glosses
+        ]
     return result
 
 
@@ -237,11 +273,14 @@ def show(results: dict[str, Any]) -> None:
     head += ["idle", "idle clips", "rest", "ECE"]
     rows = []
     for name, result in results.items():
-        for least in LEASTS:
-            at = result[f"{least:g}"]
+        for row in (*(f"{least:g}" for least in LEASTS), TUNED):
+            at = result[row]
+            least = f"{TUNED}: {at['least']:g}" if row == TUNED else row
             figures = [f"{at['false_per_minute']:.1f}", f"{at['recognised']:.1%}", f"{at['wer_both']:.1%}"]
-            idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {result['idle_clips']}", f"{at['rest']:.1f}"]
-            rows.append([name, f"{least:g}", *figures, *idle, f"{result['ece']:.3f}"])
+            idle = ["", "", ""]
+            if "idle" in at:
+                idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {result['idle_clips']}", f"{at['rest']:.1f}"]
+            rows.append([name, least, *figures, *idle, f"{at.get('ece', result['ece']):.3f}"])
     print("\n" + common.table(head, rows))
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from one_handed import one_handed_clip
 from signloom import layout
+from signloom.anatomy.idle_hands import trunk_of
 from signloom.compose import ComposeOptions, compose, split_clips
-from signloom.compose.idle import idle_places, rest_beside, with_resting_hands
+from signloom.compose.idle import idle_places, rest_beside, varied, with_resting_hands
+from signloom.compose.placing import placed_like
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 
@@ -45,20 +47,52 @@ def test_places_are_the_ends_and_a_quarter_as_often_between():
 
 def test_idle_clips_become_stretches_without_a_gloss(clips, tmp_path):
     made = compose(clips, tmp_path / "c", replace(SMALL, idle_glosses=["-"], idle=1.0))
-    with_idling = 0
     for utterance in made:
         assert "-" not in utterance.glosses
         assert len(utterance.truth["boundaries"]) == len(utterance.glosses)
         idle = utterance.truth["idle"]
         assert idle[0][0] == 0
         assert idle[-1][1] == utterance.num_frames
-        wrists = made.load(utterance).points[:, RIGHT.start, 0]
-        if utterance.signer == "ann":
-            with_idling += 1
-            # Her idle clips show a hand that keeps still, her signs one that moves.
-            assert all(np.ptp(wrists[start:stop]) < 1e-3 for start, stop in idle)
+        points = made.load(utterance).points
+        # Ann's idle clips show a hand that keeps still, all signs a right hand that moves. Ben, who has no idle clips,
+        # gets hers. Mirrored ones show a left hand.
+        hands = [[points[start:stop, hand.start, 0] for hand in (LEFT, RIGHT)] for start, stop in idle]
+        shown = [[wrist for wrist in wrists if np.isfinite(wrist).all()] for wrists in hands]
+        assert all(len(wrists) == 1 and np.ptp(wrists) < 1e-3 for wrists in shown)
+        wrists = points[:, RIGHT.start, 0]
         assert all(np.ptp(wrists[start:stop]) > 0.05 for start, stop in utterance.truth["boundaries"])
-    assert 0 < with_idling < len(made)
+    assert {utterance.signer for utterance in made} == {"ann", "ben"}
+
+
+def test_idle_clips_are_shown_either_way_round():
+    original = clip("A", num_frames=12)
+    rng = np.random.default_rng(0)
+    found = {}
+    for _ in range(40):
+        one = varied(original, rng)
+        left = bool(np.isfinite(one.points[:, LEFT]).any())
+        hand = one.points[:, (LEFT if left else RIGHT).start]
+        again = one.mirrored() if left else one
+        backwards = not np.allclose(again.points[:, RIGHT], original.points[:, RIGHT])
+        found[left, backwards] = True
+        np.testing.assert_allclose(again.points[:: -1 if backwards else 1, RIGHT], original.points[:, RIGHT], atol=1e-6)
+        assert len(one) == 12
+        assert np.isfinite(hand).all()
+    assert len(found) == 4
+
+
+def test_a_clip_of_another_person_stands_where_the_signer_does():
+    signer = clip("B")
+    other = clip("A", seed=1)
+    other = replace(other, points=(other.points * 1.7 + np.array((0.3, -0.2, 0), dtype=np.float32)))
+    placed = placed_like(other, signer)
+    trunk, like = trunk_of(placed.points, "full"), trunk_of(signer.points, "full")
+    np.testing.assert_allclose((*trunk.middle, trunk.width), (*like.middle, like.width), atol=1e-5)
+    # The movement stays what it is beside the body: clips A and B have the same body, so it comes back.
+    np.testing.assert_allclose(placed.points, clip("A", seed=1).points, atol=1e-5)
+    nobody = replace(other, points=np.full_like(other.points, np.nan))
+    assert placed_like(nobody, signer) is nobody
+    assert placed_like(other, nobody) is other
 
 
 def test_idling_changes_neither_the_glosses_nor_the_clips_that_are_drawn(clips, tmp_path):
@@ -68,7 +102,7 @@ def test_idling_changes_neither_the_glosses_nor_the_clips_that_are_drawn(clips, 
     assert without == with_idle
     assert all("idle" not in item.truth for item in signs[0])
     shares = split_clips(clips, replace(SMALL, idle_glosses=["-"]))
-    pools = [{item.id for item in shares.idle[split].get("ann", [])} for split in ("train", "dev", "test")]
+    pools = [{item.id for item in shares.idle[split]} for split in ("train", "dev", "test")]
     assert [len(pool) for pool in pools] == [2, 1, 1]
     assert len(set.union(*pools)) == 4
     assert compose(clips, tmp_path / "off", SMALL).info["composed"]["idle_glosses"] == []

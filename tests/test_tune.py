@@ -73,6 +73,19 @@ def test_a_language_model_that_knows_nothing_gets_no_weight(torn):
     assert tuned.best.errors == 0
 
 
+def test_a_gain_that_may_be_chance_is_none(torn, grammar_model):
+    references, emissions = torn
+    rng = np.random.default_rng(1)
+    some = {name: torn_emission(sentence, rng, sure=0.8) for name, sentence in references.items()}
+    # One of twenty utterances is torn: a third of the draws of a bootstrap lack it.
+    beam = Decoder(VOCABULARY, Decoding(), None)
+    name = next(name for name in references if beam.ids(emissions[name]) != VOCABULARY.encode(references[name]))
+    tuned = tune(some | {name: emissions[name]}, references, VOCABULARY, grammar_model)
+    assert tuned.best.errors < tuned.plain.errors
+    assert tuned.best_decoding.lm_weight > 0
+    assert tuned.decoding == Decoding()
+
+
 @pytest.fixture(scope="module")
 def run_folder(tiny_corpus, tmp_path_factory):
     """A run folder with a model of fixed random weights: enough to see which decoder is used."""

@@ -17,7 +17,8 @@ Utterances can idle, so that a model learns to stay silent. --idle_glosses names
 --idle says how often utterances begin and end with such a stretch. --resting_hand lets a hand that the clips do not
 show rest in view. --others puts other signs, movements and idle hands between the signs, to which a model gives the
 unknown gloss; --other_glosses names glosses whose clips are such signs. One utterance in five then shows nothing else
-(--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well.
+(--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well. Clips of one person in an
+utterance of another are moved and scaled to that one's shoulders: a model would tell them by the body alone.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a

@@ -52,6 +52,15 @@ def hands_are_up(clip: Landmarks) -> bool:
     return bool(up.mean() >= _UP_SHARE)
 
 
+def varied(clip: Landmarks, rng: np.random.Generator) -> Landmarks:
+    """Returns an idle clip as it is, mirrored, backwards, or both: whatever way hands idle, they make no sign."""
+    mirror, backwards = rng.random(2) < 0.5
+    clip = clip.mirrored() if mirror else clip
+    if not backwards:
+        return clip
+    return replace(clip, points=clip.points[::-1], visibility=clip.visibility[::-1])
+
+
 def rest_beside(pieces: Sequence[Landmarks], place: int, rng: np.random.Generator) -> Landmarks:
     """Returns a stretch with the arms at rest, to stand before piece number `place`: its signer holds still."""
     clip, frame = (pieces[place], 0) if place < len(pieces) else (pieces[-1], -1)

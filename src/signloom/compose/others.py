@@ -15,6 +15,7 @@ import numpy as np
 from signloom import layout
 from signloom.anatomy.idle_hands import SIDES, trunk_of
 from signloom.compose.fidgets import fidget
+from signloom.compose.placing import placed_like
 from signloom.corpus import Utterance
 from signloom.landmarks import Landmarks, interpolate
 
@@ -46,15 +47,17 @@ def draw_other(
     others: Sequence[Utterance],
     load: Callable[[str], Landmarks],
     rng: np.random.Generator,
+    *,
+    beside: Landmarks,
 ) -> Landmarks:
     """Returns a stretch that is no sign of the model: three in five are clips of other signs, if there are any. Of the
     rest, half are made up of two different signs of the signer, or of one clip if there are no two, and half are hands
     that idle (`fidgets`).
 
-    signs: the clips of the signer by gloss.  others: clips of other signs.
+    signs: the clips of the signer by gloss.  others: clips of other signs, placed like the clip `beside`.
     """
     if others and rng.random() < _REAL:
-        return load(others[rng.integers(len(others))].id)
+        return placed_like(load(others[rng.integers(len(others))].id), beside)
     glosses = list(signs)
     chosen = rng.permutation(len(glosses))[:2]
     first, *rest = (load(signs[glosses[n]][rng.integers(len(signs[glosses[n]]))].id) for n in chosen)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from signloom.compose.idle import hands_are_up, idle_places, rest_beside, with_resting_hands
+from signloom.compose.idle import hands_are_up, idle_places, rest_beside, varied, with_resting_hands
 from signloom.compose.options import ComposeOptions
 from signloom.compose.others import draw_other, other_places
+from signloom.compose.placing import placed_like
 from signloom.compose.splitting import ClipSplits, Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
@@ -126,16 +127,18 @@ def drawn(
     # Draws of their own: which clips are composed depends neither on idling nor on others.
     idle_rng, other_rng, kind_rng = (np.random.default_rng([*seed, use]) for use in (1, 2, 3))
     signs = [load(clip.id) for clip in chosen]
-    idle_clips, others = shares.idle[split].get(group), shares.others_of(split, group)
+    idle_clips, others = shares.idle[split], shares.others_of(split, group)
 
     def stretch(kind: str, place: int) -> tuple[Landmarks, str]:
         """Returns what stands before a sign, and its kind: hands that idle above their rest are no rest to learn."""
+        beside = signs[min(place, len(signs) - 1)]
         if kind == "other":
-            return draw_other(shares.pools[split][group], others, load, other_rng), kind
+            return draw_other(shares.pools[split][group], others, load, other_rng, beside=beside), kind
         if not idle_clips:
             return rest_beside(signs, place, idle_rng), kind
         clip = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
-        return clip, "other" if options.others and hands_are_up(clip) else kind
+        up = bool(options.others) and hands_are_up(clip)
+        return placed_like(varied(clip, idle_rng), beside), "other" if up else kind
 
     if kind_rng.random() < options.no_sign_share:
         wanted = ["other" if other else "idle" for other in kind_rng.random(len(signs)) < OTHERS_ALONE]

@@ -32,12 +32,12 @@ class ClipSplits:
     """The clips of each split.
 
     pools: the clips of train, dev and test by group and gloss.
-    idle: clips that show idling, by split and group.  others: clips of signs that the model must not name, likewise.
+    idle: clips that show idling, by split.  others: clips of signs that the model must not name, by split and group.
     notes: what the user should know about the splits, one sentence each.
     """
 
     pools: Mapping[str, Pool]
-    idle: Mapping[str, Mapping[str | None, Sequence[Utterance]]]
+    idle: Mapping[str, Sequence[Utterance]]
     others: Mapping[str, Mapping[str | None, Sequence[Utterance]]]
     notes: tuple[str, ...]
 
@@ -91,9 +91,10 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
                 f"{corpus.root}: {split} gets no clips; no gloss and group has more than {most_clips}, needed 3 to "
                 f"serve train, dev and test. Add clips or pass --num_{split} 0"
             )
-    return ClipSplits(
-        pools, split_up(idle_clips), split_up(other_clips), tuple(_notes(corpus, by_group, pools, dev, options))
-    )
+    idle = {
+        split: [clip for some in groups.values() for clip in some] for split, groups in split_up(idle_clips).items()
+    }
+    return ClipSplits(pools, idle, split_up(other_clips), tuple(_notes(corpus, by_group, pools, dev, options)))
 
 
 def clips_by_group(corpus: Corpus) -> Pool:
