@@ -194,7 +194,7 @@ def tuned(options: Any, task: Task) -> Any:
 
 def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
     """The figures of one model: offline by least confidence, calibration, streams of idling; and those when tuned."""
-    from signloom.inference.stream_window import MIN_CONFIDENCE
+    from signloom.inference.stream_options import MIN_CONFIDENCE
 
     result = measured(options, task, model, {f"{least:g}": least for least in LEASTS})
     model = tuned(options, task)
