@@ -67,7 +67,7 @@ class Options:
     """utterances per batch of the network"""
     workers: int = 1
     """number of processes that decode in parallel"""
-    most_lost: float = 0.03
+    most_lost: float = 0.01
     """largest share of the glosses found rightly that the least confidence may drop (see --min_confidence of
     'transcribe'); it is chosen where dev shows idling or other signs"""
     output: Path | None = None
