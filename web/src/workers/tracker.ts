@@ -6,6 +6,7 @@
  * that the site has compressed.
  */
 
+import { collectGarbage } from "../garbage";
 import type { Picture } from "../page/sources";
 import type { FromTracker, ToTracker, Tracked } from "./messages";
 import { unpacked } from "./packed";
@@ -154,6 +155,7 @@ async function track(picture: Picture, reused: Tracked | null): Promise<void> {
     results[part as keyof typeof STARTS]?.forEach(({ x, y, z }, number) => points.set([x, y, z], 3 * (first + number)));
   }
   results.poseLandmarks?.forEach((point, number) => (visibility[number] = point.visibility ?? NaN));
+  collectGarbage(count);
   const milliseconds = performance.now() - begin;
   scope.postMessage({ kind: "tracked", points, visibility, milliseconds }, [points.buffer, visibility.buffer]);
 }
