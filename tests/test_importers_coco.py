@@ -216,7 +216,7 @@ def test_one_bad_clip_of_a_pickle_does_not_lose_the_others(tmp_path, capsys):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
     assert command(tmp_path / "a.pkl", "--output", tmp_path / "out") == 1
     output = capsys.readouterr()
-    assert "1 clips (1 converted)" in output.out
+    assert "1 clip (1 converted)" in output.out
     assert "a.pkl (train/clip0): an array of shape (3, 5)" in output.err
     assert "a.pkl (../escape): path '../escape.npz' leaves its folder" in output.err
     assert not (tmp_path / "escape.npz").exists()

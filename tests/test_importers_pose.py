@@ -287,7 +287,7 @@ def test_a_tree_is_converted_and_bad_files_are_listed(tmp_path, capsys):
     (tmp_path / "in" / "bad.pose").write_text("not a pose")
     assert command(importer, tmp_path / "in", "--output", tmp_path / "out") == 1
     output = capsys.readouterr()
-    assert "1 clips (1 converted), 5 frames converted" in output.out
+    assert "1 clip (1 converted), 5 frames converted" in output.out
     assert "left hand 100 %" in output.out
     assert "next: " in output.out
     assert "bad.pose: not a readable .pose file" in output.err
