@@ -194,14 +194,13 @@ def tuned(options: Any, task: Task) -> Any:
 
 def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
     """The figures of one model: offline by least confidence, calibration, streams of idling; and those when tuned."""
-    from signloom.inference.stream_options import MIN_CONFIDENCE
+    from signloom.inference.stream_options import stream_confidence
 
     result = measured(options, task, model, {f"{least:g}": least for least in LEASTS})
     model = tuned(options, task)
-    chosen = model.decoding.min_confidence
-    least = MIN_CONFIDENCE if chosen is None else chosen
+    least = stream_confidence(model.decoding)
     rows = measured(options, task, model, {TUNED: least})
-    return result | {TUNED: {**rows[TUNED], "least": least, "chosen": chosen is not None, "ece": rows["ece"]}}
+    return result | {TUNED: {**rows[TUNED], "least": least, "ece": rows["ece"]}}
 
 
 def measured(options: Any, task: Task, model: Any, leasts: Mapping[str, float]) -> dict[str, Any]:

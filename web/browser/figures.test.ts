@@ -1,6 +1,6 @@
 /** Figures of benchmarks/README.md: memory while a camera runs for SIGNLOOM_MINUTES, and the first load at 20 Mbit/s. */
 
-import { cpSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -54,7 +54,8 @@ function camera(): Promise<Awaited<ReturnType<typeof launch>>> {
 
 describe.skipIf(!folder || !minutes)("figures (SIGNLOOM_BROWSER, SIGNLOOM_MINUTES, on Linux)", () => {
   it.each(["Holistic", "a stub"])("samples the memory of the page and its workers with %s", async (tracker) => {
-    const host = new Host(tracker === "a stub" ? stubbed(join(folder, "site")) : join(folder, "site"));
+    const site = join(folder, "site");
+    const host = new Host(tracker === "a stub" ? stubbed(site) : site);
     const browser = await camera();
     const context = await browser.newContext({ permissions: ["camera"], locale: "en-GB" });
     const { page } = await open(context, await host.start());
@@ -71,6 +72,7 @@ describe.skipIf(!folder || !minutes)("figures (SIGNLOOM_BROWSER, SIGNLOOM_MINUTE
     expect(await page.isHidden("#problem")).toBe(true);
     await browser.close();
     host.stop();
+    if (host.root !== site) rmSync(host.root, { recursive: true });
   }, 60_000 * (minutes + 5));
 
   it.each([true, false])("times the first load (compressed: %s)", async (compresses) => {

@@ -6,9 +6,11 @@ const FRAMES_PER_COLLECTION = 250;
 const ENOUGH_BYTES = 64 * 2 ** 20;
 
 /**
- * Has the browser collect the garbage of this thread from time to time. `numFrames`: of the session so far. By itself it
- * waits until JavaScript's heap has grown, and a frame adds next to nothing to that one; what a frame holds elsewhere,
- * some 10 kB, stays for many minutes. A buffer counts as such memory at once, and takes none as long as nobody writes to it.
+ * Has the browser collect the garbage of this thread after every FRAMES_PER_COLLECTION frames. Call it for each frame.
+ *
+ * The browser itself waits until JavaScript's heap has grown. A frame adds next to nothing to it, but holds some 10 kB
+ * elsewhere, which would stay for many minutes. A buffer counts as such memory at once; as long as nobody writes to it,
+ * it takes none. numFrames: how many frames this thread has had.
  */
 export function collectGarbage(numFrames: number): void {
   if (numFrames % FRAMES_PER_COLLECTION) return;

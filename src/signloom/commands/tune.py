@@ -168,7 +168,7 @@ def _store(model: Model, tuned: Tuned, path: Path) -> None:
         "protocol": tuned.best.protocol,
         "wer_greedy": tuned.greedy.wer,
         "wer_beam": tuned.plain.wer,
-        "wer": (tuned.plain if tuned.decoding != tuned.best_decoding else tuned.best).wer,
+        "wer": (tuned.best if tuned.uses_best else tuned.plain).wer,
     }
     replace(model, info={**model.info, "tuned": record}).save(path)
 
@@ -185,7 +185,7 @@ def _report(tuned: Tuned, language_model: NGram) -> str:
     for name, before in (("greedy", tuned.greedy), ("the beam alone", tuned.plain)):
         change = difference_sentence(compare(before, tuned.best))
         lines.append(f"against {name}: {change}; the settings were chosen on dev")
-    if tuned.decoding != tuned.best_decoding:
+    if not tuned.uses_best:
         lines.append("The beam alone is stored: what the best settings gain on dev may be chance.")
     elif not tuned.decoding.uses_language_model:
         lines.append("The language model does not help on dev; it is not stored.")

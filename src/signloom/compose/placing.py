@@ -17,6 +17,7 @@ def placed_like(clip: Landmarks, like: Landmarks) -> Landmarks:
     trunk, other = trunk_of(clip.points, "full"), trunk_of(like.points, "full")
     if trunk is None or other is None:
         return clip
-    points = clip.points * (other.width / trunk.width)
-    points[..., :2] += other.middle - trunk.middle * (other.width / trunk.width)
+    scale = other.width / trunk.width
+    points = clip.points * scale
+    points[..., :2] += other.middle - trunk.middle * scale
     return replace(clip, points=points.astype(clip.points.dtype))

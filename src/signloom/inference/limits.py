@@ -20,7 +20,7 @@ from signloom.score.text import percent
 
 # The limits that are tried.
 TRIED = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-# With fewer true glosses, a share of 2 % is less than one of them.
+# With fewer true glosses, one or two of them would choose the limit.
 _FEWEST_TRUE = 50
 
 

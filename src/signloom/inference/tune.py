@@ -49,6 +49,11 @@ class Tuned:
     best: Score
     points: Mapping[tuple[float, float], int]
 
+    @property
+    def uses_best(self) -> bool:
+        """Whether the best settings are those to use."""
+        return self.decoding == self.best_decoding
+
 
 def num_points() -> int:
     """Returns about how many pairs `tune` tries; at the edge of the allowed range there are fewer."""
