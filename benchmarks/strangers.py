@@ -12,6 +12,10 @@ recorded and with the resting hand of somebody else put in. `choose`: the corpor
 out who are in no other part: settings are chosen on them alone, and on one of them with a hand put in
 (`choose_resting`).
 
+More sides: `--extra NAME="OPTIONS OF TRAIN"`, `--compose_extra NAME="mirror_signs=0.3 lead=0.5"`; a name may have both.
+A side with other options of compose trains on its own corpus. All sides are tested on the same utterances, which are
+composed without them, and such a side also on its own test split (`own`).
+
 Seed n is that of the corpus and of the training on it. Dev holds known signers, other clips; the epoch with the lowest
 dev WER is kept; beam search of 10 without a language model. A run that is done is not done again:
 its result lies in --work.
@@ -19,6 +23,7 @@ its result lies in --work.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +39,8 @@ SIDES: dict[str, tuple[str, ...]] = {
     "default": (),
     "plain": ("--augmentation.resting_hand", "0", "--augmentation.hide_idle_hand", "0"),
 }
+# What each side changes in the options of `signloom compose`.
+COMPOSE: dict[str, dict[str, Any]] = {}
 PARTS = ("asl", "few", "people", "resting", "choose", "choose_resting")
 # The part whose models a part with planted hands evaluates, and on whom.
 PLANTED = {"resting": ("asl", data.GROUPS[:2]), "choose_resting": ("choose", data.CHOOSING[:1])}
@@ -65,12 +72,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="20 for few, 15 for the others when not given")
     parser.add_argument("--extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="more sides, with their options")
+    parser.add_argument("--compose_extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="and of compose")
     parser.add_argument("--only_recorded", action="store_true", help="show what is there, train nothing")
     options = parser.parse_args()
     for side in options.extra:
         name, _, flags = side.partition("=")
         SIDES[name] = tuple(flags.split())
         options.sides.append(name)
+    for side in options.compose_extra:
+        name, _, values = side.partition("=")
+        pairs = (pair.partition("=") for pair in values.split())
+        COMPOSE[name] = {option: json.loads(value) for option, _, value in pairs}
+        if name not in SIDES:
+            SIDES[name] = ()
+            options.sides.append(name)
     if "yardstick" in options.sides and options.yardstick is None and not options.only_recorded:
         raise SystemExit("the side yardstick needs --yardstick CHECKOUT")
     results: dict[str, Any] = {}
@@ -94,18 +109,19 @@ def tasks(options: Any, part: str) -> Iterator[Task]:
                 yield Task(part, person, seed, compose, options.epochs or (20 if part == "few" else 15))
 
 
-def corpus_of(options: Any, task: Task) -> Any:
-    """Returns the corpus of a task, made if it is not there."""
+def corpus_of(options: Any, task: Task, side: str = "default") -> Any:
+    """Returns the corpus of a task for a side, made if it is not there."""
     asl = task.part in ("asl", "few")
     clips = data.asl_clips(options.data) if asl else data.shared_clips(options.data)
     signs = data.import_clips(clips, options.work / "signs" / ("asl" if asl else "shared"))
-    output = options.work / "corpora" / task.name
-    return data.composed(signs, output, held_out=[task.person], seed=task.seed, **task.compose)
+    changes = COMPOSE.get(side, {})
+    output = options.work / "corpora" / (f"{task.name}-{side}" if changes else task.name)
+    return data.composed(signs, output, held_out=[task.person], seed=task.seed, **task.compose, **changes)
 
 
 def trained(options: Any, task: Task, side: str) -> Path:
     """Returns the run folder of a side, trained if it is not there; the yardstick is trained by its own code."""
-    corpus = corpus_of(options, task)
+    corpus = corpus_of(options, task, side)
     folder: Path = options.work / "runs" / f"{task.name}-{side}"
     if not (folder / "model.safetensors").exists() or not (folder / "finished").exists():
         source = options.yardstick if side == "yardstick" else common.ROOT
@@ -140,6 +156,7 @@ def one_run(options: Any, task: Task, side: str) -> dict[str, Any] | None:
         return None
     settings = {"part": task.part, "person": task.person, "seed": task.seed, "side": side, **task.compose}
     settings |= {"epochs": task.epochs, "options": list(SIDES[side])}
+    settings |= {"compose": COMPOSE[side]} if side in COMPOSE else {}
 
     def make() -> dict[str, Any]:
         import signloom
@@ -148,6 +165,8 @@ def one_run(options: Any, task: Task, side: str) -> dict[str, Any] | None:
         corpus = corpus_of(options, task)
         model = signloom.load(folder)
         scores = {split: score(model, corpus, split) for split in ("dev", "test")}
+        if side in COMPOSE:
+            scores["own"] = score(model, corpus_of(options, task, side), "test")
         return {**scores, "seconds": float((folder / "finished").read_text())}
 
     return common.once(path, settings, make)

@@ -150,10 +150,13 @@ def rest_hand(
     view: str,
     fps: float,
     in_view: bool = True,
+    way_seconds: tuple[float, float] = _WAY_SECONDS,
 ) -> None:
     """Lets an arm rest during some frames of a clip, in place; its hand is missing there if it is not `in_view`.
 
-    Before and after these frames the arm leaves and returns to where it was, in 0.12 to 0.35 s.
+    In these frames the arm comes from where it was before, and returns to where it is afterwards, in 0.12 to 0.35 s
+    each.
+    way_seconds: the range of these times.
     """
     count = frames.stop - frames.start
     every, far, degrees = rest.knots
@@ -168,7 +171,7 @@ def rest_hand(
     shoulder = points[frames, _pose_point(view, f"{side}_shoulder"), :2]
     elbow = _elbow(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
     columns, values = _arm(view, side, hand, elbow, points[frames])
-    ways = _ways(points, columns, frames, rng, fps)
+    ways = _ways(points, columns, frames, rng, fps, way_seconds)
     for weights, others in ways:
         known = np.isfinite(others)
         values = np.where(known, values + weights[:, None, None] * (np.where(known, others, 0) - values), values)
@@ -282,13 +285,18 @@ def _pose_names(view: str) -> frozenset[str]:
 
 
 def _ways(
-    points: np.ndarray, columns: np.ndarray, frames: slice, rng: np.random.Generator, fps: float
+    points: np.ndarray,
+    columns: np.ndarray,
+    frames: slice,
+    rng: np.random.Generator,
+    fps: float,
+    way_seconds: tuple[float, float],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns the weight `(T,)` of the points just before and just after some frames, and these points `(1, n, 3)`."""
     count = frames.stop - frames.start
     ways = []
     for neighbour, distance in ((frames.start - 1, np.arange(1, count + 1)), (frames.stop, np.arange(count, 0, -1))):
-        length = max(2.0, rng.uniform(*_WAY_SECONDS) * fps)
+        length = max(2.0, rng.uniform(*way_seconds) * fps)
         if 0 <= neighbour < len(points):
             left = (1 - distance / length).clip(0)
             ways.append((left * left * (3 - 2 * left), points[neighbour, columns][None].astype(np.float64)))

@@ -48,6 +48,11 @@ class ComposeOptions:
     utterance looks for a sign in everything. Default: 0.2 with --others, else 0"""
     resting_hand: float = 0.0
     """probability, for each hand of an utterance, that it rests in view where the clips show none"""
+    lead: float = 0.0
+    """probability that an utterance begins with the hands coming up from rest, and that it ends with their going back,
+    each in 0.3 to 1.5 seconds after up to a second of rest"""
+    mirror_signs: float = 0.0
+    """probability, for each one-handed sign of train, that it is mirrored and so made by the other hand"""
     seed: int = 0
     """seed of every random draw: the same seed gives the same corpus"""
 
@@ -58,7 +63,7 @@ class ComposeOptions:
         check_dev_signers(self.dev_signers, faults)
         if both := sorted(set(self.held_out) & set(self.dev_signers)):
             faults.add(f"{listed(both)} in --held_out and in --dev_signers; needed different groups for test and dev")
-        for name in ("idle", "others", "no_sign", "resting_hand"):
+        for name in ("idle", "others", "no_sign", "resting_hand", "lead", "mirror_signs"):
             if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
                 faults.add(f"--{name} is {value}; needed a probability from 0 to 1")
         if self.no_sign and not self.others:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from signloom.compose.idle import hands_are_up, idle_places, rest_beside, varied, with_resting_hands
+from signloom.compose.leads import lead_in, lead_out
 from signloom.compose.options import ComposeOptions
+from signloom.compose.other_hand import by_other_hand, is_one_handed
 from signloom.compose.others import draw_other, other_places
 from signloom.compose.placing import placed_like
 from signloom.compose.splitting import ClipSplits, Pool, split_clips
@@ -88,9 +90,10 @@ def compose(
                         "clips": made.clips,
                         **{
                             name: [span for span, kind in zip(spans, made.kinds, strict=True) if kind == name]
-                            for name in ("idle", "other")
+                            for name in ("idle", "other", "lead")
                             if name in made.kinds
                         },
+                        **({"mirrored": made.mirrored} if made.mirrored else {}),
                     },
                     others=[made.kinds[:at].count("sign") for at, kind in enumerate(made.kinds) if kind == "other"],
                 )
@@ -102,8 +105,8 @@ def compose(
 class Drawn:
     """What one utterance is made of.
 
-    glosses, clips: of its signs, and the ids of their clips.  pieces: what it shows, each a `sign`, `idle` or `other`
-    by `kinds`.  rng, idle_rng: for what is left to draw.
+    glosses, clips: of its signs, and the ids of their clips.  pieces: what it shows, each a `sign`, `idle`, `other` or
+    `lead` by `kinds`.  rng, idle_rng: for what is left to draw.  mirrored: the numbers of the signs by the other hand.
     """
 
     group: str | None
@@ -113,6 +116,7 @@ class Drawn:
     kinds: list[str]
     rng: np.random.Generator
     idle_rng: np.random.Generator
+    mirrored: list[int] = field(default_factory=list)
 
 
 def drawn(
@@ -120,13 +124,20 @@ def drawn(
 ) -> Drawn:
     """Returns what utterance `seed` of a split is made of: signs, with idling and others between them, or these alone.
 
+    Signs of train may be mirrored, and the hands may come from rest and return to it.
+
     load: returns the landmarks of a clip.
     """
     rng = np.random.default_rng(seed)
     group, glosses, chosen = draw(shares.pools[split], options, rng)
-    # Draws of their own: which clips are composed depends neither on idling nor on others.
-    idle_rng, other_rng, kind_rng = (np.random.default_rng([*seed, use]) for use in (1, 2, 3))
+    # Draws of their own: which clips are composed depends on nothing else.
+    idle_rng, other_rng, kind_rng, mirror_rng, lead_rng = (np.random.default_rng([*seed, use]) for use in range(1, 6))
     signs = [load(clip.id) for clip in chosen]
+    mirrored = []
+    if split == "train":
+        asked = np.flatnonzero(mirror_rng.random(len(signs)) < options.mirror_signs).tolist()
+        mirrored = [number for number in asked if is_one_handed(signs[number])]
+        signs = [by_other_hand(sign) if number in mirrored else sign for number, sign in enumerate(signs)]
     idle_clips, others = shares.idle[split], shares.others_of(split, group)
 
     def stretch(kind: str, place: int) -> tuple[Landmarks, str]:
@@ -151,11 +162,20 @@ def drawn(
     pieces, kinds = list(signs), ["sign"] * len(signs)
     # From the end: places refer to signs.
     for place in range(len(signs), -1, -1):
-        for asked in [kind for kind, places in (("idle", idle), ("other", other)) if place in places]:
-            clip, kind = stretch(asked, place)
+        for wanted_kind in [kind for kind, places in (("idle", idle), ("other", other)) if place in places]:
+            clip, kind = stretch(wanted_kind, place)
             pieces.insert(place, clip)
             kinds.insert(place, kind)
-    return Drawn(group, glosses, [clip.id for clip in chosen], pieces, kinds, rng, idle_rng)
+    comes, goes = lead_rng.random(2) < options.lead
+    ways = (
+        (kinds.index("sign"), lead_in(signs[0], lead_rng) if comes else None),
+        (len(kinds) - kinds[::-1].index("sign"), lead_out(signs[-1], lead_rng) if goes else None),
+    )
+    for place, way in reversed(ways):
+        if way is not None:
+            pieces.insert(place, way)
+            kinds.insert(place, "lead")
+    return Drawn(group, glosses, [clip.id for clip in chosen], pieces, kinds, rng, idle_rng, mirrored)
 
 
 def draw(

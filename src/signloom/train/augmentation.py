@@ -14,6 +14,7 @@ import numpy as np
 from signloom import layout
 from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import interpolate
+from signloom.train.cropping import crop_picture
 
 # Jitter of body and face relative to that of the hands; a tenth in MediaPipe's recordings (benchmarks/tracker_fit.md).
 BODY_JITTER = 0.125
@@ -58,6 +59,9 @@ class AugmentationConfig:
     at the chin. Some of these come and go or are arms alone: in all, such a hand is in view half of the time"""
     hide_idle_hand: float = 0.3
     """probability, for each hand of a clip, that it is out of view while it was in view and at rest"""
+    crop: float = 0.0
+    """probability that a clip is cropped as by a camera near the face: hands below or beside the picture are missing,
+    and elbows and wrists there are guesses"""
     mirror: float = 0.0
     """probability that a clip is mirrored, which swaps left and right hand"""
 
@@ -92,6 +96,8 @@ def augment(
         noise -= 1
         noise *= _jitter_shares(subset) * np.float32(config.jitter * np.sqrt(6) * rng.random())
         planes += noise
+    if config.crop and rng.random() < config.crop:
+        crop_picture(planes, rng, subset)
     _lose_parts(planes, config, rng, subset, fps)
     return np.ascontiguousarray(planes.transpose(1, 2, 0)), positions
 
