@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--yardstick", type=Path, help="a working tree of the commit to compare with")
     parser.add_argument("--work", type=Path, default=Path("runs/strangers"), help="corpora, runs and results")
     parser.add_argument("--parts", nargs="+", default=["asl", "few", "people", "resting"], choices=PARTS)
-    parser.add_argument("--sides", nargs="+", default=["yardstick", "default"], choices=SIDES)
+    parser.add_argument("--sides", nargs="*", default=["yardstick", "default"], choices=SIDES)
     parser.add_argument("--people", nargs="+", help="leave out these alone")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="20 for few, 15 for the others when not given")
