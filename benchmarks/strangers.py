@@ -5,11 +5,13 @@ python benchmarks/strangers.py --data DATA --yardstick CHECKOUT [--parts asl few
 DATA is a folder with the packings that `strangers_data.py` names. CHECKOUT is a working tree of an earlier commit: its
 `src` trains the side `yardstick` on the same corpora, by the same options; all sides are evaluated by this tree.
 
-Parts. `asl`: 16 words, each of three groups left out in turn, all clips. `few`: the same with 4 clips of each sign and
-group (Alex, who signs 6 of the words, is not left out). `people`: six words that at least two people sign, each of
-seven people left out in turn. `resting`: the models of `asl` on one-handed signs of the group that was left out, as
-recorded and with the resting hand of somebody else put in. `choose`: the corpora of `people`, with two people left
-out who are in no other part: settings are chosen on them alone, and on one of them with a hand put in
+Parts. `asl`: 16 words, each of three groups left out in turn, all clips. `few`: the same with 4 clips of each sign
+and group (Alex, who signs 6 of the words, is not left out). `people`: six words that at least two people sign, each
+of seven people left out in turn. `resting`: the models of `asl` on one-handed signs of the group that was left out,
+as recorded and with the resting hand of somebody else put in. `hands_asl`, `hands_people`: the models of `asl` and
+`people` on the test utterances as recorded, with one-handed signs made by the other hand, with the hands coming from
+rest and going back (`compose --lead 1`), and cropped (`--augmentation.crop`). `choose`: the corpora of `people`, with
+two people left out who are in no other part: settings are chosen on them alone, and on one of them with a hand put in
 (`choose_resting`).
 
 More sides: `--extra NAME="OPTIONS OF TRAIN"`, `--compose_extra NAME="mirror_signs=0.3 lead=0.5"`; a name may have both.
@@ -41,7 +43,10 @@ SIDES: dict[str, tuple[str, ...]] = {
 }
 # What each side changes in the options of `signloom compose`.
 COMPOSE: dict[str, dict[str, Any]] = {}
-PARTS = ("asl", "few", "people", "resting", "choose", "choose_resting")
+# The parts that evaluate the models of another part on changed utterances, and the changes.
+CHANGED = {"hands_asl": "asl", "hands_people": "people"}
+CHANGES = ("recorded", "other_hand", "lead", "cropped")
+PARTS = ("asl", "few", "people", "resting", *CHANGED, "choose", "choose_resting")
 # The part whose models a part with planted hands evaluates, and on whom.
 PLANTED = {"resting": ("asl", data.GROUPS[:2]), "choose_resting": ("choose", data.CHOOSING[:1])}
 
@@ -90,7 +95,8 @@ def main() -> None:
         raise SystemExit("the side yardstick needs --yardstick CHECKOUT")
     results: dict[str, Any] = {}
     for part in options.parts:
-        results[part] = resting(options, part) if part in PLANTED else strangers(options, part)
+        measure = resting if part in PLANTED else hands if part in CHANGED else strangers
+        results[part] = measure(options, part)
     common.finish(options, results)
 
 
@@ -109,11 +115,16 @@ def tasks(options: Any, part: str) -> Iterator[Task]:
                 yield Task(part, person, seed, compose, options.epochs or (20 if part == "few" else 15))
 
 
-def corpus_of(options: Any, task: Task, side: str = "default") -> Any:
-    """Returns the corpus of a task for a side, made if it is not there."""
+def signs_of(options: Any, task: Task) -> Any:
+    """Returns the corpus of isolated signs of a task, made if it is not there."""
     asl = task.part in ("asl", "few")
     clips = data.asl_clips(options.data) if asl else data.shared_clips(options.data)
-    signs = data.import_clips(clips, options.work / "signs" / ("asl" if asl else "shared"))
+    return data.import_clips(clips, options.work / "signs" / ("asl" if asl else "shared"))
+
+
+def corpus_of(options: Any, task: Task, side: str = "default") -> Any:
+    """Returns the corpus of a task for a side, made if it is not there."""
+    signs = signs_of(options, task)
     changes = COMPOSE.get(side, {})
     output = options.work / "corpora" / (f"{task.name}-{side}" if changes else task.name)
     return data.composed(signs, output, held_out=[task.person], seed=task.seed, **task.compose, **changes)
@@ -246,6 +257,46 @@ def planted(
             sizes = {"num_train": 0, "num_dev": 0, "num_test": 150, "seed": task.seed}
             corpus = data.composed(signs, options.work / "corpora" / name, held_out=[task.person], **sizes)
             scores[which] = score(model, corpus, "test")
+        return scores
+
+    return common.once(path, settings, make)
+
+
+def hands(options: Any, part: str) -> dict[str, Any]:
+    """The models of another part on the utterances of its test split, as recorded and changed."""
+    results: dict[str, Any] = {}
+    rows = []
+    for side in options.sides:
+        runs = [changed(options, part, task, side) for task in tasks(options, CHANGED[part])]
+        results[side] = [run for run in runs if run is not None]
+        for run in results[side]:
+            shares = [f"{run[change]['wer']:.1%} ({errors_of(run, change)})" for change in CHANGES]
+            rows.append([f"{side}, {run['settings']['person']}, seed {run['settings']['seed']}", *shares])
+    print(f"\n{part}: WER (errors) on people who were not in training\n")
+    print(common.table(["side", *CHANGES], rows))
+    return results
+
+
+def changed(options: Any, part: str, task: Task, side: str) -> dict[str, Any] | None:
+    """The scores of one model by change; None if it was not run and nothing may be trained."""
+    path = options.work / "results" / f"{part}-{task.person}-{task.seed}-{side}.json"
+    if options.only_recorded and not path.exists():
+        return None
+    settings = {"part": part, "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
+
+    def make() -> dict[str, Any]:
+        import signloom
+
+        model = signloom.load(trained(options, task, side))
+        scores = {"recorded": score(model, corpus_of(options, task), "test")}
+        for change in CHANGES[1:]:
+            name = f"{part}-{task.person}-{change}"
+            signs = signs_of(options, task)
+            if change != "lead":
+                signs = data.changed(signs, task.person, change, options.work / "signs" / name)
+            sizes = {"num_train": 0, "num_dev": 0, "seed": task.seed, "lead": float(change == "lead")}
+            output = options.work / "corpora" / f"{name}-{task.seed}"
+            scores[change] = score(model, data.composed(signs, output, held_out=[task.person], **sizes), "test")
         return scores
 
     return common.once(path, settings, make)

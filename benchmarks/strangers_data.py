@@ -7,7 +7,7 @@ Sources, all MIT or Apache-2.0, with the clips of each person as one group: `asl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,28 @@ def composed(signs: Any, output: Path, **options: Any) -> Any:
     if (output / "corpus.json").exists():
         return Corpus.open(output)
     return compose(signs, output, ComposeOptions(dev_signers=["known"], **options), overwrite=True)
+
+
+def changed(signs: Any, person: str, change: str, output: Path) -> Any:
+    """Returns the corpus of one person's clips, written to `output` if it is not there: `cropped`, or with the
+    one-handed signs by the `other_hand`."""
+    from signloom.compose.other_hand import by_other_hand, is_one_handed
+    from signloom.corpus import Corpus, CorpusWriter
+    from signloom.train.cropping import crop_picture
+
+    if (output / "corpus.json").exists():
+        return Corpus.open(output)
+    with CorpusWriter(output, {"name": output.name}, overwrite=True) as writer:
+        for number, item in enumerate(item for item in signs if item.signer == person):
+            clip = signs.load(item)
+            if change == "cropped":
+                planes = np.ascontiguousarray(clip.points.transpose(2, 0, 1))
+                crop_picture(planes, np.random.default_rng(number), "full")
+                clip = replace(clip, points=planes.transpose(1, 2, 0))
+            elif is_one_handed(clip):
+                clip = by_other_hand(clip)
+            writer.add(item.id, split=item.split, signer=person, glosses=item.glosses, landmarks=clip)
+    return Corpus.open(output)
 
 
 # Of a frame of 258 values: 33 points of the pose (x, y, z, visibility), then 21 points (x, y, z) of each hand.
