@@ -20,6 +20,10 @@ unknown gloss; --other_glosses names glosses whose clips are such signs. One utt
 (--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well. Clips of one person in an
 utterance of another are moved and scaled to that one's shoulders: a model would tell them by the body alone.
 
+Clips of isolated signs often begin and end with the hands up. --lead lets them come up from rest before the first sign
+and go back after the last one. --mirror_signs lets either hand make one-handed signs, in train alone: dev and test show
+signs as they were signed.
+
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a
 group are split depends on no other group, unless the group is held out or in dev. A composed utterance keeps its truth:

@@ -57,6 +57,10 @@ class Dials:
     idling: float = _dial(0, 0, 0, 0)
     """dial, 0 to 3: how often signers idle before, between and after signs: the arms rest, or a hand goes to the face,
     the hair or the other arm. Idling has no gloss; in corpora of cut sentences nobody idles"""
+    slow_leads: float = _dial(0, 0, 0, 0)
+    """dial, 0 to 3: how slowly the hands come up before the first sign and go down after the last, each of a speed of
+    its own; at 1 such a way takes twice as long as others on average. Where rest has glosses, this dial does nothing:
+    sentences without them begin and end with raised hands"""
     camera_variation: float = _dial(0, 0.6, 1, 1.8)
     """dial, 0 to 3: how much the position, turn, roll and distance of the camera differ between recordings"""
     framing: float = _dial(0, 0, 0.3, 0.5)

@@ -44,6 +44,8 @@ _IDLE_SECONDS = (0.16, 0.4)
 _WAIT_SECONDS = (0.0, 0.16)
 # Blur of all controls at coarticulation 1: strokes are cut short towards their neighbours.
 _BLUR_SECONDS = 0.03
+# The most that the way from or to rest is slowed down by, at slow leads 1.
+_SLOWEST = 3.0
 # Effects of coarticulation 1, as shares. A sign's place moves towards its neighbours':
 _DRAWN = 0.05
 # The fingers take the next sign's shape at the end of a sign:
@@ -116,19 +118,21 @@ def perform(
     def idle(hands: np.ndarray, seconds: tuple[float, float]) -> None:
         pieces.append(np.repeat(hands[:, None], max(1, round(rng.uniform(*seconds) * fps)), axis=1))
 
-    def go_to(hands: np.ndarray) -> int:
+    def go_to(hands: np.ndarray, slowness: float = 1.0) -> int:
+        """Adds the way to a state; returns its frames, as they are without slowness: the rest belongs to no gloss."""
         bend, haste = 0.08 * rng.standard_normal(3), np.exp(0.1 * rng.standard_normal())
         if not pieces:
             return 0
         now = pieces[-1][:, -1]
         distance = max(float(np.linalg.norm((a - b)[PLACE])) for a, b in zip(now, hands, strict=True))
         seconds = (_WAY_SECONDS + _WAY_SECONDS_PER_METRE * distance) / tempo * haste
-        count = max(1, round(seconds * fps))
+        usual = max(1, round(seconds * fps))
+        count = max(1, round(seconds * slowness * fps))
         early = 1 + 0.25 * dials.coarticulation
         bends = distance * bend, 0.5 * distance * bend
         ends = zip(now, hands, bends, strict=True)
         pieces.append(np.stack([_way(start, end, count, bow, early) for start, end, bow in ends]))
-        return count
+        return usual
 
     def frames_so_far() -> int:
         return sum(piece.shape[1] for piece in pieces)
@@ -150,8 +154,11 @@ def perform(
         own = rng.spawn(1)[0]
         before, after = (raised_states(rest, signer, own) for _ in range(2))
         seconds = _WAIT_SECONDS
-    # Separate random numbers, drawn for this dial alone: at 0 it changes nothing.
+    # Separate random numbers, drawn for these dials alone: at 0 they change nothing.
     idling = rng.spawn(1)[0] if dials.idling else None
+    slowness = np.ones(2)
+    if dials.slow_leads and not rest_glossed:
+        slowness += dials.slow_leads * rng.spawn(1)[0].exponential(size=2).clip(max=_SLOWEST)
     may_idle(AT_ENDS)
     # A rest sign takes the place of the rest at its end of the sentence.
     if signs[0].kind != "rest":
@@ -160,14 +167,15 @@ def perform(
         idle(before, seconds)
     for number, states in enumerate(strokes):
         way_out = may_idle(BETWEEN) if number else None
-        ways[0].append(go_to(states[:, 0]))
+        rises = number == 0 and signs[0].kind != "rest"
+        ways[0].append(go_to(states[:, 0], slowness[0] if rises else 1.0))
         if number:
             ways[1].append(ways[0][-1] if way_out is None else way_out)
         start = frames_so_far()
         spans.append((start, start + states.shape[1]))
         pieces.append(states)
     if signs[-1].kind != "rest":
-        ways[1].append(go_to(after))
+        ways[1].append(go_to(after, slowness[1]))
         idle(after, seconds)
     else:
         ways[1].append(0)
