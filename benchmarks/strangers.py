@@ -283,6 +283,7 @@ def changed(options: Any, part: str, task: Task, side: str) -> dict[str, Any] | 
     if options.only_recorded and not path.exists():
         return None
     settings = {"part": part, "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
+    settings |= {"options": list(SIDES[side]), "compose": COMPOSE.get(side, {})}
 
     def make() -> dict[str, Any]:
         import signloom

@@ -50,7 +50,8 @@ class ComposeOptions:
     """probability, for each hand of an utterance, that it rests in view where the clips show none"""
     lead: float = 0.0
     """probability that an utterance begins with the hands coming up from rest, and that it ends with their going back,
-    each in 0.3 to 1.5 seconds after up to a second of rest"""
+    each in 0.3 to 1.5 seconds, with up to a second of rest. Rest has no gloss there: if clips show a gloss for it, name
+    that gloss in --idle_glosses"""
     mirror_signs: float = 0.0
     """probability, for each one-handed sign of train, that it is mirrored and so made by the other hand"""
     seed: int = 0
