@@ -26,8 +26,8 @@ class StreamOptions:
     """
 
     lookahead_seconds: float = 0.64
-    """what the model sees of the stream after a gloss before the gloss is final; more gives fewer errors and later
-    captions"""
+    """what the model sees of the stream after a gloss before the gloss is final, or one output frame less if it is sure
+    of the gloss; more gives fewer errors and later captions"""
     context_seconds: float = 1.92
     """what the model sees of an utterance before the glosses that are not final yet"""
     update_seconds: float = 0.16

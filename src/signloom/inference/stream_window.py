@@ -3,10 +3,11 @@
 Shapes: T frames of a window, P points of the model's view, T' output frames, V words, S glosses.
 
 Every few frames the model computes a window: all frames that are not final yet, and some before them. An output frame
-becomes final when the window reaches far enough beyond it, and then its values never change. The *seam* between final
-frames and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it
-with the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits
-a frame earlier or later, or more broadly, is neither lost nor doubled.
+becomes final when the window reaches far enough beyond it, and then its values never change. Far enough is the
+look-ahead, or one output frame less at the end of a gloss that the model is sure of. The *seam* between final frames
+and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it with
+the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits a
+frame earlier or later, or more broadly, is neither lost nor doubled.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from signloom.vocabulary import BLANK_ID
 
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
 _LONGEST_WAIT_SECONDS = 1.0
+# A gloss of such a confidence becomes final an output frame before its look-ahead is over. Chosen on streams that are
+# in no row of benchmarks/README.md, "Streams".
+_SURE = 0.9
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class UtteranceWindow:
             log_probs, history=tuple(self._history), still_open=self._still_open, ends=ends
         )[0].ids
         glosses, runs, emitted = self._located(log_probs, ids)
-        trusted = len(log_probs) if ends else len(log_probs) - self._lookahead
+        trusted = len(log_probs) if ends else self._trusted(len(log_probs), glosses, runs)
         seam = trusted if ends else _seam(runs, len(log_probs), trusted, trusted > self._longest_wait)
         count = int((runs[:, 0] < seam).sum())
         if count:
@@ -119,6 +123,19 @@ class UtteranceWindow:
             self._num_frames_until(provisional[-1].end_seconds) if provisional else self._num_signed_finally
         )
         return Reading(finals, provisional)
+
+    def _trusted(self, length: int, glosses: tuple[GlossSpan, ...], runs: np.ndarray) -> int:
+        """Returns how many of `length` output frames may become final: the window reaches far enough beyond them.
+
+        It must reach `lookahead` frames beyond, and one less where a gloss ends that the model is sure of. So a gloss
+        of which it is not sure keeps its whole look-ahead, whatever follows it.
+        """
+        trusted = length - self._lookahead
+        sure = any(
+            stop == trusted + 1 < length and gloss.confidence >= _SURE
+            for gloss, stop in zip(glosses, runs[:, 1].tolist(), strict=True)
+        )
+        return trusted + sure
 
     def _num_frames_until(self, seconds: float) -> int:
         """Returns how many frames of the utterance begin before a moment of the stream."""

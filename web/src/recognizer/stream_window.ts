@@ -14,6 +14,8 @@ import { BLANK_ID } from "./vocabulary";
 
 /** Where glosses follow one another without a free output frame, the seam lies elsewhere after so long. */
 const LONGEST_WAIT_SECONDS = 1;
+/** A gloss of such a confidence becomes final an output frame before its look-ahead is over. */
+const SURE = 0.9;
 const SMALLEST = 2.2250738585072014e-308;
 
 /**
@@ -86,7 +88,7 @@ export class UtteranceWindow {
     const ids = this.model.decoder.best(logProbs, this.history, this.stillOpen, ends);
     const { glosses, runs, emitted } = this.located(logProbs, ids);
     const length = logProbs.rows;
-    const trusted = ends ? length : length - this.lookahead;
+    const trusted = ends ? length : this.trusted(length, glosses, runs);
     const seam = ends ? trusted : seamOf(runs, length, trusted, trusted > this.longestWait);
     const count = runs.filter(([start]) => start < seam).length;
     if (count) {
@@ -111,6 +113,13 @@ export class UtteranceWindow {
       ? this.numFramesUntil(provisional[provisional.length - 1].endSeconds)
       : this.numSignedFinally;
     return { finals, provisional };
+  }
+
+  /** Returns beyond how many of `length` output frames the window sees enough, in order to make them final. */
+  private trusted(length: number, glosses: readonly GlossSpan[], runs: readonly Run[]): number {
+    const next = length - this.lookahead + 1;
+    const sure = runs.some(([, stop], index) => stop === next && next < length && glosses[index].confidence >= SURE);
+    return sure ? next : next - 1;
   }
 
   /** Returns how many frames of the utterance begin before a moment of the stream. */
