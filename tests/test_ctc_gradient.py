@@ -18,9 +18,9 @@ def normalised(logits):
 
 @st.composite
 def batches(draw):
-    """Logits (B, T, V), lengths and targets that fit; repeated glosses are as likely as others."""
-    targets = draw(st.lists(st.lists(st.integers(1, NUM_WORDS - 1), min_size=1, max_size=4), min_size=1, max_size=3))
-    lengths = np.array([frames_needed(target) + draw(st.integers(0, 4)) for target in targets])
+    """Logits (B, T, V), lengths and targets that fit, maybe without a gloss; repeated glosses are as likely."""
+    targets = draw(st.lists(st.lists(st.integers(1, NUM_WORDS - 1), max_size=4), min_size=1, max_size=3))
+    lengths = np.array([max(1, frames_needed(target) + draw(st.integers(0, 4))) for target in targets])
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     return rng.normal(0, 3, (len(targets), lengths.max(), NUM_WORDS)), lengths, targets
 

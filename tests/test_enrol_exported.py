@@ -12,7 +12,7 @@ import pytest
 import conftest
 from conftest import TINY_STUDENT, worn_norms
 from signloom import cli
-from signloom.corpus import Corpus
+from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 from signloom.inference.model import Model, load
 from signloom.inference.onnx_file import OnnxFile
@@ -24,6 +24,7 @@ pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
 from enrolling import NEW_SIGNS, clips_corpus, learnt_corpus, learnt_run  # noqa: E402
+from one_handed import one_handed_clip  # noqa: E402
 from signloom.inference.export import classifier_store, exported  # noqa: E402
 from signloom.inference.onnx_classifier import Classifier, classifier_of, with_classifier  # noqa: E402
 from signloom.inference.onnx_engine import OnnxEngine  # noqa: E402
@@ -252,6 +253,26 @@ class TestCommand:
         card = (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
         assert "| enrolled with | 9 clips of 3 signs by 1 signer, of clips; 1 sign new |" in card
         assert f", {precision} |" in card
+
+    @pytest.mark.parametrize("precision", ["float32", "int8"])
+    def test_it_learns_that_idling_alone_is_no_sign(self, files, precision, tmp_path, monkeypatch, capsys):
+        """A model of random weights names much in anything; its classifier alone learns to name less."""
+        monkeypatch.setattr(learning, "STEPS", 30)
+        monkeypatch.setattr(enrolment, "NUM_TRAINING", 12)
+        monkeypatch.setattr(enrolment, "NUM_IDLE", 4)
+        with CorpusWriter(tmp_path / "clips", {"name": "idling"}) as writer:
+            landmarks = one_handed_clip(hertz=0.7, num_frames=400)
+            writer.add("recording", split="train", signer="C", glosses=["IDLE"], landmarks=landmarks)
+        told = ["enrol", str(files[precision]), str(tmp_path / "clips"), "--idle_glosses", "IDLE"]
+        assert cli.dispatch([*told, "--output", str(tmp_path / "new")]) == 0
+        assert "16 s of idling of 1 signer" in capsys.readouterr().out
+        before, enrolled = load(files[precision]), load(tmp_path / "new" / "model.onnx")
+        assert enrolled.vocabulary == before.vocabulary
+        record = enrolled.info["enrolled"]
+        assert record["idle_per_minute_before"] > 5
+        assert record["idle_per_minute_after"] < 0.3 * record["idle_per_minute_before"]
+        card = (tmp_path / "new" / "MODEL_CARD.md").read_text(encoding="utf-8")
+        assert "| enrolled with | 0 clips of 0 signs and 16 s of idling by 1 signer, of idling; 0 signs new |" in card
 
     def test_it_refuses(self, files, clips, tmp_path):
         shutil.copytree(files["float32"].parent, tmp_path / "m")

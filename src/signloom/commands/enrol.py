@@ -1,23 +1,26 @@
 """Adapts a trained model to a new signer, or teaches it new signs, from one to five clips of each sign.
 
-The clips are a corpus of isolated signs, as `signloom import` makes it. Utterances are composed of them, and the layers
-after the convolutional body learn them, in less than a minute and without the corpus of the training. Of that, the
-model's store is rehearsed, if training kept one (`signloom train --store_megabytes 2`); what the old signers lose is
-measured on the part of it that is not rehearsed. Of an exported model that has a store (`signloom export --store`),
-the classifier alone learns, without torch.
+The clips are a corpus of isolated signs, as `signloom import` makes it, of idling (--idle_glosses), or of both. A model
+that learnt how somebody idles names less of it. Utterances are composed of the clips, and the layers after the
+convolutional body learn them, in less than a minute and without the corpus of the training. Of that, the model's store
+is rehearsed, if training kept one (`signloom train --store_megabytes 2`); what the old signers lose is measured on the
+part of it that is not rehearsed. Of an exported model that has a store (`signloom export --store`), the classifier
+alone learns, without torch.
 
 What enrolment does for the new signer is measured, too: clips are left out in turn, the others are learnt, and
-utterances of those left out are recognised before and after. Then all clips are learnt. A gloss that the model does not
-know becomes a new sign of it.
+utterances of those left out are recognised before and after; in idling left out, named glosses are counted. Then all
+clips are learnt. A gloss that the model does not know becomes a new sign of it.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from signloom.compose import likely_idle
 from signloom.console import progress_bar, say
 from signloom.corpus import Corpus
 from signloom.ctc.decoding_options import model_note
@@ -58,6 +61,9 @@ class Options:
     output: Path
     """the enrolled model: a folder for it, or the name of a file of the model's kind, .safetensors or .onnx. A model
     card is written beside it"""
+    idle_glosses: list[str] = field(default_factory=list)
+    """glosses whose clips show no sign but idling, such as '-' or IDLE. A clip may be one long recording. There may be
+    no other glosses, if the model has a store"""
     new_signs: bool = False
     """learn glosses as new signs also where the model knows one that is spelled almost like them"""
     seed: int = 0
@@ -86,7 +92,12 @@ def run(options: Options) -> int:
     model, corpus = load(options.model), Corpus.open(options.clips)
     # A model that cannot learn is refused before anything is made.
     learner = learner_of(model)
-    clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs)
+    clips = read_clips(corpus, model.vocabulary, new_signs=options.new_signs, idle_glosses=options.idle_glosses)
+    if not clips.pool and (model.store is None or not model.store.num_train):
+        raise InputError(
+            f"{options.model}: keeps no store, and all clips of {corpus.root} show idling: it would forget its signs; "
+            "add clips of them, or train it with --store_megabytes 2"
+        )
     for note in _notes_before(options, model, corpus, clips):
         say(f"note: {note}")
     with locked(path.parent):
@@ -151,10 +162,11 @@ def _record(corpus: Corpus, clips: Clips) -> dict[str, Any]:
     return {
         "corpus": corpus.name,
         "licence": corpus.info.get("licence", "unknown"),
-        "signers": len(clips.pool),
+        "signers": clips.num_signers,
         "glosses": clips.glosses,
         "clips": sum(clips.counts),
-        "clips_per_sign": [min(clips.counts), max(clips.counts)],
+        "clips_per_sign": [min(clips.counts, default=0), max(clips.counts, default=0)],
+        "idle_seconds": round(clips.idle_seconds, 1),
     }
 
 
@@ -163,12 +175,19 @@ def _notes_before(options: Options, model: Model, corpus: Corpus, clips: Clips) 
     notes = []
     if others := sum(item.split != "train" for item in corpus):
         notes.append(f"not learnt: {plural(others, 'clip')} of other splits than train")
-    if len(clips.glosses) == 1:
+    notes += likely_idle(clips.glosses)
+    if len(clips.glosses) == 1 and not clips.idle:
         notes.append(f"all clips show {clips.glosses[0]!r}; the model cannot learn what it differs from in these clips")
-    if not clips.num_folds:
+    single = sum(count == 1 for count in clips.counts)
+    if clips.pool and single == len(clips.counts):
         notes.append("no sign has two clips: what enrolment does cannot be measured; add a clip of each sign")
-    elif single := sum(count == 1 for count in clips.counts):
+    elif single:
         notes.append(f"{plural(single, 'sign')} with one clip only: not in the measurement")
+    if len(clips.idle) == 1:
+        notes.append(
+            f"{clips.idle_seconds:.0f} s of idling in one clip: too short to leave a part out, so what the model names "
+            "in it cannot be measured; record half a minute"
+        )
     if model.store is None:
         notes.append(
             f"{options.model} keeps no store: nothing of its training is rehearsed, and what the old signers lose "
@@ -191,26 +210,39 @@ def _notes_after(model: Model, result: Enrolment) -> list[str]:
 
 def _report(clips: Clips, result: Enrolment, seconds: float) -> str:
     """Returns what was learnt, and what that changed."""
-    counts = clips.counts
-    number = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    signs, new = len(clips.glosses), result.new_glosses
-    lines = [
-        f"{plural(signs, 'sign')}, {number} clips each of {plural(len(clips.pool), 'signer')}"
-        + (f", {len(new)} new to the model: {listed(new, shown=10)}" if new else "")
-        + f"; {seconds:.0f} s"
-    ]
+    new = result.new_glosses
+    lines = [f"{_learnt(clips, new)}; {seconds:.0f} s"]
     if result.clips is not None:
         lines.append(f"utterances of clips left out in turn: {_change(result.clips)}")
         known = [gloss for gloss in clips.glosses if gloss not in new]
         for name, glosses in (("signs it knew", known), ("new signs", new)) if known and new else ():
             before, after = result.clips.recognised(glosses)
             lines.append(f"  {name}: {percent(before)} recognised before, {percent(after)} after")
+    if result.idle is not None:
+        before, after = result.idle.per_minute
+        lines.append(
+            f"idling left out in turn: {before:.1f} glosses per minute named before, {after:.1f} after "
+            f"({result.idle.minutes:.1f} minutes composed of it, greedy)"
+        )
     if result.old is not None:
         lost = result.old.after.wer - result.old.before.wer
         lines.append(f"old signers, dev utterances of the store: {_change(result.old)}, {100 * lost:+.2f} points")
         if lost > _MOST_LOST:
             lines.append(f"  more than {100 * _MOST_LOST:g} points: keep the model before for them, or give more clips")
     return "\n".join(lines)
+
+
+def _learnt(clips: Clips, new: Sequence[str]) -> str:
+    """Returns what the clips are. new: the signs that the model did not know."""
+    counts, parts = clips.counts, []
+    people = plural(clips.num_signers, "signer")
+    if counts:
+        number = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+        parts.append(f"{plural(len(clips.glosses), 'sign')}, {number} clips each")
+    if clips.idle:
+        parts.append(f"{clips.idle_seconds:.0f} s of idling")
+    known = f", {len(new)} new to the model: {listed(new, shown=10)}" if new else ""
+    return f"{', '.join(parts)} of {people}{known}"
 
 
 def _change(change: Change) -> str:

@@ -6,26 +6,32 @@ The docstring of `commands/compose.py` states the rules, and what depends on wha
 from signloom.compose.options import ComposeOptions
 from signloom.compose.sentences import (
     MIN_SIGN_FRAMES,
+    Drawn,
     common_fps,
     compose,
-    draw,
+    drawn,
+    drawn_idle,
     join,
     joined_landmarks,
     retimed_positions,
 )
-from signloom.compose.splitting import ClipSplits, Pool, clips_by_group, split_clips
+from signloom.compose.splitting import ClipSplits, Pool, clips_by_group, likely_idle, split_clips, take_clips
 
 __all__ = [
     "MIN_SIGN_FRAMES",
     "ClipSplits",
     "ComposeOptions",
+    "Drawn",
     "Pool",
     "clips_by_group",
     "common_fps",
     "compose",
-    "draw",
+    "drawn",
+    "drawn_idle",
     "join",
     "joined_landmarks",
+    "likely_idle",
     "retimed_positions",
     "split_clips",
+    "take_clips",
 ]

@@ -18,10 +18,9 @@ from signloom.anatomy.idle_hands import (
     turned,
 )
 from signloom.anatomy.measures import Side
+from signloom.compose.idle import STRETCH_SECONDS
 from signloom.landmarks import Landmarks
 
-# Length of a stretch, seconds.
-_SECONDS = (0.6, 3.0)
 # Where a wrist goes to, from the middle of the shoulders in shoulder widths, to its own side and down: hair, temple,
 # cheek, chin, chest, other arm, table, keyboard; far out where something lies, up and down; towards the camera.
 _PLACES = np.array(
@@ -55,7 +54,7 @@ def fidget(clip: Landmarks, rng: np.random.Generator) -> Landmarks:
     trunk = trunk_of(clip.points, "full")
     if trunk is None:
         return clip
-    count = max(2, round(rng.uniform(*_SECONDS) * clip.fps))
+    count = max(2, round(rng.uniform(*STRETCH_SECONDS) * clip.fps))
     moment = int(rng.integers(len(clip)))
     points = np.repeat(clip.points[[moment]], count, axis=0)
     visibility = np.repeat(clip.visibility[[moment]], count, axis=0)

@@ -9,8 +9,11 @@ import numpy as np
 
 from signloom import frame_times, layout
 from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.compose.placing import placed_like
 from signloom.landmarks import Landmarks
 
+# Length of a stretch that is cut out of a longer clip, and of one that is made up with hands up, seconds.
+STRETCH_SECONDS = (0.6, 3.0)
 # Length of a stretch with the arms at rest, seconds.
 REST_SECONDS = (0.4, 2.0)
 # Share of the idle stretches between two signs, relative to those at an end.
@@ -35,6 +38,30 @@ def idle_places(num_signs: int, share: float, rng: np.random.Generator) -> list[
     shares = np.full(num_signs + 1, share * BETWEEN)
     shares[[0, -1]] = share
     return np.flatnonzero(rng.random(num_signs + 1) < shares).tolist()
+
+
+def idle_stretch(
+    clip: Landmarks, rng: np.random.Generator, *, beside: Landmarks | None, names_others: bool
+) -> tuple[Landmarks, str]:
+    """Returns a stretch of an idle clip, all of it or, of one that is longer than any stretch, a part; and its kind:
+    `other` where the hands are up, for a model that gives others the unknown gloss (`names_others`), else `idle`.
+
+    beside: the clip of the signer where the stretch is placed; None to leave it where it is.
+    """
+    clip = cut_out(clip, rng)
+    kind = "other" if names_others and hands_are_up(clip) else "idle"
+    clip = varied(clip, rng)
+    return clip if beside is None else placed_like(clip, beside), kind
+
+
+def cut_out(clip: Landmarks, rng: np.random.Generator) -> Landmarks:
+    """Returns a part of a clip that is longer than STRETCH_SECONDS, 0.6 to 3 seconds at any place in it; a shorter clip
+    as it is, for which nothing is drawn."""
+    if len(clip) <= STRETCH_SECONDS[1] * clip.fps:
+        return clip
+    count = max(2, round(rng.uniform(*STRETCH_SECONDS) * clip.fps))
+    start = int(rng.integers(len(clip) - count, endpoint=True))
+    return clip[start : start + count]
 
 
 def hands_are_up(clip: Landmarks) -> bool:

@@ -34,8 +34,9 @@ class ComposeOptions:
     """glosses whose clips show no sign but idling, such as '-' or IDLE: they become stretches without a gloss"""
     idle: float | None = None
     """probability that an utterance begins, and that it ends, with an idle stretch; between two signs it is a quarter
-    of that. A stretch is a clip of --idle_glosses of any signer, maybe mirrored or backwards, placed where the signer
-    is, or, without any, 0.4 to 2 seconds with the arms at rest. Default: 0.5 with --idle_glosses, else 0"""
+    of that. A stretch is a clip of --idle_glosses of any signer, or 0.6 to 3 seconds of a longer one, maybe mirrored or
+    backwards, placed where the signer is; without any, 0.4 to 2 seconds with the arms at rest. Default: 0.5 with
+    --idle_glosses, else 0"""
     other_glosses: list[str] = field(default_factory=list)
     """glosses whose clips show signs that the model must not name: three fifths of --others are such clips, by the same
     signer or, if there are none, by another one of the split, placed where the signer is"""

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from signloom.compose.idle import hands_are_up, idle_places, rest_beside, varied, with_resting_hands
+from signloom.compose.idle import idle_places, idle_stretch, rest_beside, with_resting_hands
 from signloom.compose.leads import lead_in, lead_out
 from signloom.compose.options import ComposeOptions
 from signloom.compose.other_hand import by_other_hand, is_one_handed
 from signloom.compose.others import draw_other, other_places
-from signloom.compose.placing import placed_like
 from signloom.compose.splitting import ClipSplits, Pool, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
@@ -75,7 +74,7 @@ def compose(
             task = bar.add_task(f"composing {split}", total=count, unit="utterances")
             for k in range(count):
                 seed = [options.seed, number, k]
-                made = drawn(shares, split, options, load, seed)
+                made = drawn(shares, split, options, load, seed, names_others=bool(options.others))
                 signed, spans = join(made.pieces, made.rng)
                 signed = with_resting_hands(signed, options.resting_hand, made.idle_rng)
                 writer.add(
@@ -95,7 +94,7 @@ def compose(
                         },
                         **({"mirrored": made.mirrored} if made.mirrored else {}),
                     },
-                    others=[made.kinds[:at].count("sign") for at, kind in enumerate(made.kinds) if kind == "other"],
+                    others=made.others,
                 )
                 bar.advance(task)
     return Corpus.open(output)
@@ -118,15 +117,26 @@ class Drawn:
     idle_rng: np.random.Generator
     mirrored: list[int] = field(default_factory=list)
 
+    @property
+    def others(self) -> list[int]:
+        """How many signs there are before each `other`: see `Utterance.others`."""
+        return [self.kinds[:at].count("sign") for at, kind in enumerate(self.kinds) if kind == "other"]
+
 
 def drawn(
-    shares: ClipSplits, split: str, options: ComposeOptions, load: Callable[[str], Landmarks], seed: list[int]
+    shares: ClipSplits,
+    split: str,
+    options: ComposeOptions,
+    load: Callable[[str], Landmarks],
+    seed: Sequence[int],
+    *,
+    names_others: bool,
 ) -> Drawn:
     """Returns what utterance `seed` of a split is made of: signs, with idling and others between them, or these alone.
 
     Signs of train may be mirrored, and the hands may come from rest and return to it.
 
-    load: returns the landmarks of a clip.
+    load: returns the landmarks of a clip.  names_others: see `idle_stretch`.
     """
     rng = np.random.default_rng(seed)
     group, glosses, chosen = draw(shares.pools[split], options, rng)
@@ -148,8 +158,7 @@ def drawn(
         if not idle_clips:
             return rest_beside(signs, place, idle_rng), kind
         clip = load(idle_clips[idle_rng.integers(len(idle_clips))].id)
-        up = bool(options.others) and hands_are_up(clip)
-        return placed_like(varied(clip, idle_rng), beside), "other" if up else kind
+        return idle_stretch(clip, idle_rng, beside=beside, names_others=names_others)
 
     if kind_rng.random() < options.no_sign_share:
         wanted = ["other" if other else "idle" for other in kind_rng.random(len(signs)) < OTHERS_ALONE]
@@ -176,6 +185,21 @@ def drawn(
             pieces.insert(place, way)
             kinds.insert(place, "lead")
     return Drawn(group, glosses, [clip.id for clip in chosen], pieces, kinds, rng, idle_rng, mirrored)
+
+
+def drawn_idle(
+    clips: Sequence[Utterance], options: ComposeOptions, load: Callable[[str], Landmarks], seed: Sequence[int]
+) -> Drawn:
+    """Returns what an utterance of a signer who idles and does not sign is made of: as many stretches as others have
+    signs, of clips drawn with replacement, all placed like the first one, and none of them an `other`.
+    """
+    rng, idle_rng = (np.random.default_rng([*seed, use]) for use in (0, 1))
+    shown: list[Landmarks] = []
+    for _ in range(rng.integers(options.min_glosses, options.max_glosses, endpoint=True)):
+        clip = load(clips[rng.integers(len(clips))].id)
+        beside = shown[0] if shown else None
+        shown.append(idle_stretch(clip, idle_rng, beside=beside, names_others=False)[0])
+    return Drawn(None, [], [], shown, ["idle"] * len(shown), rng, idle_rng)
 
 
 def draw(

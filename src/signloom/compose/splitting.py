@@ -62,8 +62,8 @@ def split_clips(corpus: Corpus, options: ComposeOptions) -> ClipSplits:
     and for a split that needs utterances but gets no clips.
     """
     by_group = clips_by_group(corpus)
-    idle_clips = _taken(corpus, by_group, options.idle_glosses, "idle_glosses")
-    other_clips = _taken(corpus, by_group, options.other_glosses, "other_glosses")
+    idle_clips = _not_signs(corpus, by_group, options.idle_glosses, "idle_glosses")
+    other_clips = _not_signs(corpus, by_group, options.other_glosses, "other_glosses")
     own = _own_splits(corpus)
     _check_held_out(corpus, by_group, options)
     dev = _dev_groups(corpus, by_group, own, options)
@@ -120,14 +120,23 @@ def clips_by_group(corpus: Corpus) -> Pool:
     return by_group
 
 
-def _taken(
+def _not_signs(
     corpus: Corpus, by_group: Pool, glosses: Sequence[str], option: str
 ) -> dict[str | None, list[list[Utterance]]]:
-    """Returns the clips of each of some glosses by group, and takes them out of `by_group`; in place."""
-    left = {gloss for some in by_group.values() for gloss in some}
-    check_names(glosses, sorted(left), f"compose: --{option}, {corpus.root}", "gloss")
-    if not left - set(glosses):
+    """Returns what `take_clips` does of a corpus that must have a sign left."""
+    result = take_clips(by_group, glosses, f"compose: --{option}, {corpus.root}")
+    if not by_group:
         raise InputError(f"compose: --{option} leaves no gloss of {corpus.root}; needed one that is a sign")
+    return result
+
+
+def take_clips(by_group: Pool, glosses: Sequence[str], where: str) -> dict[str | None, list[list[Utterance]]]:
+    """Returns the clips of each of some glosses by group, and takes them out of `by_group`, in place.
+
+    A group whose clips are all taken is taken out as well. Raises InputError that begins with `where` for a gloss
+    without clips.
+    """
+    check_names(glosses, sorted({gloss for some in by_group.values() for gloss in some}), where, "gloss")
     result: dict[str | None, list[list[Utterance]]] = {}
     for group in list(by_group):
         taken = [by_group[group].pop(gloss) for gloss in glosses if gloss in by_group[group]]
@@ -229,12 +238,7 @@ def _notes(
         if len(glosses) < len(everything):
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {plural(len(everything), 'gloss')}; without {missing}")
-    if likely := sorted(gloss for gloss in everything if gloss.lower() in _LIKELY_IDLE):
-        names = shlex.quote(item_list(likely))
-        notes.append(
-            f"{listed(likely)} may be no sign; with --idle_glosses {names} such clips become stretches without a "
-            "gloss, from which a model learns to stay silent"
-        )
+    notes += likely_idle(everything)
     if options.num_dev:
         notes += _notes_on_dev(pools, of, dev)
     for split in SPLITS:
@@ -268,6 +272,17 @@ def _notes(
             reasons.append("what --clips_per_gloss leaves over")
         notes.append(f"{plural(unused, 'clip is', 'clips are')} in no split: {' and '.join(reasons)}")
     return notes
+
+
+def likely_idle(glosses: Collection[str]) -> list[str]:
+    """Returns the note on glosses whose names say that their clips may show no sign; none if there are no such ones."""
+    likely = sorted(gloss for gloss in glosses if gloss.lower() in _LIKELY_IDLE)
+    if not likely:
+        return []
+    return [
+        f"{listed(likely)} may be no sign; with --idle_glosses {shlex.quote(item_list(likely))} such clips become "
+        "stretches without a gloss, from which a model learns to stay silent"
+    ]
 
 
 def _notes_on_dev(pools: Mapping[str, Pool], of: Mapping[str, Collection[str]], dev: DevSigners) -> list[str]:

@@ -17,7 +17,7 @@ def ctc_gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the CTC loss of each utterance (B,), and its gradient by the logits (B, T', V), 0 in the padding.
 
-    log_probs: (B, T', V), normalised.  lengths: (B,), valid frames.  targets: glosses of each utterance, at least one,
+    log_probs: (B, T', V), normalised.  lengths: (B,), valid frames.  targets: glosses of each utterance, if any,
     which its frames must have room for.  The gradient is `exp(log_probs)` minus the probability, given the target,
     that a frame emits each word.
     Source: Graves et al. 2006, equations 5 to 16, in logarithms.

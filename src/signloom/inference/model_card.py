@@ -85,12 +85,21 @@ def _splits(summary: Mapping[str, Any]) -> list[str]:
 def _enrolled(record: Mapping[str, Any]) -> list[str]:
     if not record:
         return []
+    # A model of a version that knew no idling has no record of it.
+    seconds = record.get("idle_seconds", 0)
+    idle = f" and {seconds:.0f} s of idling" if seconds else ""
     lines = [
-        f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')} by "
+        f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')}{idle} by "
         f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {plural(len(record['new_glosses']), 'sign')} "
         "new |",
         f"| licence of these clips | {record['licence']} |",
     ]
+    if "idle_per_minute_after" in record:
+        before, after = record["idle_per_minute_before"], record["idle_per_minute_after"]
+        lines.append(
+            f"| glosses per minute of this idling, left out in turn, greedy | {before:.1f} before, {after:.1f} after "
+            "enrolment |"
+        )
     for name, what in (("clips", "these clips, left out in turn"), ("old", "dev utterances of the store")):
         if f"{name}_wer_after" in record:
             before, after = 100 * record[f"{name}_wer_before"], 100 * record[f"{name}_wer_after"]

@@ -6,6 +6,9 @@ the divergence from what the model predicted before ("learning without forgettin
 rehearsal of Robins 1995): it says more than the reference does, so that a few utterances keep the rest. The result is
 the mean of the weights of the second half of the steps (Izmailov et al. 2018): no step is chosen by a score.
 
+Utterances that show no sign teach that none is named, by blank or by the unknown gloss as the model likes. CTC would
+ask for one of them, also of a model that is silent already, and draw the signs of the same person after it.
+
 Shapes: B utterances, T' output frames, C features, V words.
 """
 
@@ -74,7 +77,7 @@ def adapt(recognizer: Recognizer, lesson: Lesson, *, num_known: int) -> Recogniz
             batch += [stored[index] for index in rehearsed]
             features, lengths = _padded(batch)
             outputs = _forward(recognizer, features, lengths)
-            loss = _ctc_per_gloss(outputs, lengths, batch).sum()
+            loss = _loss_per_gloss(outputs, lengths, batch).sum()
             for rows, index in zip(outputs[num_new:], rehearsed, strict=True):
                 loss = loss + KEEP_WEIGHT * _divergence(rows, before[index]) / len(stored[index].target)
             optimizer.zero_grad()
@@ -112,11 +115,15 @@ def _padded(examples: Sequence[FeatureExample]) -> tuple[Tensor, Tensor]:
     return pad_sequence(features, batch_first=True), torch.tensor([len(rows) for rows in features])
 
 
-def _ctc_per_gloss(outputs: Tensor, lengths: Tensor, examples: Sequence[FeatureExample]) -> Tensor:
-    """Returns the CTC loss of each example, (B,), divided by its number of glosses."""
+def _loss_per_gloss(outputs: Tensor, lengths: Tensor, examples: Sequence[FeatureExample]) -> Tensor:
+    """Returns the CTC loss of each example, (B,), divided by its number of glosses; of one without a gloss, minus the
+    sum over frames of log P(blank or the unknown gloss)."""
     target_lengths = torch.tensor([len(example.target) for example in examples])
-    targets = torch.tensor([word for example in examples for word in example.target])
-    return ctc_loss(outputs, lengths, targets, target_lengths) / target_lengths
+    targets = torch.tensor([word for example in examples for word in example.target], dtype=torch.int64)
+    losses = ctc_loss(outputs, lengths, targets, target_lengths)
+    padding = torch.arange(outputs.shape[1]) >= lengths[:, None]
+    silence = outputs[..., : UNKNOWN_ID + 1].logsumexp(-1).masked_fill(padding, 0).sum(1)
+    return torch.where(target_lengths > 0, losses / target_lengths.clamp(min=1), -silence)
 
 
 def _divergence(outputs: Tensor, before: Tensor) -> Tensor:

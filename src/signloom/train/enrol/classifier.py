@@ -1,8 +1,8 @@
 """The classifier of an exported model learns in an enrolment, in NumPy; all layers before it stay.
 
-As in `adapt`, a batch is half new utterances, half utterances of the store; CTC is minimised on all, and on the stored
-ones the divergence from what the model predicted before, too. The result is the mean of the weights of the second half
-of the steps.
+As in `adapt`, a batch is half new utterances, half utterances of the store. CTC is minimised on all, or, where they
+show no sign, the probability that one is named; on the stored ones the divergence from what the model predicted before,
+too. The result is the mean of the weights of the second half of the steps.
 
 Shapes: B utterances, T' output frames, V words, D features.
 """
@@ -177,7 +177,8 @@ def _gradient(
 ) -> np.ndarray:
     """Returns the gradient of the loss, summed over a batch, by the weights (V, D + 1).
 
-    The loss of an utterance, per gloss, is CTC plus KEEP_WEIGHT times the sum over frames of KL(aim || prediction).
+    The loss of an utterance, per gloss, is CTC (`_silence_gradient` without a gloss) plus KEEP_WEIGHT times the sum
+    over frames of KL(aim || prediction).
     aims: log-probabilities of the words that the model knew; None where there is none.
     """
     lengths = np.array([len(example.features) for example in batch])
@@ -188,12 +189,23 @@ def _gradient(
         rows[:, -1] = 1.0
     log_probs = _normalised(inputs @ weights.T)
     _, by_logits = ctc_gradient(log_probs, lengths, [example.target for example in batch])
+    for rows, predicted, example, length in zip(by_logits, log_probs, batch, lengths, strict=True):
+        if not example.target:
+            rows[:length] = _silence_gradient(predicted[:length])
     for rows, predicted, aim, length in zip(by_logits, log_probs, aims, lengths, strict=True):
         if aim is not None:
             rows[:length] += KEEP_WEIGHT * np.exp(predicted[:length])
             rows[:length, : aim.shape[1]] -= KEEP_WEIGHT * np.exp(aim)
-    by_logits /= np.array([len(example.target) for example in batch])[:, None, None]
+    by_logits /= np.array([max(1, len(example.target)) for example in batch])[:, None, None]
     result: np.ndarray = np.tensordot(by_logits, inputs, axes=((0, 1), (0, 1)))
+    return result
+
+
+def _silence_gradient(log_probs: np.ndarray) -> np.ndarray:
+    """Returns the gradient, by the logits (T', V), of minus the sum over frames of log P(blank or unknown gloss)."""
+    result = np.exp(log_probs)
+    silent = result[:, : UNKNOWN_ID + 1]
+    silent -= silent / silent.sum(1, keepdims=True)
     return result
 
 

@@ -16,13 +16,14 @@ from signloom.score.analysis import by_gloss
 from signloom.score.wer import Score, score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.enrol.clips import Clips
-from signloom.train.enrol.examples import composed
+from signloom.train.enrol.examples import composed, idling
 from signloom.train.enrol.learner import Learner, Lesson, predicted
 from signloom.vocabulary import Vocabulary
 
-# Composed utterances to learn, and to measure on in each part that is left out.
+# Composed utterances to learn, and to measure on in each part that is left out; of idling alone beside them.
 NUM_TRAINING = 160
 NUM_MEASURED = 40
+NUM_IDLE = 40
 # Signs of an utterance, from so many to 8: to learn also single ones, to measure as `signloom compose` has them.
 _FEWEST_LEARNT, _FEWEST_MEASURED = 1, 3
 # The key of the record of an export in `Model.info`.
@@ -48,17 +49,32 @@ class Change:
 
 
 @dataclass(frozen=True)
+class IdleChange:
+    """Glosses that the model named in the same minutes of idling before and after enrolment, greedy decoding."""
+
+    before: int
+    after: int
+    minutes: float
+
+    @property
+    def per_minute(self) -> tuple[float, float]:
+        return self.before / self.minutes, self.after / self.minutes
+
+
+@dataclass(frozen=True)
 class Enrolment:
     """What an enrolment made.
 
     model: the enrolled one.  new_glosses: that the model did not know.
     clips: on utterances of clips that were left out; None where no sign has two.
+    idle: on idling that was left out; None where there are no two clips of it.
     old: on utterances of dev from the model's store; None without any.
     """
 
     model: Model
     new_glosses: tuple[str, ...]
     clips: Change | None
+    idle: IdleChange | None
     old: Change | None
 
 
@@ -89,21 +105,21 @@ def enrol(
         )
     new = sorted(model.vocabulary.unknown(clips.glosses))
     trainer = _Trainer(learner, Vocabulary((*model.vocabulary.words, *new)), seed, advance)
-    change = trainer.left_out(clips)
+    change, idle = trainer.left_out(clips)
     adapted = trainer.adapted(clips, seed=(seed, _LEARNT))
     old = None
     if store is not None and store.dev:
         old = trainer.change([("", adapted, store.dev)])
-    record = {**record, "new_glosses": new, "seed": seed, **_figures(change, old)}
+    record = {**record, "new_glosses": new, "seed": seed, **_figures(change, idle, old)}
     info = {name: value for name, value in model.info.items() if name not in _OUTDATED}
     if (exported := model.info.get(INFO_EXPORT)) is not None:
         # Of an exported model, the precision is still true.
         info[INFO_EXPORT] = {name: exported[name] for name in ("precision",) if name in exported}
     enrolled = replace(adapted.model, info={**info, INFO_ENROLLED: record})
-    if INFO_KEY in info:
-        # Confidences were fitted to the outputs of the model before.
+    if INFO_KEY in info and clips.pool:
+        # Confidences were fitted to the outputs of the model before, which idling alone leaves as they were for signs.
         enrolled = with_spans(enrolled, replace(SpanSettings.of(info), calibration=Calibration()))
-    return Enrolment(enrolled, tuple(new), change, old)
+    return Enrolment(enrolled, tuple(new), change, idle, old)
 
 
 @dataclass(frozen=True)
@@ -126,26 +142,38 @@ class _Trainer:
             min_glosses=_FEWEST_LEARNT,
             augmentation=AugmentationConfig(),
         )
+        num_idle = NUM_IDLE if clips.pool else NUM_TRAINING
+        examples += idling(self.learner, clips, num_idle, seed=seed, augmentation=AugmentationConfig())
         store = self.learner.model.store
         stored = store.train if store is not None else []
         return self.learner.adapted(self.vocabulary, Lesson(examples, stored, self.seed, self.advance))
 
-    def left_out(self, clips: Clips) -> Change | None:
-        """Returns the change on utterances of clips that were left out in turn; None where no sign has two."""
-        parts = []
+    def left_out(self, clips: Clips) -> tuple[Change | None, IdleChange | None]:
+        """Returns the changes on utterances of signs alone, and of idling alone, of clips that were left out in turn;
+        None where no sign has two clips, and where idling has none."""
+        parts, idle = [], []
         for number in range(clips.num_folds):
             kept, out = clips.fold(number)
             adapted = self.adapted(kept, seed=(self.seed, _LEARNT, number))
+            seed = (self.seed, _MEASURED, number)
+            signs = replace(out, idle=())
             examples = composed(
-                self.learner,
-                self.vocabulary,
-                out,
-                NUM_MEASURED,
-                seed=(self.seed, _MEASURED, number),
-                min_glosses=_FEWEST_MEASURED,
+                self.learner, self.vocabulary, signs, NUM_MEASURED, seed=seed, min_glosses=_FEWEST_MEASURED
             )
-            parts.append((f"{number}-", adapted, examples))
-        return self.change(parts) if parts else None
+            if examples:
+                parts.append((f"{number}-", adapted, examples))
+            idle.append((adapted, idling(self.learner, out, NUM_IDLE, seed=seed)))
+        return self.change(parts) if parts else None, self.idle_change(idle)
+
+    def idle_change(self, parts: Sequence[tuple[Learner, Sequence[FeatureExample]]]) -> IdleChange | None:
+        """Returns the change in idling; None without any. parts: the learner after, utterances without signs."""
+        before, after, frames = 0, 0, 0
+        for adapted, examples in parts:
+            before += sum(map(len, predicted(self.learner, examples)))
+            after += sum(map(len, predicted(adapted, examples)))
+            frames += sum(len(example.features) for example in examples)
+        minutes = frames * self.learner.model.engine.step_seconds / 60
+        return IdleChange(before, after, minutes) if frames else None
 
     def change(self, parts: Sequence[tuple[str, Learner, Sequence[FeatureExample]]]) -> Change:
         """Returns the change on utterances. parts: prefix of their names, the learner after, the utterances."""
@@ -160,9 +188,12 @@ class _Trainer:
         return Change(score(before), score(after))
 
 
-def _figures(clips: Change | None, old: Change | None) -> dict[str, float]:
-    """Returns the figures of an enrolment for the record of the model: WER of clips left out and of old signers."""
+def _figures(clips: Change | None, idle: IdleChange | None, old: Change | None) -> dict[str, float]:
+    """Returns the figures of an enrolment for the record of the model: WER of clips left out and of old signers, and
+    glosses per minute of idling left out."""
     figures: dict[str, float] = {}
+    if idle is not None:
+        figures["idle_per_minute_before"], figures["idle_per_minute_after"] = idle.per_minute
     for name, change in (("clips", clips), ("old", old)):
         if change is not None:
             figures |= {f"{name}_wer_before": change.before.wer, f"{name}_wer_after": change.after.wer}

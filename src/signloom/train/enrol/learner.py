@@ -14,7 +14,10 @@ from signloom.vocabulary import Vocabulary
 
 
 class Composed(NamedTuple):
-    """An utterance composed of clips: points (T, P, 3) of the model's view at its rate, and the ids of its glosses."""
+    """An utterance composed of clips: points (T, P, 3) of the model's view at its rate, and the ids of its glosses.
+
+    There are none where it shows idling alone.
+    """
 
     points: np.ndarray
     target: list[int]
@@ -23,7 +26,8 @@ class Composed(NamedTuple):
 class Lesson(NamedTuple):
     """What a learner learns from.
 
-    new: utterances to learn.  stored: utterances of the store to rehearse, may be none.
+    new: utterances to learn; in those without a target no sign is to be named.
+    stored: utterances of the store to rehearse, may be none.
     advance: called after each step.
     """
 
