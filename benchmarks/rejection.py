@@ -17,6 +17,12 @@ for a person without such clips. Each at no least confidence, at 0.5, which is t
 `tune`: after `signloom tune`, with its decoder and the limit that it chose on dev, or 0.5 if it chose none. Dev has
 other clips of those who train, composed like train, so the person is not in it.
 ECE: of the confidences of known and unknown signs in turn, ten bins of equally many glosses.
+
+After `signloom enrol`, at 0.5 and 0.9: `idling` of half of the person's idle clips (drawn by the seed, of both kinds)
+and no sign; `signs` of --signs clips of each word of the vocabulary; `signs, idling` of both. All rows are of his other
+clips alone. Second table: streams of the person's sentences of known signs with rest, or any idling, between them, by
+the model before and those enrolled, at 0.5; offline is each model on the sentences alone, without a limit
+(`streaming.py`).
 A run that is done is not done again: its results lie in --work.
 """
 
@@ -24,12 +30,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import common
 import numpy as np
+import rejection_idling
 import strangers_data as data
 import streams_made
 
@@ -49,8 +56,11 @@ SIDES: dict[str, dict[str, Any]] = {
     "real": {"others": 0.3, "idle": 0.3, "idle_glosses": [IDLE]},
 }
 LEASTS = (0.0, 0.5, 0.9)
-# The name of the row of the tuned model.
+# The name of the row of the tuned model, and what those of enrolled models learn: idle clips, clips of signs.
 TUNED = "tune"
+ENROLLED = {"idling": (True, False), "signs": (False, True), "signs, idling": (True, True)}
+# Of the store that an enrolment rehearses.
+STORE_MEGABYTES = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--num_train", type=int, default=1000, help="composed training utterances")
     parser.add_argument("--num_shown", type=int, default=80, help="utterances of each kind to show")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of each stream of idling")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each stream")
+    parser.add_argument("--signs", type=int, default=3, help="clips of each word to enrol")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for words in options.words:
@@ -95,8 +106,8 @@ def main() -> None:
 def one(options: Any, task: Task) -> dict[str, Any]:
     """The figures of one model, made if they are not there."""
     sizes = {"epochs": options.epochs, "num_train": options.num_train}
-    shown = {"num_shown": options.num_shown, "minutes": options.minutes}
-    settings = {**vars(task), **sizes, **shown, "options": SIDES[task.side]}
+    shown = {"num_shown": options.num_shown, "minutes": options.minutes, "signs": options.signs}
+    settings = {**vars(task), **sizes, **shown, "options": SIDES[task.side], "store_megabytes": STORE_MEGABYTES}
     return common.once(
         options.work / "results" / f"{task.name}.json", settings, lambda: figures(options, task, trained(options, task))
     )
@@ -153,7 +164,8 @@ def trained(options: Any, task: Task) -> Any:
         corpus = compose(signs, folder, recipe, overwrite=True)
     run = options.work / "runs" / task.name
     if not (run / "finished").exists():
-        fit(Recipe(data_dir=corpus.root, output=run, epochs=options.epochs, seed=task.seed, threads=1, overwrite=True))
+        wanted = Recipe(data_dir=corpus.root, output=run, epochs=options.epochs, seed=task.seed, threads=1)
+        fit(replace(wanted, store_megabytes=STORE_MEGABYTES, overwrite=True))
         (run / "finished").touch()
     return load(run)
 
@@ -193,22 +205,46 @@ def tuned(options: Any, task: Task) -> Any:
 
 
 def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
-    """The figures of one model: offline by least confidence, calibration, streams of idling; and those when tuned."""
-    from signloom.inference.stream_options import stream_confidence
+    """The figures of one model: offline by least confidence, calibration, streams; and those when tuned, enrolled."""
+    from signloom.inference.stream_options import MIN_CONFIDENCE, stream_confidence
 
-    result = measured(options, task, model, {f"{least:g}": least for least in LEASTS})
-    model = tuned(options, task)
-    least = stream_confidence(model.decoding)
-    rows = measured(options, task, model, {TUNED: least})
-    return result | {TUNED: {**rows[TUNED], "least": least, "ece": rows["ece"]}}
+    everything = clips(options, task)
+    idle, streamed = rejection_idling.halves(everything, task.person, IDLE, task.seed)
+    words = {word.upper() for word in WORDS[task.words]}
+    some = rejection_idling.some_of_each(everything, task.person, words, options.signs, task.seed)
+    signs = rejection_idling.without(everything, [*idle, *some])
+    result = measured(options, task, model, signs, {f"{least:g}": least for least in LEASTS})
+    chosen = tuned(options, task)
+    models = {TUNED: (chosen, [stream_confidence(chosen.decoding)])}
+    if streamed:
+        for name, (idles, signed) in ENROLLED.items():
+            learnt = [*(idle if idles else ()), *(some if signed else ())]
+            folder = options.work / "enrolled" / f"{task.name}-{name.replace(', ', '-')}"
+            after = rejection_idling.enrolled(
+                everything, learnt, IDLE, options.work / "runs" / task.name, folder, task.seed
+            )
+            models[name] = (after, [MIN_CONFIDENCE, LEASTS[-1]])
+            result[f"{name}, record"] = after.info["enrolled"]
+        unknown = [item for item in signs if item.glosses[0].startswith((SHOWN, LEARNT))]
+        result["sentences"] = rejection_idling.sentence_figures(
+            {"before": model, **{name: models[name][0] for name in ENROLLED}},
+            rejection_idling.without(signs, unknown),
+            task.person,
+            IDLE,
+            minutes=options.minutes,
+            seed=task.seed,
+        )
+    for name, (one, limits) in models.items():
+        rows = measured(options, task, one, signs, {f"{name}: {limit:g}": limit for limit in limits})
+        result |= {row: {**rows[row], "ece": rows["ece"]} for row in rows if row.startswith(f"{name}: ")}
+    return result
 
 
-def measured(options: Any, task: Task, model: Any, leasts: Mapping[str, float]) -> dict[str, Any]:
-    """The figures of one model at some least confidences, by name of the row."""
+def measured(options: Any, task: Task, model: Any, signs: Any, leasts: Mapping[str, float]) -> dict[str, Any]:
+    """The figures of one model at some least confidences, by name of the row. signs: without the clips it learnt."""
     from signloom.inference.calibrate import correct_glosses
     from signloom.score.alignment import CORRECT, align
 
-    signs = clips(options, task)
     model = model.with_min_confidence(0.0)
     shown: dict[str, list[tuple[Any, list[str], float]]] = {}
     for name, kinds in (("known", ["known"]), ("unknown", ["shown"]), ("both", ["known", "shown"])):
@@ -268,19 +304,23 @@ def idle_glosses(model: Any, stream: streams_made.Stream) -> list[Any]:
 
 
 def show(results: dict[str, Any]) -> None:
-    head = ["model", "least confidence", "false a minute", "recognised", "WER of both"]
+    head = ["model", "least confidence", "false a minute", "recognised", "WER", "WER of both"]
     head += ["idle", "idle clips", "rest", "ECE"]
     rows = []
     for name, result in results.items():
-        for row in (*(f"{least:g}" for least in LEASTS), TUNED):
-            at = result[row]
-            least = f"{TUNED}: {at['least']:g}" if row == TUNED else row
-            figures = [f"{at['false_per_minute']:.1f}", f"{at['recognised']:.1%}", f"{at['wer_both']:.1%}"]
+        for row, at in result.items():
+            if not isinstance(at, dict) or "recognised" not in at:
+                continue
+            figures = [f"{at['false_per_minute']:.1f}"]
+            figures += [f"{at[key]:.1%}" for key in ("recognised", "wer", "wer_both")]
             idle = ["", "", ""]
             if "idle" in at:
                 idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {result['idle_clips']}", f"{at['rest']:.1f}"]
-            rows.append([name, least, *figures, *idle, f"{at.get('ece', result['ece']):.3f}"])
+            rows.append([name, row, *figures, *idle, f"{at.get('ece', result['ece']):.3f}"])
     print("\n" + common.table(head, rows))
+    sentences = {name: result["sentences"] for name, result in results.items() if "sentences" in result}
+    if sentences:
+        print("\n" + rejection_idling.table(sentences))
 
 
 if __name__ == "__main__":
