@@ -300,7 +300,7 @@ INPUTS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("transcribing.md", "videos", _sign_films),
     ("transcribing.md", r"more/\*\.mp4", lambda path: _film(path.with_name("talk.mp4"), "TODAY", "RAIN")),
     ("simulated.*truth", "corpus", _simulated),
-    ("", "my_videos", _sign_films),
+    ("", "(my|new)_videos", _sign_films),
     (r"decoding.md|live.md", r"landmarks(/clip\.npz)?", lambda path: signed(("TODAY",)).save(_clip_in(path))),
     ("", r"landmarks(/HELLO/anna_1\.npz)?", lambda path: _signs(_top(path, "landmarks"))),
     ("--other_glosses", "landmarks_of_signs", partial(_signs, words=tuple(GLOSSES_OF_DOCS[4:]))),
