@@ -21,8 +21,10 @@ unknown gloss; --other_glosses names glosses whose clips are such signs. One utt
 utterance of another are moved and scaled to that one's shoulders: a model would tell them by the body alone.
 
 Clips of isolated signs often begin and end with the hands up. --lead lets them come up from rest before the first sign
-and go back after the last one. --mirror_signs lets either hand make one-handed signs, in train alone: dev and test show
-signs as they were signed.
+and go back after the last one.
+
+Most people make some one-handed signs with the other hand. In train, three of ten are mirrored (--mirror_signs), so that
+a model that has seen right-handed people also recognises these; dev and test show signs as they were signed.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a

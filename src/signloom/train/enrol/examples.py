@@ -37,7 +37,8 @@ def composed(
     """
     if not clips.pool:
         return []
-    options = ComposeOptions(min_glosses=min_glosses, idle=_IDLE if clips.idle else 0.0)
+    # The person signs with the hand that the clips show.
+    options = ComposeOptions(min_glosses=min_glosses, idle=_IDLE if clips.idle else 0.0, mirror_signs=0.0)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
     load = clips.landmarks.__getitem__
