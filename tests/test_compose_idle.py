@@ -137,7 +137,7 @@ def test_a_hand_out_of_view_rests_in_view():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"idle_glosses": ["idel"]}, "no gloss 'idel'; Known: -, A, B"),
+        ({"idle_glosses": ["idel"]}, "no gloss 'idel'; known: -, A, B"),
         ({"idle_glosses": ["A", "B", "-"]}, "leaves no gloss"),
     ],
 )

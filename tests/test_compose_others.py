@@ -150,7 +150,7 @@ def test_wrong_settings(clips):
         ComposeOptions(others=2)
     with pytest.raises(InputError, match="--no_sign without --others"):
         ComposeOptions(no_sign=0.1)
-    with pytest.raises(InputError, match="no gloss 'Y'; Known: A, B, X"):
+    with pytest.raises(InputError, match="no gloss 'Y'; known: A, B, X"):
         split_clips(clips, replace(SMALL, other_glosses=["Y"]))
     with pytest.raises(InputError, match="--other_glosses leaves no gloss"):
         split_clips(clips, replace(SMALL, other_glosses=["A", "B", "X"]))

@@ -237,8 +237,9 @@ def _learnt(clips: Clips, new: Sequence[str]) -> str:
     counts, parts = clips.counts, []
     people = plural(clips.num_signers, "signer")
     if counts:
-        number = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-        parts.append(f"{plural(len(clips.glosses), 'sign')}, {number} clips each")
+        most = plural(max(counts), "clip")
+        number = most if min(counts) == max(counts) else f"{min(counts)} to {most}"
+        parts.append(f"{plural(len(clips.glosses), 'sign')}, {number} each")
     if clips.idle:
         parts.append(f"{clips.idle_seconds:.0f} s of idling")
     known = f", {len(new)} new to the model: {listed(new, shown=10)}" if new else ""

@@ -98,9 +98,9 @@ def check_names(wanted: Iterable[str], known: Collection[str], option: str, noun
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = f"did you mean {near[0]!r}? Known" if near else "known"
             shown = listed(sorted(known)) or f"none, because no {noun} is known"
-            faults.add(f"no {noun} {name!r}; {hint}Known: {shown}")
+            faults.add(f"no {noun} {name!r}; {hint}: {shown}")
     faults.raise_if_any()
 
 

@@ -87,11 +87,14 @@ def _enrolled(record: Mapping[str, Any]) -> list[str]:
         return []
     # A model of a version that knew no idling has no record of it.
     seconds = record.get("idle_seconds", 0)
-    idle = f" and {seconds:.0f} s of idling" if seconds else ""
+    parts = [f"{seconds:.0f} s of idling"] if seconds else []
+    new = ""
+    if signs := len(record["glosses"]):
+        parts.insert(0, f"{plural(record['clips'], 'clip')} of {plural(signs, 'sign')}")
+        new = f"; {plural(len(record['new_glosses']), 'sign')} new"
+    people = plural(record["signers"], "signer")
     lines = [
-        f"| enrolled with | {plural(record['clips'], 'clip')} of {plural(len(record['glosses']), 'sign')}{idle} by "
-        f"{plural(record['signers'], 'signer')}, of {record['corpus']}; {plural(len(record['new_glosses']), 'sign')} "
-        "new |",
+        f"| enrolled with | {' and '.join(parts)} by {people}, of {record['corpus']}{new} |",
         f"| licence of these clips | {record['licence']} |",
     ]
     if "idle_per_minute_after" in record:
