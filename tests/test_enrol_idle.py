@@ -27,6 +27,7 @@ from signloom.train.enrol import adapt as adapting
 from signloom.train.enrol import classifier as learning
 from signloom.train.enrol.adapt import adapt, log_probs
 from signloom.train.enrol.clips import Clips, read_clips
+from signloom.train.enrol.enrol import _Trainer
 from signloom.train.enrol.examples import composed, gives_unknown_gloss, idling
 from signloom.train.enrol.learner import Lesson
 from signloom.train.enrol.torch_learner import TorchLearner
@@ -182,6 +183,27 @@ class TestExamples:
         # Either end idles in half of them: a quarter has none of it, but for the places between signs.
         assert 12 <= sum(more) < 24
         assert any(UNKNOWN_ID in example.target for example in with_idle)
+
+    def test_others_stand_among_signs_and_change_none_of_them(self, clips):
+        learner, signs = TorchLearner(a_model(OTHERS)), replace(clips, idle=())
+        plain, made = (
+            composed(learner, VOCABULARY, signs, 40, seed=(0,), min_glosses=1, others=share) for share in (0.0, 0.5)
+        )
+        shown = [[word for word in example.target if word != UNKNOWN_ID] for example in made]
+        # Some utterances show no sign at all.
+        assert 2 <= sum(not glosses for glosses in shown) <= 16
+        for before, glosses in zip(plain, shown, strict=True):
+            assert UNKNOWN_ID not in before.target
+            assert glosses in ([], before.target)
+
+    @pytest.mark.parametrize("store", [OTHERS, None])
+    def test_a_model_learns_signs_among_others_if_it_did_before(self, store, clips, monkeypatch):
+        lessons = []
+        monkeypatch.setattr(TorchLearner, "adapted", lambda self, vocabulary, lesson: lessons.append(lesson))
+        trainer = _Trainer(TorchLearner(a_model(store)), VOCABULARY, 0, lambda: None)
+        trainer.adapted(replace(clips, idle=()), seed=(0,))
+        share = np.mean([UNKNOWN_ID in example.target for example in lessons[0].new])
+        assert share > 0.5 if store else share == 0
 
     def test_there_are_none_of_what_the_clips_do_not_show(self, clips):
         learner = TorchLearner(a_model())

@@ -16,7 +16,7 @@ from signloom.score.analysis import by_gloss
 from signloom.score.wer import Score, score
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.enrol.clips import Clips
-from signloom.train.enrol.examples import composed, idling
+from signloom.train.enrol.examples import composed, gives_unknown_gloss, idling
 from signloom.train.enrol.learner import Learner, Lesson, predicted
 from signloom.vocabulary import Vocabulary
 
@@ -26,6 +26,9 @@ NUM_MEASURED = 40
 NUM_IDLE = 40
 # Signs of an utterance, from so many to 8: to learn also single ones, to measure as `signloom compose` has them.
 _FEWEST_LEARNT, _FEWEST_MEASURED = 1, 3
+# How often something else stands beside the signs that a model learns which was trained with others (`compose
+# --others`): of signs alone it would learn to name whatever the new signer does.
+_OTHERS = 0.3
 # The key of the record of an export in `Model.info`.
 INFO_EXPORT = "export"
 # First numbers of the seeds of what is composed.
@@ -140,6 +143,7 @@ class _Trainer:
             NUM_TRAINING,
             seed=seed,
             min_glosses=_FEWEST_LEARNT,
+            others=_OTHERS if gives_unknown_gloss(self.learner.model) else 0.0,
             augmentation=AugmentationConfig(),
         )
         num_idle = NUM_IDLE if clips.pool else NUM_TRAINING

@@ -27,18 +27,21 @@ def composed(
     *,
     seed: Sequence[int],
     min_glosses: int,
+    others: float = 0.0,
     augmentation: AugmentationConfig | None = None,
 ) -> list[FeatureExample]:
     """Returns `count` utterances of `min_glosses` to 8 signs of the clips, composed as `signloom compose` does, with
     idling where the clips show any. There are none of clips without signs.
 
-    vocabulary: with the signs of the clips.  Utterance k depends on `seed` and k alone. It has fewer signs where CTC
-    could not align them with the output of the model.
+    vocabulary: with the signs of the clips.  others: see `ComposeOptions`; made up of the clips.
+    Utterance k depends on `seed` and k alone. It has fewer signs where CTC could not align them with the output of the
+    model.
     """
     if not clips.pool:
         return []
     # The person signs with the hand that the clips show.
-    options = ComposeOptions(min_glosses=min_glosses, idle=_IDLE if clips.idle else 0.0, mirror_signs=0.0)
+    idle = _IDLE if clips.idle else 0.0
+    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others, mirror_signs=0.0)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
     load = clips.landmarks.__getitem__
