@@ -92,7 +92,7 @@ def test_without_a_hand_or_a_body_there_is_no_way():
 
 
 def test_leads_stand_beside_the_first_and_the_last_sign(clips, tmp_path):
-    plain = compose(clips, tmp_path / "plain", replace(SMALL, mirror_signs=0.0))
+    plain = compose(clips, tmp_path / "plain", SMALL)
     led = compose(clips, tmp_path / "led", replace(SMALL, lead=1.0, idle=1.0))
     for before, after in zip(plain, led, strict=True):
         assert (before.glosses, before.truth["clips"]) == (after.glosses, after.truth["clips"])

@@ -14,8 +14,7 @@ from signloom.compose.placing import placed_like
 from signloom.corpus import Corpus, CorpusWriter
 from signloom.errors import InputError
 
-# Signs by the recorded hand alone: which hand shows tells idling from signs here.
-SMALL = ComposeOptions(num_train=12, num_dev=2, num_test=2, mirror_signs=0.0, seed=1)
+SMALL = ComposeOptions(num_train=12, num_dev=2, num_test=2, seed=1)
 HERTZ = {"A": 1.3, "B": 2.1, "-": 0.0}
 LEFT, RIGHT = layout.GROUPS["left_hand"], layout.GROUPS["right_hand"]
 

@@ -23,8 +23,8 @@ utterance of another are moved and scaled to that one's shoulders: a model would
 Clips of isolated signs often begin and end with the hands up. --lead lets them come up from rest before the first sign
 and go back after the last one.
 
-Most people make some one-handed signs with the other hand. In train, three of ten are mirrored (--mirror_signs): a
-model that has seen right-handed people alone recognises these as well. Dev and test show signs as they were signed.
+Most people make some one-handed signs with the other hand. --mirror_signs mirrors a share of them, in train alone: dev
+and test show signs as they were signed. A model that learnt that is more easily misled by a hand at rest.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a

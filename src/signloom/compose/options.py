@@ -53,9 +53,8 @@ class ComposeOptions:
     """probability that an utterance begins with the hands coming up from rest, and that it ends with their going back,
     each in 0.3 to 1.5 seconds, with up to a second of rest. Rest has no gloss there: if clips show a gloss for it, name
     that gloss in --idle_glosses"""
-    mirror_signs: float = 0.3
-    """probability, for each one-handed sign of train, that it is mirrored and so made by the other hand. 0 if signs
-    differ by the side alone"""
+    mirror_signs: float = 0.0
+    """probability, for each one-handed sign of train, that it is mirrored and so made by the other hand"""
     seed: int = 0
     """seed of every random draw: the same seed gives the same corpus"""
 

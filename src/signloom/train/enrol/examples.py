@@ -39,9 +39,8 @@ def composed(
     """
     if not clips.pool:
         return []
-    # The person signs with the hand that the clips show.
     idle = _IDLE if clips.idle else 0.0
-    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others, mirror_signs=0.0)
+    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
     load = clips.landmarks.__getitem__
