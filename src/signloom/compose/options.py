@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from signloom.corpus.splits import AUTO, check_dev_signers
 from signloom.errors import Faults, listed
 
+# How often an utterance begins, and ends, with idling where there are clips of it.
+IDLE_SHARE = 0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeOptions:
@@ -79,7 +82,7 @@ class ComposeOptions:
     @property
     def idle_share(self) -> float:
         """The probability of an idle stretch at either end of an utterance."""
-        return (0.5 if self.idle_glosses else 0.0) if self.idle is None else self.idle
+        return (IDLE_SHARE if self.idle_glosses else 0.0) if self.idle is None else self.idle
 
     @property
     def no_sign_share(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from signloom.compose import ClipSplits, ComposeOptions, Drawn, drawn, drawn_idle, join
+from signloom.compose.options import IDLE_SHARE
 from signloom.ctc.collapse import frames_needed
 from signloom.inference.model import Model
 from signloom.inference.store import FeatureExample
@@ -13,8 +14,6 @@ from signloom.train.enrol.clips import Clips
 from signloom.train.enrol.learner import Composed, Learner
 from signloom.vocabulary import UNKNOWN_ID, Vocabulary
 
-# How often utterances of signs begin, and end, with a stretch of idling: as in `signloom compose`.
-_IDLE = 0.5
 # Begins the seeds of utterances of idling alone, after the seed that signs have.
 _ALONE = 1
 
@@ -39,7 +38,7 @@ def composed(
     """
     if not clips.pool:
         return []
-    idle = _IDLE if clips.idle else 0.0
+    idle = IDLE_SHARE if clips.idle else 0.0
     options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
