@@ -8,7 +8,16 @@ import pytest
 from one_handed import one_handed_signer
 from signloom import layout
 from signloom.anatomy import idle_hands, measure
-from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
+from signloom.anatomy.idle_hands import (
+    SIDES,
+    draw_out_of_view,
+    draw_rest,
+    hand_shapes,
+    idle_hand,
+    missing_hand,
+    rest_hand,
+    trunk_of,
+)
 from signloom.train.augmentation import AugmentationConfig, augment
 
 OFF = AugmentationConfig(**{field.name: 0 for field in fields(AugmentationConfig)})
@@ -59,12 +68,31 @@ def test_a_hand_is_out_of_view_only_where_its_arm_hangs_still(signer):
     lost[:, layout.index("pose.left_wrist"), 1] = 0.45
     assert missing_hand(lost, trunk, "left", view="full", fps=FPS) == []
     moving = signer.copy()
-    moving[:, layout.index("pose.left_wrist"), 0] += 0.2 * np.sin(np.arange(75) / 5)
+    moving[:, layout.index("pose.left_wrist"), 1] = 0.9
+    moving[:, layout.index("pose.left_wrist"), 0] += 0.3 * np.sin(np.arange(75) / 2)
     assert missing_hand(moving, trunk, "left", view="full", fps=FPS) == []
     blink = signer.copy()
     hand_of(blink, "right")[10:15] = np.nan
     blink[:, layout.index("pose.right_wrist"), 1] = 1.1
     assert missing_hand(blink, trunk, "right", view="full", fps=FPS) == []
+
+
+def test_an_arm_below_the_picture_is_out_of_view_wherever_the_tracker_guesses_it(signer):
+    trunk = trunk_of(signer, "full")
+    wrist = layout.index("pose.left_wrist")
+    guessed = signer.copy()
+    guessed[:, wrist, :2] = (0.8, 1.2) + 0.3 * np.random.default_rng(0).normal(size=(75, 2)).clip(-0.6, 0.6)
+    assert missing_hand(guessed, trunk, "left", view="full", fps=FPS) == [slice(0, 75)]
+    # Within the picture the guess may jump between signs, while the arm keeps still in each.
+    jumps = signer.copy()
+    jumps[:, wrist, :2] = np.repeat([(0.7, 0.95), (0.95, 0.85), (0.75, 0.8)], 25, axis=0)
+    assert missing_hand(jumps, trunk, "left", view="full", fps=FPS) == [slice(0, 75)]
+    # Where the arm is raised for a second, the hand is lost and not out of view.
+    raised = guessed.copy()
+    raised[25:50, wrist, 1] = 0.5
+    first, last = missing_hand(raised, trunk, "left", view="full", fps=FPS)
+    assert 20 <= first.stop <= 30
+    assert 45 <= last.start <= 55
 
 
 def test_only_a_slow_low_hand_apart_from_the_other_is_idle(signer):
@@ -118,6 +146,27 @@ def test_some_resting_hands_have_the_shape_of_a_hand_of_the_clip(signer):
     ratios = [sizes(hand_of(rested(signer, seed))[0]) / shape for seed in range(40)]
     # 0.4 of them, up to their size.
     assert 8 <= sum(ratio.std() < 1e-3 for ratio in ratios) <= 24
+
+
+@pytest.mark.parametrize("turn", [np.copy, mirrored])
+def test_half_of_the_resting_hands_have_the_shape_of_a_hand_of_another_clip(signer, turn):
+    clip, rng = turn(signer), np.random.default_rng(0)
+    trunk = trunk_of(clip, "full")
+    other = turn(one_handed_signer(75) * 0.5)
+    shapes = hand_shapes(other, 4, rng, view="full")
+    # The hand of the right arm; the left one is missing. Shoulders half as wide, a hand half the size: the same shape.
+    assert shapes.shape == (4, 21, 3)
+    drawn = [draw_rest(clip, trunk, "left", np.random.default_rng(n), view="full", shapes=shapes) for n in range(60)]
+
+    def sizes(hand):
+        return np.sort(np.linalg.norm(hand[1:, :2] - hand[:1, :2], axis=1))
+
+    known = [sizes(shape) for shape in shapes]
+    alike = [any((sizes(rest.hand) / one).std() < 1e-4 for one in known) for rest in drawn if rest is not None]
+    assert 0.3 < np.mean(alike) < 0.9
+    nobody = np.full_like(clip, np.nan)
+    assert len(hand_shapes(nobody, 4, rng, view="full")) == 0
+    assert draw_rest(clip, trunk, "left", rng, view="full", shapes=shapes[:0]) is not None
 
 
 def test_the_arm_leaves_and_comes_back_without_a_jump(signer):

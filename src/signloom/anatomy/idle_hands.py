@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from signloom import layout
 from signloom.anatomy.hand_model import hand_axes, hand_points
@@ -28,23 +29,25 @@ _LOWEST_SEEN = (0.85, 1.0)
 _LEAST_ROOM = 0.6
 # Where the wrist of a hand out of view is, in units of image height.
 _BELOW_PICTURE = (1.02, 1.4)
+# The lower edge of the picture, in units of image height.
+_BOTTOM = 1.0
 # A hand rests where it is slower than this for half a second, shoulder widths per second, ...
 _SLOW = 0.4
 # ... lower than this, and further than this from the other hand, in which it would be a base to act on.
 _LOW, _APART = 0.7, 0.7
 _MIN_IDLE_SECONDS = 0.5
-# A hand that is missing for this long is out of view, or the tracker has lost it: then its arm is up.
+# A hand that is missing for this long is out of view, or the tracker has lost it: then its arm is in the picture, up or
+# moving. The wrist of an arm at rest is this low, and moves by less than this in either direction in that time.
 _MIN_MISSING_SECONDS = 0.4
-_ARM_DOWN = 0.6
-# ... or moves: the wrist of an arm at rest keeps within this distance of its median place in 9 of 10 frames.
-_ARM_STILL = 0.35
+_ARM_DOWN, _ARM_STILL = 0.6, 0.35
 # Length of the way from and to a hand that signs, seconds.
 _WAY_SECONDS = (0.12, 0.35)
 # Time between the knots of a drifting and of a fidgeting hand, seconds; how far and by how many degrees they move.
 _DRIFT, _FIDGET = (0.7, 0.04, 4.0), (0.25, 0.07, 12.0)
 _FIDGET_SHARE = 0.25
-# Share of the resting hands whose shape is one of the clip's own hands: then no shape of a hand at rest means anything.
-_OWN_SHAPES = 0.4
+# Share of the resting hands whose shape is that of a hand of another clip, where any are at hand, and, of the rest, of
+# one of the clip's own: then no shape of a hand at rest means anything. The others are made up.
+_OTHERS_SHAPES, _OWN_SHAPES = 0.5, 0.4
 # From wrist to middle knuckle where the clip shows no hand, shoulder widths.
 _PALM = 0.27
 # Lengths of upper arm and forearm together, and the least and the most that is seen of how the elbow stands out.
@@ -101,11 +104,26 @@ def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
 
 
 def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
-    """Returns the stretches, 0.4 s or longer, in which a hand is out of view: it is missing, its arm hangs still."""
+    """Returns the stretches, 0.4 s or longer, in which a hand is out of view: it is missing, and its arm ends below
+    the picture, hangs still for 0.4 s, or is not seen either. Less than 0.4 s of anything else between do not count.
+
+    Stillness is judged over 0.4 s at a time: the guesses of a tracker that sees no wrist jump from sign to sign.
+    """
     missing = ~np.isfinite(_hand(points, view, side)[:, _WRIST, 0])
     wrists = points[:, _pose_point(view, f"{side}_wrist"), :2]
-    stretches = _stretches(missing, _MIN_MISSING_SECONDS * fps)
-    return [frames for frames in stretches if _hangs_still(wrists[frames], trunk)]
+    out_of_view = np.isnan(wrists[:, 0]) | (wrists[:, 1] >= _BOTTOM)
+    size = max(1, round(_MIN_MISSING_SECONDS * fps))
+    if len(points) >= size:
+        windows = sliding_window_view(wrists, size, axis=0)
+        low, high = windows.min(-1), windows.max(-1)
+        still = ((high - low) <= _ARM_STILL * trunk.width).all(1) & (
+            low[:, 1] >= trunk.middle[1] + _ARM_DOWN * trunk.width
+        )
+        for start in np.flatnonzero(still).tolist():
+            out_of_view[start : start + size] = True
+    for frames in _stretches(missing & ~out_of_view, size):
+        missing[frames] = False
+    return _stretches(missing, size)
 
 
 def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
@@ -121,15 +139,41 @@ def idle_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: f
     return _stretches(idle & ~(apart < _APART * trunk.width), _MIN_IDLE_SECONDS * fps)
 
 
-def draw_rest(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str) -> Rest | None:
-    """Returns a way for an arm to rest in a clip with its hand in view; None where the camera is too close for that."""
+def hand_shapes(points: np.ndarray, count: int, rng: np.random.Generator, *, view: str) -> np.ndarray:
+    """Returns the shapes of up to so many hands of a clip for each side, (n, 21, 3) float32: relative to the wrist, in
+    shoulder widths, x towards the own side of the arm."""
+    trunk = trunk_of(points, view)
+    if trunk is None:
+        return np.empty((0, 21, 3), dtype=np.float32)
+    shapes = []
+    for side in SIDES:
+        hands = _hand(points, view, side)
+        seen = np.flatnonzero(np.isfinite(hands[:, _WRIST, 0]))
+        hands = hands[rng.choice(seen, min(count, len(seen)), replace=False)]
+        shapes.append((hands - hands[:, [_WRIST]]) / trunk.width * (trunk.outwards(side), 1, 1))
+    return np.concatenate(shapes).astype(np.float32)
+
+
+def draw_rest(
+    points: np.ndarray,
+    trunk: Trunk,
+    side: Side,
+    rng: np.random.Generator,
+    *,
+    view: str,
+    shapes: np.ndarray | None = None,
+) -> Rest | None:
+    """Returns a way for an arm to rest in a clip with its hand in view; None where the camera is too close for that.
+
+    shapes: `hand_shapes` of other clips, of which half of the hands have one.
+    """
     place = _draw_place(trunk, side, rng)
     lowest = rng.uniform(*_LOWEST_SEEN)
     if place[1] > lowest:
         if lowest < trunk.middle[1] + _LEAST_ROOM * trunk.width:
             return None
         place[1] = lowest
-    return _rest_at(place, points, trunk, side, rng, view)
+    return _rest_at(place, points, trunk, side, rng, view, shapes)
 
 
 def draw_out_of_view(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str) -> Rest:
@@ -189,9 +233,15 @@ def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarra
 
 
 def _rest_at(
-    place: np.ndarray, points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str
+    place: np.ndarray,
+    points: np.ndarray,
+    trunk: Trunk,
+    side: Side,
+    rng: np.random.Generator,
+    view: str,
+    shapes: np.ndarray | None = None,
 ) -> Rest:
-    hand = _shape(points, trunk, side, rng, view)
+    hand = _shape(points, trunk, side, rng, view, shapes)
     return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
 
 
@@ -204,26 +254,21 @@ def _hand(points: np.ndarray, view: str, side: Side) -> np.ndarray:
     return points[:, layout.subset_groups(view)[f"{side}_hand"]]
 
 
-def _hangs_still(wrists: np.ndarray, trunk: Trunk) -> bool:
-    """Returns whether the wrists (T, 2) of an arm are down and hardly move; an arm that is not seen is."""
-    known = wrists[np.isfinite(wrists[:, 0])]
-    if not len(known):
-        return True
-    middle = np.median(known, axis=0)
-    away = np.quantile(np.hypot(*(known - middle).T), 0.9)
-    return bool(middle[1] >= trunk.middle[1] + _ARM_DOWN * trunk.width and away <= _ARM_STILL * trunk.width)
-
-
 def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
     """Returns the runs of true flags that have at least so many frames."""
     return [slice(start, end) for start, end in spans(flags) if end - start >= max(min_frames, 1)]
 
 
-def _shape(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str) -> np.ndarray:
-    """Returns the shape of a hand at rest, `(21, 3)` relative to its wrist: of one of the clip's hands, or made up."""
+def _shape(
+    points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str, shapes: np.ndarray | None
+) -> np.ndarray:
+    """Returns the shape of a hand at rest, `(21, 3)` relative to its wrist: one of `shapes`, of one of the clip's
+    hands, or made up."""
     seen = {one: np.flatnonzero(np.isfinite(_hand(points, view, one)[:, _WRIST, 0])) for one in SIDES}
     sides = [one for one in SIDES if seen[one].size]
-    if sides and rng.random() < _OWN_SHAPES:
+    if shapes is not None and len(shapes) and rng.random() < _OTHERS_SHAPES:
+        hand = shapes[rng.integers(len(shapes))].astype(np.float64) * trunk.width * (trunk.outwards(side), 1, 1)
+    elif sides and rng.random() < _OWN_SHAPES:
         one = sides[rng.integers(len(sides))]
         hand = _hand(points, view, one)[rng.choice(seen[one])].astype(np.float64)
         hand = hand - hand[_WRIST]

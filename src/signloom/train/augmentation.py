@@ -74,17 +74,19 @@ def augment(
     subset: str,
     min_frames: int,
     fps: float,
+    shapes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns `points` (T, P, 3) changed at random, (T', P, 3), and where each new frame lies in the clip, (T',).
 
     T' is at least `min_frames`, or T if T is smaller. See `retiming` for the second.
+    shapes: of hands of other clips (`hand_shapes`), which hands at rest may have.
     """
     positions = retiming(len(points), config, rng, min_frames=min_frames, fps=fps)
     points = interpolate(points, positions)
     if config.mirror and rng.random() < config.mirror:
         points = points[:, layout.subset_mirror_map(subset)]
         points[..., 0] = 1.0 - points[..., 0]
-    _change_idle_hands(points, config, rng, subset, fps)
+    _change_idle_hands(points, config, rng, subset, fps, shapes)
     # By axis, `(3, T, P)`: NumPy's inner loops then run over the points, which is several times faster.
     planes = np.ascontiguousarray(points.transpose(2, 0, 1))
     _change_signer(planes, config, rng, subset)
@@ -131,7 +133,12 @@ def retiming(
 
 
 def _change_idle_hands(
-    points: np.ndarray, config: AugmentationConfig, rng: np.random.Generator, view: str, fps: float
+    points: np.ndarray,
+    config: AugmentationConfig,
+    rng: np.random.Generator,
+    view: str,
+    fps: float,
+    shapes: np.ndarray | None,
 ) -> None:
     """Shows hands at rest where they are missing, and takes out hands that rest; in place."""
     shows, hides = (rng.random(2) < probability for probability in (config.resting_hand, config.hide_idle_hand))
@@ -140,7 +147,7 @@ def _change_idle_hands(
     for side, show, hide in zip(SIDES, shows, hides, strict=True):
         missing = missing_hand(points, trunk, side, view=view, fps=fps) if show else []
         idle = idle_hand(points, trunk, side, view=view, fps=fps) if hide else []
-        if missing and (rest := draw_rest(points, trunk, side, rng, view=view)):
+        if missing and (rest := draw_rest(points, trunk, side, rng, view=view, shapes=shapes)):
             in_view = bool(rng.random() >= _ARM_ALONE)
             for frames in _some_of(missing, rng, fps):
                 rest_hand(points, trunk, side, frames, rest, rng, view=view, fps=fps, in_view=in_view)

@@ -16,11 +16,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from signloom.anatomy.idle_hands import hand_shapes
 from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.errors import InputError
 from signloom.train.augmentation import AugmentationConfig, augment
 from signloom.train.sampling import BucketSampler, Pick, StepSampler
 from signloom.vocabulary import Vocabulary
+
+# Clips whose hands serve as shapes of hands at rest, hands of each for either side, and the most shards that are read
+# for them.
+SHAPE_CLIPS, SHAPES_PER_CLIP, SHAPE_SHARDS = 256, 4, 4
 
 __all__ = ["Batch", "BucketSampler", "ClipCache", "Example", "Loader", "UtteranceDataset", "collate"]
 
@@ -136,6 +141,7 @@ class UtteranceDataset(Dataset[Example]):
         self.seed = seed
         self.epoch = 0
         self._cache = cache or ClipCache()
+        self._shapes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -145,6 +151,20 @@ class UtteranceDataset(Dataset[Example]):
         """The shard that holds each utterance of a packed corpus, (N,); None for a folder."""
         shards = self.corpus.shards
         return None if shards is None else shards.numbers(self.utterances.columns.ids)
+
+    def hand_shapes(self) -> np.ndarray:
+        """Returns shapes of hands of some utterances, (n, 21, 3), drawn by the seed alone; read at the first call."""
+        if self._shapes is None:
+            rng = np.random.default_rng((self.seed, len(self)))
+            order, shards = rng.permutation(len(self)), self.shards
+            if shards is not None:
+                order = order[np.isin(shards[order], rng.permutation(np.unique(shards))[:SHAPE_SHARDS])]
+            drawn = [
+                hand_shapes(self.points(index), SHAPES_PER_CLIP, rng, view=self.view)
+                for index in order[:SHAPE_CLIPS].tolist()
+            ]
+            self._shapes = np.concatenate(drawn)
+        return self._shapes
 
     def unchanged(self) -> UtteranceDataset:
         """Returns the same utterances without augmentation; both datasets share their cache."""
@@ -187,6 +207,7 @@ class UtteranceDataset(Dataset[Example]):
                 subset=self.view,
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
+                shapes=self.hand_shapes() if self.augmentation.resting_hand else None,
             )
         return Example(points, target, self.utterances.columns.ids[index], weight, positions, num_recorded)
 
