@@ -205,6 +205,11 @@ def _notes_after(model: Model, result: Enrolment) -> list[str]:
     before, after = SpanSettings.of(model.info), SpanSettings.of(result.model.info)
     if before.calibration != after.calibration:
         notes.append("confidences are not calibrated any more: that was done for the model before")
+    if (least := model.decoding.min_confidence) != result.model.decoding.min_confidence:
+        notes.append(
+            f"the least confidence of a gloss, {least:g}, is not kept: it was chosen for the model before. Choose one "
+            "with --min_confidence"
+        )
     return notes
 
 
