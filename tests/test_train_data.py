@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from signloom.corpus import Corpus
+from signloom.corpus.packing import pack, plan_shards
+from signloom.train import data as train_data
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.data import ClipCache, UtteranceDataset
 from signloom.vocabulary import Vocabulary
@@ -58,3 +60,32 @@ def test_splits_and_views_share_a_cache_without_mixing(corpus):
     assert wide.points(0).shape[1] == 543
     assert data.points(0).shape[1] == 85
     np.testing.assert_array_equal(wide.points(0), wide.points(0))
+
+
+def test_hands_at_rest_have_shapes_that_the_seed_alone_draws(corpus, monkeypatch):
+    first, again = dataset(corpus, ClipCache()), dataset(corpus, ClipCache(0))
+    shapes = first.hand_shapes()
+    assert shapes.shape[1:] == (21, 3)
+    assert 0 < len(shapes) <= 2 * train_data.SHAPES_PER_CLIP * len(first)
+    assert np.isfinite(shapes).all()
+    np.testing.assert_array_equal(shapes, again.hand_shapes())
+    np.testing.assert_array_equal(shapes, first.in_view("full").hand_shapes())
+    monkeypatch.setattr(train_data, "SHAPE_CLIPS", 3)
+    assert len(dataset(corpus, ClipCache()).hand_shapes()) <= 3 * 2 * train_data.SHAPES_PER_CLIP
+
+
+def test_the_shapes_of_a_packed_corpus_come_from_few_shards(corpus, tmp_path, monkeypatch):
+    pack(corpus, tmp_path / "shards", plan_shards(corpus, shard_bytes=100_000, seed=0))
+    data = dataset(Corpus.open(tmp_path / "shards"), ClipCache())
+    assert len(np.unique(data.shards)) > 3
+    monkeypatch.setattr(train_data, "SHAPE_SHARDS", 2)
+    read: set[int] = set()
+    load = UtteranceDataset.points
+
+    def watched(self, index):
+        read.add(int(self.shards[index]))
+        return load(self, index)
+
+    monkeypatch.setattr(UtteranceDataset, "points", watched)
+    assert len(data.hand_shapes())
+    assert len(read) == 2
