@@ -24,7 +24,7 @@ Clips of isolated signs often begin and end with the hands up. --lead lets them 
 and go back after the last one.
 
 Most people make some one-handed signs with the other hand. --mirror_signs mirrors a share of them, in train alone: dev
-and test show signs as they were signed. A model that learnt that is more easily misled by a hand at rest.
+and test show signs as they were signed. It costs some errors where people sign with the usual hand.
 
 The same seed gives the same bytes. Utterance k of a split does not depend on the number of utterances. The groups of
 dev depend on the seed, --dev_signers, and the groups that are left to train with their clips. How the clips of a
