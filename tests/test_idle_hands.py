@@ -152,9 +152,9 @@ def test_some_resting_hands_have_the_shape_of_a_hand_of_the_clip(signer):
 def test_half_of_the_resting_hands_have_the_shape_of_a_hand_of_another_clip(signer, turn):
     clip, rng = turn(signer), np.random.default_rng(0)
     trunk = trunk_of(clip, "full")
-    other = turn(one_handed_signer(75) * 0.5)
+    other = turn(one_handed_signer(75, seed=1) * 0.5)
     shapes = hand_shapes(other, 4, rng, view="full")
-    # The hand of the right arm; the left one is missing. Shoulders half as wide, a hand half the size: the same shape.
+    # The hand of the right arm of somebody else, half the size; the left one is missing.
     assert shapes.shape == (4, 21, 3)
     drawn = [draw_rest(clip, trunk, "left", np.random.default_rng(n), view="full", shapes=shapes) for n in range(60)]
 
@@ -163,7 +163,7 @@ def test_half_of_the_resting_hands_have_the_shape_of_a_hand_of_another_clip(sign
 
     known = [sizes(shape) for shape in shapes]
     alike = [any((sizes(rest.hand) / one).std() < 1e-4 for one in known) for rest in drawn if rest is not None]
-    assert 0.3 < np.mean(alike) < 0.9
+    assert 0.3 < np.mean(alike) < 0.7
     nobody = np.full_like(clip, np.nan)
     assert len(hand_shapes(nobody, 4, rng, view="full")) == 0
     assert draw_rest(clip, trunk, "left", rng, view="full", shapes=shapes[:0]) is not None

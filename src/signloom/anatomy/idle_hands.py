@@ -45,8 +45,8 @@ _WAY_SECONDS = (0.12, 0.35)
 # Time between the knots of a drifting and of a fidgeting hand, seconds; how far and by how many degrees they move.
 _DRIFT, _FIDGET = (0.7, 0.04, 4.0), (0.25, 0.07, 12.0)
 _FIDGET_SHARE = 0.25
-# Share of the resting hands whose shape is that of a hand of another clip, where any are at hand, and, of the rest, of
-# one of the clip's own: then no shape of a hand at rest means anything. The others are made up.
+# Share of the resting hands with the shape of a hand of another clip, if any are given. Of all others, the share with
+# the shape of one of the clip's own hands. What is left is made up. So no shape of a hand at rest means anything.
 _OTHERS_SHAPES, _OWN_SHAPES = 0.5, 0.4
 # From wrist to middle knuckle where the clip shows no hand, shoulder widths.
 _PALM = 0.27
@@ -105,7 +105,7 @@ def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
 
 def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps: float) -> list[slice]:
     """Returns the stretches, 0.4 s or longer, in which a hand is out of view: it is missing, and its arm ends below
-    the picture, hangs still for 0.4 s, or is not seen either. Less than 0.4 s of anything else between do not count.
+    the picture, hangs still for 0.4 s, or is not seen either. Anything else that lasts less than 0.4 s is ignored.
 
     Stillness is judged over 0.4 s at a time: the guesses of a tracker that sees no wrist jump from sign to sign.
     """
@@ -165,7 +165,7 @@ def draw_rest(
 ) -> Rest | None:
     """Returns a way for an arm to rest in a clip with its hand in view; None where the camera is too close for that.
 
-    shapes: `hand_shapes` of other clips, of which half of the hands have one.
+    shapes: `hand_shapes` of other clips; half of the resting hands have one of them.
     """
     place = _draw_place(trunk, side, rng)
     lowest = rng.uniform(*_LOWEST_SEEN)
@@ -173,14 +173,14 @@ def draw_rest(
         if lowest < trunk.middle[1] + _LEAST_ROOM * trunk.width:
             return None
         place[1] = lowest
-    return _rest_at(place, points, trunk, side, rng, view, shapes)
+    return _rest_at(place, _shape(points, trunk, side, rng, view, shapes), rng)
 
 
 def draw_out_of_view(points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, *, view: str) -> Rest:
     """Returns a way for an arm to rest in a clip with its hand below the picture."""
     place = _draw_place(trunk, side, rng)
     place[1] = max(place[1], rng.uniform(*_BELOW_PICTURE))
-    return _rest_at(place, points, trunk, side, rng, view)
+    return _rest_at(place, _shape(points, trunk, side, rng, view), rng)
 
 
 def rest_hand(
@@ -232,16 +232,7 @@ def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarra
     return trunk.middle + place * (trunk.outwards(side), 1.0)
 
 
-def _rest_at(
-    place: np.ndarray,
-    points: np.ndarray,
-    trunk: Trunk,
-    side: Side,
-    rng: np.random.Generator,
-    view: str,
-    shapes: np.ndarray | None = None,
-) -> Rest:
-    hand = _shape(points, trunk, side, rng, view, shapes)
+def _rest_at(place: np.ndarray, hand: np.ndarray, rng: np.random.Generator) -> Rest:
     return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
 
 
@@ -260,7 +251,12 @@ def _stretches(flags: np.ndarray, min_frames: float) -> list[slice]:
 
 
 def _shape(
-    points: np.ndarray, trunk: Trunk, side: Side, rng: np.random.Generator, view: str, shapes: np.ndarray | None
+    points: np.ndarray,
+    trunk: Trunk,
+    side: Side,
+    rng: np.random.Generator,
+    view: str,
+    shapes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns the shape of a hand at rest, `(21, 3)` relative to its wrist: one of `shapes`, of one of the clip's
     hands, or made up."""

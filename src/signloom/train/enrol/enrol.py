@@ -121,8 +121,9 @@ def enrol(
     enrolled = replace(adapted.model, info={**info, INFO_ENROLLED: record})
     if INFO_KEY in info and clips.pool:
         # Confidences were fitted to the outputs of the model before, which idling alone leaves as they were for signs.
-        # So was the least confidence that was tuned with them.
         enrolled = with_spans(enrolled, replace(SpanSettings.of(info), calibration=Calibration()))
+    if clips.pool:
+        # The least confidence was chosen for these outputs as well, calibrated or not.
         enrolled = enrolled.with_min_confidence(None)
     return Enrolment(enrolled, tuple(new), change, idle, old)
 
