@@ -13,23 +13,24 @@ Offline: beam of 10, no language model, utterances of 3 to 8 signs. False: gloss
 Recognised: the share of the true glosses that is right, in utterances of known signs alone. WER of both in turn: with
 unknown signs between known ones. Idle, rest: final glosses in ten minutes of a stream of idle clips of all kinds, and
 of those with both hands out of view. Idle clips: in how many different ones these glosses are, of all. These are blank
-for a person without such clips. Each at no least confidence, at 0.5, which is the default of streams, and at 0.9; and
-`tune`: after `signloom tune`, with its decoder and the limit that it chose on dev, or 0.5 if it chose none. Dev has
-other clips of those who train, composed like train, so the person is not in it.
+for a person without such clips. Each with no limit, with every gloss at least 0.5 sure, and 0.8; `default`: with the
+limit that training chose on dev, for streams (one gloss so sure, the others at least 0.3); `tune`: after `signloom
+tune`, with its decoder and limit. Dev has other clips of those who train, composed like train, so the person is not in
+it. Alone: the share of clips of known signs that are recognised, each the only sign of its utterance.
 ECE: of the confidences of known and unknown signs in turn, ten bins of equally many glosses.
 
-After `signloom enrol`, at 0.5 and 0.9: `idling` of half of the person's idle clips (drawn by the seed, of both kinds)
+After `signloom enrol`: `idling` of half of the person's idle clips (drawn by the seed, of both kinds)
 and no sign; `signs` of --signs clips of each word of the vocabulary; `signs, idling` of both. All rows are of his other
 clips alone. Second table: streams of the person's sentences of known signs with rest, or any idling, between them, by
-the model before and those enrolled, at 0.5; offline is each model on the sentences alone, without a limit
-(`streaming.py`).
+the model before and those enrolled, with the limits of streams; offline is each model on the sentences alone, with the
+limit that it has there (`streaming.py`).
 A run that is done is not done again: its results lie in --work.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,10 @@ SIDES: dict[str, dict[str, Any]] = {
     "made up": {"others": 0.3},
     "real": {"others": 0.3, "idle": 0.3, "idle_glosses": [IDLE]},
 }
-LEASTS = (0.0, 0.5, 0.9)
-# The name of the row of the tuned model, and what those of enrolled models learn: idle clips, clips of signs.
-TUNED = "tune"
+LEASTS = {"no limit": 0.0, "all 0.5": 0.5, "all 0.8": 0.8}
+# The names of the rows of the model as it is and of the tuned one, and what enrolled models learn: idle clips, clips of
+# signs.
+DEFAULT, TUNED = "default", "tune"
 ENROLLED = {"idling": (True, False), "signs": (False, True), "signs, idling": (True, True)}
 # Of the store that an enrolment rehearses.
 STORE_MEGABYTES = 2.0
@@ -205,17 +207,15 @@ def tuned(options: Any, task: Task) -> Any:
 
 
 def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
-    """The figures of one model: offline by least confidence, calibration, streams; and those when tuned, enrolled."""
-    from signloom.inference.stream_options import MIN_CONFIDENCE, stream_confidence
-
+    """The figures of one model, with other limits too, tuned and enrolled: offline, calibration, streams."""
     everything = clips(options, task)
     idle, streamed = rejection_idling.halves(everything, task.person, IDLE, task.seed)
     words = {word.upper() for word in WORDS[task.words]}
     some = rejection_idling.some_of_each(everything, task.person, words, options.signs, task.seed)
     signs = rejection_idling.without(everything, [*idle, *some])
-    result = measured(options, task, model, signs, {f"{least:g}": least for least in LEASTS})
-    chosen = tuned(options, task)
-    models = {TUNED: (chosen, [stream_confidence(chosen.decoding)])}
+    models = {name: model.with_min_confidence(least) for name, least in LEASTS.items()}
+    models |= {DEFAULT: model, TUNED: tuned(options, task)}
+    result: dict[str, Any] = {}
     if streamed:
         for name, (idles, signed) in ENROLLED.items():
             learnt = [*(idle if idles else ()), *(some if signed else ())]
@@ -223,56 +223,57 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
             after = rejection_idling.enrolled(
                 everything, learnt, IDLE, options.work / "runs" / task.name, folder, task.seed
             )
-            models[name] = (after, [MIN_CONFIDENCE, LEASTS[-1]])
+            models[name] = after
             result[f"{name}, record"] = after.info["enrolled"]
         unknown = [item for item in signs if item.glosses[0].startswith((SHOWN, LEARNT))]
         result["sentences"] = rejection_idling.sentence_figures(
-            {"before": model, **{name: models[name][0] for name in ENROLLED}},
+            {"before": model, **{name: models[name] for name in ENROLLED}},
             rejection_idling.without(signs, unknown),
             task.person,
             IDLE,
             minutes=options.minutes,
             seed=task.seed,
         )
-    for name, (one, limits) in models.items():
-        rows = measured(options, task, one, signs, {f"{name}: {limit:g}": limit for limit in limits})
-        result |= {row: {**rows[row], "ece": rows["ece"]} for row in rows if row.startswith(f"{name}: ")}
+    for name, one in models.items():
+        result[name] = measured(options, task, one, signs)
     return result
 
 
-def measured(options: Any, task: Task, model: Any, signs: Any, leasts: Mapping[str, float]) -> dict[str, Any]:
-    """The figures of one model at some least confidences, by name of the row. signs: without the clips it learnt."""
+def measured(options: Any, task: Task, model: Any, signs: Any) -> dict[str, Any]:
+    """The figures of one model with the limits that streams have. signs: without the clips it learnt."""
     from signloom.inference.calibrate import correct_glosses
+    from signloom.inference.stream_options import stream_limits
     from signloom.score.alignment import CORRECT, align
 
-    model = model.with_min_confidence(0.0)
-    shown: dict[str, list[tuple[Any, list[str], float]]] = {}
+    limits = stream_limits(model.decoding)
+    every = model.with_min_confidence(0.0)
+    shown: dict[str, list[tuple[Any, list[str]]]] = {}
+    seconds = 0.0
     for name, kinds in (("known", ["known"]), ("unknown", ["shown"]), ("both", ["known", "shown"])):
-        shown[name] = [
-            (model.decode(model.emission(clip)), reference, clip.duration_seconds)
-            for clip, reference in utterances(signs, task.person, kinds, options.num_shown, task.seed)
-        ]
-    result: dict[str, Any] = {}
-    for row, least in leasts.items():
-        said = {
-            name: [(one.confident(least).words, reference) for one, reference, _ in some]
-            for name, some in shown.items()
-        }
-        kinds = {
-            name: [kind for words, reference in some for kind in align(reference=reference, hypothesis=words).kinds]
-            for name, some in said.items()
-        }
-        references = {name: sum(len(reference) for _, reference in some) for name, some in said.items()}
-        minutes = sum(seconds for *_, seconds in shown["unknown"]) / 60
-        result[row] = {
-            "recognised": kinds["known"].count(CORRECT) / references["known"],
-            "wer": sum(kind != CORRECT for kind in kinds["known"]) / references["known"],
-            "wer_both": sum(kind != CORRECT for kind in kinds["both"]) / references["both"],
-            "false_per_minute": sum(len(words) for words, _ in said["unknown"]) / minutes,
-        }
-    sure = [span.confidence for one, *_ in shown["both"] for span in one.glosses]
-    right = [ok for one, ref, _ in shown["both"] for ok in correct_glosses(reference=ref, hypothesis=one.words)]
-    result["ece"] = calibration_error(sure, right)
+        shown[name] = []
+        for clip, reference in utterances(signs, task.person, kinds, options.num_shown, task.seed):
+            shown[name].append((every.decode(every.emission(clip)), reference))
+            seconds += clip.duration_seconds if name == "unknown" else 0.0
+    words = {word.upper() for word in WORDS[task.words]}
+    alone = [item for item in signs if item.signer == task.person and item.glosses[0] in words]
+    shown["alone"] = [(every.decode(every.emission(signs.load(item))), list(item.glosses)) for item in alone]
+    said = {name: [(one.confident(*limits).words, words) for one, words in some] for name, some in shown.items()}
+    kinds_of = {
+        name: [kind for words, reference in some for kind in align(reference=reference, hypothesis=words).kinds]
+        for name, some in said.items()
+    }
+    references = {name: sum(len(reference) for _, reference in some) for name, some in said.items()}
+    sure = [span.confidence for one, _ in shown["both"] for span in one.glosses]
+    right = [ok for one, ref in shown["both"] for ok in correct_glosses(reference=ref, hypothesis=one.words)]
+    result: dict[str, Any] = {
+        "limits": limits._asdict(),
+        "recognised": kinds_of["known"].count(CORRECT) / references["known"],
+        "alone": kinds_of["alone"].count(CORRECT) / references["alone"],
+        "wer": sum(kind != CORRECT for kind in kinds_of["known"]) / references["known"],
+        "wer_both": sum(kind != CORRECT for kind in kinds_of["both"]) / references["both"],
+        "false_per_minute": sum(len(words) for words, _ in said["unknown"]) / seconds * 60,
+        "ece": calibration_error(sure, right),
+    }
     if not any(item.signer == task.person and item.glosses == (IDLE,) for item in signs):
         return result
     for name, fidgets in (("idle", True), ("rest", False)):
@@ -280,43 +281,42 @@ def measured(options: Any, task: Task, model: Any, signs: Any, leasts: Mapping[s
             signs, task.person, IDLE, minutes=options.minutes, fidgets=fidgets, sentences=False, seed=task.seed
         )
         glosses = idle_glosses(model, stream)
-        minutes = len(stream.points) / stream.fps / 60
-        for row, least in leasts.items():
-            kept = [span for span in glosses if span.confidence >= least]
-            named = {stream.idle_clip((span.start_seconds + span.end_seconds) / 2) for span in kept} - {None}
-            result[row] |= {name: len(kept) / minutes * 10, f"{name}_clips": len(named)}
-        result[f"{name}_clips"] = len({clip for *_, clip in stream.idle})
-        result[f"{name}_glosses"] = [
-            (span.gloss, round(span.confidence, 4), stream.idle_clip((span.start_seconds + span.end_seconds) / 2))
-            for span in glosses
-        ]
+        named = [stream.idle_clip((span.start_seconds + span.end_seconds) / 2) for span in glosses]
+        result |= {
+            name: len(glosses) / (len(stream.points) / stream.fps) * 600,
+            f"{name}_clips": len(set(named) - {None}),
+            f"{name}_of": len({clip for *_, clip in stream.idle}),
+            f"{name}_glosses": [
+                (span.gloss, round(span.confidence, 4), clip) for span, clip in zip(glosses, named, strict=True)
+            ],
+        }
     return result
 
 
 def idle_glosses(model: Any, stream: streams_made.Stream) -> list[Any]:
-    """All final glosses of a stream in which nobody signs."""
+    """The final glosses of a stream in which nobody signs."""
     from signloom.inference.stream_events import GlossEvent
     from signloom.inference.streaming import StreamingRecognizer
 
-    recognizer = StreamingRecognizer(model.with_min_confidence(0.0))
+    recognizer = StreamingRecognizer(model)
     events = recognizer.push(stream.points, np.arange(len(stream.points)) / stream.fps) + recognizer.finish()
     return [event.span for event in events if isinstance(event, GlossEvent) and event.kind == "final"]
 
 
 def show(results: dict[str, Any]) -> None:
-    head = ["model", "least confidence", "false a minute", "recognised", "WER", "WER of both"]
+    head = ["model", "limits", "least, sure", "false a minute", "recognised", "alone", "WER", "WER of both"]
     head += ["idle", "idle clips", "rest", "ECE"]
     rows = []
     for name, result in results.items():
         for row, at in result.items():
-            if not isinstance(at, dict) or "recognised" not in at:
+            if "recognised" not in at:
                 continue
-            figures = [f"{at['false_per_minute']:.1f}"]
-            figures += [f"{at[key]:.1%}" for key in ("recognised", "wer", "wer_both")]
+            figures = [", ".join(f"{value:g}" for value in at["limits"].values()), f"{at['false_per_minute']:.1f}"]
+            figures += [f"{at[key]:.1%}" for key in ("recognised", "alone", "wer", "wer_both")]
             idle = ["", "", ""]
             if "idle" in at:
-                idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {result['idle_clips']}", f"{at['rest']:.1f}"]
-            rows.append([name, row, *figures, *idle, f"{at.get('ece', result['ece']):.3f}"])
+                idle = [f"{at['idle']:.1f}", f"{at['idle_clips']} of {at['idle_of']}", f"{at['rest']:.1f}"]
+            rows.append([name, row, *figures, *idle, f"{at['ece']:.3f}"])
     print("\n" + common.table(head, rows))
     sentences = {name: result["sentences"] for name, result in results.items() if "sentences" in result}
     if sentences:

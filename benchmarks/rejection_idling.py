@@ -73,7 +73,7 @@ def sentence_figures(
     models: Mapping[str, Any], signs: Any, person: str, idle_gloss: str, *, minutes: float, seed: int
 ) -> dict[str, Any]:
     """The figures of `streaming.py` of streams of a person's sentences, with rest or any idling between them, by what
-    is between and by model; each with its own least confidence, 0.5 where it has none."""
+    is between and by model; each with the limits that streams have."""
     from signloom.inference.stream_options import StreamOptions
 
     result: dict[str, Any] = {}

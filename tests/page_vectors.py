@@ -97,7 +97,8 @@ def stream(rng: np.random.Generator) -> dict[str, Any]:
     )
     info = {INFO_KEY: settings.to_json()}
     decoding, language_model = _decoder(rng, words)
-    decoding = replace(decoding, min_confidence=[None, 0.0, float(rng.uniform(0, 1))][rng.integers(3)])
+    limits = ([None, 0.0, float(rng.uniform(0, 1))][number] for number in rng.integers(3, size=2))
+    decoding = replace(decoding, **dict(zip(("min_confidence", "sure_confidence"), limits, strict=True)))
     model = Model(engine, words, info, decoding, language_model)
     options = StreamOptions() if rng.random() < 0.6 else _options(rng)
     points, seconds = frames(rng)

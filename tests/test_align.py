@@ -238,7 +238,7 @@ def test_many_clips_need_a_folder(tiny_corpus, model_file, tmp_path):
 @pytest.mark.slow
 def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpus, model_file, tmp_path):
     from signloom.ctc.spans import SpanSettings
-    from signloom.inference.calibrate import correct_glosses, fit_spans, store_spans, with_spans
+    from signloom.inference.calibrate import correct_glosses, fit_spans, store_settings, with_spans
     from signloom.inference.model import load
 
     model, told = load(model_file), []
@@ -254,7 +254,7 @@ def test_settings_are_fitted_on_train_and_dev_and_stay_with_the_model(tiny_corpu
     with_spans(model, settings).save(tmp_path / "model.safetensors")
     kept = SpanSettings.of(load(tmp_path / "model.safetensors").info)
     assert kept.to_json() == settings.to_json()
-    stored = store_spans(tmp_path / "model.safetensors", corpus)
+    stored = store_settings(tmp_path / "model.safetensors", corpus)
     assert SpanSettings.of(stored.info).calibration == Calibration()
     assert SpanSettings.of(load(tmp_path / "model.safetensors").info) == SpanSettings.of(stored.info)
     assert correct_glosses(reference=["A", "B", "C"], hypothesis=["A", "X", "C", "D"]) == [True, False, True, False]

@@ -314,8 +314,8 @@ def enrolled(run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conftest, "TINY_SIGNS", NEW_SIGNS)
         clips_corpus(folder / "clips", {"UP": 3, "LEFT": 3, "WIDE": 3})
-    # A least confidence has been chosen for the model that is enrolled.
-    load(run).with_min_confidence(0.3).save(folder / "before" / "model.safetensors")
+    # Limits have been chosen for the model that is enrolled.
+    load(run).with_min_confidence(0.3, sure=0.4).save(folder / "before" / "model.safetensors")
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         command = ["enrol", str(folder / "before"), str(folder / "clips"), "--output", str(folder / "new")]
@@ -352,8 +352,12 @@ class TestEnrolled:
         assert new["corpus"] == old["corpus"]
         assert new["spans"]["timing"] == old["spans"]["timing"]
         assert new["spans"]["calibration"] == {"slope": 1.0, "offset": 0.0}
-        assert load(enrolled[0] / "new").decoding.min_confidence is None
+        # It means what it meant, if the confidences of the model before were not calibrated.
+        kept = 0.4 if old["spans"]["calibration"] == new["spans"]["calibration"] else None
+        decoding = load(enrolled[0] / "new").decoding
+        assert (decoding.min_confidence, decoding.sure_confidence) == (None, kept)
         assert "the least confidence of a gloss, 0.3, is not kept" in enrolled[1]
+        assert ("the confidence of one gloss, 0.4, is not kept" in enrolled[1]) == (kept is None)
 
     def test_the_enrolled_model_is_evaluated_and_enrolled_again(self, enrolled, corpus, tmp_path):
         folder, _ = enrolled

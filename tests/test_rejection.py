@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripted_signing import FPS, Film, scripted_model
+from scripted_signing import BETWEEN, FPS, Film, scripted_model
 from signloom.corpus import Utterance
 from signloom.ctc.confidence import Calibration
 from signloom.ctc.decoding import Decoder, Decoding, decode_all
@@ -15,7 +15,7 @@ from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError
 from signloom.inference.model_file import ModelFile
 from signloom.inference.stream_events import GlossEvent
-from signloom.inference.stream_options import MIN_CONFIDENCE
+from signloom.inference.stream_options import MIN_BESIDE_SURE, MIN_CONFIDENCE, stream_limits, with_stream_limits
 from signloom.inference.streaming import StreamingRecognizer
 from signloom.landmarks import ClipView
 from signloom.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
@@ -65,6 +65,30 @@ def test_glosses_under_the_least_confidence_are_dropped_and_counted():
         assert num_dropped == dropped
 
 
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+def test_an_utterance_without_a_sure_gloss_has_none(decoder):
+    # A is certain, B has 0.7: the first sentence has both, the second B alone.
+    for sentence, sure, words, dropped in (
+        (SENTENCE, 0.95, ("A", "B"), 0),
+        (SENTENCE[3:], 0.69, ("B",), 0),
+        (SENTENCE[3:], 0.71, (), 1),
+    ):
+        settings = Decoder(VOCABULARY, Decoding(decoder=decoder, sure_confidence=sure))
+        hypothesis = settings.decode(Emission(sentence, 0.16, len(sentence) * 0.16))
+        assert (hypothesis.words, hypothesis.num_dropped) == (words, dropped)
+        kept = settings.kept(sentence)
+        assert (tuple(VOCABULARY.decode(kept.ids)), kept.num_dropped) == (words, dropped)
+
+
+def test_both_limits_hold_together():
+    spans = tuple(GlossSpan(gloss, 0, 1, sure) for gloss, sure in (("A", 0.9), (UNKNOWN, 0.99), ("B", 0.4), ("A", 0.6)))
+    found = Hypothesis(spans, -1.0)
+    # The unknown gloss vouches for nothing.
+    assert found.confident(0.0, 0.95) == Hypothesis((), -1.0, 3)
+    assert [span.confidence for span in found.confident(0.5, 0.9).glosses] == [0.9, 0.6]
+    assert found.confident(1.0, 0.9).words == ()
+
+
 def test_confidences_are_compared_after_calibration():
     # Its log-odds become half as large: 0.7 becomes 0.60.
     doubtful = Calibration(0.5, 0.0)
@@ -90,10 +114,11 @@ def test_a_hypothesis_counts_what_it_drops_twice():
     assert once.confident(0.7).num_dropped == 2
 
 
-@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
-def test_a_least_confidence_is_a_probability(least):
-    with pytest.raises(InputError, match="min_confidence is .*; needed 0 to 1"):
-        Decoding(min_confidence=least)
+@pytest.mark.parametrize("limit", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("name", ["min_confidence", "sure_confidence"])
+def test_a_limit_of_confidence_is_a_probability(name, limit):
+    with pytest.raises(InputError, match=f"{name} is .*; needed 0 to 1"):
+        Decoding(**{name: limit})
 
 
 def test_settings_of_earlier_files_drop_nothing():
@@ -103,15 +128,16 @@ def test_settings_of_earlier_files_drop_nothing():
     chosen = Decoding(min_confidence=0.3)
     assert Decoding.from_json(chosen.to_json(), place="file") == chosen
     assert str(chosen).endswith(", confidence 0.3 or more")
+    assert str(Decoding(sure_confidence=0.9)).endswith(" per frame, one gloss of 0.9 or more")
 
 
 def test_model_files_keep_the_limit_and_take_earlier_ones():
-    model = scripted_model().with_min_confidence(0.3)
+    model = scripted_model().with_min_confidence(0.3, sure=0.8)
     header, tensors = model.file.header("format", 1)
     read = ModelFile.of(header, tensors, Path("file"), "format", 1)
     assert read.decoding == model.decoding
-    del header["decoding"]["min_confidence"]
-    assert ModelFile.of(header, tensors, Path("file"), "format", 1).decoding.min_confidence is None
+    del header["decoding"]["min_confidence"], header["decoding"]["sure_confidence"]
+    assert not any(ModelFile.of(header, tensors, Path("file"), "format", 1).decoding.limits)
 
 
 def record(**changes):
@@ -178,3 +204,50 @@ def test_streams_have_a_default_that_the_model_overrides():
     assert MIN_CONFIDENCE == 0.5
     assert len([event for event in streamed(film, model) if event.kind == "final"]) == 2
     assert streamed(film, model.with_min_confidence(0.51)) == []
+
+
+def test_what_streams_take_where_limits_are_open():
+    for decoding, limits in (
+        (Decoding(), (MIN_CONFIDENCE, 0.0)),
+        (Decoding(sure_confidence=0.8), (MIN_BESIDE_SURE, 0.8)),
+        (Decoding(min_confidence=0.0), (0.0, 0.0)),
+        (Decoding(min_confidence=0.2, sure_confidence=0.8), (0.2, 0.8)),
+    ):
+        assert stream_limits(decoding) == limits
+        named = with_stream_limits(decoding)
+        assert (named.min_confidence, named.sure_confidence) == limits
+        assert stream_limits(named) == limits
+
+
+def test_glosses_wait_for_one_of_which_the_model_is_sure():
+    # The model is sure of A alone.
+    model = scripted_model(doubtful="BC").with_min_confidence(None, sure=0.9)
+    events = streamed(Film().rest(1).sign("B", "C", "A", "B").rest(1), model)
+    assert [event.span.gloss for event in events if event.kind == "final"] == ["B", "C", "A", "B"]
+    first = next(number for number, event in enumerate(events) if event.kind == "final")
+    # All that waited become final with A, in order; before, they were shown as provisional.
+    assert [event.span.gloss for event in events[first : first + 3]] == ["B", "C", "A"]
+    assert {(event.kind, event.span.gloss) for event in events[:first]} >= {("provisional", "B"), ("provisional", "A")}
+    assert not any(event.kind == "withdrawn" for event in events)
+
+
+def test_an_utterance_in_which_the_model_is_never_sure_has_no_glosses():
+    model = scripted_model(doubtful="B").with_min_confidence(None, sure=0.9)
+    film = Film().rest(1).sign("B", "B").rest(2).sign("A").rest(1)
+    recognizer = StreamingRecognizer(model)
+    events = recognizer.push(film.points, film.seconds) + recognizer.finish()
+    finals = [event for event in events if isinstance(event, GlossEvent) and event.kind == "final"]
+    # It gets no number either.
+    assert [(event.span.gloss, event.utterance, event.index) for event in finals] == [("A", 0, 0)]
+    glosses = [event for event in events if isinstance(event, GlossEvent)]
+    shown = {event.index for event in glosses if event.span.gloss == "B"}
+    assert shown == {event.index for event in glosses if event.kind == "withdrawn"}
+
+
+def test_a_gloss_waits_for_three_seconds_at_most():
+    model = scripted_model(doubtful="B").with_min_confidence(None, sure=0.9)
+    for between, words in ((1.5, ["B", "A"]), (6.0, ["A"])):
+        film = Film().rest(1).sign("B").rest(between, BETWEEN).sign("A").rest(1)
+        events = streamed(film, model)
+        assert [event.span.gloss for event in events if event.kind == "final"] == words
+        assert [event.index for event in events if event.kind == "final"] == list(range(len(words)))

@@ -162,9 +162,10 @@ def test_landmarks_that_vanish_do_not_make_a_finished_run_fail(tiny_corpus, tmp_
     def gone(*arguments):
         raise InputError("a.npz: no such landmark file")
 
-    monkeypatch.setattr("signloom.train.fit.store_spans", gone)
+    monkeypatch.setattr("signloom.train.fit.store_settings", gone)
     assert fit(recipe(tiny_corpus, tmp_path / "run", epochs=1)).best.epoch == 1
-    assert "the time spans of glosses are not fitted: a.npz" in (tmp_path / "run" / "training.log").read_text()
+    log = (tmp_path / "run" / "training.log").read_text()
+    assert "time spans and confidences of glosses are not fitted: a.npz" in log
 
 
 def test_the_vocabulary_is_that_of_the_whole_split(tiny_corpus, tmp_path):

@@ -159,11 +159,11 @@ class TestCommands:
         assert "language model: tiny, train split, 2-gram model of 4 glosses" in out
         assert "against greedy" in out
         assert "the settings were chosen on dev" in out
-        assert "least confidence: not chosen: dev shows nothing but signs of the model" in out
+        assert "confidence of one gloss per utterance: not chosen: dev shows nothing but signs of the model" in out
         tuned = load(run)
         assert tuned.info["tuned"]["split"] == "dev"
         assert str(tuned.decoding) in out
-        assert tuned.decoding.min_confidence is None
+        assert not any(tuned.decoding.limits)
         # Whatever was found on random weights: what is stored decides from here on.
         model = kneser_ney([item.glosses for item in Corpus.open(tiny_corpus).split("train")], 3).model
         replace(tuned, decoding=Decoding(beam_size=4, lm_weight=0.5, insertion_bonus=1.5), language_model=model).save(

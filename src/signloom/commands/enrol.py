@@ -205,11 +205,14 @@ def _notes_after(model: Model, result: Enrolment) -> list[str]:
     before, after = SpanSettings.of(model.info), SpanSettings.of(result.model.info)
     if before.calibration != after.calibration:
         notes.append("confidences are not calibrated any more: that was done for the model before")
-    if (least := model.decoding.min_confidence) != result.model.decoding.min_confidence:
-        notes.append(
-            f"the least confidence of a gloss, {least:g}, is not kept: it was chosen for the model before. Choose one "
-            "with --min_confidence"
-        )
+    decodings = model.decoding, result.model.decoding
+    limits = {"min_confidence": "the least confidence of a gloss", "sure_confidence": "the confidence of one gloss"}
+    for name, limit in limits.items():
+        chosen, kept = (getattr(decoding, name) for decoding in decodings)
+        if chosen != kept:
+            notes.append(
+                f"{limit}, {chosen:g}, is not kept: it was chosen for the model before. Choose one with --{name}"
+            )
     return notes
 
 

@@ -9,7 +9,7 @@ complete at every moment, and their times begin with the first frame.
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from signloom.commands.model_option import ModelOption
 from signloom.console import say
 from signloom.ctc.decoding_options import DecodingOptions
 from signloom.errors import CheckFailedError, Faults, InputError, StoppedError, plural
-from signloom.inference.stream_options import StreamOptions, stream_confidence
+from signloom.inference.stream_options import StreamOptions, with_stream_limits
 from signloom.signals import SignalWatch
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(options: Options) -> int:
     source = _source(options)
     model = options.load_model().decoded_with(options)
     # Here already, so that the name of the decoder says it.
-    model = model.with_min_confidence(stream_confidence(model.decoding))
+    model = replace(model, decoding=with_stream_limits(model.decoding))
     say(f"{source.name}; model: {options.model_file}; decoder: {model.decoder_name}")
     if note := vocabulary_note(model):
         say(f"note: {note}")

@@ -1,4 +1,4 @@
-"""Finds the best language model weight, insertion bonus and least confidence on dev, and stores them with the model.
+"""Finds the best language model weight, insertion bonus and limit of confidence on dev, and stores them with the model.
 
 The language model comes from --lm, or is estimated from the training sentences of the corpus. The emissions of dev are
 computed once. They are decoded with every pair of settings on a grid, then with those on finer grids around the best.
@@ -6,13 +6,13 @@ The best settings and the language model are stored in the model's file, if they
 than chance, and `signloom evaluate` and `signloom transcribe` use them (`--decoder greedy` ignores them). The settings
 were chosen on dev, so the WER on dev is a little too good: report the WER on test.
 
-Where dev shows idling or signs that are none of the model's (`signloom compose --others`), a least confidence is chosen
-as well: the highest one that drops at most --most_lost of the true glosses.
+Where dev shows idling or signs that are none of the model's (`signloom compose --others`), a limit is chosen as well,
+as `signloom train` chooses one: how sure the model must be of one gloss of an utterance, else all of them are dropped.
+It is the highest one that drops at most --most_lost of the true glosses, if each stood alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -20,11 +20,9 @@ from typing import ClassVar
 import numpy as np
 
 from signloom.console import progress_bar, say
-from signloom.corpus import Utterance
 from signloom.ctc.arpa import read_arpa
 from signloom.ctc.beam import BEAM_SIZE
 from signloom.ctc.decoding_options import describe, model_note
-from signloom.ctc.hypothesis import Emission
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.lm_fusion import check_shared
 from signloom.ctc.ngram import NGram
@@ -32,7 +30,7 @@ from signloom.errors import InputError, plural
 from signloom.files.locks import locked, locked_file
 from signloom.hints import command
 from signloom.inference.calibrate import NUM_TIMING_CLIPS, fit_spans, with_spans
-from signloom.inference.limits import Limits, judge_limits, shows_more_than_signs
+from signloom.inference.limits import MOST_LOST, try_limits, with_limit
 from signloom.inference.model import Model, load
 from signloom.inference.own_corpus import corpus_for
 from signloom.inference.tune import Tuned, num_points, tune
@@ -67,9 +65,9 @@ class Options:
     """utterances per batch of the network"""
     workers: int = 1
     """number of processes that decode in parallel"""
-    most_lost: float = 0.01
-    """largest share of the glosses found rightly that the least confidence may drop (see --min_confidence of
-    'transcribe'); it is chosen where dev shows idling or other signs"""
+    most_lost: float = MOST_LOST
+    """largest share of the glosses found rightly, if each stood alone, that the limit may drop (see --sure_confidence
+    of 'transcribe'); it is chosen where dev shows idling or other signs"""
     output: Path | None = None
     """file for the tuned model; default: overwrite the model itself"""
 
@@ -127,20 +125,23 @@ def _run(options: Options, path: Path) -> int:
         bar.update(search, total=len(tuned.points), completed=len(tuned.points))
         stored = language_model if tuned.decoding.uses_language_model else None
         # Nothing is dropped while confidences are calibrated and limits are compared.
-        before = model.decoding.min_confidence
+        before = model.decoding
         model = replace(model, decoding=tuned.decoding, language_model=stored)
         # Confidences depend on the decoder: a new decoder needs a new calibration.
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(train)), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
-    limits = _limits(model, dev, emissions, options.most_lost)
-    model = model.with_min_confidence(limits.chosen.least if limits.chosen else before)
+    limits = try_limits(model, corpus, most_lost=options.most_lost, emissions=emissions)
+    if limits.chosen:
+        model = with_limit(model, limits)
+    else:
+        model = model.with_min_confidence(before.min_confidence, sure=before.sure_confidence)
     _store(model, tuned, path)
     print(_report(tuned, language_model))
     print(limits)
     if limits.chosen:
         say(
-            f"stored: a least confidence of {limits.chosen.least:g}, which 'transcribe', 'evaluate', 'live' and "
-            "streams use from now on; --min_confidence overrides it"
+            f"stored: one gloss of each utterance must have a confidence of {limits.chosen.sure:g}; 'transcribe', "
+            "'evaluate', 'live' and streams use that from now on; --sure_confidence overrides it"
         )
         if {item.signer for item in train} & {item.signer for item in dev}:
             say("note: dev has signers of train; of new people the limit may drop more true glosses")
@@ -151,14 +152,6 @@ def _run(options: Options, path: Path) -> int:
     tuned_model = options.output or options.model
     say(f"next: {command('evaluate', tuned_model, data_dir=options.data_dir, split='test', protocol=protocol)}")
     return 0
-
-
-def _limits(model: Model, dev: Sequence[Utterance], emissions: Mapping[str, np.ndarray], most_lost: float) -> Limits:
-    """Returns what each least confidence leaves on dev."""
-    items = [item for item in dev if shows_more_than_signs(item)]
-    step = model.engine.step_seconds
-    found = [model.decode(Emission(emissions[item.id], step, item.duration_seconds)) for item in items]
-    return judge_limits(items, found, most_lost=most_lost)
 
 
 def _store(model: Model, tuned: Tuned, path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
 from signloom.ctc.confidence import Calibration, confidences
 from signloom.ctc.greedy import GreedySearch
-from signloom.ctc.hypothesis import Emission, Hypothesis
+from signloom.ctc.hypothesis import Emission, Hypothesis, Limits
 from signloom.ctc.lm_fusion import MAX_BONUS, MAX_WEIGHT, NGramFusion
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import located
@@ -44,8 +44,9 @@ class Decoding:
     lm_weight: weight of the language model's natural log-probability; 0 leaves the language model out.
     insertion_bonus: added to the natural log-probability for each gloss.
     Greedy decoding uses none of these four.
-    min_confidence: glosses with a lower confidence, 0 to 1, are dropped. None: nobody has chosen one. Then none is
-    dropped, but streams have a default of their own (`signloom.inference.streaming`).
+    min_confidence: glosses with a lower confidence, 0 to 1, are dropped.  sure_confidence: all glosses of an utterance
+    are dropped if none of them has at least this confidence. None: nobody has chosen one. Then none is dropped, but
+    streams have defaults of their own (`signloom.inference.stream_options`).
     Raises InputError listing every invalid value.
     """
 
@@ -55,6 +56,7 @@ class Decoding:
     lm_weight: float = 0.0
     insertion_bonus: float = 0.0
     min_confidence: float | None = None
+    sure_confidence: float | None = None
 
     def __post_init__(self) -> None:
         faults = Faults("decoding")
@@ -68,10 +70,16 @@ class Decoding:
             faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MAX_WEIGHT:g}")
         if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MAX_BONUS):
             faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
-        # Also false for NaN.
-        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
-            faults.add(f"min_confidence is {self.min_confidence}; needed 0 to 1")
+        for name in ("min_confidence", "sure_confidence"):
+            # Also false for NaN.
+            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
+                faults.add(f"{name} is {value}; needed 0 to 1")
         faults.raise_if_any()
+
+    @property
+    def limits(self) -> Limits:
+        """What is dropped of whole utterances."""
+        return Limits(self.min_confidence or 0.0, self.sure_confidence or 0.0)
 
     @property
     def uses_language_model(self) -> bool:
@@ -79,6 +87,7 @@ class Decoding:
 
     def __str__(self) -> str:
         sure = f", confidence {self.min_confidence:g} or more" if self.min_confidence else ""
+        sure += f", one gloss of {self.sure_confidence:g} or more" if self.sure_confidence else ""
         if self.decoder == "greedy":
             return f"greedy{sure}"
         text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens per frame"
@@ -110,7 +119,7 @@ class Decoder:
     """Decodes emissions over one vocabulary. It caches language model look-ups from one utterance to the next.
 
     language_model: required if `decoding` gives it a weight.
-    calibration: of the confidences that `decoding.min_confidence` is compared with; None: raw ones.
+    calibration: of the confidences that the limits of `decoding` are compared with; None: raw ones.
     Raises InputError if the language model is missing, or shares no gloss with the vocabulary.
     """
 
@@ -183,13 +192,14 @@ class Decoder:
     def kept(self, log_probs: np.ndarray) -> Kept:
         """Returns what `ids` does, and how many glosses were dropped."""
         ids = self.n_best(log_probs)[0].ids
-        if not (least := self.decoding.min_confidence):
+        if not any(self.decoding.limits):
             return Kept(list(ids))
         raw = confidences(log_probs, ids, forced_alignment(log_probs, ids)).tolist()
-        sure = [self.calibration.apply(value) >= least for value in raw]
         # The unknown gloss is never named: nothing is dropped with it.
-        dropped = sum(not ok and word != UNKNOWN_ID for word, ok in zip(ids, sure, strict=True))
-        return Kept([word for word, ok in zip(ids, sure, strict=True) if ok], dropped)
+        signs = [(word, value) for word, value in zip(ids, raw, strict=True) if word != UNKNOWN_ID]
+        keeps = self.decoding.limits.keeps([self.calibration.apply(value) for _, value in signs])
+        kept = [word for (word, _), keep in zip(signs, keeps, strict=True) if keep]
+        return Kept(kept, len(signs) - len(kept))
 
     def all_ids(self, emissions: Iterable[np.ndarray]) -> list[list[int]]:
         """Returns the ids of the best gloss sequence of each emission, as `ids` does."""
@@ -206,7 +216,7 @@ class Decoder:
         """
         best = self.n_best(emission.log_probs)[0]
         spans = located(emission, best.ids, self.vocabulary, timing=timing, calibration=self.calibration)
-        return Hypothesis(spans, best.score).confident(self.decoding.min_confidence or 0.0)
+        return Hypothesis(spans, best.score).confident(*self.decoding.limits)
 
 
 def decode_all(

@@ -29,7 +29,11 @@ class DecodingOptions:
     """bonus for each gloss of a hypothesis, added to the natural log-probability"""
     min_confidence: float | None = None
     """drop glosses with a confidence below this, 0 to 1: the sign may be another one, or none that the model knows.
-    Default: the value stored with the model; without one 'live' takes 0.5, and the other commands drop nothing"""
+    Default: what is stored with the model; if nothing is, 'live' takes 0.5, and the other commands drop nothing"""
+    sure_confidence: float | None = None
+    """drop all glosses of an utterance unless one of them has at least this confidence, 0 to 1: idling, and signs that
+    the model does not know, make single glosses of which it is not sure. Default: as of --min_confidence; either of
+    them overrides both"""
 
     def chosen(
         self, stored: Decoding, stored_model: NGram | None, vocabulary: Vocabulary
@@ -38,7 +42,9 @@ class DecodingOptions:
 
         Raises InputError for invalid or contradictory values, and for a language model of other glosses.
         """
-        least = stored.min_confidence if self.min_confidence is None else self.min_confidence
+        limits = {name: getattr(self, name) for name in ("min_confidence", "sure_confidence")}
+        if all(value is None for value in limits.values()):
+            limits = {name: getattr(stored, name) for name in limits}
         if self.decoder == "greedy":
             useless = [
                 name
@@ -47,7 +53,7 @@ class DecodingOptions:
             ]
             if useless:
                 raise InputError(f"--decoder greedy does not use --{useless[0]}; leave out one of them")
-            return Decoding(decoder="greedy", min_confidence=least), None
+            return Decoding(decoder="greedy", **limits), None
         given = {
             name: value
             for name in ("decoder", "beam_size", "lm_weight", "insertion_bonus")
@@ -55,7 +61,7 @@ class DecodingOptions:
         }
         if self.lm is not None or given.keys() - {"decoder"}:
             given["decoder"] = "beam"
-        decoding = replace(stored, **given, min_confidence=least)
+        decoding = replace(stored, **given, **limits)
         model = read_arpa(self.lm) if self.lm is not None else stored_model
         if self.lm is not None and not decoding.lm_weight:
             raise InputError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,6 +67,22 @@ class GlossSpan:
         }
 
 
+class Limits(NamedTuple):
+    """What glosses of one utterance are dropped, by their confidences, 0 to 1.
+
+    least: those with a lower confidence.  sure: all of them, if none has at least this confidence. Hands that idle and
+    signs that are none of the model's make single glosses that are not sure; in signing, some sign mostly is.
+    """
+
+    least: float = 0.0
+    sure: float = 0.0
+
+    def keeps(self, confidences: Sequence[float]) -> list[bool]:
+        """Returns which glosses of an utterance stay."""
+        is_signing = any(value >= self.sure for value in confidences)
+        return [is_signing and value >= self.least for value in confidences]
+
+
 def named(glosses: Iterable[GlossSpan], least: float) -> tuple[GlossSpan, ...]:
     """Returns the glosses that a recogniser names: those with a confidence of at least `least`, but for the unknown one
     that stands for a sign which is none of the model's."""
@@ -89,9 +105,11 @@ class Hypothesis:
     def words(self) -> tuple[str, ...]:
         return tuple(span.gloss for span in self.glosses)
 
-    def confident(self, least: float) -> Hypothesis:
-        """Returns the hypothesis without the unknown gloss, and without glosses with a confidence below `least`."""
-        kept, signs = named(self.glosses, least), named(self.glosses, 0.0)
+    def confident(self, least: float, sure: float = 0.0) -> Hypothesis:
+        """Returns the hypothesis without the unknown gloss, and without the glosses that `Limits` drops."""
+        signs = named(self.glosses, 0.0)
+        keeps = Limits(least, sure).keeps([span.confidence for span in signs])
+        kept = tuple(span for span, keep in zip(signs, keeps, strict=True) if keep)
         return Hypothesis(kept, self.score, self.num_dropped + len(signs) - len(kept))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Fits the timing shift and the confidence calibration of a trained model.
+"""Fits the timing shift, the confidence calibration and the limit of confidence of a trained model.
 
 `fit_spans` fits both on the corpus the model was trained on. The timing comes from clips of train and their sentences;
 it needs no boundaries. The calibration comes from what the decoder predicts on dev, never on test. A model is right
@@ -22,6 +22,7 @@ from signloom.ctc.decoding import Decoder
 from signloom.ctc.spans import INFO_KEY, SpanSettings, emission_seconds
 from signloom.ctc.timing import AlignedClip, fit_timing
 from signloom.ctc.viterbi import forced_alignment
+from signloom.inference.limits import try_limits, with_limit
 from signloom.inference.model import Model, load
 from signloom.score.alignment import CORRECT, DELETION, align
 
@@ -57,7 +58,8 @@ def fit_spans(
     confidences: list[float] = []
     correct: list[bool] = []
     # Raw confidences, of all glosses.
-    decoder = Decoder(model.vocabulary, replace(model.decoding, min_confidence=None), model.language_model)
+    every = model.with_min_confidence(None)
+    decoder = Decoder(model.vocabulary, every.decoding, model.language_model)
     for item in dev:
         hypothesis = decoder.decode(model.emission(corpus.load_view(item, model.view)), timing=timing)
         confidences += [span.confidence for span in hypothesis.glosses]
@@ -66,11 +68,16 @@ def fit_spans(
     return SpanSettings(timing, Calibration.fit(confidences, correct))
 
 
-def store_spans(path: Path, corpus: Corpus) -> Model:
-    """Fits the settings of the model in a file, stores them in that file, and returns the model."""
+def store_settings(path: Path, corpus: Corpus) -> Model:
+    """Fits the settings of the model in a file, stores them in that file, and returns the model.
+
+    Where dev shows idling or signs that are none of the model's, a limit of confidence is among them (`limits`).
+    """
     model = load(path)
     settings = fit_spans(model, corpus)
     model = with_spans(model, settings)
+    limits = try_limits(model, corpus)
+    model = with_limit(model, limits)
     model.save(path)
     log.info(
         "signs lie %+.2f s from where the model emits them, %.2f s apart; confidences %s",
@@ -78,6 +85,12 @@ def store_spans(path: Path, corpus: Corpus) -> Model:
         settings.timing.gloss_seconds,
         "not calibrated" if settings.calibration == Calibration() else "calibrated on dev",
     )
+    if limits.chosen:
+        log.info(
+            "dev shows idling or other signs: glosses of an utterance are dropped unless one has a confidence of %g or "
+            "more; 'signloom tune' shows what other limits cost",
+            limits.chosen.sure,
+        )
     return model
 
 

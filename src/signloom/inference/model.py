@@ -147,8 +147,8 @@ class Model:
         pattern such as `videos/*.mp4`, a dictionary of them by path.
 
         source: landmarks, a landmark file, a video file, a folder of frames, or a list or folder of these.
-        min_confidence: glosses with a lower confidence are dropped; None: that of `decoding`, which drops none unless
-        somebody has chosen one.
+        min_confidence: glosses with a lower confidence are dropped; None: those that `decoding` drops, which are none
+        unless limits have been chosen.
         crop, pixel_aspect, fps: of `signloom.extract_landmarks`, for videos and frames.
         workers: processes that extract landmarks; a script that asks for some must guard its code with
         `if __name__ == "__main__":`. 0: this process does.
@@ -168,9 +168,10 @@ class Model:
         """Returns the glosses of an emission, with times and confidences, without those that `decoding` drops."""
         return self.decoder.decode(emission, timing=SpanSettings.of(self.info).timing)
 
-    def with_min_confidence(self, least: float | None) -> Model:
-        """Returns the model that drops glosses with a confidence below `least`, 0 to 1; None: the choice is open."""
-        return replace(self, decoding=replace(self.decoding, min_confidence=least))
+    def with_min_confidence(self, least: float | None, *, sure: float | None = None) -> Model:
+        """Returns the model that drops glosses with a confidence below `least`, 0 to 1, and all glosses of utterances
+        in which none has a confidence of at least `sure`; None: the choice is open, see `Decoding`."""
+        return replace(self, decoding=replace(self.decoding, min_confidence=least, sure_confidence=sure))
 
     def decoded_with(self, options: DecodingOptions) -> Model:
         """Returns the model with the decoder that its own settings and the given options describe."""

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from signloom.ctc.decoding import Decoding
+from signloom.ctc.hypothesis import Limits
 from signloom.errors import Faults
 
 # Glosses with a lower confidence are not shown, unless the model's decoding says otherwise: they are rather wrong than
-# right.
-MIN_CONFIDENCE = 0.5
+# right. Beside a gloss of which the model is sure, those with at least the second are rather right.
+MIN_CONFIDENCE, MIN_BESIDE_SURE = 0.5, 0.3
 
 
-def stream_confidence(decoding: Decoding) -> float:
-    """Returns the least confidence of a gloss that a stream shows, 0 to 1: that of the decoding, if it has one."""
-    return MIN_CONFIDENCE if decoding.min_confidence is None else decoding.min_confidence
+def stream_limits(decoding: Decoding) -> Limits:
+    """Returns what a stream drops of its utterances: what the decoding says, with defaults for what it leaves open."""
+    if decoding.min_confidence is not None:
+        return decoding.limits
+    return Limits(MIN_CONFIDENCE if decoding.sure_confidence is None else MIN_BESIDE_SURE, decoding.limits.sure)
+
+
+def with_stream_limits(decoding: Decoding) -> Decoding:
+    """Returns the decoding with what a stream drops, so that its name says it."""
+    least, sure = stream_limits(decoding)
+    return replace(decoding, min_confidence=least, sure_confidence=sure)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,9 @@ look-ahead, or one output frame less at the end of a gloss that the model is sur
 and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it with
 the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits a
 frame earlier or later, or more broadly, is neither lost nor doubled.
+
+Where the model's decoding asks for one gloss of which it is sure (`Limits.sure`), glosses before the first such one
+stay provisional, and are withdrawn if none follows them soon.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from signloom.ctc.hypothesis import Emission, GlossSpan, named
 from signloom.ctc.spans import SpanSettings, emission_seconds, spans
 from signloom.ctc.viterbi import forced_alignment
 from signloom.inference.model import Model
-from signloom.inference.stream_options import StreamOptions, stream_confidence
+from signloom.inference.stream_options import StreamOptions, stream_limits
 from signloom.vocabulary import BLANK_ID
 
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
@@ -32,6 +35,8 @@ _LONGEST_WAIT_SECONDS = 1.0
 # A gloss of such a confidence becomes final an output frame before its look-ahead is over. Chosen on streams that are
 # in no row of benchmarks/README.md, "Streams".
 _SURE = 0.9
+# A gloss waits so long after its end for one of which the model is sure.
+_LONGEST_HELD_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,10 @@ class UtteranceWindow:
         config, engine = model.engine.config, model.engine
         self._model = model
         self._settings = SpanSettings.of(model.info)
-        self._min_confidence = stream_confidence(model.decoding)
+        self._limits = stream_limits(model.decoding)
+        # Glosses that would be final, if the model were sure of one.
+        self._held: tuple[GlossSpan, ...] = ()
+        self._is_signing = not self._limits.sure
         self.start_seconds = start_seconds
         self._step_seconds = engine.step_seconds
         # Windows begin where the body's strides fall on the same frames as in the whole utterance.
@@ -116,13 +124,26 @@ class UtteranceWindow:
             self._seam += seam
             self._forget()
         # The others still take part in decoding and in times.
-        finals, provisional = (named(part, self._min_confidence) for part in (glosses[:count], glosses[count:]))
+        finals, provisional = (named(part, self._limits.least) for part in (glosses[:count], glosses[count:]))
+        finals = self._vouched(finals)
+        provisional = () if ends else self._held + provisional
         if finals:
             self._num_signed_finally = self._num_frames_until(finals[-1].end_seconds)
         self.num_signed = (
             self._num_frames_until(provisional[-1].end_seconds) if provisional else self._num_signed_finally
         )
         return Reading(finals, provisional)
+
+    def _vouched(self, finals: tuple[GlossSpan, ...]) -> tuple[GlossSpan, ...]:
+        """Returns the glosses that are final now, of those that are held and the next ones; holds the others."""
+        finals = self._held + finals
+        self._is_signing = self._is_signing or any(span.confidence >= self._limits.sure for span in finals)
+        if self._is_signing:
+            self._held = ()
+            return finals
+        seen = self.start_seconds + self._seam * self._step_seconds
+        self._held = tuple(span for span in finals if seen - span.end_seconds <= _LONGEST_HELD_SECONDS)
+        return ()
 
     def _trusted(self, length: int, glosses: tuple[GlossSpan, ...], runs: np.ndarray) -> int:
         """Returns how many of `length` output frames may become final: the window reaches far enough beyond them.

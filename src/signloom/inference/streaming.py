@@ -38,8 +38,8 @@ class StreamingRecognizer:
     """Recognises one stream. Its memory is constant, however long the stream is.
 
     model: any model of `signloom.load`.  options: when glosses become final and utterances end.
-    Glosses with a lower confidence than the model's decoding asks for are never shown; where nobody chose a limit
-    (`Model.with_min_confidence`), it is 0.5 (`stream_options.MIN_CONFIDENCE`).
+    Glosses with a lower confidence than the model's decoding asks for are never shown; where nobody chose limits
+    (`Model.with_min_confidence`), those of `stream_options` hold.
     num_late: frames that were left out so far, because they were not later than the frame before.
     """
 

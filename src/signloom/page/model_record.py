@@ -13,7 +13,7 @@ from signloom import layout
 from signloom.ctc.ngram import NGram
 from signloom.ctc.spans import SpanSettings
 from signloom.inference.model import Model
-from signloom.inference.stream_options import StreamOptions, stream_confidence
+from signloom.inference.stream_options import StreamOptions, stream_limits
 
 _TABLE = {"ids": "<i4", "log_probs": "<f4", "backoffs": "<f4"}
 
@@ -25,7 +25,7 @@ def model_record(model: Model, stream: StreamOptions | None = None) -> dict[str,
         "words": list(model.vocabulary.words),
         "decoding": model.decoding.to_json(),
         "language_model": _language_model(model.language_model) if model.decoding.uses_language_model else None,
-        "min_confidence": stream_confidence(model.decoding),
+        "limits": stream_limits(model.decoding)._asdict(),
         "spans": SpanSettings.of(model.info).to_json(),
         "fps": config.fps,
         "stride": config.stride,

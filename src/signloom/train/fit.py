@@ -26,7 +26,7 @@ from signloom.files.locks import locked
 from signloom.files.staging import await_settled, settle
 from signloom.files.writing import as_json
 from signloom.findings import Finding
-from signloom.inference.calibrate import store_spans
+from signloom.inference.calibrate import store_settings
 from signloom.inference.model import Model, load
 from signloom.model.recognizer import Recognizer
 from signloom.run_folder import EpochRecord, History, Run, corpus_record
@@ -167,19 +167,19 @@ def _fit(
         raise InputError("training ended before its first epoch; give --max_minutes more time")
     if world.rank == 0:
         history.plot(run)
-        _store_spans(run, corpus)
+        _store_settings(run, corpus)
         if recipe.store_megabytes:
             _keep_store(run, corpus, recipe)
         _log_end(recipe, history, history.best, stop.reason)
     return RunResult(run.path, history, history.best, seconds, load(run.model_file))
 
 
-def _store_spans(run: Run, corpus: Corpus) -> None:
-    """Fits the time spans of the model. Landmarks that have vanished since training do not make the run fail."""
+def _store_settings(run: Run, corpus: Corpus) -> None:
+    """Fits what the model file has beside weights. Landmarks that have vanished do not make the run fail."""
     try:
-        store_spans(run.model_file, corpus)
+        store_settings(run.model_file, corpus)
     except (InputError, OSError) as error:
-        log.warning("the time spans of glosses are not fitted: %s", error)
+        log.warning("time spans and confidences of glosses are not fitted: %s", error)
 
 
 def _keep_store(run: Run, corpus: Corpus, recipe: Recipe) -> None:

@@ -107,4 +107,5 @@ class Recognition:
         if len(self.handless) > NUM_SHOWN:
             say(f"warning: so in {plural(len(self.handless) - NUM_SHOWN, 'more clip')}")
         if self.num_dropped:
-            say(f"{plural(self.num_dropped, 'gloss')} left out: less sure than --min_confidence asks")
+            limits = "--min_confidence or --sure_confidence"
+            say(f"{plural(self.num_dropped, 'gloss')} left out: less sure than {limits} asks")

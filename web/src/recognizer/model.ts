@@ -14,8 +14,8 @@ export interface ModelRecord {
   readonly decoding: Decoding;
   readonly language_model: NGramRecord | null;
   readonly spans: SpanSettings;
-  /** Glosses with a lower confidence are never shown. */
-  readonly min_confidence: number;
+  /** Glosses with a confidence below `least` are never shown, nor others before one of which the model is `sure`. */
+  readonly limits: { readonly least: number; readonly sure: number };
   readonly fps: number;
   /** Input frames per output frame, and the product of the body's strides. */
   readonly stride: number;

@@ -16,6 +16,8 @@ import { BLANK_ID } from "./vocabulary";
 const LONGEST_WAIT_SECONDS = 1;
 /** A gloss of such a confidence becomes final an output frame before its look-ahead is over. */
 const SURE = 0.9;
+/** A gloss waits so long after its end for one of which the model is sure. */
+const LONGEST_HELD_SECONDS = 3;
 const SMALLEST = 2.2250738585072014e-308;
 
 /**
@@ -53,6 +55,9 @@ export class UtteranceWindow {
   private end = 0;
   private stillOpen = 0;
   private history: number[] = [];
+  /** Glosses that would be final, if the model were sure of one. */
+  private held: readonly GlossSpan[] = [];
+  private isSigning: boolean;
 
   constructor(
     private readonly model: Model,
@@ -64,6 +69,7 @@ export class UtteranceWindow {
     this.update = grid * Math.max(1, round((options.update_seconds * fps) / grid));
     this.lookahead = Math.ceil(options.lookahead_seconds / model.stepSeconds - 1e-6);
     this.context = Math.ceil((options.context_seconds * fps) / grid - 1e-6);
+    this.isSigning = !model.record.limits.sure;
     this.longestWait = Math.ceil(LONGEST_WAIT_SECONDS / model.stepSeconds);
   }
 
@@ -105,14 +111,24 @@ export class UtteranceWindow {
       this.forget();
     }
     // The others still take part in decoding and in times.
-    const { min_confidence: least } = this.model.record;
-    const finals = named(glosses.slice(0, count), least);
-    const provisional = named(glosses.slice(count), least);
+    const { least } = this.model.record.limits;
+    const finals = this.vouched(named(glosses.slice(0, count), least));
+    const provisional = ends ? [] : [...this.held, ...named(glosses.slice(count), least)];
     if (finals.length) this.numSignedFinally = this.numFramesUntil(finals[finals.length - 1].endSeconds);
     this.numSigned = provisional.length
       ? this.numFramesUntil(provisional[provisional.length - 1].endSeconds)
       : this.numSignedFinally;
     return { finals, provisional };
+  }
+
+  /** Returns the glosses that are final now, of those that are held and the next ones; holds the others. */
+  private vouched(next: readonly GlossSpan[]): readonly GlossSpan[] {
+    const finals = [...this.held, ...next];
+    const { sure } = this.model.record.limits;
+    this.isSigning ||= finals.some(({ confidence }) => confidence >= sure);
+    const seen = this.startSeconds + this.seam * this.model.stepSeconds;
+    this.held = this.isSigning ? [] : finals.filter(({ endSeconds }) => seen - endSeconds <= LONGEST_HELD_SECONDS);
+    return this.isSigning ? finals : [];
   }
 
   /** Returns beyond how many of `length` output frames the window sees enough, in order to make them final. */

@@ -123,8 +123,10 @@ def enrol(
         # Confidences were fitted to the outputs of the model before, which idling alone leaves as they were for signs.
         enrolled = with_spans(enrolled, replace(SpanSettings.of(info), calibration=Calibration()))
     if clips.pool:
-        # The least confidence was chosen for these outputs as well, calibrated or not.
-        enrolled = enrolled.with_min_confidence(None)
+        # A least confidence was chosen for these outputs as well. One sure gloss of many is asked for as before, where
+        # confidences mean what they meant.
+        as_before = SpanSettings.of(info).calibration == Calibration()
+        enrolled = enrolled.with_min_confidence(None, sure=model.decoding.sure_confidence if as_before else None)
     return Enrolment(enrolled, tuple(new), change, idle, old)
 
 
