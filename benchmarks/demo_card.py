@@ -42,11 +42,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             len(result["words"]),
             result["sure"]["signs"],
             *(f"{result[kind]['wer']:.1%}" for kind in KINDS),
+            *(f"{result['alone'][kind]:.1%}" for kind in KINDS),
             *(_rate(result.get(part), kind) for part in ("others", "idle") for kind in KINDS),
         ]
         for result in results
     ]
-    head = ["left out", "words", "signs", "WER", "(all)", "other signs", "(all)", "idling", "(all)"]
+    head = ["left out", "words", "signs", "WER", "(all)", "alone", "(all)", "other signs", "(all)", "idling", "(all)"]
     return common.table(head, rows)
 
 
@@ -101,10 +102,11 @@ def _sections(clips: Sequence[strangers_data.Clip], results: Sequence[dict[str, 
         f"The mean of their WER is {100 * record['wer']:.1f} %, from {100 * record['best']:.1f} to "
         f"{100 * record['worst']:.1f} %. The model in this file was trained on all of them, and for longer; for it "
         "there are no strangers left to test.",
-        "The model drops glosses of which it is not sure; --min_confidence 0 shows them. In the table, *(all)* is "
-        "without dropping any. *Other signs* and *idling* count false glosses: those that the model names per minute "
-        "of the person's signs that are none of its words, and of hands that move between signs. A minute holds some "
-        "50 to 70 of these. "
+        "The model drops glosses of which it is not sure, and all glosses of an utterance if it is sure of none; "
+        "--min_confidence 0 shows them. In the table, *(all)* is without dropping any. *Alone* is the share of the "
+        "clips that are recognised if each is shown by itself. *Other signs* and *idling* count false glosses: those "
+        "that the model names per minute of the person's signs that are none of its words, and of hands that move "
+        "between signs. A minute holds some 50 to 70 of these. "
         "p5's other signs seem to be those of Indian Sign Language, signwish's are words that nobody else signs.",
         table(results),
         f"`python benchmarks/demo_model.py`, commit {record['commit']}; decoder and precision as above.",

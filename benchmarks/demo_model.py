@@ -25,8 +25,6 @@ import strangers_data
 
 # The model that ships learns from more utterances, for longer, than those that are measured, of which there are five.
 SHIPPED = {"epochs": 30, "num_train": 1200}
-# Glosses with a lower confidence are dropped, by all commands. The default of live recognition: nobody chose it here.
-MIN_CONFIDENCE = 0.5
 TARGET = common.ROOT / "src" / "signloom" / "demo"
 EVERYBODY = "everybody"
 # How a corpus is composed. People with many clips of a sign give no more of them than the others.
@@ -134,6 +132,8 @@ def exported(options: Any, corpus: Any, run: Path) -> Any:
 
 def tested(options: Any, clips: list[strangers_data.Clip], person: str) -> dict[str, Any]:
     """Returns how a model without a person does on that person, kept for these settings."""
+    from signloom.ctc.hypothesis import Limits
+    from signloom.inference.stream_options import stream_limits
 
     def make() -> dict[str, Any]:
         corpus, run = trained(options, clips, person)
@@ -144,17 +144,25 @@ def tested(options: Any, clips: list[strangers_data.Clip], person: str) -> dict[
         heard = recognised(model, signed)
         outside = {clip.word for clip in clips if clip.person == person} - {*words, demo_data.IDLE}
         parts = {"others": outside, "idle": {demo_data.IDLE} & {clip.word for clip in clips if clip.person == person}}
-        result: dict[str, Any] = {"words": words, "all": wer(heard, 0.0), "sure": wer(heard, MIN_CONFIDENCE)}
+        limits = {"all": Limits(), "sure": stream_limits(model.decoding)}
+        result: dict[str, Any] = {"words": words, "limits": limits["sure"]._asdict()}
+        result |= {kind: wer(heard, some) for kind, some in limits.items()}
+        alone = [(item, every_gloss(model, signs.load(item))) for item in only(signs, words, person)]
+        result["alone"] = {
+            kind: sum(one.confident(*some).words == item.glosses for item, one in alone) / len(alone)
+            for kind, some in limits.items()
+        }
         for name, glosses in parts.items():
             if glosses:
                 heard = recognised(model, test_of(options, only(signs, glosses, person), person, name))
                 minutes = sum(item.duration_seconds for item, _ in heard) / 60
-                counts = {kind: named(heard, least) for kind, least in (("all", 0.0), ("sure", MIN_CONFIDENCE))}
+                counts = {
+                    kind: sum(len(one.confident(*some).words) for _, one in heard) for kind, some in limits.items()
+                }
                 result[name] = {"glosses": sorted(glosses), "minutes": minutes, **counts}
         return result
 
     settings = {"person": person, "epochs": options.epochs, "num_train": options.num_train, "seed": options.seed}
-    settings["min_confidence"] = MIN_CONFIDENCE
     result = common.once(options.work / "results" / f"{person}.json", {**settings, **COMPOSED}, make)
     print(f"{person}: WER {result['sure']['wer']:.1%} of {result['sure']['signs']} signs", flush=True)
     return {"person": person, **result}
@@ -170,33 +178,31 @@ def test_of(options: Any, signs: Any, person: str, name: str) -> Any:
 
 
 def recognised(model: Any, corpus: Any) -> list[tuple[Any, Any]]:
-    """Returns each test utterance with all glosses that a model finds in it, sure or not."""
-    every = model.with_min_confidence(0.0)
-    return [
-        (item, every.decode(every.emission(corpus.load_view(item, every.view))).glosses)
-        for item in corpus.split("test")
-    ]
+    """Returns each test utterance with what a model finds in it, sure or not."""
+    return [(item, every_gloss(model, corpus.load_view(item, model.view))) for item in corpus.split("test")]
 
 
-def wer(heard: list[tuple[Any, Any]], least: float) -> dict[str, float]:
-    """Returns the WER of the glosses with a confidence of at least `least`, and of how many signs."""
+def every_gloss(model: Any, clip: Any) -> Any:
+    """Returns what a model finds in a clip, sure or not."""
+    return model.with_min_confidence(0.0).decode(model.emission(clip))
+
+
+def wer(heard: list[tuple[Any, Any]], limits: Any) -> dict[str, float]:
+    """Returns the WER of the glosses that some limits leave, and of how many signs."""
     from signloom.score.wer import score
 
-    result = score(
-        (item.id, item.glosses, [span.gloss for span in glosses if span.confidence >= least]) for item, glosses in heard
-    )
+    result = score((item.id, item.glosses, list(found.confident(*limits).words)) for item, found in heard)
     return {"wer": result.wer, "signs": result.reference_words}
-
-
-def named(heard: list[tuple[Any, Any]], least: float) -> int:
-    """Returns how many glosses with a confidence of at least `least` there are."""
-    return sum(span.confidence >= least for _, glosses in heard for span in glosses)
 
 
 def ship(options: Any, clips: list[strangers_data.Clip], results: list[dict[str, Any]]) -> None:
     """Trains on everybody and writes the demo model, its card and the notice of its sources."""
+    from signloom.inference.stream_options import with_stream_limits
+
     corpus, run = trained(options, clips, EVERYBODY)
-    model = exported(options, corpus, run).with_min_confidence(MIN_CONFIDENCE)
+    model = exported(options, corpus, run)
+    # Whole clips get the limits of streams, too: this model is for trying, on whatever people do.
+    model = replace(model, decoding=with_stream_limits(model.decoding))
     demo_card.write(model, clips, results, TARGET, common.ROOT / "NOTICE")
     size = (TARGET / "model.onnx").stat().st_size
     print(f"{TARGET / 'model.onnx'}: {size / 1e6:.2f} MB, {len(model.vocabulary) - 2} words")
