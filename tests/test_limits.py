@@ -76,6 +76,12 @@ def test_a_gloss_where_only_others_are_is_false():
     assert str(limits) == f"confidence of one gloss per utterance: not chosen: {limits.why_not}"
 
 
+def test_no_limit_is_chosen_for_a_model_that_is_never_sure():
+    limits = judged(said(("A", 0.45), ("B", 0.6)), most_lost=0.03)
+    assert limits.chosen is None
+    assert limits.why_not == "even 0.5 drops more than 3 % of the true glosses if each stood alone"
+
+
 def test_nothing_is_chosen_where_dev_does_not_tell():
     assert shows_more_than_signs(utterance(0, others=(), truth={"idle": [[0, 10]]}))
     assert not shows_more_than_signs(utterance(0, others=()))

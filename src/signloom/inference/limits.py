@@ -24,8 +24,8 @@ from signloom.inference.stream_options import MIN_BESIDE_SURE
 from signloom.score.alignment import CORRECT, align
 from signloom.score.text import percent
 
-# The limits that are tried.
-TRIED = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+# The limits that are tried, after none: a lower one would show more than streams do without any.
+TRIED = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 # The largest share of the true glosses that a limit may cost if nobody says otherwise.
 MOST_LOST = 0.03
 # With fewer true glosses, one or two of them would choose the limit.
@@ -110,8 +110,12 @@ def judge_limits(
         glosses = plural(true_at_first, "true gloss", "true glosses")
         why_not = f"only {glosses} in {plural(len(pairs), 'utterance')} of dev; needed {_FEWEST_TRUE}"
         return TriedLimits(tuple(rows), len(pairs), minutes, why_not=why_not)
-    allowed = [row for row in rows if row.num_alone >= (1 - most_lost) * true_at_first]
-    return TriedLimits(tuple(rows), len(pairs), minutes, allowed[-1])
+    chosen = [row for row in rows if row.num_alone >= (1 - most_lost) * true_at_first][-1]
+    if not chosen.sure:
+        share = f"{100 * most_lost:g} % of the true glosses"
+        why_not = f"even {rows[1].sure:g} drops more than {share} if each stood alone"
+        return TriedLimits(tuple(rows), len(pairs), minutes, why_not=why_not)
+    return TriedLimits(tuple(rows), len(pairs), minutes, chosen)
 
 
 def try_limits(
