@@ -145,7 +145,7 @@ def _run(options: Options, path: Path) -> int:
         )
         if {item.signer for item in train} & {item.signer for item in dev}:
             say("note: dev has signers of train; of new people the limit may drop more true glosses")
-    else:
+    elif not limits.tell:
         say("note: 'signloom compose' with --others and --num_dev makes utterances that tell which limit to take")
     protocol = options.protocol if options.protocol != Options.protocol else None
     say(f"written: {path}")

@@ -60,6 +60,11 @@ class TriedLimits:
     chosen: TriedLimit | None = None
     why_not: str = ""
 
+    @property
+    def tell(self) -> bool:
+        """Whether there are enough true glosses to choose by."""
+        return bool(self.rows) and self.rows[0].num_true >= _FEWEST_TRUE
+
     def __str__(self) -> str:
         """Returns the limits as a small table, and what was chosen."""
         if self.chosen is None:
