@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--num_shown", type=int, default=80, help="utterances of each kind to show")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each stream")
     parser.add_argument("--signs", type=int, default=3, help="clips of each word to enrol")
+    parser.add_argument("--only_default", action="store_true", help="no other limits, nothing tuned or enrolled")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for words in options.words:
@@ -112,9 +113,9 @@ def one(options: Any, task: Task) -> dict[str, Any]:
     sizes = {"epochs": options.epochs, "num_train": options.num_train}
     shown = {"num_shown": options.num_shown, "minutes": options.minutes, "signs": options.signs}
     settings = {**vars(task), **sizes, **shown, "options": SIDES[task.side], "store_megabytes": STORE_MEGABYTES}
-    return common.once(
-        options.work / "results" / f"{task.name}.json", settings, lambda: figures(options, task, trained(options, task))
-    )
+    settings |= {"only_default": True} if options.only_default else {}
+    folder = options.work / ("results_default" if options.only_default else "results")
+    return common.once(folder / f"{task.name}.json", settings, lambda: figures(options, task, trained(options, task)))
 
 
 def clips(options: Any, task: Task) -> Any:
@@ -215,11 +216,14 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
     words = {word.upper() for word in WORDS[task.words]}
     some = rejection_idling.some_of_each(everything, task.person, words, options.signs, task.seed)
     signs = rejection_idling.without(everything, [*idle, *some])
-    models = {name: model.with_min_confidence(least) for name, least in LEASTS.items()}
-    models |= {DEFAULT: model, TUNED: tuned(options, task)}
+    models = {DEFAULT: model}
+    if not options.only_default:
+        models = {name: model.with_min_confidence(least) for name, least in LEASTS.items()}
+        models |= {DEFAULT: model, TUNED: tuned(options, task)}
     result: dict[str, Any] = {}
+    enrolments = {} if options.only_default else ENROLLED
     if streamed:
-        for name, (idles, signed) in ENROLLED.items():
+        for name, (idles, signed) in enrolments.items():
             learnt = [*(idle if idles else ()), *(some if signed else ())]
             folder = options.work / "enrolled" / f"{task.name}-{name.replace(', ', '-')}"
             after = rejection_idling.enrolled(
@@ -229,7 +233,7 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
             result[f"{name}, record"] = after.info["enrolled"]
         unknown = [item for item in signs if item.glosses[0].startswith((SHOWN, LEARNT))]
         result["sentences"] = rejection_idling.sentence_figures(
-            {"before": model, **{name: models[name] for name in ENROLLED}},
+            {"before": model, **{name: models[name] for name in enrolments}},
             rejection_idling.without(signs, unknown),
             task.person,
             IDLE,
