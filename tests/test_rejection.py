@@ -244,10 +244,20 @@ def test_an_utterance_in_which_the_model_is_never_sure_has_no_glosses():
     assert shown == {event.index for event in glosses if event.kind == "withdrawn"}
 
 
-def test_a_gloss_waits_for_three_seconds_at_most():
+def test_a_sure_gloss_vouches_for_those_that_are_near():
     model = scripted_model(doubtful="B").with_min_confidence(None, sure=0.9)
-    for between, words in ((1.5, ["B", "A"]), (6.0, ["A"])):
-        film = Film().rest(1).sign("B").rest(between, BETWEEN).sign("A").rest(1)
+    for between, words in ((0.3, ["B", "A", "B"]), (3.0, ["A"])):
+        film = Film().rest(1).sign("B").rest(between, BETWEEN).sign("A").rest(between, BETWEEN).sign("B").rest(1)
         events = streamed(film, model)
         assert [event.span.gloss for event in events if event.kind == "final"] == words
         assert [event.index for event in events if event.kind == "final"] == list(range(len(words)))
+
+
+def test_glosses_wait_for_three_seconds_at_most():
+    model = scripted_model(doubtful="BC").with_min_confidence(None, sure=0.9)
+    # Each follows the one before closely, and A is sure at last: some seven seconds after the first.
+    events = streamed(Film().rest(1).sign(*"BC" * 6, "A").rest(1), model)
+    words = [event.span.gloss for event in events if event.kind == "final"]
+    assert words[-1] == "A"
+    assert 4 <= len(words) <= 7
+    assert "".join(words[:-1]) in "BC" * 6

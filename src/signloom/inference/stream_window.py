@@ -9,8 +9,8 @@ and others lies only before an output frame without a gloss, so that no gloss is
 the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits a
 frame earlier or later, or more broadly, is neither lost nor doubled.
 
-Where the model's decoding asks for one gloss of which it is sure (`Limits.sure`), glosses before the first such one
-stay provisional, and are withdrawn if none follows them soon.
+Where the model's decoding asks for one gloss of which it is sure (`Limits.sure`), it asks for one in each stretch of
+glosses that follow one another closely. Those before it stay provisional, and are withdrawn if none comes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LONGEST_WAIT_SECONDS = 1.0
 # A gloss of such a confidence becomes final an output frame before its look-ahead is over. Chosen on streams that are
 # in no row of benchmarks/README.md, "Streams".
 _SURE = 0.9
-# A gloss waits so long after its end for one of which the model is sure.
+# A gloss waits at most so long after its end for one of which the model is sure.
 _LONGEST_HELD_SECONDS = 3.0
 
 
@@ -64,9 +64,12 @@ class UtteranceWindow:
         self._model = model
         self._settings = SpanSettings.of(model.info)
         self._limits = stream_limits(model.decoding)
-        # Glosses that would be final, if the model were sure of one.
+        # Glosses that would be final if the model were sure of one; whether it was, in the last stretch of glosses; the
+        # end of that stretch, and how soon another gloss belongs to it.
         self._held: tuple[GlossSpan, ...] = ()
-        self._is_signing = not self._limits.sure
+        self._is_signing = False
+        self._stretch_end = -math.inf
+        self._longest_gap = options.rest_seconds
         self.start_seconds = start_seconds
         self._step_seconds = engine.step_seconds
         # Windows begin where the body's strides fall on the same frames as in the whole utterance.
@@ -136,14 +139,21 @@ class UtteranceWindow:
 
     def _vouched(self, finals: tuple[GlossSpan, ...]) -> tuple[GlossSpan, ...]:
         """Returns the glosses that are final now, of those that are held and the next ones; holds the others."""
-        finals = self._held + finals
-        self._is_signing = self._is_signing or any(span.confidence >= self._limits.sure for span in finals)
-        if self._is_signing:
-            self._held = ()
-            return finals
+        vouched: list[GlossSpan] = []
+        for span in finals:
+            if span.start_seconds - self._stretch_end > self._longest_gap:
+                self._held, self._is_signing = (), False
+            self._stretch_end = span.end_seconds
+            self._is_signing = self._is_signing or span.confidence >= self._limits.sure
+            self._held += (span,)
+            if self._is_signing:
+                vouched += self._held
+                self._held = ()
         seen = self.start_seconds + self._seam * self._step_seconds
-        self._held = tuple(span for span in finals if seen - span.end_seconds <= _LONGEST_HELD_SECONDS)
-        return ()
+        if seen - self._stretch_end > self._longest_gap:
+            self._held = ()
+        self._held = tuple(span for span in self._held if seen - span.end_seconds <= _LONGEST_HELD_SECONDS)
+        return tuple(vouched)
 
     def _trusted(self, length: int, glosses: tuple[GlossSpan, ...], runs: np.ndarray) -> int:
         """Returns how many of `length` output frames may become final: the window reaches far enough beyond them.

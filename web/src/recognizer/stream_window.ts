@@ -16,7 +16,7 @@ import { BLANK_ID } from "./vocabulary";
 const LONGEST_WAIT_SECONDS = 1;
 /** A gloss of such a confidence becomes final an output frame before its look-ahead is over. */
 const SURE = 0.9;
-/** A gloss waits so long after its end for one of which the model is sure. */
+/** A gloss waits at most so long after its end for one of which the model is sure. */
 const LONGEST_HELD_SECONDS = 3;
 const SMALLEST = 2.2250738585072014e-308;
 
@@ -55,9 +55,14 @@ export class UtteranceWindow {
   private end = 0;
   private stillOpen = 0;
   private history: number[] = [];
-  /** Glosses that would be final, if the model were sure of one. */
+  /**
+   * Glosses that would be final if the model were sure of one; whether it was, in the last stretch of glosses; the end
+   * of that stretch, and how soon another gloss belongs to it.
+   */
   private held: readonly GlossSpan[] = [];
-  private isSigning: boolean;
+  private isSigning = false;
+  private stretchEnd = -Infinity;
+  private readonly longestGap: number;
 
   constructor(
     private readonly model: Model,
@@ -69,7 +74,7 @@ export class UtteranceWindow {
     this.update = grid * Math.max(1, round((options.update_seconds * fps) / grid));
     this.lookahead = Math.ceil(options.lookahead_seconds / model.stepSeconds - 1e-6);
     this.context = Math.ceil((options.context_seconds * fps) / grid - 1e-6);
-    this.isSigning = !model.record.limits.sure;
+    this.longestGap = options.rest_seconds;
     this.longestWait = Math.ceil(LONGEST_WAIT_SECONDS / model.stepSeconds);
   }
 
@@ -123,12 +128,24 @@ export class UtteranceWindow {
 
   /** Returns the glosses that are final now, of those that are held and the next ones; holds the others. */
   private vouched(next: readonly GlossSpan[]): readonly GlossSpan[] {
-    const finals = [...this.held, ...next];
-    const { sure } = this.model.record.limits;
-    this.isSigning ||= finals.some(({ confidence }) => confidence >= sure);
+    const vouched: GlossSpan[] = [];
+    for (const span of next) {
+      if (span.startSeconds - this.stretchEnd > this.longestGap) {
+        this.held = [];
+        this.isSigning = false;
+      }
+      this.stretchEnd = span.endSeconds;
+      this.isSigning ||= span.confidence >= this.model.record.limits.sure;
+      this.held = [...this.held, span];
+      if (this.isSigning) {
+        vouched.push(...this.held);
+        this.held = [];
+      }
+    }
     const seen = this.startSeconds + this.seam * this.model.stepSeconds;
-    this.held = this.isSigning ? [] : finals.filter(({ endSeconds }) => seen - endSeconds <= LONGEST_HELD_SECONDS);
-    return this.isSigning ? finals : [];
+    if (seen - this.stretchEnd > this.longestGap) this.held = [];
+    this.held = this.held.filter(({ endSeconds }) => seen - endSeconds <= LONGEST_HELD_SECONDS);
+    return vouched;
   }
 
   /** Returns beyond how many of `length` output frames the window sees enough, in order to make them final. */
