@@ -37,7 +37,6 @@ COMPOSED: dict[str, Any] = {
     "idle": 0.3,
     "others": 0.3,
     "resting_hand": 0.2,
-    "lead": 0.5,
 }
 
 

@@ -21,8 +21,10 @@ from signloom.score.wer import score
 # The largest difference in log-probability in float32. Sums in another order differ by 1e-6 to 1e-5; two sentences that
 # a decoder has to choose from rarely by less than 0.01.
 TOLERANCE = 1e-3
-# By how much the word error rate on dev may rise. One gloss more is always allowed: it may be a matter of rounding.
+# By how much the word error rate on dev may rise. Rounding may cost so many glosses, which are always allowed: on a
+# small dev split two are more than 0.3 points.
 MOST_WORSE = {"float32": 0.001, "int8": 0.003}
+ALWAYS_ALLOWED = {"float32": 1, "int8": 3}
 # Lengths of clips in frames: around every stride, and shorter and longer than what is signed in one go.
 LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 64, 127, 200, 403, 1500)
 # A shift of a clip by these, in image heights, changes its features by rounding alone.
@@ -58,7 +60,8 @@ class Parity:
         """Raises CheckFailedError if an exported model of this precision differs too much from its run."""
         wrong = self.failed
         if not wrong and self.wer_before is not None and self.wer_after is not None:
-            allowed = max(MOST_WORSE[precision], 1.01 / max(self.reference_words, 1))
+            rounding = (ALWAYS_ALLOWED[precision] + 0.01) / max(self.reference_words, 1)
+            allowed = max(MOST_WORSE[precision], rounding)
             if not self.wer_after - self.wer_before <= allowed:
                 wrong = (
                     f"WER on dev is {100 * self.wer_after:.2f} %, that of the run {100 * self.wer_before:.2f} %; "
