@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from doc_blocks import PAGES, SHELL, blocks
+from doc_blocks import PAGES, ROOT, SHELL, blocks
 from signloom import cli, importers
 from signloom import commands as commands_table
 
@@ -80,3 +80,9 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
             # GitHub's rule: lower case, punctuation dropped, spaces to dashes.
             anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
             assert anchor in anchors, target
+
+
+def test_no_page_has_what_a_merge_left():
+    for page in (*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"):
+        if page.exists():
+            assert not re.findall(r"^(?:<{7}|>{7}) .*$", page.read_text(encoding="utf-8"), flags=re.M), page
