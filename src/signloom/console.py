@@ -87,6 +87,11 @@ class _Bars(Progress):
         self._below = below
         super().__init__(*columns, console=console, disable=disable)
 
+    def stop(self) -> None:
+        # Before rich 14.3 the end of a bar that is switched off is an empty line.
+        if not self.disable:
+            super().stop()
+
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
         for line in self._below():
