@@ -79,7 +79,7 @@ def test_a_gloss_where_only_others_are_is_false():
 def test_no_limit_is_chosen_for_a_model_that_is_never_sure():
     limits = judged(said(("A", 0.45), ("B", 0.6)), most_lost=0.03)
     assert limits.chosen is None
-    assert limits.tell
+    assert limits.can_choose
     assert limits.why_not == "even 0.5 drops more than 3 % of the true glosses if each stood alone"
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_chosen_where_dev_does_not_tell():
     assert not shows_more_than_signs(utterance(0, others=()))
     wrong = said(("A", 0.9), ("C", 0.6), ("B", 0.9))
     assert judged(wrong, others=()).why_not == "dev shows nothing but signs of the model"
-    assert not judged(wrong, others=()).tell
-    assert not judged(wrong, count=24).tell
+    assert not judged(wrong, others=()).can_choose
+    assert not judged(wrong, count=24).can_choose
     assert judged(wrong, count=24).why_not == "only 48 true glosses in 24 utterances of dev; needed 50"
     assert judged(wrong, count=25).chosen.sure == 0.9

@@ -131,7 +131,7 @@ def _run(options: Options, path: Path) -> int:
         clips = bar.add_task("timing of signs", total=min(NUM_TIMING_CLIPS, len(train)), unit="clips")
         model = with_spans(model, fit_spans(model, corpus, advance=lambda count: bar.advance(clips, count)))
     limits = try_limits(model, corpus, most_lost=options.most_lost, emissions=emissions)
-    if limits.chosen:
+    if limits.can_choose:
         model = with_limit(model, limits)
     else:
         model = model.with_min_confidence(before.min_confidence, sure=before.sure_confidence)
@@ -145,7 +145,7 @@ def _run(options: Options, path: Path) -> int:
         )
         if {item.signer for item in train} & {item.signer for item in dev}:
             say("note: dev has signers of train; of new people the limit may drop more true glosses")
-    elif not limits.tell:
+    elif not limits.can_choose:
         say("note: 'signloom compose' with --others and --num_dev makes utterances that tell which limit to take")
     protocol = options.protocol if options.protocol != Options.protocol else None
     say(f"written: {path}")

@@ -62,7 +62,7 @@ class TriedLimits:
     why_not: str = ""
 
     @property
-    def tell(self) -> bool:
+    def can_choose(self) -> bool:
         """Whether there are enough true glosses to choose by."""
         return bool(self.rows) and self.rows[0].num_true >= _FEWEST_TRUE
 
