@@ -186,7 +186,7 @@ def recognised(model: Any, corpus: Any) -> list[tuple[Any, Any]]:
 
 def every_gloss(model: Any, clip: Any) -> Any:
     """Returns what a model finds in a clip, sure or not."""
-    return model.with_min_confidence(0.0).decode(model.emission(clip))
+    return model.with_limits(0.0).decode(model.emission(clip))
 
 
 def wer(heard: list[tuple[Any, Any]], limits: Any) -> dict[str, float]:
@@ -200,7 +200,7 @@ def wer(heard: list[tuple[Any, Any]], limits: Any) -> dict[str, float]:
 def ship(options: Any, clips: list[strangers_data.Clip], results: list[dict[str, Any]]) -> None:
     """Trains on everybody and writes the demo model, its card and the notice of its sources."""
     corpus, run = trained(options, clips, EVERYBODY)
-    model = exported(options, corpus, run).with_min_confidence(LEAST, sure=SURE)
+    model = exported(options, corpus, run).with_limits(LEAST, sure=SURE)
     demo_card.write(model, clips, results, TARGET, common.ROOT / "NOTICE")
     size = (TARGET / "model.onnx").stat().st_size
     print(f"{TARGET / 'model.onnx'}: {size / 1e6:.2f} MB, {len(model.vocabulary) - 2} words")

@@ -218,7 +218,7 @@ def figures(options: Any, task: Task, model: Any) -> dict[str, Any]:
     signs = rejection_idling.without(everything, [*idle, *some])
     models = {DEFAULT: model}
     if not options.only_default:
-        models = {name: model.with_min_confidence(least) for name, least in LEASTS.items()}
+        models = {name: model.with_limits(least) for name, least in LEASTS.items()}
         models |= {DEFAULT: model, TUNED: tuned(options, task)}
     result: dict[str, Any] = {}
     enrolments = {} if options.only_default else ENROLLED
@@ -252,7 +252,7 @@ def measured(options: Any, task: Task, model: Any, signs: Any) -> dict[str, Any]
     from signloom.score.alignment import CORRECT, align
 
     limits = stream_limits(model.decoding)
-    every = model.with_min_confidence(0.0)
+    every = model.with_limits(0.0)
     shown: dict[str, list[tuple[Any, list[str]]]] = {}
     seconds = 0.0
     for name, kinds in (("known", ["known"]), ("unknown", ["shown"]), ("both", ["known", "shown"])):

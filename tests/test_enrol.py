@@ -17,7 +17,10 @@ from enrolling import NEW_SIGNS, clips_corpus, learnt_corpus, learnt_run
 from forged import refused
 from signloom import cli
 from signloom.corpus import Corpus, CorpusWriter
+from signloom.ctc.confidence import Calibration
+from signloom.ctc.spans import SpanSettings
 from signloom.errors import InputError
+from signloom.inference.calibrate import with_spans
 from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model, load
 from signloom.inference.model_card import model_card
@@ -315,7 +318,7 @@ def enrolled(run, tmp_path_factory):
         patch.setattr(conftest, "TINY_SIGNS", NEW_SIGNS)
         clips_corpus(folder / "clips", {"UP": 3, "LEFT": 3, "WIDE": 3})
     # Limits have been chosen for the model that is enrolled.
-    load(run).with_min_confidence(0.3, sure=0.4).save(folder / "before" / "model.safetensors")
+    load(run).with_limits(0.3, sure=0.4).save(folder / "before" / "model.safetensors")
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         command = ["enrol", str(folder / "before"), str(folder / "clips"), "--output", str(folder / "new")]
@@ -352,12 +355,18 @@ class TestEnrolled:
         assert new["corpus"] == old["corpus"]
         assert new["spans"]["timing"] == old["spans"]["timing"]
         assert new["spans"]["calibration"] == {"slope": 1.0, "offset": 0.0}
-        # It means what it meant, if the confidences of the model before were not calibrated.
-        kept = 0.4 if old["spans"]["calibration"] == new["spans"]["calibration"] else None
-        decoding = load(enrolled[0] / "new").decoding
-        assert (decoding.min_confidence, decoding.sure_confidence) == (None, kept)
+        assert load(enrolled[0] / "new").decoding.min_confidence is None
         assert "the least confidence of a gloss, 0.3, is not kept" in enrolled[1]
-        assert ("the confidence of one gloss, 0.4, is not kept" in enrolled[1]) == (kept is None)
+
+    @pytest.mark.parametrize(("slope", "kept"), [(1.0, 0.4), (0.5, None)])
+    def test_a_limit_is_kept_if_confidences_mean_the_same(self, slope, kept, run, enrolled, tmp_path, monkeypatch):
+        monkeypatch.setattr(adapting, "STEPS", 4)
+        model = load(run)
+        spans = replace(SpanSettings.of(model.info), calibration=Calibration(slope, 0.0))
+        path, output = tmp_path / "model.safetensors", tmp_path / "new.safetensors"
+        with_spans(model, spans).with_limits(sure=0.4).save(path)
+        assert cli.dispatch(["enrol", str(path), str(enrolled[0] / "clips"), "--output", str(output)]) == 0
+        assert load(output).decoding.sure_confidence == kept
 
     def test_the_enrolled_model_is_evaluated_and_enrolled_again(self, enrolled, corpus, tmp_path):
         folder, _ = enrolled

@@ -131,7 +131,7 @@ def test_a_model_runs_on_any_engine(vocabulary, tiny_corpus):
     assert all(utterance.hypothesis_as_given == (vocabulary.words[-1],) for utterance in result.utterances)
     assert result.num_dropped == 0
     assert "dropped" not in summary(result)
-    strict = evaluate(model.with_min_confidence(1.0), corpus, "dev")
+    strict = evaluate(model.with_limits(1.0), corpus, "dev")
     assert (strict.num_dropped, strict.wer) == (len(result.utterances), 1.0)
     assert strict.to_json()["num_dropped"] == strict.num_dropped
     assert "dropped before scoring" in summary(strict)

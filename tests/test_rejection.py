@@ -132,7 +132,7 @@ def test_settings_of_earlier_files_drop_nothing():
 
 
 def test_model_files_keep_the_limit_and_take_earlier_ones():
-    model = scripted_model().with_min_confidence(0.3, sure=0.8)
+    model = scripted_model().with_limits(0.3, sure=0.8)
     header, tensors = model.file.header("format", 1)
     read = ModelFile.of(header, tensors, Path("file"), "format", 1)
     assert read.decoding == model.decoding
@@ -191,7 +191,7 @@ def test_a_stream_drops_what_a_whole_clip_drops():
     for least, words in ((0.0, "ABCA"), (0.9, "ACA"), (1.0, "")):
         kept = whole.confident(least)
         assert "".join(kept.words) == words
-        events = streamed(film, model.with_min_confidence(least))
+        events = streamed(film, model.with_limits(least))
         assert tuple(event.span.gloss for event in events if event.kind == "final") == kept.words
         assert all(event.span.confidence >= least for event in events)
 
@@ -203,7 +203,7 @@ def test_streams_have_a_default_that_the_model_overrides():
     # Every confidence is 0.5: just enough.
     assert MIN_CONFIDENCE == 0.5
     assert len([event for event in streamed(film, model) if event.kind == "final"]) == 2
-    assert streamed(film, model.with_min_confidence(0.51)) == []
+    assert streamed(film, model.with_limits(0.51)) == []
 
 
 def test_what_streams_take_where_limits_are_open():
@@ -221,7 +221,7 @@ def test_what_streams_take_where_limits_are_open():
 
 def test_glosses_wait_for_one_of_which_the_model_is_sure():
     # The model is sure of A alone.
-    model = scripted_model(doubtful="BC").with_min_confidence(None, sure=0.9)
+    model = scripted_model(doubtful="BC").with_limits(sure=0.9)
     events = streamed(Film().rest(1).sign("B", "C", "A", "B").rest(1), model)
     assert [event.span.gloss for event in events if event.kind == "final"] == ["B", "C", "A", "B"]
     first = next(number for number, event in enumerate(events) if event.kind == "final")
@@ -232,7 +232,7 @@ def test_glosses_wait_for_one_of_which_the_model_is_sure():
 
 
 def test_an_utterance_in_which_the_model_is_never_sure_has_no_glosses():
-    model = scripted_model(doubtful="B").with_min_confidence(None, sure=0.9)
+    model = scripted_model(doubtful="B").with_limits(sure=0.9)
     film = Film().rest(1).sign("B", "B").rest(2).sign("A").rest(1)
     recognizer = StreamingRecognizer(model)
     events = recognizer.push(film.points, film.seconds) + recognizer.finish()
@@ -245,7 +245,7 @@ def test_an_utterance_in_which_the_model_is_never_sure_has_no_glosses():
 
 
 def test_a_sure_gloss_vouches_for_those_that_are_near():
-    model = scripted_model(doubtful="B").with_min_confidence(None, sure=0.9)
+    model = scripted_model(doubtful="B").with_limits(sure=0.9)
     for between, words in ((0.3, ["B", "A", "B"]), (3.0, ["A"])):
         film = Film().rest(1).sign("B").rest(between, BETWEEN).sign("A").rest(between, BETWEEN).sign("B").rest(1)
         events = streamed(film, model)
@@ -254,7 +254,7 @@ def test_a_sure_gloss_vouches_for_those_that_are_near():
 
 
 def test_glosses_wait_for_three_seconds_at_most():
-    model = scripted_model(doubtful="BC").with_min_confidence(None, sure=0.9)
+    model = scripted_model(doubtful="BC").with_limits(sure=0.9)
     # Each follows the one before closely, and A is sure at last: some seven seconds after the first.
     events = streamed(Film().rest(1).sign(*"BC" * 6, "A").rest(1), model)
     words = [event.span.gloss for event in events if event.kind == "final"]

@@ -46,7 +46,7 @@ def test_a_window_over_the_whole_clip_gives_what_the_clip_gives(name, num_frames
     clip = ClipView("compact", points, 25.0, np.arange(num_frames) / 25)
     offline = model.decode(model.emission(clip))
     assert len(offline.glosses) > 1
-    recognizer = StreamingRecognizer(model.with_min_confidence(0), StreamOptions(lookahead_seconds=60))
+    recognizer = StreamingRecognizer(model.with_limits(0), StreamOptions(lookahead_seconds=60))
     events = recognizer.push(clip.points, clip.seconds) + recognizer.finish()
     spans = [event.span for event in events if getattr(event, "kind", "") == "final"]
     assert tuple(span.gloss for span in spans) == offline.words
@@ -62,7 +62,7 @@ def test_glosses_behind_the_lookahead_do_not_depend_on_chunks():
     film = Film().rest(1).sign(*"ABCABC").rest(1)
     events = []
     for size in (1, 7, len(film)):
-        recognizer = StreamingRecognizer(model.with_min_confidence(0))
+        recognizer = StreamingRecognizer(model.with_limits(0))
         found = []
         for start in range(0, len(film), size):
             found += recognizer.push(film.points[start : start + size], film.seconds[start : start + size])

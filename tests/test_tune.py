@@ -12,6 +12,7 @@ from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.decoding_options import DecodingOptions, describe, model_note
 from signloom.ctc.kneser_ney import kneser_ney
 from signloom.errors import InputError
+from signloom.inference.limits import TriedLimit, TriedLimits
 from signloom.inference.tune import tune
 from signloom.vocabulary import Vocabulary
 
@@ -189,6 +190,21 @@ class TestCommands:
         assert found["greedy"]["decoder"] == "greedy"
         # A bonus of 1.5 a gloss on flat emissions: the beam finds more of them.
         assert len(found["beam"]["glosses"]) > len(found["greedy"]["glosses"])
+
+    @pytest.mark.parametrize(("num_true", "sure"), [(60, None), (40, 0.6)])
+    def test_a_limit_of_before_goes_where_dev_tells_that_none_pays(
+        self, run, tiny_corpus, num_true, sure, monkeypatch, capsys
+    ):
+        from signloom.commands import tune as command
+        from signloom.inference.model import load
+
+        told = TriedLimits((TriedLimit(0.0, 9, num_true, num_true),), 30, 1.0, why_not="none pays")
+        monkeypatch.setattr(command, "try_limits", lambda *args, **options: told)
+        path = run / "model.safetensors"
+        load(run).with_limits(sure=0.6).save(path)
+        assert self.call("tune", run, "--data_dir", tiny_corpus, "--order", 2) == 0
+        assert "not chosen: none pays" in capsys.readouterr().out
+        assert load(run).decoding.sure_confidence == sure
 
     def test_a_model_file_gives_back_its_language_model(self, run, tiny_corpus):
         from signloom.corpus import Corpus

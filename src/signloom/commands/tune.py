@@ -134,7 +134,7 @@ def _run(options: Options, path: Path) -> int:
     if limits.can_choose:
         model = with_limit(model, limits)
     else:
-        model = model.with_min_confidence(before.min_confidence, sure=before.sure_confidence)
+        model = model.with_limits(before.min_confidence, sure=before.sure_confidence)
     _store(model, tuned, path)
     print(_report(tuned, language_model))
     print(limits)

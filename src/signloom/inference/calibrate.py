@@ -58,7 +58,7 @@ def fit_spans(
     confidences: list[float] = []
     correct: list[bool] = []
     # Raw confidences, of all glosses.
-    every = model.with_min_confidence(None)
+    every = model.with_limits()
     decoder = Decoder(model.vocabulary, every.decoding, model.language_model)
     for item in dev:
         hypothesis = decoder.decode(model.emission(corpus.load_view(item, model.view)), timing=timing)

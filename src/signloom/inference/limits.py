@@ -135,7 +135,7 @@ def try_limits(
 
     emissions: those of dev, (T', V) by id, if they are there.
     """
-    model = model.with_min_confidence(0.0)
+    model = model.with_limits(0.0)
     items = [item for item in corpus.split("dev") if shows_more_than_signs(item)]
     items = [items[index] for index in spread(len(items), _MOST_UTTERANCES)]
     found = []
@@ -150,4 +150,4 @@ def try_limits(
 
 def with_limit(model: Model, limits: TriedLimits) -> Model:
     """Returns the model with the limit that was chosen, or with none."""
-    return model.with_min_confidence(None, sure=limits.chosen.sure if limits.chosen else None)
+    return model.with_limits(sure=limits.chosen.sure if limits.chosen else None)

@@ -156,7 +156,7 @@ class Model:
 
         Raises InputError if the source has no clip, and for options that no clip can use.
         """
-        model = self if min_confidence is None else self.with_min_confidence(min_confidence)
+        model = self if min_confidence is None else self.with_limits(min_confidence)
         settings = Settings(Crop.parse(crop) if isinstance(crop, str) else crop, pixel_aspect, fps)
 
         def decode(clip: Landmarks | ClipView) -> Hypothesis:
@@ -168,9 +168,12 @@ class Model:
         """Returns the glosses of an emission, with times and confidences, without those that `decoding` drops."""
         return self.decoder.decode(emission, timing=SpanSettings.of(self.info).timing)
 
-    def with_min_confidence(self, least: float | None, *, sure: float | None = None) -> Model:
-        """Returns the model that drops glosses with a confidence below `least`, 0 to 1, and all glosses of utterances
-        in which none has a confidence of at least `sure`; None: the choice is open, see `Decoding`."""
+    def with_limits(self, least: float | None = None, *, sure: float | None = None) -> Model:
+        """Returns the model with these limits of confidence, 0 to 1, instead of its own.
+
+        It drops glosses with a confidence below `least`, and all glosses of an utterance in which none has a confidence
+        of at least `sure`. None: nothing is dropped, but streams have limits of their own (`stream_options`).
+        """
         return replace(self, decoding=replace(self.decoding, min_confidence=least, sure_confidence=sure))
 
     def decoded_with(self, options: DecodingOptions) -> Model:

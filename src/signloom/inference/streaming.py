@@ -39,7 +39,7 @@ class StreamingRecognizer:
 
     model: any model of `signloom.load`.  options: when glosses become final and utterances end.
     Glosses with a lower confidence than the model's decoding asks for are never shown; where nobody chose limits
-    (`Model.with_min_confidence`), those of `stream_options` hold.
+    (`Model.with_limits`), those of `stream_options` hold.
     num_late: frames that were left out so far, because they were not later than the frame before.
     """
 

@@ -126,7 +126,7 @@ def enrol(
         # A least confidence was chosen for these outputs as well. One sure gloss of many is asked for as before, where
         # confidences mean what they meant.
         as_before = SpanSettings.of(info).calibration == Calibration()
-        enrolled = enrolled.with_min_confidence(None, sure=model.decoding.sure_confidence if as_before else None)
+        enrolled = enrolled.with_limits(sure=model.decoding.sure_confidence if as_before else None)
     return Enrolment(enrolled, tuple(new), change, idle, old)
 
 
