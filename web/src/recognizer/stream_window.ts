@@ -3,6 +3,7 @@
  * and seams.
  */
 
+import { NO_GLOSS, type LastGloss } from "./beam";
 import { calibrated, confidences } from "./confidence";
 import { named, type GlossSpan } from "./hypothesis";
 import type { Model } from "./model";
@@ -50,10 +51,10 @@ export class UtteranceWindow {
   /** The numbers of the first frame that is kept, in grid steps, and of the first output frame that is not final. */
   private first = 0;
   private seam = 0;
-  /** The last final gloss: when it was emitted, its end, and the probability that it goes on behind the seam. */
+  /** The last final gloss: when it was emitted, its end, and where it may be before the seam. */
   private emitted: number | null = null;
   private end = 0;
-  private stillOpen = 0;
+  private lastGloss = NO_GLOSS;
   private history: number[] = [];
   /**
    * Glosses that would be final if the model were sure of one; whether it was, in the last stretch of glosses; the end
@@ -96,7 +97,7 @@ export class UtteranceWindow {
     const ends = numOutputs !== null;
     const all = await this.logProbs();
     const logProbs = ends ? slice(all, 0, Math.min(numOutputs, all.rows)) : all;
-    const ids = this.model.decoder.best(logProbs, this.history, this.stillOpen, ends);
+    const ids = this.model.decoder.best(logProbs, this.history, this.lastGloss, ends);
     const { glosses, runs, emitted } = this.located(logProbs, ids);
     const length = logProbs.rows;
     const trusted = ends ? length : this.trusted(length, glosses, runs);
@@ -107,11 +108,11 @@ export class UtteranceWindow {
       this.end = glosses[count - 1].endSeconds;
       const kept = Math.max(1, (this.model.languageModel?.order ?? 1) - 1);
       this.history = [...this.history, ...ids.slice(0, count)].slice(-kept);
-      this.stillOpen = 1;
+      this.lastGloss = { stillOpen: 1, justClosed: 0 };
     }
     if (seam) {
       const start = count ? Math.min(runs[count - 1][1], seam) : 0;
-      this.stillOpen = this.openAfter(slice(logProbs, start, seam));
+      this.lastGloss = this.after(slice(logProbs, start, seam));
       this.seam += seam;
       this.forget();
     }
@@ -160,20 +161,20 @@ export class UtteranceWindow {
     return Math.min(Math.ceil((seconds - this.startSeconds) * this.model.record.fps - 1e-6), this.numFrames);
   }
 
-  /** Returns the probability that the last final gloss is still emitted after frames without another. */
-  private openAfter({ data, rows, columns }: Rows): number {
-    if (!this.history.length) return 0;
+  /** Returns where the last final gloss may be after frames without another. */
+  private after({ data, rows, columns }: Rows): LastGloss {
+    if (!this.history.length) return NO_GLOSS;
     const last = this.history[this.history.length - 1];
-    let open = this.stillOpen;
-    let closed = 1 - open;
+    let { stillOpen, justClosed } = this.lastGloss;
+    let closed = 1 - stillOpen - justClosed;
     for (let row = 0; row < rows; row++) {
       const blank = Math.exp(data[row * columns + BLANK_ID]);
       const gloss = Math.exp(data[row * columns + last]);
-      [open, closed] = [open * gloss, (open + closed) * blank];
-      const total = Math.max(open + closed, SMALLEST);
-      [open, closed] = [open / total, closed / total];
+      [stillOpen, justClosed, closed] = [stillOpen * gloss, stillOpen * blank, (justClosed + closed) * blank];
+      const total = Math.max(stillOpen + justClosed + closed, SMALLEST);
+      [stillOpen, justClosed, closed] = [stillOpen / total, justClosed / total, closed / total];
     }
-    return open;
+    return { stillOpen, justClosed };
   }
 
   /** Returns the log-probabilities of the output frames that are not final. */
