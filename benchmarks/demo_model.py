@@ -111,7 +111,7 @@ def fitted(options: Any, corpus: Any, person: str) -> Path:
         command = ["train", "--data_dir", str(corpus.root.resolve())]
         epochs = SHIPPED["epochs"] if person == EVERYBODY else options.epochs
         command += ["--output", str(folder.resolve()), "--seed", str(options.seed), "--epochs", str(epochs)]
-        # One view of each clip: as good in the same time (README.md), and less time an epoch.
+        # One view of each clip: as good in the same time (figures/techniques.md), and less time an epoch.
         command += ["--consistency", "0"]
         command += ["--resume"] if (folder / "history.json").exists() else ["--overwrite"]
         seconds = common.run_signloom(command, log=options.work / "logs" / f"{person}.log")

@@ -15,7 +15,10 @@ from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).resolve().parents[1]
-OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/*.md", "benchmarks/*.png")
+OUTSIDE = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("benchmarks/*.md", "benchmarks/figures/*.md", "benchmarks/*.png"),
+)
 
 
 def on_files(files: Files, config: Any) -> Files:

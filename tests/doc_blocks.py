@@ -15,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BENCHMARKS = ROOT / "benchmarks"
+FIGURES = [*sorted(BENCHMARKS.glob("*.md")), *sorted((BENCHMARKS / "figures").glob("*.md"))]
 SHELL, PYTHON, TEXT = ("", "sh", "bash", "console"), "python", "text"
 FENCE = re.compile(r"(?:^<!-- not run: (?P<why>.*?) -->\n+)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.S | re.M)
 # Options that a command gets, also in the place of its own: less work.

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from doc_blocks import PAGES, ROOT, SHELL, blocks
+from doc_blocks import BENCHMARKS, FIGURES, PAGES, ROOT, SHELL, blocks
 from signloom import cli, importers
 from signloom import commands as commands_table
 
@@ -67,7 +67,7 @@ def test_every_flag_of_the_documentation_exists(page):
     assert {name.replace("-", "_") for name in mentioned} - option_names() - OTHER_FLAGS == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *FIGURES], ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_of_the_documentation_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("http"):
@@ -82,7 +82,15 @@ def test_every_link_of_the_documentation_leads_somewhere(page):
             assert anchor in anchors, target
 
 
+def test_every_page_of_figures_is_in_the_table_and_on_the_website():
+    pages = [f"figures/{page.name}" for page in sorted((BENCHMARKS / "figures").glob("*.md"))]
+    table = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    website = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert pages
+    assert [page for page in pages if f"({page}" not in table or f"benchmarks/{page}\n" not in website] == []
+
+
 def test_no_page_has_what_a_merge_left():
-    for page in (*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"):
+    for page in (*PAGES, *FIGURES, ROOT / "CHANGELOG.md"):
         if page.exists():
             assert not re.findall(r"^(?:<{7}|>{7}) .*$", page.read_text(encoding="utf-8"), flags=re.M), page

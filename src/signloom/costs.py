@@ -14,7 +14,7 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class Cost:
-    """A measured constant.  measured: the command, its date and the machine; benchmarks/README.md has the figures."""
+    """A measured constant.  measured: the command, its date and the machine (benchmarks/figures/machines.md)."""
 
     value: float
     unit: str

@@ -1,4 +1,4 @@
-/** Figures of benchmarks/README.md: memory while a camera runs for SIGNLOOM_MINUTES, and the first load at 20 Mbit/s. */
+/** Figures of benchmarks/figures/streams.md: memory in SIGNLOOM_MINUTES of camera, and the first load at 20 Mbit/s. */
 
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,9 +1,9 @@
 """Idle hands: hands at rest put into a clip where none was seen, and hands at rest taken out of it.
 
 Whether an idle hand is in view says where the camera stands, not what is signed. A model that never sees one takes it
-for a part of a sign (`benchmarks/README.md`). Shapes: T frames, P points of a view of the layout, `(T, P, 3)` in units
-of image height, NaN where missing. Lengths are in shoulder widths; places are seen from the middle of the shoulders,
-to the arm's own side and down.
+for a part of a sign (`benchmarks/figures/strangers.md`). Shapes: T frames, P points of a view of the layout,
+`(T, P, 3)` in units of image height, NaN where missing. Lengths are in shoulder widths; places are seen from the middle
+of the shoulders, to the arm's own side and down.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _CHUNK_VALUES = 16_000_000
 # Of the beam and of the tokens per frame: a forged file must not ask for all memory.
 MAX_SIZE = 100_000
 
-# Chosen on people who are in no published figure (benchmarks/README.md, "Decoding").
+# Chosen on people who are in no published figure (benchmarks/figures/decoding.md).
 INSERTION_BONUS, REPEAT_PENALTY = 0.4, 1.0
 
 

@@ -3,7 +3,7 @@
 `fit_spans` fits both on the corpus the model was trained on. The timing comes from clips of train and their sentences;
 it needs no boundaries. The calibration comes from what the decoder predicts on dev, never on test. A model is right
 more often on signers of its training than on others. If dev has such signers, confidences are therefore not
-calibrated, which is closer to the truth for unseen signers (benchmarks/README.md).
+calibrated, which is closer to the truth for unseen signers (benchmarks/figures/decoding.md).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ UNSURE = "the model is not sure of the sign or a neighbour"
 ODD_LENGTH = "far longer or shorter than most cuts of the gloss"
 
 # Least confidence of a trusted cut and its neighbours. The checks together trust 3 of 142 cuts that a wrong annotation
-# puts at another sign, and 141 of 255 right ones in the same sentences (benchmarks/README.md).
+# puts at another sign, and 141 of 255 right ones in the same sentences (benchmarks/figures/techniques.md).
 MIN_CONFIDENCE = 0.5
 # Length of a trusted cut, relative to the median of its gloss: signers vary their tempo by less.
 LENGTHS = (0.5, 2.0)

@@ -41,7 +41,7 @@ BEGINNING = 100
 # the learning rate was at 28 % of --learning_rate.
 UNIFORM_STEPS = 30
 # The loss of a batch, as a multiple of that of an output in which all words are equally likely: at most 0.82 in healthy
-# runs (benchmarks/README.md), hundreds where a learning rate or broken landmarks throw the weights away.
+# runs (benchmarks/figures/training.md), hundreds where a learning rate or broken landmarks throw the weights away.
 LARGEST_LOSS = 10.0
 # Share of a layer's units that give nothing in any frame.
 DEAD = 0.5

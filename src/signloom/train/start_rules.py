@@ -20,7 +20,7 @@ WHY_RATES = "AdamW changes a weight by up to the learning rate in every step, an
 MEAN, LOW, HIGH = 0.1, 0.9, 1.1
 # A few dozen clips measure these with this precision.
 SLACK = 0.15
-# Share of the features at the clamp of the front end: up to 0.14 % in healthy corpora (benchmarks/README.md).
+# Share of the features at the clamp of the front end: up to 0.14 % in healthy corpora (benchmarks/figures/training.md).
 CLAMPED = 0.005
 
 

@@ -30,7 +30,7 @@ from signloom.train.enrol.learner import Lesson
 from signloom.train.schedule import factor
 from signloom.vocabulary import UNKNOWN_ID
 
-# Chosen on people who are in no published figure (benchmarks/README.md).
+# Chosen on people who are in no published figure (benchmarks/figures/enrolment.md).
 STEPS = 200
 BATCH = 16
 LEARNING_RATE = 3e-3
