@@ -1,6 +1,6 @@
 """Grid search for the language model's weight and the insertion bonus with the fewest errors.
 
-A search over some 46 settings finds a better one by chance, too. So the best is used only if it makes fewer errors than
+A search over some 52 settings finds a better one by chance, too. So the best is used only if it makes fewer errors than
 the beam alone by more than chance: a language model of signs in random order, which knows nothing, can gain a few
 errors on dev and cost strangers many.
 """
