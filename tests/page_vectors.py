@@ -82,7 +82,7 @@ def stream(rng: np.random.Generator) -> dict[str, Any]:
     """Returns one stream."""
     vocabulary = Vocabulary.from_glosses([GLOSSES if rng.random() < 0.5 else [*GLOSSES, *"DEFGHIJK"]])
     engine = RecordingEngine(
-        ScriptedEngine(len(vocabulary), shaky=bool(rng.random() < 0.5))
+        ScriptedEngine(len(vocabulary), shaky=bool(rng.random() < 0.5), slides=bool(rng.random() < 0.3))
         if rng.random() < 0.4
         else NoisyEngine(len(vocabulary), rng)
     )
@@ -150,7 +150,7 @@ def frames(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(rng.integers(1, 4)):
         film.rest(rng.uniform(0.1, 1.4))
         for gloss in rng.choice(GLOSSES, size=rng.integers(1, 5)).tolist():
-            film.sign(gloss, hold_frames=int(rng.integers(4, 12)), move_frames=int(rng.integers(2, 12)))
+            film.sign(gloss, hold_frames=int(rng.choice([4, 8, 12, 40])), move_frames=int(rng.integers(2, 12)))
     film.rest(rng.uniform(0, 1.5))
     points = film.points + rng.normal(0, 0.004, (len(film), len(PLACES), 3)).astype(np.float32)
     seconds = film.seconds + rng.uniform(0, 5)

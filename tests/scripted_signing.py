@@ -31,6 +31,7 @@ class ScriptedEngine:
 
     doubtful: glosses that are half as probable as others.
     shaky: emit every gloss an output frame later in every second window, as the ends of windows may move emissions.
+    slides: emit a gloss in the last of its output frames alone, two before the end of the window at most.
     """
 
     config: ModelConfig = StudentConfig(
@@ -41,10 +42,10 @@ class ScriptedEngine:
     )
     step_seconds = 4 / FPS
 
-    def __init__(self, num_words: int, *, shaky: bool = False, doubtful: str = "") -> None:
+    def __init__(self, num_words: int, *, shaky: bool = False, slides: bool = False, doubtful: str = "") -> None:
         self.num_words = num_words
         self.shares = np.array([0.49 if gloss in doubtful else 0.98 for gloss in ("?", *GLOSSES)])[: num_words - 1]
-        self.shaky = shaky
+        self.shaky, self.slides = shaky, slides
         self.calls = 0
         self.longest = 0
 
@@ -61,6 +62,9 @@ class ScriptedEngine:
         wrist = points[0, frames, PLACES[layout.index("right_hand.wrist")]]
         places = np.array([PLACE_OF[gloss] for gloss in ("?", *GLOSSES[: self.num_words - 2])])
         shown = np.linalg.norm(wrist[:, None, :2] - places, axis=2) < 0.02
+        if self.slides:
+            shown[max(0, count - 2) :] = False
+            shown &= ~np.append(shown[1:], shown[:1] & False, axis=0)
         probs = np.full((count, self.num_words), 0.02 / self.num_words)
         probs[:, 1:] += self.shares * shown
         probs[:, 0] += 0.98 - (self.shares * shown).max(axis=1)
@@ -77,7 +81,7 @@ class ScriptedEngine:
 
 
 def scripted_model(glosses: Sequence[str] = GLOSSES, *, decoder: str = "beam", **engine: Any) -> Model:
-    """Returns a model with a scripted engine. engine: `shaky` and `doubtful`."""
+    """Returns a model with a scripted engine. engine: `shaky`, `slides` and `doubtful`."""
     vocabulary = Vocabulary.from_glosses([glosses])
     return Model(ScriptedEngine(len(vocabulary), **engine), vocabulary, decoding=Decoding(decoder=decoder))
 

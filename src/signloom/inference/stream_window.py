@@ -7,7 +7,8 @@ becomes final when the window reaches far enough beyond it, and then its values 
 look-ahead, or one output frame less at the end of a gloss that the model is sure of. The *seam* between final frames
 and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it with
 the probabilities that the last gloss is still emitted, and that it ended just before, as CTC merges repeats. So a gloss
-that the next window emits a frame earlier or later, or more broadly, is neither lost nor doubled.
+that the next window emits a frame earlier or later, or more broadly, is neither lost nor doubled. One that slides along
+with the windows is two (`stream_repeats`).
 
 Where the model's decoding asks for one gloss of which it is sure (`Limits.sure`), it asks for one in each stretch of
 glosses that follow one another closely. Those before it stay provisional, and are withdrawn if none comes.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from signloom.ctc.spans import SpanSettings, emission_seconds, spans
 from signloom.ctc.viterbi import forced_alignment
 from signloom.inference.model import Model
 from signloom.inference.stream_options import StreamOptions, stream_limits
+from signloom.inference.stream_repeats import RepeatFinder, Sighting
 from signloom.vocabulary import BLANK_ID
 
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
@@ -90,6 +92,7 @@ class UtteranceWindow:
         self._emitted: float | None = None
         self._end = 0.0
         self._last_gloss = NO_GLOSS
+        self._repeats = RepeatFinder(_SURE)
         order = model.language_model.order if model.language_model else 1
         self._history: deque[int] = deque(maxlen=max(1, order - 1))
 
@@ -127,6 +130,10 @@ class UtteranceWindow:
             self._last_gloss = self._after(log_probs[start:seam])
             self._seam += seam
             self._forget()
+        sightings = [Sighting(*one) for one in zip(ids, emitted.tolist(), (g.confidence for g in glosses), strict=True)]
+        if not ends and (earlier := self._repeats.found(sightings, count, self._seam * self._step_seconds)):
+            glosses = self._with_earlier(earlier, glosses, emitted, count)
+            count += 1
         # The others still take part in decoding and in times.
         finals, provisional = (named(part, self._limits.least) for part in (glosses[:count], glosses[count:]))
         finals = self._vouched(finals)
@@ -197,13 +204,9 @@ class UtteranceWindow:
         """Returns glosses with their spans, their output frames (S, 2), and the times of their emission (S,)."""
         alignment = forced_alignment(log_probs, ids)
         offset = self._seam * self._step_seconds
-        duration = self.num_frames / self._model.engine.config.fps
-        emission = Emission(log_probs, self._step_seconds, duration - offset)
+        emission = Emission(log_probs, self._step_seconds, self._duration - offset)
         emitted = offset + emission_seconds(emission, ids, alignment)
-        # The last final gloss is the neighbour of the first one here.
-        before = [] if self._emitted is None else [self._emitted]
-        times = spans(np.append(before, emitted), duration, self._settings.timing)[len(before) :]
-        times = np.maximum(times + self.start_seconds, max(self._end, self.start_seconds))
+        times = self._times(emitted)
         raw = confidences(log_probs, ids, alignment)
         glosses = tuple(
             GlossSpan(
@@ -215,6 +218,33 @@ class UtteranceWindow:
             for word, (start, end), confidence in zip(ids, times, raw.tolist(), strict=True)
         )
         return glosses, alignment.runs, emitted
+
+    @property
+    def _duration(self) -> float:
+        return self.num_frames / self._model.engine.config.fps
+
+    def _times(self, emitted: np.ndarray) -> np.ndarray:
+        """Returns start and end of the glosses after the last final one, (S, 2), from when they were emitted, (S,)."""
+        # The last final gloss is the neighbour of the first one here.
+        before = [] if self._emitted is None else [self._emitted]
+        times = spans(np.append(before, emitted), self._duration, self._settings.timing)[len(before) :]
+        result: np.ndarray = np.maximum(times + self.start_seconds, max(self._end, self.start_seconds))
+        return result
+
+    def _with_earlier(
+        self, earlier: Sighting, glosses: tuple[GlossSpan, ...], emitted: np.ndarray, count: int
+    ) -> tuple[GlossSpan, ...]:
+        """Returns the glosses of a window with one that was signed after the `count` final ones, and is final too."""
+        (start, end), *times = self._times(np.append(earlier.emitted, emitted[count:])).tolist()
+        gloss = GlossSpan(self._model.vocabulary.words[earlier.word], start, end, earlier.confidence)
+        self._emitted, self._end = earlier.emitted, gloss.end_seconds
+        self._history.append(earlier.word)
+        self._last_gloss = NO_GLOSS
+        later = (
+            replace(one, start_seconds=start, end_seconds=end)
+            for one, (start, end) in zip(glosses[count:], times, strict=True)
+        )
+        return (*glosses[:count], gloss, *later)
 
     def _forget(self) -> None:
         """Drops the frames that no later window needs."""

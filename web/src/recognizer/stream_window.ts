@@ -10,6 +10,7 @@ import type { Model } from "./model";
 import { round, slice, type Rows } from "./numbers";
 import { emissionSeconds, spans } from "./spans";
 import type { StreamOptions } from "./stream_options";
+import { RepeatFinder, type Sighting } from "./stream_repeats";
 import { forcedAlignment, type Run } from "./viterbi";
 import { BLANK_ID } from "./vocabulary";
 
@@ -55,6 +56,7 @@ export class UtteranceWindow {
   private emitted: number | null = null;
   private end = 0;
   private lastGloss = NO_GLOSS;
+  private readonly repeats = new RepeatFinder(SURE);
   private history: number[] = [];
   /**
    * Glosses that would be final if the model were sure of one; whether it was, in the last stretch of glosses; the end
@@ -98,16 +100,16 @@ export class UtteranceWindow {
     const all = await this.logProbs();
     const logProbs = ends ? slice(all, 0, Math.min(numOutputs, all.rows)) : all;
     const ids = this.model.decoder.best(logProbs, this.history, this.lastGloss, ends);
-    const { glosses, runs, emitted } = this.located(logProbs, ids);
+    const { runs, emitted, ...located } = this.located(logProbs, ids);
+    let glosses: readonly GlossSpan[] = located.glosses;
     const length = logProbs.rows;
     const trusted = ends ? length : this.trusted(length, glosses, runs);
     const seam = ends ? trusted : seamOf(runs, length, trusted, trusted > this.longestWait);
-    const count = runs.filter(([start]) => start < seam).length;
+    let count = runs.filter(([start]) => start < seam).length;
     if (count) {
       this.emitted = emitted[count - 1];
       this.end = glosses[count - 1].endSeconds;
-      const kept = Math.max(1, (this.model.languageModel?.order ?? 1) - 1);
-      this.history = [...this.history, ...ids.slice(0, count)].slice(-kept);
+      this.remember(ids.slice(0, count));
       this.lastGloss = { stillOpen: 1, justClosed: 0 };
     }
     if (seam) {
@@ -116,6 +118,9 @@ export class UtteranceWindow {
       this.seam += seam;
       this.forget();
     }
+    const sightings = ids.map((word, at) => ({ word, emitted: emitted[at], confidence: glosses[at].confidence }));
+    const earlier = ends ? null : this.repeats.found(sightings, count, this.seam * this.model.stepSeconds);
+    if (earlier !== null) glosses = this.withEarlier(earlier, glosses, emitted, count++);
     // The others still take part in decoding and in times.
     const { least } = this.model.record.limits;
     const finals = this.vouched(named(glosses.slice(0, count), least));
@@ -191,18 +196,52 @@ export class UtteranceWindow {
     const duration = this.numFrames / fps;
     const emission = { logProbs, stepSeconds: this.model.stepSeconds, durationSeconds: duration - offset };
     const emitted = emissionSeconds(emission, ids, runs).map((seconds) => offset + seconds);
-    // The last final gloss is the neighbour of the first one here.
-    const before = this.emitted === null ? [] : [this.emitted];
-    const times = spans([...before, ...emitted], duration, settings.timing).slice(before.length);
-    const least = Math.max(this.end, this.startSeconds);
+    const times = this.times(emitted);
     const raw = confidences(logProbs, ids, runs);
     const glosses = ids.map((word, index) => ({
       gloss: words[word],
-      startSeconds: Math.max(times[index][0] + this.startSeconds, least),
-      endSeconds: Math.max(times[index][1] + this.startSeconds, least),
+      ...times[index],
       confidence: calibrated(settings.calibration, raw[index]),
     }));
     return { glosses, runs, emitted };
+  }
+
+  /** Returns start and end of the glosses after the last final one, from when they were emitted. */
+  private times(emitted: readonly number[]): Pick<GlossSpan, "startSeconds" | "endSeconds">[] {
+    const { spans: settings, fps } = this.model.record;
+    // The last final gloss is the neighbour of the first one here.
+    const before = this.emitted === null ? [] : [this.emitted];
+    const least = Math.max(this.end, this.startSeconds);
+    return spans([...before, ...emitted], this.numFrames / fps, settings.timing)
+      .slice(before.length)
+      .map(([start, end]) => ({
+        startSeconds: Math.max(start + this.startSeconds, least),
+        endSeconds: Math.max(end + this.startSeconds, least),
+      }));
+  }
+
+  /** Returns the glosses of a window with one that was signed after the `count` final ones, and is final too. */
+  private withEarlier(
+    earlier: Sighting,
+    glosses: readonly GlossSpan[],
+    emitted: readonly number[],
+    count: number,
+  ): readonly GlossSpan[] {
+    const { words } = this.model.record;
+    const [first, ...times] = this.times([earlier.emitted, ...emitted.slice(count)]);
+    const gloss = { gloss: words[earlier.word], ...first, confidence: earlier.confidence };
+    this.emitted = earlier.emitted;
+    this.end = gloss.endSeconds;
+    this.remember([earlier.word]);
+    this.lastGloss = NO_GLOSS;
+    const later = glosses.slice(count).map((one, at) => ({ ...one, ...times[at] }));
+    return [...glosses.slice(0, count), gloss, ...later];
+  }
+
+  /** Keeps the last glosses that are final, as many as the language model needs. */
+  private remember(ids: readonly number[]): void {
+    const kept = Math.max(1, (this.model.languageModel?.order ?? 1) - 1);
+    this.history = [...this.history, ...ids].slice(-kept);
   }
 
   /** Drops the frames that no later window needs. */
