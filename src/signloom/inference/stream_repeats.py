@@ -14,7 +14,7 @@ from typing import NamedTuple
 from signloom.vocabulary import UNKNOWN_ID
 
 # A gloss that is shown later by as much was signed before.
-LONGEST_SLIDE_SECONDS = 0.8
+_LONGEST_SLIDE_SECONDS = 0.8
 # For the slack of times that are multiples of a frame.
 _EPSILON = 1e-6
 
@@ -57,7 +57,7 @@ class RepeatFinder:
         for number, sighting in enumerate(sightings[num_final:]):
             if number < len(before) and before[number].surest.word == sighting.word:
                 first, surest = before[number]
-                is_early = sighting.emitted - first <= LONGEST_SLIDE_SECONDS / 2
+                is_early = sighting.emitted - first <= _LONGEST_SLIDE_SECONDS / 2
                 surest = sighting if is_early and sighting.confidence > surest.confidence else surest
                 self._shown.append(_Shown(first, surest))
             else:
@@ -67,7 +67,7 @@ class RepeatFinder:
             return None
         (first, surest), now = self._shown[0], sightings[num_final]
         is_sign = surest.word != UNKNOWN_ID and surest.confidence >= self._sure
-        is_over = surest.emitted < final_until and now.emitted - first >= LONGEST_SLIDE_SECONDS - _EPSILON
+        is_over = surest.emitted < final_until and now.emitted - first >= _LONGEST_SLIDE_SECONDS - _EPSILON
         if not (is_sign and is_over):
             return None
         self._shown[0] = _Shown(now.emitted, now)
