@@ -30,7 +30,7 @@ class DecodingOptions:
     0.4 unless 'tune' chose another"""
     repeat_penalty: float | None = None
     """penalty for each gloss that repeats the one before after a single output frame (0.16 s) without a gloss: rather
-    one gloss than two. Default: 1"""
+    one gloss than two. Default: the model's own, which is 1, or 0 if an earlier version trained it"""
     min_confidence: float | None = None
     """drop glosses with a confidence below this, 0 to 1: the sign may be another one, or none that the model knows.
     Default: what is stored with the model; if nothing is, 'live' takes 0.5, and the other commands drop nothing"""
