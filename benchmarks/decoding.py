@@ -49,9 +49,7 @@ def main() -> None:
     language_model = kneser_ney(item.glosses for item in corpus.split("train")).model
     fused = Decoder(vocabulary, Decoding(lm_weight=options.lm_weight, insertion_bonus=1.0), language_model)
     sides: dict[str, Callable[[np.ndarray], tuple[int, ...]]] = {
-        # What the others do: CTC alone.
-        "ours": Decoder(vocabulary, Decoding(insertion_bonus=0.0, repeat_penalty=0.0)).n_best,
-        "ours, with bonus and penalty": Decoder(vocabulary, Decoding()).n_best,
+        "ours": Decoder(vocabulary, Decoding()).n_best,
         "ours, with a 3-gram language model": fused.n_best,
     }
     missing = []

@@ -192,8 +192,7 @@ def _decoder(rng: np.random.Generator, vocabulary: Vocabulary) -> tuple[Decoding
     if kind == 1:
         return Decoding(**sizes), None
     if kind == 2:
-        factors = {"insertion_bonus": float(rng.uniform(-2, 2)), "repeat_penalty": float(rng.choice([0, 0.5, 3]))}
-        return Decoding(**sizes, **factors), None
+        return Decoding(**sizes, insertion_bonus=float(rng.uniform(-2, 2))), None
     glosses = vocabulary.words[2:]
     sentences = [tuple(rng.choice(glosses, size=rng.integers(1, 6)).tolist()) for _ in range(20)]
     language_model = kneser_ney(sentences, int(rng.integers(1, 4))).model

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signloom.ctc.beam import LastGloss, prefix_beam
+from signloom.ctc.beam import prefix_beam
 from signloom.ctc.collapse import collapse
 from signloom.ctc.decoding import Decoder, Decoding, decode_all
 from signloom.ctc.forward_score import log_forward
@@ -42,46 +42,42 @@ def model_like(seed, num_frames=60, num_words=50):
     return log_softmax(logits).astype(np.float32)
 
 
-def hasty_repeats(path):
-    """How often a path emits a gloss again after a single blank."""
-    return sum(a == c != 0 == b for a, b, c in zip(path, path[1:], path[2:], strict=False))
-
-
-def exhaustive(log_probs, penalty=0.0):
+def exhaustive(log_probs):
     """Every gloss sequence and the log of the sum over all its paths, by listing all paths."""
     totals = {}
     for path in itertools.product(range(log_probs.shape[1]), repeat=len(log_probs)):
         ids = tuple(collapse(path))
-        score = sum(log_probs[t, word] for t, word in enumerate(path)) - penalty * hasty_repeats(path)
-        totals[ids] = totals.get(ids, 0.0) + math.exp(score)
+        totals[ids] = totals.get(ids, 0.0) + math.exp(sum(log_probs[t, word] for t, word in enumerate(path)))
     return {ids: math.log(total) for ids, total in totals.items()}
 
 
-def plain_beam(log_probs, beam_size, tokens_per_frame, factor=lambda ids: 0.0, penalty=0.0):
+def plain_beam(log_probs, beam_size, tokens_per_frame, factor=lambda ids: 0.0):
     """The textbook algorithm in logarithms, which tries every token on every prefix and leaves nothing out."""
-    nothing = -math.inf
-    # By prefix: paths that end in several blanks, in a single one, and in the gloss.
-    beam = {(): (0.0, nothing, nothing)}
+    beam = {(): (0.0, -math.inf)}
     for row in log_probs:
         tokens = np.argsort(-row, kind="stable")[:tokens_per_frame]
         grown = {}
 
-        def add(ids, *parts, grown=grown):
-            grown[ids] = tuple(map(np.logaddexp, grown.get(ids, (nothing,) * 3), parts))
+        def add(ids, blank, gloss, grown=grown):
+            old = grown.get(ids, (-math.inf, -math.inf))
+            grown[ids] = (np.logaddexp(old[0], blank), np.logaddexp(old[1], gloss))
 
-        for ids, (blanks, blank, gloss) in beam.items():
-            total = np.logaddexp.reduce([blanks, blank, gloss])
-            again = gloss + row[ids[-1]] if ids else nothing
-            add(ids, np.logaddexp(blanks, blank) + row[0], gloss + row[0], again)
-            # A child in the beam takes from its parent whatever the token's rank, as a repeat does.
-            children = {longer[-1] for longer in beam if longer and longer[:-1] == ids}
-            for token in children | {int(token) for token in tokens if token}:
-                parent = np.logaddexp(blanks, blank - penalty) if ids and ids[-1] == token else total
-                longer = (*ids, token)
-                add(longer, nothing, nothing, parent + row[token] + factor(longer))
-        possible = [(ids, parts) for ids, parts in grown.items() if np.logaddexp.reduce(parts) > nothing]
-        beam = dict(sorted(possible, key=lambda item: -np.logaddexp.reduce(item[1]))[:beam_size])
-    return [(ids, float(np.logaddexp.reduce(parts))) for ids, parts in beam.items()]
+        for ids, (blank, gloss) in beam.items():
+            total = np.logaddexp(blank, gloss)
+            add(ids, total + row[0], gloss + row[ids[-1]] if ids else -math.inf)
+            for token in tokens:
+                longer = (*ids, int(token))
+                # A child in the beam takes from its parent whatever the token's rank, as a repeat does.
+                if token and longer not in beam:
+                    parent = blank if ids and ids[-1] == token else total
+                    add(longer, -math.inf, parent + row[token] + factor(longer))
+            for longer in beam:
+                if longer[:-1] == ids and longer:
+                    parent = blank if ids and ids[-1] == longer[-1] else total
+                    add(longer, -math.inf, parent + row[longer[-1]] + factor(longer))
+        possible = [(ids, parts) for ids, parts in grown.items() if np.logaddexp(*parts) > -math.inf]
+        beam = dict(sorted(possible, key=lambda item: -np.logaddexp(*item[1]))[:beam_size])
+    return [(ids, float(np.logaddexp(*parts))) for ids, parts in beam.items()]
 
 
 def ctc_score(log_probs, ids):
@@ -103,17 +99,14 @@ def ctc_score(log_probs, ids):
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(2, 4), st.floats(0.1, 6), st.sampled_from([0.0, 0.7, 4.0]))
-def test_a_wide_beam_is_exhaustive_search(seed, num_frames, num_words, spread, penalty):
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 4), st.floats(0.1, 6))
+def test_a_wide_beam_is_exhaustive_search(seed, num_frames, num_words, spread):
     log_probs = random_log_probs(seed, num_frames, num_words, spread=spread)
-    expected = exhaustive(log_probs, penalty)
-    options = {"beam_size": 2000, "tokens_per_frame": num_words, "repeat_penalty": penalty}
-    for complete in (False, True):
-        found = prefix_beam(log_probs, complete=complete, **options)
-        assert dict(found) == pytest.approx(expected, abs=1e-9)
-        assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
-    if not penalty:
-        assert sum(math.exp(score) for _, score in found) == pytest.approx(1.0)
+    expected = exhaustive(log_probs)
+    found = prefix_beam(log_probs, beam_size=1000, tokens_per_frame=num_words)
+    assert dict(found) == pytest.approx(expected, abs=1e-9)
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert sum(math.exp(score) for _, score in found) == pytest.approx(1.0)
 
 
 @pytest.mark.slow
@@ -155,32 +148,28 @@ def test_a_part_of_a_sentence_is_ranked_by_what_comes_before_it(seed, history, e
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 10**6), st.floats(0.01, 0.99), st.floats(0, 1), st.sampled_from([0.0, 1.0]))
-def test_a_gloss_that_is_still_open_goes_on_and_is_not_repeated(seed, still_open, share_closed, penalty):
+@given(st.integers(0, 10**6), st.floats(0.01, 0.99))
+def test_a_gloss_that_is_still_open_goes_on_and_is_not_repeated(seed, still_open):
     log_probs = random_log_probs(seed, 4, 4)
-    just_closed = (1 - still_open) * share_closed
     totals = {}
     for path in itertools.product(range(4), repeat=len(log_probs)):
         paths = math.exp(sum(log_probs[frame, word] for frame, word in enumerate(path)))
-        for before, share in (((2,), still_open), ((2, 0), just_closed), ((2, 0, 0), 1 - still_open - just_closed)):
-            ids = tuple(collapse((*before, *path)))[1:]
-            hasty = math.exp(-penalty * hasty_repeats((*before, *path)))
-            totals[ids] = totals.get(ids, 0.0) + share * paths * hasty
-    options = {"history": (3, 2), "last_gloss": LastGloss(still_open, just_closed)}
-    found = prefix_beam(log_probs, beam_size=1000, tokens_per_frame=4, repeat_penalty=penalty, **options)
+        for before, share in ((2, still_open), (0, 1 - still_open)):
+            ids = tuple(collapse((before, *path)))[before > 0 :]
+            totals[ids] = totals.get(ids, 0.0) + share * paths
+    found = prefix_beam(log_probs, beam_size=1000, tokens_per_frame=4, history=(3, 2), still_open=still_open)
     assert {ids: math.exp(score) for ids, score in found} == pytest.approx(totals, abs=1e-9)
-    greedy = Decoder(VOCABULARY, Decoding("greedy")).n_best(log_probs, **options)
+    greedy = Decoder(VOCABULARY, Decoding("greedy")).n_best(log_probs, history=(3, 2), still_open=still_open)
     best = log_probs.argmax(axis=1).tolist()
     assert greedy[0].ids == (tuple(collapse((2, *best)))[1:] if still_open > 0.5 else tuple(collapse(best)))
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0.2, 5), st.sampled_from([0.0, 1.0]))
-def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread, penalty):
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6), st.floats(0.2, 5))
+def test_what_the_search_leaves_out_changes_no_result(seed, beam_size, tokens_per_frame, spread):
     log_probs = random_log_probs(seed, 12, 6, spread=spread)
-    expected = plain_beam(log_probs, beam_size, tokens_per_frame, penalty=penalty)
-    options = {"beam_size": beam_size, "tokens_per_frame": tokens_per_frame, "repeat_penalty": penalty}
-    found = prefix_beam(log_probs, complete=False, **options)
+    expected = plain_beam(log_probs, beam_size, tokens_per_frame)
+    found = prefix_beam(log_probs, beam_size=beam_size, tokens_per_frame=tokens_per_frame, complete=False)
     assert [ids for ids, _ in found] == [ids for ids, _ in sorted(expected, key=lambda item: -item[1])]
     assert dict(found) == pytest.approx(dict(expected), abs=1e-9)
 
@@ -232,49 +221,6 @@ def test_forward_probabilities_of_many_sentences_are_those_of_each(dtype):
     # 15 equal glosses need 29 frames at least: 30 allow few paths, but some. One more is impossible.
     assert found.tolist() == pytest.approx([ctc_score(log_probs, ids) for ids in sentences], rel=1e-5)
     assert log_forward(np.exp(log_probs), [(1,) * 16]).tolist() == [-math.inf]
-
-
-@pytest.mark.parametrize("penalty", [0.5, 3.0])
-def test_forward_probabilities_with_a_penalty_are_those_of_all_paths(penalty):
-    log_probs = random_log_probs(7, 7, 3)
-    expected = exhaustive(log_probs, penalty)
-    found = log_forward(np.exp(log_probs), list(expected), repeat_factor=math.exp(-penalty))
-    assert found.tolist() == pytest.approx(list(expected.values()), abs=1e-9)
-
-
-def test_the_penalty_survives_rescaling():
-    # Probabilities are rescaled every 16 frames.
-    log_probs = random_log_probs(2, 40, 3, spread=0.5)
-    ids = (1, 1, 2, 2, 1, 1)
-    both = log_forward(np.exp(log_probs), [ids]) - log_forward(np.exp(log_probs), [ids], repeat_factor=0.0)
-    scaled = np.exp(log_probs) * 1e-6
-    scaled_both = log_forward(scaled, [ids]) - log_forward(scaled, [ids], repeat_factor=0.0)
-    assert both > 0
-    assert both == pytest.approx(scaled_both)
-
-
-@pytest.mark.parametrize(
-    ("shown", "alone", "with_bonus", "by_default"),
-    [
-        # With 0.12 in each of six frames, none is likelier than one to CTC alone.
-        ([0.12] * 6, 0, 1, 1),
-        ([0.05, 0.15, 0.25, 0.15, 0.05], 0, 1, 1),
-        # A bonus makes two glosses of two peaks with a single frame between, of which the model is not sure.
-        ([0.6, 0.05, 0.6], 1, 2, 1),
-        ([0.8, 0.05, 0.8], 2, 2, 1),
-        ([0.9, 0.05, 0.9], 2, 2, 2),
-        ([0.6, 0.05, 0.05, 0.6], 1, 2, 2),
-    ],
-)
-def test_a_gloss_that_is_shown_weakly_for_a_while_is_one_gloss(shown, alone, with_bonus, by_default):
-    probs = np.array([[1 - share - 3e-4, 1e-4, share + 1e-4, 1e-4] for share in [0, *shown, 0]])
-
-    def found(**settings):
-        return Decoder(VOCABULARY, Decoding(**settings)).ids(np.log(probs))
-
-    assert found(insertion_bonus=0.0, repeat_penalty=0.0) == [2] * alone
-    assert found(repeat_penalty=0.0) == [2] * with_bonus
-    assert found() == [2] * by_default
 
 
 def test_the_sum_over_paths_beats_the_best_path():
@@ -373,10 +319,7 @@ def test_settings_are_checked_together_and_read_back():
         Decoding(decoder="best")
     tuned = Decoding(lm_weight=0.5, insertion_bonus=1.25)
     assert Decoding.from_json(tuned.to_json(), place="model") == tuned
-    name = "beam 10, 20 tokens per frame, bonus +1.25 per gloss, penalty 1 per repeat, language model weight 0.5"
-    assert str(tuned) == name
-    with pytest.raises(InputError, match="repeat_penalty is -1; needed 0 to 40"):
-        Decoding(repeat_penalty=-1)
+    assert str(tuned) == "beam 10, 20 tokens per frame, bonus +1.25 per gloss, language model weight 0.5"
     assert str(Decoding(decoder="greedy")) == "greedy"
     with pytest.raises(InputError, match="model: unknown decoding settings beam_width"):
         Decoding.from_json({"beam_width": 3}, place="model")

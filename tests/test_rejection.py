@@ -123,12 +123,12 @@ def test_a_limit_of_confidence_is_a_probability(name, limit):
 
 def test_settings_of_earlier_files_drop_nothing():
     earlier = {"decoder": "beam", "beam_size": 10, "tokens_per_frame": 20, "lm_weight": 0.0, "insertion_bonus": 0.0}
-    assert Decoding.from_json(earlier, place="file") == Decoding(insertion_bonus=0.0, repeat_penalty=0.0)
+    assert Decoding.from_json(earlier, place="file") == Decoding()
     assert Decoding().min_confidence is None
     chosen = Decoding(min_confidence=0.3)
     assert Decoding.from_json(chosen.to_json(), place="file") == chosen
     assert str(chosen).endswith(", confidence 0.3 or more")
-    assert str(Decoding(sure_confidence=0.9)).endswith(" per repeat, one gloss of 0.9 or more")
+    assert str(Decoding(sure_confidence=0.9)).endswith(" per frame, one gloss of 0.9 or more")
 
 
 def test_model_files_keep_the_limit_and_take_earlier_ones():

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripted_signing import GLOSSES, PLACES, ScriptedEngine
-from signloom.ctc.decoding import Decoding
 from signloom.inference.model import Model
 from signloom.inference.stream_options import StreamOptions
 from signloom.inference.stream_window import UtteranceWindow
@@ -46,10 +45,7 @@ class WrittenEngine(ScriptedEngine):
 
 def finals(written: str, options: StreamOptions | None = None) -> list[tuple[str, int]]:
     """The final glosses, each with how many output frames the window had reached."""
-    # A doubtful gloss that is written beside a sure one of the same kind is a gloss of its own.
-    decoding = Decoding(insertion_bonus=0.0, repeat_penalty=0.0)
-    model = Model(WrittenEngine(written), VOCABULARY, decoding=decoding)
-    window = UtteranceWindow(model, options or StreamOptions(), 0.0)
+    window = UtteranceWindow(Model(WrittenEngine(written), VOCABULARY), options or StreamOptions(), 0.0)
     result = []
     for number in range(FRAMES_PER_OUTPUT * len(written)):
         reading = window.push(np.full((len(PLACES), 3), number, dtype=np.float32))

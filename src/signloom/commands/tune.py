@@ -22,7 +22,6 @@ import numpy as np
 from signloom.console import progress_bar, say
 from signloom.ctc.arpa import read_arpa
 from signloom.ctc.beam import BEAM_SIZE
-from signloom.ctc.decoding import INSERTION_BONUS
 from signloom.ctc.decoding_options import describe, model_note
 from signloom.ctc.kneser_ney import ORDER, kneser_ney
 from signloom.ctc.lm_fusion import check_shared
@@ -171,7 +170,7 @@ def _report(tuned: Tuned, language_model: NGram) -> str:
     """Returns the scores of the three decoders, and the differences with their intervals."""
     rows = [
         ("greedy", tuned.greedy),
-        (str(replace(tuned.best_decoding, lm_weight=0.0, insertion_bonus=INSERTION_BONUS)), tuned.plain),
+        (str(replace(tuned.best_decoding, lm_weight=0.0, insertion_bonus=0.0)), tuned.plain),
         (describe(tuned.best_decoding, language_model), tuned.best),
     ]
     lines = [f"dev WER ({tuned.best.protocol} rule), {plural(len(tuned.points), 'setting')} tried"]

@@ -7,10 +7,6 @@ full, a new prefix is kept only if it exceeds the lowest of the best scores so f
 order of probability, until none can exceed it. This pruning saves work and never changes the result: the beam is the
 same as if all were tried.
 
-A model that is not sure when a gloss is signed shows it in several frames, a little in each. CTC takes frames as
-independent, so it counts such a gloss as none, or as two. Two settings of `Decoding` say what is known besides: a bonus
-per gloss, and a penalty on paths that emit a gloss again after a single blank, since that is rather the same gloss.
-
 Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2008, section 7.5.2; Hannun et al. 2014,
 "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", algorithm 1.
 """
@@ -59,32 +55,16 @@ class Candidate(NamedTuple):
     score: float
 
 
-class LastGloss(NamedTuple):
-    """What the frames so far say of the last gloss.
-
-    still_open: probability that it was emitted in the last of them, so that it may go on.  just_closed: that a single
-    blank followed it.
-    """
-
-    still_open: float = 0.0
-    just_closed: float = 0.0
-
-
-NO_GLOSS = LastGloss()
-
-
 class _Prefix:
     """A node of the trie of prefixes. Outside the beam, all its probabilities are 0.
 
-    gloss: probability of the paths that end in the last gloss.  total: of these and those that end in a blank.
-    closed: of the latter, with the penalty on those that end in a single blank; a repeat of the last gloss follows
-    these alone.
+    blank, gloss: probability of the paths that end in a blank, and in the last gloss.  total: their sum.
     """
 
-    __slots__ = ("children", "closed", "depth", "factor", "gloss", "last", "parent", "repeats", "state", "total")
+    __slots__ = ("blank", "children", "depth", "factor", "gloss", "last", "parent", "repeats", "state", "total")
 
     def __init__(self, parent: _Prefix | None, last: int, factor: float, state: LanguageState | None) -> None:
-        self.closed = self.gloss = self.total = 0.0
+        self.blank = self.gloss = self.total = 0.0
         self.last = last
         self.parent = self if parent is None else parent
         self.repeats = parent is not None and parent.last == last
@@ -107,10 +87,9 @@ def prefix_beam(
     *,
     beam_size: int = BEAM_SIZE,
     tokens_per_frame: int = TOKENS_PER_FRAME,
-    repeat_penalty: float = 0.0,
     fusion: NGramFusion | None = None,
     history: Sequence[int] = (),
-    last_gloss: LastGloss = NO_GLOSS,
+    still_open: float = 0.0,
     ends: bool = True,
     complete: bool = True,
 ) -> list[Candidate]:
@@ -118,11 +97,9 @@ def prefix_beam(
 
     log_probs: (T', V), column 0 is blank; the exponentials of each row sum to 1.
     tokens_per_frame: each frame extends a prefix by at most this many of its most probable tokens, blank included.
-    repeat_penalty: subtracted from the natural log-probability of a path for each gloss that it emits again after a
-    single blank.
     fusion: a language model.
     history: glosses of the sentence before these frames, which the result does not repeat; for the language model.
-    last_gloss: where the last of them may be before the first frame.
+    still_open: probability that the last of them goes on in the first frame, rather than a blank.
     ends: whether the sentence ends with these frames, for the language model.
     complete: rank the best sequences (up to four with close scores) by all their paths, as CTC defines it, not only by
     the paths that the beam kept; not where a gloss is still open.
@@ -139,16 +116,15 @@ def prefix_beam(
     search = BeamSearch(
         beam_size=beam_size,
         tokens_per_frame=tokens_per_frame,
-        repeat_penalty=repeat_penalty,
         fusion=fusion,
         history=history,
-        last_gloss=last_gloss,
+        still_open=still_open,
         ends=ends,
     )
     for start in range(0, len(log_probs), size):
         frames = FrameProbs(log_probs[start : start + size], start)
         search.advance(frames)
-    if any(last_gloss) or not complete:
+    if still_open or not complete:
         return search.candidates()
 
     def parts() -> Iterator[np.ndarray]:
@@ -217,8 +193,7 @@ def _completed(parts: Iterator[np.ndarray], search: BeamSearch) -> list[Candidat
     candidates = search.candidates()
     bound = candidates[0].score - _CLOSE
     close = [index for index, candidate in enumerate(candidates[:_MAX_CLOSE]) if candidate.score > bound]
-    sequences = [candidates[index].ids for index in close]
-    exact = log_forward_of_parts(parts, sequences, repeat_factor=search.repeat_factor) + search.log_largest
+    exact = log_forward_of_parts(parts, [candidates[index].ids for index in close]) + search.log_largest
     for index, score in zip(close, exact.tolist(), strict=True):
         node = nodes[index]
         if node.state is not None:
@@ -235,8 +210,7 @@ class BeamSearch:
     """A search over frames that arrive in parts; where they are divided changes nothing, to the last bit.
 
     Its memory grows with the number of glosses, not with that of frames.
-    repeat_penalty, history, last_gloss, ends: as those of `prefix_beam`.
-    repeat_factor: of the probability of a path for each gloss after a single blank that repeats the one before.
+    history, still_open, ends: as those of `prefix_beam`.
     log_largest: sum of the logarithms of the divisors of all frames so far.
     Raises InputError for a beam size below 1.
     """
@@ -246,10 +220,9 @@ class BeamSearch:
         *,
         beam_size: int = BEAM_SIZE,
         tokens_per_frame: int = TOKENS_PER_FRAME,
-        repeat_penalty: float = 0.0,
         fusion: NGramFusion | None = None,
         history: Sequence[int] = (),
-        last_gloss: LastGloss = NO_GLOSS,
+        still_open: float = 0.0,
         ends: bool = True,
     ) -> None:
         if beam_size < 1:
@@ -259,14 +232,11 @@ class BeamSearch:
         self._beam_size, self._tokens_per_frame = beam_size, tokens_per_frame
         self._largest_factor = fusion.largest_factor if fusion else 1.0
         self._ends = ends
-        self.repeat_factor = math.exp(-repeat_penalty)
         sentinel = _Prefix(None, BLANK_ID, 0.0, None)
-        still_open, just_closed = last_gloss
-        last = history[-1] if any(last_gloss) else BLANK_ID
+        last = history[-1] if still_open else BLANK_ID
         root = _Prefix(sentinel, last, 0.0, fusion.after(history) if fusion else None)
         root.depth, root.repeats = 0, False
-        root.gloss, root.total = still_open, 1.0
-        root.closed = 1.0 - still_open - (1.0 - self.repeat_factor) * just_closed
+        root.gloss, root.blank, root.total = still_open, 1.0 - still_open, 1.0
         # Longest prefix first.
         self._beam = [root]
         self.log_largest = 0.0
@@ -285,30 +255,27 @@ class BeamSearch:
         count = min(self._tokens_per_frame, num_words)
         base = -num_words
         smallest, largest = _RANGE
-        # What a repeat after a single blank lacks.
-        lost = 1.0 - self.repeat_factor
         for frame in range(len(highest)):
             base += num_words
             if not smallest < most < largest:
                 scale = max(node.total for node in beam)
                 self._log_scale += math.log(scale)
                 for node in beam:
-                    node.closed /= scale
+                    node.blank /= scale
                     node.gloss /= scale
                     node.total /= scale
             # The values before this frame, which new prefixes need below.
-            before = [(node.total, node.closed, node) for node in beam]
+            before = [(node.total, node.blank, node) for node in beam]
             blank_prob = flat[base]
             least = math.inf
             most = 0.0
             # Longest first: a prefix needs the value that its parent had before this frame.
             for total, _, node in before:
-                parent, gloss = node.parent, node.gloss
-                blank = total * blank_prob
-                node.closed = blank - lost * gloss * blank_prob
-                node.gloss = gloss = (gloss + (parent.closed if node.repeats else parent.total) * node.factor) * flat[
-                    base + node.last
-                ]
+                parent = node.parent
+                node.gloss = gloss = (
+                    node.gloss + (parent.blank if node.repeats else parent.total) * node.factor
+                ) * flat[base + node.last]
+                node.blank = blank = total * blank_prob
                 node.total = now = blank + gloss
                 if now < least:
                     least = now
@@ -369,7 +336,7 @@ def _grow(
 ) -> list[tuple[float, _Prefix, int]]:
     """Returns new prefixes of this frame that may be among the best of the beam: (score, parent, token).
 
-    before: total, closed, prefix for each prefix of the beam, before this frame.  The prefixes have the new values.
+    before: total, blank, prefix for each prefix of the beam, before this frame.  The prefixes have the new values.
     """
     grown: list[tuple[float, _Prefix, int]] = []
     # A heap of the best scores so far, the lowest first: a score that does not exceed it cannot be among the best.
@@ -381,12 +348,12 @@ def _grow(
     for token, prob in tokens:
         if most * prob <= bound:
             break
-        for total, closed, node in before:
+        for total, blank, node in before:
             score = total * prob
             if score <= bound:
                 break
             if token == node.last:
-                score = closed * prob
+                score = blank * prob
                 if score <= bound:
                     continue
             child = node.children.get(token)
@@ -410,7 +377,7 @@ def _kept(beam: list[_Prefix], grown: list[tuple[float, _Prefix, int]], beam_siz
     pool.sort(key=itemgetter(0), reverse=True)
     for _, node, token in pool[beam_size:]:
         if token < 0:
-            node.closed = node.gloss = node.total = 0.0
+            node.blank = node.gloss = node.total = 0.0
     kept = []
     for score, node, token in pool[:beam_size]:
         if token >= 0:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from signloom.ctc.beam import BEAM_SIZE, NO_GLOSS, TOKENS_PER_FRAME, Candidate, LastGloss, prefix_beam
+from signloom.ctc.beam import BEAM_SIZE, TOKENS_PER_FRAME, Candidate, prefix_beam
 from signloom.ctc.confidence import Calibration, confidences
 from signloom.ctc.greedy import GreedySearch
 from signloom.ctc.hypothesis import Emission, Hypothesis, Limits
@@ -35,9 +35,6 @@ _CHUNK_VALUES = 16_000_000
 # Of the beam and of the tokens per frame: a forged file must not ask for all memory.
 MAX_SIZE = 100_000
 
-# Chosen on people who are in no published figure (benchmarks/figures/decoding.md).
-INSERTION_BONUS, REPEAT_PENALTY = 0.4, 1.0
-
 
 @dataclass(frozen=True)
 class Decoding:
@@ -46,8 +43,7 @@ class Decoding:
     beam_size, tokens_per_frame: see `signloom.ctc.beam.prefix_beam`.
     lm_weight: weight of the language model's natural log-probability; 0 leaves the language model out.
     insertion_bonus: added to the natural log-probability for each gloss.
-    repeat_penalty: subtracted from that of a path for each gloss that it emits again after a single blank.
-    Greedy decoding uses none of these five.
+    Greedy decoding uses none of these four.
     min_confidence: glosses with a lower confidence, 0 to 1, are dropped.  sure_confidence: all glosses of an utterance
     are dropped if none of them has at least this confidence. None: nobody has chosen one. Then none is dropped, but
     streams have defaults of their own (`signloom.inference.stream_options`).
@@ -58,8 +54,7 @@ class Decoding:
     beam_size: int = BEAM_SIZE
     tokens_per_frame: int = TOKENS_PER_FRAME
     lm_weight: float = 0.0
-    insertion_bonus: float = INSERTION_BONUS
-    repeat_penalty: float = REPEAT_PENALTY
+    insertion_bonus: float = 0.0
     min_confidence: float | None = None
     sure_confidence: float | None = None
 
@@ -75,8 +70,6 @@ class Decoding:
             faults.add(f"lm_weight is {self.lm_weight}; needed 0 to {MAX_WEIGHT:g}")
         if not (math.isfinite(self.insertion_bonus) and abs(self.insertion_bonus) <= MAX_BONUS):
             faults.add(f"insertion_bonus is {self.insertion_bonus}; needed {-MAX_BONUS:g} to {MAX_BONUS:g}")
-        if not (math.isfinite(self.repeat_penalty) and 0 <= self.repeat_penalty <= MAX_BONUS):
-            faults.add(f"repeat_penalty is {self.repeat_penalty}; needed 0 to {MAX_BONUS:g}")
         for name in ("min_confidence", "sure_confidence"):
             # Also false for NaN.
             if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
@@ -99,7 +92,6 @@ class Decoding:
             return f"greedy{sure}"
         text = f"beam {self.beam_size}, {self.tokens_per_frame} tokens per frame"
         text += f", bonus {self.insertion_bonus:+g} per gloss" if self.insertion_bonus else ""
-        text += f", penalty {self.repeat_penalty:g} per repeat" if self.repeat_penalty else ""
         text += f", language model weight {self.lm_weight:g}" if self.lm_weight else ""
         return f"{text}{sure}"
 
@@ -113,8 +105,7 @@ class Decoding:
         wrong = sorted(set(record) - known)
         if wrong:
             raise InputError(f"{place}: unknown decoding settings {', '.join(wrong)}; known: {sorted(known)}")
-        # Files of earlier versions were written without one.
-        return check(cls, {"repeat_penalty": 0.0, **record}, place)
+        return check(cls, record, place)
 
 
 class Kept(NamedTuple):
@@ -159,14 +150,14 @@ class Decoder:
         *,
         blank_id: int = BLANK_ID,
         history: Sequence[int] = (),
-        last_gloss: LastGloss = NO_GLOSS,
+        still_open: float = 0.0,
         ends: bool = True,
     ) -> list[Candidate]:
         """Returns gloss sequences as ids with their scores, best first; greedy decoding returns only one.
 
         log_probs: (T', V).  blank_id: the column of blank, counted from the end if negative, for emissions of other
         tools. The other columns are the words of the vocabulary in their order, and the ids are the vocabulary's.
-        history, last_gloss, ends: of a part of a sentence, as `signloom.ctc.beam.prefix_beam` takes them.
+        history, still_open, ends: of a part of a sentence, as `signloom.ctc.beam.prefix_beam` takes them.
         Raises InputError if V is not the vocabulary's size or `blank_id` no column, and for NaN or rows that do not
         sum to 1 (greedy decoding: only for NaN).
         """
@@ -181,17 +172,16 @@ class Decoder:
         if (blank := blank_id % len(self.vocabulary)) != BLANK_ID:
             log_probs = np.insert(np.delete(log_probs, blank, axis=1), BLANK_ID, log_probs[:, blank], axis=1)
         if self.decoding.decoder == "greedy":
-            search = GreedySearch(history[-1] if last_gloss.still_open > 0.5 else BLANK_ID)
+            search = GreedySearch(history[-1] if still_open > 0.5 else BLANK_ID)
             search.advance(log_probs)
             return [Candidate(tuple(search.ids), float(log_probs.max(axis=1).sum(dtype=np.float64)))]
         return prefix_beam(
             log_probs,
             beam_size=self.decoding.beam_size,
             tokens_per_frame=self.decoding.tokens_per_frame,
-            repeat_penalty=self.decoding.repeat_penalty,
             fusion=self._fusion,
             history=history,
-            last_gloss=last_gloss,
+            still_open=still_open,
             ends=ends,
         )
 

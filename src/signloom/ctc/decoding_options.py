@@ -26,11 +26,7 @@ class DecodingOptions:
     lm_weight: float | None = None
     """weight of the language model; 0 leaves it out"""
     insertion_bonus: float | None = None
-    """bonus for each gloss of a hypothesis, added to the natural log-probability; default: the model's own, which is
-    0.4 unless 'tune' chose another"""
-    repeat_penalty: float | None = None
-    """penalty for each gloss that repeats the one before after a single output frame (0.16 s) without a gloss: rather
-    one gloss than two. Default: the model's own, which is 1, or 0 if an earlier version trained it"""
+    """bonus for each gloss of a hypothesis, added to the natural log-probability"""
     min_confidence: float | None = None
     """drop glosses with a confidence below this, 0 to 1: the sign may be another one, or none that the model knows.
     Default: what is stored with the model; if nothing is, 'live' takes 0.5, and the other commands drop nothing"""
@@ -52,7 +48,7 @@ class DecodingOptions:
         if self.decoder == "greedy":
             useless = [
                 name
-                for name in ("beam_size", "lm", "lm_weight", "insertion_bonus", "repeat_penalty")
+                for name in ("beam_size", "lm", "lm_weight", "insertion_bonus")
                 if getattr(self, name) not in (None, 0)
             ]
             if useless:
@@ -60,7 +56,7 @@ class DecodingOptions:
             return Decoding(decoder="greedy", **limits), None
         given = {
             name: value
-            for name in ("decoder", "beam_size", "lm_weight", "insertion_bonus", "repeat_penalty")
+            for name in ("decoder", "beam_size", "lm_weight", "insertion_bonus")
             if (value := getattr(self, name)) is not None
         }
         if self.lm is not None or given.keys() - {"decoder"}:

@@ -17,19 +17,16 @@ _RESCALE_FRAMES = 16
 _VALUES = 500_000
 
 
-def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]], *, repeat_factor: float = 1.0) -> np.ndarray:
+def log_forward(probs: np.ndarray, sequences: Sequence[Sequence[int]]) -> np.ndarray:
     """Returns the natural logarithm of the sum over all paths of each sequence, (K,) float64; -inf without a path.
 
     probs: (T', V), column 0 is blank; a row may have any scale, which scales the result.
-    repeat_factor: of a path's probability for each gloss that repeats the one before after a single blank.
     Source: Graves et al. 2006, equations 5 to 8.
     """
-    return log_forward_of_parts([probs], sequences, repeat_factor=repeat_factor)
+    return log_forward_of_parts([probs], sequences)
 
 
-def log_forward_of_parts(
-    parts: Iterable[np.ndarray], sequences: Sequence[Sequence[int]], *, repeat_factor: float = 1.0
-) -> np.ndarray:
+def log_forward_of_parts(parts: Iterable[np.ndarray], sequences: Sequence[Sequence[int]]) -> np.ndarray:
     """Returns the same as `log_forward`, for probabilities given as parts of at least one frame, in order.
 
     Memory beside the parts does not depend on the number of frames.
@@ -47,11 +44,6 @@ def log_forward_of_parts(
     forward[:, 2] = 1.0
     logs = np.zeros(len(sequences))
     before, one_before, two_before = forward[:, 2:], forward[:, 1:-1], forward[:, :-2]
-    # What a repeat lacks of the paths that were in the gloss before it, then in a single blank.
-    lost = np.zeros(states.shape)
-    lost[:, 3::2] = (1.0 - repeat_factor) * (states[:, 3::2] == states[:, 1:-2:2])
-    through_blank = np.zeros(states.shape)
-    penalised = lost.any()
     summed = np.empty(states.shape)
     frame = 0
     block_frames = max(1, _VALUES // states.size)
@@ -61,15 +53,11 @@ def log_forward_of_parts(
                 np.multiply(two_before, skips, out=summed)
                 summed += one_before
                 summed += before
-                if penalised:
-                    summed -= lost * through_blank
-                    np.multiply(two_before, emitted[:, :1], out=through_blank)
                 np.multiply(summed, emitted, out=before)
                 if frame and not frame % _RESCALE_FRAMES:
                     largest = before.max(axis=1)
                     largest[largest == 0.0] = 1.0
                     before /= largest[:, None]
-                    through_blank /= largest[:, None]
                     logs += np.log(largest)
                 frame += 1
     last = 2 * np.array([len(ids) for ids in sequences]) + 2

@@ -6,9 +6,9 @@ Every few frames the model computes a window: all frames that are not final yet,
 becomes final when the window reaches far enough beyond it, and then its values never change. Far enough is the
 look-ahead, or one output frame less at the end of a gloss that the model is sure of. The *seam* between final frames
 and others lies only before an output frame without a gloss, so that no gloss is cut. Decoding goes on behind it with
-the probabilities that the last gloss is still emitted, and that it ended just before, as CTC merges repeats. So a gloss
-that the next window emits a frame earlier or later, or more broadly, is neither lost nor doubled. One that slides along
-with the windows is two (`stream_repeats`).
+the probability that the last gloss is still emitted, as CTC merges repeats. So a gloss that the next window emits a
+frame earlier or later, or more broadly, is neither lost nor doubled. One that slides along with the windows is two
+(`stream_repeats`).
 
 Where the model's decoding asks for one gloss of which it is sure (`Limits.sure`), it asks for one in each stretch of
 glosses that follow one another closely. Those before it stay provisional, and are withdrawn if none comes.
@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signloom.ctc.beam import NO_GLOSS, LastGloss
 from signloom.ctc.confidence import confidences
 from signloom.ctc.hypothesis import Emission, GlossSpan, named
 from signloom.ctc.spans import SpanSettings, emission_seconds, spans
@@ -88,10 +87,10 @@ class UtteranceWindow:
         self._seam = 0
         self.num_frames = 0
         self.num_signed = self._num_signed_finally = 0
-        # The last final gloss: when it was emitted, its end, and where it may be before the seam.
+        # The last final gloss: when it was emitted, its end, and the probability that it goes on behind the seam.
         self._emitted: float | None = None
         self._end = 0.0
-        self._last_gloss = NO_GLOSS
+        self._still_open = 0.0
         self._repeats = RepeatFinder(_SURE)
         order = model.language_model.order if model.language_model else 1
         self._history: deque[int] = deque(maxlen=max(1, order - 1))
@@ -115,7 +114,7 @@ class UtteranceWindow:
         ends = num_outputs is not None
         log_probs = self._log_probs()[:num_outputs]
         ids = self._model.decoder.n_best(
-            log_probs, history=tuple(self._history), last_gloss=self._last_gloss, ends=ends
+            log_probs, history=tuple(self._history), still_open=self._still_open, ends=ends
         )[0].ids
         glosses, runs, emitted = self._located(log_probs, ids)
         trusted = len(log_probs) if ends else self._trusted(len(log_probs), glosses, runs)
@@ -124,10 +123,10 @@ class UtteranceWindow:
         if count:
             self._emitted, self._end = float(emitted[count - 1]), glosses[count - 1].end_seconds
             self._history.extend(ids[:count])
-            self._last_gloss = LastGloss(still_open=1.0)
+            self._still_open = 1.0
         if seam:
             start = min(int(runs[count - 1, 1]), seam) if count else 0
-            self._last_gloss = self._after(log_probs[start:seam])
+            self._still_open = self._open_after(log_probs[start:seam])
             self._seam += seam
             self._forget()
         sightings = [Sighting(*one) for one in zip(ids, emitted.tolist(), (g.confidence for g in glosses), strict=True)]
@@ -181,17 +180,16 @@ class UtteranceWindow:
         count = math.ceil((seconds - self.start_seconds) * self._model.engine.config.fps - 1e-6)
         return min(count, self.num_frames)
 
-    def _after(self, log_probs: np.ndarray) -> LastGloss:
-        """Returns where the last final gloss may be after frames (n, V) without another."""
+    def _open_after(self, log_probs: np.ndarray) -> float:
+        """Returns the probability that the last final gloss is still emitted after frames (n, V) without another."""
         if not self._history:
-            return NO_GLOSS
-        still_open, just_closed = self._last_gloss
-        closed = 1.0 - still_open - just_closed
+            return 0.0
+        still_open, closed = self._still_open, 1.0 - self._still_open
         for blank, gloss in np.exp(log_probs[:, [BLANK_ID, self._history[-1]]].astype(np.float64)):
-            still_open, just_closed, closed = still_open * gloss, still_open * blank, (just_closed + closed) * blank
-            total = max(still_open + just_closed + closed, sys.float_info.min)
-            still_open, just_closed, closed = still_open / total, just_closed / total, closed / total
-        return LastGloss(still_open, just_closed)
+            still_open, closed = still_open * gloss, (still_open + closed) * blank
+            total = max(still_open + closed, sys.float_info.min)
+            still_open, closed = still_open / total, closed / total
+        return still_open
 
     def _log_probs(self) -> np.ndarray:
         """Returns the log-probabilities of the output frames that are not final, (T', V)."""
@@ -239,7 +237,7 @@ class UtteranceWindow:
         gloss = GlossSpan(self._model.vocabulary.words[earlier.word], start, end, earlier.confidence)
         self._emitted, self._end = earlier.emitted, gloss.end_seconds
         self._history.append(earlier.word)
-        self._last_gloss = NO_GLOSS
+        self._still_open = 0.0
         later = (
             replace(one, start_seconds=start, end_seconds=end)
             for one, (start, end) in zip(glosses[count:], times, strict=True)

@@ -1,6 +1,6 @@
 """Grid search for the language model's weight and the insertion bonus with the fewest errors.
 
-A search over some 52 settings finds a better one by chance, too. So the best is used only if it makes fewer errors than
+A search over some 46 settings finds a better one by chance, too. So the best is used only if it makes fewer errors than
 the beam alone by more than chance: a language model of signs in random order, which knows nothing, can gain a few
 errors on dev and cost strangers many.
 """
@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from signloom.ctc.beam import BEAM_SIZE
-from signloom.ctc.decoding import INSERTION_BONUS, Decoder, Decoding
+from signloom.ctc.decoding import Decoder, Decoding
 from signloom.ctc.ngram import NGram
 from signloom.processes import process_pool
 from signloom.score.compare import compare
@@ -24,7 +24,7 @@ from signloom.vocabulary import Vocabulary
 
 # The first grid. Good weights of n-gram models over glosses lie well within it; weight 0 leaves the model out.
 WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.9, 1.2)
-BONUSES = (-1.0, 0.0, INSERTION_BONUS, 1.0, 2.0, 3.5)
+BONUSES = (-1.0, 0.0, 1.0, 2.0, 3.5)
 # The number of finer grids that follow: the eight neighbours of the best pair.
 ROUNDS = 2
 # The distance of neighbours in weight and bonus, halved in each round.
@@ -37,8 +37,7 @@ class Tuned:
 
     decoding: the settings to use: the best ones if they are better than the beam alone by more than chance (`real` of
     `compare`), else the beam alone.
-    best_decoding: the settings with the fewest errors; of equal ones those with the least weight, then with the bonus
-    that is nearest to the default.
+    best_decoding: the settings with the fewest errors; of equal ones those with the least weight, then the least bonus.
     greedy, plain, best: scores of greedy decoding, of the beam alone and of the best settings, on the same utterances.
     points: the number of errors of every pair (weight, bonus) that was tried.
     """
@@ -108,20 +107,19 @@ def tune(
         (greedy,) = decode([Decoding(decoder="greedy")])
     weight, bonus = _best(points)
     best = replace(plain, lm_weight=weight, insertion_bonus=bonus)
-    alone = points[0.0, INSERTION_BONUS]
-    gained = compare(alone, points[weight, bonus]).real
+    gained = compare(points[0.0, 0.0], points[weight, bonus]).real
     return Tuned(
         best if gained else plain,
         best,
         scored(greedy),
-        alone,
+        points[0.0, 0.0],
         points[weight, bonus],
         {pair: result.errors for pair, result in points.items()},
     )
 
 
 def _best(points: Mapping[tuple[float, float], Score]) -> tuple[float, float]:
-    return min(points, key=lambda pair: (points[pair].errors, pair[0], abs(pair[1] - INSERTION_BONUS)))
+    return min(points, key=lambda pair: (points[pair].errors, pair[0], abs(pair[1])))
 
 
 @dataclass(frozen=True)

@@ -23,34 +23,21 @@ export interface Candidate {
   readonly score: number;
 }
 
-/** What the frames so far say of the last gloss. */
-export interface LastGloss {
-  /** Probability that it was emitted in the last of them, so that it may go on. */
-  readonly stillOpen: number;
-  /** Probability that a single blank followed it. */
-  readonly justClosed: number;
-}
-
-export const NO_GLOSS: LastGloss = { stillOpen: 0, justClosed: 0 };
-
 /** What a search needs beside the frames: a part of a sentence begins after `history`. */
 export interface BeamOptions {
   readonly beamSize: number;
   readonly tokensPerFrame: number;
-  /** Subtracted from the natural log-probability of a path for each gloss that it emits again after a single blank. */
-  readonly repeatPenalty: number;
   readonly fusion: NGramFusion | null;
   readonly history: readonly number[];
-  /** Where the last gloss of the history may be before the first frame. */
-  readonly lastGloss: LastGloss;
+  /** Probability that the last gloss of the history goes on in the first frame. */
+  readonly stillOpen: number;
   /** Whether the sentence ends with these frames. */
   readonly ends: boolean;
 }
 
 /** A node of the trie of prefixes. Outside the beam, all its probabilities are 0. */
 class Prefix {
-  /** Of paths that end in a blank, with the penalty on those that end in a single one: a repeat follows these alone. */
-  closed = 0;
+  blank = 0;
   gloss = 0;
   total = 0;
   depth: number;
@@ -76,7 +63,7 @@ class Prefix {
 
 interface Before {
   readonly total: number;
-  readonly closed: number;
+  readonly blank: number;
   readonly node: Prefix;
 }
 
@@ -91,8 +78,7 @@ export function prefixBeam(logProbs: Rows, options: BeamOptions): Candidate[] {
   const frames = new FrameProbs(logProbs);
   const search = new BeamSearch(frames, options);
   const found = search.scored();
-  const { stillOpen, justClosed } = options.lastGloss;
-  return stillOpen || justClosed ? found.map(({ score, node }) => ({ score, ids: node.ids() })) : completed(frames, search, found);
+  return options.stillOpen ? found.map(({ score, node }) => ({ score, ids: node.ids() })) : completed(frames, search, found);
 }
 
 /** The probabilities of an emission, divided by the largest of each frame. */
@@ -155,20 +141,15 @@ interface Scored {
 class BeamSearch {
   private beam: Prefix[];
   private logScale = 0;
-  /** Of the probability of a path for each gloss after a single blank that repeats the one before. */
-  readonly repeatFactor: number;
 
   constructor(private readonly frames: FrameProbs, private readonly options: BeamOptions) {
-    const { fusion, history } = options;
-    const { stillOpen, justClosed } = options.lastGloss;
-    this.repeatFactor = Math.exp(-options.repeatPenalty);
+    const { fusion, history, stillOpen } = options;
     const sentinel = new Prefix(null, BLANK_ID, 0, null);
-    const last = stillOpen || justClosed ? history[history.length - 1] : BLANK_ID;
+    const last = stillOpen ? history[history.length - 1] : BLANK_ID;
     const root = new Prefix(sentinel, last, 0, fusion ? fusion.after(history) : null);
     root.depth = 0;
     root.repeats = false;
-    [root.gloss, root.total] = [stillOpen, 1];
-    root.closed = 1 - stillOpen - (1 - this.repeatFactor) * justClosed;
+    [root.gloss, root.blank, root.total] = [stillOpen, 1 - stillOpen, 1];
     this.beam = [root];
     this.advance();
   }
@@ -194,22 +175,19 @@ class BeamSearch {
     const { probs, highest, rows, columns } = this.frames;
     const largestFactor = fusion ? fusion.largestFactor : 1;
     const count = Math.min(this.options.tokensPerFrame, columns);
-    // What a repeat after a single blank lacks.
-    const lost = 1 - this.repeatFactor;
     let most = 1;
     for (let row = 0; row < rows; row++) {
       if (!(RANGE[0] < most && most < RANGE[1])) this.rescale();
-      const before: Before[] = this.beam.map((node) => ({ total: node.total, closed: node.closed, node }));
+      const before: Before[] = this.beam.map((node) => ({ total: node.total, blank: node.blank, node }));
       const base = row * columns;
       let least = Infinity;
       most = 0;
       // Longest first: a prefix needs the value that its parent had before this frame.
       for (const { total, node } of before) {
         const parent = node.parent as Prefix;
-        const blank = total * probs[base + BLANK_ID];
-        node.closed = blank - lost * node.gloss * probs[base + BLANK_ID];
-        node.gloss = (node.gloss + (node.repeats ? parent.closed : parent.total) * node.factor) * probs[base + node.last];
-        node.total = blank + node.gloss;
+        node.gloss = (node.gloss + (node.repeats ? parent.blank : parent.total) * node.factor) * probs[base + node.last];
+        node.blank = total * probs[base + BLANK_ID];
+        node.total = node.blank + node.gloss;
         least = Math.min(least, node.total);
         most = Math.max(most, total);
       }
@@ -225,7 +203,7 @@ class BeamSearch {
     const scale = this.beam.reduce((largest, node) => Math.max(largest, node.total), 0);
     this.logScale += Math.log(scale);
     for (const node of this.beam) {
-      node.closed /= scale;
+      node.blank /= scale;
       node.gloss /= scale;
       node.total /= scale;
     }
@@ -242,11 +220,11 @@ function grow(tokens: [number, number][], before: Before[], beamSize: number, la
   const byTotal = [...before].sort((a, b) => b.total - a.total);
   for (const [token, prob] of tokens) {
     if (byTotal[0].total * prob <= bound) break;
-    for (const { total, closed, node } of byTotal) {
+    for (const { total, blank, node } of byTotal) {
       let score = total * prob;
       if (score <= bound) break;
       if (token === node.last) {
-        score = closed * prob;
+        score = blank * prob;
         if (score <= bound) continue;
       }
       const child = node.children.get(token);
@@ -279,7 +257,7 @@ function kept(beam: Prefix[], grown: Grown[], beamSize: number): Prefix[] {
   const pool: Grown[] = [...beam.map((node) => ({ score: node.total, node, token: -1 })), ...grown];
   pool.sort((a, b) => b.score - a.score);
   for (const { node, token } of pool.slice(beamSize)) {
-    if (token < 0) node.closed = node.gloss = node.total = 0;
+    if (token < 0) node.blank = node.gloss = node.total = 0;
   }
   return pool.slice(0, beamSize).map(({ score, node, token }) => {
     if (token < 0) return node;
@@ -300,7 +278,7 @@ function completed(frames: FrameProbs, search: BeamSearch, found: Scored[]): Can
   const candidates = found.map(({ score, node }, index): Candidate => {
     const ids = node.ids();
     if (index >= MAX_CLOSE || score <= bound) return { ids, score };
-    let exact = logForward(frames.probs, frames.rows, frames.columns, ids, search.repeatFactor) + frames.logLargest;
+    let exact = logForward(frames.probs, frames.rows, frames.columns, ids) + frames.logLargest;
     if (node.state !== null) {
       exact += Math.log(search.ending(node));
       for (let each = node; each.depth; each = each.parent as Prefix) exact += Math.log(each.factor);

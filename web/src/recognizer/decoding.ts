@@ -1,6 +1,6 @@
 /** Decoding: from emissions to glosses. */
 
-import { type LastGloss, prefixBeam } from "./beam";
+import { prefixBeam } from "./beam";
 import { InputError } from "./errors";
 import { greedyIds } from "./greedy";
 import { NGramFusion } from "./lm_fusion";
@@ -15,7 +15,6 @@ export interface Decoding {
   readonly tokens_per_frame: number;
   readonly lm_weight: number;
   readonly insertion_bonus: number;
-  readonly repeat_penalty: number;
 }
 
 /** Decodes emissions over one vocabulary. */
@@ -36,22 +35,21 @@ export class Decoder {
   }
 
   /** Returns the ids of the best gloss sequence of a part of a sentence; see `BeamOptions`. */
-  best(logProbs: Rows, history: readonly number[], lastGloss: LastGloss, ends: boolean): readonly number[] {
+  best(logProbs: Rows, history: readonly number[], stillOpen: number, ends: boolean): readonly number[] {
     if (logProbs.columns !== this.vocabulary.length) {
       throw new InputError(
         `decoding: an emission over ${logProbs.columns} words and a vocabulary of ${this.vocabulary.length} words`,
       );
     }
     if (this.decoding.decoder === "greedy") {
-      return greedyIds(logProbs, lastGloss.stillOpen > 0.5 ? history[history.length - 1] : BLANK_ID);
+      return greedyIds(logProbs, stillOpen > 0.5 ? history[history.length - 1] : BLANK_ID);
     }
     return prefixBeam(logProbs, {
       beamSize: this.decoding.beam_size,
       tokensPerFrame: this.decoding.tokens_per_frame,
-      repeatPenalty: this.decoding.repeat_penalty,
       fusion: this.fusion,
       history,
-      lastGloss,
+      stillOpen,
       ends,
     })[0].ids;
   }

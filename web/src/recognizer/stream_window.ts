@@ -3,7 +3,6 @@
  * and seams.
  */
 
-import { NO_GLOSS, type LastGloss } from "./beam";
 import { calibrated, confidences } from "./confidence";
 import { named, type GlossSpan } from "./hypothesis";
 import type { Model } from "./model";
@@ -52,10 +51,10 @@ export class UtteranceWindow {
   /** The numbers of the first frame that is kept, in grid steps, and of the first output frame that is not final. */
   private first = 0;
   private seam = 0;
-  /** The last final gloss: when it was emitted, its end, and where it may be before the seam. */
+  /** The last final gloss: when it was emitted, its end, and the probability that it goes on behind the seam. */
   private emitted: number | null = null;
   private end = 0;
-  private lastGloss = NO_GLOSS;
+  private stillOpen = 0;
   private readonly repeats = new RepeatFinder(SURE);
   private history: number[] = [];
   /**
@@ -99,7 +98,7 @@ export class UtteranceWindow {
     const ends = numOutputs !== null;
     const all = await this.logProbs();
     const logProbs = ends ? slice(all, 0, Math.min(numOutputs, all.rows)) : all;
-    const ids = this.model.decoder.best(logProbs, this.history, this.lastGloss, ends);
+    const ids = this.model.decoder.best(logProbs, this.history, this.stillOpen, ends);
     const { runs, emitted, ...located } = this.located(logProbs, ids);
     let glosses: readonly GlossSpan[] = located.glosses;
     const length = logProbs.rows;
@@ -110,11 +109,11 @@ export class UtteranceWindow {
       this.emitted = emitted[count - 1];
       this.end = glosses[count - 1].endSeconds;
       this.remember(ids.slice(0, count));
-      this.lastGloss = { stillOpen: 1, justClosed: 0 };
+      this.stillOpen = 1;
     }
     if (seam) {
       const start = count ? Math.min(runs[count - 1][1], seam) : 0;
-      this.lastGloss = this.after(slice(logProbs, start, seam));
+      this.stillOpen = this.openAfter(slice(logProbs, start, seam));
       this.seam += seam;
       this.forget();
     }
@@ -166,20 +165,20 @@ export class UtteranceWindow {
     return Math.min(Math.ceil((seconds - this.startSeconds) * this.model.record.fps - 1e-6), this.numFrames);
   }
 
-  /** Returns where the last final gloss may be after frames without another. */
-  private after({ data, rows, columns }: Rows): LastGloss {
-    if (!this.history.length) return NO_GLOSS;
+  /** Returns the probability that the last final gloss is still emitted after frames without another. */
+  private openAfter({ data, rows, columns }: Rows): number {
+    if (!this.history.length) return 0;
     const last = this.history[this.history.length - 1];
-    let { stillOpen, justClosed } = this.lastGloss;
-    let closed = 1 - stillOpen - justClosed;
+    let open = this.stillOpen;
+    let closed = 1 - open;
     for (let row = 0; row < rows; row++) {
       const blank = Math.exp(data[row * columns + BLANK_ID]);
       const gloss = Math.exp(data[row * columns + last]);
-      [stillOpen, justClosed, closed] = [stillOpen * gloss, stillOpen * blank, (justClosed + closed) * blank];
-      const total = Math.max(stillOpen + justClosed + closed, SMALLEST);
-      [stillOpen, justClosed, closed] = [stillOpen / total, justClosed / total, closed / total];
+      [open, closed] = [open * gloss, (open + closed) * blank];
+      const total = Math.max(open + closed, SMALLEST);
+      [open, closed] = [open / total, closed / total];
     }
-    return { stillOpen, justClosed };
+    return open;
   }
 
   /** Returns the log-probabilities of the output frames that are not final. */
@@ -233,7 +232,7 @@ export class UtteranceWindow {
     this.emitted = earlier.emitted;
     this.end = gloss.endSeconds;
     this.remember([earlier.word]);
-    this.lastGloss = NO_GLOSS;
+    this.stillOpen = 0;
     const later = glosses.slice(count).map((one, at) => ({ ...one, ...times[at] }));
     return [...glosses.slice(0, count), gloss, ...later];
   }
