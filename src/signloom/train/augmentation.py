@@ -54,9 +54,9 @@ class AugmentationConfig:
     """probability per second of a clip that a hand is missing for a while (up to half a second)"""
     drop_face: float = 0.15
     """probability that the face is missing in the whole clip"""
-    resting_hand: float = 0.75
+    resting_hand: float = 0.4
     """probability, for each hand of a clip, that it rests in view while it was out of view: in the lap, on the table,
-    at the chin. Some of these come and go or are arms alone: in all, such a hand is in view half of the time"""
+    at the chin. Some of these come and go or are arms alone: in all, such a hand is in view a quarter of the time"""
     hide_idle_hand: float = 0.3
     """probability, for each hand of a clip, that it is out of view while it was in view and at rest"""
     crop: float = 0.0
