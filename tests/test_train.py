@@ -316,7 +316,7 @@ class TestBadInput:
         info = json.loads((run / "run.json").read_text())
         del info["recipe"]["augmentation"]["resting_hand"]
         (run / "run.json").write_text(json.dumps(info))
-        with pytest.raises(InputError, match=r"--augmentation.resting_hand was 0, now 0.75"):
+        with pytest.raises(InputError, match=f"--augmentation.resting_hand was 0, now {AugmentationConfig().resting_hand:g}"):
             fit(recipe(tiny_corpus, run, epochs=2, resume=True))
         fit(recipe(tiny_corpus, run, epochs=2, augmentation=amounts, resume=True))
 
