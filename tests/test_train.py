@@ -316,7 +316,8 @@ class TestBadInput:
         info = json.loads((run / "run.json").read_text())
         del info["recipe"]["augmentation"]["resting_hand"]
         (run / "run.json").write_text(json.dumps(info))
-        with pytest.raises(InputError, match=f"--augmentation.resting_hand was 0, now {AugmentationConfig().resting_hand:g}"):
+        now = AugmentationConfig().resting_hand
+        with pytest.raises(InputError, match=f"--augmentation.resting_hand was 0, now {now:g}"):
             fit(recipe(tiny_corpus, run, epochs=2, resume=True))
         fit(recipe(tiny_corpus, run, epochs=2, augmentation=amounts, resume=True))
 
