@@ -73,7 +73,7 @@ export function eachFrame(video: HTMLVideoElement, take: (seconds: number, numDr
 export async function pictureOf(video: HTMLVideoElement): Promise<Picture> {
   const scale = Math.min(1, MOST_PIXELS / Math.max(video.videoWidth, video.videoHeight));
   const [width, height] = [video.videoWidth, video.videoHeight].map((pixels) => Math.round(pixels * scale));
-  const image = typeof VideoFrame === "undefined" ? await createImageBitmap(video) : new VideoFrame(video);
+  const image = typeof VideoFrame === "undefined" ? await createImageBitmap(video) : frameOf(video);
   return { image, width, height };
 }
 
@@ -137,10 +137,19 @@ async function seek(video: HTMLVideoElement, seconds: number): Promise<void> {
   });
 }
 
+/** Returns the frame that a video shows. Throws SourceError where decoding has failed since it was shown. */
+function frameOf(video: HTMLVideoElement): VideoFrame {
+  try {
+    return new VideoFrame(video);
+  } catch (error) {
+    throw video.error ? videoError(video, "error_video_damaged") : error;
+  }
+}
+
 /** Returns the time of the frame that a video shows. */
 function shownSeconds(video: HTMLVideoElement): number {
   if (typeof VideoFrame === "undefined") return video.currentTime;
-  const frame = new VideoFrame(video);
+  const frame = frameOf(video);
   const seconds = frame.timestamp / 1e6;
   frame.close();
   return seconds;
