@@ -150,7 +150,11 @@ def frames(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(rng.integers(1, 4)):
         film.rest(rng.uniform(0.1, 1.4))
         for gloss in rng.choice(GLOSSES, size=rng.integers(1, 5)).tolist():
-            film.sign(gloss, hold_frames=int(rng.choice([4, 8, 12, 40])), move_frames=int(rng.integers(2, 12)))
+            film.sign(
+                gloss,
+                hold_frames=int(40 if rng.random() < 0.25 else rng.integers(4, 12)),
+                move_frames=int(rng.integers(2, 12)),
+            )
     film.rest(rng.uniform(0, 1.5))
     points = film.points + rng.normal(0, 0.004, (len(film), len(PLACES), 3)).astype(np.float32)
     seconds = film.seconds + rng.uniform(0, 5)

@@ -64,7 +64,7 @@ class ScriptedEngine:
         shown = np.linalg.norm(wrist[:, None, :2] - places, axis=2) < 0.02
         if self.slides:
             shown[max(0, count - 2) :] = False
-            shown &= ~np.append(shown[1:], shown[:1] & False, axis=0)
+            shown[:-1] &= ~shown[1:]
         probs = np.full((count, self.num_words), 0.02 / self.num_words)
         probs[:, 1:] += self.shares * shown
         probs[:, 0] += 0.98 - (self.shares * shown).max(axis=1)

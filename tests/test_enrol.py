@@ -359,7 +359,9 @@ class TestEnrolled:
         assert "the least confidence of a gloss, 0.3, is not kept" in enrolled[1]
 
     @pytest.mark.parametrize(("slope", "kept"), [(1.0, 0.4), (0.5, None)])
-    def test_a_limit_is_kept_if_confidences_mean_the_same(self, slope, kept, run, enrolled, tmp_path, monkeypatch):
+    def test_a_limit_is_kept_if_confidences_mean_the_same(
+        self, slope, kept, run, enrolled, tmp_path, monkeypatch, capsys
+    ):
         monkeypatch.setattr(adapting, "STEPS", 4)
         model = load(run)
         spans = replace(SpanSettings.of(model.info), calibration=Calibration(slope, 0.0))
@@ -367,6 +369,8 @@ class TestEnrolled:
         with_spans(model, spans).with_limits(sure=0.4).save(path)
         assert cli.dispatch(["enrol", str(path), str(enrolled[0] / "clips"), "--output", str(output)]) == 0
         assert load(output).decoding.sure_confidence == kept
+        said = capsys.readouterr()
+        assert ("the confidence of one gloss, 0.4, is not kept" in said.out + said.err) == (kept is None)
 
     def test_the_enrolled_model_is_evaluated_and_enrolled_again(self, enrolled, corpus, tmp_path):
         folder, _ = enrolled

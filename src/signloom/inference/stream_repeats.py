@@ -15,7 +15,7 @@ from signloom.vocabulary import UNKNOWN_ID
 
 # A gloss that is shown later by as much was signed before.
 _LONGEST_SLIDE_SECONDS = 0.8
-# For the slack of times that are multiples of a frame.
+# Times are sums of frames: rounding must not decide.
 _EPSILON = 1e-6
 
 
@@ -48,7 +48,7 @@ class RepeatFinder:
         """Returns the gloss that was signed before the first one that is shown now and not final, if there is one.
 
         sightings: all glosses of a window, in order.  num_final: how many of them became final.  final_until: the end
-        of the frames that are final, in seconds: behind it, the model may still show the gloss twice.
+        of the frames that are final, in seconds. In later frames the model may still show both glosses.
         """
         before = self._shown
         follows = [one.surest.word for one in before[:num_final]] == [one.word for one in sightings[:num_final]]

@@ -34,8 +34,8 @@ from signloom.vocabulary import BLANK_ID
 
 # Where glosses follow one another without a free output frame between them, the seam lies elsewhere after so long.
 _LONGEST_WAIT_SECONDS = 1.0
-# A gloss of such a confidence becomes final an output frame before its look-ahead is over. Chosen on streams that are
-# in no row of benchmarks/figures/streams.md.
+# A gloss of such a confidence becomes final an output frame before its look-ahead is over, and counts as signed if it
+# slides along with the windows. Chosen on streams that are in no row of benchmarks/figures/streams.md.
 _SURE = 0.9
 # A gloss waits at most so long after its end for one of which the model is sure.
 _LONGEST_HELD_SECONDS = 3.0
