@@ -64,14 +64,14 @@ def test_splits_and_views_share_a_cache_without_mixing(corpus):
 
 def test_hands_at_rest_have_shapes_that_the_seed_alone_draws(corpus, monkeypatch):
     first, again = dataset(corpus, ClipCache()), dataset(corpus, ClipCache(0))
-    shapes = first.hand_shapes()
+    shapes = first.parts().hands
     assert shapes.shape[1:] == (21, 3)
     assert 0 < len(shapes) <= 2 * train_data.SHAPES_PER_CLIP * len(first)
     assert np.isfinite(shapes).all()
-    np.testing.assert_array_equal(shapes, again.hand_shapes())
-    np.testing.assert_array_equal(shapes, dataset(corpus, ClipCache()).in_view("full").hand_shapes())
+    np.testing.assert_array_equal(shapes, again.parts().hands)
+    np.testing.assert_array_equal(shapes, dataset(corpus, ClipCache()).in_view("full").parts().hands)
     monkeypatch.setattr(train_data, "SHAPE_CLIPS", 3)
-    assert len(dataset(corpus, ClipCache()).hand_shapes()) <= 3 * 2 * train_data.SHAPES_PER_CLIP
+    assert len(dataset(corpus, ClipCache()).parts().hands) <= 3 * 2 * train_data.SHAPES_PER_CLIP
 
 
 def test_the_shapes_of_a_packed_corpus_come_from_few_shards(corpus, tmp_path, monkeypatch):
@@ -87,5 +87,5 @@ def test_the_shapes_of_a_packed_corpus_come_from_few_shards(corpus, tmp_path, mo
         return load(self, index)
 
     monkeypatch.setattr(UtteranceDataset, "points", watched)
-    assert len(data.hand_shapes())
+    assert len(data.parts().hands)
     assert len(read) == 2

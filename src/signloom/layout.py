@@ -170,6 +170,15 @@ def subset(name: str) -> np.ndarray:
 
 
 @cache
+def subset_index(name: str, point: str) -> int:
+    """Returns the position of a named point within a subset. Raises InputError for a point that it does not have."""
+    found = np.flatnonzero(subset(name) == index(point))
+    if not len(found):
+        raise InputError(f"layout {NAME}: the subset {name!r} has no point {point!r}")
+    return int(found[0])
+
+
+@cache
 def subset_mirror_map(name: str) -> np.ndarray:
     """Returns `mirror_map` within a subset: positions refer to the subset's own order, `(P,)` int."""
     points = subset(name)

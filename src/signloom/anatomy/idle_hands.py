@@ -94,7 +94,7 @@ class Rest:
 
 def trunk_of(points: np.ndarray, view: str) -> Trunk | None:
     """Returns where the trunk of a clip is, the median over its frames; None if both shoulders are never seen."""
-    left, right = (points[:, _pose_point(view, f"{side}_shoulder"), :2] for side in SIDES)
+    left, right = (points[:, layout.subset_index(view, f"pose.{side}_shoulder"), :2] for side in SIDES)
     seen = np.isfinite(left[:, 0]) & np.isfinite(right[:, 0])
     if not seen.any():
         return None
@@ -110,7 +110,7 @@ def missing_hand(points: np.ndarray, trunk: Trunk, side: Side, *, view: str, fps
     Stillness is judged over 0.4 s at a time: the guesses of a tracker that sees no wrist jump from sign to sign.
     """
     missing = ~np.isfinite(_hand(points, view, side)[:, _WRIST, 0])
-    wrists = points[:, _pose_point(view, f"{side}_wrist"), :2]
+    wrists = points[:, layout.subset_index(view, f"pose.{side}_wrist"), :2]
     out_of_view = np.isnan(wrists[:, 0]) | (wrists[:, 1] >= _BOTTOM)
     size = max(1, round(_MIN_MISSING_SECONDS * fps))
     if len(points) >= size:
@@ -212,7 +212,7 @@ def rest_hand(
     wrist = rest.place + np.stack([across, down / 2], axis=1)
     hand = turned(rest.hand, turns)
     hand[..., :2] += wrist[:, None]
-    shoulder = points[frames, _pose_point(view, f"{side}_shoulder"), :2]
+    shoulder = points[frames, layout.subset_index(view, f"pose.{side}_shoulder"), :2]
     elbow = _elbow(np.where(np.isfinite(shoulder), shoulder, trunk.middle), wrist, trunk, side, rest.elbow_out)
     columns, values = _arm(view, side, hand, elbow, points[frames])
     ways = _ways(points, columns, frames, rng, fps, way_seconds)
@@ -234,11 +234,6 @@ def _draw_place(trunk: Trunk, side: Side, rng: np.random.Generator) -> np.ndarra
 
 def _rest_at(place: np.ndarray, hand: np.ndarray, rng: np.random.Generator) -> Rest:
     return Rest(place, hand, rng.uniform(*_ELBOW_OUT), _FIDGET if rng.random() < _FIDGET_SHARE else _DRIFT)
-
-
-@cache
-def _pose_point(view: str, name: str) -> int:
-    return layout.subset(view).tolist().index(layout.index(f"pose.{name}"))
 
 
 def _hand(points: np.ndarray, view: str, side: Side) -> np.ndarray:
@@ -310,7 +305,8 @@ def _arm(
     joints = layout.hand_joints(*_POSE_JOINTS.values())
     places = {f"{side}_{name}": hand[:, joint, :2] for name, joint in zip(_POSE_JOINTS, joints, strict=True)}
     places[f"{side}_elbow"] = elbow
-    pose = {_pose_point(view, name): place for name, place in places.items() if name in _pose_names(view)}
+    known = _pose_names(view)
+    pose = {layout.subset_index(view, f"pose.{name}"): place for name, place in places.items() if name in known}
     columns = np.array([*pose, *range(group.start, group.stop)])
     values = np.empty((len(hand), len(columns), 3))
     values[:, : len(pose)] = before[:, list(pose)]

@@ -161,7 +161,7 @@ def made_clips(view: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(0)
     groups = layout.subset_groups(view)
     names = layout.subset(view).tolist()
-    left, right = (names.index(layout.index(f"pose.{side}_shoulder")) for side in ("left", "right"))
+    left, right = (layout.subset_index(view, f"pose.{side}_shoulder") for side in ("left", "right"))
     for num_frames in LENGTHS:
         # Of long clips, two kinds are enough.
         num_clips = len(groups) + 7 if num_frames < 100 else 2

@@ -24,6 +24,8 @@ from signloom.model.presets import VIEWS
 CLAMP = 10.0
 # Smallest standard deviation that is divided by: features that hardly vary (always 0, say) keep their scale.
 MIN_STD = 1e-3
+# Standard deviation of a feature that no training clip shows: it stays as good as 0 whatever a tracker finds later.
+UNSEEN_STD = 1e9
 # Smallest shoulder width, in units of image height; a smaller one is a detection error.
 MIN_SCALE = 1e-3
 # Feature values per step of the statistics, 64 MB in double precision: a batch of long clips in the full view would
@@ -72,9 +74,9 @@ class FrontEnd(nn.Module):
         self.share_hands = share_hands
         self.groups = layout.subset_groups(view)
         self.num_points = len(layout.subset(view))
-        points = layout.subset(view).tolist()
-        self._left_shoulder = points.index(layout.index("pose.left_shoulder"))
-        self._right_shoulder = points.index(layout.index("pose.right_shoulder"))
+        self._left_shoulder, self._right_shoulder = (
+            layout.subset_index(view, f"pose.{side}_shoulder") for side in ("left", "right")
+        )
         self.modalities = self._modalities()
         self.num_features = sum(self.modalities.values())
         self.register_buffer("mean", torch.zeros(self.num_features))
@@ -224,10 +226,12 @@ class FrontEnd(nn.Module):
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Sets the statistics of the affine map from `(points, lengths)` batches of the training split, not augmented.
 
-        Mean and standard deviation are over the known values of each feature. Raises InputError if there are none.
+        Mean and standard deviation are over the known values of each feature. A part that no clip shows (faces that
+        were not stored, say) is ignored from then on. Raises InputError if there are no values.
         """
         total = torch.zeros(self.num_features, dtype=torch.float64)
         square, count = total.clone(), total.clone()
+        seen = torch.zeros(self.num_points, dtype=torch.bool)
         for points, lengths in batches:
             rows = max(1, FIT_VALUES // (points.shape[1] * self.num_features))
             for some, their_lengths in zip(points.split(rows), lengths.split(rows), strict=True):
@@ -235,6 +239,8 @@ class FrontEnd(nn.Module):
                 total += features.nansum(0)
                 square += features.square().nansum(0)
                 count += torch.isfinite(features).sum(0)
+                inside = torch.arange(some.shape[1]) < their_lengths[:, None]
+                seen |= torch.isfinite(some[inside][..., 0]).any(0)
         if self.share_hands:
             left, right = (self.modality_slices()[name] for name in ("left_hand", "right_hand"))
             signs = self.mirror_signs().double()
@@ -246,8 +252,23 @@ class FrontEnd(nn.Module):
         mean = total / count.clamp(min=1)
         variance = (square / count.clamp(min=1) - mean.square()).clamp(min=0)
         std = variance.sqrt()
-        # A constant feature (never seen, or always the same) keeps scale 1 and normalises to 0.
+        # A feature that is always the same keeps scale 1 and normalises to 0.
         std = torch.where(std < MIN_STD, torch.ones_like(std), std)
+        # One that was never seen has weights that nothing trains, and must stay 0. What was seen on one side of the body
+        # may come on the other one, by mirrored clips or a hand that is put in.
+        seen |= seen[layout.subset_mirror_map(self.view).tolist()]
+        std[self._unseen(seen)] = UNSEEN_STD
         self.mean.copy_(mean)
         self.std.copy_(std)
         self.fitted.fill_(True)
+
+    def _unseen(self, seen: Tensor) -> Tensor:
+        """Returns which features are 0 or unknown wherever the points lie that were seen, `(F,)` of `(P,)` bool."""
+        points = torch.rand(1, 3, self.num_points, 3, generator=torch.Generator().manual_seed(0))
+        features = self.raw_features(points.masked_fill(~seen[:, None], torch.nan))
+        return (features.nan_to_num(nan=0.0) == 0).all(1)[0]
+
+    def unseen_parts(self) -> list[str]:
+        """Returns the parts of the body that no training clip showed, which the model ignores, e.g. `face`."""
+        parts = {name: self.std[part] for name, part in self.modality_slices().items()}
+        return [name.replace("_", " ") for name, std in parts.items() if bool((std == UNSEEN_STD).all())]

@@ -6,12 +6,14 @@ of work never changes the data. Shapes: T frames, P points of a subset; planes a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from signloom import layout
+from signloom.anatomy.faces import put_face, shows_face
 from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
 from signloom.landmarks import interpolate
 from signloom.train.cropping import crop_picture
@@ -54,6 +56,8 @@ class AugmentationConfig:
     """probability per second of a clip that a hand is missing for a while (up to half a second)"""
     drop_face: float = 0.15
     """probability that the face is missing in the whole clip"""
+    add_face: float = 0.85
+    """probability that a clip without a face gets the face of another clip, in corpora in which some clips have one"""
     resting_hand: float = 0.4
     """probability, for each hand of a clip, that it rests in view while it was out of view: in the lap, on the table,
     at the chin. Some of these come and go or are arms alone: in all, such a hand is in view a quarter of the time"""
@@ -66,6 +70,17 @@ class AugmentationConfig:
     """probability that a clip is mirrored, which swaps left and right hand"""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Parts of clips that are put into other clips.
+
+    hands: their shapes, (n, 21, 3), see `hand_shapes`.  faces: (T, F, 3) each, see `face_of`.
+    """
+
+    hands: np.ndarray
+    faces: Sequence[np.ndarray]
+
+
 def augment(
     points: np.ndarray,
     config: AugmentationConfig,
@@ -74,19 +89,21 @@ def augment(
     subset: str,
     min_frames: int,
     fps: float,
-    shapes: np.ndarray | None = None,
+    parts: Parts | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns `points` (T, P, 3) changed at random, (T', P, 3), and where each new frame lies in the clip, (T',).
 
     T' is at least `min_frames`, or T if T is smaller. See `retiming` for the second.
-    shapes: of hands of other clips (`hand_shapes`), which hands at rest may have.
+    parts: of other clips, for hands at rest and for clips without a face.
     """
     positions = retiming(len(points), config, rng, min_frames=min_frames, fps=fps)
     points = interpolate(points, positions)
     if config.mirror and rng.random() < config.mirror:
         points = points[:, layout.subset_mirror_map(subset)]
         points[..., 0] = 1.0 - points[..., 0]
-    _change_idle_hands(points, config, rng, subset, fps, shapes)
+    _change_idle_hands(points, config, rng, subset, fps, parts.hands if parts else None)
+    if parts and parts.faces and not shows_face(points, subset) and rng.random() < config.add_face:
+        put_face(points, parts.faces[rng.integers(len(parts.faces))], rng, view=subset)
     # By axis, `(3, T, P)`: NumPy's inner loops then run over the points, which is several times faster.
     planes = np.ascontiguousarray(points.transpose(2, 0, 1))
     _change_signer(planes, config, rng, subset)

@@ -37,9 +37,8 @@ def _groups_of(view: str) -> tuple[Tensor, int]:
     numbers = torch.empty(len(layout.subset(view)), dtype=torch.long)
     for number, part in enumerate(groups.values()):
         numbers[part] = number
-    points = layout.subset(view).tolist()
-    for point in layout.indices("pose.left_shoulder", "pose.right_shoulder"):
-        numbers[points.index(int(point))] = -1
+    for side in ("left", "right"):
+        numbers[layout.subset_index(view, f"pose.{side}_shoulder")] = -1
     return numbers, len(groups)
 
 

@@ -16,15 +16,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from signloom.anatomy.faces import face_of
 from signloom.anatomy.idle_hands import hand_shapes
 from signloom.corpus import Corpus, Utterance, Utterances
 from signloom.errors import InputError
-from signloom.train.augmentation import AugmentationConfig, augment
+from signloom.train.augmentation import AugmentationConfig, Parts, augment
 from signloom.train.sampling import BucketSampler, Pick, StepSampler
 from signloom.vocabulary import Vocabulary
 
-# Clips whose hands serve as shapes of hands at rest, hands of each for either side, and the most shards that are read
-# for them.
+# Clips whose hands serve as shapes of hands at rest and whose faces serve clips without one, hands of each for either
+# side, and the most shards that are read for them.
 SHAPE_CLIPS, SHAPES_PER_CLIP, SHAPE_SHARDS = 256, 4, 4
 
 __all__ = ["Batch", "BucketSampler", "ClipCache", "Example", "Loader", "UtteranceDataset", "collate"]
@@ -141,7 +142,7 @@ class UtteranceDataset(Dataset[Example]):
         self.seed = seed
         self.epoch = 0
         self._cache = cache or ClipCache()
-        self._shapes: np.ndarray | None = None
+        self._parts: Parts | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -152,19 +153,18 @@ class UtteranceDataset(Dataset[Example]):
         shards = self.corpus.shards
         return None if shards is None else shards.numbers(self.utterances.columns.ids)
 
-    def hand_shapes(self) -> np.ndarray:
-        """Returns shapes of hands of some utterances, (n, 21, 3), drawn by the seed alone; read at the first call."""
-        if self._shapes is None:
+    def parts(self) -> Parts:
+        """Returns hands and faces of some utterances, drawn by the seed alone; read at the first call."""
+        if self._parts is None:
             rng = np.random.default_rng((self.seed, len(self)))
             order, shards = rng.permutation(len(self)), self.shards
             if shards is not None:
                 order = order[np.isin(shards[order], rng.permutation(np.unique(shards))[:SHAPE_SHARDS])]
-            drawn = [
-                hand_shapes(self.points(index), SHAPES_PER_CLIP, rng, view=self.view)
-                for index in order[:SHAPE_CLIPS].tolist()
-            ]
-            self._shapes = np.concatenate(drawn)
-        return self._shapes
+            chosen = order[:SHAPE_CLIPS].tolist()
+            hands = [hand_shapes(self.points(index), SHAPES_PER_CLIP, rng, view=self.view) for index in chosen]
+            faces = [face_of(self.points(index), rng, view=self.view, fps=self.fps) for index in chosen]
+            self._parts = Parts(np.concatenate(hands), [face for face in faces if face is not None])
+        return self._parts
 
     def unchanged(self) -> UtteranceDataset:
         """Returns the same utterances without augmentation; both datasets share their cache."""
@@ -175,7 +175,7 @@ class UtteranceDataset(Dataset[Example]):
     def in_view(self, view: str) -> UtteranceDataset:
         """Returns the same utterances with the points of another view."""
         other = copy.copy(self)
-        other.view = view
+        other.view, other._parts = view, None
         return other
 
     def points(self, index: int) -> np.ndarray:
@@ -207,7 +207,7 @@ class UtteranceDataset(Dataset[Example]):
                 subset=self.view,
                 min_frames=self.frames_needed(target.tolist()),
                 fps=self.fps,
-                shapes=self.hand_shapes() if self.augmentation.resting_hand else None,
+                parts=self.parts() if self.augmentation.resting_hand or self.augmentation.add_face else None,
             )
         return Example(points, target, self.utterances.columns.ids[index], weight, positions, num_recorded)
 

@@ -249,6 +249,8 @@ def _fit_front_end(recognizer: Recognizer, train: UtteranceDataset, wanted: int 
             f"{len(train):,}",
         )
     recognizer.frontend.fit(_batches(train.unchanged(), chosen))
+    for part in recognizer.frontend.unseen_parts():
+        log.info("no training clip shows the %s: the model ignores it, in other clips as well", part)
 
 
 def _batches(data: UtteranceDataset, chosen: Sequence[int], size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
