@@ -42,12 +42,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             len(result["words"]),
             result["sure"]["signs"],
             *(f"{result[kind]['wer']:.1%}" for kind in KINDS),
+            f"{result['face']['sure']['wer']:.1%}" if "face" in result else "",
             *(f"{result['alone'][kind]:.1%}" for kind in KINDS),
             *(_rate(result.get(part), kind) for part in ("others", "idle") for kind in KINDS),
         ]
         for result in results
     ]
-    head = ["left out", "words", "signs", "WER", "(all)", "alone", "(all)", "other signs", "(all)", "idling", "(all)"]
+    head = ["left out", "words", "signs", "WER", "(all)", "face", "alone", "(all)", "other signs", "(all)", "idling", "(all)"]
     return common.table(head, rows)
 
 
@@ -103,7 +104,8 @@ def _sections(clips: Sequence[strangers_data.Clip], results: Sequence[dict[str, 
         f"{100 * record['worst']:.1f} %. The model in this file was trained on all of them, and for longer; for it "
         "there are no strangers left to test.",
         "The model drops glosses of which it is not sure, and all glosses of an utterance if it is sure of none; "
-        "--min_confidence 0 shows them. In the table, *(all)* is without dropping any. *Alone* is the share of the "
+        "--min_confidence 0 shows them. In the table, *(all)* is without dropping any. *Face* is the WER where the "
+        "person's clips have no face and those of others were put on, as a camera shows them. *Alone* is the share of the "
         "clips that are recognised if each is shown by itself. *Other signs* and *idling* count false glosses: those "
         "that the model names per minute of the person's signs that are none of its words, and of hands that move "
         "between signs. A minute holds some 50 to 70 of these. "

@@ -4,8 +4,9 @@ python benchmarks/demo_model.py --data DATA [--people dmohazab ...] [--only_peop
 
 DATA is a folder with the packings that `demo_data.py` names. Five people with many words are left out one by one: a
 model is trained on the others, exported to eight bits, and tested on utterances composed of the person's clips of the
-words that somebody else signs, too, and on the person's signs that are none of the model's words, and idling. Then one
-model is trained on everybody; it is written to `src/signloom/demo/` with its card, and its sources to `NOTICE`. All
+words that somebody else signs, too, and on the person's signs that are none of the model's words, and idling. The clips
+of four of them have no faces: their utterances are tested with the faces of others as well, as a camera shows them. Then
+one model is trained on everybody; it is written to `src/signloom/demo/` with its card, and its sources to `NOTICE`. All
 models are trained alike, that one for longer: dev holds known signers, other clips, and chooses nothing but the epoch.
 
 What is done is not done again: runs and results lie in --work.
@@ -13,7 +14,7 @@ What is done is not done again: runs and results lie in --work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,7 @@ def exported(options: Any, corpus: Any, run: Path) -> Any:
 
 def tested(options: Any, clips: list[strangers_data.Clip], person: str) -> dict[str, Any]:
     """Returns how a model without a person does on that person, kept for these settings."""
+    from signloom.anatomy.faces import shows_face
     from signloom.ctc.hypothesis import Limits
 
     def make() -> dict[str, Any]:
@@ -148,6 +150,9 @@ def tested(options: Any, clips: list[strangers_data.Clip], person: str) -> dict[
         parts = {"others": outside, "idle": {demo_data.IDLE} & {clip.word for clip in clips if clip.person == person}}
         limits = {"all": Limits(), "sure": Limits(LEAST, SURE)}
         result: dict[str, Any] = {"words": words, **{kind: wer(heard, some) for kind, some in limits.items()}}
+        if not any(shows_face(signed.load(item).points, "full") for item in signed.split("test")):
+            faces = strangers_data.faces_in(signs)
+            result["face"] = {kind: wer(recognised(model, signed, faces), some) for kind, some in limits.items()}
         alone = [(item, every_gloss(model, signs.load(item))) for item in only(signs, words, person)]
         result["alone"] = {
             kind: sum(one.confident(*some).words == item.glosses for item, one in alone) / len(alone)
@@ -179,9 +184,15 @@ def test_of(options: Any, signs: Any, person: str, name: str) -> Any:
     return strangers_data.composed(signs, output, held_out=[person], **sizes, **idle)
 
 
-def recognised(model: Any, corpus: Any) -> list[tuple[Any, Any]]:
-    """Returns each test utterance with what a model finds in it, sure or not."""
-    return [(item, every_gloss(model, corpus.load_view(item, model.view))) for item in corpus.split("test")]
+def recognised(model: Any, corpus: Any, faces: Sequence[Any] = ()) -> list[tuple[Any, Any]]:
+    """Returns each test utterance with what a model finds in it, sure or not; with the faces of clips, if given."""
+    found = []
+    for number, item in enumerate(corpus.split("test")):
+        clip = corpus.load(item)
+        if faces:
+            clip = strangers_data.with_face(clip, faces[number % len(faces)])
+        found.append((item, every_gloss(model, clip)))
+    return found
 
 
 def every_gloss(model: Any, clip: Any) -> Any:

@@ -10,7 +10,8 @@ and group (Alex, who signs 6 of the words, is not left out). `people`: six words
 of seven people left out in turn. `resting`: the models of `asl` on one-handed signs of the group that was left out,
 as recorded and with the resting hand of somebody else put in. `hands_asl`, `hands_people`: the models of `asl` and
 `people` on the test utterances as recorded, with one-handed signs made by the other hand, with the hands coming from
-rest and going back (`compose --lead 1`), and cropped (`--augmentation.crop`). `choose`: the corpora of `people`, with
+rest and going back (`compose --lead 1`), cropped (`--augmentation.crop`), and with the face of somebody else, which the
+clips of `asl` do not show; `--changes` takes some of them. `choose`: the corpora of `people`, with
 two people left out who are in no other part: settings are chosen on them alone, and on one of them with a hand put in
 (`choose_resting`).
 
@@ -45,7 +46,7 @@ SIDES: dict[str, tuple[str, ...]] = {
 COMPOSE: dict[str, dict[str, Any]] = {}
 # The parts that evaluate the models of another part on changed utterances, and the changes.
 CHANGED = {"hands_asl": "asl", "hands_people": "people"}
-CHANGES = ("recorded", "other_hand", "lead", "cropped")
+CHANGES = ("other_hand", "lead", "cropped", "face")
 PARTS = ("asl", "few", "people", "resting", *CHANGED, "choose", "choose_resting")
 # The part whose models a part with planted hands evaluates, and on whom.
 PLANTED = {"resting": ("asl", data.GROUPS[:2]), "choose_resting": ("choose", data.CHOOSING[:1])}
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="20 for few, 15 for the others when not given")
     parser.add_argument("--extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="more sides, with their options")
     parser.add_argument("--compose_extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="and of compose")
+    parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, help="of hands_asl, hands_people")
     parser.add_argument("--only_recorded", action="store_true", help="show what is there, train nothing")
     options = parser.parse_args()
     for side in options.extra:
@@ -265,16 +267,22 @@ def planted(
 def hands(options: Any, part: str) -> dict[str, Any]:
     """The models of another part on the utterances of its test split, as recorded and changed."""
     results: dict[str, Any] = {}
+    columns = ["recorded", *options.changes]
     rows = []
     for side in options.sides:
         runs = [changed(options, part, task, side) for task in tasks(options, CHANGED[part])]
         results[side] = [run for run in runs if run is not None]
         for run in results[side]:
-            shares = [f"{run[change]['wer']:.1%} ({errors_of(run, change)})" for change in CHANGES]
+            shares = [f"{run[change]['wer']:.1%} ({errors_of(run, change)})" for change in columns]
             rows.append([f"{side}, {run['settings']['person']}, seed {run['settings']['seed']}", *shares])
     print(f"\n{part}: WER (errors) on people who were not in training\n")
-    print(common.table(["side", *CHANGES], rows))
+    print(common.table(["side", *columns], rows))
     return results
+
+
+def faces_of(options: Any) -> list[Any]:
+    """The clips whose faces are put into others."""
+    return data.faces_in(data.import_clips(data.shared_clips(options.data), options.work / "signs" / "shared"))
 
 
 def changed(options: Any, part: str, task: Task, side: str) -> dict[str, Any] | None:
@@ -283,18 +291,19 @@ def changed(options: Any, part: str, task: Task, side: str) -> dict[str, Any] | 
     if options.only_recorded and not path.exists():
         return None
     settings = {"part": part, "person": task.person, "seed": task.seed, "side": side, "epochs": task.epochs}
-    settings |= {"options": list(SIDES[side]), "compose": COMPOSE.get(side, {})}
+    settings |= {"options": list(SIDES[side]), "compose": COMPOSE.get(side, {}), "changes": options.changes}
 
     def make() -> dict[str, Any]:
         import signloom
 
         model = signloom.load(trained(options, task, side))
         scores = {"recorded": score(model, corpus_of(options, task), "test")}
-        for change in CHANGES[1:]:
+        for change in options.changes:
             name = f"{part}-{task.person}-{change}"
             signs = signs_of(options, task)
             if change != "lead":
-                signs = data.changed(signs, task.person, change, options.work / "signs" / name)
+                donors = faces_of(options) if change == "face" else []
+                signs = data.changed(signs, task.person, change, options.work / "signs" / name, donors)
             sizes = {"num_train": 0, "num_dev": 0, "seed": task.seed, "lead": float(change == "lead")}
             output = options.work / "corpora" / f"{name}-{task.seed}"
             scores[change] = score(model, data.composed(signs, output, held_out=[task.person], **sizes), "test")

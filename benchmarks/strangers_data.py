@@ -134,9 +134,33 @@ def composed(signs: Any, output: Path, **options: Any) -> Any:
     return compose(signs, output, ComposeOptions(dev_signers=["known"], **options), overwrite=True)
 
 
-def changed(signs: Any, person: str, change: str, output: Path) -> Any:
-    """Returns the corpus of one person's clips, written to `output` if it is not there: `cropped`, or with the
-    one-handed signs by the `other_hand`."""
+def faces_in(signs: Any) -> list[np.ndarray]:
+    """Returns the points (T, 543, 3) of clips of p1 to p7 with a face in all frames."""
+    from signloom import layout
+
+    clips = (signs.load(item).points for item in signs if item.signer in PEOPLE)
+    return [points for points in clips if np.isfinite(points[:, layout.GROUPS["face"], 0]).all()]
+
+
+def with_face(clip: Any, donor: np.ndarray) -> Any:
+    """Returns a clip with the face of a donor at its own nose, in the proportion of the eyes' distances; as it moved
+    there, forth and back if the clip is longer."""
+    from signloom import layout
+
+    nose, *eyes = (layout.index(f"pose.{name}") for name in ("nose", "left_eye", "right_eye"))
+    own, other = (np.nanmedian(np.abs(points[:, eyes[0], 0] - points[:, eyes[1], 0])) for points in (clip.points, donor))
+    face = donor[:, layout.GROUPS["face"]].copy()
+    face[..., :2] -= donor[:, [nose], :2]
+    face = face[np.resize([*range(len(face)), *range(len(face) - 2, 0, -1)], len(clip))] * (own / other)
+    face[..., :2] += clip.points[:, [nose], :2]
+    points = clip.points.copy()
+    points[:, layout.GROUPS["face"]] = face
+    return replace(clip, points=points)
+
+
+def changed(signs: Any, person: str, change: str, output: Path, donors: Sequence[np.ndarray] = ()) -> Any:
+    """Returns the corpus of one person's clips, written to `output` if it is not there: `cropped`, with the one-handed
+    signs by the `other_hand`, or with the `face` of one of the donors."""
     from signloom.compose.other_hand import by_other_hand, is_one_handed
     from signloom.corpus import Corpus, CorpusWriter
     from signloom.train.cropping import crop_picture
@@ -150,6 +174,8 @@ def changed(signs: Any, person: str, change: str, output: Path) -> Any:
                 planes = np.ascontiguousarray(clip.points.transpose(2, 0, 1))
                 crop_picture(planes, np.random.default_rng(number), "full")
                 clip = replace(clip, points=planes.transpose(1, 2, 0))
+            elif change == "face":
+                clip = with_face(clip, donors[number % len(donors)])
             elif is_one_handed(clip):
                 clip = by_other_hand(clip)
             writer.add(item.id, split=item.split, signer=person, glosses=item.glosses, landmarks=clip)

@@ -1,11 +1,16 @@
+import logging
+
 import numpy as np
 import pytest
 
+from signloom import layout
 from signloom.corpus import Corpus
 from signloom.corpus.packing import pack, plan_shards
 from signloom.train import data as train_data
 from signloom.train.augmentation import AugmentationConfig
 from signloom.train.data import ClipCache, UtteranceDataset
+from signloom.train.fit import fit
+from signloom.train.recipe import Recipe
 from signloom.vocabulary import Vocabulary
 
 
@@ -72,6 +77,49 @@ def test_hands_at_rest_have_shapes_that_the_seed_alone_draws(corpus, monkeypatch
     np.testing.assert_array_equal(shapes, dataset(corpus, ClipCache()).in_view("full").parts().hands)
     monkeypatch.setattr(train_data, "SHAPE_CLIPS", 3)
     assert len(dataset(corpus, ClipCache()).parts().hands) <= 3 * 2 * train_data.SHAPES_PER_CLIP
+
+
+def test_faces_for_clips_without_one_are_those_of_a_view_and_drawn_by_the_seed(corpus):
+    first, again = dataset(corpus, ClipCache()), dataset(corpus, ClipCache(0))
+    faces = first.parts().faces
+    assert 0 < len(faces) <= len(first)
+    size = layout.subset_groups("compact")["face"]
+    assert {face.shape[1:] for face in faces} == {(size.stop - size.start, 3)}
+    for face, other in zip(faces, again.parts().faces, strict=True):
+        np.testing.assert_array_equal(face, other)
+    # Another view has other points, even of a dataset that has drawn its faces.
+    assert {face.shape[1] for face in first.in_view("full").parts().faces} == {layout.NUM_FACE_POINTS}
+
+
+def test_training_says_which_parts_no_clip_shows_and_uses_faces_of_others(corpus, tmp_path, monkeypatch, caplog):
+    face = layout.subset_groups("compact")["face"]
+    points = UtteranceDataset.points
+    hidden: set[int] = set()
+
+    def without_faces(self, index):
+        clip = points(self, index)
+        if index in hidden:
+            clip[:, face] = np.nan
+        return clip
+
+    monkeypatch.setattr(UtteranceDataset, "points", without_faces)
+    data = dataset(corpus, ClipCache())
+    hidden |= {0, 1}
+    shown = []
+    for data.epoch in range(20):
+        shown += [np.isfinite(data[index].points[:, face, 0]).any() for index in (0, 1)]
+    # A face is put in and is dropped as often as any other.
+    assert 0.4 < np.mean(shown) < 0.95
+    hidden |= set(range(len(data)))
+    assert dataset(corpus, ClipCache()).parts().faces == []
+    with caplog.at_level(logging.INFO, logger="signloom"):
+        fit(Recipe(data_dir=corpus.root, output=tmp_path / "run", max_steps=1))
+        fit(Recipe(data_dir=corpus.root, output=tmp_path / "next", max_steps=1, init=tmp_path / "run"))
+    said = [record.getMessage() for record in caplog.records if "shows the face" in record.getMessage()]
+    assert said == [
+        "no training clip shows the face: the model ignores it, in other clips as well",
+        "no clip that --init learnt from shows the face: ignored, unless with --refit_statistics",
+    ]
 
 
 def test_the_shapes_of_a_packed_corpus_come_from_few_shards(corpus, tmp_path, monkeypatch):

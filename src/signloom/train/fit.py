@@ -236,6 +236,11 @@ def _before_training(
     """Returns findings about the learning rate and the input of the network; logs the latter."""
     result = features(training_statistics(recognizer.frontend, train), "" if recipe.refit_statistics else started_from)
     log.info("before the first batch: %s: %s", result.headline, result.level)
+    for part in recognizer.frontend.unseen_parts():
+        if started_from and not recipe.refit_statistics:
+            log.info("no clip that --init learnt from shows the %s: ignored, unless with --refit_statistics", part)
+        else:
+            log.info("no training clip shows the %s: the model ignores it, in other clips as well", part)
     return [learning_rate(*learning_rate_of(recipe)), result]
 
 
@@ -249,8 +254,6 @@ def _fit_front_end(recognizer: Recognizer, train: UtteranceDataset, wanted: int 
             f"{len(train):,}",
         )
     recognizer.frontend.fit(_batches(train.unchanged(), chosen))
-    for part in recognizer.frontend.unseen_parts():
-        log.info("no training clip shows the %s: the model ignores it, in other clips as well", part)
 
 
 def _batches(data: UtteranceDataset, chosen: Sequence[int], size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
