@@ -8,6 +8,8 @@ import torch
 
 from signloom import layout
 from signloom.anatomy.faces import face_of, put_face, shows_face
+from signloom.compose.placing import in_place_of
+from signloom.landmarks import Landmarks
 from signloom.model.frontend import FrontEnd
 from signloom.train.augmentation import AugmentationConfig, Parts, augment
 
@@ -177,3 +179,25 @@ def test_padding_shows_nothing():
     points[1, 20:] = 0.5
     front.fit([(points, torch.tensor([40, 20]))])
     assert front.unseen_parts() == ["face"]
+
+
+def test_a_clip_in_the_place_of_another_has_a_face_if_that_has_one():
+    def clip(points):
+        return Landmarks(points, np.ones((len(points), 33)), fps=FPS)
+
+    rng = np.random.default_rng(0)
+    mine, other = person(seed=0), person(seed=1)
+    for points in (mine, other):
+        for name, x in (("left", 0.7), ("right", 0.5)):
+            points[:, layout.index(f"pose.{name}_shoulder")] = (x, 0.5, 0)
+    own = in_place_of(clip(other), clip(mine), rng)
+    np.testing.assert_allclose(own.points, other, atol=1e-5)
+    assert np.isnan(face(in_place_of(clip(other), clip(faceless(mine)), rng).points)).all()
+    lent = in_place_of(clip(faceless(other)), clip(mine), rng)
+    assert np.isfinite(face(lent.points)).all()
+    np.testing.assert_allclose(faceless(lent.points), faceless(other), atol=1e-5)
+    # The shape of its own signer's face, at the head of the other.
+    nose = layout.index("pose.nose")
+    shapes = [points[:, layout.GROUPS["face"], :2] - points[:, [nose], :2] for points in (lent.points, mine)]
+    assert np.abs(shapes[0][:, None] - shapes[1][None]).max((2, 3)).min(1).max() < 1e-3
+    assert np.isnan(face(in_place_of(clip(faceless(other)), clip(faceless(mine)), rng).points)).all()

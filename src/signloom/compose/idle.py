@@ -9,7 +9,7 @@ import numpy as np
 
 from signloom import frame_times, layout
 from signloom.anatomy.idle_hands import SIDES, draw_out_of_view, draw_rest, idle_hand, missing_hand, rest_hand, trunk_of
-from signloom.compose.placing import placed_like
+from signloom.compose.placing import in_place_of
 from signloom.landmarks import Landmarks
 
 # Length of a stretch that is cut out of a longer clip, and of one that is made up with hands up, seconds.
@@ -51,7 +51,7 @@ def idle_stretch(
     clip = cut_out(clip, rng)
     kind = "other" if names_others and hands_are_up(clip) else "idle"
     clip = varied(clip, rng)
-    return clip if beside is None else placed_like(clip, beside), kind
+    return clip if beside is None else in_place_of(clip, beside, rng), kind
 
 
 def cut_out(clip: Landmarks, rng: np.random.Generator) -> Landmarks:

@@ -15,7 +15,7 @@ import numpy as np
 from signloom import layout
 from signloom.anatomy.idle_hands import SIDES, trunk_of
 from signloom.compose.fidgets import fidget
-from signloom.compose.placing import placed_like
+from signloom.compose.placing import in_place_of
 from signloom.corpus import Utterance
 from signloom.landmarks import Landmarks, interpolate
 
@@ -57,7 +57,7 @@ def draw_other(
     signs: the clips of the signer by gloss.  others: clips of other signs, placed like the clip `beside`.
     """
     if others and rng.random() < _REAL:
-        return placed_like(load(others[rng.integers(len(others))].id), beside)
+        return in_place_of(load(others[rng.integers(len(others))].id), beside, rng)
     glosses = list(signs)
     chosen = rng.permutation(len(glosses))[:2]
     first, *rest = (load(signs[glosses[n]][rng.integers(len(signs[glosses[n]]))].id) for n in chosen)
