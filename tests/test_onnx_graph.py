@@ -101,6 +101,19 @@ def test_any_length(pair, num_frames):
     check_same(pair, points_of(pair[0].config.view, num_frames), np.array([num_frames]))
 
 
+@pytest.mark.parametrize("config", [SMALL_STUDENT, SMALL_TEACHER], ids=["student", "teacher"])
+def test_a_face_that_no_training_clip_shows_changes_nothing_in_the_exported_model_either(config):
+    recognizer = recognizer_of(config)
+    points, lengths = points_of(config.view, 24), np.array([24])
+    faceless = points.copy()
+    faceless[:, :, layout.subset_groups(config.view)["face"]] = np.nan
+    recognizer.frontend.fit([(torch.from_numpy(faceless), torch.from_numpy(lengths))])
+    session = session_of(onnx_model(recognizer))
+    check_same((recognizer, session), points, lengths)
+    with_face, without = (session.run(None, {"points": some, "lengths": lengths})[0] for some in (points, faceless))
+    np.testing.assert_allclose(with_face, without, atol=1e-5)
+
+
 def test_any_batch_and_whatever_is_in_the_padding(pair):
     lengths = np.array([9, 1, 24, 5, 23])
     points = points_of(pair[0].config.view, *lengths)
