@@ -48,8 +48,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         ]
         for result in results
     ]
-    head = ["left out", "words", "signs", "WER", "(all)", "face", "alone", "(all)", "other signs", "(all)", "idling", "(all)"]
-    return common.table(head, rows)
+    figures = ["WER", "(all)", "face", "alone", "(all)", "other signs", "(all)", "idling", "(all)"]
+    return common.table(["left out", "words", "signs", *figures], rows)
 
 
 def _rate(part: dict[str, Any] | None, kind: str) -> str:
@@ -104,11 +104,11 @@ def _sections(clips: Sequence[strangers_data.Clip], results: Sequence[dict[str, 
         f"{100 * record['worst']:.1f} %. The model in this file was trained on all of them, and for longer; for it "
         "there are no strangers left to test.",
         "The model drops glosses of which it is not sure, and all glosses of an utterance if it is sure of none; "
-        "--min_confidence 0 shows them. In the table, *(all)* is without dropping any. *Face* is the WER where the "
-        "person's clips have no face and those of others were put on, as a camera shows them. *Alone* is the share of the "
-        "clips that are recognised if each is shown by itself. *Other signs* and *idling* count false glosses: those "
-        "that the model names per minute of the person's signs that are none of its words, and of hands that move "
-        "between signs. A minute holds some 50 to 70 of these. "
+        "--min_confidence 0 shows them. In the table, *(all)* is without dropping any. *Face*: WER of the same "
+        "utterances with the faces of others put on, as a camera shows one; the person's clips have none. *Alone* is "
+        "the share of the clips that are recognised if each is shown by itself. *Other signs* and *idling* count false "
+        "glosses: those that the model names per minute of the person's signs that are none of its words, and of hands "
+        "that move between signs. A minute holds some 50 to 70 of these. "
         "p5's other signs seem to be those of Indian Sign Language, signwish's are words that nobody else signs.",
         table(results),
         f"`python benchmarks/demo_model.py`, commit {record['commit']}; decoder and precision as above.",

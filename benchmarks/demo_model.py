@@ -4,9 +4,9 @@ python benchmarks/demo_model.py --data DATA [--people dmohazab ...] [--only_peop
 
 DATA is a folder with the packings that `demo_data.py` names. Five people with many words are left out one by one: a
 model is trained on the others, exported to eight bits, and tested on utterances composed of the person's clips of the
-words that somebody else signs, too, and on the person's signs that are none of the model's words, and idling. The clips
-of four of them have no faces: their utterances are tested with the faces of others as well, as a camera shows them. Then
-one model is trained on everybody; it is written to `src/signloom/demo/` with its card, and its sources to `NOTICE`. All
+words that somebody else signs, too, and on the person's signs that are none of the model's words, and idling. Clips of
+four of them have no faces: their utterances are tested with faces of others as well, as a camera shows one. Then one
+model is trained on everybody; it is written to `src/signloom/demo/` with its card, and its sources to `NOTICE`. All
 models are trained alike, that one for longer: dev holds known signers, other clips, and chooses nothing but the epoch.
 
 What is done is not done again: runs and results lie in --work.

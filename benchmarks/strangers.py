@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="20 for few, 15 for the others when not given")
     parser.add_argument("--extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="more sides, with their options")
     parser.add_argument("--compose_extra", nargs="+", metavar="SIDE=OPTIONS", default=[], help="and of compose")
-    parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, help="of hands_asl, hands_people")
+    parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, help="of hands_asl and so on")
     parser.add_argument("--only_recorded", action="store_true", help="show what is there, train nothing")
     options = parser.parse_args()
     for side in options.extra:

@@ -148,7 +148,8 @@ def with_face(clip: Any, donor: np.ndarray) -> Any:
     from signloom import layout
 
     nose, *eyes = (layout.index(f"pose.{name}") for name in ("nose", "left_eye", "right_eye"))
-    own, other = (np.nanmedian(np.abs(points[:, eyes[0], 0] - points[:, eyes[1], 0])) for points in (clip.points, donor))
+    sizes = (np.abs(points[:, eyes[0], 0] - points[:, eyes[1], 0]) for points in (clip.points, donor))
+    own, other = map(np.nanmedian, sizes)
     face = donor[:, layout.GROUPS["face"]].copy()
     face[..., :2] -= donor[:, [nose], :2]
     face = face[np.resize([*range(len(face)), *range(len(face) - 2, 0, -1)], len(clip))] * (own / other)

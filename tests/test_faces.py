@@ -25,7 +25,7 @@ def person(view="full", *, seed=0, num_frames=40, head=(0.6, 0.3), eyes=0.05):
     nose = np.array((*head, -0.4)) + np.arange(num_frames)[:, None] * (0.003, 0.001, 0)
     points[:, layout.index("pose.nose")] = nose
     for name, side in (("left_eye", 1), ("right_eye", -1)):
-        points[:, layout.index(f"pose.{name}")] = nose + (side * eyes / 2, -0.02, 0)
+        points[:, layout.index(f"pose.{name}")] = nose + np.array((side * eyes / 2, -0.02, 0))
     shape = rng.normal(0, 1, (1, layout.NUM_FACE_POINTS, 3)) + rng.normal(0, 0.1, (num_frames, 1, 3))
     points[:, layout.GROUPS["face"]] = shape * eyes + nose[:, None] * (1, 1, 0)
     return points[:, layout.subset(view)]

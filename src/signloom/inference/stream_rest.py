@@ -35,10 +35,9 @@ class RestDetector:
     """
 
     def __init__(self, view: str, fps: float) -> None:
-        places = {int(point): place for place, point in enumerate(layout.subset(view))}
         groups = layout.subset_groups(view)
-        self._shoulders = [places[layout.index(f"pose.{side}_shoulder")] for side in ("left", "right")]
-        self._wrists = [places[layout.index(f"pose.{side}_wrist")] for side in ("left", "right")]
+        self._shoulders = [layout.subset_index(view, f"pose.{side}_shoulder") for side in ("left", "right")]
+        self._wrists = [layout.subset_index(view, f"pose.{side}_wrist") for side in ("left", "right")]
         self._hands = [groups[f"{side}_hand"] for side in ("left", "right")]
         self._tips = np.array([[hand.start + tip for tip in layout.FINGER_TIPS] for hand in self._hands])
         self._share = min(1.0, 1 / (_BODY_SECONDS * fps))

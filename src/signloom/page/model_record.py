@@ -38,12 +38,11 @@ def model_record(model: Model, stream: StreamOptions | None = None) -> dict[str,
 
 def _rest_points(view: str) -> dict[str, Any]:
     """Returns where the points that tell of rest are among those of a view; left before right."""
-    places = {int(point): place for place, point in enumerate(layout.subset(view))}
     groups = layout.subset_groups(view)
     sides = ("left", "right")
     return {
-        "shoulders": [places[layout.index(f"pose.{side}_shoulder")] for side in sides],
-        "wrists": [places[layout.index(f"pose.{side}_wrist")] for side in sides],
+        "shoulders": [layout.subset_index(view, f"pose.{side}_shoulder") for side in sides],
+        "wrists": [layout.subset_index(view, f"pose.{side}_wrist") for side in sides],
         "hands": [[groups[f"{side}_hand"].start, groups[f"{side}_hand"].stop] for side in sides],
         "tips": list(layout.FINGER_TIPS),
     }

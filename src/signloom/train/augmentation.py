@@ -197,10 +197,9 @@ def _change_signer(planes: np.ndarray, config: AugmentationConfig, rng: np.rando
     turns = rng.uniform(-config.hand_rotate_degrees, config.hand_rotate_degrees, 2)
     places = rng.uniform(-config.place, config.place, (2, 3, 1)).astype(np.float32)
     places[:, 2] = 0
-    names = [layout.POINT_NAMES[point] for point in layout.subset(subset)[groups["pose"]]]
     for side, size, reach, turn, place in zip(("left", "right"), sizes[:2], reaches, turns, places, strict=True):
         shoulder, elbow, wrist = (
-            planes[..., names.index(f"pose.{side}_{joint}")] for joint in ("shoulder", "elbow", "wrist")
+            planes[..., layout.subset_index(subset, f"pose.{side}_{joint}")] for joint in ("shoulder", "elbow", "wrist")
         )
         shift = (wrist - shoulder) * reach + place
         elbow += (elbow - shoulder) * reach + place / 2
