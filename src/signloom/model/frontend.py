@@ -254,8 +254,8 @@ class FrontEnd(nn.Module):
         std = variance.sqrt()
         # A feature that is always the same keeps scale 1 and normalises to 0.
         std = torch.where(std < MIN_STD, torch.ones_like(std), std)
-        # Nothing trains the weights of one that was never seen: it must stay 0. What was seen on one side may come on the
-        # other one, by mirrored clips or a hand that is put in.
+        # Nothing trains the weights of one that was never seen: it must stay 0. What was seen on one side may come on
+        # the other one, by mirrored clips or a hand that is put in.
         seen |= seen[layout.subset_mirror_map(self.view).tolist()]
         std[self._unseen(seen)] = UNSEEN_STD
         self.mean.copy_(mean)
