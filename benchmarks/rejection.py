@@ -152,7 +152,7 @@ def trained(options: Any, task: Task) -> Any:
     signs = clips(options, task)
     glosses = {item.glosses[0] for item in signs}
     other = sorted(gloss for gloss in glosses if gloss.startswith((SHOWN, LEARNT)))
-    chosen: dict[str, Any] = {"idle_glosses": [IDLE], "idle": 0.0, **SIDES[task.side]}
+    chosen: dict[str, Any] = {"idle_glosses": [IDLE], "idle": 0.0, "lead": 0.0, **SIDES[task.side]}
     folder = options.work / "corpora" / task.name
     if (folder / "corpus.json").exists():
         corpus = Corpus.open(folder)

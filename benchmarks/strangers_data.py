@@ -125,13 +125,14 @@ def write_packing(clips: Sequence[Clip], path: Path) -> None:
 
 
 def composed(signs: Any, output: Path, **options: Any) -> Any:
-    """Returns the corpus composed of isolated clips, written to `output` if it is not there."""
+    """Returns the corpus composed of isolated clips, written to `output` if it is not there; without leads unless with
+    the option `lead`."""
     from signloom.compose import ComposeOptions, compose
     from signloom.corpus import Corpus
 
     if (output / "corpus.json").exists():
         return Corpus.open(output)
-    return compose(signs, output, ComposeOptions(dev_signers=["known"], **options), overwrite=True)
+    return compose(signs, output, ComposeOptions(dev_signers=["known"], **{"lead": 0.0, **options}), overwrite=True)
 
 
 def faces_in(signs: Any) -> list[np.ndarray]:

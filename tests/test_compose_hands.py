@@ -8,7 +8,7 @@ import pytest
 from one_handed import one_handed_clip
 from signloom import layout
 from signloom.anatomy.idle_hands import trunk_of
-from signloom.compose import ComposeOptions, compose
+from signloom.compose import ComposeOptions, compose, split_clips
 from signloom.compose.leads import lead_in, lead_out
 from signloom.compose.other_hand import by_other_hand, is_one_handed
 from signloom.corpus import Corpus, CorpusWriter
@@ -92,7 +92,7 @@ def test_without_a_hand_or_a_body_there_is_no_way():
 
 
 def test_leads_stand_beside_the_first_and_the_last_sign(clips, tmp_path):
-    plain = compose(clips, tmp_path / "plain", SMALL)
+    plain = compose(clips, tmp_path / "plain", replace(SMALL, lead=0.0))
     led = compose(clips, tmp_path / "led", replace(SMALL, lead=1.0, idle=1.0))
     for before, after in zip(plain, led, strict=True):
         assert (before.glosses, before.truth["clips"]) == (after.glosses, after.truth["clips"])
@@ -103,6 +103,26 @@ def test_leads_stand_beside_the_first_and_the_last_sign(clips, tmp_path):
         assert signs[-1][1] <= down < end <= idle[-1][0]
         assert len(signs) == len(after.glosses)
     assert all("lead" not in item.truth for item in plain)
+
+
+def test_half_of_the_utterances_begin_and_end_at_rest_unless_a_gloss_shows_rest(clips, tmp_path):
+    made = compose(clips, tmp_path / "made", replace(SMALL, num_train=80))
+    ends = [len(item.truth.get("lead", [])) for item in made.split("train")]
+    assert 0.35 < sum(ends) / 160 < 0.65
+    assert made.info["composed"]["lead"] == 0.5
+    assert not [note for note in split_clips(clips, SMALL).notes if "--lead" in note]
+    with CorpusWriter(tmp_path / "signs", {"name": "signs"}) as writer:
+        for item in clips:
+            gloss = "-" if item.glosses == ("B",) else item.glosses[0]
+            writer.add(item.id, split="train", signer=item.signer, glosses=[gloss], landmarks=clips.load(item))
+    rest = Corpus.open(writer.root)
+    assert all("lead" not in item.truth for item in compose(rest, tmp_path / "rest", SMALL))
+    assert [note for note in split_clips(rest, SMALL).notes if "--lead" in note] == [
+        "utterances do not begin and end at rest (--lead), of which - would be the gloss"
+    ]
+    # What is asked for is done, and a gloss that is named as rest is none.
+    for name, options in (("asked", {"lead": 1.0}), ("named", {"idle_glosses": ["-"]})):
+        assert any("lead" in item.truth for item in compose(rest, tmp_path / name, replace(SMALL, **options)))
 
 
 def test_one_handed_signs_are_known_by_the_hand_that_takes_no_part():

@@ -20,8 +20,8 @@ unknown gloss; --other_glosses names glosses whose clips are such signs. One utt
 (--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well. Clips of one person in an
 utterance of another are moved and scaled to that one's shoulders: a model would tell them by the body alone.
 
-Clips of isolated signs often begin and end with the hands up. --lead lets them come up from rest before the first sign
-and go back after the last one.
+Clips of isolated signs often begin and end with the hands up. In half of the utterances they come up from rest before
+the first sign, and in half they go back after the last one (--lead): a model that never saw that names signs there.
 
 Most people make some one-handed signs with the other hand. --mirror_signs mirrors a share of them, in train alone: dev
 and test show signs as they were signed. It costs some errors where people sign with the usual hand.

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from signloom.corpus.splits import AUTO, check_dev_signers
 from signloom.errors import Faults, listed
 
-# How often an utterance begins, and ends, with idling where there are clips of it.
+# How often an utterance begins, and ends, with idling where there are clips of it; and with hands on their way from or
+# to rest.
 IDLE_SHARE = 0.5
+LEAD_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +54,10 @@ class ComposeOptions:
     utterance looks for a sign in everything. Default: 0.2 with --others, else 0"""
     resting_hand: float = 0.0
     """probability, for each hand of an utterance, that it rests in view where the clips show none"""
-    lead: float = 0.0
+    lead: float | None = None
     """probability that an utterance begins with the hands coming up from rest, and that it ends with their going back,
-    each in 0.3 to 1.5 seconds, with up to a second of rest. Rest has no gloss there: if clips show a gloss for it, name
-    that gloss in --idle_glosses"""
+    each in 0.3 to 1.5 seconds, with up to a second of rest. Rest has no gloss there. Default: 0.5, but 0 if a gloss is
+    named like rest ('-', IDLE, ...) and is not in --idle_glosses"""
     mirror_signs: float = 0.0
     """probability, for each one-handed sign of train, that it is mirrored and so made by the other hand"""
     seed: int = 0

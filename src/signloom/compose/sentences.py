@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from signloom.compose.leads import lead_in, lead_out
 from signloom.compose.options import ComposeOptions
 from signloom.compose.other_hand import by_other_hand, is_one_handed
 from signloom.compose.others import draw_other, other_places
-from signloom.compose.splitting import ClipSplits, Pool, split_clips
+from signloom.compose.splitting import ClipSplits, Pool, lead_share, split_clips
 from signloom.corpus import SPLITS, Corpus, CorpusWriter, Utterance
 from signloom.errors import InputError
 from signloom.files.paths import resolved
@@ -58,6 +58,7 @@ def compose(
     if resolved(located(output)) == resolved(corpus.root):
         raise InputError(f"{output}: this folder holds the clips; choose another --output")
     shares = split_clips(corpus, options)
+    options = replace(options, lead=lead_share(shares, options))
     fps = common_fps(clip.fps for clip in corpus)
 
     @lru_cache(maxsize=CACHED_CLIPS)
@@ -175,7 +176,7 @@ def drawn(
             clip, kind = stretch(wanted_kind, place)
             pieces.insert(place, clip)
             kinds.insert(place, kind)
-    comes, goes = lead_rng.random(2) < options.lead
+    comes, goes = lead_rng.random(2) < lead_share(shares, options)
     ways = (
         (kinds.index("sign"), lead_in(signs[0], lead_rng) if comes else None),
         (len(kinds) - kinds[::-1].index("sign"), lead_out(signs[-1], lead_rng) if goes else None),

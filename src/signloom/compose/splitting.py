@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signloom.compose.options import ComposeOptions
+from signloom.compose.options import LEAD_SHARE, ComposeOptions
 from signloom.corpus import SPLITS, Corpus, Utterance
 from signloom.corpus.splits import AUTO, KNOWN, KNOWN_DEV, DevSigners, check_names, choose_dev_signers
 from signloom.errors import Faults, InputError, listed, plural
@@ -239,6 +239,8 @@ def _notes(
             missing = listed(sorted(everything - set(glosses)))
             notes.append(f"group {group} has {len(glosses)} of {plural(len(everything), 'gloss')}; without {missing}")
     notes += likely_idle(everything)
+    if options.lead is None and (resting := _resting(everything)):
+        notes.append(f"utterances do not begin and end at rest (--lead), of which {listed(resting)} would be the gloss")
     if options.num_dev:
         notes += _notes_on_dev(pools, of, dev)
     for split in SPLITS:
@@ -274,9 +276,22 @@ def _notes(
     return notes
 
 
+def lead_share(shares: ClipSplits, options: ComposeOptions) -> float:
+    """Returns the probability that the hands of an utterance come from rest, and that they go back to it."""
+    if options.lead is not None:
+        return options.lead
+    glosses = {gloss for pool in shares.pools.values() for signs in pool.values() for gloss in signs}
+    return 0.0 if _resting(glosses) else LEAD_SHARE
+
+
+def _resting(glosses: Collection[str]) -> list[str]:
+    """Returns the glosses whose names say that their clips may show no sign."""
+    return sorted(gloss for gloss in glosses if gloss.lower() in _LIKELY_IDLE)
+
+
 def likely_idle(glosses: Collection[str]) -> list[str]:
     """Returns the note on glosses whose names say that their clips may show no sign; none if there are no such ones."""
-    likely = sorted(gloss for gloss in glosses if gloss.lower() in _LIKELY_IDLE)
+    likely = _resting(glosses)
     if not likely:
         return []
     return [

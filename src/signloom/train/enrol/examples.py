@@ -39,7 +39,7 @@ def composed(
     if not clips.pool:
         return []
     idle = IDLE_SHARE if clips.idle else 0.0
-    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others)
+    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others, lead=0.0)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
     load = clips.landmarks.__getitem__
