@@ -205,6 +205,16 @@ class TestExamples:
         share = np.mean([UNKNOWN_ID in example.target for example in lessons[0].new])
         assert share > 0.5 if store else share == 0
 
+    def test_hands_come_from_rest_as_often_as_in_the_models_training(self, clips):
+        shown = {}
+        for lead in (None, 0.5):
+            model = replace(a_model(), info={} if lead is None else {"corpus": {"lead": lead}})
+            made = composed(TorchLearner(model), VOCABULARY, replace(clips, idle=()), 24, seed=(0,), min_glosses=1)
+            shown[lead] = [(example.target, len(example.features)) for example in made]
+        (plain, lengths), (same, longer) = (zip(*shown[lead], strict=True) for lead in (None, 0.5))
+        assert plain == same
+        assert 12 <= sum(a < b for a, b in zip(lengths, longer, strict=True)) < 24
+
     def test_there_are_none_of_what_the_clips_do_not_show(self, clips):
         learner = TorchLearner(a_model())
         assert composed(learner, VOCABULARY, replace(clips, pool={}), 4, seed=(0,), min_glosses=1) == []

@@ -357,13 +357,18 @@ def model_path(model: Path) -> Path:
 
 def corpus_record(corpus: Corpus) -> dict[str, Any]:
     """Returns what a run records about its corpus: name, absolute path, origin, counts by split, and whether dev holds
-    signers of train only."""
+    signers of train only.
+
+    lead: how often a composed utterance begins, and ends, at rest.
+    """
+    composed = corpus.info.get("composed")
     return {
         "name": corpus.name,
         "path": str(corpus.root.resolve()),
         "synthetic": bool(corpus.info.get("synthetic", False)),
         SYNTHETIC_UTTERANCES: corpus.info.get(SYNTHETIC_UTTERANCES),
-        "composed": bool(corpus.info.get("composed")),
+        "composed": bool(composed),
+        "lead": (composed.get("lead") if isinstance(composed, dict) else None) or 0.0,
         "licence": corpus.info.get("licence", "unknown"),
         "importer": corpus.info.get("importer", ""),
         "summary": corpus.summary(),

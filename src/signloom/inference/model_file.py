@@ -65,6 +65,7 @@ class _Corpus(Struct):
 
     name: str | None = None
     summary: Record | None = None
+    lead: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class _Recipe(Struct):

@@ -30,7 +30,8 @@ def composed(
     augmentation: AugmentationConfig | None = None,
 ) -> list[FeatureExample]:
     """Returns `count` utterances of `min_glosses` to 8 signs of the clips, composed as `signloom compose` does, with
-    idling where the clips show any. There are none of clips without signs.
+    idling where the clips show any, and as often from and to rest as the model was trained. There are none of clips
+    without signs.
 
     vocabulary: with the signs of the clips.  others: see `ComposeOptions`; made up of the clips.
     Utterance k depends on `seed` and k alone. It has fewer signs where CTC could not align them with the output of the
@@ -39,7 +40,9 @@ def composed(
     if not clips.pool:
         return []
     idle = IDLE_SHARE if clips.idle else 0.0
-    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others, lead=0.0)
+    # A model that never saw hands on their way from or to rest would have to learn that as well, from a few clips.
+    lead = learner.model.info.get("corpus", {}).get("lead", 0.0)
+    options = ComposeOptions(min_glosses=min_glosses, idle=idle, others=others, lead=lead)
     shares = ClipSplits({"train": clips.pool}, {"train": clips.idle}, {"train": {}}, ())
     names_others = gives_unknown_gloss(learner.model)
     load = clips.landmarks.__getitem__
