@@ -118,7 +118,7 @@ def test_half_of_the_utterances_begin_and_end_at_rest_unless_a_gloss_shows_rest(
     rest = Corpus.open(writer.root)
     assert all("lead" not in item.truth for item in compose(rest, tmp_path / "rest", SMALL))
     assert [note for note in split_clips(rest, SMALL).notes if "--lead" in note] == [
-        "utterances do not begin and end at rest (--lead), of which - would be the gloss"
+        "no utterance begins or ends at rest (--lead): - seems to be the gloss of that"
     ]
     # What is asked for is done, and a gloss that is named as rest is none.
     for name, options in (("asked", {"lead": 1.0}), ("named", {"idle_glosses": ["-"]})):

@@ -240,7 +240,7 @@ def _notes(
             notes.append(f"group {group} has {len(glosses)} of {plural(len(everything), 'gloss')}; without {missing}")
     notes += likely_idle(everything)
     if options.lead is None and (resting := _resting(everything)):
-        notes.append(f"utterances do not begin and end at rest (--lead), of which {listed(resting)} would be the gloss")
+        notes.append(f"no utterance begins or ends at rest (--lead): {listed(resting)} seems to be the gloss of that")
     if options.num_dev:
         notes += _notes_on_dev(pools, of, dev)
     for split in SPLITS:
