@@ -18,7 +18,8 @@ Utterances can idle, so that a model learns to stay silent. --idle_glosses names
 show rest in view. --others puts other signs, movements and idle hands between the signs, to which a model gives the
 unknown gloss; --other_glosses names glosses whose clips are such signs. One utterance in five then shows nothing else
 (--no_sign), and clips of --idle_glosses whose hands are up get the unknown gloss as well. Clips of one person in an
-utterance of another are moved and scaled to that one's shoulders: a model would tell them by the body alone.
+utterance of another are moved and scaled to that one's shoulders, and have a face only if that one has: a model would
+tell them by body or face alone.
 
 Clips of isolated signs often begin and end with the hands up. In half of the utterances they come up from rest before
 the first sign, and in half they go back after the last one (--lead): a model that never saw that names signs there.

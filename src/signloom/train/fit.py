@@ -238,7 +238,7 @@ def _before_training(
     log.info("before the first batch: %s: %s", result.headline, result.level)
     for part in recognizer.frontend.unseen_parts():
         if started_from and not recipe.refit_statistics:
-            log.info("no clip that --init learnt from shows the %s: ignored, unless with --refit_statistics", part)
+            log.info("the model of --init ignores the %s, which it never saw; --refit_statistics lets it look", part)
         else:
             log.info("no training clip shows the %s: the model ignores it, in other clips as well", part)
     return [learning_rate(*learning_rate_of(recipe)), result]
