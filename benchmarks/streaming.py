@@ -96,7 +96,7 @@ def simulated_streams(options: Any) -> dict[str, Callable[..., Any]]:
         num_signs=30,
         num_train=700,
         num_dev=60,
-        num_test=60,
+        num_test=600,
         grammar=0,
         zipf=0,
         pointing=0,

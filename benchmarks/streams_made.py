@@ -137,8 +137,11 @@ def simulated(corpus: Corpus, signer: str, *, minutes: float, sentences: bool, s
         shown = frames[rng.integers(len(frames), size=count)]
         reel.add(shown + NOISE * rng.standard_normal(shown.shape).astype(np.float32))
 
+    # None comes again before all were shown: an utterance that is missed once is missed each time.
+    order: list[int] = []
     while reel.length < minutes * 60 * fps:
-        item: Utterance = items[rng.integers(len(items))]
+        order = order or rng.permutation(len(items)).tolist()
+        item: Utterance = items[order.pop()]
         points = corpus.load_view(item, VIEW).points.astype(np.float32)
         reel.move_to(points[0], round(MOVE_SECONDS * fps))
         rest(points[:REST_FRAMES])
