@@ -17,6 +17,7 @@ from signloom.inference.evaluate import evaluate
 from signloom.inference.model import Model
 from signloom.inference.torch_engine import TorchEngine
 from signloom.model import blocks
+from signloom.model.frontend import FrontEnd
 from signloom.model.long_clips import long_log_probs
 from signloom.model.presets import PRESETS, preset
 from signloom.model.recognizer import Recognizer
@@ -68,7 +69,7 @@ def test_parts_give_what_the_whole_clip_does(name):
         if model.body.reach is not None:
             # Never the whole clip: a part, rounded up to whole output frames, and what it reaches for on either side.
             rounding = 3 * model.body.stride
-            assert max(seen) <= min(num_frames, part_frames + 2 * (model.body.reach + 2) + rounding)
+            assert max(seen) <= min(num_frames, part_frames + 2 * (model.body.reach + model.frontend.reach) + rounding)
 
 
 def test_without_shoulders_parts_share_the_frame_of_all_points():
@@ -105,6 +106,7 @@ def test_a_halo_that_is_too_short_would_show(monkeypatch):
     model = recogniser(preset("student"))
     points = shaky_points(150, "compact")
     monkeypatch.setattr(blocks.Body, "reach", 8)
+    monkeypatch.setattr(FrontEnd, "reach", 0)
     assert np.abs(long_log_probs(model, points, part_frames=48) - whole(model, points)).max() > 10 * ROUNDING
 
 

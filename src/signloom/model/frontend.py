@@ -2,10 +2,10 @@
 
 Shapes: B utterances, T frames, P points of the view's subset, F features.
 
-Two steps. Geometry: the body relative to the clip's mean shoulder centre, in units of its mean shoulder width; each
-hand relative to its own wrist and the face to its own centre, in every frame. Then one fixed affine map per feature,
-with the statistics of the training split, which are buffers of the model. The module is part of every model, so that
-training, evaluation and export cannot differ.
+Three steps. Short gaps of a part are filled. Geometry: the body relative to the clip's mean shoulder centre, in units
+of its mean shoulder width; each hand relative to its own wrist and the face to its own centre, in every frame. Then one
+fixed affine map per feature, with the statistics of the training split, which are buffers of the model. The module is
+part of every model, so that training, evaluation and export cannot differ.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from signloom import layout
 from signloom.errors import InputError
+from signloom.model.filling import fill_gaps
 from signloom.model.presets import VIEWS
 
 # Largest absolute value of a feature, in standard deviations: a glitch of the tracker must not dominate an utterance.
@@ -60,18 +61,21 @@ class FrontEnd(nn.Module):
 
     share_hands: one set of statistics for both hands, the left one mirrored (compact view only). A hand's features are
     then, by `mirror_signs`, exactly those of the other hand in a mirrored clip.
+
+    fill_frames: a part that is missing for at most so many frames is filled, see `fill_gaps`; 0: none.
     """
 
     mean: Tensor
     std: Tensor
     fitted: Tensor
 
-    def __init__(self, view: str = "compact", *, share_hands: bool = False) -> None:
+    def __init__(self, view: str = "compact", *, share_hands: bool = False, fill_frames: int = 0) -> None:
         super().__init__()
         if view not in VIEWS:
             raise InputError(f"front end: view {view!r}; needed one of {', '.join(VIEWS)}")
         self.view = view
         self.share_hands = share_hands
+        self.fill_frames = fill_frames
         self.groups = layout.subset_groups(view)
         self.num_points = len(layout.subset(view))
         self._left_shoulder, self._right_shoulder = (
@@ -94,6 +98,13 @@ class FrontEnd(nn.Module):
             "face": 3 * sizes["face"],
             "temporal": 9 * self.num_points,
         }
+
+    @property
+    def reach(self) -> int:
+        """The input frames before and after a frame that its features depend on, the body's frame of reference apart:
+        two for differences of differences, and those of a gap.
+        """
+        return 2 + self.fill_frames
 
     def mirror_signs(self) -> Tensor:
         """Returns the factor of each feature in a mirrored clip, `(F,)`: -1 for x and its differences, else 1.
@@ -139,9 +150,10 @@ class FrontEnd(nn.Module):
         if lengths is not None:
             padding = torch.arange(points.shape[1], device=points.device) >= lengths[:, None]
             points = points.masked_fill(padding[:, :, None, None], torch.nan)
+        normalised, anchors = self._groups(points, body_frame)
         if self.view == "full":
-            return self._full(self.geometry(points, body_frame)[0])
-        features = self._compact(*self._groups(points, body_frame))
+            return self._full(torch.cat(list(normalised.values()), dim=2))
+        features = self._compact(normalised, anchors)
         return features if lengths is None else features.masked_fill_(padding[:, :, None], torch.nan)
 
     def used(self, points: Tensor) -> Tensor:
@@ -165,7 +177,7 @@ class FrontEnd(nn.Module):
         if body_frame is None:
             body_frame = self.body_frame(self.shoulders(points), lambda: cloud_frame(points))
         root, scale = body_frame
-        body = (points - root).mul_(1 / scale)
+        body = (fill_gaps(points, self.groups, self.fill_frames) - root).mul_(1 / scale)
         normalised, anchors = {}, {}
         for name, part in self.groups.items():
             group = body[:, :, part]

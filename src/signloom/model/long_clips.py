@@ -1,6 +1,6 @@
 """Runs a recogniser on a clip that is too long to hold the values of all its layers: part by part, to the same result.
 
-A part of the front end's and the body's output depends on a few more input frames on either side (`Body.reach`), so
+A part of the front end's and the body's output depends on a few more input frames on either side (their `reach`), so
 these frames are computed twice. Only two things see the whole clip: the body's frame of reference, which is computed
 first, and the BiLSTM, each of whose directions passes its state from one part to the next.
 
@@ -22,8 +22,6 @@ from signloom.model.recognizer import Recognizer
 
 # Frames of a part. The full view's features of so many frames take 50 MB, a handful of such arrays exists at once.
 PART_FRAMES = 2048
-# Input frames beyond the body's reach: differences, and differences of differences, look back at two frames.
-_FRONTEND_REACH = 2
 
 
 @torch.inference_mode()
@@ -66,7 +64,7 @@ def _body_output(recognizer: Recognizer, points: Frames, part_frames: int) -> Te
     frontend, body = recognizer.frontend, recognizer.body
     stride = body.stride
     # Whole output frames, so that the body's strides fall on the same frames in every part.
-    halo = -(-((body.reach or 0) + _FRONTEND_REACH) // stride) * stride
+    halo = -(-((body.reach or 0) + frontend.reach) // stride) * stride
     part_frames = -(-part_frames // stride) * stride
     num_frames = len(points)
 

@@ -20,6 +20,8 @@ from signloom.landmarks import Fps
 FRAME_RATE = 25.0
 Lengths = TypeVar("Lengths", bound=Any)
 VIEWS = ("compact", "full")
+# Hands that are lost for a moment come back within this time, 12 frames at the models' frame rate.
+FILL_SECONDS = 0.48
 
 # Wider, deeper or longer than any of these is no model of ours.
 Width = Annotated[int, Meta(ge=1, le=65_536)]
@@ -68,7 +70,8 @@ class ModelConfig:
     output for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and
     features of unit length and scale 32.  auxiliary_head: a second CTC classifier on the convolutional features, in
     training only and in no model file; it shares the classifier's weights where that is `cosine`.  fps: the frame rate
-    of the model's input.
+    of the model's input.  fill_seconds: parts of the body that are missing for at most so long are filled in the front
+    end; 0 for models of before.
     """
 
     kind: ClassVar[str]
@@ -81,12 +84,18 @@ class ModelConfig:
     auxiliary_head: bool = False
     dropout: Share = 0.1
     fps: Fps = FRAME_RATE
+    fill_seconds: Annotated[float, Meta(ge=0, le=10)] = 0.0
 
     def __post_init__(self) -> None:
         if self.classifier not in ("linear", "cosine"):
             raise InputError(f"model: classifier {self.classifier!r}; needed linear or cosine")
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: dropout {self.dropout}; needed 0 to below 1")
+
+    @property
+    def fill_frames(self) -> int:
+        """The most frames for which a part that is missing is filled."""
+        return round(self.fill_seconds * self.fps)
 
     @property
     def body_strides(self) -> tuple[int, ...]:
@@ -250,6 +259,7 @@ PRESETS: dict[str, ModelConfig] = {
         # One layer leaves CTC's early plateau of blanks in half the epochs of two narrower ones, with a lower WER.
         lstm_hidden=192,
         lstm_layers=1,
+        fill_seconds=FILL_SECONDS,
     ),
     # A reconstruction of the student described in the original notes (14.2 M parameters, frame-rate output).
     "original_student": StudentConfig(
@@ -273,8 +283,10 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     # The teacher at a quarter of the frame rate from its stem on, since a gloss takes about twelve frames; sized as the
     # one of the original notes (7,287,581 parameters at 973 words).
-    "teacher": TeacherConfig(view="full", residual=True, lstm_hidden=256, lstm_layers=1),
-    "teacher_compact": TeacherConfig(view="compact", residual=True, lstm_hidden=256, lstm_layers=1),
+    "teacher": TeacherConfig(view="full", residual=True, lstm_hidden=256, lstm_layers=1, fill_seconds=FILL_SECONDS),
+    "teacher_compact": TeacherConfig(
+        view="compact", residual=True, lstm_hidden=256, lstm_layers=1, fill_seconds=FILL_SECONDS
+    ),
     # A reconstruction of the teacher of the original notes: I3D's own strides, 16 in all, and back to the frame rate.
     "teacher_original": TeacherConfig(
         view="full",

@@ -70,7 +70,11 @@ class Recognizer(nn.Module):
             )
         self.config = config
         self.num_words = num_words
-        self.frontend = FrontEnd(config.view, share_hands=isinstance(config, StudentConfig) and config.share_hands)
+        self.frontend = FrontEnd(
+            config.view,
+            share_hands=isinstance(config, StudentConfig) and config.share_hands,
+            fill_frames=config.fill_frames,
+        )
         self.body = build_body(config, self.frontend)
         self.dropout = nn.Dropout(config.dropout)
         self.lstm = BiLSTM(self.body.out_channels, config.lstm_hidden, config.lstm_layers, config.dropout)

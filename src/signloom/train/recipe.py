@@ -87,6 +87,9 @@ class Recipe:
     """decoupled weight decay of AdamW; biases and normalisation layers are exempt"""
     dropout: float | None = None
     """dropout rate everywhere in the model; default: the preset's"""
+    fill_seconds: float | None = None
+    """fill a hand, or another part, by straight lines where it is missing for at most so long; 0: never. Default: the
+    preset's, 0.48 for ours, or that of the model of --init"""
     gradient_clip: float = 5.0
     """largest norm of the gradient; larger gradients are scaled down"""
     patience: int | None = None
@@ -172,7 +175,7 @@ class Recipe:
         # Off counts as well as on: the model of --init may have a head.
         changes: dict[str, Any] = {"auxiliary_head": self.auxiliary_head}
         changes |= {name: True for name in ("frame_rate", "share_hands") if getattr(self, name)}
-        optional = ("dropout", "classifier", "attention", "attention_clamp")
+        optional = ("dropout", "fill_seconds", "classifier", "attention", "attention_clamp")
         changes |= {name: getattr(self, name) for name in optional if getattr(self, name) is not None}
         # Everywhere in the model, so in attention too.
         if self.dropout is not None and hasattr(initial or preset(self.preset), "attention_dropout"):
@@ -210,6 +213,8 @@ class Recipe:
         faults.need_above(0, self, "learning_rate", "gradient_clip", "max_minutes", "save_every_minutes")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.add(f"--dropout is {self.dropout}; needed 0 to below 1")
+        if self.fill_seconds is not None and not 0 <= self.fill_seconds <= 10:
+            faults.add(f"--fill_seconds is {self.fill_seconds}; needed 0 to 10")
         if self.refit_statistics and self.init is None:
             faults.add("--refit_statistics without --init; a new model always uses the statistics of this corpus")
         try:

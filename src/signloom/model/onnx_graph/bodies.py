@@ -36,10 +36,7 @@ class Padding:
 
     @classmethod
     def of(cls, graph: Graph, lengths: str, num_frames: str) -> Padding:
-        positions = graph.op(
-            "Range", graph.constant(0, np.int64), graph.op("Squeeze", num_frames), graph.constant(1, np.int64)
-        )
-        valid = graph.op("Less", positions, graph.op("Unsqueeze", lengths, graph.ints(1)))
+        valid = graph.op("Less", graph.numbers(num_frames), graph.op("Unsqueeze", lengths, graph.ints(1)))
         factor = graph.op("Unsqueeze", graph.op("Cast", valid, to=1), graph.ints(2))
         return cls(lengths, num_frames, valid, factor)
 

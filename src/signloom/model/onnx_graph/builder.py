@@ -66,6 +66,10 @@ class Graph:
     def ints(self, *values: int) -> str:
         return self.constant(values, np.int64)
 
+    def numbers(self, count: str) -> str:
+        """Returns 0, 1, ... up to the one-element int64 tensor `count`."""
+        return self.op("Range", self.constant(0, np.int64), self.op("Squeeze", count), self.constant(1, np.int64))
+
     def reshape(self, x: str, *shape: int | str) -> str:
         """Reshapes `x`; a string is the name of a one-element int64 tensor, 0 keeps a dimension."""
         if all(isinstance(size, int) for size in shape):

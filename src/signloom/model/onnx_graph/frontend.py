@@ -12,6 +12,9 @@ import numpy as np
 from signloom.model.frontend import CLAMP, MIN_SCALE, FrontEnd
 from signloom.model.onnx_graph.builder import Graph
 
+# Further away than any frame of a clip.
+_FAR = 1e7
+
 
 def features(graph: Graph, frontend: FrontEnd, points: str, valid: str) -> dict[str, str]:
     """Returns normalised features `(N, F)` by modality. Those of padded frames mean nothing.
@@ -80,9 +83,43 @@ def _body_frame(graph: Graph, frontend: FrontEnd, points: str) -> tuple[str, str
     return root, graph.op("Where", usable, scale, graph.constant(1.0))
 
 
+def _filled(graph: Graph, frontend: FrontEnd, points: str) -> str:
+    """Returns points `(B, P, D, T)` with short gaps of the parts filled; see `model.filling`."""
+    gap, parts = frontend.fill_frames, list(frontend.groups.values())
+    unknown = graph.op("Cast", graph.op("IsNaN", graph.sliced(points, 2, 0, 1)), to=1)
+    unknown_of = (graph.sliced(unknown, 1, part.start, part.stop) for part in parts)
+    missing = [graph.op("ReduceMin", x, axes=[1], keepdims=0) for x in unknown_of]
+    # One row for each part, (B, G, T), from here on.
+    lost = graph.op("Cast", graph.op("Concat", *missing, axis=1), to=9)
+    zero, far = graph.constant(0.0), graph.constant(_FAR)
+    frames = graph.op("Cast", graph.numbers(graph.op("Shape", points, start=3, end=4)), to=1)
+    before = graph.op("Where", lost, graph.op("Neg", far), frames)
+    before = graph.op("MaxPool", before, kernel_shape=[gap + 1], pads=[gap, 0])
+    after = graph.op("Where", lost, graph.op("Neg", far), graph.op("Neg", frames))
+    after = graph.op("Neg", graph.op("MaxPool", after, kernel_shape=[gap + 1], pads=[0, gap]))
+    length = graph.op("Sub", after, before)
+    filled = graph.op("And", lost, graph.op("Less", length, graph.constant(gap + 1.5)))
+    share = graph.op("Where", filled, graph.op("Div", graph.op("Sub", frames, before), length), zero)
+    part_of = graph.constant(np.repeat(np.arange(len(parts)), [part.stop - part.start for part in parts]), np.int64)
+
+    def by_point(x: str) -> str:
+        """Returns `(B, G, T)` as `(B, P, 1, T)`."""
+        return graph.op("Unsqueeze", graph.op("Gather", x, part_of, axis=1), graph.ints(2))
+
+    def at(frame: str) -> str:
+        """Returns the points `(B, P, D, T)` at the frame that each part has for every frame."""
+        index = by_point(graph.op("Cast", graph.op("Where", filled, frame, zero), to=7))
+        return graph.op("GatherElements", points, graph.op("Expand", index, graph.op("Shape", points)), axis=3)
+
+    first = at(before)
+    between = graph.op("Add", first, graph.op("Mul", by_point(share), graph.op("Sub", at(after), first)))
+    return graph.op("Where", by_point(filled), between, points)
+
+
 def _groups(graph: Graph, frontend: FrontEnd, points: str) -> tuple[dict[str, str], dict[str, str]]:
     """Returns the points `(B, P, D, T)` and the anchors `(B, 1, D, T)` of the groups; see `FrontEnd._groups`."""
     root, scale = _body_frame(graph, frontend, points)
+    points = _filled(graph, frontend, points) if frontend.fill_frames else points
     body = graph.op("Mul", graph.op("Sub", points, root), graph.op("Reciprocal", scale))
     normalised, anchors = {}, {}
     for name, part in frontend.groups.items():

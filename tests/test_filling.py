@@ -1,0 +1,105 @@
+"""Short gaps of a part of the body are filled in the front end, the same way everywhere."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signloom import layout
+from signloom.model.filling import fill_gaps
+from signloom.model.frontend import FrontEnd
+from signloom.model.long_clips import long_log_probs
+from signloom.model.presets import PRESETS, ModelConfig, preset
+from signloom.model.recognizer import Recognizer
+
+PARTS = {"body": slice(0, 2), "hand": slice(2, 5)}
+
+
+def by_hand(points: np.ndarray, most_frames: int) -> np.ndarray:
+    """The rule, frame by frame."""
+    result = points.copy()
+    for clip in range(len(points)):
+        for part in PARTS.values():
+            known = np.flatnonzero(np.isfinite(points[clip, :, part, 0]).any(1))
+            for before, after in pairwise(known):
+                if 0 < after - before - 1 <= most_frames:
+                    for frame in range(before + 1, after):
+                        share = np.float32((frame - before) / (after - before))
+                        first, last = points[clip, before, part], points[clip, after, part]
+                        result[clip, frame, part] = first + share * (last - first)
+    return result
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 30), st.integers(0, 6), st.floats(0, 1))
+@settings(max_examples=100)
+def test_gaps_are_filled_by_straight_lines(seed, num_clips, num_frames, most_frames, lost):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(num_clips, num_frames, 5, 2)).astype(np.float32)
+    points[rng.random(points.shape[:3]) < 0.1] = np.nan
+    for part in PARTS.values():
+        for clip in points:
+            clip[rng.random(num_frames) < lost, part] = np.nan
+    filled = fill_gaps(torch.from_numpy(points), PARTS, most_frames).numpy()
+    np.testing.assert_allclose(filled, by_hand(points, most_frames), rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_else_changes():
+    points = torch.full((1, 12, 5, 3), torch.nan)
+    points[0, 2:5], points[0, 8:11] = 1.0, 5.0
+    points[0, 4, 3] = torch.nan
+    given_points = points.clone()
+    filled = fill_gaps(points, PARTS, 3)
+    torch.testing.assert_close(points, given_points, equal_nan=True, atol=0, rtol=0)
+    # Before the first frame and after the last one, in longer gaps, and where a point is unknown at one end.
+    assert filled[0, [0, 1, 11]].isnan().all()
+    assert filled[0, 5:8, [0, 1, 2, 4], 0].tolist() == [[2.0] * 4, [3.0] * 4, [4.0] * 4]
+    assert filled[0, 4:8, 3].isnan().all()
+    assert fill_gaps(points, PARTS, 2)[0, 5:8].isnan().all()
+    assert fill_gaps(points, PARTS, 0) is points
+
+
+def losing(recognizer: Recognizer, num_frames: int, seed: int) -> np.ndarray:
+    """Points of a clip whose parts are lost for up to a second at a time, (T, P, 3)."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((num_frames, len(layout.subset(recognizer.config.view)), 3), dtype=np.float32)
+    for part in recognizer.frontend.groups.values():
+        for start in rng.integers(num_frames, size=num_frames // 12):
+            points[start : start + rng.integers(1, 25), part] = np.nan
+    return points
+
+
+@pytest.mark.parametrize("name", ["student", "teacher_compact"])
+def test_long_clips_are_recognised_like_whole_ones(name):
+    torch.manual_seed(0)
+    recognizer = Recognizer(preset(name), 9).eval()
+    for seed, part_frames in enumerate((20, 64, 200)):
+        points = losing(recognizer, 300, seed)
+        with torch.inference_mode():
+            whole = recognizer(torch.from_numpy(points)[None])[0][0].numpy()
+        np.testing.assert_allclose(long_log_probs(recognizer, points, part_frames=part_frames), whole, atol=1e-4)
+
+
+def test_a_hand_that_flickers_has_the_features_of_one_that_does_not():
+    # It moves evenly, so that straight lines are what was lost.
+    points = torch.rand(1, 1, 85, 3).expand(1, 40, 85, 3) + torch.arange(40)[None, :, None, None] * 0.01
+    flickering = points.clone()
+    front, unfilled = FrontEnd(fill_frames=12), FrontEnd()
+    hand = front.groups["right_hand"]
+    flickering[:, 3::4, hand] = torch.nan
+    flickering[:, 20:30, hand] = torch.nan
+    flickering[:, 39, hand] = points[:, 39, hand]
+    torch.testing.assert_close(front(flickering), front(points), atol=1e-4, rtol=0)
+    assert (unfilled(flickering) - unfilled(points)).abs().max() > 0.1
+
+
+def test_models_of_before_fill_nothing():
+    record = PRESETS["student"].to_json()
+    del record["fill_seconds"]
+    assert ModelConfig.from_json(record).fill_frames == 0
+    assert PRESETS["student"].fill_frames == PRESETS["teacher"].fill_frames == 12
+    assert preset("student", fps=50.0).fill_frames == 24
+    # What is compared with other systems stays as these were.
+    assert PRESETS["original_student"].fill_frames == PRESETS["teacher_original"].fill_frames == 0
