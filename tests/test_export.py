@@ -19,6 +19,7 @@ from signloom.ctc.spans import INFO_KEY, SpanSettings
 from signloom.ctc.timing import Timing
 from signloom.errors import CheckFailedError, InputError, LayoutError
 from signloom.files.paths import without_folders
+from signloom.frame_times import spans
 from signloom.inference.model import Model, load
 from signloom.inference.onnx_file import OnnxFile
 from signloom.inference.protobuf import encoded, fields
@@ -31,6 +32,7 @@ onnx = pytest.importorskip("onnx")
 
 from signloom.inference import export, parity  # noqa: E402
 from signloom.inference.torch_engine import TorchEngine  # noqa: E402
+from signloom.model.presets import preset  # noqa: E402
 from signloom.model.recognizer import Recognizer  # noqa: E402
 from without_packages import TORCH, run_without  # noqa: E402
 
@@ -266,6 +268,10 @@ class TestProof:
         assert missing[0].any()
         assert not missing[-1].any()
         assert any(row.all() for row in missing)
+        points, _ = next(batch for batch in batches if batch[0].shape[1] == 200)
+        lost = np.isnan(points[0, :, layout.subset_groups("compact")["left_hand"], 0]).all(1)
+        gaps = {end - start for start, end in spans(lost)}
+        assert gaps >= set(range(1, preset("student").fill_frames + 2))
 
 
 class TestTrained:

@@ -156,7 +156,8 @@ def made_clips(view: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields batches (B, T, P, 3) of body-like points and their lengths (B,).
 
     Every length of `LENGTHS` is there with every kind of missing part: a group of points, one shoulder, a shoulder now
-    and then, all but the hands, single points, whole frames, everything. Other clips of a batch are shorter.
+    and then, all but the hands, single points, whole frames, everything. A hand is lost for a frame, for two, for three
+    and so on. Other clips of a batch are shorter.
     """
     rng = np.random.default_rng(0)
     groups = layout.subset_groups(view)
@@ -171,6 +172,8 @@ def made_clips(view: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         points = (start + walk + rng.normal(0, 0.003, walk.shape)).astype(np.float32)
         scattered = rng.random(points.shape[1:3]) < 0.3
         points[0, scattered] = np.nan
+        found = np.cumsum(np.arange(1, num_frames + 1)) - 1
+        points[0, ~np.isin(np.arange(num_frames), found), groups["left_hand"]] = np.nan
         if num_clips > 2:
             for row, part in zip(points[1:], groups.values(), strict=False):
                 row[:, part] = np.nan
