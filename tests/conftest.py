@@ -32,7 +32,7 @@ from signloom import cli, layout
 from signloom.corpus import CorpusWriter
 from signloom.files.urls import Url
 from signloom.landmarks import Landmarks
-from signloom.model.presets import PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
+from signloom.model.presets import FILL_SECONDS, PRESETS, Block, InceptionModule, StudentConfig, TeacherConfig
 from signloom.run_folder import History
 
 # No test times anything: a loaded machine makes none of them wrong. `make check` tries fewer examples.
@@ -188,6 +188,7 @@ TINY_STUDENT = StudentConfig(
     lstm_hidden=24,
     lstm_layers=1,
     dropout=0.0,
+    fill_seconds=FILL_SECONDS,
 )
 
 # A teacher that sees all points, as small.
@@ -201,6 +202,7 @@ TINY_TEACHER = TeacherConfig(
     lstm_layers=1,
     dropout=0.0,
     attention_dropout=0.0,
+    fill_seconds=FILL_SECONDS,
 )
 
 # For tests of layers and shapes.
@@ -211,6 +213,7 @@ SMALL_STUDENT = StudentConfig(
     blocks=(Block(3, 32, 16, 2), Block(5, 32, 16)),
     head_channels=16,
     lstm_hidden=8,
+    fill_seconds=FILL_SECONDS,
 )
 SMALL_TEACHER = TeacherConfig(
     view="compact",
@@ -220,6 +223,7 @@ SMALL_TEACHER = TeacherConfig(
     modules=(InceptionModule("3b", 6, (4, 6), (3, 4), 4), InceptionModule("4b", 6, (4, 6), (3, 4), 4)),
     lstm_hidden=8,
     lstm_layers=1,
+    fill_seconds=FILL_SECONDS,
 )
 
 # Learn a few utterances within the epochs of an overfit test.
