@@ -2,7 +2,7 @@
 
 Shapes: B utterances, T frames, P points of a view, D coordinates.
 
-A blurred hand is lost for a few frames, again and again, and a model that never saw that reads something else. Between
+A blurred hand is lost for a few frames, again and again, and what is left looks like another sign. Between
 the last frame before a gap and the first one after it, a part moves along straight lines
 (`benchmarks/figures/techniques.md`).
 """
