@@ -86,13 +86,20 @@ def test_a_hand_that_flickers_has_the_features_of_one_that_does_not():
     # It moves evenly, so that straight lines are what was lost.
     points = torch.rand(1, 1, 85, 3).expand(1, 40, 85, 3) + torch.arange(40)[None, :, None, None] * 0.01
     flickering = points.clone()
-    front, unfilled = FrontEnd(fill_frames=12), FrontEnd()
+    front, unfilled = FrontEnd(fill_frames=12).eval(), FrontEnd().eval()
     hand = front.groups["right_hand"]
     flickering[:, 3::4, hand] = torch.nan
     flickering[:, 20:30, hand] = torch.nan
     flickering[:, 39, hand] = points[:, 39, hand]
     torch.testing.assert_close(front(flickering), front(points), atol=1e-4, rtol=0)
     assert (unfilled(flickering) - unfilled(points)).abs().max() > 0.1
+    # Training sees the gaps as they are, and so do the statistics.
+    lengths = torch.tensor([40])
+    for one in (front, unfilled):
+        one.fit([(flickering, lengths)])
+    assert front.mean.equal(unfilled.mean)
+    assert not front.training
+    torch.testing.assert_close(front.train()(flickering), unfilled.train()(flickering), atol=0, rtol=0)
 
 
 def test_models_of_before_fill_nothing():

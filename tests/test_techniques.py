@@ -89,7 +89,7 @@ class TestSharedHands:
             torch.testing.assert_close(other[:, parts[there]], expected, atol=1e-5, rtol=1e-4, equal_nan=True)
 
     def test_the_statistics_of_both_hands_are_those_of_all_hands(self):
-        front = fitted(self.shared).frontend
+        front = fitted(self.shared).frontend.train()
         left, right = (front.modality_slices()[name] for name in ("left_hand", "right_hand"))
         signs = front.mirror_signs()[left]
         torch.testing.assert_close(front.mean[left], signs * front.mean[right])

@@ -2,10 +2,10 @@
 
 Shapes: B utterances, T frames, P points of the view's subset, F features.
 
-Three steps. Short gaps of a part are filled. Geometry: the body relative to the clip's mean shoulder centre, in units
-of its mean shoulder width; each hand relative to its own wrist and the face to its own centre, in every frame. Then one
-fixed affine map per feature, with the statistics of the training split, which are buffers of the model. The module is
-part of every model, so that training, evaluation and export cannot differ.
+Three steps. Short gaps of a part are filled, but not in training mode. Geometry: the body relative to the clip's mean
+shoulder centre, in units of its mean shoulder width; each hand relative to its own wrist and the face to its own
+centre, in every frame. Then one fixed affine map per feature, with the statistics of the training split, which are
+buffers of the model. The module is part of every model, so that evaluation and export cannot differ.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class FrontEnd(nn.Module):
     share_hands: one set of statistics for both hands, the left one mirrored (compact view only). A hand's features are
     then, by `mirror_signs`, exactly those of the other hand in a mirrored clip.
 
-    fill_frames: a part that is missing for at most so many frames is filled, see `fill_gaps`; 0: none.
+    fill_frames: a part that is missing for at most so many frames is filled in evaluation mode, see `fill_gaps`; 0:
+    none.
     """
 
     mean: Tensor
@@ -177,7 +178,9 @@ class FrontEnd(nn.Module):
         if body_frame is None:
             body_frame = self.body_frame(self.shoulders(points), lambda: cloud_frame(points))
         root, scale = body_frame
-        body = (fill_gaps(points, self.groups, self.fill_frames) - root).mul_(1 / scale)
+        # Not in training: gaps of real trackers teach more than lines in their place.
+        points = points if self.training else fill_gaps(points, self.groups, self.fill_frames)
+        body = (points - root).mul_(1 / scale)
         normalised, anchors = {}, {}
         for name, part in self.groups.items():
             group = body[:, :, part]
@@ -241,6 +244,9 @@ class FrontEnd(nn.Module):
         Mean and standard deviation are over the known values of each feature. A part that no clip shows (faces that
         were not stored, say) is ignored from then on. Raises InputError if there are no values.
         """
+        training = self.training
+        # As training sees the clips.
+        self.train()
         total = torch.zeros(self.num_features, dtype=torch.float64)
         square, count = total.clone(), total.clone()
         seen = torch.zeros(self.num_points, dtype=torch.bool)
@@ -273,6 +279,7 @@ class FrontEnd(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
         self.fitted.fill_(True)
+        self.train(training)
 
     def _unseen(self, seen: Tensor) -> Tensor:
         """Returns which features are 0 or unknown wherever the points lie that were seen, `(F,)` of `(P,)` bool."""

@@ -70,8 +70,8 @@ class ModelConfig:
     output for every input frame; else one for every fourth.  classifier: `linear`, or `cosine` with weights and
     features of unit length and scale 32.  auxiliary_head: a second CTC classifier on the convolutional features, in
     training only and in no model file; it shares the classifier's weights where that is `cosine`.  fps: the frame rate
-    of the model's input.  fill_seconds: parts of the body that are missing for at most so long are filled in the front
-    end; 0 for models of before.
+    of the model's input.  fill_seconds: parts of the body that are missing for at most so long are filled in evaluation
+    mode; 0 for models of before.
     """
 
     kind: ClassVar[str]

@@ -23,8 +23,6 @@ BODY_JITTER = 0.125
 # Share of the clips whose missing hand rests in view all the time; in others it comes and goes, after so many seconds,
 # and is there for this share of them.
 _RESTS_THROUGHOUT, _REST_SECONDS, _REST_SHARE = 0.6, (0.8, 3.0), 0.6
-# A hand is missing for up to so many seconds: the front end fills shorter gaps (`ModelConfig.fill_seconds`).
-_LONGEST_LOSS_SECONDS = 1.2
 # Share of the hands put to rest that stay out of view: their arm alone moves.
 _ARM_ALONE = 0.2
 
@@ -55,8 +53,7 @@ class AugmentationConfig:
     """largest standard deviation of the noise on hands, in units of image height, half of it constant within a clip;
     body and face get an eighth of it"""
     drop_hand: float = 0.2
-    """probability per second of a clip that a hand is missing for a while (up to 1.2 seconds; the shortest gaps are
-    filled)"""
+    """probability per second of a clip that a hand is missing for a while (up to half a second)"""
     drop_face: float = 0.15
     """probability that the face is missing in the whole clip"""
     add_face: float = 0.85
@@ -244,10 +241,9 @@ def _lose_parts(
     groups = layout.subset_groups(subset)
     num_frames = planes.shape[1]
     seconds = num_frames / fps
-    longest = max(2, round(_LONGEST_LOSS_SECONDS * fps))
     for name in ("left_hand", "right_hand"):
         for _ in range(rng.poisson(config.drop_hand * seconds / 2)):
             start = rng.integers(num_frames)
-            planes[:, start : start + rng.integers(1, longest), groups[name]] = np.nan
+            planes[:, start : start + rng.integers(1, max(2, round(fps / 2))), groups[name]] = np.nan
     if rng.random() < config.drop_face:
         planes[..., groups["face"]] = np.nan

@@ -88,8 +88,8 @@ class Recipe:
     dropout: float | None = None
     """dropout rate everywhere in the model; default: the preset's"""
     fill_seconds: float | None = None
-    """fill a hand, or another part, by straight lines where it is missing for at most so long; 0: never. Default: the
-    preset's, 0.48 for ours, or that of the model of --init"""
+    """a model that recognises fills a hand, or another part, by straight lines where it is missing for at most so many
+    seconds; 0: never. Default: the preset's, 0.48 for ours, or that of the model of --init"""
     gradient_clip: float = 5.0
     """largest norm of the gradient; larger gradients are scaled down"""
     patience: int | None = None
