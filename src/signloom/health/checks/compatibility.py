@@ -80,7 +80,7 @@ def once(probe: Probe) -> Outcome:
     frontend = probe.recognizer.frontend
     received = _features(probe)
     expected = []
-    with torch.no_grad():
+    with mode(probe.recognizer, training=False), torch.no_grad():
         for clip in probe.clips:
             raw = frontend.raw_features(clip)
             expected.append(((raw - frontend.mean) / frontend.std).clamp(-CLAMP, CLAMP).nan_to_num(nan=0.0)[0])
