@@ -3,17 +3,14 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signloom import layout
 from signloom.model.filling import fill_gaps
-from signloom.model.frontend import FrontEnd
-from signloom.model.long_clips import long_log_probs
+from signloom.model.frontend import BodyFrame, FrontEnd
 from signloom.model.presets import PRESETS, ModelConfig, preset
-from signloom.model.recognizer import Recognizer
 
 PARTS = {"body": slice(0, 2), "hand": slice(2, 5)}
 
@@ -61,25 +58,23 @@ def test_nothing_else_changes():
     assert fill_gaps(points, PARTS, 0) is points
 
 
-def losing(recognizer: Recognizer, num_frames: int, seed: int) -> np.ndarray:
-    """Points of a clip whose parts are lost for up to a second at a time, (T, P, 3)."""
-    rng = np.random.default_rng(seed)
-    points = rng.random((num_frames, len(layout.subset(recognizer.config.view)), 3), dtype=np.float32)
-    for part in recognizer.frontend.groups.values():
-        for start in rng.integers(num_frames, size=num_frames // 12):
-            points[start : start + rng.integers(1, 25), part] = np.nan
-    return points
+def test_features_of_a_part_of_a_clip_are_those_of_the_whole_within_reach():
+    front = FrontEnd(fill_frames=12).eval()
+    rng = np.random.default_rng(0)
+    points = torch.rand(1, 400, len(layout.subset("compact")), 3)
+    for part in front.groups.values():
+        for start in rng.integers(400, size=40):
+            points[0, start : start + rng.integers(1, 15), part] = torch.nan
+    frame = BodyFrame(torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 1))
+    whole = front(points, None, frame)
 
+    def differs(reach: int) -> bool:
+        parts = (front(points[:, at - reach : at + 20 + reach], None, frame) for at in range(40, 340, 20))
+        pairs = zip(parts, range(40, 340, 20), strict=True)
+        return any(not torch.allclose(part[:, reach : reach + 20], whole[:, at : at + 20]) for part, at in pairs)
 
-@pytest.mark.parametrize("name", ["student", "teacher_compact"])
-def test_long_clips_are_recognised_like_whole_ones(name):
-    torch.manual_seed(0)
-    recognizer = Recognizer(preset(name), 9).eval()
-    for seed, part_frames in enumerate((20, 64, 200)):
-        points = losing(recognizer, 300, seed)
-        with torch.inference_mode():
-            whole = recognizer(torch.from_numpy(points)[None])[0][0].numpy()
-        np.testing.assert_allclose(long_log_probs(recognizer, points, part_frames=part_frames), whole, atol=1e-4)
+    assert not differs(front.reach)
+    assert differs(2)
 
 
 def test_a_hand_that_flickers_has_the_features_of_one_that_does_not():

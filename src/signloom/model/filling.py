@@ -2,8 +2,8 @@
 
 Shapes: B utterances, T frames, P points of a view, D coordinates.
 
-A blurred hand is lost for a few frames, again and again, and what is left looks like another sign. Between
-the last frame before a gap and the first one after it, a part moves along straight lines
+A blurred hand is lost for a few frames, again and again, and what is left looks like another sign. Between the
+last frame before a gap and the first one after it, a part moves along straight lines
 (`benchmarks/figures/techniques.md`).
 """
 
